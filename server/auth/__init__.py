@@ -1,0 +1,1 @@
+"""Who may do what: API keys, people, sessions, roles, the audit trail."""

@@ -1,0 +1,141 @@
+"""Small signals between processes: Redis pub/sub, else PostgreSQL NOTIFY.
+
+A signal only saves waiting: it carries a topic and a number, it may be lost, and
+whoever listens also polls. Topics: `config` (revision number), `receipt`
+(revision number), `picture` (sequence), `keys` and `sessions` (0: something was
+revoked), `policy` (revision number).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+import psycopg
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from server.db import Database
+
+log = logging.getLogger("evenkeel.bus")
+
+CHANNEL = "evenkeel"
+RETRY_S = 1.0
+ALIVE_S = 5.0
+
+Listener = Callable[[int], None]
+
+
+class Bus:
+    """One process's end of the bus. `start` inside the loop; `close` there."""
+
+    def __init__(self, db: Database, redis_url: str | None) -> None:
+        self.db = db
+        self.redis = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) if redis_url else None
+        self.redis_ok: bool | None = None  # None: no Redis is configured
+        self.listening = False
+        self._listeners: dict[str, list[Listener]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sender: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        self._sending = asyncio.Lock()
+
+    def subscribe(self, topic: str, listener: Listener) -> None:
+        """Call `listener(number)` in the loop for each signal on the topic; it must not block."""
+        self._listeners.setdefault(topic, []).append(listener)
+
+    def start(self) -> None:
+        """Listen until closed. With Redis lost, NOTIFY carries the signals: both are heard."""
+        self._tasks.append(asyncio.create_task(self._forever(self._listen_postgres), name="bus postgres"))
+        if self.redis is not None:
+            self.redis_ok = False
+            self._tasks.append(asyncio.create_task(self._forever(self._listen_redis), name="bus redis"))
+
+    async def publish(self, topic: str, number: int) -> None:
+        """Send a signal, after the commit it speaks of. Never raises: a lost signal is found by polling."""
+        message = f"{topic} {number}"
+        if self.redis is not None and self.redis_ok:
+            try:
+                await self.redis.publish(CHANNEL, message)
+                return
+            except (RedisError, OSError) as error:
+                self.redis_ok = False
+                log.warning("redis lost while sending a signal: %s", error)
+        try:
+            await asyncio.wait_for(self._notify(message), 2)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            log.warning("signal %s not sent, polling will find it: %s", message, error)
+
+    async def _notify(self, message: str) -> None:
+        async with self._sending:
+            try:
+                if self._sender is None or self._sender.closed:
+                    self._sender = await self.db.raw("bus send")
+                await self._sender.execute("SELECT pg_notify(%s, %s)", (CHANNEL, message))
+            except BaseException:
+                # A connection left in the middle of a command cannot be used again.
+                if self._sender is not None:
+                    with contextlib.suppress(Exception):
+                        await self._sender.close()
+                self._sender = None
+                raise
+
+    async def _forever(self, listen: Callable[[], object]) -> None:
+        while True:
+            try:
+                await listen()  # type: ignore[misc]
+            except (psycopg.Error, RedisError, OSError, TimeoutError) as error:
+                log.warning("bus: %s; listening again in %g s", error, RETRY_S)
+            await asyncio.sleep(RETRY_S)
+
+    async def _listen_postgres(self) -> None:
+        connection = await self.db.raw("bus")
+        try:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self.listening = True
+            while True:
+                async for notice in connection.notifies(timeout=ALIVE_S):
+                    self._dispatch(notice.payload)
+                await connection.execute("SELECT 1")  # finds a dead server
+        finally:
+            self.listening = False
+            await connection.close()
+
+    async def _listen_redis(self) -> None:
+        assert self.redis is not None
+        channel = self.redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            await channel.subscribe(CHANNEL)
+            self.redis_ok = True
+            quiet_s = 0.0
+            while True:
+                message = await channel.get_message(timeout=1.0)
+                if message is not None:
+                    self._dispatch(message["data"].decode())
+                    continue
+                quiet_s += 1.0
+                if quiet_s >= ALIVE_S:
+                    await self.redis.ping()
+                    quiet_s = 0.0
+        finally:
+            self.redis_ok = False
+            await channel.aclose()  # type: ignore[no-untyped-call]
+
+    def _dispatch(self, message: str) -> None:
+        topic, _, number = message.partition(" ")
+        for listener in self._listeners.get(topic, ()):
+            try:
+                listener(int(number))
+            except Exception:
+                log.exception("listener for %s failed", topic)
+
+    async def close(self) -> None:
+        """Stop listening and close every connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sender is not None:
+            await self._sender.close()
+        if self.redis is not None:
+            await self.redis.aclose()

@@ -1,0 +1,80 @@
+"""Engine, pools and transactions.
+
+Three roads that do not share lanes: `control` for pages, sign-in, acts and the
+lease; `read` for questions, which are cut off after 10 s; and the writers' own
+connections, opened with `raw`. When one is full the others keep working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+# A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
+IDLE_IN_TRANSACTION_MS = 2000
+
+
+class Database:
+    """The pools of one process. Make it inside the running event loop; `close` it there."""
+
+    def __init__(self, url: str, name: str = "evenkeel") -> None:
+        self.url = url
+        self.name = name[:60]
+        self.control = self._engine("control", statement_timeout_ms=5_000, size=3, wait_s=2.0)
+        self.read = self._engine("read", statement_timeout_ms=10_000, size=3, wait_s=5.0)
+
+    def _engine(self, road: str, statement_timeout_ms: int, size: int, wait_s: float) -> AsyncEngine:
+        options = f"-c statement_timeout={statement_timeout_ms} {idle_option()}"
+        return create_async_engine(
+            sqlalchemy_url(self.url),
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=size,
+            max_overflow=2,
+            pool_timeout=wait_s,
+            pool_recycle=600,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 3, "options": options, "application_name": f"{self.name} {road}"},
+        )
+
+    @asynccontextmanager
+    async def act(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction on the control pool: committed on leaving, rolled back on an exception."""
+        async with self.control.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def ask(self) -> AsyncIterator[AsyncConnection]:
+        """One snapshot (REPEATABLE READ, read only) on the read pool, for questions."""
+        async with self.read.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin():
+                yield connection
+
+    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it."""
+        return await psycopg.AsyncConnection.connect(
+            self.url,
+            autocommit=True,
+            connect_timeout=3,
+            options=idle_option(),
+            application_name=f"{self.name} {purpose}",
+        )
+
+    async def close(self) -> None:
+        """Close the pools; transactions in flight are rolled back by the server."""
+        await self.control.dispose()
+        await self.read.dispose()
+
+
+def idle_option() -> str:
+    return f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c timezone=UTC"
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """A libpq URL (postgresql://…) as SQLAlchemy wants it."""
+    return make_url(url).set(drivername="postgresql+psycopg")

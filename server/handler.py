@@ -1,0 +1,161 @@
+"""What every API handler shares: request id, who calls, JSON in and out, problems."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from http import HTTPStatus
+from typing import Any, TypeVar, cast
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from tornado.web import HTTPError, RequestHandler
+
+from server import access
+from server.auth.identity import Identity
+from server.errors import ApiError, invalid, problem
+from server.ids import uuid7
+from server.operation import Operation
+from server.parts import Parts
+
+T = TypeVar("T")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+NOT_AUTHORISED = {"WWW-Authenticate": 'Bearer realm="evenkeel"'}
+
+
+class Handler(RequestHandler):
+    """The base of API handlers and pages: the request id, the parts, one log line a request."""
+
+    identity: Identity | None = None
+    counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
+
+    def initialize(self, parts: Parts, route: str = "") -> None:
+        self.parts = parts
+        self.route = route  # what the request is counted under
+        self.started = time.perf_counter()
+        inbound = self.request.headers.get("X-Request-Id", "")
+        self.request_id = inbound if REQUEST_ID.fullmatch(inbound) else uuid7()
+        self.set_header("X-Request-Id", self.request_id)
+
+    def set_default_headers(self) -> None:
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.clear_header("Server")
+
+    def on_finish(self) -> None:
+        access.record(self, time.perf_counter() - self.started)
+
+
+class ApiHandler(Handler):
+    """The base of API handlers. Methods carry `@operation`, which this class enforces."""
+
+    operation: Operation | None = None
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+
+    def check_xsrf_cookie(self) -> None:
+        """Cookies only authorise GET here (see `authorise`), so there is nothing to forge."""
+
+    async def prepare(self) -> None:
+        method = getattr(self, (self.request.method or "GET").lower(), None)
+        self.operation = getattr(method, "operation", None)
+        if self.operation is not None and self.operation.scope is not None:
+            await self.authorise(self.operation)
+
+    async def authorise(self, operation: Operation) -> None:
+        """The key's or, for GET, the session's identity; ApiError 401 or 403."""
+        self.identity = await self.parts.auth.identify(self, allow_session=self.request.method in ("GET", "HEAD"))
+        if self.identity is None:
+            raise ApiError("UNAUTHENTICATED", "Send a valid key: Authorization: Bearer KEY. Nothing was done.")
+        if operation.scope not in self.identity.scopes:
+            raise ApiError("FORBIDDEN", f"{self.identity.name} lacks the scope {operation.scope}. Nothing was done.")
+
+    def query(self, kind: type[T]) -> T:
+        """The query string as a Struct; 422 names the parameter."""
+        known = {field.encode_name for field in msgspec.structs.fields(cast(Any, kind))}
+        values: dict[str, str] = {}
+        for name in self.request.query_arguments:
+            if name not in known:
+                raise invalid(name, f"is not a parameter here; known are {', '.join(sorted(known))}")
+            values[name] = self.get_query_argument(name)
+        try:
+            return msgspec.convert(values, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise field_error(error) from None
+
+    def body(self, kind: type[T]) -> T:
+        """The JSON body as a typed value; 415, 400 or 422 with the field."""
+        media = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media not in ("application/json", "application/merge-patch+json"):
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
+        try:
+            return msgspec.json.decode(self.request.body, type=kind)
+        except msgspec.ValidationError as error:
+            raise field_error(error) from None
+        except msgspec.DecodeError as error:
+            raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}.") from None
+
+    def reply(self, value: object, status: int | None = None) -> None:
+        """Answer with JSON, by default with the operation's own status."""
+        declared = self.operation.status if self.operation else 200
+        self.set_status(status or declared)
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(value))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        failure = kwargs.get("exc_info", (None, None, None))[1]
+        error = as_api_error(failure, status_code)
+        if error.retry_after is not None:
+            self.set_header("Retry-After", str(error.retry_after))
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            for name, value in NOT_AUTHORISED.items():
+                self.set_header(name, value)
+        self.set_status(error.status)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(msgspec.json.encode(problem(error, self.request_id, self.request.path)))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, ApiError | HTTPError):
+            super().log_exception(typ, value, tb)
+
+
+class NotFound(ApiHandler):
+    """Any API address that is not in the table."""
+
+    async def prepare(self) -> None:
+        raise ApiError("NOT_FOUND", f"{self.request.path} is not an address of this API; see /api/docs.")
+
+
+def as_api_error(failure: BaseException | None, status: int) -> ApiError:
+    """Any exception as what the caller is told; the one mapping."""
+    if isinstance(failure, ApiError):
+        return failure
+    if isinstance(failure, PoolTimeout | OSError) or (isinstance(failure, DBAPIError) and is_outage(failure)):
+        return ApiError("UNAVAILABLE", "The database does not answer. Nothing was done; try again.", retry_after=2)
+    by_status = {400: "BAD_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+    if status in by_status:
+        reason = failure.log_message if isinstance(failure, HTTPError) and failure.log_message else ""
+        return ApiError(by_status[status], reason or HTTPStatus(status).description or HTTPStatus(status).phrase)
+    return ApiError("INTERNAL", "Evenkeel failed; the log has the cause under this request_id.")
+
+
+def is_outage(failure: DBAPIError) -> bool:
+    """Whether the database is away, as opposed to having refused a statement of ours."""
+    state = getattr(failure.orig, "sqlstate", None)
+    return failure.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "55")
+
+
+def field_error(error: msgspec.ValidationError) -> ApiError:
+    """msgspec's message, `Expected … - at `$.values.x``, as a field and a reason."""
+    reason, _, path = str(error).partition(" - at `")
+    return invalid(path.strip("`").removeprefix("$.").removeprefix("$") or "body", reason)
+
+
+def retry_after(seconds: float) -> int:
+    """Whole seconds for Retry-After: at least 1."""
+    return max(1, math.ceil(seconds))

@@ -1,0 +1,20 @@
+"""Request ids: UUIDv7 (RFC 9562, section 5.7), cheap enough for one an outcome."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def uuid7() -> str:
+    """A new UUIDv7 as text: 48 bits of Unix milliseconds, then 74 random bits."""
+    return uuid7_from(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def uuid7_from(milliseconds: int, random: bytes) -> str:
+    """A UUIDv7 from its parts: Unix milliseconds and 10 random bytes."""
+    value = bytearray(milliseconds.to_bytes(6, "big") + random)
+    value[6] = 0x70 | value[6] & 0x0F
+    value[8] = 0x80 | value[8] & 0x3F
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,1 @@
+"""Bytes to outcomes to one durable transaction."""

@@ -1,0 +1,1 @@
+"""The live picture: sketches, windows, rollups, and questions about them."""

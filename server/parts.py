@@ -1,0 +1,34 @@
+"""What one process is made of. `server/app.py` builds it; handlers and pages reach everything through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.auth.identity import Authenticator
+    from server.bus import Bus
+    from server.config.rollout import Rollout
+    from server.db import Database
+    from server.ingest.intake import Intake
+    from server.live.relay import Relay
+    from server.logs import LogStore
+    from server.process import Process
+    from server.settings import Environment
+    from server.slo.policies import Policies
+
+
+@dataclass(slots=True)
+class Parts:
+    """The parts of one process, in the order in which they are started."""
+
+    env: Environment
+    db: Database
+    bus: Bus
+    process: Process  # who we are: id, name, heartbeat
+    logs: LogStore  # lines kept for look-up
+    auth: Authenticator  # keys and sessions, from a short cache
+    rollout: Rollout  # the settings in force here, and receipts
+    policies: Policies  # the objectives in force here
+    intake: Intake  # outcomes in
+    relay: Relay  # the picture, and who streams it

@@ -1,0 +1,39 @@
+"""SQL of the process table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server import __version__
+from server.tables import processes
+
+if TYPE_CHECKING:
+    from server.process import Gauges
+
+
+async def register(connection: AsyncConnection, kind: str, name: str, host: str, pid: int) -> int:
+    """A new row; its id."""
+    values = {"kind": kind, "name": name, "host": host, "pid": pid, "version": __version__}
+    row = await connection.execute(insert(processes).values(values).returning(processes.c.id))
+    return int(row.scalar_one())
+
+
+async def beat(connection: AsyncConnection, process_id: int, gauges: Gauges, rss_bytes: int) -> None:
+    await connection.execute(
+        update(processes)
+        .where(processes.c.id == process_id)
+        .values(
+            heartbeat_at=func.now(),
+            queue_items=gauges.queue_items,
+            queue_bytes=gauges.queue_bytes,
+            loop_lag_ms=gauges.loop_lag_ms,
+            rss_bytes=rss_bytes,
+        )
+    )
+
+
+async def stopped(connection: AsyncConnection, process_id: int) -> None:
+    await connection.execute(update(processes).where(processes.c.id == process_id).values(stopped_at=func.now()))

@@ -1,0 +1,167 @@
+"""The environment, read once into one typed table.
+
+`VARIABLES` is the whole list: docs/settings.md is checked against it. The
+settings that may also change at run time are in `server/config/registry.py`;
+their environment values are read there, by the same names.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from server.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: its default as text and what it does."""
+
+    name: str
+    default: str
+    help: str
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("PORT", "8000", "The port to listen on, 1 to 65535."),
+    Variable("HOST", "0.0.0.0", "The address to listen on."),  # noqa: S104 - a PaaS router connects from outside
+    Variable("WEB_CONCURRENCY", "1", "Web processes on this machine, 1 to 64."),
+    Variable("DATA_DIR", ".evenkeel", "Where the embedded database and the generated secret are kept."),
+    Variable("DATABASE_URL", "", "PostgreSQL to use instead of the embedded one; postgres:// is accepted."),
+    Variable("REDIS_URL", "", "Redis, optional: faster signals and limits shared between processes."),
+    Variable("SECRET_KEY", "", "Signs cookies; required with DATABASE_URL, else made in DATA_DIR."),
+    Variable("PUBLIC_URL", "", "The address people use, for links; default http://localhost:PORT."),
+    Variable("TRUSTED_PROXIES", "0", "Proxies in front that set X-Forwarded-For and -Proto; Heroku: 1."),
+    Variable("SLO_FILE", "slo.yaml", "The objectives, OpenSLO v1."),
+    Variable("OUTCOME_RETENTION_DAYS", "7", "Days that raw outcomes are kept, 1 to 365."),
+    Variable("LOG_RETENTION_DAYS", "3", "Days that log lines are kept for look-up, 1 to 90."),
+    Variable("LOG_LINES_KEPT", "1000000", "Log lines kept for look-up at most."),
+    Variable("LOG_FORMAT", "auto", "json, text, or auto: text on a terminal."),
+    Variable("LOG_LEVEL", "info", "debug, info, warning or error."),
+    Variable("METRICS_PUBLIC", "false", "true: /metrics is open to strangers."),
+    Variable("SERVICES_MAX", "200", "Services counted under their own name; the rest under (other)."),
+    Variable("ROUTES_MAX", "200", "Routes per service counted under their own name."),
+    Variable("VERSIONS_MAX", "50", "Versions per service counted under their own name."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The environment as the service uses it. Days, counts and ports are whole numbers."""
+
+    port: int
+    host: str
+    web_concurrency: int
+    data_dir: Path
+    database_url: str | None
+    redis_url: str | None
+    secret_key: str
+    public_url: str
+    trusted_proxies: int
+    slo_file: Path
+    outcome_retention_days: int
+    log_retention_days: int
+    log_lines_kept: int
+    log_format: str
+    log_level: str
+    metrics_public: bool
+    services_max: int
+    routes_max: int
+    versions_max: int
+    raw: Mapping[str, str]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether our own supervisor runs the database."""
+        return self.database_url is None
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether people reach us over TLS."""
+        return self.public_url.startswith("https://")
+
+
+def read_environment(source: Mapping[str, str] | None = None) -> Environment:
+    """Read and check every variable; raise ConfigurationError naming the one that is wrong."""
+    raw = dict(os.environ if source is None else source)
+    text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
+    port = whole(text, "PORT", 0, 65535)
+    data_dir = Path(text["DATA_DIR"]).absolute()
+    database_url = normalise_database_url(text["DATABASE_URL"]) if text["DATABASE_URL"] else None
+    return Environment(
+        port=port,
+        host=text["HOST"],
+        web_concurrency=whole(text, "WEB_CONCURRENCY", 1, 64),
+        data_dir=data_dir,
+        database_url=database_url,
+        redis_url=text["REDIS_URL"] or None,
+        secret_key=secret_key(text["SECRET_KEY"], database_url, data_dir),
+        public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
+        trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
+        slo_file=Path(text["SLO_FILE"]),
+        outcome_retention_days=whole(text, "OUTCOME_RETENTION_DAYS", 1, 365),
+        log_retention_days=whole(text, "LOG_RETENTION_DAYS", 1, 90),
+        log_lines_kept=whole(text, "LOG_LINES_KEPT", 1000, 1_000_000_000),
+        log_format=choice(text, "LOG_FORMAT", ("auto", "json", "text")),
+        log_level=choice(text, "LOG_LEVEL", ("debug", "info", "warning", "error")),
+        metrics_public=choice(text, "METRICS_PUBLIC", ("true", "false")) == "true",
+        services_max=whole(text, "SERVICES_MAX", 1, 10_000),
+        routes_max=whole(text, "ROUTES_MAX", 1, 10_000),
+        versions_max=whole(text, "VERSIONS_MAX", 1, 10_000),
+        raw=raw,
+    )
+
+
+def whole(text: Mapping[str, str], name: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, or ConfigurationError."""
+    try:
+        value = int(text[name])
+    except ValueError:
+        raise ConfigurationError(f"{name} is {text[name]!r}; give a whole number from {low} to {high}.") from None
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} is {value}; give a whole number from {low} to {high}.")
+    return value
+
+
+def choice(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """One of the allowed words, in lower case, or ConfigurationError."""
+    value = text[name].lower()
+    if value not in allowed:
+        raise ConfigurationError(f"{name} is {text[name]!r}; give one of {', '.join(allowed)}.")
+    return value
+
+
+def normalise_database_url(url: str) -> str:
+    """Any of postgres://, postgresql:// or postgresql+psycopg:// as a libpq URL, postgresql://."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not rest:
+        raise ConfigurationError("DATABASE_URL must begin with postgres:// or postgresql://.")
+    normal = f"postgresql://{rest}"
+    try:
+        urlsplit(normal).port  # noqa: B018 - reading it is the check
+    except ValueError:
+        raise ConfigurationError("DATABASE_URL has a port that is not a number.") from None
+    return normal
+
+
+def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
+    """The given key, or one made once and kept, readable by its owner only."""
+    if given:
+        if len(given) < 16:
+            raise ConfigurationError("SECRET_KEY is shorter than 16 characters; use `openssl rand -hex 32`.")
+        return given
+    if database_url is not None:
+        raise ConfigurationError("SECRET_KEY is required with DATABASE_URL; use `openssl rand -hex 32`.")
+    path = data_dir / "secret_key"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    return path.read_text().strip()

@@ -1,0 +1,1 @@
+"""Objectives: policy file, ledger, budget, burn."""

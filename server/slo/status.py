@@ -1,0 +1,41 @@
+"""How each objective stands, as published in the picture and answered by the API."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+# The words of UI.md's table; shape and colour belong to the pages.
+State = Literal["ok", "at_risk", "burning", "blind", "partial", "no_traffic", "no_objective"]
+
+
+class ObjectiveStatus(Struct):
+    """One objective now. Ratios from 0 to 1; a budget of 1 is untouched, below 0 is overspent."""
+
+    name: str
+    service: str
+    kind: Literal["availability", "latency"]
+    target: float  # 0.999
+    threshold_ms: float | None
+    window_days: int
+    state: State
+    good: int  # over the window
+    bad: int
+    excluded: int
+    budget_left: float | None  # None: no traffic in the window
+    budget_worst: float | None  # while blind or partial, the range [worst, best]
+    budget_best: float | None
+    burn_5m: float | None  # burn rate over the last 5 minutes; None: no traffic
+    burn_1h: float | None
+    exhausted_in_s: float | None  # at the burn rate of the last hour; None: not being used up
+    since: float | None  # when this state began, Unix seconds
+
+
+class Status(Struct):
+    """Every objective, and the state of every service (the worst of its objectives)."""
+
+    policy_revision: int
+    evaluated_at: float
+    objectives: list[ObjectiveStatus]
+    services: dict[str, State]

@@ -1,0 +1,380 @@
+"""Every table.
+
+Times are timestamptz. Durations are whole microseconds. `bigint[]` columns named
+`sketch`, `fast`, `sizes` hold packed pairs, `key << 32 | count`, sorted by key
+(see server/live/pairs.py): a sketch maps bucket to count, `fast` maps a latency
+threshold in microseconds to the count of good outcomes at or under it.
+
+Nothing refers to `outcomes` and it has no unique constraint, so that Citus can
+distribute it by request_id.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+Time = DateTime(timezone=True)
+Pairs = ARRAY(BigInteger)
+
+# ---- processes, watch -------------------------------------------------------
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),  # web, watch
+    Column("name", Text, nullable=False),  # web.1; with several machines host/web.1 is unique
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", Time, nullable=False, server_default=func.now()),
+    Column("heartbeat_at", Time, nullable=False, server_default=func.now()),
+    Column("stopped_at", Time),  # set by an orderly stop
+    Column("queue_items", Integer, nullable=False, server_default="0"),
+    Column("queue_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("loop_lag_ms", Double, nullable=False, server_default="0"),
+    Column("rss_bytes", BigInteger, nullable=False, server_default="0"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),  # one row: 'watch'
+    Column("process_id", BigInteger),
+    Column("term", BigInteger, nullable=False, server_default="0"),
+    Column("renewed_at", Time),
+)
+
+picture = Table(  # unlogged: rebuilt by the watch within a second
+    "picture",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("term", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", Time, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+# ---- outcomes and what is counted from them ---------------------------------
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("version", Text, nullable=False),  # '' where none was sent
+    Column("route", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("first_seen_at", Time, nullable=False, server_default=func.now()),
+    UniqueConstraint("service", "version", "route", "method", "status", name="series_key"),
+)
+
+outcomes = Table(  # partitioned by day on `at`; the partitions are made by server/ingest/partitions.py
+    "outcomes",
+    metadata,
+    Column("at", Time, nullable=False),
+    Column("series_id", Integer, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("bad", Boolean, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("detail", JSONB),  # trace_id, error_class, dependency, client, instance; null where none was sent
+    postgresql_partition_by="RANGE (at)",
+)
+Index("outcomes_series_at", outcomes.c.series_id, outcomes.c.at)
+Index("outcomes_request_id", outcomes.c.request_id)
+
+writer_ids = Sequence("writer_ids", metadata=metadata)
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", BigInteger, primary_key=True),  # from writer_ids, new at each start
+    Column("process_id", BigInteger, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("folded_seq", BigInteger, nullable=False, server_default="0"),  # deltas up to here are in the rollups
+)
+
+deltas = Table(
+    "deltas",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # the writer's own, one a flush, rising by commit
+    Column("series_id", Integer, primary_key=True),
+    Column("second", Time, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("bad", Integer, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),  # the sum
+    Column("fast", Pairs, nullable=False),
+    Column("sketch", Pairs, nullable=False),
+    Column("written_at", Time, nullable=False, server_default=func.now()),
+)
+Index("deltas_second", deltas.c.second)
+Index("deltas_written_at", deltas.c.written_at)
+
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("fast", Pairs, nullable=False),
+)
+Index("minutes_minute", minutes.c.minute)
+
+minute_sketches = Table(  # apart, because they are dropped after 7 days
+    "minute_sketches",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("sketch", Pairs, nullable=False),
+)
+Index("minute_sketches_minute", minute_sketches.c.minute)
+
+hours = Table(
+    "hours",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("hour", Time, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("fast", Pairs, nullable=False),
+    Column("sketch", Pairs, nullable=False),
+)
+Index("hours_hour", hours.c.hour)
+
+intake = Table(  # what came in and what was refused, in slots of 10 s
+    "intake",
+    metadata,
+    Column("slot", Time, primary_key=True),
+    Column("process_id", BigInteger, primary_key=True),
+    Column("key_id", Integer, primary_key=True),  # 0: no valid key
+    Column("service", Text, primary_key=True),  # '': not known when it was refused
+    Column("reason", Text, primary_key=True),  # 'accepted', or the error code
+    Column("requests", BigInteger, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("item_sizes", Pairs, nullable=False),  # sketch of items a request
+    Column("byte_sizes", Pairs, nullable=False),  # sketch of bytes a request
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # 16 bytes of key id, path, query and Idempotency-Key
+    Column("body", LargeBinary, nullable=False),  # 16 bytes of the decompressed body's hash
+    Column("answer", LargeBinary, nullable=False),  # the first answer, as sent
+    Column("at", Time, nullable=False, server_default=func.now()),
+)
+Index("idempotency_at", idempotency.c.at)
+
+# ---- settings ---------------------------------------------------------------
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("values", JSONB, nullable=False),  # list of {setting, scope, value, until}; see server/config/revisions.py
+    Column("kind", Text, nullable=False),  # change, rollback, expiry
+    Column("restores", Integer),  # the revision whose values these are, for a rollback
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("request_id", Text, nullable=False, server_default=""),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("process_id", BigInteger, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("applied_at", Time, nullable=False, server_default=func.now()),
+)
+
+# ---- objectives -------------------------------------------------------------
+
+policy_revisions = Table(
+    "policy_revisions",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),  # the YAML as read
+    Column("digest", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.now()),
+)
+
+objectives = Table(
+    "objectives",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("indicator", Text, nullable=False),  # digest of what is counted; another one starts another ledger
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    UniqueConstraint("name", "indicator", name="objectives_key"),
+)
+
+ledger_minutes = Table(
+    "ledger_minutes",
+    metadata,
+    Column("objective_id", Integer, ForeignKey("objectives.id"), primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("good", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("excluded", BigInteger, nullable=False),
+)
+
+ledger_hours = Table(
+    "ledger_hours",
+    metadata,
+    Column("objective_id", Integer, ForeignKey("objectives.id"), primary_key=True),
+    Column("hour", Time, primary_key=True),
+    Column("good", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("excluded", BigInteger, nullable=False),
+)
+
+# ---- changes ----------------------------------------------------------------
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("kind", Text, nullable=False),  # deploy, revision, scale, flag, environment
+    Column("service", Text, nullable=False),
+    Column("version", Text, nullable=False, server_default=""),
+    Column("summary", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("detail", JSONB),
+)
+Index("changes_at", changes.c.at)
+
+# ---- people and keys --------------------------------------------------------
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),  # the first characters, to recognise it by
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of 256 random bits
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time),
+    Column("revoked_at", Time),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("email", Text, nullable=False, unique=True),  # lower case
+    Column("password", Text, nullable=False),  # argon2id
+    Column("role", Text, nullable=False),  # viewer, responder, commander, admin
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("disabled_at", Time),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("seen_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time, nullable=False),
+    Column("revoked_at", Time),
+    Column("agent", Text, nullable=False, server_default=""),
+    Column("address", Text, nullable=False, server_default=""),
+)
+Index("sessions_user_id", sessions.c.user_id)
+
+signin_links = Table(
+    "signin_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("expires_at", Time, nullable=False),
+    Column("used_at", Time),
+)
+
+signin_failures = Table(
+    "signin_failures",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("subject", Text, nullable=False),  # account:E-MAIL or address:IP
+    Column("at", Time, nullable=False, server_default=func.now()),
+)
+Index("signin_failures_subject", signin_failures.c.subject, signin_failures.c.at)
+
+audit = Table(  # append-only: a trigger refuses UPDATE, DELETE and TRUNCATE
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),  # E-MAIL, key:NAME, cli:USER@HOST, evenkeel
+    Column("action", Text, nullable=False),  # config.change, key.create, session.revoke …
+    Column("subject", Text, nullable=False),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Column("request_id", Text, nullable=False, server_default=""),
+)
+Index("audit_at", audit.c.at)
+
+# ---- logs and checks --------------------------------------------------------
+
+log_lines = Table(
+    "log_lines",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("logger", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("fields", JSONB),
+)
+Index("log_lines_request_id", log_lines.c.request_id, postgresql_where=text("request_id <> ''"))
+Index("log_lines_at", log_lines.c.at)
+
+check_results = Table(
+    "check_results",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("status", Text, nullable=False),  # pass, warn, fail
+    Column("duration_ms", Double, nullable=False),
+    Column("findings", JSONB, nullable=False),
+)
+Index("check_results_name_at", check_results.c.name, check_results.c.at)
