@@ -1,0 +1,25 @@
+"""One address of the API. Apart from the table in routes.py, so that a domain's handlers can make theirs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tornado.web import URLSpec
+
+if TYPE_CHECKING:
+    from server.handler import Handler
+    from server.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` is written as in OpenAPI; `{name}` matches one segment and is handed to the method by that name."""
+
+    path: str
+    handler: type[Handler]
+
+    def spec(self, parts: Parts) -> URLSpec:
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
+        return URLSpec(pattern, self.handler, {"parts": parts, "route": self.path})
