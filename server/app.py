@@ -1,0 +1,176 @@
+"""The composition root: builds every part, wires it, tears down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, URLSpec
+
+from server import routes
+from server.auth.identity import Authenticator
+from server.bus import Bus
+from server.config.rollout import Rollout
+from server.db import Database
+from server.errors import ApiError
+from server.handler import ApiHandler, NotFound
+from server.ingest.intake import Intake
+from server.live.relay import Relay
+from server.logs import LogStore
+from server.parts import Parts
+from server.process import Process
+from server.settings import Environment
+from server.slo.policies import Policies
+
+log = logging.getLogger("evenkeel.app")
+
+IDLE_KEEP_ALIVE_S = 95  # longer than a router's 90 s, so that it never sends into a closing connection
+DRAIN_S = 12.0
+RETRY_S = 1.0
+
+
+class Starting(ApiHandler):
+    """Any address but health while the database has not answered yet."""
+
+    counted = False
+
+    async def prepare(self) -> None:
+        raise ApiError("UNAVAILABLE", "Evenkeel is starting: the database does not answer yet.", retry_after=2)
+
+
+class Site(Application):
+    """The addresses of one web process."""
+
+    def __init__(self, parts: Parts, **settings: Any) -> None:
+        self.parts = parts
+        super().__init__(urls(parts), default_handler_class=NotFound, default_handler_args={"parts": parts}, **settings)
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        if not self.parts.started and not request.path.startswith("/health/"):
+            return self.get_handler_delegate(request, Starting, {"parts": self.parts})
+        return super().find_handler(request, **kwargs)
+
+
+def urls(parts: Parts) -> list[URLSpec]:
+    """Every address: the API's table, then the pages."""
+    from dashboard.routes import routes as pages
+
+    return [route.spec(parts) for route in routes.API] + pages(parts)
+
+
+@dataclass(slots=True)
+class Web:
+    """One running web process."""
+
+    parts: Parts
+    server: HTTPServer
+    starting: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Stop accepting, finish what is in flight, flush, and close every part in reverse."""
+        self.parts.stopping = True
+        self.server.stop()
+        self.parts.relay.end_streams()
+        deadline = asyncio.get_running_loop().time() + DRAIN_S
+        while self.parts.in_flight and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        if self.parts.in_flight:
+            log.warning("%d requests did not finish in %g s", len(self.parts.in_flight), DRAIN_S)
+        await self.server.close_all_connections()
+        self.starting.cancel()
+        await asyncio.gather(self.starting, return_exceptions=True)
+        await close_parts(self.parts)
+
+
+def build(env: Environment, name: str) -> Parts:
+    """The parts of a web process, not yet started. Call inside the event loop."""
+    assert env.database_url is not None, "the supervisor has given the embedded database's address"
+    db = Database(env.database_url, f"evenkeel {name}")
+    bus = Bus(db, env.redis_url)
+    process = Process(db, "web", name)
+    rollout = Rollout(env, db, bus, process)
+    policies = Policies(env, db, bus)
+    return Parts(
+        env=env,
+        db=db,
+        bus=bus,
+        process=process,
+        logs=LogStore(env, db, process),
+        auth=Authenticator(env, db, bus),
+        rollout=rollout,
+        policies=policies,
+        intake=Intake(env, db, rollout, policies, process),
+        relay=Relay(db, bus),
+    )
+
+
+async def start_web(env: Environment, name: str, sockets: list[socket.socket] | None = None) -> Web:
+    """A web process in this loop. It answers health at once, and everything else when the database does."""
+    parts = build(env, name)
+    site = Site(
+        parts,
+        cookie_secret=env.secret_key,
+        xsrf_cookies=True,
+        xsrf_cookie_name="evenkeel_xsrf",
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "secure": env.secure_cookies},
+    )
+    server = HTTPServer(site, idle_connection_timeout=IDLE_KEEP_ALIVE_S, max_header_size=32 * 1024)
+    if sockets is None:
+        server.listen(env.port, env.host)
+    else:
+        server.add_sockets(sockets)
+    starting = asyncio.create_task(start_parts(parts), name="start")
+    return Web(parts, server, starting)
+
+
+async def start_parts(parts: Parts) -> None:
+    """Start each part in order, trying again for as long as the database is away."""
+    parts.bus.start()
+    steps = [parts.process.register, *(part.start for part in started_in_order(parts))]
+    for step in steps:
+        while True:
+            try:
+                await step()
+                break
+            except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
+                log.error("not started yet: %s; trying again in %g s", str(error).splitlines()[0], RETRY_S)
+                await asyncio.sleep(RETRY_S)
+    parts.process.start()
+    parts.started = True
+    log.info("%s is ready", parts.process.name)
+
+
+def started_in_order(parts: Parts) -> list[Any]:
+    return [parts.logs, parts.auth, parts.rollout, parts.policies, parts.intake, parts.relay]
+
+
+async def close_parts(parts: Parts) -> None:
+    """Close every part, the last started first; one that fails does not keep the others open."""
+    for part in [*reversed(started_in_order(parts)), parts.process, parts.bus, parts.db]:
+        try:
+            await part.close()
+        except Exception:
+            log.exception("%s did not close", type(part).__name__)
+
+
+async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> None:
+    """A web process until SIGTERM."""
+    stop = stop_signal()
+    web = await start_web(env, name, sockets)
+    await stop.wait()
+    await web.close()
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM sets."""
+    event = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, event.set)
+    return event

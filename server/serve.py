@@ -1,0 +1,127 @@
+"""`python -m server`: check, start the database, migrate, fork, and say where to look."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from server import embedded, supervisor
+from server.settings import Environment
+
+LINE = "─" * 72
+
+
+def serve(env: Environment) -> None:
+    """Serve until a signal says stop. Raises ConfigurationError where the environment does not allow it."""
+    with metrics_directory(env), contextlib.ExitStack() as stack:
+        # Only now: prometheus-client looks for its directory when it is imported.
+        from server import app, logs
+
+        logs.setup(env.log_level, env.log_format, sys.stdout)
+        sockets = supervisor.bind(env)
+        cluster = None
+        if env.embedded:
+            stack.enter_context(supervisor.hold(env))
+            cluster = embedded.cluster(env)
+            env = start_database(env, cluster)
+        children = [
+            supervisor.Child(f"web.{i}", functools.partial(app.run_web, env, f"web.{i}", sockets))
+            for i in range(1, env.web_concurrency + 1)
+        ]
+        children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1")))
+        if sys.stdout.isatty() or env.embedded:
+            announce_in_child(env, sockets)
+        supervisor.Supervisor(children, cluster).run()
+
+
+def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:
+    """Start and migrate the embedded database; the environment that points to it."""
+    from server.migrate import migrate
+
+    embedded.start(cluster)
+    migrate(cluster.url)
+    return replace(env, database_url=cluster.url)
+
+
+@contextlib.contextmanager
+def metrics_directory(env: Environment) -> Iterator[None]:
+    """A directory for the metrics of all processes, for this run: in DATA_DIR where that is ours."""
+    if env.embedded:
+        path = env.data_dir / f"metrics-{env.port}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    else:
+        path = Path(tempfile.mkdtemp(prefix="evenkeel-metrics-"))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
+    try:
+        yield
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def announce_in_child(env: Environment, sockets: list[socket.socket]) -> None:
+    """Print the block from a process of its own: it needs an event loop, and the parent must not have had one."""
+    sys.stdout.flush()
+    parent = os.getpid()
+    if os.fork():
+        return
+    try:
+        supervisor.follow(parent)
+        for listening in sockets:
+            listening.close()
+        asyncio.run(announce(env))
+    finally:
+        sys.stdout.flush()
+        os._exit(0)
+
+
+async def announce(env: Environment) -> None:
+    """Wait until we are ready, then print where to look, how to sign in and how to send an outcome."""
+    from server.auth.signin_link import first_admin_link
+    from server.db import Database
+
+    began = time.monotonic()
+    while not await ready(env) and time.monotonic() - began < 60:
+        await asyncio.sleep(0.05)
+    db = Database(env.database_url or "")
+    try:
+        link = await first_admin_link(db, env)
+    finally:
+        await db.close()
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    lines = [LINE, f"  Evenkeel is ready:  {env.public_url}", ""]
+    if link:
+        lines += ["  Sign in as the first administrator (works once, for 24 hours):", f"    {link}", ""]
+    lines += [
+        "  Send a first outcome:",
+        f"    KEY=$({shown} -m server key create first --scope ingest)",
+        f'    curl {env.public_url}/api/v1/outcomes -H "Authorization: Bearer $KEY" \\',
+        "      -H 'Content-Type: application/json' \\",
+        """      -d '[{"service":"checkout","route":"/pay","method":"POST","status":200,"duration_ms":12}]'""",
+        LINE,
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201 - this block is what a person starts from
+
+
+async def ready(env: Environment) -> bool:
+    """Whether /health/ready answers 200."""
+    host = "127.0.0.1" if env.host in ("0.0.0.0", "::", "") else env.host  # noqa: S104 - compared, not bound
+    try:
+        reader, writer = await asyncio.open_connection(host, env.port)
+        writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        status = await asyncio.wait_for(reader.readline(), 3)
+        writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status

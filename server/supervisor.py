@@ -1,0 +1,181 @@
+"""One socket, the web processes, the watch process, the embedded database.
+
+`python -m server` is this small parent. It binds once and forks before any event
+loop exists (TRAPS: Processes), restarts what dies, and stops everything in order:
+web and watch first, the database last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from tornado.netutil import bind_sockets
+
+from server import embedded
+from server.errors import ConfigurationError
+from server.settings import Environment
+
+log = logging.getLogger("evenkeel.supervisor")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+STOP_WITHIN_S = 24.0  # a PaaS kills after 30 s; the contract says 25
+BACKOFF_S = (0.1, 10.0)
+LIVED_LONG_S = 30.0
+PR_SET_PDEATHSIG = 1
+
+Run = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(slots=True)
+class Child:
+    """One process that is kept alive."""
+
+    name: str
+    run: Run
+    pid: int = 0
+    born: float = 0.0
+    backoff_s: float = BACKOFF_S[0]
+    due: float = 0.0  # when to start it again, on the monotonic clock
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The children, and the database where it is ours."""
+
+    children: list[Child]
+    cluster: embedded.Cluster | None
+    stopping: bool = False
+    announced: set[int] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Keep everything alive until a signal says stop; return when all of it has stopped."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        while not self.stopping:
+            self.start_due()
+            found = signal.sigtimedwait(SIGNALS, 0.2)
+            if found is not None and found.si_signo != signal.SIGCHLD:
+                self.stopping = True
+            self.collect()
+            if self.cluster is not None and not self.stopping:
+                self.keep_database(self.cluster)
+        self.stop()
+
+    def start_due(self) -> None:
+        now = time.monotonic()
+        for child in self.children:
+            if child.pid == 0 and now >= child.due:
+                child.pid, child.born = fork(child), now
+
+    def collect(self) -> None:
+        """Reap the dead and set when they start again."""
+        for child in self.children:
+            if child.pid == 0:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid == 0:
+                continue
+            now = time.monotonic()
+            child.backoff_s = BACKOFF_S[0] if now - child.born > LIVED_LONG_S else child.backoff_s
+            if not self.stopping:
+                log.error("%s (pid %d) %s; starting it again in %g s", child.name, pid, ended(status), child.backoff_s)
+            child.pid, child.due = 0, now + child.backoff_s
+            child.backoff_s = min(child.backoff_s * 2, BACKOFF_S[1])
+
+    def keep_database(self, cluster: embedded.Cluster) -> None:
+        pid = embedded.postmaster_pid(cluster)
+        if pid is not None:
+            embedded.reap(pid)
+            return
+        log.error("the embedded database is gone; starting it again")
+        try:
+            embedded.start(cluster)
+        except (ConfigurationError, OSError) as error:
+            log.error("%s", error)
+
+    def stop(self) -> None:
+        """SIGTERM to the children, SIGKILL to what is left at the limit, then the database."""
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for child in self.children:
+            if child.pid:
+                os.kill(child.pid, signal.SIGTERM)
+        while any(child.pid for child in self.children):
+            signal.sigtimedwait((signal.SIGCHLD,), 0.1)
+            self.collect()
+            if time.monotonic() > deadline:
+                for child in self.children:
+                    if child.pid:
+                        log.error("%s (pid %d) did not stop in %g s: killed", child.name, child.pid, STOP_WITHIN_S)
+                        os.kill(child.pid, signal.SIGKILL)
+        if self.cluster is not None:
+            embedded.stop(self.cluster)
+
+
+def fork(child: Child) -> int:
+    """Start a child; its pid. The child never returns from here."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        follow(parent)
+        asyncio.run(child.run())
+        status = 0
+    except BaseException:
+        log.exception("%s ended by an error", child.name)
+    finally:
+        logging.shutdown()
+        os._exit(status)
+
+
+def follow(parent: int) -> None:
+    """In the child: die with the parent, leave Ctrl-C to it, and hear the other signals again."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    if os.getppid() != parent:  # it died before prctl
+        os._exit(1)
+
+
+def ended(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"ended with status {os.WEXITSTATUS(status)}"
+
+
+def bind(env: Environment) -> list[socket.socket]:
+    """The listening socket that every web process shares."""
+    try:
+        return bind_sockets(env.port, env.host, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Port {env.port} on {env.host} cannot be opened ({error.strerror}); set PORT to another one."
+        ) from None
+
+
+def hold(env: Environment) -> IO[str]:
+    """The lock that one supervisor a DATA_DIR holds for its life."""
+    env.data_dir.mkdir(parents=True, exist_ok=True)
+    file = (env.data_dir / "supervisor.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigurationError(
+            f"Another Evenkeel runs on {env.data_dir}; stop it, or set DATA_DIR and PORT for a second one."
+        ) from None
+    return file
