@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -157,3 +159,42 @@ def variables(database_url: str, data_dir: Path, **overrides: str) -> dict[str, 
         "HOST": "127.0.0.1",
         "LOG_FORMAT": "text",
     } | overrides
+
+
+@pytest.fixture
+def web(io_loop: Any, make_env: MakeEnv) -> Iterator[Callable[..., Any]]:
+    """`site = await web(NAME="value")`: a web process in this test's loop, closed afterwards."""
+    from tests.site import Site, start_site
+
+    sites: list[Site] = []
+
+    async def start(name: str = "web.1", **overrides: str) -> Site:
+        site = await start_site(make_env(**overrides), name)
+        sites.append(site)
+        return site
+
+    yield start
+
+    async def close() -> None:
+        for site in reversed(sites):
+            await site.close()
+
+    io_loop.run_sync(close)
+
+
+@pytest.fixture
+def running(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """`server = running(WEB_CONCURRENCY="4")`: a real `python -m server`, ready, stopped afterwards."""
+    from tests.running import Running
+
+    started: list[Running] = []
+
+    def start(**overrides: str) -> Running:
+        server = Running(variables(database_url, tmp_path, **overrides), tmp_path / f"server-{len(started)}.log")
+        started.append(server)
+        wait_for(server.ready, "the server to be ready")
+        return server
+
+    yield start
+    for server in started:
+        server.stop(signal.SIGTERM)

@@ -1,0 +1,101 @@
+"""`python -m server` as a real process: the supervisor, its children and their signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Running:
+    """One `python -m server`, in a process group of its own."""
+
+    def __init__(self, variables: dict[str, str], log: Path) -> None:
+        self.variables = variables
+        self.log = log
+        self.url = f"http://127.0.0.1:{variables['PORT']}"
+        self._file = log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server"],
+            cwd=ROOT,
+            env=base_environment() | variables,
+            stdout=self._file,
+            stderr=self._file,
+            start_new_session=True,
+        )
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, f"the server ended:\n{self.output()}"
+        try:
+            return self.get("/health/ready")[0] == 200
+        except OSError:
+            return False
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def get(self, path: str, key: str | None = None) -> tuple[int, Any]:
+        return self.call("GET", path, key=key)
+
+    def call(
+        self, method: str, path: str, *, key: str | None = None, data: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """The status and the JSON (or text) of an answer."""
+        sent = {"Content-Type": "application/json"} | (headers or {})
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(self.url + path, body, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status, parsed(response.read())
+        except urllib.error.HTTPError as error:
+            return error.code, parsed(error.read())
+
+    def command(self, *arguments: str, stdin: str = "") -> str:
+        """What a command of the command line prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "server", *arguments],
+            cwd=ROOT,
+            env=base_environment() | self.variables,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def children(self) -> list[int]:
+        """Pids of the web and watch processes."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in path.read_text().split()}
+        return [pid for pid, line in lines.items() if "\0-m\0server" in line]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, wait_s: float = 30) -> int:
+        """Send the signal to the supervisor; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(wait_s)
+        self._file.close()
+        return status
+
+
+def base_environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONUNBUFFERED": "1"}
+
+
+def parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")

@@ -1,0 +1,81 @@
+"""The embedded PostgreSQL: found again after every kind of death, and nothing outside DATA_DIR."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from server import embedded
+from server.embedded import Cluster
+from server.settings import read_environment
+from tests.conftest import wait_for
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster in a directory closed to everybody else, like `mktemp -d`, with a space in its path."""
+    parent = Path(tempfile.mkdtemp(prefix="ek "))
+    cluster = embedded.cluster(read_environment({"DATA_DIR": str(parent / "data dir")}))
+    yield cluster
+    embedded.stop(cluster)
+    shutil.rmtree(parent)
+    shutil.rmtree(cluster.socket_dir, ignore_errors=True)
+
+
+def test_it_starts_once_and_is_found_by_the_next(place: Cluster) -> None:
+    assert embedded.start(place) is True
+    pid = embedded.postmaster_pid(place)
+    assert embedded.start(place) is False
+    assert embedded.postmaster_pid(place) == pid
+    assert place.data.parent.parent.stat().st_mode & 0o777 == 0o700, "a directory that is not ours keeps its mode"
+    assert place.socket_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_after_kill_9_the_data_is_there(place: Cluster) -> None:
+    embedded.start(place)
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    pid = embedded.postmaster_pid(place)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+    def gone() -> bool:
+        embedded.reap(pid)
+        return embedded.postmaster_pid(place) is None
+
+    wait_for(gone, "the postmaster to die")
+    assert embedded.start(place) is True
+    with psycopg.connect(place.url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_a_reused_pid_is_not_the_database(place: Cluster) -> None:
+    embedded.start(place)
+    embedded.stop(place)
+    (place.data / "postmaster.pid").write_text(f"{os.getpid()}\n")
+    assert embedded.postmaster_pid(place) is None
+    (place.data / "postmaster.pid").unlink()
+
+
+def test_a_cluster_half_made_is_made_anew(place: Cluster) -> None:
+    half = place.data.with_name("postgres.new")
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18")
+    assert embedded.start(place) is True
+    assert not half.exists()
+
+
+def test_a_command_stops_only_what_it_started(place: Cluster) -> None:
+    env = read_environment({"DATA_DIR": str(place.data.parent)})
+    with embedded.database_for_command(env) as url, psycopg.connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert embedded.postmaster_pid(place) is None
+    embedded.start(place)
+    with embedded.database_for_command(env):
+        pass
+    assert embedded.postmaster_pid(place) is not None
