@@ -1,0 +1,70 @@
+"""Who is calling: a bearer key, or a session's cookie where that is allowed.
+
+Keys and sessions are checked from memory; what is revoked anywhere is refused
+here within 5 s, usually at once (bus topics `keys`, `sessions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tornado.web import RequestHandler
+
+from server.auth.caller import Identity
+from server.auth.cookies import read_session
+from server.auth.key_cache import KeyCache
+from server.auth.session_cache import Listener, SessionCache
+from server.bus import Bus
+from server.db import Database
+from server.settings import Environment
+
+__all__ = ["Authenticator", "Identity"]
+
+
+class Authenticator:
+    """One process's knowledge of who may come in. Make it inside the running loop."""
+
+    def __init__(self, env: Environment, db: Database, bus: Bus) -> None:
+        self.env = env
+        self.db = db
+        self.bus = bus
+        self.keys = KeyCache(db)
+        self.sessions = SessionCache(db)
+        bus.subscribe("keys", self.keys.fresh.signal)
+        bus.subscribe("sessions", self.sessions.fresh.signal)
+
+    async def start(self) -> None:
+        """Read the keys and keep them fresh; raises the database's error while it is away."""
+        await self.keys.fresh.start()
+        await self.sessions.fresh.start()
+
+    async def close(self) -> None:
+        await self.keys.fresh.close()
+        await self.sessions.fresh.close()
+
+    async def identify(self, handler: RequestHandler, *, allow_session: bool) -> Identity | None:
+        """Whose request it is; None: nobody's. A bearer key that is sent counts alone.
+
+        Raises ApiError UNAVAILABLE where the database is away and who calls is not known.
+        """
+        authorization = handler.request.headers.get("Authorization")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            return await self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+        if not allow_session:
+            return None
+        token = read_session(handler, self.env)
+        return await self.sessions.find(token) if token else None
+
+    def key_name(self, key_id: int) -> str:
+        """A key's name for people; `key 7` where it is not known, `no valid key` for 0."""
+        return self.keys.name(key_id) if key_id else "no valid key"
+
+    def on_revoked(self, session_id: int, listener: Listener) -> Callable[[], None]:
+        """Call `listener(session_id)` once it is revoked, expired or its person disabled; returns how to stop."""
+        return self.sessions.on_revoked(session_id, listener)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the keys were read."""
+        return self.keys.fresh.age_s

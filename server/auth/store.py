@@ -1,0 +1,66 @@
+"""SQL of keys and sessions as they are checked. Each statement runs in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.auth.caller import Identity
+from server.auth.roles import scopes_of
+from server.tables import api_keys, sessions, users
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key or a session in force, and until when (Unix seconds; None: until revoked)."""
+
+    digest: bytes
+    identity: Identity
+    until: float | None
+
+
+async def keys_in_force(connection: AsyncConnection) -> tuple[list[Credential], dict[int, str]]:
+    """Every key in force, and the names of those and of the keys that ended in the last day."""
+    dead = or_(api_keys.c.revoked_at.is_not(None), func.coalesce(api_keys.c.expires_at <= func.now(), False))
+    ended = func.least(api_keys.c.revoked_at, api_keys.c.expires_at)
+    recent = func.coalesce(ended > func.now() - text("interval '1 day'"), True)
+    rows = await connection.execute(select(api_keys, dead.label("dead")).where(recent))
+    credentials: list[Credential] = []
+    names: dict[int, str] = {}
+    for row in rows:
+        names[row.id] = row.name
+        if not row.dead:
+            identity = Identity("key", row.id, row.name, frozenset(row.scopes))
+            until = row.expires_at.timestamp() if row.expires_at else None
+            credentials.append(Credential(row.digest, identity, until))
+    return credentials, names
+
+
+async def sessions_in_force(connection: AsyncConnection, digests: Sequence[bytes]) -> list[Credential]:
+    """Those of the given sessions that are in force: not revoked, not expired, the person not disabled."""
+    rows = await connection.execute(
+        select(sessions.c.digest, sessions.c.id, sessions.c.expires_at, users.c.id, users.c.email, users.c.role)
+        .join(users, users.c.id == sessions.c.user_id)
+        .where(
+            sessions.c.digest.in_(digests),
+            sessions.c.revoked_at.is_(None),
+            sessions.c.expires_at > func.now(),
+            users.c.disabled_at.is_(None),
+        )
+    )
+    return [
+        Credential(digest, Identity("person", user_id, email, scopes_of(role), role, session_id), expires.timestamp())
+        for digest, session_id, expires, user_id, email, role in rows
+    ]
+
+
+async def touch_sessions(connection: AsyncConnection, digests: Sequence[bytes]) -> None:
+    """Note that they were used, to the minute."""
+    await connection.execute(
+        update(sessions)
+        .where(sessions.c.digest.in_(digests), sessions.c.seen_at < func.now() - text("interval '1 minute'"))
+        .values(seen_at=func.now())
+    )
