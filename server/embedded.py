@@ -98,22 +98,40 @@ def start(place: Cluster) -> bool:
         make(place)
         if alive(place):
             return False
-        arguments = [binary("postgres"), "-D", str(place.data), "-k", str(place.socket_dir)]
-        for name, value in OPTIONS.items():
-            arguments += ["-c", f"{name}={value}"]
-        with place.log.open("ab") as log:
-            process = subprocess.Popen(
-                as_user(place, arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-            )
-        wait_until_up(place, process)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not launch(place, deadline):
+            # The last of a killed server's processes still hold its memory: they end within moments.
+            if time.monotonic() > deadline:
+                tail = place.log.read_text(errors="replace")[-1500:]
+                raise ConfigurationError(f"The embedded database did not start. {place.log} ends:\n{tail}")
+            time.sleep(0.5)
         create_database(place)
         return True
+
+
+def launch(place: Cluster, deadline: float) -> bool:
+    """Run `postgres` and wait until it answers; False where it ended instead."""
+    stale = recorded_pid(place)
+    if stale is not None:
+        reap(stale)  # ours, killed: as a zombie it would look alive to the new one
+    arguments = [binary("postgres"), "-D", str(place.data), "-k", str(place.socket_dir)]
+    for name, value in OPTIONS.items():
+        arguments += ["-c", f"{name}={value}"]
+    with place.log.open("ab") as log:
+        process = subprocess.Popen(
+            as_user(place, arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+        )
+    while not alive(place):
+        if process.poll() is not None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def make(place: Cluster) -> None:
@@ -164,15 +182,6 @@ def open_to_all(path: Path) -> bool:
     return all(part.stat().st_mode & 0o001 for part in (path, *path.parents))
 
 
-def wait_until_up(place: Cluster, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not alive(place):
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = place.log.read_text(errors="replace")[-1500:]
-            raise ConfigurationError(f"The embedded database did not start. {place.log} ends:\n{tail}")
-        time.sleep(0.02)
-
-
 def create_database(place: Cluster) -> None:
     with psycopg.connect(place.url, dbname="postgres", autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'evenkeel'").fetchone()
@@ -180,12 +189,22 @@ def create_database(place: Cluster) -> None:
             connection.execute("CREATE DATABASE evenkeel")
 
 
+def recorded_pid(place: Cluster) -> int | None:
+    """The pid in `postmaster.pid`, whoever has it now."""
+    try:
+        return int((place.data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
 def postmaster_pid(place: Cluster) -> int | None:
     """The pid of the running postmaster, checked against its command line: a reused pid is not ours."""
+    pid = recorded_pid(place)
+    if pid is None or not Path("/proc/self").exists():
+        return pid
     try:
-        pid = int((place.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc/self").exists() else b"postgres"
-    except (OSError, ValueError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
         return None
     return pid if b"postgres" in command else None
 
