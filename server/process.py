@@ -6,15 +6,16 @@ import asyncio
 import logging
 import os
 import resource
-import socket
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from server import metrics
 from server import process_store as store
 from server.db import Database
+from server.host import HOST
 
 log = logging.getLogger("evenkeel.process")
 
@@ -40,10 +41,11 @@ class Process:
         self.db = db
         self.kind: Kind = kind
         self.name = name  # web.1
-        self.host = os.environ.get("DYNO") or socket.gethostname()
+        self.host = HOST
         self.id = 0
         self.gauges = Gauges()
         self.started = time.time()
+        metrics.name_process(name)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

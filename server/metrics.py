@@ -1,0 +1,187 @@
+"""Every metric, and the counting that happens in this process.
+
+Counters and histograms live in the files of PROMETHEUS_MULTIPROC_DIR, which the
+supervisor sets before prometheus_client is imported; /metrics adds them up over
+this machine's processes and labels them with `host`, because a scrape through a
+load balancer reaches one machine. Gauges come from the database at scrape
+(server/metrics_handler.py). `METRICS` is the whole list: docs/metrics.md is
+checked against it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
+
+from server.host import HOST
+
+_process = "main"
+
+
+def name_process(name: str) -> None:
+    """Say which process this is. A restarted web.1 goes on counting in the file of the one that died."""
+    global _process  # noqa: PLW0603 - a process has one name, set before it counts
+    _process = name
+
+
+if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    values.ValueClass = values.MultiProcessValue(lambda: _process)  # type: ignore[no-untyped-call]
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric as /metrics shows it. Base units: seconds, bytes, ratios from 0 to 1."""
+
+    name: str
+    kind: Literal["counter", "histogram", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ("host",)
+
+
+def _metric(name: str, kind: Literal["counter", "histogram", "gauge"], help: str, *labels: str) -> Metric:
+    return Metric(name, kind, help, labels)
+
+
+HTTP_REQUESTS = _metric(
+    "evenkeel_http_requests_total", "counter", "HTTP requests answered.", "host", "handler", "method", "status"
+)
+HTTP_SECONDS = _metric(
+    "evenkeel_http_request_duration_seconds",
+    "histogram",
+    "Time to answer an HTTP request.",
+    "host",
+    "handler",
+    "status",
+)
+ACCEPTED_REQUESTS = _metric(
+    "evenkeel_ingest_accepted_requests_total", "counter", "Ingest requests acknowledged after their commit.", "host"
+)
+ACCEPTED_ITEMS = _metric("evenkeel_ingest_accepted_items_total", "counter", "Outcomes acknowledged.", "host")
+ACCEPTED_BYTES = _metric(
+    "evenkeel_ingest_accepted_bytes_total", "counter", "Body bytes of acknowledged ingest requests.", "host"
+)
+REFUSED_REQUESTS = _metric(
+    "evenkeel_ingest_refused_requests_total", "counter", "Ingest requests refused, by error code.", "host", "reason"
+)
+REFUSED_ITEMS = _metric(
+    "evenkeel_ingest_refused_items_total",
+    "counter",
+    "Outcomes refused, by error code; 1 a request where their number is not known.",
+    "host",
+    "reason",
+)
+FLUSH_SECONDS = _metric(
+    "evenkeel_ingest_flush_duration_seconds", "histogram", "Time to store one batch, commit included.", "host"
+)
+SIGNINS = _metric(
+    "evenkeel_signins_total", "counter", "Attempts to sign in, by result: ok, wrong, slowed.", "host", "result"
+)
+LOG_LINES_DROPPED = _metric(
+    "evenkeel_log_lines_dropped_total", "counter", "Log lines not kept for look-up because too many came.", "host"
+)
+
+BUILD_INFO = _metric("evenkeel_build_info", "gauge", "1, labelled with the version that runs.", "host", "version")
+DATABASE_UP = _metric("evenkeel_database_up", "gauge", "1 while the database answers, else 0.", "host")
+PICTURE_AGE = _metric("evenkeel_picture_age_seconds", "gauge", "Age of the picture that this machine shows.", "host")
+WATCH_AGE = _metric("evenkeel_watch_lease_age_seconds", "gauge", "Time since the watch renewed its lease.")
+QUEUE_ITEMS = _metric("evenkeel_ingest_queue_items", "gauge", "Outcomes waiting to be stored.", "host", "process")
+QUEUE_BYTES = _metric("evenkeel_ingest_queue_bytes", "gauge", "Bytes waiting to be stored.", "host", "process")
+LOOP_LAG = _metric(
+    "evenkeel_event_loop_lag_seconds", "gauge", "Longest delay of the event loop in the last second.", "host", "process"
+)
+MEMORY = _metric("evenkeel_process_resident_memory_bytes", "gauge", "Resident memory.", "host", "process")
+HEARTBEAT_AGE = _metric(
+    "evenkeel_process_heartbeat_age_seconds", "gauge", "Time since a process was last heard of.", "host", "process"
+)
+REVISION = _metric("evenkeel_config_revision", "gauge", "The revision of the settings in force.")
+APPLIED_REVISION = _metric(
+    "evenkeel_config_applied_revision", "gauge", "The newest revision that a process has applied.", "host", "process"
+)
+BUDGET_LEFT = _metric(
+    "evenkeel_slo_budget_left_ratio",
+    "gauge",
+    "Error budget left: 1 untouched, 0 used up, below 0 overspent; absent without traffic.",
+    "objective",
+    "service",
+)
+CHECK_STATUS = _metric(
+    "evenkeel_check_status", "gauge", "1 for the status that a check's last run had, else 0.", "check", "status"
+)
+CHECK_RUN = _metric("evenkeel_check_last_run_timestamp_seconds", "gauge", "When a check last ran, Unix time.", "check")
+
+METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0, 2.5, 10.0)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+registry = CollectorRegistry()  # ours alone: the default one carries numbers of one process
+
+
+def _counter(metric: Metric) -> Counter:
+    return Counter(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def _histogram(metric: Metric) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, buckets=BUCKETS, registry=registry)
+
+
+_http_requests = _counter(HTTP_REQUESTS)
+_http_seconds = _histogram(HTTP_SECONDS)
+_accepted_requests = _counter(ACCEPTED_REQUESTS).labels(HOST)
+_accepted_items = _counter(ACCEPTED_ITEMS).labels(HOST)
+_accepted_bytes = _counter(ACCEPTED_BYTES).labels(HOST)
+_refused_requests = _counter(REFUSED_REQUESTS)
+_refused_items = _counter(REFUSED_ITEMS)
+_flush_seconds = _histogram(FLUSH_SECONDS).labels(HOST)
+_signins = _counter(SIGNINS)
+_dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
+
+_answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded: routes, METHODS and statuses are ours
+
+
+def request(route: str, method: str, status: int, seconds: float) -> None:
+    """One request was answered. A few microseconds: the label look-ups are done once."""
+    children = _answered.get((route, method, status))
+    if children is None:
+        method = method if method in METHODS else "other"
+        children = (
+            _http_requests.labels(HOST, route, method, str(status)),
+            _http_seconds.labels(HOST, route, str(status)),
+        )
+        if method != "other":
+            _answered[(route, method, status)] = children
+    children[0].inc()
+    children[1].observe(seconds)
+
+
+def ingest_accepted(requests: int, items: int, size: int) -> None:
+    """Requests acknowledged after their commit; `size` in bytes."""
+    _accepted_requests.inc(requests)
+    _accepted_items.inc(items)
+    _accepted_bytes.inc(size)
+
+
+def ingest_refused(reason: str, items: int | None) -> None:
+    """One request refused; `reason` is an error code, `items` None where their number is not known."""
+    _refused_requests.labels(HOST, reason).inc()
+    _refused_items.labels(HOST, reason).inc(1 if items is None else items)
+
+
+def ingest_flushed(seconds: float) -> None:
+    """One batch was stored, commit included."""
+    _flush_seconds.observe(seconds)
+
+
+def signed_in(result: Literal["ok", "wrong", "slowed"]) -> None:
+    """One attempt to sign in."""
+    _signins.labels(HOST, result).inc()
+
+
+def log_lines_dropped(lines: int) -> None:
+    """Lines were not kept for look-up."""
+    _dropped.inc(lines)
