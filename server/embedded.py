@@ -29,7 +29,7 @@ from server.errors import ConfigurationError
 from server.settings import Environment
 
 SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 OPTIONS = {
     "listen_addresses": "",
