@@ -28,6 +28,7 @@ class Operation:
     errors: tuple[str, ...]  # codes beyond those that every operation may answer
     headers: tuple[str, ...]  # request headers it reads
     media: str  # the content type answered
+    body_media: tuple[str, ...]  # the content types taken
 
 
 def operation(
@@ -41,12 +42,13 @@ def operation(
     errors: tuple[str, ...] = (),
     headers: tuple[str, ...] = (),
     media: str = "application/json",
+    body_media: tuple[str, ...] = ("application/json",),
 ) -> Callable[[Method], Method]:
     """Mark a handler's method as an API operation."""
 
     def mark(method: Method) -> Method:
         method.operation = Operation(  # type: ignore[attr-defined]
-            summary, scope, query, body, returns, status, errors, headers, media
+            summary, scope, query, body, returns, status, errors, headers, media, body_media
         )
         return method
 

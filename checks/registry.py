@@ -1,0 +1,17 @@
+"""Every check, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from checks import schema_policy, version_consistency
+from checks.check import Check
+
+CHECKS: tuple[Check, ...] = (
+    schema_policy.CHECK,
+    version_consistency.CHECK,
+)
+
+
+def named(names: tuple[str, ...]) -> list[Check]:
+    """The checks of these names, in that order; KeyError names one that does not exist."""
+    by_name = {check.name: check for check in CHECKS}
+    return [by_name[name] for name in names]

@@ -1,0 +1,36 @@
+"""What a self-check finds. The checks themselves are in checks/, which `server` does not know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Level = Literal["fail", "warn"]
+CheckStatus = Literal["pass", "warn", "fail"]
+
+
+class Finding(Struct):
+    """One thing that is wrong: what, where (a file and line, a process, an address) and what to do."""
+
+    level: Level
+    what: str
+    hint: str
+    where: str = ""
+
+
+class CheckResult(Struct):
+    """One run of one check. `at` is when it ended."""
+
+    name: str
+    status: CheckStatus
+    at: Annotated[datetime, Meta(tz=True)]
+    duration_ms: float
+    findings: list[Finding]
+
+
+def status_of(findings: list[Finding]) -> CheckStatus:
+    """The worst level among the findings; `pass` where there are none."""
+    levels = {finding.level for finding in findings}
+    return "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"

@@ -1,0 +1,159 @@
+"""Routes and types to OpenAPI 3.1.
+
+Nothing is written twice: addresses come from server/routes.py, what a method
+takes and answers from its `@operation`, schemas from the msgspec types, error
+codes from server/errors.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from server import __version__
+from server.openapi_errors import PROBLEM, codes, problems
+from server.operation import Operation
+from server.route import Route
+
+METHODS = ("get", "post", "put", "patch", "delete")
+REF = "#/components/schemas/{name}"
+Json = dict[str, Any]
+
+SECURITY_SCHEMES: Json = {
+    "key": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer KEY`."},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "evenkeel_session",
+        "description": "Somebody who is signed in; reads only.",
+    },
+}
+
+HEADERS = {
+    "Idempotency-Key": "Up to 255 characters. A repeat within 24 hours gets the first answer and counts nothing.",
+    "If-Match": 'The ETag of the revision that you looked at, as in `If-Match: "14"`.',
+    "Content-Encoding": "`gzip`, or nothing.",
+    "Last-Event-ID": "The last event seen, to go on from there.",
+}
+
+
+def operations(routes: tuple[Route, ...]) -> Iterator[tuple[Route, str, Operation]]:
+    """Every operation of the API: its route, its method in lower case, and what it is."""
+    for route in routes:
+        for method in METHODS:
+            found = getattr(getattr(route.handler, method, None), "operation", None)
+            if found is not None:
+                yield route, method, found
+
+
+@cache
+def document() -> Json:
+    """The OpenAPI document of this version."""
+    from server.routes import API
+
+    described = list(operations(API))
+    types = Types([one for _, _, one in described])
+    paths: Json = {}
+    for route, method, one in described:
+        paths.setdefault(route.path, {})[method] = operation_object(route, method, one, types)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Evenkeel",
+            "version": __version__,
+            "summary": "Incident command for teams that deploy with git push",
+            "description": "Times are RFC 3339 or, where a field says so, Unix seconds. Ratios are from 0 to 1. "
+            "Every answer carries X-Request-Id; errors are problem documents.",
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in sorted({tag_of(route.path) for route, *_ in described})],
+        "paths": paths,
+        "components": {"schemas": types.components | {"Problem": PROBLEM}, "securitySchemes": SECURITY_SCHEMES},
+    }
+
+
+class Types:
+    """The msgspec types that the operations name, and their schemas."""
+
+    def __init__(self, described: list[Operation]) -> None:
+        types = [kind for one in described for kind in (one.query, one.body, one.returns) if kind is not None]
+        found, self.components = msgspec.json.schema_components(types, ref_template=REF)
+        self._schemas = {id(kind): schema for kind, schema in zip(types, found, strict=True)}
+
+    def schema(self, kind: Any) -> Json:
+        """The schema of a type, or a reference to it."""
+        return self._schemas[id(kind)]
+
+    def fields(self, kind: Any) -> list[tuple[str, Json, bool]]:
+        """The fields of a Struct: name, schema, whether it is required."""
+        whole = self.components[self.schema(kind)["$ref"].rsplit("/", 1)[-1]]
+        return [(name, schema, name in whole["required"]) for name, schema in whole["properties"].items()]
+
+
+def operation_object(route: Route, method: str, one: Operation, types: Types) -> Json:
+    built: Json = {
+        "operationId": operation_id(method, route.path),
+        "tags": [tag_of(route.path)],
+        "summary": one.summary,
+        "security": security(one, method),
+        "parameters": parameters(route, one, types),
+        "responses": {str(one.status): success(one, types)} | problems(codes(one)),
+    }
+    doc = getattr(route.handler, method).__doc__ or ""
+    if doc.strip():
+        built["description"] = " ".join(doc.split())
+    if one.body is not None:
+        content = {media: {"schema": types.schema(one.body)} for media in one.body_media}
+        built["requestBody"] = {"required": True, "content": content}
+    return built
+
+
+def operation_id(method: str, path: str) -> str:
+    words = re.findall(r"\w+", path.removeprefix("/api/v1"))
+    return method + "".join(word.title().replace("_", "") for word in words)
+
+
+def tag_of(path: str) -> str:
+    """The first word of the path after the version: outcomes, services, config."""
+    return re.sub(r"^/api/(v1/)?|^/", "", path).split("/")[0]
+
+
+def security(one: Operation, method: str) -> list[Json]:
+    if one.scope is None:
+        return []
+    schemes: list[Json] = [{"key": [one.scope]}]
+    return [*schemes, {"session": []}] if method == "get" else schemes
+
+
+def parameters(route: Route, one: Operation, types: Types) -> list[Json]:
+    """Path, query and header parameters."""
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    if one.query is not None:
+        for name, kind, required in types.fields(one.query):
+            shown = {key: value for key, value in kind.items() if key != "description"}
+            parameter = {"name": name, "in": "query", "required": required, "schema": shown}
+            described = {"description": kind["description"]} if "description" in kind else {}
+            found.append(parameter | described)
+    for name in one.headers:
+        header = {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+        found.append(header | {"description": HEADERS[name]})
+    return found
+
+
+def success(one: Operation, types: Types) -> Json:
+    answer: Json = {
+        "description": one.summary,
+        "headers": {"X-Request-Id": {"schema": {"type": "string"}, "description": "The request's id."}},
+    }
+    if one.returns is not None:
+        answer["content"] = {one.media: {"schema": types.schema(one.returns)}}
+    elif one.media != "application/json":
+        answer["content"] = {one.media: {"schema": {"type": "string"}}}
+    return answer
