@@ -3,7 +3,8 @@
 Times are timestamptz. Durations are whole microseconds. `bigint[]` columns named
 `sketch`, `fast`, `sizes` hold packed pairs, `key << 32 | count`, sorted by key
 (see server/live/pairs.py): a sketch maps bucket to count, `fast` maps a latency
-threshold in microseconds to the count of good outcomes at or under it.
+threshold in microseconds to the count of good outcomes at or under it. A delta
+has a pair for every threshold that its writer measured, also where the count is 0.
 
 Nothing refers to `outcomes` and it has no unique constraint, so that Citus can
 distribute it by request_id.

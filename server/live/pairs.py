@@ -12,8 +12,12 @@ COUNT_MASK = 0xFFFFFFFF
 
 
 def pack(counts: Mapping[int, int]) -> list[int]:
-    """The map as packed pairs, sorted by key; zero counts are left out."""
-    return [key << 32 | counts[key] for key in sorted(counts) if counts[key]]
+    """The map as packed pairs, sorted by key.
+
+    A zero count is kept: in `fast` it says that a threshold was measured and met by
+    none, which is not the same as a threshold that nobody measured.
+    """
+    return [key << 32 | counts[key] for key in sorted(counts)]
 
 
 def add(into: MutableMapping[int, int], packed: Iterable[int]) -> None:

@@ -1,0 +1,28 @@
+"""What an objective has counted: whole numbers, added up, never averaged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Counts(NamedTuple):
+    """Good and bad make up the total; excluded ones are known but do not count.
+
+    For latency the excluded are the bad outcomes, and those that were sent while
+    the threshold was not yet measured.
+    """
+
+    good: int = 0
+    bad: int = 0
+    excluded: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.good + self.bad
+
+    def plus(self, other: Counts) -> Counts:
+        """The sum."""
+        return Counts(self.good + other.good, self.bad + other.bad, self.excluded + other.excluded)
+
+
+NOTHING = Counts()
