@@ -259,7 +259,7 @@ def upgrade() -> None:
         sa.Column("process_id", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.Column("applied", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("applied", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("process_id", "revision"),
     )
     op.create_table(
