@@ -1,0 +1,1 @@
+"""Pages for people: server-rendered, kept live over one stream a tab."""

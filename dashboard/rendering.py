@@ -1,0 +1,57 @@
+"""The template environment: Jinja2 with autoescape, and the filters of dashboard/format.py.
+
+A page and its live regions are made from the same partial templates, so there is
+one way to say each thing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from dashboard import format as told
+from dashboard.looks import LOOKS
+
+FILTERS = ("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share")
+
+
+def environment() -> Environment:
+    """A new environment over dashboard/templates."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update({name: getattr(told, name) for name in FILTERS})
+    made.filters["time"] = time_element
+    made.globals["LOOKS"] = LOOKS
+    return made
+
+
+def time_element(value: Any, form: str = "clock") -> Markup:
+    """A <time>: UTC as rendered, in the viewer's zone once JavaScript runs.
+
+    `value` is Unix seconds or a datetime. `form`: `clock` (14:32:08), `minute`
+    (14:32), `day` (23 Nov 14:32) or `ago` (3 min 12 s ago, kept current).
+    """
+    if value is None:
+        return Markup("–")
+    when = told.moment(value)
+    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
+    return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
+        when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
+    )
+
+
+ENVIRONMENT = environment()
+
+
+def render(template: str, **context: Any) -> str:
+    """One template as HTML; what is not given is an error, never an empty place."""
+    return ENVIRONMENT.get_template(template).render(**context)

@@ -1,0 +1,21 @@
+"""The pages at a glance: one table of addresses."""
+
+from __future__ import annotations
+
+from tornado.routing import URLSpec
+from tornado.web import RequestHandler
+
+from dashboard.now import NowPage
+from dashboard.page import PageNotFound
+from server.parts import Parts
+
+PAGES: tuple[tuple[str, type[RequestHandler]], ...] = ((r"/", NowPage),)
+
+
+def routes(parts: Parts) -> list[URLSpec]:
+    """Every page of a web process. An address under neither /api nor a page is a page not found."""
+    specs = [URLSpec(pattern, handler, {"parts": parts, "route": pattern}) for pattern, handler in PAGES]
+    return [
+        *specs,
+        URLSpec(r"/(?!api/|health/|metrics$|static/).*", PageNotFound, {"parts": parts, "route": "page not found"}),
+    ]
