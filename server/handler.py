@@ -17,6 +17,7 @@ from server import access
 from server.auth.identity import Identity
 from server.errors import ApiError, invalid, problem
 from server.ids import uuid7
+from server.log_line import in_request
 from server.operation import Operation
 from server.parts import Parts
 
@@ -39,6 +40,7 @@ class Handler(RequestHandler):
         inbound = self.request.headers.get("X-Request-Id", "")
         self.request_id = inbound if REQUEST_ID.fullmatch(inbound) else uuid7()
         self.set_header("X-Request-Id", self.request_id)
+        in_request(self.request_id)
         parts.in_flight.add(self)
         if parts.stopping:
             self.set_header("Connection", "close")

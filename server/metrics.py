@@ -16,19 +16,11 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
 
-from server.host import HOST
-
-_process = "main"
-
-
-def name_process(name: str) -> None:
-    """Say which process this is. A restarted web.1 goes on counting in the file of the one that died."""
-    global _process  # noqa: PLW0603 - a process has one name, set before it counts
-    _process = name
-
+from server.host import HOST, process_name
 
 if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-    values.ValueClass = values.MultiProcessValue(lambda: _process)  # type: ignore[no-untyped-call]
+    # By name, not by pid: a restarted web.1 goes on counting in the file of the one that died.
+    values.ValueClass = values.MultiProcessValue(process_name)  # type: ignore[no-untyped-call]
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 

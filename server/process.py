@@ -12,10 +12,9 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server import metrics
 from server import process_store as store
 from server.db import Database
-from server.host import HOST
+from server.host import HOST, name_process
 
 log = logging.getLogger("evenkeel.process")
 
@@ -45,7 +44,7 @@ class Process:
         self.id = 0
         self.gauges = Gauges()
         self.started = time.time()
-        metrics.name_process(name)
+        name_process(name)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property

@@ -1,0 +1,86 @@
+"""SQL of the log lines kept for look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import psycopg
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.db import Database
+from server.log_line import Line, moment
+from server.tables import log_lines
+
+COPY = "COPY log_lines (at, level, process, logger, request_id, message, fields) FROM STDIN"
+CHUNK = 5_000
+CHUNKS_A_RUN = 200
+LINES_SHOWN = 500
+
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class KeptLine(msgspec.Struct):
+    """One kept line."""
+
+    at: datetime
+    level: str
+    process: str
+    logger: str
+    request_id: str
+    message: str
+    fields: dict[str, Any]
+
+
+def copy_row(line: Line, process: str) -> str:
+    """A line in COPY's text format."""
+    fields = msgspec.json.encode(line.fields).decode().translate(ESCAPES) if line.fields else "\\N"
+    texts = (process, line.logger, line.request_id, line.message)
+    return "\t".join([moment(line.at), line.level, *(value.translate(ESCAPES) for value in texts), fields]) + "\n"
+
+
+async def keep(connection: psycopg.AsyncConnection[tuple[object, ...]], rows: Iterable[str]) -> None:
+    """Store rows made by copy_row, in one command."""
+    async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        await copy.write("".join(rows))
+
+
+async def lines(connection: AsyncConnection, request_id: str) -> list[KeptLine]:
+    """The kept lines of one request, oldest first, at most LINES_SHOWN."""
+    if not request_id:
+        return []
+    table = log_lines.c
+    rows = await connection.execute(
+        select(table.at, table.level, table.process, table.logger, table.request_id, table.message, table.fields)
+        .where(table.request_id == request_id)
+        .order_by(table.at, table.id)
+        .limit(LINES_SHOWN)
+    )
+    return [KeptLine(*row[:6], fields=row.fields or {}) for row in rows]
+
+
+async def forget_old_lines(db: Database, days: int, kept: int) -> int:
+    """Drop lines older than `days` and all but the newest `kept`, in short transactions; how many went."""
+    async with db.act() as connection:
+        newest = (await connection.execute(select(func.max(log_lines.c.id)))).scalar_one()
+    if newest is None:
+        return 0
+    gone = 0
+    for condition, bound in (("at < now() - make_interval(days => :bound)", days), ("id <= :bound", newest - kept)):
+        for _ in range(CHUNKS_A_RUN):
+            dropped = await drop_chunk(db, condition, bound)
+            gone += dropped
+            if dropped < CHUNK:
+                break
+    return gone
+
+
+async def drop_chunk(db: Database, condition: str, bound: int) -> int:
+    """Up to CHUNK lines that meet the condition."""
+    chosen = f"SELECT id FROM log_lines WHERE {condition} ORDER BY id LIMIT {CHUNK}"
+    async with db.act() as connection:
+        result = await connection.execute(text(f"DELETE FROM log_lines WHERE id IN ({chosen})"), {"bound": bound})
+        return result.rowcount

@@ -1,0 +1,148 @@
+"""Structured logs: JSON or text on standard output, and lines kept for look-up by request id.
+
+A call may give `extra={"request_id": …, "fields": {…}}`; without, the request id
+is that of the request being handled. Lines at info and above are kept: gathered in
+memory and stored in batches, off the request path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import IO
+
+import psycopg
+
+from server import log_store, metrics
+from server.db import Database
+from server.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
+from server.process import Process
+from server.settings import Environment
+
+__all__ = ["LogStore", "in_request", "setup"]
+
+log = logging.getLogger("evenkeel.logs")
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+OURS = ("evenkeel", "tornado")
+WAITING_LINES = 20_000
+BATCH_LINES = 5_000
+GATHER_S = 0.5
+LIMIT_S = 10.0
+CLOSE_S = 2.0
+
+
+def setup(level: str, format: str, stream: IO[str]) -> None:
+    """Log to the stream: `level` debug, info, warning or error; `format` json, text or auto (text on a terminal)."""
+    text = format == "text" or (format == "auto" and stream.isatty())
+    output = logging.StreamHandler(stream)
+    output.setLevel(LEVELS[level])
+    output.setFormatter(TextFormatter() if text else JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[output], force=True)
+    listen_to_ours(min(LEVELS[level], logging.INFO))
+
+
+def listen_to_ours(level: int) -> None:
+    """Let our own loggers through at `level`; other libraries stay at warning (SQLAlchemy would log its SQL)."""
+    for name in OURS:
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # server/access.py writes the one line a request
+
+
+class Gatherer(logging.Handler):
+    """Lines at info and above, waiting to be kept. Bounded: what comes when it is full is counted, not kept."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.waiting: deque[Line] = deque()
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.waiting) >= WAITING_LINES:
+            self.dropped += 1
+        else:
+            self.waiting.append(line_of(record))
+
+
+class LogStore:
+    """One process's kept lines, on a connection of their own."""
+
+    def __init__(self, env: Environment, db: Database, process: Process) -> None:
+        self.db = db
+        self.process = process
+        self.gatherer = Gatherer()
+        self.failing = False
+        self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Keep lines until closed. Needs no database to start: lines wait for it."""
+        if not logging.getLogger("evenkeel").isEnabledFor(logging.INFO):
+            listen_to_ours(logging.INFO)
+        logging.getLogger().addHandler(self.gatherer)
+        self._task = asyncio.create_task(self._forever(), name="keep log lines")
+
+    async def _forever(self) -> None:
+        while True:
+            await asyncio.sleep(GATHER_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store what waits; a database that is away is tried again, a batch it refuses is dropped and counted."""
+        while self.gatherer.waiting or self.gatherer.dropped:
+            batch = [self.gatherer.waiting.popleft() for _ in range(min(BATCH_LINES, len(self.gatherer.waiting)))]
+            self._count_dropped()
+            try:
+                await asyncio.wait_for(self._store(batch), LIMIT_S)
+                self.failing = False
+            except asyncio.CancelledError:
+                self.gatherer.waiting.extendleft(reversed(batch))
+                raise
+            except psycopg.DataError as error:
+                self.gatherer.dropped += len(batch)
+                log.warning("%d log lines cannot be stored: %s", len(batch), error)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                self._wait_for_database(batch, error)
+                return
+
+    async def _store(self, batch: list[Line]) -> None:
+        if not batch:
+            return
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = await self.db.raw("logs")
+            await log_store.keep(self._connection, [log_store.copy_row(line, self.process.label) for line in batch])
+        except BaseException:
+            await self._disconnect()  # left in the middle of a COPY it cannot be used again
+            raise
+
+    def _wait_for_database(self, batch: list[Line], error: Exception) -> None:
+        self.gatherer.waiting.extendleft(reversed(batch))
+        if not self.failing:
+            log.warning("log lines wait for the database: %s", error)
+        self.failing = True
+
+    def _count_dropped(self) -> None:
+        dropped, self.gatherer.dropped = self.gatherer.dropped, 0
+        if dropped:
+            metrics.log_lines_dropped(dropped)
+            if not self.failing:
+                log.warning("%d log lines were not kept for look-up", dropped)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close()
+
+    async def close(self) -> None:
+        """Store what waits, for at most CLOSE_S."""
+        logging.getLogger().removeHandler(self.gatherer)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.flush(), CLOSE_S)
+        await self._disconnect()
