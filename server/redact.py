@@ -10,9 +10,9 @@ SECRET = re.compile(
     | (?P<url>://[^:/@\s]*:)[^/\s]+(?=@)                       # postgresql://user:PASSWORD@host
     | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
     | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
-    | (?P<bearer>\b[Bb](?:earer|asic)\s+)[^\s'",]{6,}
-    | (?P<named>\b(?:[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*["']?)
-      [^\s&'",}]+
+    | (?P<bearer>\b[Bb](?:earer|asic)\s+)[^\s'"]{6,}
+    | (?P<named>\b(?:[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*)
+      (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [^\s&}'"]+ )
     """,
     re.VERBOSE,
 )
