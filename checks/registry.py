@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from checks import schema_policy, version_consistency
+from checks import (
+    cardinality,
+    disk,
+    loop_lag,
+    schema_policy,
+    slo_policy,
+    stragglers,
+    version_consistency,
+    watch_alive,
+)
 from checks.check import Check
 
 CHECKS: tuple[Check, ...] = (
     schema_policy.CHECK,
     version_consistency.CHECK,
+    slo_policy.CHECK,
+    watch_alive.CHECK,
+    stragglers.CHECK,
+    loop_lag.CHECK,
+    disk.CHECK,
+    cardinality.CHECK,
 )
 
 

@@ -82,7 +82,8 @@ def test_a_reason_counts_only_when_it_is_one(folder: Path, mark: str, kept: bool
 
 
 def test_a_migration_that_reads_the_database_is_refused(folder: Path) -> None:
-    migration(folder, "a1", None, 'def upgrade():\n    op.get_bind().execute(sa.text("SELECT 1")).scalar_one()\ndef downgrade(): pass\n')
+    text = "def upgrade():\n    op.get_bind().execute(sa.text('SELECT 1')).scalar_one()\ndef downgrade(): pass\n"
+    migration(folder, "a1", None, text)
     assert "cannot be rendered" in whats(folder)[0]
 
 

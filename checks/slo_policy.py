@@ -1,0 +1,89 @@
+"""The policy file is valid, each objective can be met and missed, every service with traffic has one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from checks import store
+from checks.check import Check, Surroundings, Unavailable, fail, warn
+from server.findings import Finding
+from server.slo.budget import budget_left
+from server.slo.counts import Counts
+from server.slo.objective import Objective, Policy
+from server.slo.policy import parse
+from server.slo.problems import PolicyError
+
+TRAFFIC_DAYS = 7
+OTHER = "(other)"
+
+
+async def run(around: Surroundings) -> list[Finding]:
+    """The file always; traffic where a database is at hand."""
+    path = around.env.slo_file if around.env else Path("slo.yaml")
+    path = path if path.is_absolute() else around.root / path
+    policy, findings = await asyncio.to_thread(inspect, path)
+    if policy is not None and around.db is not None:
+        async with around.db.ask() as connection:
+            findings += covered(policy, await store.traffic(connection, TRAFFIC_DAYS))
+    return findings
+
+
+def inspect(path: Path) -> tuple[Policy | None, list[Finding]]:
+    """The policy where it is valid, and what is wrong with it."""
+    try:
+        policy = parse(path.read_text(), path.name)
+    except PolicyError as error:
+        hint = "Correct the line; docs/slo.md shows the form. Until then the last valid policy stays in force."
+        whats = [(f"{path.name}:{one.line}", f"{one.field or 'file'}: {one.reason}") for one in error.problems]
+        return None, [fail(what, hint, where) for where, what in whats]
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"{path.name} cannot be read: {error}.", "Set SLO_FILE to a file that can be.") from None
+    return policy, [finding for objective in policy.objectives for finding in reachable(objective)]
+
+
+def reachable(objective: Objective) -> list[Finding]:
+    """That the rules themselves call it met when all is good, and missed when all is bad."""
+    hint = "Give a target above 0 and below 1."
+    if objective.allowed <= 0:
+        return [fail("It allows nothing bad, so it has no budget.", hint, objective.name)]
+    best = budget_left(Counts(good=1000), objective.allowed)
+    worst = budget_left(Counts(bad=1000), objective.allowed)
+    assert best is not None, "there is traffic"
+    assert worst is not None, "there is traffic"
+    if best > 0 > worst:
+        return []
+    return [fail(f"It can never be {'missed' if worst >= 0 else 'met'}.", hint, objective.name)]
+
+
+def covered(policy: Policy, traffic: Mapping[str, int]) -> list[Finding]:
+    """What the traffic of the last days says: outcomes by service."""
+    guarded = {objective.service for objective in policy.objectives}
+    findings = [
+        warn(f"{service} has traffic and no objective.", "Add one to the policy file.", service)
+        for service in sorted(set(traffic) - guarded - {OTHER})
+    ]
+    for objective in policy.objectives:
+        findings += enough(objective, traffic.get(objective.service, 0))
+    return findings
+
+
+def enough(objective: Objective, seen: int) -> list[Finding]:
+    """Whether the objective's window holds enough outcomes for one bad one to be allowed."""
+    expected = seen * objective.window_days // TRAFFIC_DAYS
+    if seen == 0 or expected * objective.allowed >= 1:
+        return []
+    needed = int(1 / objective.allowed)
+    what = f"A single bad outcome misses it: {expected} outcomes are expected in its window, {needed} are needed."
+    return [warn(what, "Lower the target, lengthen the window, or take it as a note only.", objective.name)]
+
+
+CHECK = Check(
+    "slo_policy",
+    "The policy is valid, can be met and missed, and covers every service with traffic",
+    needs="files",
+    run=run,
+    every_s=300,
+    limit_s=20,
+)

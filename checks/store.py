@@ -1,0 +1,109 @@
+"""What the live checks read from the database. Ages are seconds by the database's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class ProcessRow(NamedTuple):
+    """One process that has not stopped in order, heard of within a minute."""
+
+    label: str
+    kind: str
+    version: str
+    age_s: float
+    heartbeat_age_s: float
+    loop_lag_ms: float
+    revision: int | None  # the newest that it has a receipt for
+
+
+async def processes(connection: AsyncConnection) -> list[ProcessRow]:
+    """The processes of every machine."""
+    rows = await connection.execute(
+        text("""
+        SELECT host || '/' || name, kind, version,
+               extract(epoch FROM now() - started_at)::float,
+               extract(epoch FROM now() - heartbeat_at)::float,
+               loop_lag_ms,
+               (SELECT max(revision) FROM receipts WHERE process_id = processes.id)
+        FROM processes
+        WHERE stopped_at IS NULL AND heartbeat_at > now() - interval '1 minute'
+        ORDER BY host, name, id
+        """)
+    )
+    return [ProcessRow(*row) for row in rows]
+
+
+async def revision_in_force(connection: AsyncConnection) -> tuple[int, float] | None:
+    """The newest revision and its age in seconds; None where there is none."""
+    row = (
+        await connection.execute(
+            text("SELECT number, extract(epoch FROM now() - at)::float FROM revisions ORDER BY number DESC LIMIT 1")
+        )
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+async def lease_age_s(connection: AsyncConnection) -> float | None:
+    """Since the watch renewed its lease; None where it never did."""
+    query = text("SELECT extract(epoch FROM now() - renewed_at)::float FROM lease WHERE name = 'watch'")
+    return (await connection.execute(query)).scalar()
+
+
+async def picture_age_s(connection: AsyncConnection) -> float | None:
+    """Since the picture was made; None where there is none."""
+    query = text("SELECT extract(epoch FROM now() - at)::float FROM picture ORDER BY seq DESC LIMIT 1")
+    return (await connection.execute(query)).scalar()
+
+
+async def unfolded_age_s(connection: AsyncConnection) -> float:
+    """The age of the oldest delta that is not in the rollups yet; 0 where all are."""
+    query = text("""
+        SELECT coalesce(max(extract(epoch FROM now() - oldest.written_at)), 0)::float
+        FROM writers, LATERAL (
+            SELECT written_at FROM deltas
+            WHERE writer_id = writers.id AND seq > writers.folded_seq
+            ORDER BY seq LIMIT 1
+        ) AS oldest
+        """)
+    return float((await connection.execute(query)).scalar_one())
+
+
+async def partitions(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """The partitions of outcomes, each with its bound as PostgreSQL prints it."""
+    query = text("""
+        SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)
+        FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+        WHERE inhparent = 'outcomes'::regclass
+        ORDER BY 1
+        """)
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def traffic(connection: AsyncConnection, days: int) -> dict[str, int]:
+    """How many outcomes each service had in the last days, by the rollups."""
+    query = text("""
+        SELECT service, sum(n)::bigint FROM hours JOIN series ON series.id = series_id
+        WHERE hour > now() - make_interval(days => :days)
+        GROUP BY service HAVING sum(n) > 0
+        """)
+    return {row[0]: row[1] for row in await connection.execute(query, {"days": days})}
+
+
+async def names(connection: AsyncConnection) -> tuple[int, Sequence[tuple[str, int, int]]]:
+    """How many services there are; and of each service, how many routes and versions."""
+    query = text("""
+        SELECT service, count(DISTINCT route)::int, count(DISTINCT version)::int
+        FROM series GROUP BY service ORDER BY service
+        """)
+    found = [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+    return len(found), found
+
+
+async def database_bytes(connection: AsyncConnection) -> int:
+    """The size of the database on disk."""
+    return int((await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())

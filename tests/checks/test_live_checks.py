@@ -1,0 +1,129 @@
+"""The live checks: what they judge, and what they read from a real database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from checks import cardinality, disk, loop_lag, stragglers, watch_alive
+from checks.check import ROOT, Surroundings
+from checks.store import ProcessRow
+from server.db import Database
+from server.findings import Finding, status_of
+from tests.conftest import MakeEnv
+
+
+def row(
+    label: str = "h/web.1",
+    kind: str = "web",
+    version: str = "1.0.0",
+    age: float = 900.0,
+    beat: float = 0.5,
+    revision: int | None = 7,
+) -> ProcessRow:
+    return ProcessRow(label, kind, version, age, beat, 1.0, revision)
+
+
+def wheres(findings: list[Finding]) -> list[str]:
+    return [finding.where for finding in findings]
+
+
+def test_a_straggler_is_named() -> None:
+    rows = [row(), row("h/web.2", revision=6), row("h/web.3", revision=None), row("h/watch.1", "watch", revision=None)]
+    assert wheres(stragglers.behind(rows, (7, 60.0))) == ["h/web.2", "h/web.3"]
+
+
+@pytest.mark.parametrize(
+    ("late", "in_force"),
+    [
+        (row(revision=6), (7, 3.0)),  # the revision is seconds old
+        (row(revision=None, age=2.0), (7, 900.0)),  # the process is
+        (row(revision=6, beat=20.0), (7, 60.0)),  # it is silent, and named for that
+        (row(revision=8), (7, 60.0)),  # applied between our two reads
+        (row(revision=None), None),  # there is no revision
+    ],
+)
+def test_who_is_not_a_straggler(late: ProcessRow, in_force: tuple[int, float] | None) -> None:
+    assert stragglers.behind([late], in_force) == []
+
+
+def test_the_silent_one_is_named() -> None:
+    assert wheres(stragglers.silent([row(), row("h/web.2", beat=12.0)])) == ["h/web.2"]
+
+
+def test_two_versions_are_a_deploy_for_an_hour() -> None:
+    assert stragglers.mixed([row(), row(version="1.1.0")]) == []
+    assert stragglers.mixed([row(age=9000), row(version="1.1.0", age=4000)])
+    assert stragglers.mixed([row(age=9000), row(age=9000)]) == []
+    assert stragglers.mixed([]) == []
+
+
+@pytest.mark.parametrize(
+    ("ages", "words"),
+    [
+        ((0.5, 0.5, 20.0), []),
+        ((None, None, 0.0), ["never renewed"]),
+        ((9.0, 0.5, 0.0), ["last renewed 9.0 s ago"]),
+        ((0.5, None, 0.0), ["never made"]),
+        ((0.5, 8.0, 400.0), ["last made 8.0 s ago", "waited 400 s"]),
+    ],
+)
+def test_the_watch(ages: tuple[float | None, float | None, float], words: list[str]) -> None:
+    found = watch_alive.judged(*ages)
+    assert len(found) == len(words)
+    assert all(word in finding.what for word, finding in zip(words, found, strict=True))
+
+
+def test_lag_is_a_warning_before_it_is_a_failure() -> None:
+    found = loop_lag.judged({"a": 10.0, "b": 400.0, "c": 3000.0})
+    assert [(finding.where, finding.level) for finding in found] == [("b", "warn"), ("c", "fail")]
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "status"),
+    [(100, 50, "pass"), (100, 12, "warn"), (1000, 40, "fail"), (3, 0.4, "fail")],
+)
+def test_room(total: float, free: float, status: str) -> None:
+    found = disk.judged(Path("/data"), int(total * disk.GIB), int(free * disk.GIB), disk.GIB)
+    assert status_of(found) == status
+
+
+def test_caps(make_env: MakeEnv) -> None:
+    env = make_env(SERVICES_MAX="10", ROUTES_MAX="10", VERSIONS_MAX="10")
+    found = cardinality.judged(3, [("pay", 10, 9), ("cart", 8, 1)], env)
+    assert ["New ones" in finding.what for finding in found] == [True, False]
+    assert cardinality.judged(10, [], env)
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -> None:
+    """An empty database: no watch, and nothing else to say."""
+    db = Database(database_url)
+    around = Surroundings(ROOT, make_env(), db)
+    try:
+        assert status_of(await watch_alive.run(around)) == "fail"
+        for check in (stragglers, loop_lag, disk, cardinality):
+            assert await check.run(around) == [], check.__name__
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("""
+                INSERT INTO processes (kind, name, host, pid, version, heartbeat_at, loop_lag_ms)
+                VALUES ('web', 'web.1', 'h', 1, '1', now() - interval '20 s', 700)""")
+            connection.execute("""
+                INSERT INTO processes (kind, name, host, pid, version, heartbeat_at, stopped_at)
+                VALUES ('web', 'web.2', 'h', 2, '1', now() - interval '20 s', now())""")
+            connection.execute("UPDATE lease SET process_id = 1, renewed_at = now()")
+            connection.execute("INSERT INTO picture VALUES (1, 1, 1, now(), '')")
+            connection.execute("INSERT INTO writers (id, process_id, folded_seq) VALUES (1, 1, 1)")
+            for seq, age in ((1, 900), (2, 400), (3, 1)):
+                connection.execute(
+                    "INSERT INTO deltas (writer_id, seq, series_id, second, n, bad, duration_us, fast, sketch, "
+                    "written_at) VALUES (1, %s, 1, now(), 1, 0, 1, '{}', '{}', now() - make_interval(secs => %s))",
+                    (seq, age),
+                )
+        assert wheres(await stragglers.run(around)) == ["h/web.1"]
+        (waited,) = await watch_alive.run(around)
+        assert "400 s" in waited.what
+    finally:
+        await db.close()
