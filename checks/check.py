@@ -34,16 +34,24 @@ class Surroundings:
         return self.db
 
 
+Run = Callable[[Surroundings], Awaitable[list[Finding]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. It is stopped after `limit_s` seconds; in the service it runs each `every_s`."""
+    """One check. It is stopped after `limit_s` seconds; in the service it runs each `every_s`.
+
+    `apart`: the service runs it in a process of its own, because it loads much or
+    works long without awaiting, and the watch's loop must not wait.
+    """
 
     name: str
     summary: str
     needs: Needs
-    run: Callable[[Surroundings], Awaitable[list[Finding]]]
+    run: Run
     every_s: float
     limit_s: float
+    apart: bool = False
 
 
 class Unavailable(Exception):

@@ -10,7 +10,7 @@ from checks import (
     slo_policy,
     stragglers,
     version_consistency,
-    watch_alive,
+    watch,
 )
 from checks.check import Check
 
@@ -18,7 +18,7 @@ CHECKS: tuple[Check, ...] = (
     schema_policy.CHECK,
     version_consistency.CHECK,
     slo_policy.CHECK,
-    watch_alive.CHECK,
+    watch.CHECK,
     stragglers.CHECK,
     loop_lag.CHECK,
     disk.CHECK,

@@ -131,4 +131,5 @@ CHECK = Check(
     run=run,
     every_s=3600,
     limit_s=60,
+    apart=True,
 )

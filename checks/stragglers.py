@@ -60,6 +60,6 @@ CHECK = Check(
     "Every process is heard of and has applied the revision in force",
     needs="database",
     run=run,
-    every_s=15,
+    every_s=30,
     limit_s=10,
 )

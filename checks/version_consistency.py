@@ -74,4 +74,5 @@ CHECK = Check(
     run=run,
     every_s=3600,
     limit_s=30,
+    apart=True,
 )

@@ -27,7 +27,7 @@ class HistoryQuery(Struct):
 
 
 class CheckHistory(Struct):
-    """The results of one check, newest first. They are kept for 14 days."""
+    """The results of one check, newest first. They are kept for 7 days."""
 
     name: str
     results: list[CheckResult]

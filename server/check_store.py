@@ -9,11 +9,11 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.findings import CheckResult
+from server.findings import CheckResult, Finding
 from server.tables import check_results
 
-KEPT_DAYS = 14
-CURRENT = text("interval '1 day'")  # a check without a result for longer is not run any more
+KEPT_DAYS = 7
+CURRENT = text("interval '3 hours'")  # the rarest check runs each hour: one without a result is no longer run
 
 COLUMNS = (
     check_results.c.name,
@@ -31,7 +31,7 @@ async def record(connection: AsyncConnection, result: CheckResult) -> None:
 
 
 async def latest(connection: AsyncConnection) -> list[CheckResult]:
-    """The newest result of each check that ran within a day, by name."""
+    """The newest result of each check that is still run, by name."""
     query = (
         select(*COLUMNS)
         .distinct(check_results.c.name)
@@ -55,4 +55,4 @@ async def forget_old(connection: AsyncConnection) -> int:
 
 
 def results(rows: Iterable[Any]) -> list[CheckResult]:
-    return [msgspec.convert(dict(row._mapping), CheckResult) for row in rows]
+    return [CheckResult(*row[:4], msgspec.convert(row.findings, list[Finding])) for row in rows]

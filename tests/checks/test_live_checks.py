@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from checks import cardinality, disk, loop_lag, stragglers, watch_alive
+from checks import cardinality, disk, loop_lag, stragglers, watch
 from checks.check import ROOT, Surroundings
 from checks.store import ProcessRow
 from server.db import Database
@@ -71,7 +71,7 @@ def test_two_versions_are_a_deploy_for_an_hour() -> None:
     ],
 )
 def test_the_watch(ages: tuple[float | None, float | None, float], words: list[str]) -> None:
-    found = watch_alive.judged(*ages)
+    found = watch.judged(*ages)
     assert len(found) == len(words)
     assert all(word in finding.what for word, finding in zip(words, found, strict=True))
 
@@ -103,7 +103,7 @@ async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -
     db = Database(database_url)
     around = Surroundings(ROOT, make_env(), db)
     try:
-        assert status_of(await watch_alive.run(around)) == "fail"
+        assert status_of(await watch.run(around)) == "fail"
         for check in (stragglers, loop_lag, disk, cardinality):
             assert await check.run(around) == [], check.__name__
         with psycopg.connect(database_url, autocommit=True) as connection:
@@ -123,7 +123,7 @@ async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -
                     (seq, age),
                 )
         assert wheres(await stragglers.run(around)) == ["h/web.1"]
-        (waited,) = await watch_alive.run(around)
+        (waited,) = await watch.run(around)
         assert "400 s" in waited.what
     finally:
         await db.close()

@@ -41,5 +41,5 @@ def ago(verb: str, age_s: float | None) -> str:
 
 
 CHECK = Check(
-    "watch", "The watch leads, makes the picture and folds", needs="database", run=run, every_s=15, limit_s=10
+    "watch", "The watch leads, makes the picture and folds", needs="database", run=run, every_s=30, limit_s=10
 )
