@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from dashboard import sparkline as spark
@@ -10,6 +9,7 @@ from dashboard.format import FEW, budget, number, percent, plural, share, span
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.looks import BAD, LOOKS, Look
 from dashboard.page import Page
+from dashboard.standing import state_of, status_of
 from server.live.picture import Part, Picture, ServicePicture
 from server.parts import Parts
 from server.slo.status import ObjectiveStatus, State, Status
@@ -90,20 +90,6 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
         empty=all(row.name == OWN for row in rows),
         public_url=parts.env.public_url,
     )
-
-
-def status_of(picture: Picture | None) -> Status | None:
-    """The objectives in the picture; None before the first evaluation."""
-    return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
-
-
-def state_of(service: ServicePicture, status: Status | None) -> State:
-    """The state that the watch gave, or without objectives what the picture alone says."""
-    if status is not None and service.name in status.services:
-        return status.services[service.name]
-    if service.silent_s is not None:
-        return "blind"
-    return "partial" if service.partial else "no_objective"
 
 
 def service_rows(picture: Picture, status: Status | None) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dashboard.standing import worst
 from server.live.picture import Picture
 from server.parts import Parts
 
@@ -40,6 +41,7 @@ class Shell(Struct):
     at: float | None
     seq: int
     age_s: float | None
+    state: str  # the worst state of any service, as a word; empty: not known
     notices: list[Notice]
     navigation: tuple[NavItem, ...] = NAVIGATION
 
@@ -47,8 +49,15 @@ class Shell(Struct):
 def shell(parts: Parts, now: float) -> Shell:
     """The frame now."""
     picture = parts.relay.picture
-    age_s = None if picture is None else max(0.0, now - picture.at)
-    return Shell(picture and picture.at, picture.seq if picture else 0, age_s, notices(picture, age_s))
+    age_s = parts.relay.age_s(now)
+    look = worst(picture)
+    return Shell(
+        at=picture.at if picture else None,
+        seq=picture.seq if picture else 0,
+        age_s=age_s,
+        state=look.word if look else "",
+        notices=notices(picture, age_s),
+    )
 
 
 def notices(picture: Picture | None, age_s: float | None) -> list[Notice]:

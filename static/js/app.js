@@ -1,1 +1,171 @@
+// What every page has: times in the viewer's zone, the clock, keys, the palette.
 "use strict";
+
+(() => {
+  const app = (window.evenkeel = window.evenkeel || {});
+  const FORMS = {
+    clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
+    minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  };
+  for (const form of Object.keys(FORMS)) FORMS[form] = new Intl.DateTimeFormat(undefined, FORMS[form]);
+  const zoned = new Intl.DateTimeFormat(undefined, {
+    hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
+  });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+  // `3 min 12 s`, as dashboard/format.py says it.
+  app.span = (seconds) => {
+    seconds = Math.max(0, seconds);
+    if (seconds < 60) return `${Math.floor(seconds)} s`;
+    const whole = Math.floor(seconds);
+    for (const [unit, small, name, part, limit] of [
+      [60, 1, "min", "s", 3600], [3600, 60, "h", "min", 86400], [86400, 3600, "d", "h", Infinity],
+    ]) {
+      if (whole >= limit) continue;
+      const rest = Math.floor((whole % unit) / small);
+      return `${Math.floor(whole / unit)} ${name}${rest ? ` ${rest} ${part}` : ""}`;
+    }
+    return "";
+  };
+
+  // Every <time> under `root`, from UTC as the server wrote it to the viewer's zone.
+  app.localise = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      const form = time.dataset.form;
+      const text = form === "ago" ? `${app.span((Date.now() - at) / 1000)} ago` : (FORMS[form] || FORMS.day).format(at);
+      if (time.textContent !== text) time.textContent = text;
+      if (!time.title) time.title = full.format(at);
+    }
+  };
+
+  const clock = document.getElementById("clock");
+  function everySecond() {
+    if (clock) clock.textContent = zoned.format(new Date());
+    app.localise(document);
+  }
+  everySecond();
+  setInterval(everySecond, 1000);
+
+  // ---- keys: none of them acts, they only go and show ----
+
+  const typing = (target) => target.closest("input, textarea, select, [contenteditable]") !== null;
+  const dialog = (id) => document.getElementById(id);
+  let went = 0; // when `g` was pressed
+
+  function move(step) {
+    const stops = [...document.querySelectorAll("main a.open")].filter((stop) => stop.checkVisibility());
+    const here = stops.indexOf(document.activeElement);
+    const next = stops[here < 0 ? (step > 0 ? 0 : stops.length - 1) : here + step];
+    if (next) next.focus();
+  }
+
+  function show(id) {
+    const shown = dialog(id);
+    if (shown && !shown.open) shown.showModal();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k") {
+      if (!dialog("palette")) return;
+      event.preventDefault();
+      openPalette();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (typing(event.target) || document.querySelector("dialog[open]")) return;
+    const key = event.key;
+    if (went && performance.now() - went < 1500) {
+      went = 0;
+      const link = document.querySelector(`[data-go="${CSS.escape(key)}"]`);
+      if (link) {
+        event.preventDefault();
+        link.click();
+      }
+      return;
+    }
+    went = key === "g" ? performance.now() : 0;
+    if (key === "/" && document.getElementById("search")) {
+      event.preventDefault();
+      document.getElementById("search").focus();
+    } else if (key === "?") show("keys");
+    else if (key === "j") move(1);
+    else if (key === "k") move(-1);
+  });
+
+  // ---- the palette: pages and services, by a few letters ----
+
+  const palette = dialog("palette");
+  let places = [];
+  let chosen = 0;
+
+  async function openPalette() {
+    palette.querySelector("input").value = "";
+    show("palette");
+    places = [...document.querySelectorAll("[data-go]")].map((a) => ({ name: a.textContent, kind: "page", href: a.href }));
+    draw();
+    try {
+      const answer = await fetch("/api/v1/services", { headers: { Accept: "application/json" } });
+      if (!answer.ok) return;
+      const { services } = await answer.json();
+      for (const service of services) {
+        const name = typeof service === "string" ? service : service.name || service.service;
+        places.push({ name, kind: "service", href: `/services/${encodeURIComponent(name)}` });
+      }
+      draw();
+    } catch {
+      // The pages alone remain, which need no network to be listed.
+    }
+  }
+
+  function draw() {
+    const wanted = palette.querySelector("input").value.trim().toLowerCase();
+    const found = places.filter((place) => place.name.toLowerCase().includes(wanted)).slice(0, 12);
+    chosen = Math.max(0, Math.min(chosen, found.length - 1));
+    const list = dialog("palette-list");
+    list.replaceChildren(...found.map((place, index) => {
+      const item = document.createElement("li");
+      item.id = `palette-${index}`;
+      item.setAttribute("role", "option");
+      item.setAttribute("aria-selected", String(index === chosen));
+      const link = document.createElement("a");
+      link.href = place.href;
+      link.tabIndex = -1;
+      const kind = document.createElement("span");
+      kind.className = "secondary";
+      kind.textContent = place.kind;
+      link.append(place.name, kind);
+      item.append(link);
+      return item;
+    }));
+    palette.querySelector("input").setAttribute("aria-activedescendant", found.length ? `palette-${chosen}` : "");
+  }
+
+  if (palette) {
+    const input = palette.querySelector("input");
+    input.addEventListener("input", () => { chosen = 0; draw(); });
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        event.preventDefault();
+        chosen += event.key === "ArrowDown" ? 1 : -1;
+        draw();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        palette.querySelector('[aria-selected="true"] a')?.click();
+      }
+    });
+  }
+  for (const shown of document.querySelectorAll("dialog")) {
+    shown.addEventListener("click", (event) => { if (event.target === shown) shown.close(); });
+  }
+  // The menu of who is signed in closes as a menu does.
+  const who = document.querySelector("details.who");
+  if (who) {
+    document.addEventListener("click", (event) => { if (!who.contains(event.target)) who.open = false; });
+    who.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { who.open = false; who.querySelector("summary").focus(); }
+    });
+  }
+})();

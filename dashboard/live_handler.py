@@ -1,0 +1,85 @@
+"""GET /live?page=NAME: the stream of one page, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import cast
+
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
+
+from dashboard.live import PAGES
+from dashboard.page import Page
+from dashboard.stream import Client, Hub
+from server.errors import ApiError
+from server.parts import Parts
+
+COMMENT_S = 15.0  # a silence longer than a proxy's patience is broken by a comment
+ENDED = b"event: ended\ndata: signed out\n\n"
+
+
+class LiveHandler(Page):
+    """One stream. It ends when the session is revoked, the process stops, or the client does not keep up."""
+
+    counted = False
+    hub: Hub
+
+    def initialize(self, parts: Parts, route: str = "", *, hub: Hub) -> None:  # type: ignore[override]
+        super().initialize(parts, route)
+        self.hub = hub
+
+    async def prepare(self) -> None:
+        self.identity = await self.parts.auth.identify(self, allow_session=True)
+        if self.identity is None or self.identity.kind != "person":
+            raise ApiError("UNAUTHENTICATED", "Sign in to look. Streams are for people.")
+
+    async def get(self) -> None:
+        page = PAGES.get(self.get_query_argument("page", ""))
+        if page is None:
+            raise ApiError("NOT_FOUND", "There is no live page of that name.")
+        assert self.identity is not None
+        if page.needs not in self.identity.scopes:
+            raise ApiError("FORBIDDEN", f"{self.identity.name} may not look at this; it needs {page.needs}.")
+        client = Client(self.drop)
+        try:
+            leave = self.hub.join(page, self.ask(page), client, self.since())
+        except OverflowError:
+            raise ApiError("UNAVAILABLE", "Too many different views are open.", retry_after=5) from None
+        forget = self.parts.auth.on_revoked(self.identity.session_id, lambda _: client.end("signed out"))
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache, no-transform")
+        self.set_header("X-Accel-Buffering", "no")
+        try:
+            with contextlib.suppress(StreamClosedError):
+                await self.send(client)
+        finally:
+            leave()
+            forget()
+
+    async def send(self, client: Client) -> None:
+        """Events as they come; a comment where none comes. `flush` waits for the client, so its queue can fill."""
+        self.write(b"retry: 1000\n\n")
+        await self.flush()
+        while not client.ended:
+            try:
+                event = await asyncio.wait_for(client.queue.get(), COMMENT_S)
+            except TimeoutError:
+                event = b": still here\n\n"
+            if client.ended:
+                break
+            self.write(event)
+            await self.flush()
+        if client.ended == "signed out":
+            self.write(ENDED)
+        await self.finish()
+
+    def drop(self) -> None:
+        """Close the connection of a client that does not read; `send` ends with it."""
+        cast(HTTP1Connection, self.request.connection).close()
+        self.on_connection_close()
+
+    def since(self) -> int | None:
+        """The last sequence that the client has, from a reconnecting EventSource or from our own watchdog."""
+        text = self.request.headers.get("Last-Event-ID") or self.get_query_argument("last", "")
+        return int(text) if text.isascii() and text.isdigit() else None
