@@ -1,0 +1,57 @@
+"""The fold: deltas into rollups and the ledger, once each.
+
+One transaction locks the writers' cursors, checks the fencing term, adds and
+advances. Whoever folds next, in whatever process, starts from the cursors that
+were committed with the sums; so a crash anywhere leaves both or neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.db import Database
+from server.live import fold_store as store
+from server.live.deltas import Delta
+
+log = logging.getLogger("evenkeel.fold")
+
+EVERY_S = 2.0
+ROWS = 10_000  # deltas a writer in one transaction: about half a second of work
+BUSY_S = 5.0  # a backlog is folded for this long before the watch looks round
+
+Also = Callable[[AsyncConnection, Sequence[Delta], int], Awaitable[None]]
+
+
+class Fenced(Exception):
+    """Another watch has taken over: this one's work is not committed."""
+
+
+class Fold:
+    """Folds as a job of the watch. `also` joins each transaction: the ledger."""
+
+    def __init__(self, db: Database, also: Also) -> None:
+        self.db = db
+        self.also = also
+
+    async def run(self, term: int) -> None:
+        """Fold until nothing is left, for some seconds at most; Fenced where the term has passed."""
+        deadline = time.monotonic() + BUSY_S
+        while await self.once(term) and time.monotonic() < deadline:
+            pass
+
+    async def once(self, term: int) -> int:
+        """One transaction; how many writers had something."""
+        async with self.db.act() as connection:
+            ranges = await store.pending(connection, ROWS)
+            if await store.term_now(connection) != term:
+                raise Fenced(f"the lease is no longer in term {term}")
+            if not ranges:
+                return 0
+            await store.add_to_rollups(connection, ranges)
+            await self.also(connection, await store.deltas(connection, ranges), term)
+            await store.advance(connection, ranges)
+        return len(ranges)

@@ -1,0 +1,187 @@
+"""SQL of the fold: from deltas to minutes, minute sketches and hours, and the writers' cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live.deltas import Delta, SeriesKey, counts
+from server.live.merge import merged
+from server.tables import lease
+
+RANGE = """
+    unnest(CAST(:ids AS bigint[]), CAST(:after AS bigint[]), CAST(:upto AS bigint[])) AS r (id, after, upto)
+    JOIN deltas d ON d.writer_id = r.id AND d.seq > r.after AND d.seq <= r.upto
+"""
+
+
+class Range(NamedTuple):
+    """The flushes (after, upto] of one writer."""
+
+    writer_id: int
+    after: int
+    upto: int
+
+
+def bound(ranges: Sequence[Range]) -> dict[str, list[int]]:
+    return {
+        "ids": [each.writer_id for each in ranges],
+        "after": [each.after for each in ranges],
+        "upto": [each.upto for each in ranges],
+    }
+
+
+async def term_now(connection: AsyncConnection) -> int | None:
+    """The term that the lease is in."""
+    row = await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))
+    return row.scalar_one_or_none()
+
+
+async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
+    """Lock the writers' cursors, in order, and say what is unfolded: whole flushes, about `rows` a writer at most."""
+    await connection.execute(text("SELECT 1 FROM writers ORDER BY id FOR NO KEY UPDATE"))
+    found = await connection.execute(
+        text(
+            """
+            SELECT w.id, w.folded_seq, p.upto
+            FROM writers w, LATERAL (
+                SELECT max(seq) AS upto FROM (
+                    SELECT seq FROM deltas WHERE writer_id = w.id AND seq > w.folded_seq ORDER BY seq LIMIT :rows
+                ) AS next
+            ) AS p
+            WHERE p.upto IS NOT NULL
+            """
+        ),
+        {"rows": rows},
+    )
+    return [Range(row.id, row.folded_seq, row.upto) for row in found]
+
+
+async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[Delta]:
+    """What the ranges counted, by series and second; without sketches, which nothing outside SQL needs here."""
+    rows = await connection.execute(
+        text(
+            f"""
+            WITH batch AS MATERIALIZED (
+                SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.fast FROM {RANGE}
+            ),
+            counted AS (
+                SELECT series_id, second, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY series_id, second
+            ),
+            fasts AS ({merged("batch", "fast", "series_id, second")})
+            SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
+                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast
+            FROM counted c
+            JOIN series s ON s.id = c.series_id
+            LEFT JOIN fasts f ON f.series_id = c.series_id AND f.second = c.second
+            """
+        ),
+        bound(ranges),
+    )
+    return [
+        Delta(
+            row.series_id,
+            SeriesKey(row.service, row.version, row.route, row.method, row.status),
+            row.second,
+            row.n,
+            row.bad,
+            row.duration_us,
+            counts(row.fast or ()),
+            [],
+        )
+        for row in rows
+    ]
+
+
+async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -> None:
+    """Add the ranges to minutes, minute sketches and hours."""
+    await connection.execute(
+        text(
+            f"""
+            WITH batch AS MATERIALIZED (
+                SELECT d.series_id, date_trunc('minute', d.second, 'UTC') AS minute,
+                    d.n, d.bad, d.duration_us, d.fast, d.sketch
+                FROM {RANGE}
+            ),
+            fasts AS ({merged("batch", "fast", "series_id, minute")}),
+            sketches AS ({merged("batch", "sketch", "series_id, minute")}),
+            counted AS MATERIALIZED (
+                SELECT c.*, coalesce(f.fast, '{{}}') AS fast, coalesce(k.sketch, '{{}}') AS sketch
+                FROM (
+                    SELECT series_id, minute, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                    FROM batch GROUP BY series_id, minute
+                ) AS c
+                LEFT JOIN fasts f USING (series_id, minute)
+                LEFT JOIN sketches k USING (series_id, minute)
+            ),
+            by_minute AS (
+                INSERT INTO minutes (series_id, minute, n, bad, duration_us, fast)
+                SELECT series_id, minute, n, bad, duration_us, fast FROM counted
+                ON CONFLICT (series_id, minute) DO UPDATE SET
+                    n = minutes.n + excluded.n, bad = minutes.bad + excluded.bad,
+                    duration_us = minutes.duration_us + excluded.duration_us,
+                    fast = pairs_add(minutes.fast, excluded.fast)
+            ),
+            by_minute_sketch AS (
+                INSERT INTO minute_sketches (series_id, minute, sketch)
+                SELECT series_id, minute, sketch FROM counted
+                ON CONFLICT (series_id, minute) DO UPDATE SET
+                    sketch = pairs_add(minute_sketches.sketch, excluded.sketch)
+            ),
+            hourly AS (SELECT *, date_trunc('hour', minute, 'UTC') AS hour FROM counted),
+            hour_fasts AS ({merged("hourly", "fast", "series_id, hour")}),
+            hour_sketches AS ({merged("hourly", "sketch", "series_id, hour")})
+            INSERT INTO hours (series_id, hour, n, bad, duration_us, fast, sketch)
+            SELECT c.series_id, c.hour, c.n, c.bad, c.duration_us, coalesce(f.fast, '{{}}'), coalesce(k.sketch, '{{}}')
+            FROM (
+                SELECT series_id, hour, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM hourly GROUP BY series_id, hour
+            ) AS c
+            LEFT JOIN hour_fasts f USING (series_id, hour)
+            LEFT JOIN hour_sketches k USING (series_id, hour)
+            ON CONFLICT (series_id, hour) DO UPDATE SET
+                n = hours.n + excluded.n, bad = hours.bad + excluded.bad,
+                duration_us = hours.duration_us + excluded.duration_us,
+                fast = pairs_add(hours.fast, excluded.fast), sketch = pairs_add(hours.sketch, excluded.sketch)
+            """
+        ),
+        bound(ranges),
+    )
+
+
+async def advance(connection: AsyncConnection, ranges: Sequence[Range]) -> None:
+    """Move the cursors past the ranges."""
+    await connection.execute(
+        text(
+            """
+            UPDATE writers SET folded_seq = r.upto
+            FROM unnest(CAST(:ids AS bigint[]), CAST(:upto AS bigint[])) AS r (id, upto)
+            WHERE writers.id = r.id
+            """
+        ),
+        {"ids": [each.writer_id for each in ranges], "upto": [each.upto for each in ranges]},
+    )
+
+
+async def adopt(connection: AsyncConnection) -> int:
+    """Register writers that have deltas but no row, as after their process was taken for dead; how many."""
+    found = await connection.execute(
+        text(
+            """
+            WITH RECURSIVE each (id) AS (
+                (SELECT writer_id FROM deltas ORDER BY writer_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT writer_id FROM deltas WHERE writer_id > each.id ORDER BY writer_id LIMIT 1)
+                FROM each WHERE each.id IS NOT NULL
+            )
+            INSERT INTO writers (id, process_id)
+            SELECT id, 0 FROM each WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM writers)
+            ON CONFLICT DO NOTHING
+            """
+        )
+    )
+    return found.rowcount

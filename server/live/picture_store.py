@@ -1,0 +1,119 @@
+"""SQL of the picture: its one row, and what it says besides the windows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live.picture import ProcessPicture
+from server.live.refusals import Intake
+
+GONE_S = 30  # a process without a heartbeat for this long is left out
+
+
+class Stored(NamedTuple):
+    """The picture row; `age_s` by the database's clock."""
+
+    term: int
+    seq: int
+    age_s: float
+    body: bytes
+
+
+async def read(connection: AsyncConnection, known: tuple[int, int] = (0, 0)) -> Stored | None:
+    """The picture, unless its term and sequence are the known ones."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT term, seq, extract(epoch FROM clock_timestamp() - at)::float8 AS age_s, body FROM picture
+            WHERE (term, seq) IS DISTINCT FROM (:term, :seq)
+            """
+        ),
+        {"term": known[0], "seq": known[1]},
+    )
+    row = rows.one_or_none()
+    return None if row is None else Stored(row.term, row.seq, row.age_s, bytes(row.body))
+
+
+async def write(connection: AsyncConnection, term: int, seq: int, body: bytes) -> bool:
+    """Replace the picture; False where the term has passed."""
+    done = await connection.execute(
+        text(
+            """
+            INSERT INTO picture (id, term, seq, at, body)
+            SELECT 1, :term, :seq, clock_timestamp(), :body FROM lease WHERE name = 'watch' AND term = :term
+            ON CONFLICT (id) DO UPDATE SET
+                term = excluded.term, seq = excluded.seq, at = excluded.at, body = excluded.body
+            WHERE picture.term <= excluded.term
+            """
+        ),
+        {"term": term, "seq": seq, "body": body},
+    )
+    return done.rowcount == 1
+
+
+async def processes(connection: AsyncConnection) -> list[ProcessPicture]:
+    """Every process that is running, with the newest revision that it has applied."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT p.id, p.kind, p.name, p.host, extract(epoch FROM p.started_at)::float8 AS started_at,
+                extract(epoch FROM clock_timestamp() - p.heartbeat_at)::float8 AS age_s,
+                r.revision, extract(epoch FROM r.applied_at - v.at)::float8 * 1000 AS applied_after_ms,
+                p.queue_items, p.loop_lag_ms, p.rss_bytes
+            FROM processes p
+            LEFT JOIN LATERAL (
+                SELECT revision, applied_at FROM receipts WHERE process_id = p.id ORDER BY revision DESC LIMIT 1
+            ) AS r ON true
+            LEFT JOIN revisions v ON v.number = r.revision
+            WHERE p.stopped_at IS NULL AND p.heartbeat_at > clock_timestamp() - make_interval(secs => :gone_s)
+            ORDER BY p.kind DESC, p.host, p.name, p.id
+            """
+        ),
+        {"gone_s": GONE_S},
+    )
+    return [ProcessPicture(*row) for row in rows]
+
+
+async def revision(connection: AsyncConnection) -> int:
+    """The number of the revision in force; 0 before the first."""
+    row = await connection.execute(text("SELECT coalesce(max(number), 0) FROM revisions"))
+    return int(row.scalar_one())
+
+
+async def intake(connection: AsyncConnection, from_s: float) -> list[Intake]:
+    """What came in and what was refused in the slots that begin at `from_s` or later."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT i.key_id, coalesce(k.name, '') AS key, i.service, i.reason,
+                sum(i.requests)::bigint AS requests, sum(i.items)::bigint AS items
+            FROM intake i LEFT JOIN api_keys k ON k.id = i.key_id
+            WHERE i.slot >= to_timestamp(:from_s) GROUP BY 1, 2, 3, 4
+            """
+        ),
+        {"from_s": from_s},
+    )
+    return [Intake(*row) for row in rows]
+
+
+async def senders(connection: AsyncConnection, from_s: float) -> dict[int, list[str]]:
+    """The services that each key has sent since."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT key_id, array_agg(DISTINCT service) AS services FROM intake
+            WHERE slot >= to_timestamp(:from_s) AND service <> '' AND key_id <> 0 GROUP BY key_id
+            """
+        ),
+        {"from_s": from_s},
+    )
+    return {row.key_id: row.services for row in rows}
+
+
+async def other_series(connection: AsyncConnection) -> int:
+    """Series that stand for what came over a cap."""
+    query = "SELECT count(*) FROM series WHERE '(other)' IN (service, version, route)"
+    return int((await connection.execute(text(query))).scalar_one())

@@ -1,0 +1,56 @@
+"""What senders were refused by a limit, per service: while there is any, the service is partial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# Refused as sent, for want of room or by a limit; a body that is wrong in itself (422) is the sender's bug.
+BY_LIMIT = frozenset({"PAYLOAD_TOO_LARGE", "BATCH_TOO_LARGE", "THROTTLED", "QUEUE_FULL", "UNAVAILABLE"})
+ACCEPTED = "accepted"
+
+
+class Intake(NamedTuple):
+    """Sums of the intake table over some slots. `service` is '' where it was not known."""
+
+    key_id: int
+    key: str
+    service: str
+    reason: str
+    requests: int
+    items: int
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Of one service. Items; 1 a request where their number is not known."""
+
+    accepted_items: int = 0
+    refused_items: int = 0
+    reason: str = ""
+    key: str = ""
+    by: dict[tuple[str, str], int] = field(default_factory=dict)  # (reason, key) -> items
+
+    def refuse(self, reason: str, key: str, items: int) -> None:
+        """Count refused items, and keep the reason and key that have most."""
+        self.refused_items += items
+        self.by[reason, key] = self.by.get((reason, key), 0) + items
+        self.reason, self.key = max(self.by, key=lambda which: (self.by[which], which))
+
+
+NONE = Refusals()
+
+
+def refusals(rows: Iterable[Intake], senders: Mapping[int, Iterable[str]]) -> dict[str, Refusals]:
+    """By service. What was refused before its service was known counts for every service that its
+    key sends (`senders`): any of them may be missing it, so no range is too narrow."""
+    found: dict[str, Refusals] = {}
+    for row in rows:
+        if row.reason == ACCEPTED:
+            if row.service:
+                found.setdefault(row.service, Refusals()).accepted_items += row.items
+        elif row.reason in BY_LIMIT:
+            for service in [row.service] if row.service else senders.get(row.key_id, ()):
+                found.setdefault(service, Refusals()).refuse(row.reason, row.key, max(row.items, row.requests))
+    return found

@@ -1,0 +1,94 @@
+"""The relay: each process's copy of the picture, and who wants to hear of a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from server.bus import Bus
+from server.db import Database
+from server.live import picture_store as store
+from server.live.picture import Picture
+
+log = logging.getLogger("evenkeel.relay")
+
+POLL_S = 1.0
+
+Listener = Callable[[Picture], None]
+Ended = Callable[[], None]
+
+
+class Relay:
+    """Reads the picture when the bus says so, and each second besides."""
+
+    def __init__(self, db: Database, bus: Bus) -> None:
+        self.db = db
+        self.picture: Picture | None = None
+        self._made = 0.0  # by this machine's clock, from the age by the database's
+        self._known = (0, 0)
+        self._signal = asyncio.Event()
+        self._listeners: dict[Listener, Ended | None] = {}
+        self._task: asyncio.Task[None] | None = None
+        bus.subscribe("picture", lambda _: self._signal.set())
+
+    async def start(self) -> None:
+        """Read what there is, and follow until closed."""
+        await self.refresh()
+        self._task = asyncio.create_task(self._follow(), name="relay")
+
+    def age_s(self, now: float) -> float | None:
+        """Seconds since the picture was made; None where there is none."""
+        return None if self.picture is None else max(0.0, now - self._made)
+
+    def subscribe(self, listener: Listener, ended: Ended | None = None) -> Callable[[], None]:
+        """Call `listener` with each new picture, in the loop: it must not block. `ended` is called when the
+        process stops. Answers the call that ends the subscription."""
+        self._listeners[listener] = ended
+        return lambda: self._listeners.pop(listener, None) and None
+
+    def end_streams(self) -> None:
+        """The process stops: tell every subscriber."""
+        for ended in list(self._listeners.values()):
+            if ended is not None:
+                ended()
+        self._listeners.clear()
+
+    async def _follow(self) -> None:
+        while True:
+            self._signal.clear()
+            try:
+                await self.refresh()
+            except (SQLAlchemyError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+                log.warning("picture not read: %s", str(error).splitlines()[0])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._signal.wait(), POLL_S)
+
+    async def refresh(self) -> None:
+        """Read the picture where it is new, and tell the listeners."""
+        async with self.db.act() as connection:
+            stored = await store.read(connection, self._known)
+        if stored is None:
+            return
+        self.picture = msgspec.json.decode(stored.body, type=Picture)
+        self._made = time.time() - stored.age_s
+        self._known = (stored.term, stored.seq)
+        self._tell(self.picture)
+
+    def _tell(self, picture: Picture) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(picture)
+            except Exception:
+                log.exception("listener of the picture failed")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

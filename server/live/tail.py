@@ -1,0 +1,54 @@
+"""The tail: new deltas into the windows, each writer by its own sequence.
+
+A writer has one flush at a time, so its sequence is its commit order: in one
+snapshot, everything up to its newest number is there, and nothing is seen twice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live import tail_store as store
+from server.live.picture import Picture
+from server.live.silence import USUAL_S
+from server.live.windows import POINTS_S, Windows
+
+SLICE_S = 10  # a rebuild reads this many seconds at once, so that its memory is bounded
+AHEAD_S = 310  # outcomes are accepted up to 5 minutes ahead
+
+
+class Tail:
+    """Where this watch has read to."""
+
+    def __init__(self) -> None:
+        self.read: dict[int, int] = {}  # writer -> sequence
+
+    async def rebuild(self, connection: AsyncConnection, end: int, last: Picture | None) -> Windows:
+        """New windows from the deltas that are kept; `connection` holds one snapshot."""
+        windows = Windows(end - 1)
+        self.read = await store.heads(connection)
+        for count in await store.counts(connection, end - USUAL_S, end - POINTS_S):
+            windows.add_counts(*count)
+        for start in range(end - POINTS_S, end + AHEAD_S, SLICE_S):
+            for delta in await store.between(connection, start, start + SLICE_S):
+                windows.add(delta)
+        for service, second in await store.arrivals(connection, end - USUAL_S):
+            windows.arrived(service, second)
+        for before in last.services if last else ():
+            windows.recall(before)
+        windows.advance(end)
+        return windows
+
+    async def follow(self, connection: AsyncConnection, windows: Windows, end: int) -> None:
+        """Add what was counted since; `connection` holds one snapshot."""
+        windows.advance(end)
+        heads = await store.heads(connection)
+        new = {writer: seq for writer, seq in heads.items() if seq > self.read.get(writer, 0)}
+        if not new:
+            return
+        deltas = await store.since(connection, self.read, new, end - USUAL_S)
+        for delta in deltas:
+            windows.add(delta)
+        for service in {delta.series.service for delta in deltas}:
+            windows.arrived(service, end - 1)
+        self.read |= new

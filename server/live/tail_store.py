@@ -1,0 +1,111 @@
+"""SQL of the tail: what was counted since it last looked, in one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live.deltas import Delta, SeriesKey
+from server.live.merge import merged
+
+
+class Count(NamedTuple):
+    """Counts of a service in one second."""
+
+    service: str
+    second: int
+    n: int
+    bad: int
+
+
+async def heads(connection: AsyncConnection) -> dict[int, int]:
+    """The newest sequence of each writer; a writer without deltas is left out."""
+    query = "SELECT id, (SELECT max(seq) FROM deltas WHERE writer_id = id) AS seq FROM writers"
+    rows = await connection.execute(text(f"SELECT id, seq FROM ({query}) AS heads WHERE seq IS NOT NULL"))
+    return {row.id: row.seq for row in rows}
+
+
+async def since(
+    connection: AsyncConnection, after: Mapping[int, int], upto: Mapping[int, int], from_s: int
+) -> list[Delta]:
+    """What was counted in (after, upto] of each writer, of the seconds from `from_s` on."""
+    batch = """
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:after AS bigint[]), CAST(:upto AS bigint[])) AS r (id, after, upto)
+        JOIN deltas d ON d.writer_id = r.id AND d.seq > r.after AND d.seq <= r.upto
+        WHERE d.second >= to_timestamp(:from_s)
+    """
+    ids = list(upto)
+    values = {"ids": ids, "after": [after.get(i, 0) for i in ids], "upto": [upto[i] for i in ids], "from_s": from_s}
+    return await _deltas(connection, batch, values)
+
+
+async def between(connection: AsyncConnection, from_s: int, to_s: int) -> list[Delta]:
+    """Everything counted in the seconds [from_s, to_s)."""
+    batch = """
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch
+        FROM deltas d JOIN writers w ON w.id = d.writer_id
+        WHERE d.second >= to_timestamp(:from_s) AND d.second < to_timestamp(:to_s)
+    """
+    return await _deltas(connection, batch, {"from_s": from_s, "to_s": to_s})
+
+
+async def _deltas(connection: AsyncConnection, batch: str, values: Mapping[str, object]) -> list[Delta]:
+    rows = await connection.execute(
+        text(
+            f"""
+            WITH batch AS MATERIALIZED ({batch}),
+            counted AS (
+                SELECT series_id, second, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY series_id, second
+            ),
+            sketches AS ({merged("batch", "sketch", "series_id, second")})
+            SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
+                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, k.sketch
+            FROM counted c
+            JOIN series s ON s.id = c.series_id
+            LEFT JOIN sketches k ON k.series_id = c.series_id AND k.second = c.second
+            """
+        ),
+        dict(values),
+    )
+    return [_delta(row) for row in rows]
+
+
+def _delta(row: Row[tuple[object, ...]]) -> Delta:
+    key = SeriesKey(row.service, row.version, row.route, row.method, row.status)
+    return Delta(row.series_id, key, row.second, row.n, row.bad, row.duration_us, {}, row.sketch or [])
+
+
+async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Count]:
+    """Counts by service of the seconds [from_s, to_s), without sketches."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT s.service, extract(epoch FROM d.second)::bigint AS second, sum(d.n) AS n, sum(d.bad) AS bad
+            FROM deltas d JOIN writers w ON w.id = d.writer_id JOIN series s ON s.id = d.series_id
+            WHERE d.second >= to_timestamp(:from_s) AND d.second < to_timestamp(:to_s)
+            GROUP BY s.service, d.second
+            """
+        ),
+        {"from_s": from_s, "to_s": to_s},
+    )
+    return [Count(row.service, row.second, row.n, row.bad) for row in rows]
+
+
+async def arrivals(connection: AsyncConnection, from_s: int) -> list[tuple[str, int]]:
+    """The seconds from `from_s` on in which something of a service was stored."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT DISTINCT s.service, extract(epoch FROM date_trunc('second', d.written_at))::bigint AS second
+            FROM deltas d JOIN series s ON s.id = d.series_id
+            WHERE d.written_at >= to_timestamp(:from_s)
+            """
+        ),
+        {"from_s": from_s},
+    )
+    return [(row.service, row.second) for row in rows]

@@ -1,0 +1,104 @@
+"""The tick: once a second from new deltas to the published picture."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.bus import Bus
+from server.db import Database
+from server.live import picture_store as store
+from server.live.fold import Fenced
+from server.live.picture import Picture, ServicePicture
+from server.live.refusals import Refusals, refusals
+from server.live.silence import USUAL_S
+from server.live.tail import Tail
+from server.live.windows import MINUTE_S, Windows
+from server.process import Process
+
+log = logging.getLogger("evenkeel.tick")
+
+EVERY_S = 1.0
+OTHER_EVERY_S = 30.0
+
+Evaluate = Callable[[list[ServicePicture], float], Awaitable[msgspec.Raw]]
+
+
+class Tick:
+    """Makes the picture, as a job of the watch. `evaluate` answers the state of the objectives."""
+
+    def __init__(self, db: Database, bus: Bus, process: Process, evaluate: Evaluate) -> None:
+        self.db = db
+        self.bus = bus
+        self.process = process
+        self.evaluate = evaluate
+        self.tail = Tail()
+        self.windows: Windows | None = None
+        self.term = 0
+        self.seq = 0
+        self.slo = msgspec.Raw(b"null")
+        self._other = (0, float("-inf"))
+
+    async def run(self, term: int) -> None:
+        """One picture; Fenced where another watch has taken over."""
+        now = time.time()
+        try:
+            picture = await self._picture(term, now)
+        except BaseException:
+            self.windows = None  # half-read: the next tick starts from the deltas that are kept
+            raise
+        picture.slo = await self._evaluated(picture.services, now)
+        async with self.db.act() as connection:
+            if not await store.write(connection, term, picture.seq, msgspec.json.encode(picture)):
+                raise Fenced(f"the lease is no longer in term {term}")
+        await self.bus.publish("picture", picture.seq)
+
+    async def _picture(self, term: int, now: float) -> Picture:
+        end = int(now) + 1
+        async with self.db.ask() as connection:
+            windows = await self._windows(connection, term, end)
+            self.seq = max(self.seq + 1, int(now))  # grows, also after the unlogged row was lost
+            return Picture(
+                seq=self.seq,
+                at=now,
+                term=term,
+                watch=self.process.label,
+                services=windows.pictures(await self._refusals(connection, now)),
+                processes=await store.processes(connection),
+                revision=await store.revision(connection),
+                redis=self.bus.redis_ok,
+                other_series=await self._other_series(connection),
+            )
+
+    async def _windows(self, connection: AsyncConnection, term: int, end: int) -> Windows:
+        if self.windows is not None and self.term == term:
+            await self.tail.follow(connection, self.windows, end)
+            return self.windows
+        stored = await store.read(connection)
+        last = msgspec.json.decode(stored.body, type=Picture) if stored else None
+        self.seq = max(self.seq, stored.seq if stored else 0)
+        self.windows, self.term = await self.tail.rebuild(connection, end, last), term
+        return self.windows
+
+    async def _refusals(self, connection: AsyncConnection, now: float) -> dict[str, Refusals]:
+        rows = await store.intake(connection, now - MINUTE_S)
+        unknown = any(not row.service for row in rows)
+        senders = await store.senders(connection, now - USUAL_S) if unknown else {}
+        return refusals(rows, senders)
+
+    async def _evaluated(self, services: list[ServicePicture], now: float) -> msgspec.Raw:
+        """The objectives' state; the last one, with its own time in it, where evaluation fails."""
+        try:
+            self.slo = await self.evaluate(services, now)
+        except Exception:
+            log.exception("objectives not evaluated")
+        return self.slo
+
+    async def _other_series(self, connection: AsyncConnection) -> int:
+        if time.monotonic() - self._other[1] >= OTHER_EVERY_S:
+            self._other = (await store.other_series(connection), time.monotonic())
+        return self._other[0]

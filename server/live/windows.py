@@ -1,0 +1,205 @@
+"""The live windows over every series: pure; the watch feeds them and takes pictures.
+
+Windows are half-open and end after the second in progress. Outcomes dated ahead
+(up to 5 minutes are accepted) wait for their second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from server.live.deltas import Delta
+from server.live.picture import Part, Point, ServicePicture
+from server.live.refusals import NONE, Refusals
+from server.live.silence import USUAL_S, Usual
+from server.live.sketch import quantile_us
+from server.live.sliding import Ring, Sliding, milliseconds
+
+MINUTE_S = 60
+POINTS_S = 120
+PARTS = 20
+OTHER = "(other)"
+
+
+class ServiceWindow:
+    """The windows of one service."""
+
+    def __init__(self, name: str, end: int) -> None:
+        self.name = name
+        self.end = end
+        self.counts = Ring(USUAL_S, end)
+        self.usual = Usual(end)
+        self.minute = Sliding(MINUTE_S, end)
+        self.recent = Sliding(POINTS_S, end)
+        self.routes: dict[str, Sliding] = {}
+        self.versions: dict[str, Sliding] = {}
+        self._p95: dict[int, float | None] = {}  # of the seconds of `recent` that have not changed since
+
+    def add(self, delta: Delta) -> None:
+        self.count(delta.second, delta.n, delta.bad)
+        route = f"{delta.series.method} {delta.series.route}"
+        for window in (
+            self.minute,
+            self.recent,
+            self._part(self.routes, route),
+            self._part(self.versions, delta.series.version),
+        ):
+            window.add(delta.second, delta.n, delta.bad, delta.sketch)
+        self._p95.pop(delta.second, None)
+
+    def count(self, second: int, n: int, bad: int) -> None:
+        """Counts alone: all that is needed of what is older than the points."""
+        self.counts.add(second, n, bad)
+        self.usual.heard(second)
+
+    def _part(self, parts: dict[str, Sliding], name: str) -> Sliding:
+        if name not in parts:
+            parts[name] = Sliding(MINUTE_S, self.end)
+        return parts[name]
+
+    def advance(self, end: int) -> None:
+        self.end = end
+        self.counts.advance(end)
+        self.usual.advance(self.counts, end)
+        self.minute.advance(end)
+        self.recent.advance(end)
+        for parts in (self.routes, self.versions):
+            for name, window in list(parts.items()):
+                window.advance(end)
+                if not window.n:
+                    del parts[name]
+        for second in [second for second in self._p95 if second < end - POINTS_S]:
+            del self._p95[second]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing within the longest window, and not missed."""
+        return self.counts.sum(self.end - USUAL_S, self.end)[0] == 0 and self.usual.silent_s(self.end) is None
+
+    def picture(self, refused: Refusals) -> ServicePicture:
+        n_5m, bad_5m = self.counts.sum(self.end - 300, self.end)
+        routes = parts_of(self.routes, worst_first=True)
+        return ServicePicture(
+            name=self.name,
+            n=self.minute.n,
+            bad=self.minute.bad,
+            n_5m=n_5m,
+            bad_5m=bad_5m,
+            p50_ms=self.minute.quantile_ms(0.5),
+            p95_ms=self.minute.quantile_ms(0.95),
+            p99_ms=self.minute.quantile_ms(0.99),
+            points=self._points(),
+            routes=routes,
+            versions=parts_of(self.versions, worst_first=False),
+            worst_route=worst(self.routes),
+            worst_version=worst(self.versions),
+            last_seen=self.usual.last_seen,
+            usual_per_second=self.usual.per_second,
+            silent_s=self.usual.silent_s(self.end),
+            accepted_items=refused.accepted_items,
+            refused_items=refused.refused_items,
+            refused_by=refused.reason,
+            refused_key=refused.key,
+        )
+
+    def _points(self) -> list[Point]:
+        points = []
+        for second in range(self.end - POINTS_S, self.end):
+            n, bad = self.counts.at(second)
+            if n:
+                points.append(Point(second, n, bad, self._point_p95(second)))
+        return points
+
+    def _point_p95(self, second: int) -> float | None:
+        if second not in self._p95:
+            self._p95[second] = milliseconds(quantile_us(self.recent.at(second), 0.95))
+        return self._p95[second]
+
+
+def parts_of(windows: Mapping[str, Sliding], *, worst_first: bool) -> list[Part]:
+    """At most 20 parts, then the rest as `(other)`."""
+
+    def order(item: tuple[str, Sliding]) -> tuple[int, int, str]:
+        return (-item[1].bad if worst_first else 0, -item[1].n, item[0])
+
+    ordered = sorted(windows.items(), key=order)
+    parts = [Part(name, window.n, window.bad, window.quantile_ms(0.95)) for name, window in ordered[:PARTS]]
+    rest = [window for _, window in ordered[PARTS:]]
+    return parts + ([together(rest)] if rest else [])
+
+
+def together(windows: Iterable[Sliding]) -> Part:
+    """Several windows as the part `(other)`."""
+    other, sketch = Part(OTHER, 0, 0), dict[int, int]()
+    for window in windows:
+        other.n += window.n
+        other.bad += window.bad
+        for key, count in window.sketch.items():
+            sketch[key] = sketch.get(key, 0) + count
+    other.p95_ms = milliseconds(quantile_us(sketch, 0.95))
+    return other
+
+
+def worst(windows: Mapping[str, Sliding]) -> Part | None:
+    """The part with most of the bad ones, where any are bad."""
+    name, window = max(windows.items(), key=lambda item: (item[1].bad, item[0]), default=("", None))
+    if window is None or not window.bad:
+        return None
+    return Part(name, window.n, window.bad, window.quantile_ms(0.95))
+
+
+class Windows:
+    """Every service's windows over [.., end); `end` is the Unix second after the one in progress."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.services: dict[str, ServiceWindow] = {}
+        self._ahead: dict[int, list[Delta]] = {}
+
+    def add(self, delta: Delta) -> None:
+        """Count a delta; what is older than the windows is left out."""
+        if delta.second >= self.end:
+            self._ahead.setdefault(delta.second, []).append(delta)
+        elif delta.second >= self.end - USUAL_S:
+            self._service(delta.series.service).add(delta)
+
+    def add_counts(self, service: str, second: int, n: int, bad: int) -> None:
+        """Count what is older than the points, where no sketch is needed."""
+        if self.end - USUAL_S <= second < self.end:
+            self._service(service).count(second, n, bad)
+
+    def arrived(self, service: str, second: int) -> None:
+        """Something of the service was stored in that second."""
+        if service in self.services:
+            self.services[service].usual.arrivals.add(second, 1, 0)
+
+    def recall(self, before: ServicePicture) -> None:
+        """What the last picture knew of a silent service."""
+        if before.silent_s is None or before.last_seen is None:
+            return
+        usual = self._service(before.name).usual
+        usual.heard(before.last_seen)
+        usual.per_second = before.usual_per_second
+
+    def _service(self, name: str) -> ServiceWindow:
+        if name not in self.services:
+            self.services[name] = ServiceWindow(name, self.end)
+        return self.services[name]
+
+    def advance(self, end: int) -> None:
+        """Move on to `end`; time that goes back is waited out."""
+        if end <= self.end:
+            return
+        self.end = end
+        for service in list(self.services.values()):
+            service.advance(end)
+            if service.idle:
+                del self.services[service.name]
+        for second in sorted(second for second in self._ahead if second < end):
+            for delta in self._ahead.pop(second):
+                self.add(delta)
+
+    def pictures(self, refusals: Mapping[str, Refusals]) -> list[ServicePicture]:
+        """Every service, by name; also those whose every outcome is refused."""
+        names = sorted(self.services.keys() | {name for name, refused in refusals.items() if refused.refused_items})
+        return [self._service(name).picture(refusals.get(name, NONE)) for name in names]

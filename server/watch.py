@@ -1,0 +1,204 @@
+"""The lease, and the scheduled work of the process that holds it.
+
+The lease is a row renewed each second by the database's clock and taken over
+after 3 s. Its term grows with every take-over; whatever the watch writes is
+checked against the term, so a holder that was frozen can do no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from tornado.ioloop import PeriodicCallback
+
+from server import watch_store as store
+from server.db import Database
+from server.process import Process
+
+log = logging.getLogger("evenkeel.watch")
+
+RENEW_S = 1.0
+CANDIDATE_S = 0.5
+STATEMENT_S = 1.5
+STAGGER_S = 0.2
+SURE_S = 2.5  # since the last renewal began; others wait for 3 s
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work done every `every_s` seconds by the leader: `run(term)`, cut off after `limit_s`."""
+
+    name: str
+    every_s: float
+    run: Callable[[int], Awaitable[None]]
+    limit_s: float
+
+
+class Lease:
+    """The row 'watch', on a connection of its own. `term` is None while somebody else leads."""
+
+    def __init__(self, db: Database, process: Process) -> None:
+        self.db = db
+        self.process = process
+        self.term: int | None = None
+        self._sure_until = 0.0
+        self._connection: store.Connection | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody else can have it yet, by this machine's own clock."""
+        return self.term is not None and time.monotonic() < self._sure_until
+
+    async def step(self) -> None:
+        """Renew, or try to take; psycopg.Error, OSError or TimeoutError where the database does not answer."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(STATEMENT_S):
+                await self._step()
+        except BaseException:
+            await self._drop()  # a connection left in the middle of a command cannot be used again
+            raise
+        if self.term is not None:
+            self._sure_until = begun + SURE_S
+
+    async def _step(self) -> None:
+        connection = await self._connected()
+        if self.term is None:
+            self.term = await store.take(connection, self.process.id)
+        elif not await store.renew(connection, self.process.id, self.term):
+            self.term = None
+
+    async def _connected(self) -> store.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await self.db.raw("lease")
+        return self._connection
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close()
+
+    async def close(self) -> None:
+        """Let go of the lease, if held."""
+        try:
+            if self.term is not None:
+                async with asyncio.timeout(STATEMENT_S):
+                    await store.give_up(await self._connected(), self.process.id, self.term)
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            log.warning("lease not given up, it ends by itself: %s", error)
+        self.term = None
+        await self._drop()
+
+
+class Watch:
+    """A candidate for the lease; runs the jobs while it leads."""
+
+    def __init__(self, db: Database, process: Process, jobs: Sequence[Job]) -> None:
+        self.process = process
+        self.jobs = jobs
+        self.lease = Lease(db, process)
+        self.term: int | None = None  # of the jobs that are running
+        self._callbacks: list[PeriodicCallback] = []
+        self._first: list[asyncio.TimerHandle] = []
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._listeners: list[Callable[[int | None], None]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def on_lead(self, listener: Callable[[int | None], None]) -> None:
+        """Call with the term on gaining the lease, with None on losing it."""
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        """Be a candidate from now on."""
+        self._task = asyncio.create_task(self._campaign(), name="watch")
+
+    async def _campaign(self) -> None:
+        while True:
+            try:
+                await self.lease.step()
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                log.warning("lease: %s", error or type(error).__name__)
+            self._follow_lease()
+            await asyncio.sleep(RENEW_S if self.lease.held else CANDIDATE_S)
+
+    def _follow_lease(self) -> None:
+        if self.lease.term is not None and not self.lease.held:
+            self.lease.term = None  # not renewed in time: somebody else may have it
+        if self.lease.term != self.term:
+            if self.term is not None:
+                self._resign()
+            if self.lease.term is not None:
+                self._lead(self.lease.term)
+
+    def _lead(self, term: int) -> None:
+        log.info("%s is the watch, term %d", self.process.name, term)
+        self.term = term
+        for place, job in enumerate(self.jobs):
+            callback = PeriodicCallback(functools.partial(self._run, job, term), job.every_s * 1000)
+            callback.start()
+            self._callbacks.append(callback)
+            # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
+            loop = asyncio.get_running_loop()
+            self._first.append(loop.call_later(place * STAGGER_S, self._start, job, term))
+        self._tell(term)
+
+    def _resign(self) -> None:
+        log.warning("%s is no longer the watch", self.process.name)
+        self.term = None
+        for callback in self._callbacks:
+            callback.stop()
+        for first in self._first:
+            first.cancel()
+        self._callbacks, self._first = [], []
+        for task in self._running.values():
+            task.cancel()
+        self._tell(None)
+
+    def _tell(self, term: int | None) -> None:
+        for listener in self._listeners:
+            try:
+                listener(term)
+            except Exception:
+                log.exception("listener of the watch failed")
+
+    def _start(self, job: Job, term: int) -> asyncio.Task[None] | None:
+        """Start a run, unless the last one has not ended."""
+        if job.name in self._running:
+            return None
+        task = asyncio.create_task(self._guarded(job, term), name=job.name)
+        self._running[job.name] = task
+        task.add_done_callback(lambda _: self._running.pop(job.name, None))
+        return task
+
+    async def _run(self, job: Job, term: int) -> None:
+        task = self._start(job, term)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def _guarded(self, job: Job, term: int) -> None:
+        try:
+            async with asyncio.timeout(job.limit_s):
+                await job.run(term)
+        except TimeoutError:
+            log.error("job %s was cut off after %g s", job.name, job.limit_s)
+        except Exception:
+            log.exception("job %s failed", job.name)
+
+    async def close(self) -> None:
+        """Stop the jobs, then let go of the lease."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        running = list(self._running.values())
+        if self.term is not None:
+            self._resign()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self.lease.close()

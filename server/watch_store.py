@@ -1,0 +1,50 @@
+"""SQL of the lease: each statement is a transaction of its own, so that a frozen holder holds no lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.AsyncConnection[Any]
+
+TAKEN_OVER_AFTER_S = 3.0
+
+
+async def take(connection: Connection, process_id: int) -> int | None:
+    """Take the lease where nobody has renewed it for 3 s by the database's clock; the new term."""
+    await connection.execute("INSERT INTO lease (name) VALUES ('watch') ON CONFLICT DO NOTHING")
+    row = await connection.execute(
+        """
+        UPDATE lease SET process_id = %s, term = term + 1, renewed_at = clock_timestamp()
+        WHERE name = 'watch'
+            AND (renewed_at IS NULL OR renewed_at < clock_timestamp() - make_interval(secs => %s))
+        RETURNING term
+        """,
+        (process_id, TAKEN_OVER_AFTER_S),
+    )
+    return _term(await row.fetchone())
+
+
+async def renew(connection: Connection, process_id: int, term: int) -> bool:
+    """Keep the lease; False where somebody else has it."""
+    row = await connection.execute(
+        """
+        UPDATE lease SET renewed_at = clock_timestamp()
+        WHERE name = 'watch' AND process_id = %s AND term = %s RETURNING term
+        """,
+        (process_id, term),
+    )
+    return _term(await row.fetchone()) == term
+
+
+async def give_up(connection: Connection, process_id: int, term: int) -> None:
+    """Let go, so that the next watch need not wait."""
+    await connection.execute(
+        "UPDATE lease SET renewed_at = NULL WHERE name = 'watch' AND process_id = %s AND term = %s",
+        (process_id, term),
+    )
+
+
+def _term(row: tuple[Any, ...] | None) -> int | None:
+    return None if row is None else int(row[0])
