@@ -29,8 +29,9 @@ def budget_range(counts: Counts, unseen: int, allowed: Fraction) -> tuple[float,
 
 
 def exhausted_in_s(left: float | None, burn: float | None, window_s: int) -> float | None:
-    """Seconds until nothing is left at this burn rate: left * window / burn (Workbook, chapter 5, section 4, for left = 1).
+    """Seconds until nothing is left at this burn rate: left * window / burn.
 
+    The Workbook, chapter 5, section 4, gives it for left = 1.
     0 when it is used up. None when it is not being used up: at a burn rate of 1 or
     less a rolling window gives back at least as much as it takes.
     """

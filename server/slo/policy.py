@@ -82,8 +82,8 @@ class Reading:
         """Type a document and file it under its kind and name."""
         typed = convert(document)
         kind = type(typed).__name__
-        names = {"Service": self.services, "SLI": self.indicators, "SLO": self.objectives}[kind]
-        if typed.metadata.name in names:
+        known = {"Service": set(self.services), "SLI": set(self.indicators), "SLO": set(self.objectives)}
+        if typed.metadata.name in known[kind]:
             raise Fault("$.metadata.name", f"there is another {kind} of the name {typed.metadata.name}")
         if isinstance(typed, openslo.Service):
             self.services[typed.metadata.name] = document

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from server.slo.burn import burn_rate
 from server.slo.counts import Counts
 from server.slo.status import State
 
@@ -50,8 +49,12 @@ def tier_holds(tier: Tier, counts: Mapping[int, Counts], allowed: Fraction) -> b
     """Whether both windows of a tier burn at its rate, on at least a handful of failures."""
     if counts[tier.long_s].bad < HANDFUL:
         return False
-    rates = (burn_rate(counts[tier.long_s], allowed), burn_rate(counts[tier.short_s], allowed))
-    return all(rate is not None and rate >= tier.burn for rate in rates)
+    return all(burns(counts[window], tier.burn * allowed) for window in (tier.long_s, tier.short_s))
+
+
+def burns(counts: Counts, ratio: Fraction) -> bool:
+    """Whether the bad ratio is at least `ratio`; of nothing it is not."""
+    return counts.total > 0 and Fraction(counts.bad, counts.total) >= ratio
 
 
 def state_of(counts: Mapping[int, Counts], left: float | None, allowed: Fraction, senders: State | None) -> State:

@@ -1,0 +1,159 @@
+"""The ledger's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.slo.counts import NOTHING, Counts
+from server.slo.tally import Tally
+
+HOURS_KEPT_DAYS = 400
+DELETE_AT_ONCE = 20_000
+
+
+def add_statement(table: str, unit: str) -> str:
+    return f"""
+INSERT INTO {table} AS kept (objective_id, {unit}, good, bad, excluded)
+SELECT * FROM unnest(
+    CAST(:ids AS integer[]), CAST(:times AS timestamptz[]),
+    CAST(:good AS bigint[]), CAST(:bad AS bigint[]), CAST(:left_out AS bigint[])
+)
+ON CONFLICT (objective_id, {unit}) DO UPDATE SET
+    good = kept.good + excluded.good,
+    bad = kept.bad + excluded.bad,
+    excluded = kept.excluded + excluded.excluded
+"""
+
+
+ADD_MINUTES = text(add_statement("ledger_minutes", "minute"))
+ADD_HOURS = text(add_statement("ledger_hours", "hour"))
+
+# Whole hours from the hours, the rest of the span from the minutes at its ends.
+SUMS = text("""
+SELECT objective_id, sum(good)::bigint, sum(bad)::bigint, sum(excluded)::bigint FROM (
+    SELECT objective_id, good, bad, excluded FROM ledger_hours
+    WHERE objective_id = ANY(:ids) AND hour >= :first_hour AND hour < :last_hour
+    UNION ALL
+    SELECT objective_id, good, bad, excluded FROM ledger_minutes
+    WHERE objective_id = ANY(:ids) AND minute >= :start AND minute < least(:first_hour, :end)
+    UNION ALL
+    SELECT objective_id, good, bad, excluded FROM ledger_minutes
+    WHERE objective_id = ANY(:ids) AND minute >= greatest(:last_hour, :first_hour) AND minute < :end
+) AS parts
+GROUP BY objective_id
+""")
+
+# The deltas after some cursors, by service and minute; thresholds in rows of their own.
+AFTER = text("""
+WITH fresh AS MATERIALIZED (
+    SELECT series.service, date_trunc('minute', delta.second, 'UTC') AS minute, delta.n, delta.bad, delta.fast
+    FROM writers
+    LEFT JOIN unnest(CAST(:ids AS bigint[]), CAST(:read AS bigint[])) AS cursor (id, seq) ON cursor.id = writers.id
+    JOIN deltas AS delta ON delta.writer_id = writers.id AND delta.seq > coalesce(cursor.seq, 0)
+    JOIN series ON series.id = delta.series_id
+    WHERE series.service = ANY(:services)
+)
+SELECT service, extract(epoch FROM minute)::bigint, NULL::bigint, sum(n)::bigint, sum(bad)::bigint
+FROM fresh GROUP BY service, minute
+UNION ALL
+SELECT service, extract(epoch FROM minute)::bigint, pair >> 32, sum(n - bad)::bigint,
+    sum(pair & 4294967295)::bigint
+FROM fresh, unnest(fast) AS pair GROUP BY service, minute, pair >> 32
+""")
+
+CURSORS = text("SELECT id, folded_seq FROM writers")
+
+COUNTED_SINCE = text("SELECT created_at FROM objectives WHERE id = :id")
+
+
+def drop_statement(table: str, unit: str) -> str:
+    return f"""
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+    SELECT old.ctid FROM objectives CROSS JOIN LATERAL (
+        SELECT ctid FROM {table} WHERE objective_id = objectives.id AND {unit} < :before LIMIT :many
+    ) AS old LIMIT :many))
+"""
+
+
+DROP_MINUTES = text(drop_statement("ledger_minutes", "minute"))
+DROP_HOURS = text(drop_statement("ledger_hours", "hour"))
+
+Cursors = dict[int, int]  # writer -> the sequence up to which its deltas are in the ledger
+
+
+async def add(
+    connection: AsyncConnection,
+    minutes: Mapping[tuple[int, int], Counts],
+    hours: Mapping[tuple[int, int], Counts],
+) -> None:
+    """Add to the ledger's minutes and hours."""
+    for statement, rows in ((ADD_MINUTES, minutes), (ADD_HOURS, hours)):
+        keys = sorted(rows)
+        if keys:
+            await connection.execute(
+                statement,
+                {
+                    "ids": [objective_id for objective_id, _ in keys],
+                    "times": [moment(second) for _, second in keys],
+                    "good": [rows[key].good for key in keys],
+                    "bad": [rows[key].bad for key in keys],
+                    "left_out": [rows[key].excluded for key in keys],
+                },
+            )
+
+
+async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end: int) -> dict[int, Counts]:
+    """The counts of each ledger over [start, end), Unix seconds, `start` a whole minute.
+
+    A minute belongs to the span when it begins in it.
+    """
+    hour = 3600
+    bounds = {"first_hour": -(-start // hour) * hour, "last_hour": end // hour * hour, "start": start, "end": end}
+    rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: moment(at) for name, at in bounds.items()})
+    return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
+
+
+async def sum_of(connection: AsyncConnection, objective_id: int, start: int, end: int) -> Counts:
+    """The counts of one ledger over [start, end)."""
+    return (await sums(connection, [objective_id], start, end)).get(objective_id, NOTHING)
+
+
+async def cursors(connection: AsyncConnection) -> Cursors:
+    """How far the ledger of this snapshot goes."""
+    return {row[0]: row[1] for row in await connection.execute(CURSORS)}
+
+
+async def after(connection: AsyncConnection, read: Cursors, services: Sequence[str]) -> dict[tuple[str, int], Tally]:
+    """What was committed after the cursors, by service and minute (Unix seconds)."""
+    values = {"ids": list(read), "read": list(read.values()), "services": list(services)}
+    tallies: dict[tuple[str, int], Tally] = {}
+    for service, minute, threshold, n, part in await connection.execute(AFTER, values):
+        tally = tallies.setdefault((service, minute), Tally())
+        if threshold is None:
+            tally.n, tally.bad = n, part
+        else:
+            tally.fast[threshold], tally.slow[threshold] = part, n - part
+    return tallies
+
+
+async def counted_since(connection: AsyncConnection, objective_id: int) -> float:
+    """When a ledger began, Unix seconds."""
+    began: datetime = (await connection.execute(COUNTED_SINCE, {"id": objective_id})).scalar_one()
+    return began.timestamp()
+
+
+async def drop_old(connection: AsyncConnection, now: float, minutes_days: int) -> int:
+    """Delete some rows that no window reaches any more; how many. Call again until 0."""
+    gone = 0
+    for statement, days in ((DROP_MINUTES, minutes_days), (DROP_HOURS, HOURS_KEPT_DAYS)):
+        before = moment(int(now)) - timedelta(days=days)
+        gone += (await connection.execute(statement, {"before": before, "many": DELETE_AT_ONCE})).rowcount
+    return gone
+
+
+def moment(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
