@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from sqlalchemy.exc import SQLAlchemyError
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, URLSpec
+from tornado.routing import URLSpec
+from tornado.web import Application
 
 from server import routes
 from server.auth.identity import Authenticator
@@ -22,19 +20,22 @@ from server.config.rollout import Rollout
 from server.db import Database
 from server.errors import ApiError
 from server.handler import ApiHandler, NotFound
+from server.host import name_process
 from server.ingest.intake import Intake
+from server.jobs import jobs
+from server.lifecycle import close_each, start_each, stop_signal
 from server.live.relay import Relay
 from server.logs import LogStore
 from server.parts import Parts
 from server.process import Process
 from server.settings import Environment
 from server.slo.policies import Policies
+from server.watch import Watch
 
 log = logging.getLogger("evenkeel.app")
 
 IDLE_KEEP_ALIVE_S = 95  # longer than a router's 90 s, so that it never sends into a closing connection
 DRAIN_S = 12.0
-RETRY_S = 1.0
 
 
 class Starting(ApiHandler):
@@ -80,7 +81,7 @@ class Web:
         self.server.stop()
         self.parts.relay.end_streams()
         deadline = asyncio.get_running_loop().time() + DRAIN_S
-        while self.parts.in_flight and asyncio.get_running_loop().time() < deadline:
+        while self.parts.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a set has no event
             await asyncio.sleep(0.02)
         if self.parts.in_flight:
             log.warning("%d requests did not finish in %g s", len(self.parts.in_flight), DRAIN_S)
@@ -93,6 +94,7 @@ class Web:
 def build(env: Environment, name: str) -> Parts:
     """The parts of a web process, not yet started. Call inside the event loop."""
     assert env.database_url is not None, "the supervisor has given the embedded database's address"
+    name_process(name)
     db = Database(env.database_url, f"evenkeel {name}")
     bus = Bus(db, env.redis_url)
     process = Process(db, "web", name)
@@ -132,17 +134,9 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
 
 
 async def start_parts(parts: Parts) -> None:
-    """Start each part in order, trying again for as long as the database is away."""
+    """Start every part of a web process; it is ready when this ends."""
     parts.bus.start()
-    steps = [parts.process.register, *(part.start for part in started_in_order(parts))]
-    for step in steps:
-        while True:
-            try:
-                await step()
-                break
-            except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
-                log.error("not started yet: %s; trying again in %g s", str(error).splitlines()[0], RETRY_S)
-                await asyncio.sleep(RETRY_S)
+    await start_each([parts.process.register, *(part.start for part in started_in_order(parts))])
     parts.process.start()
     parts.started = True
     log.info("%s is ready", parts.process.name)
@@ -153,12 +147,37 @@ def started_in_order(parts: Parts) -> list[Any]:
 
 
 async def close_parts(parts: Parts) -> None:
-    """Close every part, the last started first; one that fails does not keep the others open."""
-    for part in [*reversed(started_in_order(parts)), parts.process, parts.bus, parts.db]:
-        try:
-            await part.close()
-        except Exception:
-            log.exception("%s did not close", type(part).__name__)
+    await close_each([*reversed(started_in_order(parts)), parts.process, parts.bus, parts.db])
+
+
+@dataclass(slots=True)
+class WatchProcess:
+    """One running watch process: a candidate for the lease, or its holder."""
+
+    watch: Watch
+    parts: list[Any]  # in the order in which they close
+
+    async def close(self) -> None:
+        """Let go of the lease and close every part."""
+        await close_each(self.parts)
+
+
+async def start_watch(env: Environment, name: str) -> WatchProcess:
+    """A watch process in this loop. It leads when nobody else does."""
+    from checks import schedule
+
+    assert env.database_url is not None, "the supervisor has given the embedded database's address"
+    name_process(name)
+    db = Database(env.database_url, f"evenkeel {name}")
+    bus = Bus(db, env.redis_url)
+    process = Process(db, "watch", name)
+    logs = LogStore(env, db, process)
+    policies = Policies(env, db, bus)
+    watch = Watch(db, process, [*jobs(env, db, bus, process, policies), *schedule.jobs(env, db)])
+    bus.start()
+    await start_each([process.register, logs.start, policies.start, watch.start])
+    process.start()
+    return WatchProcess(watch, [watch, policies, logs, process, bus, db])
 
 
 async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> None:
@@ -169,8 +188,9 @@ async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> 
     await web.close()
 
 
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM sets."""
-    event = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, event.set)
-    return event
+async def run_watch(env: Environment, name: str) -> None:
+    """A watch process until SIGTERM."""
+    stop = stop_signal()
+    watching = await start_watch(env, name)
+    await stop.wait()
+    await watching.close()

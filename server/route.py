@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tornado.web import URLSpec
+from tornado.routing import URLSpec
 
 if TYPE_CHECKING:
     from server.handler import Handler

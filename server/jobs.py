@@ -1,0 +1,52 @@
+"""The scheduled work of the watch: what one process does for all of them."""
+
+from __future__ import annotations
+
+import time
+
+from server.bus import Bus
+from server.changes.deploys import Deploys
+from server.config.expiry import expiry_job
+from server.config.registry import environment_values
+from server.db import Database
+from server.ingest.partitions import drop_partitions, ensure_partitions
+from server.live import fold as fold_module
+from server.live import retention
+from server.live import tick as tick_module
+from server.live.fold import Fold
+from server.live.retention import Retention
+from server.live.tick import Tick
+from server.log_store import forget_old_lines
+from server.process import Process
+from server.settings import Environment
+from server.slo.evaluate import Evaluation
+from server.slo.ledger import Ledger
+from server.slo.policies import Policies
+from server.watch import Job
+
+
+def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:
+    """What the holder of the lease does besides the checks, soonest first."""
+    tick = Tick(db, bus, process, Evaluation(db, policies).evaluate)
+    fold = Fold(db, Ledger(policies).fold)
+    live = Retention(db)
+    deploys = Deploys(db)
+    return [
+        Job("tick", tick_module.EVERY_S, tick.run, 10),
+        Job("fold", fold_module.EVERY_S, fold.run, 30),
+        Job("expiry", 1.0, expiry_job(db, bus, environment_values(env.raw)), 5),
+        Job("deploys", 2.0, deploys.run, 10),
+        Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
+        Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
+        Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
+        Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
+    ]
+
+
+async def keep_partitions(db: Database, env: Environment) -> None:
+    await ensure_partitions(db, time.time(), env.outcome_retention_days)
+    await drop_partitions(db, time.time(), env.outcome_retention_days)
+
+
+async def forget_logs(db: Database, env: Environment) -> None:
+    await forget_old_lines(db, env.log_retention_days, env.log_lines_kept)
