@@ -28,6 +28,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
+SAID_COOKIE = "evenkeel_said"
+SAID_CHARACTERS = 1000
+SAID_S = 60  # what nobody came to read by then is not told on some later page
+
+
 class Page(Handler):
     """A page for a person. `needs` is the scope to look, `acts` the scope to send a form; None: open to strangers."""
 
@@ -54,6 +59,28 @@ class Page(Handler):
             self.redirect(f"/sign-in?{urlencode({'next': self.here()})}", status=302 if looking else 303)
         elif scope not in self.identity.scopes:
             raise ApiError("FORBIDDEN", f"{self.identity.name} may look but not do this; it needs {scope}.")
+
+    def check_xsrf_cookie(self) -> None:
+        """ApiError FORBIDDEN for a form that did not come from a page of ours."""
+        try:
+            super().check_xsrf_cookie()
+        except HTTPError:
+            detail = "This form is too old, or it did not come from here. Nothing was done: go back, reload, try again."
+            raise ApiError("FORBIDDEN", detail) from None
+
+    def say(self, text: str) -> None:
+        """What came of an act, to be told on the page that is shown next."""
+        secure = self.parts.env.secure_cookies
+        self.set_signed_cookie(
+            SAID_COOKIE, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax", secure=secure
+        )
+
+    def said(self) -> str:
+        """What is to be told here; it is told once."""
+        text = self.get_signed_cookie(SAID_COOKIE, max_age_days=1)
+        if text is not None:
+            self.clear_cookie(SAID_COOKIE)
+        return text.decode(errors="replace") if text else ""
 
     def here(self) -> str:
         """The address to come back to: this one, or for a form the page that it stood on."""
@@ -103,6 +130,7 @@ class Page(Handler):
             "request_id": self.request_id,
             "live": None,
             "notices": "",
+            "said": self.said() if "said" not in more else "",
         }
         if "shell" not in more:
             context["shell"] = shell(self.parts, time.time())

@@ -8,10 +8,16 @@ from tornado.web import RequestHandler
 from dashboard.live_handler import LiveHandler
 from dashboard.now import NowPage
 from dashboard.page import PageNotFound
+from dashboard.sign_in import SignIn, SignOut, Welcome
 from dashboard.stream import Hub
 from server.parts import Parts
 
-PAGES: tuple[tuple[str, type[RequestHandler]], ...] = ((r"/", NowPage),)
+PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
+    (r"/", NowPage),
+    (r"/sign-in", SignIn),
+    (r"/sign-out", SignOut),
+    (r"/welcome", Welcome),
+)
 
 
 def routes(parts: Parts) -> list[URLSpec]:
