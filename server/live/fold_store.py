@@ -61,23 +61,28 @@ async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
 
 
 async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[Delta]:
-    """What the ranges counted, by series and second; without sketches, which nothing outside SQL needs here."""
+    """What the ranges counted, by series, second and the thresholds that were measured: while processes learn
+    of a new threshold, those that know it and those that do not must not be added up. Without sketches, which
+    nothing outside SQL needs here."""
     rows = await connection.execute(
         text(
             f"""
             WITH batch AS MATERIALIZED (
-                SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.fast FROM {RANGE}
+                SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.fast,
+                    ARRAY(SELECT pair >> 32 FROM unnest(d.fast) AS pair) AS measured
+                FROM {RANGE}
             ),
             counted AS (
-                SELECT series_id, second, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
-                FROM batch GROUP BY series_id, second
+                SELECT series_id, second, measured,
+                    sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY series_id, second, measured
             ),
-            fasts AS ({merged("batch", "fast", "series_id, second")})
+            fasts AS ({merged("batch", "fast", "series_id, second, measured")})
             SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
                 extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast
             FROM counted c
             JOIN series s ON s.id = c.series_id
-            LEFT JOIN fasts f ON f.series_id = c.series_id AND f.second = c.second
+            LEFT JOIN fasts f ON f.series_id = c.series_id AND f.second = c.second AND f.measured = c.measured
             """
         ),
         bound(ranges),
