@@ -15,6 +15,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from server import access
 from server.auth.identity import Identity
+from server.auth.proxies import believe
 from server.errors import ApiError, invalid, problem
 from server.ids import uuid7
 from server.log_line import in_request
@@ -37,6 +38,7 @@ class Handler(RequestHandler):
         self.parts = parts
         self.route = route  # what the request is counted under
         self.started = time.perf_counter()
+        believe(self.request, parts.env.trusted_proxies)
         inbound = self.request.headers.get("X-Request-Id", "")
         self.request_id = inbound if REQUEST_ID.fullmatch(inbound) else uuid7()
         self.set_header("X-Request-Id", self.request_id)

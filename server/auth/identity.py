@@ -13,7 +13,10 @@ from tornado.web import RequestHandler
 from server.auth.caller import Identity
 from server.auth.cookies import read_session
 from server.auth.key_cache import KeyCache
+from server.auth.passwords import Passwords
 from server.auth.session_cache import Listener, SessionCache
+from server.auth.sessions import Visitor, revoke_session
+from server.auth.signin import accept_link, sign_in
 from server.bus import Bus
 from server.db import Database
 from server.settings import Environment
@@ -30,6 +33,7 @@ class Authenticator:
         self.bus = bus
         self.keys = KeyCache(db)
         self.sessions = SessionCache(db)
+        self.passwords = Passwords()
         bus.subscribe("keys", self.keys.fresh.signal)
         bus.subscribe("sessions", self.sessions.fresh.signal)
 
@@ -41,6 +45,7 @@ class Authenticator:
     async def close(self) -> None:
         await self.keys.fresh.close()
         await self.sessions.fresh.close()
+        self.passwords.close()
 
     async def identify(self, handler: RequestHandler, *, allow_session: bool) -> Identity | None:
         """Whose request it is; None: nobody's. A bearer key that is sent counts alone.
@@ -55,6 +60,30 @@ class Authenticator:
             return None
         token = read_session(handler, self.env)
         return await self.sessions.find(token) if token else None
+
+    async def sign_in(self, email: str, password: str, address: str, agent: str, request_id: str = "") -> str:
+        """A new session's token, for `cookies.write_session`.
+
+        Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS (with the seconds to wait), UNAVAILABLE.
+        """
+        return await sign_in(self.db, self.passwords, email, password, Visitor(address, agent, request_id))
+
+    async def accept_link(
+        self, link: str, email: str, password: str, *, address: str, agent: str, request_id: str = ""
+    ) -> str:
+        """Make the first administrator; a new session's token. Raises ApiError INVALID, CONFLICT."""
+        visitor = Visitor(address, agent, request_id)
+        return await accept_link(self.db, self.passwords, visitor, link=link, email=email, password=password)
+
+    async def sign_out(self, identity: Identity, request_id: str = "") -> None:
+        """End the session that the identity came with. ApiError NOT_FOUND where it has ended already."""
+        await self.revoke_session(identity.session_id, identity, request_id)
+
+    async def revoke_session(self, session_id: int, by: Identity, request_id: str = "") -> None:
+        """End a session, here at once and everywhere within 5 s. ApiError NOT_FOUND, FORBIDDEN."""
+        async with self.db.act() as connection:
+            await revoke_session(connection, session_id, by, request_id)
+        await self.sessions.fresh.quietly()
 
     def key_name(self, key_id: int) -> str:
         """A key's name for people; `key 7` where it is not known, `no valid key` for 0."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.caller import Identity
 from server.auth.roles import scopes_of
+from server.bus import CHANNEL
 from server.tables import api_keys, sessions, users
 
 
@@ -64,3 +65,8 @@ async def touch_sessions(connection: AsyncConnection, digests: Sequence[bytes]) 
         .where(sessions.c.digest.in_(digests), sessions.c.seen_at < func.now() - text("interval '1 minute'"))
         .values(seen_at=func.now())
     )
+
+
+async def signal(connection: AsyncConnection, topic: str) -> None:
+    """Tell every process, once this transaction commits, to read the topic again."""
+    await connection.execute(select(func.pg_notify(CHANNEL, f"{topic} 0")))

@@ -1,0 +1,142 @@
+"""`python -m server user …` and `… key …`: they work on DATABASE_URL or the embedded database, served or not."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from sqlalchemy.exc import DBAPIError
+
+from server.errors import ApiError
+from server.host import HOST
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.auth.keys import ApiKey
+
+T = TypeVar("T")
+
+
+@click.group()
+def user() -> None:
+    """People who sign in."""
+
+
+@user.command("create")
+@click.argument("email")
+@click.option("--role", default="viewer", show_default=True, help="viewer, responder, commander or admin")
+def create_user(email: str, role: str) -> None:
+    """Make a person; the password is asked for, or read from standard input."""
+    from server.auth.passwords import checked_password, hasher
+    from server.auth.people import checked_email, create_person
+    from server.auth.roles import checked_role
+
+    with told():
+        email, role = checked_email(email), checked_role(role)
+        hashed = hasher.hash(checked_password(read_password()))
+    made = run(lambda connection: create_person(connection, email, hashed, role, actor=actor()))
+    click.echo(f"{made.email} can sign in as {made.role}.", err=True)
+
+
+@click.group()
+def key() -> None:
+    """API keys."""
+
+
+@key.command("create")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, help="ingest, read, act or admin; may be repeated")
+def create_key(name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key; it alone is written to standard output, this once."""
+    from server.auth import keys
+
+    made = run(lambda connection: keys.create_key(connection, name, scopes, actor=actor()))
+    click.echo(made.key)
+    click.echo(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}. It is not shown again.", err=True)
+
+
+@key.command("list")
+def list_keys() -> None:
+    """Every key, the newest first."""
+    from server.auth import keys
+
+    found = run(keys.list_keys)
+    rows = [("ID", "NAME", "BEGINS", "SCOPES", "MADE", "STATE")]
+    rows += [
+        (str(k.id), k.name, k.prefix, ",".join(k.scopes), f"{k.created_at:%Y-%m-%d %H:%M}", state(k)) for k in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@key.command("revoke")
+@click.argument("which", metavar="ID")
+def revoke_key(which: str) -> None:
+    """End a key, by its id; every process refuses it within 5 s."""
+    from server.auth import keys
+
+    if not which.isdecimal():
+        raise click.BadParameter("give the number that `key list` shows", param_hint="ID")
+    ended = run(lambda connection: keys.revoke_key(connection, int(which), actor=actor()))
+    click.echo(f"{ended.name} ({ended.prefix}…) is revoked.", err=True)
+
+
+def state(key: ApiKey) -> str:
+    """In force, or since when not."""
+    from datetime import UTC, datetime
+
+    if key.revoked_at is not None:
+        return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
+    if key.expires_at is not None:
+        return f"{'expired' if key.expires_at <= datetime.now(UTC) else 'until'} {key.expires_at:%Y-%m-%d %H:%M}"
+    return "in force"
+
+
+def read_password() -> str:
+    """Asked for twice on a terminal, else the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def actor() -> str:
+    """Who is audited for what is done here."""
+    return f"cli:{getpass.getuser()}@{HOST}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Say a failure as a command does, instead of with a traceback."""
+    try:
+        yield
+    except ApiError as error:
+        raise click.ClickException(error.detail) from None
+    except DBAPIError as error:
+        raise click.ClickException(f"The database does not answer as it should: {error.orig}") from None
+
+
+def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Do it in one transaction on the database that the environment names."""
+    from server.embedded import database_for_command
+    from server.settings import read_environment
+
+    with told(), database_for_command(read_environment()) as url:
+        return asyncio.run(in_transaction(url, act))
+
+
+async def in_transaction(url: str, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    from server.db import Database
+
+    db = Database(url, "evenkeel command")
+    try:
+        async with db.act() as connection:
+            return await act(connection)
+    finally:
+        await db.close()

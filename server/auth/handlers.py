@@ -1,0 +1,59 @@
+"""API keys over the API: for administrators."""
+
+from __future__ import annotations
+
+import msgspec
+
+from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
+from server.errors import invalid
+from server.handler import ApiHandler
+from server.operation import operation
+from server.route import Route
+
+
+class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A key to make."""
+
+    name: str
+    scopes: list[str]
+
+
+class Keys(ApiHandler):
+    """Every key, and a new one."""
+
+    @operation("List API keys, also those that ended; secrets are not stored", scope="admin", returns=list[ApiKey])
+    async def get(self) -> None:
+        async with self.parts.db.ask() as connection:
+            self.reply(await list_keys(connection))
+
+    @operation(
+        "Make an API key; the answer shows it this once", scope="admin", body=KeyRequest, returns=NewKey, status=201
+    )
+    async def post(self) -> None:
+        wanted = self.body(KeyRequest)
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            made = await create_key(
+                connection, wanted.name, wanted.scopes, actor=self.identity.actor, request_id=self.request_id
+            )
+        self.reply(made)
+
+
+class Key(ApiHandler):
+    """One key."""
+
+    @operation("Revoke an API key; refused everywhere within 5 s", scope="admin", returns=ApiKey, errors=("NOT_FOUND",))
+    async def delete(self, key_id: str) -> None:
+        assert self.identity is not None
+        if not (key_id.isascii() and key_id.isdigit() and len(key_id) < 10):
+            raise invalid("key_id", "is a whole number")
+        async with self.parts.db.act() as connection:
+            ended = await revoke_key(connection, int(key_id), actor=self.identity.actor, request_id=self.request_id)
+        await self.parts.auth.keys.fresh.quietly()
+        self.reply(ended)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/keys", Keys),
+    Route("/api/v1/keys/{key_id}", Key),
+)

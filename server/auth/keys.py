@@ -1,0 +1,93 @@
+"""API keys: made, listed, revoked. Each act is audited in the caller's transaction and seen by every process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from server.auth import key_store, store, tokens
+from server.auth.audit import audit
+from server.auth.roles import checked_scopes
+from server.errors import ApiError, invalid
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+NAME_CHARACTERS = 100
+
+
+class ApiKey(msgspec.Struct):
+    """A key as it is listed: without the secret, which is not stored."""
+
+    id: int
+    name: str
+    prefix: str  # its first characters
+    scopes: list[str]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKey(msgspec.Struct):
+    """A key just made; `key` is shown this once."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    key: str
+
+
+async def create_key(
+    connection: AsyncConnection,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    actor: str,
+    request_id: str = "",
+    lifetime_s: int | None = None,
+) -> NewKey:
+    """A new key, for ever or for `lifetime_s` seconds; ApiError INVALID for a bad name or scope."""
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
+        raise invalid("name", f"give 1 to {NAME_CHARACTERS} printable characters")
+    granted = checked_scopes(list(scopes))
+    key = tokens.new_token("ek")
+    values = {
+        "name": name,
+        "prefix": key[: tokens.PREFIX_CHARACTERS],
+        "digest": tokens.digest(key),
+        "scopes": granted,
+        "created_by": actor,
+    }
+    key_id = await key_store.add(connection, values, lifetime_s)
+    after = {"id": key_id, "scopes": granted, "lifetime_s": lifetime_s}
+    await audit(connection, actor, "key.create", name, None, after, request_id)
+    await store.signal(connection, "keys")
+    return NewKey(key_id, name, granted, key)
+
+
+async def list_keys(connection: AsyncConnection) -> list[ApiKey]:
+    """Every key, the newest first, also those that ended."""
+    return [as_key(row) for row in await key_store.every(connection)]
+
+
+async def revoke_key(connection: AsyncConnection, key_id: int, *, actor: str, request_id: str = "") -> ApiKey:
+    """End a key; every process refuses it within 5 s. A repeat changes nothing. ApiError NOT_FOUND."""
+    row = await key_store.by_id(connection, key_id)
+    if row is None:
+        raise ApiError("NOT_FOUND", f"There is no key {key_id}. Nothing was done.")
+    key = as_key(row)
+    if key.revoked_at is None:
+        key.revoked_at = await key_store.revoke(connection, key_id)
+        after = {"id": key_id, "revoked_at": key.revoked_at}
+        await audit(connection, actor, "key.revoke", key.name, {"id": key_id, "scopes": key.scopes}, after, request_id)
+        await store.signal(connection, "keys")
+    return key
+
+
+def as_key(row: object) -> ApiKey:
+    return msgspec.convert(row, ApiKey, from_attributes=True)

@@ -1,0 +1,74 @@
+"""Sessions: opened by signing in, kept by the server for 30 days, ended by anyone who may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from server.auth import people_store, store, tokens
+from server.auth.audit import audit
+from server.errors import ApiError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.auth.caller import Identity
+
+AGENT_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks to come in: the address and browser, and the request."""
+
+    address: str
+    agent: str
+    request_id: str
+
+
+class Session(msgspec.Struct):
+    """A session in force as listed; without its token, which is not stored."""
+
+    id: int
+    user_id: int
+    email: str
+    created_at: datetime
+    seen_at: datetime  # to the minute
+    expires_at: datetime
+    agent: str
+    address: str
+
+
+async def open_session(connection: AsyncConnection, user_id: int, email: str, visitor: Visitor) -> str:
+    """A new session; its token."""
+    token = tokens.new_token("es")
+    shown = "".join(c for c in visitor.agent[:AGENT_CHARACTERS] if c.isprintable())
+    session_id = await people_store.add_session(connection, tokens.digest(token), user_id, visitor.address, shown)
+    after = {"session": session_id, "address": visitor.address, "agent": shown}
+    await audit(connection, email, "session.open", email, None, after, visitor.request_id)
+    return token
+
+
+async def list_sessions(connection: AsyncConnection, user_id: int | None = None) -> list[Session]:
+    """Sessions in force, the last used first: one person's, or everybody's."""
+    rows = await people_store.open_sessions(connection, user_id)
+    return [msgspec.convert(row, Session, from_attributes=True) for row in rows]
+
+
+async def revoke_session(connection: AsyncConnection, session_id: int, by: Identity, request_id: str = "") -> None:
+    """End a session: one's own, or as an administrator anybody's. ApiError NOT_FOUND, FORBIDDEN.
+
+    Every process refuses it, and ends its streams, within 5 s.
+    """
+    row = await people_store.session_by_id(connection, session_id)
+    if row is None:
+        raise ApiError("NOT_FOUND", f"Session {session_id} is not open. Nothing was done.")
+    if "admin" not in by.scopes and not (by.kind == "person" and row.user_id == by.id):
+        raise ApiError("FORBIDDEN", "Only an administrator may end the session of somebody else. Nothing was done.")
+    await people_store.revoke_sessions(connection, session_id=session_id)
+    before = {"session": session_id, "address": row.address, "agent": row.agent}
+    await audit(connection, by.actor, "session.revoke", row.email, before, None, request_id)
+    await store.signal(connection, "sessions")

@@ -1,0 +1,82 @@
+"""Signing in: slowed after failures, the same for known and unknown accounts; and the first administrator's link."""
+
+from __future__ import annotations
+
+import logging
+
+from server import metrics
+from server.auth import people_store, signin_store, tokens
+from server.auth.passwords import Passwords
+from server.auth.people import EMAIL, create_person
+from server.auth.sessions import Visitor, open_session
+from server.auth.slowdown import ACCOUNT, ADDRESS, wait_s
+from server.db import Database
+from server.errors import ApiError
+
+log = logging.getLogger("evenkeel.auth")
+
+
+async def sign_in(db: Database, passwords: Passwords, email: str, password: str, visitor: Visitor) -> str:
+    """A session's token. ApiError UNAUTHENTICATED, or TOO_MANY_ATTEMPTS with the seconds to wait."""
+    email = email.strip().lower()
+    if not EMAIL.fullmatch(email):
+        email = "(not an address)"  # it may be a password in the wrong field: neither stored nor logged
+    account, address_row = await count_attempt(db, email, visitor.address)
+    async with db.act() as connection:
+        row = await people_store.by_email(connection, email)
+    stored = row.password if row is not None and row.disabled_at is None else None
+    right = await passwords.verify(stored, password)
+    if row is None or not right:
+        metrics.signed_in("wrong")
+        fields = {"account": email if row else "unknown", "address": visitor.address}
+        log.warning("sign-in refused", extra={"request_id": visitor.request_id, "fields": fields})
+        raise ApiError("UNAUTHENTICATED", "The e-mail address or the password is wrong.")
+    async with db.act() as connection:
+        await signin_store.clear_failures(connection, account, address_row)
+        token = await open_session(connection, row.id, email, visitor)
+    metrics.signed_in("ok")
+    return token
+
+
+async def count_attempt(db: Database, email: str, address: str) -> tuple[str, int]:
+    """Count the attempt as a failure until it is known to be none, so that many at once cannot outrun the count.
+
+    Returns what it was counted under, and the address's row. Raises TOO_MANY_ATTEMPTS.
+    """
+    from_address = f"address:{address}"
+    async with db.act() as connection:
+        # Where somebody has signed in before, only failures from there slow them down: not an attacker's.
+        known = await signin_store.known_address(connection, email, address)
+        account = f"account:{email} {address}" if known else f"account:{email}"
+        await signin_store.alone_on(connection, (account, from_address))
+        wait = 0.0
+        for subject, rule in ((account, ACCOUNT), (from_address, ADDRESS)):
+            failures, now = await signin_store.failures(connection, subject)
+            wait = max(wait, wait_s(failures, now, rule))
+        if wait > 0:
+            metrics.signed_in("slowed")
+            seconds = int(wait) + 1
+            detail = f"Too many failed attempts. Wait {seconds} s and try again; nobody is locked out."
+            raise ApiError("TOO_MANY_ATTEMPTS", detail, retry_after=seconds)
+        _, address_row = await signin_store.add_failures(connection, (account, from_address))
+    return account, address_row
+
+
+async def accept_link(
+    db: Database, passwords: Passwords, visitor: Visitor, *, link: str, email: str, password: str
+) -> str:
+    """Make the first administrator from a link that works once; the new session's token.
+
+    ApiError INVALID for a bad address or password (the link still works), CONFLICT
+    where the link was used, has expired, or people exist already.
+    """
+    digest = tokens.digest(link)
+    hashed = await passwords.hash(password)
+    async with db.act() as connection:
+        await signin_store.alone_on_people(connection)
+        role = await signin_store.link_role(connection, digest)
+        if role is None or await people_store.count(connection):
+            raise ApiError("CONFLICT", "This link was used or has expired. Ask an administrator to add you.")
+        person = await create_person(connection, email, hashed, role, actor="link", request_id=visitor.request_id)
+        await signin_store.use_link(connection, digest)
+        return await open_session(connection, person.id, person.email, visitor)
