@@ -98,9 +98,14 @@ def table(results: list[CheckResult]) -> str:
     return "\n".join([*lines, f"{len(results)} checks, {failed} failed"])
 
 
-if __name__ == "__main__":
+def start(*names: str) -> None:
+    """The command line, for scripts: the named checks, then what the caller gave."""
     try:
-        main()
+        main([*names, *sys.argv[1:]])
     except ConfigurationError as wrong:
         click.echo(f"checks: {wrong}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    start()

@@ -73,15 +73,15 @@ async def unfolded_age_s(connection: AsyncConnection) -> float:
     return float((await connection.execute(query)).scalar_one())
 
 
-async def partitions(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """The partitions of outcomes, each with its bound as PostgreSQL prints it."""
+async def partitions(connection: AsyncConnection) -> list[str]:
+    """The names of the partitions of outcomes."""
     query = text("""
-        SELECT child.relname, pg_get_expr(child.relpartbound, child.oid)
+        SELECT child.relname
         FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-        WHERE inhparent = 'outcomes'::regclass
+        WHERE inhparent = 'outcomes'::regclass AND NOT inhdetachpending
         ORDER BY 1
         """)
-    return [(row[0], row[1]) for row in await connection.execute(query)]
+    return [row[0] for row in await connection.execute(query)]
 
 
 async def traffic(connection: AsyncConnection, days: int) -> dict[str, int]:

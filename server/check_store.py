@@ -55,4 +55,7 @@ async def forget_old(connection: AsyncConnection) -> int:
 
 
 def results(rows: Iterable[Any]) -> list[CheckResult]:
-    return [CheckResult(*row[:4], msgspec.convert(row.findings, list[Finding])) for row in rows]
+    return [
+        CheckResult(row.name, row.status, row.at, row.duration_ms, msgspec.convert(row.findings, list[Finding]))
+        for row in rows
+    ]

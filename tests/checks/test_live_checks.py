@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from checks import cardinality, disk, loop_lag, stragglers, watch
+from checks import cardinality, disk, loop_lag, partitions, stragglers, watch
 from checks.check import ROOT, Surroundings
 from checks.store import ProcessRow
 from server.db import Database
@@ -127,3 +128,30 @@ async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -
         assert "400 s" in waited.what
     finally:
         await db.close()
+
+
+NOON = 1_800_000_000.0 // 86400 * 86400 + 43200
+
+
+def names(*offsets: int) -> list[str]:
+    start = datetime.fromtimestamp(NOON, UTC)
+    return [f"outcomes_{start + timedelta(days=offset):%Y%m%d}" for offset in offsets]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "words"),
+    [
+        ((-1, 0, 1, 2, 3), []),
+        ((0, 1), ["1 days ahead"]),
+        ((0,), ["no partition for tomorrow"]),
+        ((-1, 1, 2, 3), ["no partition for today"]),
+        ((), ["no partition for today"]),
+        ((0, 1, 3), ["1 days ahead"]),  # a gap
+        ((-9, -2, 0, 1, 2, 3), []),  # over since last night: the watch may still be at it
+        ((-12, -10, 0, 1, 2, 3), ["2 partitions older than 7 days"]),
+    ],
+)
+def test_partitions(offsets: tuple[int, ...], words: list[str]) -> None:
+    found = partitions.judged(names(*offsets), NOON, 7)
+    assert len(found) == len(words)
+    assert all(word in finding.what for word, finding in zip(words, found, strict=True))

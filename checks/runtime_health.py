@@ -1,0 +1,185 @@
+"""A running server does what it promises: health, closed doors, size guards, request ids, speed.
+
+The guards behind the key use EVENKEEL_API_KEY, else a short-lived key made in the
+local database. Nothing that is sent can be stored: the batch is of items that are
+not outcomes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from checks.check import Check, Surroundings, Unavailable, fail, warn
+from checks.probe import Answer, Probe
+from server.auth.keys import create_key
+from server.config.registry import SETTINGS
+from server.findings import Finding
+from server.ids import uuid7
+
+INGEST = "/api/v1/outcomes"
+KEY_LIFETIME_S = 24 * 3600
+KEY_LEFT_S = 300
+SAMPLES = 20
+WARN_S = 0.3  # the shipped objective
+FAIL_S = 1.0
+LOG_HINT = "The server's log has the cause under this request_id."
+
+# Read by people and tools all the time; each answers without parameters.
+KEY_PATHS = ("/api/v1/services", "/api/v1/config", "/api/v1/slos", "/api/v1/checks", "/api/openapi.json", "/metrics")
+
+
+@dataclass(slots=True)
+class Kept:
+    """The key made for these checks, for as long as it lasts."""
+
+    key: str = ""
+    until: float = 0.0
+
+
+kept = Kept()
+
+
+async def run(around: Surroundings) -> list[Finding]:
+    """Ask the server at the base URL."""
+    if around.base_url is None:
+        raise Unavailable("No server was named.", "python -m checks runtime_health --base-url http://localhost:8000")
+    key = await key_for(around)
+    with Probe(around.base_url, key) as probe:
+        findings = [*await health(probe), *await closed(probe), *await request_ids(probe), *await speed(probe)]
+        if key is None:
+            hint = "Set EVENKEEL_API_KEY to a key with the scopes ingest and read."
+            return [*findings, warn("The guards and paths behind the key were not tried.", hint)]
+        return [*findings, *await paths(probe), *await guards(probe)]
+
+
+async def key_for(around: Surroundings) -> str | None:
+    """EVENKEEL_API_KEY, else a key made in the local database, else None."""
+    given = os.environ.get("EVENKEEL_API_KEY")
+    if given or around.db is None:
+        return given
+    if kept.until - KEY_LEFT_S < time.time():
+        async with around.db.act() as connection:
+            made = await create_key(
+                connection, "self-check", ["ingest", "read"], actor="evenkeel", lifetime_s=KEY_LIFETIME_S
+            )
+        kept.key, kept.until = made.key, time.time() + KEY_LIFETIME_S
+    return kept.key
+
+
+async def health(probe: Probe) -> list[Finding]:
+    """Live and ready."""
+    findings = []
+    for path in ("/health/live", "/health/ready"):
+        answer = await probe.ask(path, as_stranger=True)
+        status = (answer.json() or {}).get("status")
+        if answer.status != 200 or status == "fail":
+            findings.append(unexpected(path, answer, "200", "docs/degrade.md says what to do for each part."))
+        elif status == "warn":
+            findings.append(warn(f"{worst_parts(answer)} warns.", "docs/degrade.md says what to do.", path))
+        elif answer.media != "application/health+json":
+            findings.append(fail(f"It answers {answer.media}.", "Expected application/health+json.", path))
+    return findings
+
+
+def worst_parts(answer: Answer) -> str:
+    parts = (answer.json() or {}).get("checks") or {}
+    named = [name for name, seen in parts.items() if any(one.get("status") != "pass" for one in seen)]
+    return ", ".join(named) or "A part"
+
+
+async def closed(probe: Probe) -> list[Finding]:
+    """Strangers are turned away, with a problem document."""
+    findings = []
+    for path in KEY_PATHS:
+        answer = await probe.ask(path, as_stranger=True)
+        opened = path == "/metrics" and answer.status == 200  # METRICS_PUBLIC
+        if not opened and (answer.status, answer.code) != (401, "UNAUTHENTICATED"):
+            findings.append(unexpected(f"GET {path} without a key", answer, "401 UNAUTHENTICATED", LOG_HINT))
+    page = await probe.ask("/", as_stranger=True)
+    if page.status not in (302, 303):
+        findings.append(unexpected("GET / without a session", page, "a redirect to sign-in", LOG_HINT))
+    return findings
+
+
+async def paths(probe: Probe) -> list[Finding]:
+    """What is read all the time answers."""
+    findings = []
+    for path in KEY_PATHS:
+        answer = await probe.ask(path)
+        if answer.status != 200:
+            findings.append(unexpected(f"GET {path}", answer, "200", LOG_HINT))
+    return findings
+
+
+async def guards(probe: Probe) -> list[Finding]:
+    """One byte and one item too many are refused with the limit, as JSON."""
+    limits = await limits_in_force(probe)
+    size, items = limits["MAX_REQUEST_BODY_BYTES"], limits["INGEST_MAX_BATCH_ITEMS"]
+    tries = (
+        ("PAYLOAD_TOO_LARGE", b" " * (size + 1), size, size + 1),
+        ("BATCH_TOO_LARGE", b"[" + b"0," * items + b"0]", items, items + 1),
+    )
+    findings = []
+    for code, body, limit, sent in tries:
+        if len(body) > size + 1:
+            continue  # a limit on bytes that small comes first
+        answer = await probe.ask(INGEST, "POST", body, {"Content-Type": "application/json"})
+        said = answer.json() or {}
+        refused = (answer.status, answer.code, said.get("sent")) == (413, code, sent)
+        if not refused or not 0 < said.get("limit", 0) <= limit:
+            what = f"{INGEST} with {sent} of {limit}"
+            findings.append(unexpected(what, answer, f"413 {code} naming both", "Too much can come in."))
+    return findings
+
+
+async def limits_in_force(probe: Probe) -> dict[str, int]:
+    """The two limits on size, the highest of any key's, from the API; the defaults where the key may not read."""
+    names = ("MAX_REQUEST_BODY_BYTES", "INGEST_MAX_BATCH_ITEMS")
+    found = {name: int(SETTINGS[name].default) for name in names}
+    answer = await probe.ask("/api/v1/config")
+    for setting in (answer.json() or {}).get("settings", []) if answer.status == 200 else []:
+        if setting["name"] in found:
+            found[setting["name"]] = max(int(one["value"]) for one in (setting["in_force"], *setting["scopes"]))
+    return found
+
+
+async def request_ids(probe: Probe) -> list[Finding]:
+    """A good X-Request-Id comes back, a bad one does not."""
+    good, bad = f"health-{uuid7()}", "two words"
+    findings = []
+    for sent in (good, bad):
+        answer = await probe.ask(f"/health/live?{urlencode({'t': uuid7()})}", headers={"X-Request-Id": sent})
+        got = answer.headers.get("x-request-id", "")
+        if not got or (got == sent) != (sent == good):
+            what = f"X-Request-Id {sent!r} came back as {got!r}."
+            findings.append(fail(what, "Requests cannot be found by id: is a proxy changing the header?"))
+    return findings
+
+
+async def speed(probe: Probe) -> list[Finding]:
+    """The slowest but one of SAMPLES calls: the 95th percentile."""
+    seconds = sorted([(await probe.ask("/health/live", as_stranger=True)).seconds for _ in range(SAMPLES)])
+    slow = seconds[int(SAMPLES * 0.95) - 1]
+    if slow <= WARN_S:
+        return []
+    say = fail if slow > FAIL_S else warn
+    return [say(f"/health/live takes {slow * 1000:.0f} ms (p95 of {SAMPLES}).", "See the check loop_lag.")]
+
+
+def unexpected(what: str, answer: Answer, expected: str, hint: str) -> Finding:
+    got = f"{answer.status} {answer.code or answer.media}".strip()
+    where = answer.headers.get("x-request-id", "")
+    return fail(f"{what} answered {got}, not {expected}.", hint, where)
+
+
+CHECK = Check(
+    "runtime_health",
+    "A running server answers, is closed to strangers and refuses what is too large",
+    needs="server",
+    run=run,
+    every_s=600,
+    limit_s=60,
+)
