@@ -27,7 +27,7 @@ class Asked:
 
     def __init__(self, authorization: str) -> None:
         self.request = HTTPServerRequest(
-            start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=HTTPHeaders({"Authorization": authorization})
+            start_line=RequestStartLine("GET", "/", "HTTP/1.0"), headers=HTTPHeaders({"Authorization": authorization})
         )
 
 

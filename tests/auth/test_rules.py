@@ -86,7 +86,7 @@ def test_the_wait_doubles_to_a_minute_and_old_failures_are_forgotten() -> None:
 
 def request(**headers: str) -> HTTPServerRequest:
     sent = HTTPHeaders({name.replace("_", "-"): value for name, value in headers.items()})
-    made = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=sent)
+    made = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.0"), headers=sent)
     made.remote_ip, made.protocol = "10.0.0.9", "http"
     return made
 
