@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from dashboard import format as told
 from dashboard.looks import LOOKS
+from server.config.registry import SETTINGS, Value
 
 FILTERS = ("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share")
 
@@ -30,6 +31,7 @@ def environment() -> Environment:
     )
     made.filters.update({name: getattr(told, name) for name in FILTERS})
     made.filters["time"] = time_element
+    made.filters["setting"] = setting_value
     made.globals["LOOKS"] = LOOKS
     return made
 
@@ -47,6 +49,11 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )
+
+
+def setting_value(value: Value, name: str) -> str:
+    """A setting's value for people: `on`, `no limit`, `1000`."""
+    return SETTINGS[name].shown(value)
 
 
 ENVIRONMENT = environment()

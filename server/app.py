@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -36,6 +37,7 @@ log = logging.getLogger("evenkeel.app")
 
 IDLE_KEEP_ALIVE_S = 95  # longer than a router's 90 s, so that it never sends into a closing connection
 DRAIN_S = 12.0
+STATIC = Path(__file__).resolve().parent.parent / "static"
 
 
 class Starting(ApiHandler):
@@ -119,6 +121,8 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
     parts = build(env, name)
     site = Site(
         parts,
+        static_path=str(STATIC),
+        compress_response=True,  # pages and streams repeat themselves
         cookie_secret=env.secret_key,
         xsrf_cookies=True,
         xsrf_cookie_name="evenkeel_xsrf",

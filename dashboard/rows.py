@@ -1,0 +1,75 @@
+"""The services of the picture as rows: worst first, each with its live charts."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard import sparkline as spark
+from dashboard.looks import BAD, LOOKS, Look
+from dashboard.standing import state_of
+from server.live.picture import Picture, ServicePicture
+from server.slo.status import ObjectiveStatus, State, Status
+
+OWN = "evenkeel"  # our own service: last, unless it is not OK
+
+
+class Row(Struct):
+    """One service. `n` and `bad` are of the last minute, the charts of the last two."""
+
+    name: str
+    look: Look
+    n: int
+    bad: int
+    p95_ms: float | None
+    per_second: float
+    errors: spark.Sparkline
+    latency: spark.Sparkline
+    traffic: spark.Sparkline
+    objectives: list[ObjectiveStatus]
+    tightest: ObjectiveStatus | None  # the objective with least budget left
+    silent_s: int | None
+    service: ServicePicture
+
+    @property
+    def troubled(self) -> bool:
+        return self.look.state in BAD
+
+
+def service_rows(picture: Picture, status: Status | None) -> list[Row]:
+    """Every service, worst first, then busiest; our own last, unless it is not OK."""
+    objectives: dict[str, list[ObjectiveStatus]] = {}
+    for objective in status.objectives if status else ():
+        objectives.setdefault(objective.service, []).append(objective)
+    rows = [
+        service_row(service, state_of(service, status), objectives.get(service.name, []), int(picture.at))
+        for service in picture.services
+    ]
+    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.look.rank, -row.n, row.name))
+
+
+def service_row(service: ServicePicture, state: State, objectives: list[ObjectiveStatus], end: int) -> Row:
+    """One service. `end` is the picture's second, which is not over yet and so not drawn."""
+    allowed = min((1 - o.target for o in objectives if o.kind == "availability"), default=None)
+    slow = min((o.threshold_ms for o in objectives if o.threshold_ms is not None), default=None)
+    points, silent = service.points, service.silent_s
+    return Row(
+        name=service.name,
+        look=LOOKS[state],
+        n=service.n,
+        bad=service.bad,
+        p95_ms=service.p95_ms,
+        per_second=service.n / 60,
+        errors=spark.sparkline(points, end, spark.error_ratio, allowed, silent),
+        latency=spark.sparkline(points, end, spark.slowest_p95, slow, silent),
+        traffic=spark.sparkline(points, end, spark.per_second, None, silent),
+        objectives=objectives,
+        tightest=min(objectives, key=left_of, default=None),
+        silent_s=silent,
+        service=service,
+    )
+
+
+def left_of(objective: ObjectiveStatus) -> float:
+    """What orders budgets: the least that may be left; one without traffic is whole."""
+    known = [left for left in (objective.budget_worst, objective.budget_left) if left is not None]
+    return min(known, default=1.0)
