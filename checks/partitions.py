@@ -29,12 +29,12 @@ def judged(names: list[str], now: float, retention_days: int | None) -> list[Fin
         when = "today" if ahead < 0 else "tomorrow"
         findings.append(fail(f"There is no partition for {when}.", HINT))
     elif ahead < DAYS_AHEAD - 1:
-        findings.append(warn(f"There are partitions for {ahead} days ahead; {DAYS_AHEAD} are made.", HINT))
+        findings.append(warn(f"Partitions reach {ahead} days ahead instead of {DAYS_AHEAD}.", HINT))
     days = [day for day in map(day_of, names) if day is not None]
     # A day more than the watch allows itself: that it is late is a finding, that it has not run yet is none.
     late = [day for day in days if retention_days is not None and is_over(day, now - DAY_S, retention_days)]
     if late:
-        what = f"{len(late)} partitions older than {retention_days} days are still there, from {min(late)}."
+        what = f"Partitions older than {retention_days} days are still there: {len(late)}, the oldest of {min(late)}."
         findings.append(warn(what, HINT + " They only take room."))
     return findings
 
