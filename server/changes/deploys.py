@@ -1,0 +1,36 @@
+"""A version of a service that is seen for the first time is a deploy."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+
+from server.changes import store
+from server.db import Database
+
+log = logging.getLogger("evenkeel.changes")
+
+# A series that takes its number early may commit late: look back as far as a transaction can last.
+OVERLAP_S = 60.0
+
+
+class Deploys:
+    """The watch's job; it reads only what is new, the first time everything."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self._marks: deque[tuple[float, int]] = deque()  # when, and the newest series then
+
+    async def run(self, term: int = 0) -> None:
+        """Record a `deploy` for each version first seen since; safe to repeat and to run twice at once."""
+        now = time.monotonic()
+        while len(self._marks) > 1 and self._marks[1][0] <= now - OVERLAP_S:
+            self._marks.popleft()
+        floor = self._marks[0][1] if self._marks and self._marks[0][0] <= now - OVERLAP_S else 0
+        async with self.db.act() as connection:
+            newest = await store.newest_series(connection)
+            recorded = await store.record_first_seen(connection, floor)
+        self._marks.append((now, newest))
+        for service, version in recorded:
+            log.info("first outcome of %s, version %s", service, version)

@@ -1,0 +1,49 @@
+"""HTTP of changes."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.changes import store
+from server.changes.store import Change
+from server.handler import ApiHandler
+from server.operation import operation
+from server.route import Route
+
+DAY_S = 24 * 3600.0
+
+
+class Since(Struct):
+    """Newest first. `before` is the id of the last change already seen."""
+
+    since: Annotated[float, Meta(ge=0, le=4e9, description="Unix seconds; left out: the last 24 hours.")] | None = None
+    service: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class Changes(Struct):
+    """`next` is the `before` of the next page; null on the last."""
+
+    changes: list[Change]
+    next: int | None
+
+
+class ChangesHandler(ApiHandler):
+    """/api/v1/changes"""
+
+    @operation("What altered production: deploys, revisions, environment", scope="read", query=Since, returns=Changes)
+    async def get(self) -> None:
+        """With `service`: its own changes, and those of Evenkeel's settings, which touch every service."""
+        asked = self.query(Since)
+        since = time.time() - DAY_S if asked.since is None else asked.since
+        async with self.parts.db.ask() as connection:
+            found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
+        shown = found[: asked.limit]
+        self.reply(Changes(shown, shown[-1].id if len(found) > asked.limit else None))
+
+
+ROUTES: tuple[Route, ...] = (Route("/api/v1/changes", ChangesHandler),)

@@ -1,0 +1,152 @@
+"""How far a revision has come: who has applied it, how fast, and who may still enforce an older one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import Struct
+
+LATE_S = 1.0  # a process that has not applied a revision by then is a straggler
+SILENT_S = 3.0  # three heartbeats missed
+GONE_S = 30.0
+
+State = Literal["applied", "pending", "straggler", "gone"]
+
+
+class Seen(Struct, frozen=True):
+    """A web process as the database shows it, with its newest receipt. Times are Unix seconds."""
+
+    id: int
+    host: str
+    name: str
+    started_at: float
+    silent_s: float  # since its last heartbeat
+    revision: int | None
+    applied_at: float | None
+    applied: Mapping[str, Any]
+
+
+class Receipt(Struct):
+    """One process and the revision in force."""
+
+    process: str  # web.1; with several machines, host/web.1
+    process_id: int
+    started_at: float
+    revision: int | None  # the newest that it has applied
+    applied_after_ms: float | None  # None: not applied, or applied when it started
+    at_start: bool  # it started after the revision was made
+    silent_s: float
+    state: State
+    text: str  # for people: web.3 silent for 12 s; may still enforce batch items 100
+    applied: Mapping[str, Any]  # each setting there: value, source, environment
+
+
+class Progress(Struct):
+    """Every process, and the revision in force in one line."""
+
+    revision: int
+    applied: int
+    of: int
+    slowest_ms: float | None
+    complete: bool
+    text: str  # 4 of 4 processes, slowest 120 ms
+    receipts: list[Receipt]
+    stragglers: list[Receipt]
+    gone: list[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What is looked for: a revision, when it was made and what time it is.
+
+    `may_enforce` tells in words what is enforced instead under an older revision, by its number.
+    """
+
+    revision: int
+    made_at: float
+    now: float
+    may_enforce: Mapping[int, str]
+
+
+def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
+    """How far a revision has come."""
+    one_host = len({seen.host for seen in found}) <= 1
+    listed = [
+        receipt(seen, seen.name if one_host else f"{seen.host}/{seen.name}", awaited)
+        for seen in found
+        if not replaced(seen, found)
+    ]
+    live = [one for one in listed if one.state != "gone"]
+    applied = sum(one.state == "applied" for one in live)
+    times = [one.applied_after_ms for one in live if one.applied_after_ms is not None]
+    slowest = max(times, default=None)
+    ended = f", slowest {milliseconds(slowest)}" if slowest is not None and applied == len(live) else ""
+    return Progress(
+        revision=awaited.revision,
+        applied=applied,
+        of=len(live),
+        slowest_ms=slowest,
+        complete=applied == len(live),
+        text=f"{applied} of {len(live)} process{'' if len(live) == 1 else 'es'}{ended}",
+        receipts=live,
+        stragglers=[one for one in live if one.state == "straggler"],
+        gone=[one for one in listed if one.state == "gone"],
+    )
+
+
+def replaced(seen: Seen, found: Sequence[Seen]) -> bool:
+    """Whether a silent process was started again: its supervisor has seen it die."""
+    newer = any((o.host, o.name) == (seen.host, seen.name) and o.id > seen.id for o in found)
+    return newer and seen.silent_s > SILENT_S
+
+
+def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
+    applied = seen.revision == awaited.revision
+    at_start = seen.started_at >= awaited.made_at
+    after = None
+    if applied and not at_start and seen.applied_at is not None:
+        after = round(max(0.0, seen.applied_at - awaited.made_at) * 1000, 1)
+    state = state_of(seen, applied, awaited.now - max(awaited.made_at, seen.started_at))
+    return Receipt(
+        process=label,
+        process_id=seen.id,
+        started_at=seen.started_at,
+        revision=seen.revision,
+        applied_after_ms=after,
+        at_start=at_start,
+        silent_s=round(seen.silent_s, 1),
+        state=state,
+        text=f"{label} {told(seen, state, awaited.may_enforce)}",
+        applied=seen.applied,
+    )
+
+
+def state_of(seen: Seen, applied: bool, waited_s: float) -> State:
+    if seen.silent_s > GONE_S:
+        return "gone"
+    if applied:
+        return "applied"
+    return "straggler" if waited_s > LATE_S else "pending"
+
+
+def told(seen: Seen, state: State, may_enforce: Mapping[int, str]) -> str:
+    """What is known about a process, in words."""
+    if state == "gone":
+        return f"gone: no heartbeat for {seconds(seen.silent_s)}"
+    silent = f"silent for {seconds(seen.silent_s)}" if seen.silent_s > SILENT_S else ""
+    if state == "applied":
+        return silent or "has applied it"
+    old = may_enforce.get(seen.revision or 0, "")
+    enforce = f"; may still enforce {old}" if old else ""
+    return (silent or "has not applied it yet") + enforce
+
+
+def seconds(value: float) -> str:
+    return f"{value:.0f} s" if value < 120 else f"{value // 60:.0f} min"
+
+
+def milliseconds(value: float) -> str:
+    """Whole milliseconds; from 1 s, seconds."""
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"

@@ -1,0 +1,135 @@
+"""The settings in force in this process: applied within milliseconds of a signal, else by polling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.bus import Bus
+from server.changes import store as changes
+from server.config import receipt_store, store
+from server.config.expiry import expire_due
+from server.config.limits import Limits
+from server.config.registry import SETTINGS, Value, environment_values
+from server.config.resolve import limits, scopes, sources
+from server.config.revisions import Entries, Revision, key_id_of
+from server.db import Database
+from server.process import Process
+from server.settings import Environment
+
+log = logging.getLogger("evenkeel.config")
+
+POLL_S = 5.0
+RETRY_S = 0.5
+# The watch ends temporary values on time; where there is no watch, any process does it this much later.
+OVERDUE_S = 10.0
+
+
+class Rollout:
+    """One process's settings. Make it inside the running loop. Raises ConfigurationError for a bad environment."""
+
+    def __init__(self, env: Environment, db: Database, bus: Bus, process: Process) -> None:
+        self.db = db
+        self.bus = bus
+        self.process = process
+        self.environment = environment_values(env.raw)
+        self.revision = 0  # in force here; 0 before the start
+        self.entries: Entries = ()
+        self._all = limits((), self.environment)
+        self._by_key: dict[int, Limits] = {}
+        self._applied = 0.0
+        self._receipt = 0  # the newest revision that we have a receipt for
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        bus.subscribe("config", self.signal)
+
+    def limits_for(self, key_id: int) -> Limits:
+        """The limits in force for a key: a look-up, with no waiting."""
+        return self._by_key.get(key_id, self._all)
+
+    async def start(self) -> None:
+        """Load the revision in force, record a difference of the environment, and follow."""
+        async with self.db.act() as connection:
+            await store.lock(connection)
+            await store.first(connection)
+            await self._compare_environment(connection)
+        await self._refresh()
+        self._task = asyncio.create_task(self._follow(), name="rollout")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def signal(self, number: int) -> None:
+        """A revision was made: look now."""
+        if number != self.revision:
+            self._wake.set()
+
+    async def _follow(self) -> None:
+        quiet = True
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._refresh()
+                quiet = True
+            except Exception as error:  # whatever it is, the brake must be tried again
+                if quiet:
+                    log.warning("settings not read, still at revision %d: %s", self.revision, error)
+                quiet = False
+                self._wake.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def _refresh(self) -> None:
+        """Apply what is in force, then prove it; end what is overdue."""
+        async with self.db.act() as connection:
+            found = await store.current(connection)
+            if found.number != self.revision or found.entries != self.entries:
+                self._apply(found)
+            now = await store.time(connection)
+            proven = self._receipt == found.number
+            if not proven:
+                since = time.monotonic() - self._applied
+                applied = sources(self.entries, self.environment)
+                await receipt_store.write(connection, self.process.id, found.number, since, applied)
+        if not proven:
+            self._receipt = found.number
+            await self.bus.publish("receipt", found.number)
+        if any(entry.until is not None and entry.until + OVERDUE_S < now for entry in found.entries):
+            log.warning("a temporary value is overdue and no watch has ended it")
+            if await expire_due(self.db, self.bus, self.environment) is not None:
+                self._wake.set()
+
+    def _apply(self, found: Revision) -> None:
+        for_all = limits(found.entries, self.environment)
+        by_key = {key_id_of(scope): limits(found.entries, self.environment, scope) for scope in scopes(found.entries)}
+        self._all, self._by_key = for_all, by_key
+        self.entries, self.revision = found.entries, found.number
+        self._applied = time.monotonic()
+        log.info("revision %d is in force here", found.number)
+
+    async def _compare_environment(self, connection: AsyncConnection) -> None:
+        """Record where the environment gives other values than it last gave on this host."""
+        host = self.process.host
+        last = await changes.last_environment(connection, host)
+        now = self.environment
+        names = [name for name in SETTINGS if last.get(name) != now.get(name)]
+        if not names:
+            return
+        told = ", ".join(f"{SETTINGS[name].title} {shown(name, last)} -> {shown(name, now)}" for name in names)
+        detail = {"host": host, "environment": now}
+        summary = f"environment of {host}: {told}"
+        await changes.record(connection, "environment", "evenkeel", "", summary, author=f"host:{host}", detail=detail)
+
+
+def shown(name: str, environment: Mapping[str, Value]) -> str:
+    """What an environment says about a setting, for people."""
+    return SETTINGS[name].shown(environment[name]) if name in environment else "not set"

@@ -1,0 +1,183 @@
+"""One act on the settings inside its transaction: what it saves, records and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.auth.audit import audit
+from server.changes import store as changes
+from server.config import store
+from server.config.offers import Offer, offer
+from server.config.resolve import Difference, Environment, Lens, differences, scopes
+from server.config.revisions import Entries, Kind, Revision
+from server.errors import ApiError
+
+
+class Saved(Struct):
+    """What an act did. With `already`, it was found done and nothing was changed."""
+
+    revision: int
+    in_force: int
+    kind: Kind
+    restores: int | None
+    author: str
+    reason: str
+    at: float  # Unix seconds
+    already: bool
+    message: str
+    differences: list[Difference]  # from the revision before it
+    undo: Offer | None  # how to take it back
+
+
+class Summary(Struct):
+    """A revision that somebody else saved meanwhile."""
+
+    revision: int
+    author: str
+    reason: str
+    at: float
+    differences: list[Difference]
+
+
+@dataclass(slots=True)
+class Act:
+    """One act, under the lock. `now` is the database's time, Unix seconds."""
+
+    connection: AsyncConnection
+    environment: Environment
+    actor: str
+    request_id: str
+    now: float
+    current: Revision
+    saved: Revision | None = None
+
+    async def save(
+        self, entries: Entries, *, kind: Kind, reason: str, action: str, restores: int | None = None
+    ) -> Saved:
+        """Store the next revision with its audit entry and its change."""
+        before = self.current
+        after = await store.save(
+            self.connection,
+            before.number + 1,
+            entries,
+            kind=kind,
+            restores=restores,
+            author=self.actor,
+            reason=reason,
+            request_id=self.request_id,
+        )
+        found = await self.differences(before, after)
+        await self.record(before, after, found, action)
+        self.current = self.saved = after
+        was = f" (= {restores})" if restores else ""
+        return await self.answer(after, f"Revision {after.number}{was} is in force.", already=False)
+
+    async def record(self, before: Revision, after: Revision, found: list[Difference], action: str) -> None:
+        """The audit entry and the change, in the same transaction."""
+        told = "; ".join(one.text + temporary_words(one) for one in found)
+        await audit(
+            self.connection,
+            self.actor,
+            action,
+            f"revision {after.number}",
+            {"revision": before.number, "values": msgspec.to_builtins(before.entries)},
+            {"revision": after.number, "values": msgspec.to_builtins(after.entries), "reason": after.reason},
+            self.request_id,
+        )
+        detail = {
+            "revision": after.number,
+            "kind": after.kind,
+            "restores": after.restores,
+            "reason": after.reason,
+            "differences": msgspec.to_builtins(found),
+        }
+        summary = f"revision {after.number}: {told or after.reason}"
+        version = str(after.number)
+        await changes.record(
+            self.connection, "revision", "evenkeel", version, summary, author=self.actor, detail=detail
+        )
+
+    async def done_before(self, done: Revision) -> Saved:
+        """The answer to a rollback that somebody has done already."""
+        message = f"Already rolled back to {done.restores} by {done.author}, {ago(self.now - done.at)}."
+        one = self.current
+        if one.number != done.number:
+            message += f" Revision {one.number} by {one.author} is in force now."
+        return await self.answer(done, message, already=True)
+
+    async def same_values(self, number: int) -> Saved:
+        """The answer to a rollback whose values are in force."""
+        one = self.current
+        message = f"Nothing to change: revision {one.number} by {one.author} has the values of {number}."
+        return await self.answer(one, message, already=True)
+
+    async def nothing_to_do(self, message: str) -> Saved:
+        """The answer to an act whose values are in force."""
+        return await self.answer(self.current, message, already=True)
+
+    async def answer(self, revision: Revision, message: str, *, already: bool) -> Saved:
+        before = await store.numbered(self.connection, revision.number - 1) if revision.number > 1 else revision
+        lens = await self.lens(before, revision)
+        in_force = self.current.number == revision.number
+        return Saved(
+            revision=revision.number,
+            in_force=self.current.number,
+            kind=revision.kind,
+            restores=revision.restores,
+            author=revision.author,
+            reason=revision.reason,
+            at=revision.at,
+            already=already,
+            message=message,
+            differences=differences(before.entries, revision.entries, lens),
+            undo=offer(revision, before, lens) if in_force else None,
+        )
+
+    async def differences(self, before: Revision, after: Revision) -> list[Difference]:
+        return differences(before.entries, after.entries, await self.lens(before, after))
+
+    async def lens(self, *read: Revision) -> Lens:
+        """How these revisions are read: with the names of the keys in them."""
+        named = scopes(tuple(entry for one in read for entry in one.entries))
+        return Lens(self.environment, await store.scope_names(self.connection, named), self.now)
+
+
+async def lost_race(act: Act, seen: int, code: str = "REVISION_CHANGED") -> ApiError:
+    """Who saved what since the revision that the caller saw."""
+    if not 1 <= seen <= act.current.number:
+        return ApiError(code, f"Revision {act.current.number} is in force, not {seen}. Nothing was saved.")
+    later = await store.newest(act.connection, min(20, act.current.number - seen))
+    saved = []
+    for after in reversed(later):
+        before = await store.numbered(act.connection, after.number - 1)
+        found = await act.differences(before, after)
+        saved.append(Summary(after.number, after.author, after.reason, after.at, found))
+    told = "; ".join(
+        f"{one.author} saved {one.revision} {ago(act.now - one.at)} ({', '.join(d.text for d in one.differences)})"
+        for one in saved
+    )
+    in_force = act.current.number
+    return ApiError(code, f"{told}. Nothing was saved.", in_force=in_force, saved=msgspec.to_builtins(saved))
+
+
+def temporary_words(one: Difference) -> str:
+    return f", until {clock(one.after_until)}" if one.after_until is not None else ""
+
+
+def clock(until: float) -> str:
+    """A time in UTC, as the API tells it."""
+    return datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(seconds: float) -> str:
+    """How long ago, in words."""
+    if seconds < 1:
+        return "just now"
+    if seconds < 120:
+        return f"{seconds:.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"

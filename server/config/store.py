@@ -1,0 +1,130 @@
+"""SQL of revisions. Times are the database's own, so that processes' clocks do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.config.revisions import Entries, Kind, Revision, key_id_of
+from server.tables import api_keys, revisions
+
+# Every act on the settings is made under this lock, so that numbers have no gaps and races have one winner.
+LOCK = 0x45564B43
+
+NOW = func.extract("epoch", func.clock_timestamp())
+
+
+async def lock(connection: AsyncConnection) -> float:
+    """Wait until no other act is in progress, until the end of the transaction; the time, Unix seconds."""
+    await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    return await time(connection)
+
+
+async def time(connection: AsyncConnection) -> float:
+    """The database's time now, Unix seconds."""
+    return float((await connection.execute(select(NOW))).scalar_one())
+
+
+def query() -> Select[Any]:
+    at = func.extract("epoch", revisions.c.at).label("at_s")
+    return select(revisions, at)
+
+
+def revision_of(row: Row[Any]) -> Revision:
+    return Revision(
+        number=row.number,
+        kind=row.kind,
+        restores=row.restores,
+        author=row.author,
+        reason=row.reason,
+        at=float(row.at_s),
+        entries=msgspec.convert(row._mapping["values"], Entries),
+    )
+
+
+async def first(connection: AsyncConnection) -> None:
+    """Make revision 1, which sets nothing, where there is none yet."""
+    values = {"number": 1, "values": [], "kind": "change", "author": "evenkeel", "reason": "first start"}
+    await connection.execute(upsert(revisions).values(values).on_conflict_do_nothing())
+
+
+async def current(connection: AsyncConnection) -> Revision:
+    """The revision in force."""
+    rows = await connection.execute(query().order_by(revisions.c.number.desc()).limit(1))
+    return revision_of(rows.one())
+
+
+async def numbered(connection: AsyncConnection, number: int) -> Revision:
+    """One revision that is known to exist."""
+    return revision_of((await connection.execute(query().where(revisions.c.number == number))).one())
+
+
+async def act_up_to(connection: AsyncConnection, number: int) -> Revision:
+    """The newest revision up to `number` that somebody made: what ended by itself is nobody's act."""
+    acts = query().where(revisions.c.number <= number, revisions.c.kind != "expiry")
+    return revision_of((await connection.execute(acts.order_by(revisions.c.number.desc()).limit(1))).one())
+
+
+async def acts_after(connection: AsyncConnection, number: int, limit: int = 20) -> list[Revision]:
+    """The revisions after `number` that somebody made, oldest first."""
+    acts = query().where(revisions.c.number > number, revisions.c.kind != "expiry")
+    rows = await connection.execute(acts.order_by(revisions.c.number).limit(limit))
+    return [revision_of(row) for row in rows]
+
+
+async def newest(connection: AsyncConnection, limit: int, before: int | None = None) -> list[Revision]:
+    """Revisions, newest first, below `before` where given."""
+    found = query().order_by(revisions.c.number.desc()).limit(limit)
+    if before is not None:
+        found = found.where(revisions.c.number < before)
+    return [revision_of(row) for row in await connection.execute(found)]
+
+
+async def save(
+    connection: AsyncConnection,
+    number: int,
+    entries: Entries,
+    *,
+    kind: Kind,
+    restores: int | None = None,
+    author: str,
+    reason: str,
+    request_id: str = "",
+) -> Revision:
+    """Store a revision. The caller holds the lock."""
+    values = {
+        "number": number,
+        "values": msgspec.to_builtins(entries),
+        "kind": kind,
+        "restores": restores,
+        "author": author,
+        "reason": reason,
+        "request_id": request_id,
+        "at": func.clock_timestamp(),
+    }
+    at = func.extract("epoch", revisions.c.at).label("at_s")
+    rows = await connection.execute(insert(revisions).values(values).returning(revisions, at))
+    return revision_of(rows.one())
+
+
+async def scope_names(connection: AsyncConnection, scopes: Iterable[str]) -> dict[str, str]:
+    """The names of the keys that scopes name; a key that does not exist is left out."""
+    ids = {key_id_of(scope): scope for scope in scopes}
+    if not ids:
+        return {}
+    rows = await connection.execute(select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(ids)))
+    return {ids[row.id]: row.name for row in rows}
+
+
+async def usable_keys(connection: AsyncConnection, only: int | None = None, limit: int = 20) -> list[tuple[int, str]]:
+    """Keys that have not been revoked, newest first: id and name."""
+    found = select(api_keys.c.id, api_keys.c.name).where(api_keys.c.revoked_at.is_(None))
+    if only is not None:
+        found = found.where(api_keys.c.id == only)
+    rows = await connection.execute(found.order_by(api_keys.c.id.desc()).limit(limit))
+    return [(row.id, row.name) for row in rows]

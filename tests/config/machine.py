@@ -1,0 +1,88 @@
+"""Several processes' settings in one loop, on one database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from server.auth.caller import Identity
+from server.bus import Bus
+from server.config import service
+from server.config.rollout import Rollout
+from server.config.saving import Saved
+from server.db import Database
+from server.process import Process
+from server.settings import Environment
+
+ANYBODY = frozenset({"read", "act"})
+MIRA = Identity("person", 1, "mira@example.org", ANYBODY, "commander")
+JON = Identity("person", 2, "jon@example.org", ANYBODY, "commander")
+
+
+@dataclass
+class Member:
+    """The parts of a process that the settings need; stands in for Parts."""
+
+    env: Environment
+    db: Database
+    bus: Bus
+    process: Process
+    rollout: Rollout
+
+    async def change(self, expected: int, values: dict[str, Any], who: Identity = MIRA, **more: Any) -> Saved:
+        more = {"reason": "a test", "request_id": "r-1"} | more
+        return await service.change(self, who, expected=expected, values=values, **more)  # type: ignore[arg-type]
+
+    async def rollback(
+        self, from_: int | None = None, to: int | None = None, who: Identity = MIRA, reason: str = ""
+    ) -> Saved:
+        return await service.rollback(  # type: ignore[arg-type]
+            self, who, from_=from_, to=to, reason=reason, request_id="r-2"
+        )
+
+    async def rows(self, statement: str) -> list[Any]:
+        async with self.db.act() as connection:
+            return list(await connection.exec_driver_sql(statement))
+
+    async def do(self, statement: str) -> None:
+        async with self.db.act() as connection:
+            await connection.exec_driver_sql(statement)
+
+
+@asynccontextmanager
+async def member(env: Environment, name: str = "web.1") -> AsyncIterator[Member]:
+    """One process, started, whose ends of the bus listen."""
+    assert env.database_url is not None
+    db = Database(env.database_url, name)
+    bus = Bus(db, env.redis_url)
+    process = Process(db, "web", name)
+    rollout = Rollout(env, db, bus, process)
+    bus.start()
+    try:
+        await process.register()
+        await rollout.start()
+        await until(lambda: bus.listening and bus.redis_ok is not False, "the bus to listen")
+        yield Member(env, db, bus, process, rollout)
+    finally:
+        await rollout.close()
+        await bus.close()
+        await db.close()
+
+
+@asynccontextmanager
+async def members(env: Environment, count: int) -> AsyncIterator[list[Member]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(member(env, f"web.{i + 1}")) for i in range(count)]
+
+
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> float:
+    """Wait until the condition holds; how long it took, in seconds."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s, f"waited {timeout_s} s for {what}"
+        await asyncio.sleep(0.002)
+    return time.monotonic() - started
