@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from server import check_results
+from server.auth import handlers as auth
+from server.changes import handlers as changes
+from server.config import handlers as config
+from server.ingest import handlers as ingest
+from server.live import handlers as live
 from server.route import Route
+from server.slo import handlers as slo
 
 __all__ = ["API", "Route"]
 
-API: tuple[Route, ...] = ()
+
+class OutcomesHandler(live.OutcomesHandler, ingest.OutcomesHandler):
+    """One address, two domains: outcomes are sent to it and asked for."""
+
+
+API: tuple[Route, ...] = (
+    Route("/api/v1/outcomes", OutcomesHandler),
+    *live.ROUTES,
+    *config.ROUTES,
+    *changes.ROUTES,
+    *slo.ROUTES,
+    *auth.ROUTES,
+    *check_results.ROUTES,
+)

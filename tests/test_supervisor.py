@@ -1,0 +1,132 @@
+"""`python -m server` with its embedded database: every way to end it, and what the next start finds."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from server import embedded
+from server.settings import read_environment
+from tests.conftest import ROOT, free_port, wait_for
+from tests.running import Running
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="ek-")) / "data"
+    yield path
+    embedded.stop(embedded.cluster(read_environment({"DATA_DIR": str(path)})))
+    shutil.rmtree(path.parent)
+
+
+@pytest.fixture
+def start(data_dir: Path) -> Iterator[Start]:
+    servers: list[Running] = []
+
+    def begin(**overrides: str) -> Running:
+        given = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "HOST": "127.0.0.1", "LOG_FORMAT": "text"}
+        server = Running(given | {"SLO_FILE": str(ROOT / "slo.yaml")} | overrides, data_dir.parent / "server.log")
+        servers.append(server)
+        wait_for(server.ready, "the server to be ready", 40)
+        return server
+
+    yield begin
+    for server in servers:
+        server.stop(signal.SIGKILL)
+
+
+def postgres_of(data_dir: Path) -> int | None:
+    return embedded.postmaster_pid(embedded.cluster(read_environment({"DATA_DIR": str(data_dir)})))
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; a zombie that nobody has reaped has ended too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> None:
+    server = start(WEB_CONCURRENCY="2")
+    children = server.children()
+    assert len(children) >= 3
+    for _ in range(presses):  # a terminal sends it to the whole group
+        os.killpg(server.process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    assert server.process.wait(30) == 0
+    assert all(gone(pid) for pid in children)
+    assert postgres_of(data_dir) is None
+
+
+def test_kill_9_of_the_supervisor_leaves_a_database_that_the_next_start_uses(start: Start, data_dir: Path) -> None:
+    server = start()
+    key = server.command("key", "create", "kept", "--scope", "read")
+    children, database = server.children(), postgres_of(data_dir)
+    server.stop(signal.SIGKILL)
+    wait_for(lambda: all(gone(pid) for pid in children), "the children to follow", 30)
+    again = start()
+    assert postgres_of(data_dir) == database is not None
+    assert again.get("/api/v1/services", key)[0] == 200
+    again.stop(signal.SIGTERM)
+    assert postgres_of(data_dir) is None, "the next start owns what it found"
+
+
+def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, data_dir: Path) -> None:
+    server = start()
+    key = server.command("key", "create", "kept", "--scope", "read")
+    for victim in (postgres_of(data_dir), server.children()[0]):
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: gone(victim), "it to die")
+        wait_for(server.ready, "the server to be ready again", 30)
+    assert server.get("/api/v1/services", key)[0] == 200
+
+
+def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: Path) -> None:
+    server = start()
+    second = Running(server.variables | {"PORT": str(free_port())}, data_dir.parent / "second.log")
+    assert second.process.wait(30) == 2
+    assert "Another Evenkeel runs on" in second.output()
+    assert server.ready()
+
+
+def test_a_port_in_use_says_which(start: Start, data_dir: Path) -> None:
+    server = start()
+    other = {"DATA_DIR": str(data_dir.parent / "other")}
+    second = Running(server.variables | other, data_dir.parent / "second.log")
+    assert second.process.wait(30) == 2
+    assert f"Port {server.variables['PORT']}" in second.output()
+
+
+def test_alembic_works_while_the_server_runs_and_without_it(start: Start, data_dir: Path) -> None:
+    import subprocess
+    import sys
+
+    def alembic(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    server = start()
+    assert "(head)" in alembic("current")
+    assert "0001" in alembic("history")
+    server.stop(signal.SIGTERM)
+    alembic("downgrade", "base")
+    alembic("upgrade", "head")
+    assert postgres_of(data_dir) is None
