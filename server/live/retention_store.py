@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 BITE = 10_000  # rows in one transaction
 
-DELTAS_KEPT_S = 16 * 60  # windows reach back 15 minutes
+DELTAS_KEPT_S = 17 * 60  # questions and windows reach back 15 minutes, and to the minute before
 
 
 class Kept(NamedTuple):

@@ -1,0 +1,109 @@
+"""What the query API answers. Ratios from 0 to 1, milliseconds, RFC 3339 times; null: nothing was counted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+Group = Literal["route", "version", "method", "status"]
+Metric = Literal["error_ratio", "latency", "volume"]
+
+
+class SummaryRow(Struct):
+    """One group, or the whole service with the name ''."""
+
+    name: str
+    volume: int
+    bad: int
+    error_ratio: float | None
+    requests_per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+class Summary(Struct):
+    """One service over a window that ends now. `from` and `to` say what was really answered."""
+
+    service: str
+    window: str
+    start: datetime = field(name="from")
+    stop: datetime = field(name="to")
+    volume: int
+    bad: int
+    error_ratio: float | None
+    requests_per_second: float
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    partial: bool  # some of its items were refused by a limit in the last minute: the ratio is a range
+    groups: list[SummaryRow] | None  # with group_by: most volume first
+
+
+class SeriesPoint(Struct):
+    """One step. `value` is the metric's: the error ratio, the p95 in milliseconds, or the volume."""
+
+    at: datetime
+    volume: int
+    bad: int
+    value: float | None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class Series(Struct):
+    """A metric over time, oldest first; a step without outcomes has the volume 0 and the value null."""
+
+    service: str
+    metric: Metric
+    start: datetime = field(name="from")
+    stop: datetime = field(name="to")
+    step: int  # seconds; widened where the asked one is no longer kept
+    points: list[SeriesPoint]
+
+
+class ServiceRow(Struct):
+    """One service and its last 5 minutes."""
+
+    name: str
+    first_seen_at: datetime
+    routes: int
+    versions: int
+    volume: int
+    error_ratio: float | None
+    requests_per_second: float
+
+
+class Services(Struct):
+    """Every service that was ever seen, by name."""
+
+    services: list[ServiceRow]
+
+
+class Outcome(Struct):
+    """One outcome as it was stored."""
+
+    timestamp: datetime
+    service: str
+    version: str
+    route: str
+    method: str
+    status: int
+    duration_ms: float
+    bad: bool
+    request_id: str
+    trace_id: str | None = None
+    error_class: str | None = None
+    dependency: str | None = None
+    client: str | None = None
+    instance: str | None = None
+
+
+class Outcomes(Struct):
+    """A page of outcomes, newest first. `next` is the cursor of the following page, null at the end."""
+
+    outcomes: list[Outcome]
+    next: str | None

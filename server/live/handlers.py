@@ -1,0 +1,131 @@
+"""The query API: services, summaries, series, outcomes."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from server.handler import ApiHandler
+from server.live import asked, outcomes, questions
+from server.live.answers import Group, Metric, Outcomes, Series, Services, Summary
+from server.live.outcome_store import Filter
+from server.live.ranges import default_step
+from server.operation import operation
+from server.route import Route
+
+Text = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]  # PostgreSQL keeps no NUL
+
+
+class SummaryQuery(Struct):
+    """`window`: 1s to 400d, ending now; beyond 15 minutes it begins at a whole minute, beyond 7 days at an hour."""
+
+    window: str = "5m"
+    group_by: Group | None = None
+
+
+class SeriesQuery(Struct):
+    """`from` and `to`: RFC 3339 or epoch milliseconds, by default the last hour; `step` in whole seconds."""
+
+    metric: Metric
+    start: str | None = field(default=None, name="from")
+    stop: str | None = field(default=None, name="to")
+    step: Annotated[int, Meta(ge=1, le=86400)] | None = None
+
+
+class OutcomesQuery(Struct):
+    """`request_id` alone, or any of the others; `cursor` is the `next` of the page before."""
+
+    request_id: Text | None = None
+    service: Text | None = None
+    route: Text | None = None
+    status: Annotated[int, Meta(ge=0, le=999)] | None = None
+    start: str | None = field(default=None, name="from")
+    stop: str | None = field(default=None, name="to")
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+    cursor: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class ServicesHandler(ApiHandler):
+    @operation("Every service and its last 5 minutes", scope="read", returns=Services)
+    async def get(self) -> None:
+        async with self.parts.db.ask() as connection:
+            self.reply(Services(await questions.services(connection, time.time())))
+
+
+class SummaryHandler(ApiHandler):
+    @operation(
+        "Volume, error ratio, rate and latency of a service over a window that ends now",
+        scope="read",
+        query=SummaryQuery,
+        returns=Summary,
+        errors=("NOT_FOUND", "INVALID"),
+    )
+    async def get(self, service: str) -> None:
+        query, now = self.query(SummaryQuery), time.time()
+        seconds = asked.window_s(query.window)
+        async with self.parts.db.ask() as connection:
+            await questions.require(connection, service)
+            answer = await questions.whole_summary(connection, service, seconds, now, query.group_by)
+        answer.window, answer.partial = query.window, self.is_partial(service)
+        self.reply(answer)
+
+    def is_partial(self, service: str) -> bool:
+        """Whether the live picture says that some of its items are refused."""
+        picture = self.parts.relay.picture
+        return picture is not None and any(each.name == service and each.partial for each in picture.services)
+
+
+class SeriesHandler(ApiHandler):
+    @operation(
+        "One metric of a service over time",
+        scope="read",
+        query=SeriesQuery,
+        returns=Series,
+        errors=("NOT_FOUND", "INVALID"),
+    )
+    async def get(self, service: str) -> None:
+        query, now = self.query(SeriesQuery), time.time()
+        start, stop = asked.span(query.start, query.stop, now)
+        step = asked.step(query.step, default_step(stop - start), stop - start)
+        async with self.parts.db.ask() as connection:
+            await questions.require(connection, service)
+            self.reply(await questions.series(connection, service, query.metric, start, stop, step_s=step, now=now))
+
+
+class OutcomesHandler(ApiHandler):
+    @operation(
+        "Raw outcomes, newest first",
+        scope="read",
+        query=OutcomesQuery,
+        returns=Outcomes,
+        errors=("INVALID",),
+    )
+    async def get(self) -> None:
+        query = self.query(OutcomesQuery)
+        async with self.parts.db.ask() as connection:
+            if query.request_id is not None:
+                found = await outcomes.outcomes_by_request_id(connection, query.request_id)
+                self.reply(Outcomes(found, None))
+            else:
+                self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit))
+
+
+def wanted(query: OutcomesQuery) -> Filter:
+    """The query's conditions; ApiError 422 for a time that is none."""
+    start = None if query.start is None else moment("from", query.start)
+    stop = None if query.stop is None else moment("to", query.stop)
+    return Filter(query.service, query.route, query.status, start, stop)
+
+
+def moment(name: str, text: str) -> datetime:
+    return datetime.fromtimestamp(asked.instant(name, text), UTC)
+
+
+ROUTES = (
+    Route("/api/v1/services", ServicesHandler),
+    Route("/api/v1/services/{service}/summary", SummaryHandler),
+    Route("/api/v1/services/{service}/series", SeriesHandler),
+)

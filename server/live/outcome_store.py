@@ -1,0 +1,117 @@
+"""SQL of raw outcomes: by request id, and the newest of many series."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live.answers import Outcome
+
+
+class Filter(NamedTuple):
+    """What outcomes are wanted: None is any; times are half-open."""
+
+    service: str | None = None
+    route: str | None = None
+    status: int | None = None
+    start: datetime | None = None
+    stop: datetime | None = None
+
+
+class Place(NamedTuple):
+    """Where a page ended: after `seen` outcomes of exactly this time, series and request id."""
+
+    at: datetime
+    series_id: int
+    request_id: str
+    seen: int
+
+
+class Found(NamedTuple):
+    """An outcome and its place in the order."""
+
+    series_id: int
+    outcome: Outcome
+
+
+COLUMNS = """
+    o.at, o.series_id, s.service, s.version, s.route, s.method, s.status,
+    o.duration_us, o.bad, o.request_id, o.detail
+"""
+ORDER = "at DESC, series_id DESC, request_id DESC, duration_us DESC, bad DESC"
+
+
+async def by_request_id(connection: AsyncConnection, request_id: str, limit: int) -> list[Found]:
+    """The outcomes that carry a request id, newest first."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT {COLUMNS} FROM outcomes o JOIN series s ON s.id = o.series_id
+            WHERE o.request_id = :request_id ORDER BY {ORDER} LIMIT :limit
+            """
+        ),
+        {"request_id": request_id, "limit": limit},
+    )
+    return [_found(row) for row in rows]
+
+
+async def newest(connection: AsyncConnection, wanted: Filter, after: Place | None, limit: int) -> list[Found]:
+    """The newest outcomes after a place, that place's own first: the top of each series, merged."""
+    conditions, values = _conditions(wanted, after)
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT {COLUMNS}
+            FROM (
+                SELECT * FROM series s
+                WHERE (CAST(:service AS text) IS NULL OR s.service = :service)
+                    AND (CAST(:route AS text) IS NULL OR s.route = :route)
+                    AND (CAST(:status AS smallint) IS NULL OR s.status = :status)
+            ) AS s
+            CROSS JOIN LATERAL (
+                SELECT * FROM outcomes o WHERE o.series_id = s.id {conditions} ORDER BY {ORDER} LIMIT :limit
+            ) AS o
+            ORDER BY {ORDER} LIMIT :limit
+            """
+        ),
+        values | {"limit": limit},
+    )
+    return [_found(row) for row in rows]
+
+
+def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any]]:
+    values: dict[str, Any] = {"service": wanted.service, "route": wanted.route, "status": wanted.status}
+    conditions = ""
+    if wanted.start is not None:
+        conditions += " AND o.at >= :start"
+        values["start"] = wanted.start
+    if wanted.stop is not None:
+        conditions += " AND o.at < :stop"
+        values["stop"] = wanted.stop
+    if after is not None:
+        # The first condition is what the index can use.
+        conditions += " AND o.at <= :at AND (o.at, o.series_id, o.request_id) <= (:at, :series_id, :request_id)"
+        values |= {"at": after.at, "series_id": after.series_id, "request_id": after.request_id}
+    return conditions, values
+
+
+def _found(row: Row[Any]) -> Found:
+    detail = row.detail or {}
+    return Found(
+        row.series_id,
+        Outcome(
+            timestamp=row.at,
+            service=row.service,
+            version=row.version,
+            route=row.route,
+            method=row.method,
+            status=row.status,
+            duration_ms=row.duration_us / 1000,
+            bad=row.bad,
+            request_id=row.request_id,
+            **{name: detail.get(name) for name in ("trace_id", "error_class", "dependency", "client", "instance")},
+        ),
+    )
