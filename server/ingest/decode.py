@@ -1,0 +1,142 @@
+"""Bytes to typed outcomes: one native pass where all is well, item by item where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from server.errors import ApiError
+from server.ingest.outcome import Outcome, Span, microseconds, time_fault
+
+Form = Literal["array", "lines"]
+
+FAULTS_NAMED = 20
+TEXT_FIELDS = (
+    "service",
+    "route",
+    "method",
+    "version",
+    "request_id",
+    "trace_id",
+    "error_class",
+    "dependency",
+    "client",
+    "instance",
+)
+
+MEDIA: dict[str, Form] = {
+    "application/json": "array",
+    "application/x-ndjson": "lines",
+    "application/ndjson": "lines",
+    "application/jsonl": "lines",
+    "application/x-jsonlines": "lines",
+}
+
+one = msgspec.json.Decoder(Outcome)
+array = msgspec.json.Decoder(list[Outcome])
+raw_array = msgspec.json.Decoder(list[Raw])
+
+
+class Fault(Struct, frozen=True):
+    """What is wrong with one item of a batch."""
+
+    index: int
+    field: str
+    reason: str
+
+
+class Decoded(Struct):
+    """The good outcomes, the time of each in microseconds since 1970, and the faults of the others."""
+
+    outcomes: list[Outcome]
+    times: list[int]
+    faults: list[Fault]
+    items: int  # all that were sent
+
+
+def decode(body: bytes, form: Form, taken: Span) -> Decoded:
+    """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array."""
+    try:
+        outcomes = array.decode(body) if form == "array" else one.decode_lines(body)
+        times = times_of(outcomes, taken)
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+        return decode_each(body, form, taken)
+    late = times and (min(times) < taken.oldest or max(times) > taken.newest)
+    if late or b"\\u0000" in body:  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
+        return decode_each(body, form, taken)
+    return Decoded(outcomes, times, [], len(outcomes))
+
+
+def times_of(outcomes: list[Outcome], taken: Span) -> list[int]:
+    now = taken.now
+    return [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
+
+
+def decode_each(body: bytes, form: Form, taken: Span) -> Decoded:
+    """The slow way, which names every fault."""
+    outcomes: list[Outcome] = []
+    times: list[int] = []
+    faults: list[Fault] = []
+    index = -1
+    for index, item in enumerate(items(body, form)):
+        result = decode_one(item, index, taken)
+        if isinstance(result, Fault):
+            faults.append(result)
+        else:
+            outcomes.append(result[0])
+            times.append(result[1])
+    return Decoded(outcomes, times, faults, index + 1)
+
+
+def items(body: bytes, form: Form) -> Iterator[Raw | bytes]:
+    """Each item's own bytes."""
+    if form == "lines":
+        return (line for line in body.split(b"\n") if line.strip())
+    try:
+        return iter(raw_array.decode(body))
+    except msgspec.ValidationError:
+        raise ApiError("INVALID", "The body is not a JSON array of outcomes; nothing was stored.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was stored.") from None
+
+
+def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int] | Fault:
+    try:
+        outcome = one.decode(item)
+        at = taken.now if outcome.timestamp is None else microseconds(outcome.timestamp)
+    except msgspec.ValidationError as error:
+        return Fault(index, *field_and_reason(str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+        return Fault(index, "", f"is not JSON: {error}")
+    reason = time_fault(at, taken)
+    if reason:
+        return Fault(index, "timestamp", reason)
+    for field in TEXT_FIELDS:
+        if "\0" in (getattr(outcome, field) or ""):
+            return Fault(index, field, "contains a NUL character")
+    return outcome, at
+
+
+def field_and_reason(message: str) -> tuple[str, str]:
+    """msgspec's message, ``Expected `int` - at `$.status` ``, as the field and the reason."""
+    reason, _, path = message.partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").removeprefix(".")
+    if not field and "field `" in reason:  # a missing or an unknown one
+        field = reason.partition("field `")[2].rstrip("`")
+    return field, reason
+
+
+def faults_error(faults: list[Fault], items: int) -> ApiError:
+    """422 for a batch with faults, naming the first ones."""
+    first = faults[0]
+    more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+    return ApiError(
+        "INVALID",
+        f"Item {first.index}: {first.field or 'item'}: {first.reason}{more}. "
+        f"Nothing of the {items} items was stored; ?partial=true stores the good ones.",
+        errors=[{"index": f.index, "field": f.field, "reason": f.reason} for f in faults[:FAULTS_NAMED]],
+        faults=len(faults),
+    )

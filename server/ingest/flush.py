@@ -1,0 +1,110 @@
+"""One flush: one transaction that claims keys, copies outcomes, then their deltas."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from psycopg.errors import LockNotAvailable
+
+from server.errors import ApiError
+from server.ingest import store
+from server.ingest.batch import Batch, Claim, Stored
+from server.ingest.count import Thresholds, delta_rows, merged
+from server.ingest.road import Connection
+from server.ingest.rows import BEGIN, END
+
+# Claims wait for one another only in the order of their digests, and only so long (TRAPS: Idempotency keys).
+BEGIN_CLAIMING = "BEGIN; SET LOCAL lock_timeout = '250ms'"
+BEGIN_CLAIMING_EACH = "BEGIN; SET LOCAL lock_timeout = '1ms'"
+CLAIMED = "SET LOCAL lock_timeout = 0"
+
+
+@dataclass(slots=True)
+class Flush:
+    """What one transaction stores, and how each batch fares in it."""
+
+    batches: Sequence[Batch]
+    deltas: bytes = b""  # as copied, to find out later whether the commit happened
+    winners: list[Batch] = field(default_factory=list)
+    repeats: list[Batch] = field(default_factory=list)
+    unsure: bool = False  # COMMIT was sent
+
+    def forget(self) -> None:
+        """Begin again: what was tried was not committed."""
+        self.deltas, self.winners, self.repeats, self.unsure = b"", [], [], False
+
+
+async def begin(connection: Connection, flush: Flush) -> None:
+    """Open the transaction and decide which batches it stores."""
+    claims = sorted(batch.claim for batch in flush.batches if batch.claim)
+    if not claims:
+        await connection.execute("BEGIN")
+        flush.winners = list(flush.batches)
+        return
+    await connection.execute(BEGIN_CLAIMING)
+    try:
+        ours = await store.claim(connection, claims)
+    except LockNotAvailable:
+        await connection.execute("ROLLBACK")
+        await connection.execute(BEGIN_CLAIMING_EACH)
+        ours = await claim_each(connection, claims)
+    await connection.execute(CLAIMED)
+    for batch in flush.batches:
+        won = batch.claim is None or batch.claim.digest in ours
+        (flush.winners if won else flush.repeats).append(batch)
+
+
+async def claim_each(connection: Connection, claims: Sequence[Claim]) -> set[bytes]:
+    """Claim one by one, and leave out those that another process is storing now."""
+    ours: set[bytes] = set()
+    for one in claims:
+        with contextlib.suppress(LockNotAvailable):
+            async with connection.transaction():
+                ours |= await store.claim(connection, [one])
+    return ours
+
+
+async def copy(connection: Connection, flush: Flush, writer_id: int, seq: int, thresholds: Thresholds) -> None:
+    """Copy what the winners bring; the transaction stays open."""
+    cells = merged(cell for batch in flush.winners for cell in batch.counted.cells)
+    rows = [batch.counted.rows for batch in flush.winners if batch.counted.rows]
+    if rows:
+        await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
+    if cells:
+        flush.deltas = b"".join([BEGIN, *delta_rows(writer_id, seq, cells, thresholds), END])
+        await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
+
+
+async def settle(connection: Connection, flush: Flush) -> None:
+    """After the commit: answer every batch."""
+    for batch in flush.winners:
+        batch.settle(Stored(batch.answer, repeated=False))
+    if not flush.repeats:
+        return
+    digests = [batch.claim.digest for batch in flush.repeats if batch.claim]
+    answers = await store.stored_answers(connection, digests)
+    for batch in flush.repeats:
+        assert batch.claim is not None
+        batch.settle(repeated(batch.claim, answers.get(batch.claim.digest)))
+
+
+def repeated(claim: Claim, stored: tuple[bytes, bytes] | None) -> Stored | ApiError:
+    """What a request gets whose Idempotency-Key was taken."""
+    if stored is None:
+        return in_flight()
+    body, answer = stored
+    if body != claim.body:
+        return ApiError(
+            "IDEMPOTENCY_MISMATCH", "This Idempotency-Key was sent before with another body. Nothing was stored."
+        )
+    return Stored(answer, repeated=True)
+
+
+def in_flight() -> ApiError:
+    return ApiError(
+        "IN_FLIGHT",
+        "A request with this Idempotency-Key is being stored; nothing more was stored. Send it again for its answer.",
+        retry_after=1,
+    )

@@ -1,0 +1,115 @@
+"""POST /api/v1/outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from server.config.limits import Limits
+from server.errors import ApiError
+from server.handler import as_api_error
+from server.ingest.answers import Accepted, PostQuery, answer, claim, too_many
+from server.ingest.decode import MEDIA, Decoded, Form, decode, faults_error
+from server.ingest.outcome import Outcome, span
+from server.ingest.upload import UploadHandler
+from server.operation import operation
+from server.route import Route
+
+ERRORS = (
+    "BAD_REQUEST",
+    "REQUEST_TIMEOUT",
+    "PAYLOAD_TOO_LARGE",
+    "BATCH_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "INVALID",
+    "IN_FLIGHT",
+    "IDEMPOTENCY_MISMATCH",
+    "QUEUE_FULL",
+    "THROTTLED",
+    "UNAVAILABLE",
+)
+
+
+class OutcomesHandler(UploadHandler):
+    """Outcomes in. What is answered with 201 is in the database."""
+
+    services: Counter[str] | None = None  # what the batch carries, once it was read
+    items: int | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return self.parts.rollout.limits_for(self.key_id)
+
+    @property
+    def key_id(self) -> int:
+        return self.identity.key_id if self.identity else 0
+
+    def body_limit(self) -> int:
+        return self.limits.max_request_body_bytes
+
+    @operation(
+        "Send outcomes: a JSON array or NDJSON, as it is or gzip.",
+        scope="ingest",
+        query=PostQuery,
+        body=list[Outcome],
+        returns=Accepted,
+        status=201,
+        errors=ERRORS,
+        headers=("Idempotency-Key", "Content-Encoding"),
+    )
+    async def post(self) -> None:
+        try:
+            body = self.body_or_refusal()
+            await self.store(body, self.form(), self.query(PostQuery).partial)
+        except Exception as error:
+            if not self.answered:
+                self.count_refusal(as_api_error(error, 500))
+            raise
+
+    def form(self) -> Form:
+        media = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        form = MEDIA.get(media)
+        if form is None:
+            raise ApiError(
+                "UNSUPPORTED_MEDIA_TYPE", "Send application/json or application/x-ndjson. Nothing was stored."
+            )
+        return form
+
+    async def store(self, body: bytes, form: Form, partial: bool) -> None:
+        """Decode, check the limits in force, store, answer."""
+        parts, limits = self.parts, self.limits
+        decoded = self.decoded(body, form, limits.ingest_max_batch_items)
+        if decoded.faults and not partial:
+            raise faults_error(decoded.faults, decoded.items)
+        await parts.intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
+        text = answer(decoded, partial)
+        key = self.request.headers.get("Idempotency-Key")
+        claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
+        stored = await parts.intake.store(decoded, limits.ingest_store_outcomes, text, claimed)
+        if not stored.repeated:
+            self.count_accepted(decoded)
+        self.set_status(201)
+        self.set_header("Content-Type", "application/json")
+        if stored.repeated:
+            self.set_header("Idempotent-Replayed", "true")
+        self.finish(stored.answer)
+
+    def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
+        env = self.parts.env
+        decoded = decode(body, form, span(time.time(), env.outcome_retention_days))
+        self.items = decoded.items
+        self.services = Counter([outcome.service for outcome in decoded.outcomes])
+        if decoded.items > items_max:
+            raise too_many(items_max, decoded.items)
+        return decoded
+
+    def count_accepted(self, decoded: Decoded) -> None:
+        assert self.services is not None
+        self.parts.intake.accepted(self.key_id, self.services, len(decoded.outcomes), self.received)
+
+    def count_refusal(self, error: ApiError) -> None:
+        sent = error.extra["sent"] if error.code == "PAYLOAD_TOO_LARGE" else self.received
+        self.parts.intake.refused(self.key_id, self.services or None, error.code, self.items, sent)
+
+
+ROUTES: tuple[Route, ...] = (Route("/api/v1/outcomes", OutcomesHandler),)

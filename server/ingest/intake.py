@@ -1,0 +1,173 @@
+"""Outcomes in: counts them, queues them for the next flush, and answers after its commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import psycopg
+
+from server.config.limits import Limits
+from server.db import Database
+from server.errors import ApiError
+from server.ingest import partitions
+from server.ingest.batch import Batch, Claim, Stored
+from server.ingest.count import Counted, Unnumbered, count
+from server.ingest.decode import Decoded
+from server.ingest.flush import in_flight
+from server.ingest.lane import Lane
+from server.ingest.numbering import Numbering
+from server.ingest.queue import Queue
+from server.ingest.series import Caps
+from server.ingest.tally import ACCEPTED, Tally
+from server.ingest.throttle import Throttle
+from server.ingest.writer import Writer
+from server.process import Process
+from server.settings import Environment
+
+log = logging.getLogger("evenkeel.intake")
+
+PATIENCE_S = 10.0
+CLOSE_S = 15.0
+STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
+RECOUNTS = 5
+
+
+class LimitsByKey(Protocol):
+    """What intake needs of server/config/rollout.py."""
+
+    def limits_for(self, key_id: int) -> Limits: ...
+
+
+class Objectives(Protocol):
+    """What intake needs of server/slo/policies.py."""
+
+    def thresholds_us(self, service: str) -> tuple[int, ...]: ...
+
+
+class Intake:
+    """The outcomes of one web process. `start` and `close` inside its loop."""
+
+    def __init__(
+        self, env: Environment, db: Database, rollout: LimitsByKey, policies: Objectives, process: Process
+    ) -> None:
+        self.env = env
+        self.db = db
+        self.rollout = rollout
+        self.process = process
+        self.queue = Queue()
+        self.tally = Tally(env.services_max)
+        self.throttle = Throttle(env.redis_url)
+        self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
+        self.writer = Writer(db, "ingest", policies.thresholds_us)
+        self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
+        self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
+        self._flushing_since: float | None = None  # monotonic
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to flush; today's partitions are made where the watch has not done so."""
+        await partitions.ensure_partitions(self.db, time.time(), self.env.outcome_retention_days)
+        self.writer.process_id = self.process.id
+        self.lane.start(self.process.id)
+        self._task = asyncio.create_task(self._flush_forever(), name="flush")
+
+    async def store(self, decoded: Decoded, keep_rows: bool, answer: bytes, claim: Claim | None) -> Stored:
+        """Store a batch; returns after the commit.
+
+        Raises ApiError IN_FLIGHT, IDEMPOTENCY_MISMATCH, QUEUE_FULL, UNAVAILABLE.
+        """
+        if claim is None:
+            return await self._store(decoded, keep_rows, answer, None)
+        if claim.digest in self._claimed:
+            raise in_flight()
+        self._claimed.add(claim.digest)
+        try:
+            return await self._store(decoded, keep_rows, answer, claim)
+        finally:
+            self._claimed.discard(claim.digest)
+
+    async def _store(self, decoded: Decoded, keep_rows: bool, answer: bytes, claim: Claim | None) -> Stored:
+        counted = await self._count(decoded, keep_rows)
+        batch = Batch(counted, answer, claim)
+        self.queue.put(batch)
+        self._gauge()
+        return await batch.done
+
+    async def _count(self, decoded: Decoded, keep_rows: bool) -> Counted:
+        """Count a batch, numbering the series that are new."""
+        random = os.urandom(10) if keep_rows else None
+        for _ in range(RECOUNTS):
+            try:
+                return count(decoded.outcomes, decoded.times, self.numbering.find, random)
+            except Unnumbered as unnumbered:
+                await self.numbering.number(unnumbered.spellings)
+        raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
+
+    async def _flush_forever(self) -> None:
+        """One flush at a time; meanwhile the next gathers."""
+        while True:
+            batches = await self.queue.take()
+            self._flushing_since = time.monotonic()
+            try:
+                await self.writer.store(batches, PATIENCE_S)
+            except Exception:
+                log.exception("flush failed")
+            for batch in batches:  # settled already, but for a fault of ours
+                batch.settle(ApiError("INTERNAL", "Evenkeel failed to store this batch; the log has the cause."))
+            self._flushing_since = None
+            self.queue.release(batches)
+            self._gauge()
+
+    def _gauge(self) -> None:
+        gauges = self.process.gauges
+        gauges.queue_items, gauges.queue_bytes = self.queue.items, self.queue.bytes
+
+    def count_own(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Evenkeel's own request, on the own lane; cheap."""
+        self.lane.count(route, method, status, seconds)
+
+    def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int) -> None:
+        """A request that was stored; `services` maps each to its items."""
+        self.tally.add(time.time(), key_id, ACCEPTED, services=services, items=items, size=bytes_)
+
+    def refused(
+        self, key_id: int, services: Mapping[str, int] | None, reason: str, items: int | None, bytes_: int
+    ) -> None:
+        """A request that was refused for `reason`, an error code; None: not known."""
+        self.tally.add(time.time(), key_id, reason, services=services, items=items, size=bytes_)
+
+    def depth(self) -> tuple[int, int]:
+        """Items and bytes that wait or are being flushed."""
+        return self.queue.items, self.queue.bytes
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether outcomes can be accepted durably, and what was observed."""
+        if self._task is None:
+            return False, "not started"
+        if self.writer.failing:
+            return False, f"flushing fails: {self.writer.failing}"
+        since = self._flushing_since
+        if since is not None and time.monotonic() - since > STUCK_S:
+            return False, f"a flush has lasted {time.monotonic() - since:.0f} s"
+        if self.queue.full:
+            return False, f"the queue is full: {self.queue.items} items, {self.queue.bytes} bytes"
+        return True, f"{self.queue.items} items wait"
+
+    async def close(self) -> None:
+        """Flush what was taken in, then stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.queue.empty.wait(), CLOSE_S)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, psycopg.Error):
+                await self._task
+        await self.lane.close()
+        await self.writer.close()
+        await self.numbering.close()
+        await self.throttle.close()

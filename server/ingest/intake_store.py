@@ -1,0 +1,39 @@
+"""SQL of the intake counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from server.ingest.road import Connection
+from server.ingest.tally import Count, Line
+from server.live import pairs
+
+WRITE = """
+INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes, byte_sizes)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (slot, process_id, key_id, service, reason) DO UPDATE SET
+    requests = excluded.requests, items = excluded.items, bytes = excluded.bytes,
+    item_sizes = excluded.item_sizes, byte_sizes = excluded.byte_sizes
+"""
+
+
+async def write(connection: Connection, process_id: int, counts: Mapping[Line, Count]) -> None:
+    """Write whole counts, so that writing them again changes nothing."""
+    rows = [
+        (
+            datetime.fromtimestamp(line.slot, UTC),
+            process_id,
+            line.key_id,
+            line.service,
+            line.reason,
+            count.requests,
+            count.items,
+            count.bytes,
+            pairs.pack(count.item_sizes),
+            pairs.pack(count.byte_sizes),
+        )
+        for line, count in sorted(counts.items())
+    ]
+    async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.executemany(WRITE, rows)

@@ -1,0 +1,131 @@
+"""The own lane: Evenkeel's own requests, and the counts of intake.
+
+It has its own writer and connections, so that it never waits behind ingest: what is
+refused, and how Evenkeel itself does, stays visible when ingest is stuck. Its
+requests are only counted, not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+import psycopg
+
+from server import __version__
+from server.db import Database
+from server.errors import ApiError
+from server.ingest import intake_store
+from server.ingest.batch import Batch
+from server.ingest.count import Cell, Counted, Thresholds, merged
+from server.ingest.numbering import Numbering
+from server.ingest.road import Road
+from server.ingest.series import Spelling
+from server.ingest.tally import Tally
+from server.ingest.writer import Writer
+
+log = logging.getLogger("evenkeel.lane")
+
+OWN_SERVICE = "evenkeel"
+EVERY_S = 1.0
+PATIENCE_S = 5.0
+SECONDS_MAX = 600  # held while the database is away; then the oldest are lost, and said so
+
+Own = dict[tuple[Spelling, int], tuple[list[int], list[int]]]  # good and bad durations by series and second
+
+
+class Lane:
+    """Counts in memory, written once a second."""
+
+    def __init__(self, db: Database, numbering: Numbering, thresholds: Thresholds, tally: Tally) -> None:
+        self.writer = Writer(db, "own lane", thresholds)
+        self.tally = tally
+        self._numbering = numbering
+        self._road = Road(db, "intake", "SET statement_timeout = '3s'")
+        self._own: Own = {}
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, process_id: int) -> None:
+        self.writer.process_id = process_id
+        self._task = asyncio.create_task(self._run(), name="own lane")
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request of our own, in seconds; cheap."""
+        spelling = (OWN_SERVICE, __version__, route, method, status)
+        durations = self._own.setdefault((spelling, int(time.time())), ([], []))
+        durations[status >= 500].append(int(seconds * 1_000_000))
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), EVERY_S)
+            try:
+                await self.write()
+            except Exception:
+                log.exception("the own lane's counts were not written")
+
+    async def write(self) -> None:
+        """Write what was counted since the last time; what cannot be written stays."""
+        await asyncio.gather(self._write_own(), self._write_tally())
+
+    async def _write_own(self) -> None:
+        own, self._own = self._own, {}
+        if not own:
+            return
+        try:
+            await self._numbering.number({spelling for spelling, _ in own})
+            batch = Batch(self._counted(own), b"", None)
+            await self.writer.store([batch], PATIENCE_S)
+            await batch.done
+        except ApiError as error:
+            if error.extra.get("unsure"):
+                log.warning("own requests of a second may be lost: the database did not say whether it stored them")
+                return
+            self._keep(own)
+
+    def _counted(self, own: Own) -> Counted:
+        cells: list[Cell] = []
+        for (spelling, second), (good, bad) in own.items():
+            series = self._numbering.find(spelling)
+            if series is None:
+                raise ApiError("UNAVAILABLE", "The series of our own requests have no numbers yet.")
+            cell = Cell(series, second)
+            cell.good, cell.bad = good, bad
+            cells.append(cell)
+        return Counted(merged(cells), b"", sum(len(good) + len(bad) for good, bad in own.values()))
+
+    def _keep(self, own: Own) -> None:
+        """Put back what was not stored."""
+        for (spelling, second), (good, bad) in own.items():
+            durations = self._own.setdefault((spelling, second), ([], []))
+            durations[0].extend(good)
+            durations[1].extend(bad)
+        oldest = int(time.time()) - SECONDS_MAX
+        late = [key for key in self._own if key[1] < oldest]
+        for key in late:
+            del self._own[key]
+        if late:
+            log.warning("own requests older than %d s could not be stored and are lost", SECONDS_MAX)
+
+    async def _write_tally(self) -> None:
+        counts = self.tally.take(time.time())
+        if not counts:
+            return
+        try:
+            connection = await self._road.open()
+            await intake_store.write(connection, self.writer.process_id, counts)
+        except (psycopg.Error, OSError) as error:
+            log.warning("intake counts not written yet: %s", error)
+            self.tally.put_back(counts)
+            await self._road.drop()
+
+    async def close(self) -> None:
+        """Write what is left."""
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.writer.close()
+        await self._road.drop()

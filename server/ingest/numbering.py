@@ -1,0 +1,79 @@
+"""Numbers for series that this process meets for the first time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+import psycopg
+
+from server.db import Database
+from server.errors import ApiError
+from server.ingest import store
+from server.ingest.road import Connection, Road
+from server.ingest.series import FRESH_S, Book, Caps, Name, Series, Spelling
+
+LIMITS = "SET statement_timeout = '3s'"
+
+
+class Clock(Protocol):
+    """Unix seconds."""
+
+    def __call__(self) -> float: ...
+
+
+class Numbering:
+    """The series of this process, numbered in the table that all processes share."""
+
+    def __init__(self, db: Database, caps: Caps, clock: Clock) -> None:
+        self.book = Book(caps)
+        self._clock = clock
+        self._road = Road(db, "series", LIMITS)
+        self._alone = asyncio.Lock()
+
+    def find(self, spelling: Spelling) -> Series | None:
+        """The series of an outcome as sent; None: `number` it."""
+        return self.book.by_spelling.get(spelling) or self.book.find(spelling, self._clock())
+
+    async def number(self, spellings: Iterable[Spelling]) -> None:
+        """Make `book.find` know these. Raises ApiError UNAVAILABLE where the database is away."""
+        async with self._alone:
+            unknown = [s for s in spellings if self.find(s) is None]
+            if not unknown:
+                return
+            try:
+                await self._number(unknown)
+            except (psycopg.Error, OSError) as error:
+                self.book.loaded_at = 0.0  # what was thought to be numbered may not be
+                await self._road.drop()
+                raise ApiError(
+                    "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
+                ) from error
+
+    async def _number(self, unknown: list[Spelling]) -> None:
+        connection = await self._road.open()
+        async with connection.transaction():
+            await store.lock_series(connection)
+            await self._refresh(connection)
+            names: set[Name] = set()
+            for spelling in unknown:
+                name = self.book.named(spelling)
+                names.add(name)
+                self.book.activate(name)  # so that the caps hold within one batch too
+            numbered = await store.number_series(connection, sorted(names))
+        for series in numbered:
+            self.book.add(series)
+
+    async def _refresh(self, connection: Connection) -> None:
+        now = self._clock()
+        if now - self.book.loaded_at >= FRESH_S:
+            names, last_id = await store.active_series(connection, None)
+            self.book.load(names, last_id, now)
+            return
+        names, self.book.last_id = await store.active_series(connection, self.book.last_id)
+        for name in names:
+            self.book.activate(name)
+
+    async def close(self) -> None:
+        await self._road.drop()

@@ -1,0 +1,74 @@
+"""What a sender says about one handled request, and its bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+DURATION_MAX_MS = 86_400_000.0  # a day
+AHEAD_MAX_S = 300
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Path = Annotated[str, Meta(min_length=1, max_length=500)]
+Stamp = (
+    Annotated[datetime, Meta(tz=True)] | Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
+)
+
+
+class Outcome(Struct, gc=False, forbid_unknown_fields=True):
+    """One outcome as sent. `timestamp` is RFC 3339 or epoch milliseconds; default: when it arrives."""
+
+    service: Name
+    route: Path
+    method: Annotated[str, Meta(min_length=1, max_length=32)]
+    status: Annotated[int, Meta(ge=100, le=599)]
+    duration_ms: Annotated[float, Meta(ge=0, le=DURATION_MAX_MS)]
+    timestamp: Stamp | None = None
+    version: Annotated[str, Meta(max_length=200)] | None = None
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    trace_id: Name | None = None
+    error: bool | None = None  # overrides the status rule: 5xx is bad
+    error_class: Name | None = None
+    dependency: Name | None = None
+    client: Name | None = None
+    instance: Name | None = None
+
+
+class Span(Struct, frozen=True):
+    """The times that are taken, in microseconds since 1970: [oldest, newest]; `now` for outcomes without one."""
+
+    now: int
+    oldest: int
+    newest: int
+
+
+def span(now_s: float, retention_days: int) -> Span:
+    """What is taken at `now_s` Unix seconds: as old as the retention, at most 5 minutes ahead."""
+    now = int(now_s * 1_000_000)
+    return Span(now, now - retention_days * 86_400_000_000, now + AHEAD_MAX_S * 1_000_000)
+
+
+def microseconds(stamp: datetime | float) -> int:
+    """A timestamp as sent, in microseconds since 1970."""
+    if isinstance(stamp, datetime):
+        return (stamp - EPOCH) // MICROSECOND
+    return int(stamp * 1000)
+
+
+def time_fault(at: int, taken: Span) -> str | None:
+    """Why a time is not taken; None where it is."""
+    if at > taken.newest:
+        return f"is more than {AHEAD_MAX_S // 60} minutes ahead of {iso(taken.now)}"
+    if at < taken.oldest:
+        seconds = " (numbers are milliseconds, not seconds)" if at * 1000 >= taken.oldest else ""
+        return f"is older than what is kept, {iso(taken.oldest)}{seconds}"
+    return None
+
+
+def iso(at: int) -> str:
+    """Microseconds since 1970 as RFC 3339, to the second."""
+    return (EPOCH + timedelta(seconds=at // 1_000_000)).strftime("%Y-%m-%dT%H:%M:%SZ")

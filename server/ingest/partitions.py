@@ -1,0 +1,80 @@
+"""One partition of outcomes a UTC day: made days ahead, dropped when all of it is too old."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from server.db import Database
+from server.ingest import partition_store as store
+
+DAYS_AHEAD = 3
+LATE_S = 3600  # an outcome taken just inside the retention may be stored this much later
+
+NAME = re.compile(r"outcomes_(\d{4})(\d{2})(\d{2})")
+
+
+def name_of(day: date) -> str:
+    return f"outcomes_{day:%Y%m%d}"
+
+
+def day_of(name: str) -> date | None:
+    """The day of a partition; None where the name is not one of ours."""
+    found = NAME.fullmatch(name)
+    try:
+        return date(*map(int, found.groups())) if found else None
+    except ValueError:
+        return None
+
+
+def wanted_days(now: float, retention_days: int) -> list[date]:
+    """The days that outcomes may fall in, and some ahead."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    return [today + timedelta(days=n) for n in range(-retention_days, DAYS_AHEAD + 1)]
+
+
+def is_over(day: date, now: float, retention_days: int) -> bool:
+    """Whether no outcome of that day is kept any more."""
+    end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+    return end.timestamp() + retention_days * 86_400 + LATE_S < now
+
+
+def days_ahead(names: list[str], now: float) -> int:
+    """How many whole days after today have a partition, without a gap; -1 where today has none."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    days = {day_of(name) for name in names}
+    ahead = -1
+    while today + timedelta(days=ahead + 1) in days:
+        ahead += 1
+    return ahead
+
+
+async def ensure_partitions(db: Database, now: float, retention_days: int) -> list[str]:
+    """Make what is missing; the names made. `now` in Unix seconds."""
+    connection = await db.raw("partitions")
+    try:
+        there = {partition.name for partition in await store.partitions(connection)}
+        missing = [day for day in wanted_days(now, retention_days) if name_of(day) not in there]
+        return [name_of(day) for day in missing if await store.make(connection, name_of(day), day)]
+    finally:
+        await connection.close()
+
+
+async def drop_partitions(db: Database, now: float, retention_days: int) -> list[str]:
+    """Detach what is too old without stalling ingest, and drop it; the names dropped."""
+    connection = await db.raw("partitions")
+    dropped: list[str] = []
+    try:
+        for partition in await store.partitions(connection):
+            day = day_of(partition.name)
+            if day is None or not (is_over(day, now, retention_days) or partition.pending):
+                continue
+            if partition.pending:
+                await store.finish_detaching(connection, partition.name)
+            elif partition.attached:
+                await store.detach(connection, partition.name)
+            await store.drop(connection, partition.name)
+            dropped.append(partition.name)
+    finally:
+        await connection.close()
+    return dropped

@@ -1,0 +1,100 @@
+"""SQL of ingest: numbering series, claiming idempotency keys, copying outcomes and deltas, counting intake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from server.ingest.road import Connection
+from server.ingest.series import Name, Series
+
+SERIES_LOCK = 0x65766B01  # advisory, within a transaction: who numbers series does so alone
+
+COPY_OUTCOMES = "COPY outcomes (at, series_id, duration_us, bad, request_id, detail) FROM STDIN (FORMAT BINARY)"
+COPY_DELTAS = (
+    "COPY deltas (writer_id, seq, series_id, second, n, bad, duration_us, fast, sketch) FROM STDIN (FORMAT BINARY)"
+)
+
+
+async def lock_series(connection: Connection) -> None:
+    """Wait until nobody else numbers series; until the end of the transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (SERIES_LOCK,))
+
+
+async def active_series(connection: Connection, last_id: int | None) -> tuple[list[Name], int]:
+    """What was active within a day, or was numbered after `last_id`; and the newest number."""
+    newest = await connection.execute("SELECT coalesce(max(id), 0) FROM series")
+    row = await newest.fetchone()
+    if last_id is None:
+        found = await connection.execute(
+            "SELECT service, version, route, method, status FROM series WHERE first_seen_at > now() - interval '1 day'"
+            " OR id IN (SELECT series_id FROM hours WHERE hour > now() - interval '1 day')"
+        )
+    else:
+        found = await connection.execute(
+            "SELECT service, version, route, method, status FROM series WHERE id > %s", (last_id,)
+        )
+    return [Name(*cast(Any, row)) for row in await found.fetchall()], int(cast(Any, row)[0])
+
+
+async def number_series(connection: Connection, names: Sequence[Name]) -> list[Series]:
+    """The series of these names, made where they are new."""
+    columns = [list(column) for column in zip(*names, strict=True)]
+    given = (
+        "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])"
+        " AS given(service, version, route, method, status)"
+    )
+    await connection.execute(
+        f"INSERT INTO series (service, version, route, method, status) SELECT given.* FROM {given}"
+        " WHERE NOT EXISTS (SELECT FROM series s WHERE (s.service, s.version, s.route, s.method, s.status) ="
+        " (given.service, given.version, given.route, given.method, given.status))"
+        " ON CONFLICT DO NOTHING",
+        columns,
+    )
+    found = await connection.execute(
+        f"SELECT id, service, version, route, method, status FROM series JOIN {given}"
+        " USING (service, version, route, method, status)",
+        columns,
+    )
+    return [Series(int(cast(Any, row)[0]), Name(*cast(Any, row)[1:])) for row in await found.fetchall()]
+
+
+async def register_writer(connection: Connection, process_id: int) -> int:
+    """A new writer; its number is never used again."""
+    found = await connection.execute(
+        "INSERT INTO writers (id, process_id) VALUES (nextval('writer_ids'), %s) RETURNING id", (process_id,)
+    )
+    return int(cast(Any, await found.fetchone())[0])
+
+
+async def writer_exists(connection: Connection, writer_id: int) -> bool:
+    """Whether the writer is still there; it stays so until the end of the transaction."""
+    found = await connection.execute("SELECT FROM writers WHERE id = %s FOR KEY SHARE", (writer_id,))
+    return await found.fetchone() is not None
+
+
+async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, bytes]]) -> set[bytes]:
+    """Insert (digest, body, answer), given in the order of digests; the digests that are ours now."""
+    columns = [list(column) for column in zip(*claims, strict=True)]
+    found = await connection.execute(
+        "INSERT INTO idempotency (digest, body, answer)"
+        " SELECT * FROM unnest(%s::bytea[], %s::bytea[], %s::bytea[]) AS given(digest, body, answer) ORDER BY digest"
+        " ON CONFLICT DO NOTHING RETURNING digest",
+        columns,
+    )
+    return {bytes(cast(Any, row)[0]) for row in await found.fetchall()}
+
+
+async def stored_answers(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+    """The body's hash and the first answer of each digest that was stored."""
+    found = await connection.execute(
+        "SELECT digest, body, answer FROM idempotency WHERE digest = ANY(%s)", (list(digests),)
+    )
+    rows = cast(Any, await found.fetchall())
+    return {bytes(digest): (bytes(body), bytes(answer)) for digest, body, answer in rows}
+
+
+async def copy_binary(connection: Connection, statement: str, rows: bytes) -> None:
+    """One COPY of rows in PostgreSQL's binary format, header and trailer included."""
+    async with connection.cursor() as cursor, cursor.copy(cast(Any, statement)) as copy:
+        await copy.write(rows)

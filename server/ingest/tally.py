@@ -1,0 +1,91 @@
+"""What came in and what was refused, counted per key, service and reason in slots of 10 s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from server.ingest.series import OTHER
+from server.ingest.sizes import size_key
+
+SLOT_S = 10
+ACCEPTED = "accepted"
+OPEN_S = 30  # slots older than this are written for the last time and forgotten
+
+
+class Line(NamedTuple):
+    """What is counted apart."""
+
+    slot: int  # Unix seconds, a multiple of SLOT_S
+    key_id: int
+    service: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Count:
+    """Requests, items and bytes; the sizes are of whole requests, each counted under one service."""
+
+    requests: int = 0
+    items: int = 0
+    bytes: int = 0
+    item_sizes: dict[int, int] = field(default_factory=dict)
+    byte_sizes: dict[int, int] = field(default_factory=dict)
+
+
+class Tally:
+    """The counts of this process. A service over the cap is counted under `(other)`."""
+
+    def __init__(self, services_max: int) -> None:
+        self.services_max = services_max
+        self.counts: dict[Line, Count] = {}
+        self._changed: set[Line] = set()
+        self._slot_services: set[str] = set()
+        self._slot = 0
+
+    def add(
+        self, now: float, key_id: int, reason: str, *, services: Mapping[str, int] | None, items: int | None, size: int
+    ) -> None:
+        """Count one request of `size` bytes; `services` maps each to its items, None where none was read."""
+        slot = int(now) // SLOT_S * SLOT_S
+        if slot != self._slot:
+            self._slot, self._slot_services = slot, set()
+        shares = services or {"": items or 0}
+        largest = max(shares, key=lambda service: shares[service])
+        total = sum(shares.values())
+        for service, share in shares.items():
+            line = Line(slot, key_id, self._bounded(service), reason)
+            count = self.counts.setdefault(line, Count())
+            count.requests += 1
+            count.items += share
+            count.bytes += size * share // total if total else size
+            if service == largest:
+                grow(count.byte_sizes, size)
+                if items is not None:
+                    grow(count.item_sizes, items)
+            self._changed.add(line)
+
+    def _bounded(self, service: str) -> str:
+        if service not in self._slot_services and len(self._slot_services) >= self.services_max:
+            return OTHER
+        self._slot_services.add(service)
+        return service
+
+    def take(self, now: float) -> dict[Line, Count]:
+        """The counts that have changed since the last take; old slots are forgotten."""
+        changed = {line: self.counts[line] for line in self._changed}
+        self._changed.clear()
+        for line in [line for line in self.counts if line.slot < now - OPEN_S]:
+            del self.counts[line]
+        return changed
+
+    def put_back(self, counts: Mapping[Line, Count]) -> None:
+        """These could not be written; they come with the next take."""
+        self.counts.update(counts)
+        self._changed.update(counts)
+
+
+def grow(sizes: dict[int, int], size: int) -> None:
+    key = size_key(size)
+    sizes[key] = sizes.get(key, 0) + 1

@@ -1,0 +1,92 @@
+"""Items per second for a key: shared between processes where there is Redis, else per process.
+
+Formula: GCRA with debt. A key's credit time rises by items / rate with each batch;
+a batch is taken while the credit time is at most one second ahead of now, so that
+batches larger than the rate still pass and the mean over time is exact.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError
+
+from server.errors import ApiError
+
+log = logging.getLogger("evenkeel.throttle")
+
+BURST_S = 1.0
+REDIS_WAIT_S = 0.1
+REDIS_PAUSE_S = 1.0  # without it, after it has failed
+KEYS_MAX = 10_000
+
+# The credit time in Redis, by Redis's own clock; answers the seconds to wait, 0 where it was taken.
+SCRIPT = """
+local now = redis.call('TIME')
+local t = now[1] + now[2] / 1000000
+local credit = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), t)
+local wait = credit - t - tonumber(ARGV[2])
+if wait > 0 then return tostring(wait) end
+credit = credit + tonumber(ARGV[1])
+redis.call('SET', KEYS[1], string.format('%.6f', credit), 'PX', math.ceil((credit - t) * 1000) + 1000)
+return '0'
+"""
+
+
+class Throttle:
+    """Asked only for keys that have a limit."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self._redis: Any = None
+        if redis_url:
+            self._redis = redis.Redis.from_url(
+                redis_url, socket_timeout=REDIS_WAIT_S, socket_connect_timeout=REDIS_WAIT_S
+            )
+            self._script = self._redis.register_script(SCRIPT)
+        self._redis_from = 0.0  # monotonic: not asked before
+        self._credit: dict[int, float] = {}  # by key, monotonic
+
+    async def admit(self, key_id: int, items: int, per_second: int) -> None:
+        """Take `items` of the key's rate; raises ApiError THROTTLED. 0 per second: no limit."""
+        if per_second <= 0:
+            return
+        wait_s = await self._shared(key_id, items / per_second)
+        if wait_s is None:
+            wait_s = self._local(key_id, items / per_second, time.monotonic())
+        if wait_s > 0:
+            raise ApiError(
+                "THROTTLED",
+                f"This key may send {per_second} items per second. Nothing was stored: send them later.",
+                retry_after=math.ceil(wait_s),
+                limit=per_second,
+                sent=items,
+            )
+
+    async def _shared(self, key_id: int, cost_s: float) -> float | None:
+        """Seconds to wait by the shared count; None where Redis cannot be asked."""
+        if self._redis is None or time.monotonic() < self._redis_from:
+            return None
+        try:
+            return float(await self._script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
+        except (RedisError, OSError) as error:
+            self._redis_from = time.monotonic() + REDIS_PAUSE_S
+            log.warning("redis lost, throttling per process: %s", error)
+            return None
+
+    def _local(self, key_id: int, cost_s: float, now: float) -> float:
+        credit = max(self._credit.get(key_id, 0.0), now)
+        wait_s = credit - now - BURST_S
+        if wait_s > 0:
+            return wait_s
+        if len(self._credit) >= KEYS_MAX:
+            self._credit = {key: at for key, at in self._credit.items() if at > now}
+        self._credit[key_id] = credit + cost_s
+        return 0.0
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.aclose()

@@ -1,0 +1,147 @@
+"""How a body is read: every refusal reaches its sender, within bounded memory.
+
+A connection that is closed with unread bytes loses the answer (TRAPS: 413). So a
+refusal waits until the body has been read, and that of a body over the limit is
+sent at once while the rest is read and dropped, up to a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from tornado.web import stream_request_body
+
+from server.errors import ApiError, problem
+from server.handler import ApiHandler, as_api_error
+from server.ingest.body import Body, Coding, too_large
+
+DRAIN_BYTES = 1024 * 1024 * 1024
+DRAIN_S = 20.0
+BODY_S = 30.0
+CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip"}
+
+
+@stream_request_body
+class UploadHandler(ApiHandler):
+    """The base of the handler of large bodies. `limit` is bytes; set it in `admit`."""
+
+    upload: Body | None = None
+    refusal: ApiError | None = None
+    answered = False  # the refusal is on the wire; the rest of the body is dropped
+    received = 0  # bytes of the body, on the wire
+    timer: asyncio.TimerHandle | None = None
+
+    async def prepare(self) -> None:
+        """Of a POST, raises nothing: a refusal is kept until it can be heard."""
+        if self.request.method != "POST":
+            await super().prepare()
+            return
+        self.request.connection.set_max_body_size(1 << 62)  # type: ignore[union-attr] # we count by ourselves
+        try:
+            await super().prepare()
+        except Exception as error:
+            self.refusal = as_api_error(error, getattr(error, "status_code", 500))
+        self.timer = asyncio.get_running_loop().call_later(BODY_S, self.too_slow)
+        limit = self.body_limit()
+        length = self.request.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) > limit:
+            self.refuse_now(too_large(limit, int(length)))
+        elif self.refusal is None:
+            self.begin(limit)
+
+    def body_limit(self) -> int:
+        """Bytes, for this sender."""
+        raise NotImplementedError
+
+    def begin(self, limit: int) -> None:
+        coding = CODINGS.get(self.request.headers.get("Content-Encoding", "").strip().lower())
+        if coding is None:
+            self.refusal = ApiError(
+                "UNSUPPORTED_MEDIA_TYPE", "Send the body as it is or with Content-Encoding: gzip. Nothing was stored."
+            )
+        else:
+            self.upload = Body(limit, coding)
+
+    def data_received(self, chunk: bytes) -> None:
+        self.received += len(chunk)
+        if self._finished:
+            return
+        if self.upload is None or self.refusal is not None:
+            self.drop()
+            return
+        try:
+            self.upload.feed(chunk)
+        except ApiError as error:
+            self.upload.discard()
+            if error.code == "PAYLOAD_TOO_LARGE":
+                self.refuse_now(error)
+            else:
+                self.refusal = error
+
+    def drop(self) -> None:
+        """Part of a body that nobody wants."""
+        if self.refusal is not None and not self.answered and self.received > self.body_limit():
+            self.refuse_now(self.refusal)
+        elif self.received > DRAIN_BYTES:
+            self.end()
+
+    def count_refusal(self, error: ApiError) -> None:
+        """Called once for a request that is refused."""
+        raise NotImplementedError
+
+    def refuse_now(self, error: ApiError) -> None:
+        """Answer at once; what is still coming is read and dropped, then the connection closes."""
+        self.refusal = error
+        self.answered = True
+        self.count_refusal(error)
+        self.request.headers.pop("Expect", None)  # a final answer instead of 100 Continue
+        body = msgspec.json.encode(problem(error, self.request_id, self.request.path))
+        self.set_status(error.status)
+        self.set_header("Content-Type", "application/problem+json")
+        self.set_header("Content-Length", str(len(body)))
+        self.set_header("Connection", "close")
+        self.write(body)
+        self.flush()
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = asyncio.get_running_loop().call_later(DRAIN_S, self.end)
+
+    def too_slow(self) -> None:
+        """The body has not arrived in time."""
+        self.timer = None
+        if not self.answered:
+            late = ApiError("REQUEST_TIMEOUT", f"The body did not arrive within {BODY_S:g} s. Nothing was stored.")
+            self.refuse_now(self.refusal or late)
+        self.end()
+
+    def end(self) -> None:
+        """Close, whatever is still coming."""
+        if not self._finished:
+            self.finish()
+
+    def body_or_refusal(self) -> bytes:
+        """The whole body, decompressed; raises the refusal."""
+        if self.timer is not None and not self.answered:
+            self.timer.cancel()
+        if self.refusal is not None:
+            raise self.refusal
+        assert self.upload is not None
+        return self.upload.whole()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if self.answered:
+            self.end()
+        else:
+            super().write_error(status_code, **kwargs)
+
+    def on_finish(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        super().on_connection_close()

@@ -1,0 +1,142 @@
+"""One writer: one connection, one flush at a time, a sequence that rises with each commit.
+
+A flush whose commit was sent and not answered is resolved, never guessed: its
+deltas are offered again under the same sequence number. If they are refused as
+duplicates the flush was committed; if they are taken, it was not and cannot be any
+more (the offer is rolled back).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+import psycopg
+from psycopg.errors import UniqueViolation
+
+from server.db import Database
+from server.errors import ApiError
+from server.ingest import flush as flushes
+from server.ingest import store
+from server.ingest.batch import Batch
+from server.ingest.count import Thresholds
+from server.ingest.flush import Flush
+from server.ingest.road import Connection, Road
+
+log = logging.getLogger("evenkeel.writer")
+
+FLUSH_MAX_S = 8.0  # longer, and the connection is taken for dead
+BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+QUIET_S = 60.0  # after so long without a commit the watch may have dismissed this writer
+RESOLVE_LOCK = "SET LOCAL lock_timeout = '2s'"
+
+
+class Writer:
+    """Stores batches. `process_id` names the process in `writers`; 0 for a command."""
+
+    def __init__(self, db: Database, purpose: str, thresholds: Thresholds) -> None:
+        self.process_id = 0
+        self.id = 0  # 0: not registered yet
+        self.seq = 0
+        self.committed_at = 0.0  # monotonic
+        self.failing = ""  # why the last try failed; empty after a success
+        self._thresholds = thresholds
+        self._road = Road(db, purpose)
+
+    async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
+        """Store them, trying again while the database is away; every batch is settled on return."""
+        deadline = time.monotonic() + patience_s
+        flush = Flush(batches)
+        for attempt in range(1_000_000):
+            try:
+                async with asyncio.timeout(FLUSH_MAX_S):
+                    await self._once(flush)
+                    return
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                await self._lost(error)
+                await self._refused(batches, error, deadline)
+                return
+            except (psycopg.Error, OSError) as error:
+                await self._lost(error)
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+        self._give_up(flush)
+
+    async def _once(self, flush: Flush) -> None:
+        connection = await self._road.open()
+        if flush.unsure and not await self._committed(connection, flush):
+            flush.forget()
+        if not flush.unsure:
+            await self._register(connection)
+            flush.forget()
+            await flushes.begin(connection, flush)
+            self.seq += 1
+            await flushes.copy(connection, flush, self.id, self.seq, self._thresholds)
+            flush.unsure = True
+            await connection.execute("COMMIT")
+        self._succeeded()
+        await flushes.settle(connection, flush)
+
+    async def _register(self, connection: Connection) -> None:
+        """A writer of our own, known before its first delta."""
+        if self.id and time.monotonic() - self.committed_at > QUIET_S:
+            async with connection.transaction():
+                if not await store.writer_exists(connection, self.id):
+                    self.id = 0
+        if not self.id:
+            self.id = await store.register_writer(connection, self.process_id)
+            self.seq = 0
+
+    async def _committed(self, connection: Connection, flush: Flush) -> bool:
+        """Whether the commit that got no answer happened."""
+        if not flush.deltas:  # only repeats and empty batches: doing it again changes nothing
+            return False
+        await connection.execute("BEGIN; " + RESOLVE_LOCK)
+        try:
+            await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
+        except UniqueViolation:
+            return True
+        finally:
+            await connection.execute("ROLLBACK")
+        return False
+
+    async def _refused(self, batches: Sequence[Batch], error: psycopg.Error, deadline: float) -> None:
+        """The database is there and refuses: find the batch that it refuses, and store the others."""
+        if len(batches) == 1:
+            log.error("a batch of %d items was refused by the database: %s", batches[0].items, error)
+            batches[0].settle(ApiError("INTERNAL", "The database refused this batch; nothing of it was stored."))
+            return
+        for batch in batches:
+            await self.store([batch], max(1.0, deadline - time.monotonic()))
+
+    def _give_up(self, flush: Flush) -> None:
+        if flush.unsure:
+            self.id = 0  # its last flush may still be committed: never write after it under the same number
+        kept = "It may or may not have been stored" if flush.unsure else "Nothing was stored"
+        for batch in flush.batches:
+            batch.settle(
+                ApiError(
+                    "UNAVAILABLE",
+                    f"The database does not answer. {kept}; send it again with the same Idempotency-Key.",
+                    retry_after=2,
+                    unsure=flush.unsure,
+                )
+            )
+
+    async def _lost(self, error: BaseException) -> None:
+        if not self.failing:
+            log.warning("flush failed: %s", error)
+        self.failing = str(error) or type(error).__name__
+        await self._road.drop()
+
+    def _succeeded(self) -> None:
+        if self.failing:
+            log.info("flushing again")
+        self.failing = ""
+        self.committed_at = time.monotonic()
+
+    async def close(self) -> None:
+        await self._road.drop()
