@@ -95,7 +95,8 @@ class LogStore:
             batch = [self.gatherer.waiting.popleft() for _ in range(min(BATCH_LINES, len(self.gatherer.waiting)))]
             self._count_dropped()
             try:
-                await asyncio.wait_for(self._store(batch), LIMIT_S)
+                async with asyncio.timeout(LIMIT_S):
+                    await self._store(batch)
                 self.failing = False
             except asyncio.CancelledError:
                 self.gatherer.waiting.extendleft(reversed(batch))
@@ -144,5 +145,6 @@ class LogStore:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.flush(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self.flush()
         await self._disconnect()

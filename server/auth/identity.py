@@ -12,7 +12,7 @@ from tornado.web import RequestHandler
 
 from server.auth.caller import Identity
 from server.auth.cookies import read_session
-from server.auth.key_cache import KeyCache
+from server.auth.key_cache import KEPT_WITHOUT_DATABASE_S, KeyCache
 from server.auth.passwords import Passwords
 from server.auth.session_cache import Listener, SessionCache
 from server.auth.sessions import Visitor, revoke_session
@@ -26,6 +26,8 @@ __all__ = ["Authenticator", "Identity"]
 
 class Authenticator:
     """One process's knowledge of who may come in. Make it inside the running loop."""
+
+    kept_s = KEPT_WITHOUT_DATABASE_S  # how long keys and sessions work after they were last read
 
     def __init__(self, env: Environment, db: Database, bus: Bus) -> None:
         self.env = env
@@ -95,5 +97,5 @@ class Authenticator:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the keys were read."""
+        """Seconds since the keys were read; infinite before the first time."""
         return self.keys.fresh.age_s

@@ -1,0 +1,31 @@
+"""GET /metrics, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from server.handler import ApiHandler
+from server.operation import Operation, operation
+from server.route import Route
+from server.scrape import scrape
+
+MEDIA = "text/plain"
+
+
+class MetricsHandler(ApiHandler):
+    """Closed to strangers unless METRICS_PUBLIC is true."""
+
+    counted = False
+
+    async def authorise(self, operation: Operation) -> None:
+        if not self.parts.env.metrics_public:
+            await super().authorise(operation)
+
+    @operation("Every metric as Prometheus text", scope="read", returns=str, media=MEDIA)
+    async def get(self) -> None:
+        text = await scrape(self.parts)
+        self.set_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        self.write(text)
+
+
+ROUTES: tuple[Route, ...] = (Route("/metrics", MetricsHandler),)

@@ -1,0 +1,71 @@
+"""SQL of the gauges: what every process says of itself, and what the checks found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server import check_store
+from server.tables import lease, processes, receipts, revisions
+
+HEARD_OF = text("interval '1 minute'")  # a process silent for longer is no longer shown
+
+
+class ProcessRow(msgspec.Struct):
+    """One process as its heartbeat shows it."""
+
+    host: str
+    name: str
+    queue_items: int
+    queue_bytes: int
+    loop_lag_ms: float
+    rss_bytes: int
+    heartbeat_age_s: float
+    revision: int | None
+
+
+class Gauges(msgspec.Struct):
+    """What a scrape shows of the whole deployment."""
+
+    processes: list[ProcessRow]
+    revision: int | None
+    lease_age_s: float | None
+    checks: Sequence[tuple[str, str, float]]  # name, status, Unix time
+
+
+async def read(connection: AsyncConnection) -> Gauges:
+    """All of it, in the caller's snapshot."""
+    revision = await connection.execute(select(func.max(revisions.c.number)))
+    age = func.extract("epoch", func.clock_timestamp() - lease.c.renewed_at)
+    lease_age = (await connection.execute(select(age).where(lease.c.name == "watch"))).scalar_one_or_none()
+    checks = [(check.name, check.status, check.at.timestamp()) for check in await check_store.latest(connection)]
+    lease_age_s = None if lease_age is None else float(lease_age)
+    return Gauges(await process_rows(connection), revision.scalar_one(), lease_age_s, checks)
+
+
+async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
+    """The processes that are running; of those with the same name, the newest."""
+    applied = select(func.max(receipts.c.revision)).where(receipts.c.process_id == processes.c.id).scalar_subquery()
+    query = (
+        select(
+            processes.c.host,
+            processes.c.name,
+            processes.c.queue_items,
+            processes.c.queue_bytes,
+            processes.c.loop_lag_ms,
+            processes.c.rss_bytes,
+            func.extract("epoch", func.clock_timestamp() - processes.c.heartbeat_at),
+            applied,
+        )
+        .distinct(processes.c.host, processes.c.name)
+        .where(processes.c.stopped_at.is_(None), processes.c.heartbeat_at > func.now() - HEARD_OF)
+        .order_by(processes.c.host, processes.c.name, processes.c.id.desc())
+    )
+    found = await connection.execute(query)
+    return [
+        ProcessRow(host, name, items, size, lag_ms, rss, max(0.0, float(age_s)), revision)
+        for host, name, items, size, lag_ms, rss, age_s, revision in found
+    ]

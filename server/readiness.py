@@ -1,0 +1,189 @@
+"""Whether this process can accept durably, and how each thing it leans on is.
+
+Only what keeps outcomes from being stored is a failure; the rest is a warning, so
+that a router does not take away the page that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import psycopg
+
+from server import __version__, health_store
+from server.health_store import Seen
+
+if TYPE_CHECKING:
+    from server.parts import Parts
+
+log = logging.getLogger("evenkeel.health")
+
+LIMIT_S = 0.4  # for the database to answer
+FRESH_S = 1.0  # asked more often, the last answer is given: health is open to strangers
+SILENT_S = 5.0  # a database that was slower than LIMIT_S for so long counts as dead
+AUTH_OLD_S = 10.0
+LEASE_OLD_S = 3.0
+
+Status = Literal["pass", "warn", "fail"]
+
+
+class Part(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One thing that was looked at (draft-inadarei-api-health-check)."""
+
+    status: Status
+    observed_value: str | float | bool | None
+    time: str  # RFC 3339
+    observed_unit: str = ""
+    output: str = ""  # what is wrong
+
+
+class Health(msgspec.Struct, rename="camel"):
+    """The answer: the worst of its parts."""
+
+    status: Status
+    version: str
+    service_id: str
+    checks: dict[str, list[Part]]
+
+
+class Schema(msgspec.Struct):
+    """The revisions that this release knows."""
+
+    head: str
+    known: frozenset[str]
+
+
+class Readiness:
+    """Looks at most once a second, however often it is asked."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._lock = asyncio.Lock()
+        self._health: Health | None = None
+        self._looked_at = float("-inf")  # monotonic
+        self._answered_at = float("-inf")  # monotonic; when the database last did
+        self._schema: Schema | None = None
+
+    async def look(self) -> Health:
+        """The state of now, or of at most FRESH_S ago. Takes a few hundred milliseconds at most."""
+        async with self._lock:
+            if self._health is None or time.monotonic() - self._looked_at > FRESH_S:
+                before, self._health = self._health, await self._look()
+                self._looked_at = time.monotonic()
+                say_if_changed(before, self._health)
+            return self._health
+
+    async def _look(self) -> Health:
+        if self._schema is None:
+            self._schema = await asyncio.to_thread(read_schema)
+        began, now = time.monotonic(), rfc3339(time.time())
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                seen = await health_store.look(self.parts.db)
+            self._answered_at = time.monotonic()
+            database = database_part(seen, time.monotonic() - began, now)
+            found = {"database": database, "schema": schema_part(seen.schema, self._schema, now)}
+            lease_age_s = seen.lease_age_s
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            silent_s = time.monotonic() - self._answered_at
+            found = silent_parts(error, silent_s, now)
+            lease_age_s = None
+        found["auth"] = auth_part(self.parts.auth.age_s, self.parts.auth.kept_s, now)
+        found["redis"] = redis_part(self.parts.bus.redis_ok, now)
+        found["watch"] = watch_part(lease_age_s, now)
+        found["queue"] = queue_part(self.parts, now)
+        return Health(worst(found), __version__, self.parts.process.label, {name: [p] for name, p in found.items()})
+
+
+def worst(found: dict[str, Part]) -> Status:
+    """The worst status of all."""
+    order: tuple[Status, ...] = ("fail", "warn")
+    return next((status for status in order if any(part.status == status for part in found.values())), "pass")
+
+
+def database_part(seen: Seen, seconds: float, now: str) -> Part:
+    if seen.read_only:
+        return Part("fail", round(seconds * 1000, 1), now, "ms", "The database takes no writes: a standby?")
+    return Part("pass", round(seconds * 1000, 1), now, "ms")
+
+
+def schema_part(at: str | None, schema: Schema, now: str) -> Part:
+    """Newer is a warning, so that two versions run side by side and a release can be rolled back without its schema."""
+    if at == schema.head:
+        return Part("pass", at, now)
+    if at is None or at in schema.known:
+        wrong = f"Older than this release needs ({schema.head}); run: python -m alembic upgrade head"
+        return Part("fail", at, now, output=wrong)
+    return Part("warn", at, now, output=f"Newer than this release ({schema.head}) knows.")
+
+
+def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, Part]:
+    """Slow for a moment is a warning; refused, or silent for SILENT_S, is a failure."""
+    slow = isinstance(error, TimeoutError) and silent_s < SILENT_S
+    reason = "It does not answer in time." if isinstance(error, TimeoutError) else str(error).splitlines()[0][:200]
+    status: Status = "warn" if slow else "fail"
+    since = round(silent_s, 1) if silent_s < float("inf") else None
+    return {
+        "database": Part(status, since, now, "s since it answered", reason),
+        "schema": Part("warn", None, now, output="Not known while the database does not answer."),
+    }
+
+
+def auth_part(age_s: float, kept_s: float, now: str) -> Part:
+    if age_s == float("inf"):
+        return Part("fail", None, now, "s", "The keys have not been read yet.")
+    if age_s > kept_s:
+        return Part("fail", round(age_s, 1), now, "s", "The keys were read too long ago to be relied on.")
+    if age_s > AUTH_OLD_S:
+        return Part("warn", round(age_s, 1), now, "s", "The keys cannot be read; those known still work.")
+    return Part("pass", round(age_s, 1), now, "s")
+
+
+def redis_part(redis_ok: bool | None, now: str) -> Part:
+    if redis_ok is None:
+        return Part("pass", "not configured", now)
+    if redis_ok:
+        return Part("pass", "connected", now)
+    return Part("warn", "lost", now, output="Signals go through PostgreSQL; limits on rate hold per process.")
+
+
+def watch_part(lease_age_s: float | None, now: str) -> Part:
+    if lease_age_s is None:
+        return Part("warn", None, now, "s", "No process holds the lease: nothing is evaluated.")
+    if lease_age_s > LEASE_OLD_S:
+        return Part(
+            "warn", round(lease_age_s, 1), now, "s", "The watch does not renew its lease: nothing is evaluated."
+        )
+    return Part("pass", round(max(lease_age_s, 0.0), 1), now, "s")
+
+
+def queue_part(parts: Parts, now: str) -> Part:
+    items, _ = parts.intake.depth()
+    if parts.stopping:
+        return Part("fail", items, now, "items", "The process is stopping.")
+    if not parts.started:
+        return Part("fail", items, now, "items", "The process is starting.")
+    ready, observed = parts.intake.ready()
+    return Part("pass" if ready else "fail", items, now, "items", "" if ready else observed)
+
+
+def read_schema() -> Schema:
+    """From the files of this release; reads and imports them, so not in the loop."""
+    from server.migrate import head, known
+
+    return Schema(head(), known())
+
+
+def say_if_changed(before: Health | None, now: Health) -> None:
+    """One log line for each change, not for each look."""
+    if before is not None and before.status != now.status:
+        wrong = {name: part.output for name, (part,) in now.checks.items() if part.status != "pass"}
+        log.warning("health is %s", now.status, extra={"fields": wrong})
+
+
+def rfc3339(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
