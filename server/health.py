@@ -44,6 +44,7 @@ class ReadyHandler(HealthHandler):
         scope=None,
         returns=Health,
         media=MEDIA,
+        also=(503,),
     )
     async def get(self) -> None:
         health = await self.readiness().look()

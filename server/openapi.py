@@ -77,31 +77,49 @@ def document() -> Json:
 
 
 class Types:
-    """The msgspec types that the operations name, and their schemas."""
+    """The msgspec types that the operations take and answer, and their schemas."""
 
     def __init__(self, described: list[Operation]) -> None:
-        types = [kind for one in described for kind in (one.query, one.body, one.returns) if kind is not None]
-        found, self.components = msgspec.json.schema_components(types, ref_template=REF)
-        self._schemas = {id(kind): schema for kind, schema in zip(types, found, strict=True)}
+        types = [kind for one in described for kind in (one.body, one.returns) if kind is not None]
+        built = plain_names(msgspec.json.schema_components(types, ref_template=REF))
+        self.components: Json = built[1]
+        self._schemas: dict[int, Json] = {id(kind): schema for kind, schema in zip(types, built[0], strict=True)}
 
     def schema(self, kind: Any) -> Json:
         """The schema of a type, or a reference to it."""
         return self._schemas[id(kind)]
 
-    def fields(self, kind: Any) -> list[tuple[str, Json, bool]]:
-        """The fields of a Struct: name, schema, whether it is required."""
-        whole = self.components[self.schema(kind)["$ref"].rsplit("/", 1)[-1]]
-        return [(name, schema, name in whole["required"]) for name, schema in whole["properties"].items()]
+
+def plain_names(built: Any) -> Any:
+    """`server.live.answers.Outcome`, as msgspec tells types of one name apart, as LiveOutcome."""
+    text = msgspec.json.encode(built).decode()
+    for dotted in sorted(name for name in built[1] if "." in name):
+        parts = dotted.split(".")
+        name = parts[1].title() + parts[-1]
+        text = text.replace(f'"{dotted}"', f'"{name}"').replace(f'/{dotted}"', f'/{name}"')
+    return msgspec.json.decode(text)
+
+
+def query_fields(kind: type) -> list[tuple[str, Json, bool]]:
+    """The parameters of a query Struct: name, schema, whether it is required. There is no null in a query string."""
+    (_, components) = msgspec.json.schema_components([kind], ref_template=REF)
+    schema = components[kind.__name__]
+    found = []
+    for name, one in schema["properties"].items():
+        options = [option for option in one.get("anyOf", [one]) if option != {"type": "null"}]
+        merged = {key: value for key, value in one.items() if key != "anyOf" and (key, value) != ("default", None)}
+        found.append((name, merged | options[0], name in schema["required"]))
+    return found
 
 
 def operation_object(route: Route, method: str, one: Operation, types: Types) -> Json:
     built: Json = {
         "operationId": operation_id(method, route.path),
         "tags": [tag_of(route.path)],
-        "summary": one.summary,
+        "summary": one.summary.rstrip("."),
         "security": security(one, method),
-        "parameters": parameters(route, one, types),
-        "responses": {str(one.status): success(one, types)} | problems(codes(one)),
+        "parameters": parameters(route, one),
+        "responses": responses(one, types),
     }
     doc = getattr(route.handler, method).__doc__ or ""
     if doc.strip():
@@ -129,14 +147,14 @@ def security(one: Operation, method: str) -> list[Json]:
     return [*schemes, {"session": []}] if method == "get" else schemes
 
 
-def parameters(route: Route, one: Operation, types: Types) -> list[Json]:
+def parameters(route: Route, one: Operation) -> list[Json]:
     """Path, query and header parameters."""
     found = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     if one.query is not None:
-        for name, kind, required in types.fields(one.query):
+        for name, kind, required in query_fields(one.query):
             shown = {key: value for key, value in kind.items() if key != "description"}
             parameter = {"name": name, "in": "query", "required": required, "schema": shown}
             described = {"description": kind["description"]} if "description" in kind else {}
@@ -145,6 +163,12 @@ def parameters(route: Route, one: Operation, types: Types) -> list[Json]:
         header = {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
         found.append(header | {"description": HEADERS[name]})
     return found
+
+
+def responses(one: Operation, types: Types) -> Json:
+    """By status, rising."""
+    found = problems(codes(one)) | {str(status): success(one, types) for status in (one.status, *one.also)}
+    return dict(sorted(found.items()))
 
 
 def success(one: Operation, types: Types) -> Json:

@@ -43,9 +43,9 @@ PROBLEM: Json = {
 
 def codes(one: Operation) -> list[str]:
     """Every code that the operation may answer: its own and those that follow from what it is."""
-    found = {"INTERNAL", "UNAVAILABLE", *one.errors}
+    found = {"INTERNAL", *one.errors}
     if one.scope is not None:
-        found |= {"UNAUTHENTICATED", "FORBIDDEN"}
+        found |= {"UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE"}
     if one.query is not None:
         found |= {"INVALID"}
     if one.body is not None:

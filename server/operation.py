@@ -29,6 +29,7 @@ class Operation:
     headers: tuple[str, ...]  # request headers it reads
     media: str  # the content type answered
     body_media: tuple[str, ...]  # the content types taken
+    also: tuple[int, ...]  # other statuses that carry the same document
 
 
 def operation(
@@ -43,12 +44,13 @@ def operation(
     headers: tuple[str, ...] = (),
     media: str = "application/json",
     body_media: tuple[str, ...] = ("application/json",),
+    also: tuple[int, ...] = (),
 ) -> Callable[[Method], Method]:
     """Mark a handler's method as an API operation."""
 
     def mark(method: Method) -> Method:
         method.operation = Operation(  # type: ignore[attr-defined]
-            summary, scope, query, body, returns, status, errors, headers, media, body_media
+            summary, scope, query, body, returns, status, errors, headers, media, body_media, also
         )
         return method
 

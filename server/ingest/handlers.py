@@ -56,6 +56,7 @@ class OutcomesHandler(UploadHandler):
         status=201,
         errors=ERRORS,
         headers=("Idempotency-Key", "Content-Encoding"),
+        body_media=("application/json", "application/x-ndjson"),
     )
     async def post(self) -> None:
         try:
