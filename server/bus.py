@@ -63,7 +63,8 @@ class Bus:
                 self.redis_ok = False
                 log.warning("redis lost while sending a signal: %s", error)
         try:
-            await asyncio.wait_for(self._notify(message), 2)
+            async with asyncio.timeout(2):  # wait_for would swallow a cancellation that comes as it ends
+                await self._notify(message)
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.warning("signal %s not sent, polling will find it: %s", message, error)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.config import rollout as module
+from server.config.rollout import Rollout
 from server.config.view import config_view
 from server.errors import ConfigurationError
 from tests.config.machine import Member, member, members, until
@@ -173,3 +174,17 @@ async def test_a_setting_of_a_newer_version_does_not_stop_this_one(make_env: Mak
         await everywhere([one], 2)
         assert one.rollout.limits_for(1).ingest_max_batch_items == 9
         assert (await config_view(one, time.time())).revision.revision == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bus", ["redis", "postgres"])
+@pytest.mark.gen_test
+async def test_a_process_can_be_closed_at_any_moment_of_a_rollout(make_env: MakeEnv, redis_url: str, bus: str) -> None:
+    env = make_env(**({"REDIS_URL": redis_url} if bus == "redis" else {}))
+    async with member(env) as one:
+        other = Rollout(one.env, one.db, one.bus, one.process)
+        for step in range(60):
+            await other.start()
+            other._receipt = 0  # so that it writes and signals again
+            other._wake.set()
+            await asyncio.sleep(step / 10_000)
+            await asyncio.wait_for(other.close(), 2)
