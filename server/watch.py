@@ -56,11 +56,19 @@ class Lease:
         """Whether nobody else can have it yet, by this machine's own clock."""
         return self.term is not None and time.monotonic() < self._sure_until
 
+    @property
+    def next_s(self) -> float:
+        """When to step again, in seconds: a holder looks once more just before it stops being sure."""
+        if not self.held:
+            return CANDIDATE_S
+        return max(0.0, min(RENEW_S, self._sure_until - time.monotonic()))
+
     async def step(self) -> None:
         """Renew, or try to take; psycopg.Error, OSError or TimeoutError where the database does not answer."""
         begun = time.monotonic()
+        limit_s = min(STATEMENT_S, self._sure_until - begun) if self.held else STATEMENT_S
         try:
-            async with asyncio.timeout(STATEMENT_S):
+            async with asyncio.timeout(limit_s):
                 await self._step()
         except BaseException:
             await self._drop()  # a connection left in the middle of a command cannot be used again
@@ -127,7 +135,7 @@ class Watch:
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("lease: %s", error or type(error).__name__)
             self._follow_lease()
-            await asyncio.sleep(RENEW_S if self.lease.held else CANDIDATE_S)
+            await asyncio.sleep(self.lease.next_s)
 
     def _follow_lease(self) -> None:
         if self.lease.term is not None and not self.lease.held:

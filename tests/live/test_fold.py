@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -217,3 +222,43 @@ async def test_a_writer_without_a_cursor_is_adopted_and_folded_once(database_url
                 await fold_store.adopt(connection)
             await Fold(db, nothing).run(1)
     check(database_url, samples)
+
+
+# Folds in a process of its own and sends itself a signal in the middle of the transaction.
+CHILD = """
+import asyncio, os, sys
+from server.db import Database
+from server.live.fold import Fold
+
+async def stop(connection, deltas, term):
+    os.kill(os.getpid(), int(sys.argv[2]))
+
+asyncio.run(Fold(Database(sys.argv[1]), stop).run(1))
+"""
+
+
+@pytest.mark.gen_test(timeout=20)
+@pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_watch_killed_or_frozen_in_the_middle_is_replaced_and_counts_nothing(
+    database_url: str, signal_: signal.Signals
+) -> None:
+    lead(database_url, 1)
+    samples = some(random.Random(8), 50)
+    Writer(database_url).flush(samples)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, database_url, str(int(signal_))], stderr=subprocess.PIPE)
+    try:
+        await asyncio.to_thread(os.waitid, os.P_PID, child.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+        lead(database_url, 2)
+        async with database(database_url) as db:
+            begun = time.monotonic()
+            await Fold(db, nothing).run(2)
+            assert time.monotonic() - begun < 4  # a frozen transaction is ended by the server after 2 s
+            check(database_url, samples)
+            if signal_ == signal.SIGSTOP:
+                child.send_signal(signal.SIGCONT)
+                assert await asyncio.to_thread(child.wait) == 1
+                await Fold(db, nothing).run(2)
+        check(database_url, samples)
+    finally:
+        child.kill()
+        child.communicate()

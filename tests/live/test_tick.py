@@ -1,0 +1,218 @@
+"""The tick and the relay: from committed deltas to every process, nothing twice and nothing missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import psycopg
+import pytest
+
+from server.bus import Bus
+from server.db import Database
+from server.live.fold import Fenced
+from server.live.picture import Picture, ServicePicture
+from server.live.relay import Relay
+from server.live.tick import Tick
+from server.process import Process
+from tests.live.test_fold import lead
+from tests.live.waiting import until
+from tests.live.writing import Sample, Writer, database
+
+
+async def objectives(services: list[ServicePicture], now: float) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode({"evaluated_at": now, "services": len(services)}))
+
+
+@asynccontextmanager
+async def ticking(url: str, term: int = 1) -> AsyncIterator[tuple[Database, Bus, Tick]]:
+    """A tick whose lease is in `term`, not yet run."""
+    lead(url, term)
+    async with database(url) as db:
+        bus = Bus(db, None)
+        process = Process(db, "watch", "watch.1")
+        await process.register()
+        try:
+            yield db, bus, Tick(db, bus, process, objectives)
+        finally:
+            await bus.close()
+
+
+def stored(url: str) -> Picture:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT body FROM picture").fetchone()
+    assert row is not None
+    return msgspec.json.decode(row[0], type=Picture)
+
+
+def service(picture: Picture, name: str = "shop") -> ServicePicture:
+    return next(each for each in picture.services if each.name == name)
+
+
+@pytest.mark.gen_test
+async def test_a_picture_counts_every_flush_of_every_writer_once(database_url: str) -> None:
+    random_, writers = random.Random(1), [Writer(database_url) for _ in range(3)]
+    sent = bad = 0
+    async with ticking(database_url) as (_, _, tick):
+        for turn in range(8):
+            for writer in writers[: turn % 4]:
+                batch = [Sample(int(time.time()) - random_.randrange(5), bad=random_.random() < 0.3) for _ in range(9)]
+                writer.flush(batch)
+                sent, bad = sent + 9, bad + sum(sample.bad for sample in batch)
+            await tick.run(1)
+            shown = [s for s in stored(database_url).services if s.name == "shop"]
+            assert [(s.n, s.bad) for s in shown] == ([(sent, bad)] if sent else [])
+
+
+@pytest.mark.gen_test
+async def test_a_new_watch_rebuilds_the_same_windows(database_url: str) -> None:
+    now, writer, random_ = int(time.time()), Writer(database_url), random.Random(2)
+    samples = [Sample(now - random_.randrange(1000), int(random_.lognormvariate(9, 1))) for _ in range(2000)]
+    async with ticking(database_url) as (db, bus, tick):
+        for start in range(0, 2000, 500):
+            writer.flush(samples[start : start + 500])
+            await tick.run(1)
+        before = service(stored(database_url))
+        lead(database_url, 2)
+        process = Process(db, "watch", "watch.2")
+        await process.register()
+        other = Tick(db, bus, process, objectives)
+        while True:
+            await other.run(2)
+            after = service(stored(database_url))
+            await tick_again(tick)
+            assert tick.windows is not None
+            (mine,) = tick.windows.pictures({})
+            if mine.points == after.points:
+                break
+        assert stored(database_url).term == 2
+        assert before.n_5m > 0
+        for name in ("n", "bad", "n_5m", "bad_5m", "p50_ms", "p95_ms", "p99_ms", "routes", "versions", "last_seen"):
+            assert getattr(after, name) == getattr(mine, name), name
+
+
+async def tick_again(tick: Tick) -> None:
+    """The old watch reads on, though it can no longer write."""
+    with pytest.raises(Fenced):
+        await tick.run(1)
+    # Fenced after reading: its windows are whole, only its picture was refused.
+
+
+@pytest.mark.gen_test
+async def test_a_failure_half_way_counts_nothing_twice(database_url: str) -> None:
+    writer, sent = Writer(database_url), 0
+    async with ticking(database_url) as (_, _, tick):
+        for _ in range(6):
+            writer.flush([Sample(int(time.time()))] * 5)
+            sent += 5
+            run = asyncio.create_task(tick.run(1))
+            await asyncio.sleep(random.random() * 0.03)
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        await tick.run(1)
+        assert service(stored(database_url)).n == sent
+
+
+@pytest.mark.gen_test
+async def test_refusals_processes_and_revision_are_in_the_picture(database_url: str) -> None:
+    async with ticking(database_url) as (_, _, tick):
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(
+                """
+                INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes,
+                    byte_sizes)
+                VALUES (now() - interval '20 s', 1, 5, 'shop', 'accepted', 3, 30, 300, '{}', '{}'),
+                    (now() - interval '5 min', 1, 5, 'mail', 'accepted', 3, 30, 300, '{}', '{}'),
+                    (now() - interval '10 s', 1, 5, '', 'PAYLOAD_TOO_LARGE', 2, 0, 9000000, '{}', '{}'),
+                    (now() - interval '90 s', 1, 5, 'shop', 'THROTTLED', 2, 999, 300, '{}', '{}');
+                INSERT INTO revisions (number, values, kind, author, reason) VALUES (7, '[]', 'change', 'x', 'y');
+                INSERT INTO receipts (process_id, revision, applied_at)
+                SELECT id, 7, now() + interval '120 ms' FROM processes
+                """
+            )
+        await tick.run(1)
+        picture = stored(database_url)
+        assert (service(picture).accepted_items, service(picture).refused_items) == (30, 2)
+        assert service(picture).refused_by == "PAYLOAD_TOO_LARGE"
+        assert service(picture, "mail").partial
+        (process,) = picture.processes
+        assert (process.name, process.revision, picture.revision) == ("watch.1", 7, 7)
+        assert process.applied_after_ms == pytest.approx(120, abs=1)
+        assert msgspec.json.decode(picture.slo)["services"] == 2
+
+
+@pytest.mark.gen_test
+async def test_a_failing_evaluation_leaves_the_last_one_with_its_own_time(database_url: str) -> None:
+    async with ticking(database_url) as (_, _, tick):
+        await tick.run(1)
+        good = bytes(stored(database_url).slo)
+
+        async def broken(services: list[ServicePicture], now: float) -> msgspec.Raw:
+            raise RuntimeError("no objectives today")
+
+        tick.evaluate = broken
+        await tick.run(1)
+        assert bytes(stored(database_url).slo) == good
+        assert stored(database_url).at > msgspec.json.decode(good)["evaluated_at"]
+
+
+@pytest.mark.gen_test
+async def test_the_sequence_grows_also_after_the_row_was_lost(database_url: str) -> None:
+    async with ticking(database_url) as (_, _, tick):
+        await tick.run(1)
+        first = stored(database_url).seq
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("TRUNCATE picture")
+        await tick.run(1)
+        assert stored(database_url).seq > first
+
+
+@pytest.mark.gen_test
+async def test_an_old_term_does_not_replace_the_picture(database_url: str) -> None:
+    async with ticking(database_url) as (_, _, tick):
+        await tick.run(1)
+        seq = stored(database_url).seq
+        lead(database_url, 2)
+        with pytest.raises(Fenced):
+            await tick.run(1)
+        assert stored(database_url).seq == seq
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("signals", [True, False])
+async def test_the_relay_hands_on_each_picture(database_url: str, signals: bool) -> None:
+    async with ticking(database_url) as (db, bus, tick):
+        if signals:
+            bus.start()
+            await until(lambda: bus.listening, "the bus")
+        relay, seen, ended = Relay(db, bus), list[int](), list[bool]()
+        await relay.start()
+        assert relay.picture is None
+        assert relay.age_s(time.time()) is None
+
+        def broken(picture: Picture) -> None:
+            raise RuntimeError("a listener that fails")
+
+        relay.subscribe(broken)
+        leave = relay.subscribe(lambda picture: seen.append(picture.seq), lambda: ended.append(True))
+        begun = time.monotonic()
+        await tick.run(1)
+        await until(lambda: seen, "the picture")
+        assert time.monotonic() - begun < (0.8 if signals else 2.5)
+        age = relay.age_s(time.time())
+        assert age is not None
+        assert 0 <= age < 2
+        assert age_grows(relay.age_s)
+        relay.end_streams()
+        leave()
+        assert ended == [True]
+        await relay.close()
+
+
+def age_grows(age_s: Callable[[float], float | None]) -> bool:
+    now = time.time()
+    return (age_s(now + 50) or 0) - (age_s(now) or 0) == pytest.approx(50, abs=0.01)
