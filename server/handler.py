@@ -32,6 +32,7 @@ class Handler(RequestHandler):
     """The base of API handlers and pages: the request id, the parts, one log line a request."""
 
     identity: Identity | None = None
+    request_id = ""  # set by `initialize`
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
 
     def initialize(self, parts: Parts, route: str = "") -> None:
@@ -41,11 +42,21 @@ class Handler(RequestHandler):
         believe(self.request, parts.env.trusted_proxies)
         inbound = self.request.headers.get("X-Request-Id", "")
         self.request_id = inbound if REQUEST_ID.fullmatch(inbound) else uuid7()
-        self.set_header("X-Request-Id", self.request_id)
         in_request(self.request_id)
         parts.in_flight.add(self)
-        if parts.stopping:
+        self.stamp()
+
+    def stamp(self) -> None:
+        """The headers that every answer of this request carries."""
+        self.set_header("X-Request-Id", self.request_id)
+        if self.parts.stopping:
             self.set_header("Connection", "close")
+
+    def clear(self) -> None:
+        """Tornado calls this for an error too, which begins with empty headers."""
+        super().clear()
+        if self.request_id:
+            self.stamp()
 
     def set_default_headers(self) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -53,6 +64,7 @@ class Handler(RequestHandler):
         self.clear_header("Server")
 
     def on_connection_close(self) -> None:
+        super().on_connection_close()  # ends the wait for a body that will not come
         self.parts.in_flight.discard(self)
 
     def on_finish(self) -> None:
@@ -148,6 +160,8 @@ def as_api_error(failure: BaseException | None, status: int) -> ApiError:
         return failure
     if isinstance(failure, PoolTimeout | OSError) or (isinstance(failure, DBAPIError) and is_outage(failure)):
         return ApiError("UNAVAILABLE", "The database does not answer. Nothing was done; try again.", retry_after=2)
+    if isinstance(failure, RecursionError):
+        return ApiError("BAD_REQUEST", "The body is nested too deeply. Nothing was done.")
     by_status = {400: "BAD_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
     if status in by_status:
         reason = failure.log_message if isinstance(failure, HTTPError) and failure.log_message else ""
