@@ -6,7 +6,7 @@ import time
 
 from server.auth import store, tokens
 from server.auth.caller import Identity
-from server.auth.fresh import Fresh
+from server.auth.fresh import OUTAGE, Fresh
 from server.db import Database
 from server.errors import ApiError
 
@@ -46,7 +46,10 @@ class KeyCache:
         """It may have been made a moment ago, elsewhere."""
         if self.fresh.failing:
             raise unavailable()
-        await self.fresh.now()
+        try:
+            await self.fresh.now()
+        except OUTAGE:
+            raise unavailable() from None
 
     def name(self, key_id: int) -> str:
         """The name of a key in force or ended within the last day."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from server.auth import store, tokens
 from server.auth.caller import Identity
-from server.auth.fresh import Fresh
+from server.auth.fresh import OUTAGE, Fresh
 from server.auth.key_cache import KEPT_WITHOUT_DATABASE_S, unavailable
 from server.db import Database
 
@@ -60,7 +60,10 @@ class SessionCache:
             raise unavailable()
         held = self._held.setdefault(digest, Held(time.monotonic()))
         self._make_room(held)
-        await self.fresh.now()
+        try:
+            await self.fresh.now()
+        except OUTAGE:
+            raise unavailable() from None
         return held
 
     def _make_room(self, new: Held) -> None:

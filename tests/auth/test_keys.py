@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from server.auth import fresh, key_cache
 from server.auth.audit import recent_acts
 from server.auth.identity import Authenticator, Identity
 from server.auth.keys import NewKey, create_key, list_keys, revoke_key
-from server.bus import Bus
 from server.db import Database
 from server.errors import ApiError
+from tests.auth.processes import Asked, bearer, process
 
 pytestmark = pytest.mark.gen_test
-
-
-class Asked:
-    """As much of a handler as a bearer key needs."""
-
-    def __init__(self, authorization: str) -> None:
-        self.request = HTTPServerRequest(
-            start_line=RequestStartLine("GET", "/", "HTTP/1.0"), headers=HTTPHeaders({"Authorization": authorization})
-        )
-
-
-@asynccontextmanager
-async def process(env: Any) -> AsyncIterator[Authenticator]:
-    db = Database(env.database_url)
-    bus = Bus(db, env.redis_url)
-    auth = Authenticator(env, db, bus)
-    bus.start()
-    await auth.start()
-    while not bus.listening:
-        await asyncio.sleep(0.01)
-    try:
-        yield auth
-    finally:
-        await auth.close()
-        await bus.close()
-        await db.close()
 
 
 async def made(auth: Authenticator, *scopes: str, lifetime_s: int | None = None) -> NewKey:
@@ -53,15 +24,11 @@ async def made(auth: Authenticator, *scopes: str, lifetime_s: int | None = None)
         return await create_key(connection, "ci", scopes or ("read",), actor="me", lifetime_s=lifetime_s)
 
 
-async def who(auth: Authenticator, key: str) -> Identity | None:
-    return await auth.identify(Asked(f"Bearer {key}"), allow_session=False)  # type: ignore[arg-type]
-
-
 async def test_a_key_works_in_every_process_at_once_and_only_its_hash_is_stored(make_env: Any) -> None:
     async with process(make_env()) as one, process(make_env()) as other:
         key = await made(one, "read", "ingest")
         for auth in (one, other):
-            identity = await who(auth, key.key)
+            identity = await bearer(auth, key.key)
             assert identity == Identity("key", key.id, "ci", frozenset({"ingest", "read"}))
             assert identity.key_id == key.id
             assert identity.actor == "key:ci"
@@ -78,13 +45,13 @@ async def test_a_key_works_in_every_process_at_once_and_only_its_hash_is_stored(
 async def test_a_revocation_is_seen_by_every_process(make_env: Any) -> None:
     async with process(make_env()) as one, process(make_env()) as other:
         key = await made(one)
-        assert await who(other, key.key)
+        assert await bearer(other, key.key)
         async with one.db.act() as connection:
             await revoke_key(connection, key.id, actor="me")
             again = await revoke_key(connection, key.id, actor="me")
             assert again.revoked_at is not None
         async with asyncio.timeout(1):
-            while await who(other, key.key) or await who(one, key.key):
+            while await bearer(other, key.key) or await bearer(one, key.key):
                 await asyncio.sleep(0.01)
         async with one.db.act() as connection:
             assert [a.action for a in await recent_acts(connection)] == ["key.revoke", "key.create"]
@@ -97,21 +64,21 @@ async def test_a_revocation_is_seen_without_the_bus(make_env: Any, monkeypatch: 
     monkeypatch.setattr(fresh, "POLL_S", 0.1)
     async with process(make_env()) as auth:
         key = await made(auth)
-        assert await who(auth, key.key)
+        assert await bearer(auth, key.key)
         await auth.bus.close()
         async with auth.db.act() as connection:
             await revoke_key(connection, key.id, actor="me")
         async with asyncio.timeout(2):
-            while await who(auth, key.key):
+            while await bearer(auth, key.key):
                 await asyncio.sleep(0.02)
 
 
 async def test_a_key_ends_at_its_time(make_env: Any) -> None:
     async with process(make_env()) as auth:
         key = await made(auth, lifetime_s=1)
-        assert await who(auth, key.key)
+        assert await bearer(auth, key.key)
         async with asyncio.timeout(3):
-            while await who(auth, key.key):
+            while await bearer(auth, key.key):
                 await asyncio.sleep(0.05)
 
 
@@ -121,7 +88,7 @@ async def test_an_act_that_fails_leaves_neither_key_nor_audit(make_env: Any) -> 
             async with auth.db.act() as connection:
                 key = await create_key(connection, "ci", ["read"], actor="me")
                 raise RuntimeError
-        assert await who(auth, key.key) is None
+        assert await bearer(auth, key.key) is None
         async with auth.db.act() as connection:
             assert await list_keys(connection) == []
             assert await recent_acts(connection) == []
@@ -147,7 +114,7 @@ async def test_a_flood_of_unknown_keys_shares_its_queries(make_env: Any) -> None
 
         auth.keys.fresh._read = counted
         good = await made(auth)
-        answers = await asyncio.gather(*(who(auth, f"ek_{n:043d}") for n in range(500)), who(auth, good.key))
+        answers = await asyncio.gather(*(bearer(auth, f"ek_{n:043d}") for n in range(500)), bearer(auth, good.key))
         assert answers[:-1] == [None] * 500
         assert answers[-1] is not None
         assert reads <= 5
@@ -156,18 +123,18 @@ async def test_a_flood_of_unknown_keys_shares_its_queries(make_env: Any) -> None
 async def test_known_keys_work_for_a_while_without_the_database(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with process(make_env()) as auth:
         key = await made(auth)
-        assert await who(auth, key.key)
+        assert await bearer(auth, key.key)
         auth.keys.db = away = Database("postgresql://nobody@127.0.0.1:1/none")
         try:
             auth.keys.fresh.read_at -= 60  # as after a minute without a read
-            assert await who(auth, key.key)
+            assert await bearer(auth, key.key)
             assert auth.keys.fresh.failing
             with pytest.raises(ApiError) as unknown:
-                await who(auth, "ek_" + "a" * 43)
+                await bearer(auth, "ek_" + "a" * 43)
             assert unknown.value.status == 503  # not 401: whether it is good cannot be known
             auth.keys.fresh.read_at -= key_cache.KEPT_WITHOUT_DATABASE_S
             with pytest.raises(ApiError) as late:
-                await who(auth, key.key)
+                await bearer(auth, key.key)
             assert late.value.status == 503
         finally:
             await away.close()
