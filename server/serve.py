@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import shutil
 import socket
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from server import embedded, supervisor
 from server.settings import Environment
+
+log = logging.getLogger("evenkeel.serve")
 
 LINE = "─" * 72
 
@@ -39,7 +42,7 @@ def serve(env: Environment) -> None:
             for i in range(1, env.web_concurrency + 1)
         ]
         children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1")))
-        if sys.stdout.isatty() or env.embedded:
+        if sys.stdout.isatty() or cluster is not None:
             announce_in_child(env, sockets)
         supervisor.Supervisor(children, cluster).run()
 
@@ -80,6 +83,8 @@ def announce_in_child(env: Environment, sockets: list[socket.socket]) -> None:
         for listening in sockets:
             listening.close()
         asyncio.run(announce(env))
+    except Exception:
+        log.exception("the address and the sign-in link could not be printed")
     finally:
         sys.stdout.flush()
         os._exit(0)

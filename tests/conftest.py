@@ -192,7 +192,7 @@ def running(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     def start(**overrides: str) -> Running:
         server = Running(variables(database_url, tmp_path, **overrides), tmp_path / f"server-{len(started)}.log")
         started.append(server)
-        wait_for(server.ready, "the server to be ready")
+        server.wait_ready()
         return server
 
     yield start

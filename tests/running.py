@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -38,6 +39,13 @@ class Running:
             return self.get("/health/ready")[0] == 200
         except OSError:
             return False
+
+    def wait_ready(self, timeout_s: float = 30) -> None:
+        """Wait until it can accept outcomes; fail with what it printed."""
+        deadline = time.monotonic() + timeout_s
+        while not self.ready():
+            assert time.monotonic() < deadline, f"not ready within {timeout_s} s:\n{self.output()[-3000:]}"
+            time.sleep(0.05)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")

@@ -34,7 +34,7 @@ def start(data_dir: Path) -> Iterator[Start]:
         given = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "HOST": "127.0.0.1", "LOG_FORMAT": "text"}
         server = Running(given | {"SLO_FILE": str(ROOT / "slo.yaml")} | overrides, data_dir.parent / "server.log")
         servers.append(server)
-        wait_for(server.ready, "the server to be ready", 40)
+        server.wait_ready()
         return server
 
     yield begin
@@ -87,7 +87,7 @@ def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, dat
         assert victim is not None
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda: gone(victim), "it to die")
-        wait_for(server.ready, "the server to be ready again", 30)
+        server.wait_ready()
     assert server.get("/api/v1/services", key)[0] == 200
 
 
