@@ -69,7 +69,7 @@ def refuse_hostile(events: Iterator[Any]) -> None:
 
 def is_empty(node: Any) -> bool:
     """Whether a document holds nothing, as after a trailing `---`."""
-    return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None)
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style)
 
 
 def read(node: Any) -> Document:
@@ -80,7 +80,7 @@ def read(node: Any) -> Document:
 
 def build(node: Any, path: str, document: Document) -> Any:
     """The plain value of a node; its line and those below it go into the document."""
-    document.lines[path] = node.start_mark.line + 1
+    document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return {key: build(value, f"{path}.{key}", document) for key, value in pairs(node, path, document)}
     if isinstance(node, yaml.SequenceNode):
@@ -98,6 +98,7 @@ def pairs(node: Any, path: str, document: Document) -> Iterator[tuple[str, Any]]
         if key.value in seen:
             raise PolicyError([Problem(line, shown(f"{path}.{key.value}"), "stands here twice")])
         seen.add(key.value)
+        document.lines[f"{path}.{key.value}"] = line  # a field is where its name stands
         yield key.value, value
 
 

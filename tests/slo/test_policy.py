@@ -1,0 +1,175 @@
+"""The policy file: what is read, and what is refused with its line and field."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.slo.objective import Objective
+from server.slo.policy import parse
+from server.slo.problems import PolicyError
+from tests.slo.making import SHOP, availability, latency, service
+
+SHIPPED = (Path(__file__).parents[2] / "slo.yaml").read_text()
+
+
+def problems(source: str) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        parse(source)
+    return str(caught.value).splitlines()
+
+
+def test_the_shipped_file_holds_evenkeel_to_its_two_objectives() -> None:
+    policy = parse(SHIPPED)
+    works, fast = policy.objectives
+    assert (works.service, works.kind, works.target, works.window_days) == (
+        "evenkeel",
+        "availability",
+        Fraction(999, 1000),
+        28,
+    )
+    assert (fast.service, fast.kind, fast.target, fast.threshold_us) == (
+        "evenkeel",
+        "latency",
+        Fraction(99, 100),
+        300_000,
+    )
+    assert policy.thresholds_us() == {"evenkeel": (300_000,)}
+
+
+def test_good_and_bad_of_all_are_the_same_indicator() -> None:
+    good_form = SHOP.replace("bad:\n          metricSource:", "good:\n          metricSource:", 1)
+    good_form = good_form.replace("count: bad", "count: good", 1)
+    assert parse(good_form).objectives[0].indicator == parse(SHOP).objectives[0].indicator
+
+
+def test_a_target_is_exact_however_it_is_written() -> None:
+    assert parse(service("a") + availability("x", "a", target=0.9995)).objectives[0].target == Fraction(9995, 10000)
+    assert parse(service("a") + latency("x", "a", percent=99.95)).objectives[0].target == Fraction(9995, 10000)
+
+
+def test_another_target_or_window_keeps_the_ledger_and_another_threshold_does_not() -> None:
+    def one(**given: float) -> Objective:
+        return parse(service("a") + latency("x", "a", **given)).objectives[0]  # type: ignore[arg-type]
+
+    assert one().indicator == one(percent=95, days=7).indicator
+    assert one().indicator != one(at_most_ms=250).indicator
+
+
+WRONG = [
+    # what is replaced, by what, the field that is named, the line that is named, the reason
+    ("target: 0.999", "target: 1.0", "spec.objectives[0].target", "target:", "above 0 and below 1"),
+    ("target: 0.999", "target: 0", "spec.objectives[0].target", "target:", "above 0 and below 1"),
+    ("target: 0.999", "target: .nan", "spec.objectives[0].target", "target:", "above 0 and below 1"),
+    ("target: 0.999", "target: true", "spec.objectives[0].target", "target:", "got `bool`"),
+    ("target: 0.999", "tarket: 0.999", "spec.objectives[0].tarket", "tarket:", "not a field"),
+    ("target: 0.999", "op: lte", "spec.objectives[0].op", "op:", "thresholdMetric"),
+    ("target: 0.999", "displayName: all", "spec.objectives[0]", "displayName:", "one of target and targetPercent"),
+    ("duration: 28d", "duration: 1M", "spec.timeWindow[0].duration", "duration:", "from 1d to 90d"),
+    ("duration: 28d", "duration: 91d", "spec.timeWindow[0].duration", "duration:", "from 1d to 90d"),
+    ("isRolling: true", "isRolling: false", "spec.timeWindow[0].isRolling", "isRolling:", "False"),
+    ("Occurrences", "Timeslices", "spec.budgetingMethod", "budgetingMethod:", "Timeslices"),
+    ("service: shop", "service: shpo", "spec.service", "service:", "no Service document of the name shpo"),
+    ("count: bad", "count: good", "spec.indicator.spec.ratioMetric.bad", "bad:", "count it in one of these ways"),
+    (
+        "count: all",
+        "count: all\n              at_most_ms: 5",
+        "spec.indicator.spec.ratioMetric.bad",
+        "bad:",
+        "count it",
+    ),
+    ("type: evenkeel", "type: x", "spec.indicator.spec.ratioMetric.bad.metricSource.type", "type: x", "'x'"),
+    ("name: shop-works", "name: Shop works", "metadata.name", "name: Shop works", "lower-case"),
+    ("openslo/v1", "openslo/v2", "apiVersion", "openslo/v2", "openslo/v2"),
+    ("kind: SLO", "kind: AlertPolicy", "kind", "AlertPolicy", "AlertPolicy"),
+    ("  name: shop-works\n", "  name: a\n  name: b\n", "metadata.name", "name: b", "twice"),
+    ("metadata:\n  name: shop\n", "metadata: {}\n", "metadata.name", "metadata: {}", "missing"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "field", "marker", "reason"), WRONG)
+def test_each_fault_is_named_with_line_and_field(old: str, new: str, field: str, marker: str, reason: str) -> None:
+    source = (service("shop") + availability("shop-works", "shop")).replace(old, new, 1)
+    line = next(number for number, text in enumerate(source.splitlines(), 1) if marker in text)
+    found = problems(source)
+    assert any(each.startswith(f"slo.yaml:{line}: {field}: ") and reason in each for each in found), found
+
+
+def test_all_faulty_documents_are_named_at_once_in_order() -> None:
+    source = service("a") + availability("x", "a", target=2) + latency("y", "b") + latency("y", "a")
+    assert [each.partition(": ")[2].partition(": ")[0] for each in problems(source)] == [
+        "spec.objectives[0].target",
+        "spec.service",
+        "metadata.name",
+    ]
+
+
+def test_a_reference_to_an_indicator_that_is_not_there() -> None:
+    source = SHIPPED.replace("indicatorRef: good-outcomes", "indicatorRef: godo-outcomes")
+    assert "spec.indicatorRef: there is no SLI document of the name godo-outcomes" in problems(source)[0]
+
+
+def test_an_empty_file_is_a_policy_without_objectives() -> None:
+    assert parse("").objectives == ()
+    assert parse("# nothing\n---\n---\n").objectives == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("a: !!python/object/apply:os.system ['true']", "tag"),
+        ("a: !!binary aGVsbG8=", "tag"),
+        ("a: &a [1]\nb: *a", "anchors and aliases"),
+        ("a: &a\n  <<: *a", "anchors and aliases"),
+        ("<<: {a: 1}", "not text"),
+        ("1: a", "not text"),
+        ("? [a, b]\n: c", "not text"),
+        ("a: 2026-02-30", "cannot be read"),
+        ("a: " + "9" * 5000, "cannot be read"),
+        ("[" * 1000, "nested deeper"),
+        ("[" + "1," * 60_000 + "]", "more than"),
+        ("a: " + "x" * 300_000, "larger than 256 KiB"),
+        ("a: [", "not YAML"),
+        ("\x00", "not YAML"),
+        ("a: \ud800", "not YAML"),
+        ("%YAML 9.9\n---\na: 1", "not YAML"),
+        ("- 1", "expected `object`"),
+        ("just text", "expected `object`"),
+    ],
+)
+def test_hostile_yaml_is_refused_quickly(source: str, reason: str) -> None:
+    began = time.monotonic()
+    assert reason in problems(source)[0]
+    assert time.monotonic() - began < 1
+
+
+@given(st.text(alphabet=st.sampled_from("abkind: -[]{}&*!|>'\"#%,?\n\t0.9\x85é"), max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_policy_or_a_policy_error(source: str) -> None:
+    try:
+        parse(source)
+    except PolicyError as error:
+        assert all(1 <= problem.line <= len(source.splitlines()) + 1 for problem in error.problems)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_file_with_a_line_changed_is_read_or_refused(data: st.DataObject) -> None:
+    lines = SHIPPED.splitlines()
+    at = data.draw(st.integers(0, len(lines) - 1))
+    indent = len(lines[at]) - len(lines[at].lstrip())
+    lines[at] = data.draw(st.sampled_from(["", " " * indent + "x: 1", " " * indent + "- y", lines[at] + " z", "---"]))
+    try:
+        parse("\n".join(lines))
+    except PolicyError as error:
+        assert error.problems
+
+
+def test_the_number_of_thresholds_of_a_service_is_bounded() -> None:
+    many = service("a") + "".join(latency(f"x{n}", "a", at_most_ms=n) for n in range(1, 12))
+    assert "more than 10 different latency thresholds" in problems(many)[0]
