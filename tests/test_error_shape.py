@@ -1,0 +1,190 @@
+"""Every operation of the API answers every failure with a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from tornado.httpclient import HTTPResponse
+
+from server.errors import CODES
+from server.openapi import operations
+from server.operation import Operation
+from server.route import Route
+from server.routes import API
+from tests.site import Site, answer
+
+Web = Callable[..., Any]
+OPERATIONS = list(operations(API))
+GUARDED = [(route, method, one) for route, method, one in OPERATIONS if one.scope is not None]
+
+
+def address(route: Route) -> str:
+    """The path with something in its parameters that does not exist."""
+    return re.sub(r"{(\w+)}", lambda match: "999999" if match[1].endswith("_id") else "no-such", route.path)
+
+
+async def ask(site: Site, route: Route, method: str, key: str | None, **more: Any) -> HTTPResponse:
+    path = address(route) + more.pop("query", "")
+    if method not in ("get", "delete"):
+        more.setdefault("body", b"{}")
+        more.setdefault("headers", {"Content-Type": "application/json"})
+    return await site.fetch(path, method=method.upper(), key=key, **more)
+
+
+def is_problem(response: HTTPResponse, code: str, path: str) -> None:
+    """The whole shape, and that it is about this request."""
+    status, title = CODES[code]
+    where = f"{response.request.method} {path} answered {response.code} {response.body[:200]!r}"
+    assert response.code == status, where
+    assert response.headers["Content-Type"] == "application/problem+json", where
+    found = answer(response)
+    assert found["code"] == code, where
+    assert (found["status"], found["title"], found["type"]) == (status, title, f"/api/docs#{code}")
+    assert found["instance"] == path
+    assert found["request_id"] == response.headers["X-Request-Id"]
+    assert len(found["detail"]) > 10, where
+    assert "Traceback" not in response.body.decode()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_without_a_key_and_with_a_wrong_one(web: Web) -> None:
+    site = await web()
+    for route, method, _ in GUARDED:
+        for key in (None, "ek_" + "x" * 43, "ä", ""):
+            found = await ask(site, route, method, key)
+            is_problem(found, "UNAUTHENTICATED", address(route))
+            assert found.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_with_a_key_that_may_not(web: Web) -> None:
+    site = await web()
+    weak = {"ingest": await site.key("read"), "other": await site.key("ingest")}
+    for route, method, one in GUARDED:
+        key = weak["ingest"] if one.scope == "ingest" else weak["other"]
+        is_problem(await ask(site, route, method, key), "FORBIDDEN", address(route))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_method_that_an_address_does_not_take(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read", "act", "admin")
+    taken: dict[str, set[str]] = {}
+    for route, method, _ in OPERATIONS:
+        taken.setdefault(route.path, set()).add(method)
+    for route in API:
+        for method in {"get", "post", "put", "patch", "delete"} - taken[route.path]:
+            is_problem(await ask(site, route, method, key), "METHOD_NOT_ALLOWED", address(route))
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing", "/api/v2/outcomes", "/api/v1/checks/a/b"])
+@pytest.mark.gen_test
+async def test_an_address_that_is_none(web: Web, path: str) -> None:
+    site = await web()
+    for method in ("GET", "POST"):
+        found = await site.fetch(path, method=method, body=b"{}" if method == "POST" else None)
+        is_problem(found, "NOT_FOUND", path)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_something_that_does_not_exist(web: Web) -> None:
+    site = await web()
+    key = await site.key("read", "act", "admin")
+    tried = [(r, m) for r, m, one in OPERATIONS if "{" in r.path and one.scope != "ingest"]
+    assert tried
+    for route, method in tried:
+        query = "?metric=volume" if route.path.endswith("/series") else ""
+        is_problem(await ask(site, route, method, key, query=query), "NOT_FOUND", address(route))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_parameter_that_is_unknown(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read", "act", "admin")
+    for route, method, one in OPERATIONS:
+        if one.query is not None:
+            body = {"body": b"[]"} if method == "post" else {}
+            found = await ask(site, route, method, key, query="?no_such=1", **body)
+            if "{" in route.path and found.code == 404:
+                continue  # what does not exist is said first
+            is_problem(found, "INVALID", address(route))
+            assert answer(found)["errors"][0]["field"] == "no_such"
+
+
+WRONG: tuple[tuple[str, bytes, str, str], ...] = (
+    ("not JSON", b"nonsense", "application/json", "BAD_REQUEST"),
+    ("not text", b"\xff\xfe", "application/json", "BAD_REQUEST"),
+    ("another shape", b'"text"', "application/json", "INVALID"),
+    ("another type", b"a=1", "application/x-www-form-urlencoded", "UNSUPPORTED_MEDIA_TYPE"),
+    ("no type", b"{}", "", "UNSUPPORTED_MEDIA_TYPE"),
+)
+
+
+def with_body() -> Iterator[tuple[Route, str, Operation]]:
+    return (found for found in OPERATIONS if found[2].body is not None)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_body_that_is_wrong(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read", "act", "admin")
+    for route, method, _ in with_body():
+        for what, body, media, code in WRONG:
+            headers = {"If-Match": '"1"'} | ({"Content-Type": media} if media else {})
+            found = await ask(site, route, method, key, body=body, headers=headers)
+            assert found.code == CODES[code][0], (route.path, what, found.body)
+            is_problem(found, code, address(route))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_body_nested_very_deep(web: Web) -> None:
+    """The decoder's own bound answers, the process stays."""
+    site = await web()
+    key = await site.key("ingest", "act", "admin")
+    for route, method, _ in with_body():
+        body = (b"[" if route.path.endswith("/outcomes") else b'{"values": ') + b'{"x":' * 100_000
+        headers = {"Content-Type": "application/json", "If-Match": '"1"'}
+        found = await ask(site, route, method, key, body=body, headers=headers)
+        assert 400 <= found.code < 500, (route.path, found.body[:200])
+        assert answer(found)["code"] in ("BAD_REQUEST", "INVALID")
+    assert (await site.fetch("/health/live")).code == 200
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_database_away_is_said_and_nothing_else(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations that need it answer 503 with Retry-After; none answers with a trace."""
+    site = await web()
+    key = await site.key("read", "act", "admin")
+    for route, method, one in OPERATIONS:  # so that the key is known here
+        if one.scope == "read" and method == "get":
+            await ask(site, route, method, key)
+            break
+
+    def lost(*_: Any, **__: Any) -> Any:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(type(site.parts.db), "ask", lost)
+    monkeypatch.setattr(type(site.parts.db), "act", lost)
+    lost_count = 0
+    for route, method, one in GUARDED:
+        if method != "get" or one.scope == "ingest":
+            continue
+        query = "?metric=volume" if route.path.endswith("/series") else ""
+        found = await ask(site, route, method, key, query=query)
+        if found.code == 503:
+            is_problem(found, "UNAVAILABLE", address(route))
+            assert int(found.headers["Retry-After"]) >= 1
+            lost_count += 1
+        else:
+            assert found.code in (200, 404), (route.path, found.body)
+    assert lost_count >= 6
+
+
+def test_codes_have_a_title_each() -> None:
+    assert all(400 <= status < 600 and title for status, title in CODES.values())
+    assert len({title for _, title in CODES.values()}) == len(CODES)
+    assert msgspec.json.encode(CODES)
