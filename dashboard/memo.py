@@ -9,53 +9,75 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.errors import ApiError
 from server.parts import Parts
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 log = logging.getLogger("evenkeel.pages")
 
 PATIENCE_S = 1.0  # well under the 3 s after which a page calls itself stale
+KEYS_MAX = 200
 
 
 class Memo(Generic[T]):
-    """One value of this process, read anew when `key` changes, else every `kept_s` in the background."""
+    """One value of this process: read at once where `version` changed, else every `kept_s` in the background."""
 
     def __init__(self, load: Callable[[Parts], Awaitable[T]], kept_s: float) -> None:
         self._load = load
         self._kept_s = kept_s
         self._parts: Parts | None = None
-        self._key: object = None
+        self._forget()
+
+    def _forget(self) -> None:
         self._value: T | None = None
-        self._tried = 0.0
+        self._version: object = None
+        self._tried = float("-inf")  # monotonic
         self._task: asyncio.Task[None] | None = None
 
-    async def get(self, parts: Parts, key: object = None) -> T | None:
+    async def get(self, parts: Parts, version: object = None) -> T | None:
         """The value; None where it could not be read yet."""
         if parts is not self._parts:
-            self._parts, self._value, self._task, self._tried = parts, None, None, 0.0
-        changed = self._value is None or key != self._key
+            self._parts = parts
+            self._forget()
+        other = version != self._version
         due = time.monotonic() - self._tried >= self._kept_s
-        if self._task is None and (due or (changed and key != self._key)):
-            self._tried = time.monotonic()
-            self._task = asyncio.create_task(self._read(parts, key))
-        if changed and self._task is not None:
+        if self._task is None and (due or other):
+            self._tried, self._version = time.monotonic(), version
+            self._task = asyncio.create_task(self._read(parts))
+        if self._task is not None and (self._value is None or other):
             await asyncio.wait((self._task,), timeout=PATIENCE_S)
         return self._value
 
-    async def _read(self, parts: Parts, key: object) -> None:
+    async def _read(self, parts: Parts) -> None:
         try:
             value = await self._load(parts)
             if parts is self._parts:
-                self._value, self._key = value, key
-        except (SQLAlchemyError, OSError, TimeoutError, ApiError) as error:
+                self._value = value
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("a page shows what was known before: %s", str(error).splitlines()[0])
         finally:
             if parts is self._parts:
                 self._task = None
+
+
+class Memos(Generic[K, T]):
+    """A Memo for each key; the one asked for longest ago makes room."""
+
+    def __init__(self, load: Callable[[Parts, K], Awaitable[T]], kept_s: float) -> None:
+        self._load = load
+        self._kept_s = kept_s
+        self._memos: dict[K, Memo[T]] = {}
+
+    async def get(self, parts: Parts, key: K, version: object = None) -> T | None:
+        """The value of the key; None where it could not be read yet."""
+        memo = self._memos.pop(key, None) or Memo(lambda parts: self._load(parts, key), self._kept_s)
+        self._memos[key] = memo
+        if len(self._memos) > KEYS_MAX:
+            del self._memos[next(iter(self._memos))]
+        return await memo.get(parts, version)

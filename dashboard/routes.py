@@ -5,15 +5,41 @@ from __future__ import annotations
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
+from dashboard.changes import ChangesPage
+from dashboard.config import ConfigPage
+from dashboard.config_acts import ExtendAct, RollbackAct
+from dashboard.config_edit import ChangeAct, EditPage, PreviewPart
 from dashboard.live_handler import LiveHandler
 from dashboard.now import NowPage
+from dashboard.objectives import ObjectivesPage
 from dashboard.page import PageNotFound
+from dashboard.request import RequestPage
+from dashboard.service import ServicePage
+from dashboard.setup import CheckPage, SetupPage
+from dashboard.setup_acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
 from dashboard.sign_in import SignIn, SignOut, Welcome
 from dashboard.stream import Hub
 from server.parts import Parts
 
 PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/", NowPage),
+    (r"/services/(?P<service>[^/]+)", ServicePage),
+    (r"/objectives", ObjectivesPage),
+    (r"/changes", ChangesPage),
+    (r"/config", ConfigPage),
+    (r"/config/edit", EditPage),
+    (r"/config/preview", PreviewPart),
+    (r"/config/change", ChangeAct),
+    (r"/config/rollback", RollbackAct),
+    (r"/config/extend", ExtendAct),
+    (r"/requests", RequestPage),
+    (r"/setup", SetupPage),
+    (r"/setup/checks/(?P<name>[^/]+)", CheckPage),
+    (r"/setup/keys", KeyCreate),
+    (r"/setup/keys/revoke", KeyRevoke),
+    (r"/setup/people", PersonCreate),
+    (r"/setup/people/change", PersonChange),
+    (r"/setup/sessions/revoke", SessionRevoke),
     (r"/sign-in", SignIn),
     (r"/sign-out", SignOut),
     (r"/welcome", Welcome),

@@ -1,0 +1,45 @@
+// Forms that act: one press is sent once, and the button says for how long.
+"use strict";
+
+(() => {
+  const HELD_MS = 5000; // by then an answer has come, or pressing again is right; a repeat changes nothing
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.matches("form.act")) return;
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+    event.submitter?.setAttribute("aria-disabled", "true");
+    setTimeout(() => again(form), HELD_MS);
+  });
+
+  function again(form) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll('[aria-disabled="true"]')) button.removeAttribute("aria-disabled");
+  }
+
+  // Back in the history shows the page as it was left.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form.act[data-sent]").forEach(again);
+  });
+
+  // The button of an editor says for how long: `Apply for 30 min`.
+  function label(select) {
+    const button = select.form?.querySelector("[data-apply-label]");
+    if (button) button.textContent = button.dataset.applyLabel || select.selectedOptions[0].dataset.apply;
+  }
+  for (const select of document.querySelectorAll("select[name=minutes]")) label(select);
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("select[name=minutes]")) label(event.target);
+  });
+  // An editor opens with its label, and ready to type.
+  document.addEventListener("toggle", (event) => {
+    if (!event.target.matches("details.edit") || !event.target.open) return;
+    const select = event.target.querySelector("select[name=minutes]");
+    if (select) label(select);
+    event.target.querySelector("[name=value]")?.focus();
+  }, true);
+})();

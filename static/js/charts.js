@@ -1,0 +1,265 @@
+// The charts of the Service page: error ratio, latency, requests/s, over one time axis.
+//
+// y starts at 0, its top is at least twice the threshold; the scale grows at once and shrinks after 60 s.
+// A step without traffic is a gap: nothing is interpolated. Changes are lines with a boxed letter.
+"use strict";
+
+(() => {
+  const root = document.getElementById("charts");
+  if (!root || !window.uPlot) return;
+  const service = root.dataset.service;
+  const seconds = Number(root.dataset.seconds);
+  const wanted = Number(root.dataset.step);
+  let step = wanted; // the server widens it where finer values are no longer kept
+  const SHRINKS_MS = 60000;
+  const sync = uPlot.sync("service");
+  const app = window.evenkeel;
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  let data = [[], [], [], [], [], []]; // time, error %, p50, p95, p99, requests/s
+  const charts = [];
+
+  // 1, 2 or 5 times a power of ten, at or above `value`.
+  function nice(value) {
+    const power = 10 ** Math.floor(Math.log10(value));
+    return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= value * (1 - 1e-9));
+  }
+
+  function scaleOf(floor) {
+    let top = 0;
+    let needed = 0; // when the present top was last needed
+    return (_, min, max) => {
+      const wanted = nice(Math.max(max || 0, floor() || 0, 1e-3));
+      if (wanted >= top || performance.now() - needed > SHRINKS_MS) {
+        top = wanted;
+        needed = performance.now();
+      }
+      return [0, top];
+    };
+  }
+
+  const short = (value) => (value === null || value === undefined ? "–" : value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2))));
+  const told = {
+    ratio: (value) => (value === null || value === undefined ? "no traffic" : `${short(value)} %`),
+    ms: (value) => (value === null || value === undefined ? "no traffic" : value >= 1000 ? `${(value / 1000).toPrecision(3)} s` : `${short(value)} ms`),
+    rate: (value) => (value === null || value === undefined ? "–" : `${short(value)}/s`),
+  };
+  const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const exact = new Intl.DateTimeFormat(undefined, {
+    ...(seconds > 86400 ? { day: "numeric", month: "short" } : {}),
+    hour: "2-digit", minute: "2-digit", ...(wanted < 60 ? { second: "2-digit" } : {}), hourCycle: "h23",
+  });
+  const threshold = (name) => {
+    const held = document.getElementById("thresholds");
+    const value = held ? Number(held.dataset[name]) : NaN;
+    return Number.isFinite(value) && value > 0 ? value : null;
+  };
+
+  const PLOTS = [
+    { title: "Error ratio, %", rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
+    { title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--ok"] },
+    { title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
+  ];
+
+  function drawThreshold(plot) {
+    return (chart) => {
+      const value = plot.limit();
+      if (value === null) return;
+      const { ctx, bbox } = chart;
+      const y = Math.round(chart.valToPos(value, "y", true)) + 0.5;
+      if (y < bbox.top || y > bbox.top + bbox.height) return;
+      const ratio = devicePixelRatio;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = colour("--secondary");
+      ctx.lineWidth = ratio;
+      ctx.setLineDash([4 * ratio, 4 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.font = `${12 * ratio}px system-ui, sans-serif`;
+      ctx.textAlign = "right";
+      ctx.textBaseline = "bottom";
+      ctx.fillText(plot.label(value), bbox.left + bbox.width - 4 * ratio, y - 2 * ratio);
+      ctx.restore();
+    };
+  }
+
+  // Silent from its last outcome until now: hatched, so that it is not taken for a quiet hour.
+  function drawBlind(chart) {
+    const held = document.getElementById("thresholds");
+    const silent = held ? Number(held.dataset.silent) : 0;
+    if (!silent) return;
+    const { ctx, bbox } = chart;
+    const now = chart.scales.x.max;
+    const from = Math.max(bbox.left, chart.valToPos(now - silent, "x", true));
+    const to = bbox.left + bbox.width;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(from, bbox.top, to - from, bbox.height);
+    ctx.clip();
+    ctx.strokeStyle = colour("--unknown");
+    ctx.lineWidth = devicePixelRatio;
+    ctx.beginPath();
+    for (let x = from - bbox.height; x < to; x += 8 * devicePixelRatio) {
+      ctx.moveTo(x, bbox.top + bbox.height);
+      ctx.lineTo(x + bbox.height, bbox.top);
+    }
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  // Each change as a line and, above the first chart, a letter that can be reached by Tab.
+  function marks(chart, first) {
+    const over = chart.over;
+    const wanted = [...document.querySelectorAll("#changes [data-mark]")];
+    const old = [...over.querySelectorAll(".change-line")];
+    const keep = new Map(old.map((line) => [line.dataset.key, line]));
+    for (const change of wanted) {
+      const at = Number(change.dataset.at);
+      const { min, max } = chart.scales.x;
+      if (at < min || at > max) continue;
+      let line = keep.get(change.dataset.key);
+      keep.delete(change.dataset.key);
+      if (!line) {
+        line = document.createElement("div");
+        line.className = "change-line";
+        line.dataset.key = change.dataset.key;
+        if (first) {
+          const mark = document.createElement("button");
+          mark.type = "button";
+          mark.className = "mark";
+          mark.textContent = change.dataset.mark;
+          const text = `${change.dataset.text}, ${exact.format(at * 1000)}`;
+          mark.title = text;
+          mark.setAttribute("aria-label", text);
+          mark.addEventListener("click", () => change.scrollIntoView({ block: "nearest" }));
+          line.append(mark);
+        }
+        over.append(line);
+      }
+      line.style.left = `${chart.valToPos(at, "x")}px`;
+    }
+    for (const line of keep.values()) line.remove();
+  }
+
+  function axes(plot) {
+    const common = { stroke: () => colour("--secondary"), font: "12px system-ui, sans-serif", grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
+    const incrs = [];
+    for (let power = -3; power < 9; power += 1) for (const digit of [1, 2, 5]) incrs.push(digit * 10 ** power);
+    return [
+      { ...common, space: 80, size: 24, gap: 2, grid: { show: false }, values: (_, splits, axis, space, incr) => splits.map((at) => (incr >= 86400 ? days : times).format(at * 1000)) },
+      { ...common, incrs, size: 56, space: 32, values: (_, splits) => splits.map((split) => (split >= 1000 ? `${split / 1000}k` : String(Number(split.toPrecision(3))))) },
+    ];
+  }
+
+  function build() {
+    for (const [index, plot] of PLOTS.entries()) {
+      const figure = document.createElement("figure");
+      figure.className = "panel chart";
+      const title = document.createElement("figcaption");
+      title.textContent = plot.title;
+      const legend = document.createElement("span");
+      legend.className = "legend num";
+      title.append(legend);
+      figure.append(title);
+      root.append(figure);
+      const range = scaleOf(() => 2 * (plot.limit() || 0));
+      const chart = new uPlot({
+        width: figure.clientWidth - 32,
+        height: index === 0 ? 180 : 150,
+        padding: [index === 0 ? 20 : 8, 8, 0, 0],
+        legend: { show: false },
+        cursor: { sync: { key: sync.key }, drag: { x: false, y: false }, points: { size: 6 } },
+        scales: { x: { time: true, range: () => { const now = Date.now() / 1000; return [now - seconds, now]; } }, y: { range } },
+        axes: axes(plot),
+        series: [
+          {},
+          ...plot.rows.map((_, row) => ({
+            stroke: () => colour(plot.strokes[row]), width: 1.5, spanGaps: false,
+            points: { show: (chart, at, i0, i1) => isolated(chart.data[at]), size: 4, fill: () => colour(plot.strokes[row]), stroke: () => colour(plot.strokes[row]) },
+          })),
+        ],
+        hooks: {
+          draw: [drawThreshold(plot), drawBlind],
+          setCursor: [(chart) => tell(legend, plot, chart, chart.cursor.idx)],
+          setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0)); }],
+        },
+      }, [data[0], ...plot.rows.map((row) => data[row])], figure);
+      charts.push({ plot, chart, figure, legend });
+    }
+  }
+
+  // A value between two gaps has no line: it is drawn as a point.
+  function isolated(values) {
+    return values.some((value, i) => value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
+  }
+
+  function tell(legend, plot, chart, at) {
+    const index = at ?? chart.data[0].length - 1;
+    if (index < 0) return;
+    const time = exact.format(chart.data[0][index] * 1000);
+    const values = plot.names.map((name, i) => `${plot.names.length > 1 ? `${name} ` : ""}${plot.say(chart.data[i + 1][index])}`);
+    const text = `${time} · ${values.join(" · ")}`;
+    if (legend.textContent !== text) legend.textContent = text;
+  }
+
+  function merge(points, stepped) {
+    if (stepped !== step) data = data.map(() => []);
+    step = stepped;
+    const rows = new Map(data[0].map((at, i) => [at, data.map((column) => column[i])]));
+    for (const point of points) {
+      const at = Date.parse(point.at) / 1000;
+      const n = point.volume;
+      rows.set(at, [at, n ? (100 * point.bad) / n : null, point.p50_ms, point.p95_ms, point.p99_ms, n / step]);
+    }
+    const from = Date.now() / 1000 - seconds - step;
+    const sorted = [...rows.values()].filter((row) => row[0] >= from).sort((a, b) => a[0] - b[0]);
+    data = data.map((_, column) => sorted.map((row) => row[column]));
+  }
+
+  async function read(from) {
+    const query = new URLSearchParams({ metric: "latency", from: new Date(from * 1000).toISOString(), step: String(wanted) });
+    const answer = await fetch(`/api/v1/services/${encodeURIComponent(service)}/series?${query}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    // The step that is not over yet would look like a fall.
+    const { points, step: stepped } = await answer.json();
+    const now = Date.now() / 1000;
+    merge(points.filter((point) => Date.parse(point.at) / 1000 + stepped <= now), stepped);
+    for (const { chart, plot, legend } of charts) {
+      chart.setData([data[0], ...plot.rows.map((row) => data[row])]);
+      tell(legend, plot, chart, chart.cursor.idx);
+    }
+  }
+
+  function resize() {
+    for (const { chart, figure } of charts) chart.setSize({ width: figure.clientWidth - 32, height: chart.height });
+  }
+
+  let last = 0;
+  async function refresh() {
+    if (document.hidden) return;
+    const now = Date.now() / 1000;
+    // Late outcomes still change the newest steps; older ones stand.
+    const start = now - seconds + 2 * wanted; // a little inside, as the finest values are kept no longer
+    const from = data[0].length && now - last < seconds ? Math.max(start, data[0][data[0].length - 1] - 3 * step) : start;
+    try {
+      await read(from);
+      last = now;
+    } catch {
+      // Not reached: the page's watchdog says so, and the next turn is another try.
+    }
+  }
+
+  root.replaceChildren();
+  build();
+  refresh();
+  setInterval(refresh, Math.min(60, Math.max(2.5, wanted / 4)) * 1000);
+  document.addEventListener("visibilitychange", refresh);
+  document.addEventListener("evenkeel:patched", (event) => {
+    if (event.target.id === "service-changes") for (const [i, { chart }] of charts.entries()) marks(chart, i === 0);
+  });
+  new ResizeObserver(resize).observe(root);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const { chart } of charts) chart.redraw(false, true); });
+})();
