@@ -16,7 +16,7 @@ from server.live.ranges import default_step
 from server.operation import operation
 from server.route import Route
 
-Text = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]  # PostgreSQL keeps no NUL
+Text = Annotated[str, Meta(max_length=1000)]
 
 
 class SummaryQuery(Struct):
@@ -96,6 +96,8 @@ class SeriesHandler(ApiHandler):
 
 
 class OutcomesHandler(ApiHandler):
+    """GET of the address that ingest shares; server/routes.py puts the two together."""
+
     @operation(
         "Raw outcomes, newest first",
         scope="read",
