@@ -34,7 +34,10 @@ from tests.slo.making import SHOP, availability, file, latency, service
 NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 
-TABLES = "series writers deltas minutes minute_sketches hours policy_revisions ledger_minutes ledger_hours objectives".split()
+TABLES = (
+    *("series", "writers", "deltas", "minutes", "minute_sketches", "hours"),
+    *("policy_revisions", "ledger_minutes", "ledger_hours", "objectives"),
+)
 
 
 def clear(url: str) -> None:
