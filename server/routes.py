@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server import check_results
+from server import api_docs, check_results, health, metrics_handler
 from server.auth import handlers as auth
 from server.changes import handlers as changes
 from server.config import handlers as config
@@ -26,4 +26,7 @@ API: tuple[Route, ...] = (
     *slo.ROUTES,
     *auth.ROUTES,
     *check_results.ROUTES,
+    *health.ROUTES,
+    *metrics_handler.ROUTES,
+    *api_docs.ROUTES,
 )
