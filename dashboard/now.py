@@ -7,12 +7,13 @@ from msgspec import Struct
 from dashboard.headline import Headline, headline
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
-from dashboard.rows import OWN, Row, service_rows
+from dashboard.rows import OWN, Row, draw, service_rows
 from dashboard.side import Side, side
 from dashboard.standing import status_of
 from server.parts import Parts
 
-SHOWN = 20  # rows, before the rest is folded: each is drawn anew every second
+SHOWN = 20  # rows, before the rest is folded
+DRAWN = 60  # rows with charts, which are made anew every second
 
 
 class NowView(Struct):
@@ -35,6 +36,7 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     rows = service_rows(picture, status) if picture else []
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
+    draw(shown[:DRAWN], int(picture.at) if picture else 0)
     return NowView(
         headline=headline(picture is not None, status, rows),
         rows=shown,

@@ -13,8 +13,16 @@ from server.slo.status import ObjectiveStatus, State, Status
 OWN = "evenkeel"  # our own service: last, unless it is not OK
 
 
+class Charts(Struct):
+    """The last two minutes of a service."""
+
+    errors: spark.Sparkline
+    latency: spark.Sparkline
+    traffic: spark.Sparkline
+
+
 class Row(Struct):
-    """One service. `n` and `bad` are of the last minute, the charts of the last two."""
+    """One service. `n` and `bad` are of the last minute; `charts` None: not drawn."""
 
     name: str
     look: Look
@@ -22,13 +30,11 @@ class Row(Struct):
     bad: int
     p95_ms: float | None
     per_second: float
-    errors: spark.Sparkline
-    latency: spark.Sparkline
-    traffic: spark.Sparkline
     objectives: list[ObjectiveStatus]
     tightest: ObjectiveStatus | None  # the objective with least budget left
     silent_s: int | None
     service: ServicePicture
+    charts: Charts | None = None
 
     @property
     def troubled(self) -> bool:
@@ -41,17 +47,14 @@ def service_rows(picture: Picture, status: Status | None) -> list[Row]:
     for objective in status.objectives if status else ():
         objectives.setdefault(objective.service, []).append(objective)
     rows = [
-        service_row(service, state_of(service, status), objectives.get(service.name, []), int(picture.at))
+        service_row(service, state_of(service, status), objectives.get(service.name, []))
         for service in picture.services
     ]
     return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.look.rank, -row.n, row.name))
 
 
-def service_row(service: ServicePicture, state: State, objectives: list[ObjectiveStatus], end: int) -> Row:
-    """One service. `end` is the picture's second, which is not over yet and so not drawn."""
-    allowed = min((1 - o.target for o in objectives if o.kind == "availability"), default=None)
-    slow = min((o.threshold_ms for o in objectives if o.threshold_ms is not None), default=None)
-    points, silent = service.points, service.silent_s
+def service_row(service: ServicePicture, state: State, objectives: list[ObjectiveStatus]) -> Row:
+    """One service, not drawn."""
     return Row(
         name=service.name,
         look=LOOKS[state],
@@ -59,14 +62,24 @@ def service_row(service: ServicePicture, state: State, objectives: list[Objectiv
         bad=service.bad,
         p95_ms=service.p95_ms,
         per_second=service.n / 60,
-        errors=spark.sparkline(points, end, spark.error_ratio, allowed, silent),
-        latency=spark.sparkline(points, end, spark.slowest_p95, slow, silent),
-        traffic=spark.sparkline(points, end, spark.per_second, None, silent),
         objectives=objectives,
         tightest=min(objectives, key=left_of, default=None),
-        silent_s=silent,
+        silent_s=service.silent_s,
         service=service,
     )
+
+
+def draw(rows: list[Row], end: int) -> None:
+    """Draw the charts of the rows. `end` is the picture's second, which is not over yet and so not drawn."""
+    for row in rows:
+        allowed = min((1 - o.target for o in row.objectives if o.kind == "availability"), default=None)
+        slow = min((o.threshold_ms for o in row.objectives if o.threshold_ms is not None), default=None)
+        points, silent = row.service.points, row.silent_s
+        row.charts = Charts(
+            errors=spark.sparkline(points, end, spark.error_ratio, allowed, silent),
+            latency=spark.sparkline(points, end, spark.slowest_p95, slow, silent),
+            traffic=spark.sparkline(points, end, spark.per_second, None, silent),
+        )
 
 
 def left_of(objective: ObjectiveStatus) -> float:

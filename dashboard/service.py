@@ -124,7 +124,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     row = None
     if picture is not None and found is not None:
         held = [o for o in status.objectives if o.service == name] if status else []
-        row = service_row(found, state_of(found, status), held, int(picture.at))
+        row = service_row(found, state_of(found, status), held)
     return ServiceView(
         name=name,
         span=span,
