@@ -9,6 +9,7 @@ from server.changes.deploys import Deploys
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.db import Database
+from server.ingest import retention as ingest_retention
 from server.ingest.partitions import drop_partitions, ensure_partitions
 from server.live import fold as fold_module
 from server.live import retention
@@ -19,9 +20,11 @@ from server.live.tick import Tick
 from server.log_store import forget_old_lines
 from server.process import Process
 from server.settings import Environment
+from server.slo import retention as ledger_retention
 from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
 from server.slo.policies import Policies
+from server.slo.retention import retain_ledger
 from server.watch import Job
 
 
@@ -37,8 +40,10 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("expiry", 1.0, expiry_job(db, bus, environment_values(env.raw)), 5),
         Job("deploys", 2.0, deploys.run, 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
+        Job("ingest retention", ingest_retention.EVERY_S, lambda _: ingest_retention.age_out(db), 55),
         Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
         Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
+        Job("ledger retention", ledger_retention.EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
     ]
 

@@ -17,7 +17,8 @@ from server.slo.report import BudgetAnswer, ObjectiveAnswer, ObjectivesAnswer
 
 
 class BudgetQuery(msgspec.Struct):
-    """`window`: 5m to 90d, in m, h, d or w; by default the objective's own."""
+    """`window`: 5m to 400d, ending now; by default the objective's own. It begins at a whole minute, beyond 28d
+    at a whole hour."""
 
     window: Annotated[str, msgspec.Meta(max_length=10)] = ""
 

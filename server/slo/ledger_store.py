@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.slo.counts import NOTHING, Counts
 from server.slo.tally import Tally
 
+MINUTES_KEPT_DAYS = 35
 HOURS_KEPT_DAYS = 400
 DELETE_AT_ONCE = 20_000
 
@@ -146,10 +147,10 @@ async def counted_since(connection: AsyncConnection, objective_id: int) -> float
     return began.timestamp()
 
 
-async def drop_old(connection: AsyncConnection, now: float, minutes_days: int) -> int:
+async def drop_old(connection: AsyncConnection, now: float) -> int:
     """Delete some rows that no window reaches any more; how many. Call again until 0."""
     gone = 0
-    for statement, days in ((DROP_MINUTES, minutes_days), (DROP_HOURS, HOURS_KEPT_DAYS)):
+    for statement, days in ((DROP_MINUTES, MINUTES_KEPT_DAYS), (DROP_HOURS, HOURS_KEPT_DAYS)):
         before = moment(int(now)) - timedelta(days=days)
         gone += (await connection.execute(statement, {"before": before, "many": DELETE_AT_ONCE})).rowcount
     return gone

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.errors import invalid
+from server.live import asked
 from server.live.picture import Picture
 from server.slo import ledger_store
 from server.slo.budget import budget_left, exhausted_in_s
@@ -20,8 +20,7 @@ from server.slo.status import ObjectiveStatus, State, Status
 from server.slo.view import status_in, text, urgency
 from server.slo.windows import Windows, first_minute
 
-UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-MIN_S, MAX_S = 300, 90 * 86_400
+SHORTEST_S = 300
 
 
 class ObjectiveAnswer(Struct):
@@ -82,35 +81,32 @@ def objectives(policies: Policies, picture: Picture | None) -> ObjectivesAnswer:
     return ObjectivesAnswer(policies.number, status.evaluated_at if status else None, found, states)
 
 
-def objective(asked: Objective, picture: Picture | None) -> ObjectiveAnswer:
+def objective(one: Objective, picture: Picture | None) -> ObjectiveAnswer:
     """One objective as the last picture has it."""
-    return answer(asked, status_in(picture))
+    return answer(one, status_in(picture))
 
 
-def answer(asked: Objective, status: Status | None) -> ObjectiveAnswer:
+def answer(one: Objective, status: Status | None) -> ObjectiveAnswer:
     """An objective and how it stands."""
-    standing = [each for each in status.objectives if each.name == asked.name] if status else []
+    standing = [each for each in status.objectives if each.name == one.name] if status else []
     return ObjectiveAnswer(
-        name=asked.name,
-        title=asked.title,
-        text=text(asked),
-        service=asked.service,
-        kind=asked.kind,
-        target=float(asked.target),
-        threshold_ms=None if asked.threshold_us is None else asked.threshold_us / 1000,
-        window_days=asked.window_days,
+        name=one.name,
+        title=one.title,
+        text=text(one),
+        service=one.service,
+        kind=one.kind,
+        target=float(one.target),
+        threshold_ms=None if one.threshold_us is None else one.threshold_us / 1000,
+        window_days=one.window_days,
         status=standing[0] if standing else None,
     )
 
 
-def window_s(asked: str, objective: Objective) -> int:
-    """`5m` to `90d` as seconds; the objective's own window where nothing is asked; ApiError 422."""
-    if not asked:
-        return objective.window_s
-    match = re.fullmatch(r"([1-9][0-9]{0,6})([mhdw])", asked, re.ASCII)
-    seconds = int(match[1]) * UNITS_S[match[2]] if match else 0
-    if not MIN_S <= seconds <= MAX_S:
-        raise invalid("window", "give 5m to 90d, such as 1h or 28d")
+def window_s(text: str, objective: Objective) -> int:
+    """`5m` as seconds, at least 5 minutes; the objective's own window where nothing is asked. ApiError 422."""
+    seconds = asked.window_s(text) if text else objective.window_s
+    if seconds < SHORTEST_S:
+        raise invalid("window", "is at least 5m: objectives are counted by the minute")
     return seconds
 
 

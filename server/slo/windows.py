@@ -1,7 +1,7 @@
 """The counts of objectives over windows: the ledger, and what was committed after it.
 
 A window of `w` seconds ends now and begins at a whole minute, at most one minute
-early. The ledger is read every few seconds, together with the writers' cursors of
+early; beyond 28 days at a whole hour. The ledger is read every few seconds, together with the writers' cursors of
 the same snapshot; what each writer committed after its cursor is read each time.
 So every delta counts once: it is in the ledger of that snapshot, or after it.
 """
@@ -20,6 +20,8 @@ from server.slo.objective import Objective
 from server.slo.tally import Tally
 
 MINUTE_S = 60
+HOUR_S = 3600
+BY_MINUTE_S = 28 * 86_400  # the ledger's minutes are kept for 35 days, its hours for 400
 REREAD_S = 5.0
 REREAD_SHARE = 20  # reading the ledger takes at most a twentieth of the time, however long it is
 
@@ -78,9 +80,9 @@ async def read_base(
 
 
 def first_minute(now: float, window_s: int) -> int:
-    """The whole minute in which a window that ends now begins."""
+    """The whole minute in which a window that ends now begins; beyond 28 days the whole hour."""
     start = int(now) - window_s
-    return start - start % MINUTE_S
+    return start - start % (HOUR_S if window_s > BY_MINUTE_S else MINUTE_S)
 
 
 def fresh_of(objective: Objective, fresh: Mapping[tuple[str, int], Tally], now: float) -> list[tuple[int, Counts]]:
