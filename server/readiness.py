@@ -16,6 +16,7 @@ import psycopg
 
 from server import __version__, health_store
 from server.health_store import Seen
+from server.lifecycle import first_line
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -124,7 +125,7 @@ def schema_part(at: str | None, schema: Schema, now: str) -> Part:
 def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, Part]:
     """Slow for a moment is a warning; refused, or silent for SILENT_S, is a failure."""
     slow = isinstance(error, TimeoutError) and silent_s < SILENT_S
-    reason = "It does not answer in time." if isinstance(error, TimeoutError) else str(error).splitlines()[0][:200]
+    reason = "It does not answer in time." if isinstance(error, TimeoutError) else first_line(error)[:200]
     status: Status = "warn" if slow else "fail"
     since = round(silent_s, 1) if silent_s < float("inf") else None
     return {

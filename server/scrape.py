@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server import metrics, metrics_store
 from server.gauges import families
+from server.lifecycle import first_line
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -48,7 +49,7 @@ async def read_gauges(parts: Parts) -> metrics_store.Gauges | None:
         async with asyncio.timeout(LIMIT_S), parts.db.ask() as connection:
             return await metrics_store.read(connection)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        log.warning("gauges not read: %s", (str(error) or type(error).__name__).splitlines()[0])
+        log.warning("gauges not read: %s", first_line(error))
         return None
 
 
