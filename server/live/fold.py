@@ -20,7 +20,7 @@ from server.live.deltas import Delta
 log = logging.getLogger("evenkeel.fold")
 
 EVERY_S = 2.0
-ROWS = 10_000  # deltas a writer in one transaction: about half a second of work
+ROWS = 20_000  # deltas in one transaction: about half a second of work
 BUSY_S = 5.0  # a backlog is folded for this long before the watch looks round
 
 Also = Callable[[AsyncConnection, Sequence[Delta], int], Awaitable[None]]

@@ -41,8 +41,20 @@ async def term_now(connection: AsyncConnection) -> int | None:
 
 
 async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
-    """Lock the writers' cursors, in order, and say what is unfolded: whole flushes, about `rows` a writer at most."""
-    await connection.execute(text("SELECT 1 FROM writers ORDER BY id FOR NO KEY UPDATE"))
+    """Lock the cursors of the writers that have something, and say what: whole flushes, about `rows` in all."""
+    locked = await connection.execute(
+        text(
+            """
+            SELECT id FROM writers w
+            WHERE EXISTS (SELECT 1 FROM deltas WHERE writer_id = w.id AND seq > w.folded_seq)
+            ORDER BY id FOR NO KEY UPDATE
+            """
+        )
+    )
+    ids = [row.id for row in locked]
+    if not ids:
+        return []
+    # A new statement: it sees what was committed while the locks were waited for.
     found = await connection.execute(
         text(
             """
@@ -52,10 +64,10 @@ async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
                     SELECT seq FROM deltas WHERE writer_id = w.id AND seq > w.folded_seq ORDER BY seq LIMIT :rows
                 ) AS next
             ) AS p
-            WHERE p.upto IS NOT NULL
+            WHERE w.id = ANY (CAST(:ids AS bigint[])) AND p.upto IS NOT NULL
             """
         ),
-        {"rows": rows},
+        {"rows": max(1, rows // len(ids)), "ids": ids},
     )
     return [Range(row.id, row.folded_seq, row.upto) for row in found]
 
