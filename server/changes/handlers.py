@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -16,10 +17,10 @@ from server.route import Route
 DAY_S = 24 * 3600.0
 
 
-class Since(Struct):
+class ChangesAsked(Struct):
     """Newest first. `before` is the id of the last change already seen."""
 
-    since: Annotated[float, Meta(ge=0, le=4e9, description="Unix seconds; left out: the last 24 hours.")] | None = None
+    since: Annotated[datetime, Meta(tz=True, description="RFC 3339; left out: the last 24 hours.")] | None = None
     service: str | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
@@ -35,11 +36,13 @@ class Changes(Struct):
 class ChangesHandler(ApiHandler):
     """/api/v1/changes"""
 
-    @operation("What altered production: deploys, revisions, environment", scope="read", query=Since, returns=Changes)
+    @operation(
+        "What altered production: deploys, revisions, environment", scope="read", query=ChangesAsked, returns=Changes
+    )
     async def get(self) -> None:
         """With `service`: its own changes, and those of Evenkeel's settings, which touch every service."""
-        asked = self.query(Since)
-        since = time.time() - DAY_S if asked.since is None else asked.since
+        asked = self.query(ChangesAsked)
+        since = time.time() - DAY_S if asked.since is None else asked.since.timestamp()
         async with self.parts.db.ask() as connection:
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
         shown = found[: asked.limit]

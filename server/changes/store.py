@@ -60,15 +60,13 @@ async def recent(
 
     `before` is the id of the last one already seen.
     """
-    found = select(changes, AT).where(changes.c.at >= func.to_timestamp(since))
+    found = select(changes, AT).where(changes.c.at >= func.to_timestamp(float(since)))
     if service is not None:
         # A setting of ours changes what is taken in from every service.
         found = found.where((changes.c.service == service) | changes.c.kind.in_(("revision", "environment")))
     if before is not None:
-        last = select(changes.c.at, changes.c.id).where(changes.c.id == before).subquery()
-        found = found.where(
-            func.row(changes.c.at, changes.c.id) < select(func.row(last.c.at, last.c.id)).scalar_subquery()
-        )
+        older = text("(changes.at, changes.id) < (SELECT c.at, c.id FROM changes c WHERE c.id = :before)")
+        found = found.where(older.bindparams(before=before))
     rows = await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(limit))
     return [
         Change(

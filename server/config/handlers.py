@@ -24,7 +24,7 @@ Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"|(\d{1,9})', re.ASCII)
 
 
-class Change(Struct, forbid_unknown_fields=True):
+class SettingsChange(Struct, forbid_unknown_fields=True):
     """New values; null takes a scope's own value away."""
 
     values: dict[str, Value | None]
@@ -33,7 +33,7 @@ class Change(Struct, forbid_unknown_fields=True):
     minutes: int | None = None  # how long; left out: kept
 
 
-class Rollback(Struct, forbid_unknown_fields=True):
+class RollbackAsked(Struct, forbid_unknown_fields=True):
     """`from`: the revision seen in force; `to`: the one to bring back. Both may be left out."""
 
     from_: Number | None = field(default=None, name="from")
@@ -41,7 +41,7 @@ class Rollback(Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
-class Page(Struct):
+class RevisionsAsked(Struct):
     """Newest first; `before` is the number of the last revision already seen."""
 
     before: Number | None = None
@@ -66,9 +66,9 @@ class ConfigHandler(ApiHandler):
         self.reply(found)
 
     @operation(
-        "Change settings",
+        "SettingsChange settings",
         scope="act",
-        body=Change,
+        body=SettingsChange,
         returns=Saved,
         errors=("REVISION_CHANGED", "PRECONDITION_REQUIRED", "INVALID"),
         headers=("If-Match",),
@@ -76,7 +76,7 @@ class ConfigHandler(ApiHandler):
     )
     async def patch(self) -> None:
         """A lost race is 412 and says who saved what meanwhile."""
-        asked, expected = self.body(Change), seen_revision(self.request.headers.get("If-Match"))
+        asked, expected = self.body(SettingsChange), seen_revision(self.request.headers.get("If-Match"))
         assert self.identity is not None
         saved = await service.change(
             self.parts,
@@ -99,9 +99,9 @@ class ConfigHandler(ApiHandler):
 class RevisionsHandler(ApiHandler):
     """/api/v1/config/revisions"""
 
-    @operation("Revisions, newest first", scope="read", query=Page, returns=Revisions)
+    @operation("Revisions, newest first", scope="read", query=RevisionsAsked, returns=Revisions)
     async def get(self) -> None:
-        page = self.query(Page)
+        page = self.query(RevisionsAsked)
         shown, more = await view.revisions_view(self.parts, time.time(), page.limit, page.before)
         self.reply(Revisions(shown, shown[-1].revision if more else None))
 
@@ -112,13 +112,13 @@ class RollbackHandler(ApiHandler):
     @operation(
         "Bring the values of an earlier revision back",
         scope="act",
-        body=Rollback,
+        body=RollbackAsked,
         returns=Saved,
         errors=("CONFLICT", "ROLLBACK_AMBIGUOUS", "INVALID"),
     )
     async def post(self) -> None:
         """A new revision. A repeat of one that was done answers who did it and when, and changes nothing."""
-        asked = self.body(Rollback) if self.request.body else Rollback()
+        asked = self.body(RollbackAsked) if self.request.body else RollbackAsked()
         assert self.identity is not None
         saved = await service.rollback(
             self.parts,
