@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from server.auth import retention as auth_retention
 from server.bus import Bus
 from server.changes.deploys import Deploys
 from server.config.expiry import expiry_job
@@ -44,6 +45,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
         Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
         Job("ledger retention", ledger_retention.EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
+        Job("auth retention", auth_retention.EVERY_S, lambda _: auth_retention.forget_ended_sign_ins(db), 30),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
     ]
 
