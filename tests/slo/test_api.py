@@ -1,0 +1,110 @@
+"""The objectives over real HTTP, from outcomes sent to budgets answered."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from server.live.fold import Fold
+from server.live.tick import Tick
+from server.slo.evaluate import Evaluation
+from server.slo.ledger import Ledger
+from server.slo.view import objective_rows, service_view, status_in
+from tests.live.test_fold import lead
+from tests.site import Site, answer
+from tests.slo.making import SHOP, file, service
+
+
+def outcome(status: int = 200, duration_ms: float = 20) -> dict[str, Any]:
+    return {"service": "shop", "route": "/pay", "method": "GET", "status": status, "duration_ms": duration_ms}
+
+
+async def send(site: Site, key: str, outcomes: list[dict[str, Any]]) -> None:
+    response = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=outcomes)
+    assert response.code == 201, response.body
+
+
+async def picture(site: Site) -> None:
+    """Make the picture as the watch does, and wait until this process has it."""
+    parts = site.parts
+    tick = Tick(parts.db, parts.bus, parts.process, Evaluation(parts.db, parts.policies).evaluate)
+    await tick.run(1)
+    await parts.relay.refresh()
+
+
+@pytest.mark.gen_test
+async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path: Path) -> None:
+    lead(database_url, 1)
+    site: Site = await web(SLO_FILE=file(tmp_path, SHOP + service("idle")))
+    key = await site.key("ingest", "read")
+    empty = answer(await site.fetch("/api/v1/slos", key=key))
+    assert empty["evaluated_at"] is None
+    assert [each["status"] for each in empty["objectives"]] == [None, None]
+
+    await send(site, key, [outcome()] * 60 + [outcome(500)] * 20 + [outcome(duration_ms=900)] * 20)
+    at_once = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
+    assert (at_once["good"], at_once["bad"], at_once["excluded"], at_once["total"]) == (80, 20, 0, 100)
+    await Fold(site.parts.db, Ledger(site.parts.policies).fold).run(1)
+    folded = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
+    assert {**folded, "from": 0, "to": 0} == {**at_once, "from": 0, "to": 0}
+    assert folded["budget_left"] == pytest.approx(1 - 20 / 0.1)
+    assert folded["burn_rate"] == pytest.approx(200)
+    assert folded["spent"] == pytest.approx(200)
+    assert folded["window_s"] == 28 * 86_400
+    assert abs(folded["counted_since"] - time.time()) < 60
+
+    hour = answer(await site.fetch("/api/v1/slos/shop-fast/budget?window=1h", key=key))
+    assert (hour["good"], hour["bad"], hour["excluded"], hour["bad_ratio"]) == (60, 20, 20, 0.25)
+    assert hour["spent"] == pytest.approx(25 / (28 * 24))
+
+    await picture(site)
+    listed = answer(await site.fetch("/api/v1/slos", key=key))
+    assert [each["name"] for each in listed["objectives"]] == ["shop-works", "shop-fast"]
+    assert {each["status"]["state"] for each in listed["objectives"]} == {"burning"}
+    assert listed["services"]["shop"] == "burning"
+    assert listed["services"]["evenkeel"] == "no_objective"
+    assert listed["policy_revision"] == 1
+    one = answer(await site.fetch("/api/v1/slos/shop-fast", key=key))
+    assert one == next(each for each in listed["objectives"] if each["name"] == "shop-fast")
+    assert one["text"] == "99 % of requests within 300 ms, over 28 days"
+
+    rows = service_view(site.parts.policies.objectives, status_in(site.parts.relay.picture), "shop")
+    assert [(row.name, row.state, row.exhausted_in_s) for row in rows] == [
+        ("shop-works", "burning", 0),
+        ("shop-fast", "burning", 0),
+    ]
+    assert service_view(site.parts.policies.objectives, status_in(site.parts.relay.picture), "idle") == []
+
+
+@pytest.mark.gen_test
+async def test_no_traffic_says_so(web: Any, tmp_path: Path) -> None:
+    site: Site = await web(SLO_FILE=file(tmp_path, SHOP))
+    key = await site.key("read")
+    found = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
+    assert found["state"] == "no_traffic"
+    assert [found[name] for name in ("bad_ratio", "burn_rate", "spent", "budget_left", "exhausted_in_s")] == [None] * 5
+    assert [row.state for row in objective_rows(site.parts.policies.objectives, None)] == [None, None]
+
+
+@pytest.mark.gen_test
+async def test_what_is_refused(web: Any, tmp_path: Path) -> None:
+    site: Site = await web(SLO_FILE=file(tmp_path, SHOP))
+    key, sender = await site.key("read"), await site.key("ingest", name="sender")
+    for path in ("/api/v1/slos", "/api/v1/slos/shop-works", "/api/v1/slos/shop-works/budget"):
+        assert (await site.fetch(path)).code == 401
+        assert (await site.fetch(path, key=sender)).code == 403
+    for path in ("/api/v1/slos/nothing", "/api/v1/slos/nothing/budget"):
+        missing = await site.fetch(path, key=key)
+        assert (missing.code, answer(missing)["code"]) == (404, "NOT_FOUND")
+    for window in ("0m", "1m", "401d", "1M", "-5m", "5", "٥m", "99999999999d"):
+        wrong = await site.fetch(f"/api/v1/slos/shop-works/budget?window={quote(window)}", key=key)
+        assert (wrong.code, answer(wrong)["code"]) == (422, "INVALID"), window
+        assert answer(wrong)["errors"][0]["field"] == "window"
+    unknown = await site.fetch("/api/v1/slos/shop-works/budget?windw=1h", key=key)
+    assert answer(unknown)["errors"][0]["field"] == "windw"
+    for window in ("5m", "400d"):
+        assert (await site.fetch(f"/api/v1/slos/shop-works/budget?window={window}", key=key)).code == 200
