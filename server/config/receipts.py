@@ -61,7 +61,7 @@ class Progress(Struct):
 class Awaited:
     """What is looked for: a revision, when it was made and what time it is.
 
-    `may_enforce` tells in words what is enforced instead under an older revision, by its number.
+    `may_enforce` tells in words what a process may enforce instead, by its id.
     """
 
     revision: int
@@ -138,7 +138,7 @@ def told(seen: Seen, state: State, may_enforce: Mapping[int, str]) -> str:
     silent = f"silent for {seconds(seen.silent_s)}" if seen.silent_s > SILENT_S else ""
     if state == "applied":
         return silent or "has applied it"
-    old = may_enforce.get(seen.revision or 0, "")
+    old = may_enforce.get(seen.id, "")
     enforce = f"; may still enforce {old}" if old else ""
     return (silent or "has not applied it yet") + enforce
 

@@ -97,9 +97,10 @@ async def config_view(parts: Parts, now: float) -> ConfigView:
         lens = await lens_for(connection, parts, revisions, now)
         base = await store.act_up_to(connection, current.number)
         target = await store.numbered(connection, max(1, base.number - 1))
-        older = [await store.numbered(connection, number) for number in stopped_at(seen, current.number)]
+        late = [(one, await store.numbered(connection, one.revision or 1)) for one in behind(seen, current.number)]
     shown = history(revisions, current, lens)[:HISTORY]
-    awaited = Awaited(current.number, current.at, now, may_enforce(current, older, lens))
+    enforced = {process.id: may_enforce(process, current, older, lens) for process, older in late}
+    awaited = Awaited(current.number, current.at, now, enforced)
     return ConfigView(
         revision=shown[0],
         rollback=offer(current, target, lens),
@@ -124,22 +125,22 @@ async def lens_for(connection: AsyncConnection, parts: Parts, revisions: Sequenc
     return Lens(parts.rollout.environment, await store.scope_names(connection, named), now)
 
 
-def stopped_at(seen: Sequence[Seen], current: int) -> list[int]:
-    """The older revisions that some process was last known to enforce."""
-    return sorted({one.revision for one in seen if one.revision is not None and one.revision != current})
+def behind(seen: Sequence[Seen], current: int) -> list[Seen]:
+    """The processes that were last known to enforce an older revision."""
+    return [one for one in seen if one.revision is not None and one.revision != current]
 
 
-def may_enforce(current: Revision, older: Sequence[Revision], lens: Lens) -> dict[int, str]:
-    """By an older revision's number: what a process that stopped there enforces instead."""
-    return {
-        one.number: ", ".join(
-            f"{SETTINGS[d.setting].title} {SETTINGS[d.setting].shown(d.after)}"
-            + ("" if d.scope == ALL else f" for {d.scope_name}")
-            for d in differences(current.entries, one.entries, lens)
-            if d.before != d.after
-        )
-        for one in older
-    }
+def may_enforce(process: Seen, current: Revision, older: Revision, lens: Lens) -> str:
+    """What a process that stopped at an older revision enforces instead, by its own receipt where that says."""
+    told = []
+    for one in differences(current.entries, older.entries, lens):
+        setting = SETTINGS[one.setting]
+        there = process.applied.get(one.setting, {}).get("value", one.after) if one.scope == ALL else one.after
+        if there != one.before:
+            told.append(
+                f"{setting.title} {setting.shown(there)}" + ("" if one.scope == ALL else f" for {one.scope_name}")
+            )
+    return ", ".join(told)
 
 
 def setting_view(
