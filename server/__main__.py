@@ -9,7 +9,7 @@ import click
 from server import __version__
 from server.auth.commands import key, user
 from server.errors import ConfigurationError
-from server.ingest.import_command import import_log
+from server.import_command import import_log
 from server.settings import read_environment
 
 
@@ -32,7 +32,7 @@ def serve() -> None:
 
 main.add_command(user)
 main.add_command(key)
-main.add_command(import_log, "import")
+main.add_command(import_log)
 
 if __name__ == "__main__":
     try:

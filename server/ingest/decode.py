@@ -35,6 +35,9 @@ MEDIA: dict[str, Form] = {
     "application/x-jsonlines": "lines",
 }
 
+# What bytes can make a decoder raise: a fault of the body's, never ours.
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
+
 one = msgspec.json.Decoder(Outcome)
 array = msgspec.json.Decoder(list[Outcome])
 raw_array = msgspec.json.Decoder(list[Raw])
@@ -62,7 +65,7 @@ def decode(body: bytes, form: Form, taken: Span) -> Decoded:
     try:
         outcomes = array.decode(body) if form == "array" else one.decode_lines(body)
         times = times_of(outcomes, taken)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+    except BROKEN:
         return decode_each(body, form, taken)
     late = times and (min(times) < taken.oldest or max(times) > taken.newest)
     if late or b"\\u0000" in body:  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
@@ -99,7 +102,7 @@ def items(body: bytes, form: Form) -> Iterator[Raw | bytes]:
         return iter(raw_array.decode(body))
     except msgspec.ValidationError:
         raise ApiError("INVALID", "The body is not a JSON array of outcomes; nothing was stored.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was stored.") from None
 
 
@@ -109,7 +112,7 @@ def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int
         at = taken.now if outcome.timestamp is None else microseconds(outcome.timestamp)
     except msgspec.ValidationError as error:
         return Fault(index, *field_and_reason(str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+    except BROKEN as error:
         return Fault(index, "", f"is not JSON: {error}")
     reason = time_fault(at, taken)
     if reason:

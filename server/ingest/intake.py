@@ -12,6 +12,7 @@ from typing import Protocol
 
 import psycopg
 
+from server import metrics
 from server.config.limits import Limits
 from server.db import Database
 from server.errors import ApiError
@@ -113,7 +114,7 @@ class Intake:
         """One flush at a time; meanwhile the next gathers."""
         while True:
             batches = await self.queue.take()
-            self._flushing_since = time.monotonic()
+            self._flushing_since = started = time.monotonic()
             try:
                 await self.writer.store(batches, PATIENCE_S)
             except Exception:
@@ -121,6 +122,7 @@ class Intake:
             for batch in batches:  # settled already, but for a fault of ours
                 batch.settle(ApiError("INTERNAL", "Evenkeel failed to store this batch; the log has the cause."))
             self._flushing_since = None
+            metrics.ingest_flushed(time.monotonic() - started)
             self.queue.release(batches)
             self._gauge()
 
@@ -134,12 +136,14 @@ class Intake:
 
     def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int) -> None:
         """A request that was stored; `services` maps each to its items."""
+        metrics.ingest_accepted(1, items, bytes_)
         self.tally.add(time.time(), key_id, ACCEPTED, services=services, items=items, size=bytes_)
 
     def refused(
         self, key_id: int, services: Mapping[str, int] | None, reason: str, items: int | None, bytes_: int
     ) -> None:
         """A request that was refused for `reason`, an error code; None: not known."""
+        metrics.ingest_refused(reason, items)
         self.tally.add(time.time(), key_id, reason, services=services, items=items, size=bytes_)
 
     def depth(self) -> tuple[int, int]:

@@ -1,0 +1,117 @@
+"""A whole access log into the database, by the same path as outcomes that are sent."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from server.db import Database
+from server.ingest.accesslog import parse
+from server.ingest.batch import Batch
+from server.ingest.count import Counted, Thresholds, Unnumbered, count
+from server.ingest.numbering import Numbering
+from server.ingest.outcome import Outcome, Span, span, time_fault
+from server.ingest.partitions import ensure_partitions
+from server.ingest.series import Caps
+from server.ingest.writer import Writer
+from server.settings import Environment
+
+BATCH_ITEMS = 5_000
+SHOWN = 5
+PATIENCE_S = 30.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the lines. Times are microseconds since 1970."""
+
+    stored: int = 0
+    unparsed: int = 0
+    first_unparsed: list[tuple[int, str]] = field(default_factory=list)  # line number from 1, text
+    outside: int = 0  # older than what is kept, or ahead
+    outside_why: str = ""
+    untimed: int = 0  # stored without a request time, as 0 ms
+    oldest: int | None = None
+    newest: int | None = None
+
+
+def newest(lines: Iterable[str], service: str) -> int | None:
+    """The newest time in a log, microseconds since 1970; None where no line parses."""
+    return max((logged.at for line in lines if (logged := parse(line, service))), default=None)
+
+
+class Importer:
+    """Stores lines as outcomes of one service. `thresholds` are those of the objectives in force."""
+
+    def __init__(self, env: Environment, db: Database, thresholds: Thresholds) -> None:
+        self.env = env
+        self.db = db
+        self.report = Report()
+        self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
+        self._writer = Writer(db, "import", thresholds)
+        self._outcomes: list[Outcome] = []
+        self._times: list[int] = []
+
+    async def run(self, lines: Iterable[str], service: str, shift: int, progress: Callable[[int], None]) -> Report:
+        """Store the lines, each `shift` microseconds later; `progress` gets the length of what was done.
+
+        Raises ApiError UNAVAILABLE; what was stored before stays, and `report` counts it.
+        """
+        days = self.env.outcome_retention_days
+        await ensure_partitions(self.db, time.time(), days)
+        taken = span(time.time(), days)
+        done = 0
+        for number, line in enumerate(lines, 1):
+            self._take(number, line, service, shift, taken)
+            done += len(line)
+            if len(self._outcomes) >= BATCH_ITEMS:
+                await self._store()
+                progress(done)
+                done = 0
+        await self._store()
+        progress(done)
+        return self.report
+
+    def _take(self, number: int, line: str, service: str, shift: int, taken: Span) -> None:
+        report = self.report
+        logged = parse(line, service)
+        if logged is None:
+            if line.strip():
+                report.unparsed += 1
+                if len(report.first_unparsed) < SHOWN:
+                    report.first_unparsed.append((number, line.strip()[:200]))
+            return
+        at = logged.at + shift
+        why = time_fault(at, taken)
+        if why:
+            report.outside += 1
+            report.outside_why = report.outside_why or why
+            return
+        report.untimed += not logged.timed
+        self._outcomes.append(logged.outcome)
+        self._times.append(at)
+
+    async def _store(self) -> None:
+        if not self._outcomes:
+            return
+        batch = Batch(await self._counted(), b"", None)
+        await self._writer.store([batch], PATIENCE_S)
+        await batch.done
+        report = self.report
+        report.stored += batch.items
+        report.oldest = min(report.oldest or self._times[0], *self._times)
+        report.newest = max(report.newest or 0, *self._times)
+        self._outcomes, self._times = [], []
+
+    async def _counted(self) -> Counted:
+        while True:
+            try:
+                return count(self._outcomes, self._times, self._numbering.find, os.urandom(10))
+            except Unnumbered as unnumbered:
+                await self._numbering.number(unnumbered.spellings)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._numbering.close()

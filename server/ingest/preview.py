@@ -1,0 +1,74 @@
+"""What a new limit would have refused in the last five minutes, and what the limits in force refuse.
+
+From `intake`, so for every process and without looking at outcomes. Sizes are
+exact to 1,024, then within 0.4 % (server/ingest/sizes.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.ingest import preview_store as store
+from server.ingest.preview_store import Effect, Offered, Slot
+
+__all__ = ["Effect", "Preview", "effect", "preview"]
+
+LOOKED_BACK_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What was offered and what of it would have been refused. `top_share`, from 0 to 1, is the part of the
+    refused items that came from the key `top_key`, '' where nothing would have been refused."""
+
+    requests: int
+    items: int
+    refused_requests: int
+    refused_items: int
+    top_key: str
+    top_share: float
+
+
+async def preview(
+    connection: AsyncConnection, setting: str, value: int | bool, key_id: int | None, now: float
+) -> Preview:
+    """For a value of a setting, of one key or (None) of all; `now` in Unix seconds."""
+    since = now - LOOKED_BACK_S
+    if setting == "INGEST_MAX_BATCH_ITEMS":
+        return add_up(await store.over_items(connection, since, key_id, int(value)))
+    if setting == "MAX_REQUEST_BODY_BYTES":
+        return add_up(await store.over_bytes(connection, since, key_id, int(value)))
+    slots = await store.slots(connection, since, key_id)
+    per_second = int(value) if setting == "INGEST_MAX_ITEMS_PER_SECOND" else 0
+    return add_up(throttled(slot, per_second) for slot in slots)
+
+
+async def effect(connection: AsyncConnection, now: float) -> list[Effect]:
+    """What was refused in the last five minutes, per reason and key, most items first."""
+    return await store.refused(connection, now - LOOKED_BACK_S)
+
+
+def throttled(slot: Slot, per_second: int) -> Offered:
+    """One key's slot under a throttle, 0: none: what is over the rate, and as large a part of the requests."""
+    over = max(0, slot.items - per_second * store.SLOT_S) if per_second else 0
+    share = over / slot.items if slot.items else 0.0
+    return Offered(slot.key, slot.requests, slot.items, round(slot.requests * share), over)
+
+
+def add_up(offered: Iterable[Offered]) -> Preview:
+    """The sum over keys and slots, and the key that would have been refused most."""
+    requests = items = refused_requests = refused_items = 0
+    by_key: dict[str, int] = {}
+    for one in offered:
+        requests += one.requests
+        items += one.items
+        refused_requests += one.refused_requests
+        refused_items += one.refused_items
+        by_key[one.key] = by_key.get(one.key, 0) + one.refused_items
+    if not refused_items:
+        return Preview(requests, items, refused_requests, 0, "", 0.0)
+    top = max(by_key, key=lambda key: (by_key[key], key))
+    return Preview(requests, items, refused_requests, refused_items, top, by_key[top] / refused_items)

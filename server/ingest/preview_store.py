@@ -1,0 +1,115 @@
+"""SQL of what limits refuse and would refuse. What no valid key sent is left out: it is refused anyway."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.ingest.tally import ACCEPTED, SLOT_S
+
+__all__ = ["SLOT_S", "Effect", "Offered", "Slot", "over_bytes", "over_items", "refused", "slots"]
+
+MINE = "i.slot >= to_timestamp(:since) AND i.key_id <> 0 AND (CAST(:key_id AS int) IS NULL OR i.key_id = :key_id)"
+NAMED = "LEFT JOIN api_keys k ON k.id = key_id"
+PAIRS = "pair >> 32 AS size, pair & 4294967295 AS n"
+
+
+class Offered(NamedTuple):
+    """What a key offered, and what of it a limit refuses."""
+
+    key: str
+    requests: int
+    items: int
+    refused_requests: int
+    refused_items: int
+
+
+class Slot(NamedTuple):
+    """What a key offered in one slot."""
+
+    key: str
+    requests: int
+    items: int
+
+
+class Effect(NamedTuple):
+    """What was refused of a key for a reason, an error code. `items` where their number was known."""
+
+    reason: str
+    key_id: int
+    key: str
+    requests: int
+    items: int
+
+
+async def over_items(connection: AsyncConnection, since: float, key_id: int | None, limit: int) -> list[Offered]:
+    """By key, the requests with more items than the limit."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT coalesce(k.name, ''), sum(n)::bigint, sum(n * size)::bigint,
+                coalesce(sum(n) FILTER (WHERE size > :limit), 0)::bigint,
+                coalesce(sum(n * size) FILTER (WHERE size > :limit), 0)::bigint
+            FROM (SELECT i.key_id, {PAIRS} FROM intake i, unnest(i.item_sizes) pair WHERE {MINE}) sizes {NAMED}
+            GROUP BY 1
+            """
+        ),
+        {"since": since, "key_id": key_id, "limit": limit},
+    )
+    return [Offered(*row) for row in rows]
+
+
+async def over_bytes(connection: AsyncConnection, since: float, key_id: int | None, limit: int) -> list[Offered]:
+    """By key, the requests with more bytes than the limit; their items by their share of the bytes."""
+    rows = await connection.execute(
+        text(
+            f"""
+            WITH sizes AS (
+                SELECT key_id, sum(n) AS requests, sum(n * size) AS bytes,
+                    coalesce(sum(n) FILTER (WHERE size > :limit), 0) AS refused,
+                    coalesce(sum(n * size) FILTER (WHERE size > :limit), 0) AS refused_bytes
+                FROM (SELECT i.key_id, {PAIRS} FROM intake i, unnest(i.byte_sizes) pair WHERE {MINE}) each_size
+                GROUP BY 1
+            ), items AS (SELECT i.key_id, sum(i.items) AS items FROM intake i WHERE {MINE} GROUP BY 1)
+            SELECT coalesce(k.name, ''), requests::bigint, items::bigint, refused::bigint,
+                round(items * refused_bytes / greatest(bytes, 1))::bigint
+            FROM sizes JOIN items USING (key_id) {NAMED}
+            """
+        ),
+        {"since": since, "key_id": key_id, "limit": limit},
+    )
+    return [Offered(*row) for row in rows]
+
+
+async def slots(connection: AsyncConnection, since: float, key_id: int | None) -> list[Slot]:
+    """What each key offered in each slot, over all processes and services."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT coalesce(k.name, ''), requests, items FROM (
+                SELECT i.key_id, i.slot, sum(i.requests)::bigint AS requests, sum(i.items)::bigint AS items
+                FROM intake i WHERE {MINE} GROUP BY 1, 2
+            ) each_slot {NAMED}
+            """
+        ),
+        {"since": since, "key_id": key_id},
+    )
+    return [Slot(*row) for row in rows]
+
+
+async def refused(connection: AsyncConnection, since: float) -> list[Effect]:
+    """What was refused, most first."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT reason, key_id, coalesce(k.name, ''), requests, items FROM (
+                SELECT reason, key_id, sum(requests)::bigint AS requests, sum(items)::bigint AS items
+                FROM intake WHERE slot >= to_timestamp(:since) AND reason <> :accepted GROUP BY 1, 2
+            ) each_reason {NAMED} ORDER BY items DESC, requests DESC, reason, key_id
+            """
+        ),
+        {"since": since, "accepted": ACCEPTED},
+    )
+    return [Effect(*row) for row in rows]

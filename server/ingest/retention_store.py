@@ -1,0 +1,54 @@
+"""SQL of what ages out here, in bites that hold no lock for long."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+BITE = 10_000  # rows in one transaction
+LARGE_BYTES = 1 << 30  # below, keys are not counted
+
+
+async def drop_keys(connection: AsyncConnection) -> int:
+    """Delete one bite of the idempotency keys that are 24 hours old; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM idempotency WHERE digest = ANY (ARRAY(SELECT digest FROM idempotency"
+            " WHERE at < now() - interval '24 hours' ORDER BY at LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
+async def drop_oldest_keys(connection: AsyncConnection) -> int:
+    """Delete one bite of the oldest idempotency keys; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM idempotency WHERE digest = ANY (ARRAY(SELECT digest FROM idempotency ORDER BY at LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
+async def keys_over(connection: AsyncConnection, most: int) -> int:
+    """How many keys there are above the most, nearly; 0 or less where there are not."""
+    size = await connection.execute(text("SELECT pg_relation_size('idempotency')"))
+    if size.scalar_one() < LARGE_BYTES:
+        return 0
+    await connection.execute(text("ANALYZE idempotency"))
+    rows = await connection.execute(text("SELECT reltuples::bigint FROM pg_class WHERE oid = 'idempotency'::regclass"))
+    return int(rows.scalar_one()) - most
+
+
+async def drop_intake(connection: AsyncConnection) -> int:
+    """Delete one bite of the intake counts that are a day old; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM intake WHERE ctid = ANY (ARRAY("
+            "SELECT ctid FROM intake WHERE slot < now() - interval '1 day' ORDER BY slot LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount

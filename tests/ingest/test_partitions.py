@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.db import Database
+from server.ingest import partition_store
+from server.ingest.partitions import (
+    DAYS_AHEAD,
+    day_of,
+    days_ahead,
+    drop_partitions,
+    ensure_partitions,
+    is_over,
+    name_of,
+    wanted_days,
+)
+from tests.ingest.making import rows, value
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
+DAY = 86_400.0
+
+INSERT = "INSERT INTO outcomes VALUES (to_timestamp(%s), 1, 1, false, 'r', NULL)"
+
+
+@given(st.dates(date(1970, 1, 2), date(2100, 1, 1)))
+def test_names_and_days_are_one_another(day: date) -> None:
+    assert day_of(name_of(day)) == day
+
+
+@pytest.mark.parametrize("name", ["outcomes", "outcomes_2026113", "outcomes_20261301", "series"])
+def test_other_names_are_left_alone(name: str) -> None:
+    assert day_of(name) is None
+
+
+@given(st.floats(0, 4e9), st.integers(1, 365), st.floats(0, 1))
+def test_what_may_be_stored_has_a_partition_that_is_not_dropped(now: float, days: int, part: float) -> None:
+    """Any time within the retention, or 5 minutes ahead, also one hour after it was taken."""
+    at = now - days * DAY + part * (days * DAY + 300)
+    day = datetime.fromtimestamp(at, UTC).date()
+    assert day in wanted_days(now, days)
+    assert not is_over(day, now + 3599, days)
+
+
+def test_a_day_is_over_an_hour_after_all_of_it_is_too_old() -> None:
+    day = date(2026, 11, 16)
+    end = datetime(2026, 11, 17, tzinfo=UTC).timestamp()
+    assert not is_over(day, end + 7 * DAY + 3600, 7)
+    assert is_over(day, end + 7 * DAY + 3601, 7)
+
+
+def test_days_ahead_stop_at_a_gap() -> None:
+    today = datetime.fromtimestamp(NOW, UTC).date()
+    names = [name_of(date.fromordinal(today.toordinal() + n)) for n in (0, 1, 3)]
+    assert days_ahead(names, NOW) == 1
+    assert days_ahead(names[1:], NOW) == -1
+
+
+@pytest.mark.gen_test
+async def test_made_once_whoever_makes_them_and_dropped_when_over(database_url: str) -> None:
+    db = Database(database_url, "test")
+    made = await asyncio.gather(*[ensure_partitions(db, NOW, 2) for _ in range(3)])
+    assert sorted(name for names in made for name in names) == [name_of(day) for day in wanted_days(NOW, 2)]
+    assert value(database_url, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'outcomes'::regclass") == 6
+    for n in range(-2, DAYS_AHEAD + 1):
+        rows(database_url, INSERT + " RETURNING 1", NOW + n * DAY)
+    assert await drop_partitions(db, NOW, 2) == []
+    later = NOW + 3 * DAY
+    assert await drop_partitions(db, later, 2) == ["outcomes_20261121", "outcomes_20261122", "outcomes_20261123"]
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 3
+    assert await ensure_partitions(db, later, 2) == ["outcomes_20261127", "outcomes_20261128", "outcomes_20261129"][
+        :0
+    ] + [name_of(day) for day in wanted_days(later, 2) if day > date(2026, 11, 26) or day <= date(2026, 11, 23)]
+    await db.close()
+
+
+@pytest.mark.gen_test
+async def test_neither_making_nor_dropping_stalls_ingest_behind_a_reader(database_url: str) -> None:
+    db = Database(database_url, "test")
+    now = time.time()
+    await ensure_partitions(db, now - 10 * DAY, 1)
+    await ensure_partitions(db, now, 1)
+    old = name_of(datetime.fromtimestamp(now - 10 * DAY, UTC).date())
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as reader,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as ingest,
+    ):
+        await reader.execute("SELECT count(*) FROM outcomes")  # holds a lock on every partition until it ends
+        await ensure_partitions(db, now + DAY, 1)  # not held up
+        dropping = asyncio.create_task(drop_partitions(db, now, 1))
+        pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
+        while not value(database_url, pending):
+            await asyncio.sleep(0.02)
+        for _ in range(20):
+            started = time.monotonic()
+            await ingest.execute(INSERT, (now,))
+            assert time.monotonic() - started < 0.5
+        assert not dropping.done()
+        await reader.rollback()
+        assert old in await dropping
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 20
+    await db.close()
+
+
+@pytest.mark.gen_test
+async def test_a_drop_that_was_cut_short_is_finished(database_url: str) -> None:
+    db = Database(database_url, "test")
+    await ensure_partitions(db, NOW, 1)
+    async with await psycopg.AsyncConnection.connect(database_url) as reader:
+        await reader.execute("SELECT count(*) FROM outcomes")
+        dropping = asyncio.create_task(drop_partitions(db, NOW + DAY, 1))
+        while not value(database_url, "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"):
+            await asyncio.sleep(0.02)
+        backend = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE%%CONCURRENTLY'"
+        rows(database_url, backend)
+        with pytest.raises(psycopg.Error):
+            await dropping
+    assert await drop_partitions(db, NOW + DAY, 1) == ["outcomes_20261122"]
+    # Detached and then cut short: found by its name.
+    connection = await db.raw("test")
+    await partition_store.detach(connection, "outcomes_20261123")
+    await connection.close()
+    assert await drop_partitions(db, NOW + 2 * DAY, 1) == ["outcomes_20261123"]
+    await db.close()
