@@ -29,7 +29,8 @@ class Database:
         self.read = self._engine("read", statement_timeout_ms=10_000, size=3, wait_s=5.0)
 
     def _engine(self, road: str, statement_timeout_ms: int, size: int, wait_s: float) -> AsyncEngine:
-        options = f"-c statement_timeout={statement_timeout_ms} {idle_option()}"
+        # Without JIT: compiling takes longer than any question here.
+        options = f"-c statement_timeout={statement_timeout_ms} -c jit=off {idle_option()}"
         return create_async_engine(
             sqlalchemy_url(self.url),
             poolclass=AsyncAdaptedQueuePool,

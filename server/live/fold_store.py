@@ -9,13 +9,8 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey, counts
-from server.live.merge import merged
+from server.live.merge import FLUSHES, merged
 from server.tables import lease
-
-RANGE = """
-    unnest(CAST(:ids AS bigint[]), CAST(:after AS bigint[]), CAST(:upto AS bigint[])) AS r (id, after, upto)
-    JOIN deltas d ON d.writer_id = r.id AND d.seq > r.after AND d.seq <= r.upto
-"""
 
 
 class Range(NamedTuple):
@@ -82,7 +77,7 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
             WITH batch AS MATERIALIZED (
                 SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.fast,
                     ARRAY(SELECT pair >> 32 FROM unnest(d.fast) AS pair) AS measured
-                FROM {RANGE}
+                FROM {FLUSHES}
             ),
             counted AS (
                 SELECT series_id, second, measured,
@@ -122,7 +117,7 @@ async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -
             WITH batch AS MATERIALIZED (
                 SELECT d.series_id, date_trunc('minute', d.second, 'UTC') AS minute,
                     d.n, d.bad, d.duration_us, d.fast, d.sketch
-                FROM {RANGE}
+                FROM {FLUSHES}
             ),
             fasts AS ({merged("batch", "fast", "series_id, minute")}),
             sketches AS ({merged("batch", "sketch", "series_id, minute")}),

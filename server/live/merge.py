@@ -1,6 +1,22 @@
-"""SQL text that adds packed pairs (server/live/pairs.py) over many rows, for the stores here."""
+"""SQL text for the stores here: the deltas of some flushes, and packed pairs (server/live/pairs.py) added up."""
 
 from __future__ import annotations
+
+# The flushes (after, upto] of each writer. OFFSET 0 and two-sided ranges keep the planner on the primary key,
+# so that the cost depends on what is new and not on the quarter of an hour that is kept.
+FLUSHES = """
+    unnest(CAST(:ids AS bigint[]), CAST(:after AS bigint[]), CAST(:upto AS bigint[])) AS r (id, after, upto)
+    CROSS JOIN LATERAL (
+        SELECT * FROM deltas WHERE writer_id = r.id AND seq > r.after AND seq <= r.upto OFFSET 0
+    ) AS d
+"""
+UNFOLDED = """
+    writers w
+    CROSS JOIN LATERAL (
+        SELECT * FROM deltas
+        WHERE writer_id = w.id AND seq > w.folded_seq AND seq <= w.folded_seq + 1000000000 OFFSET 0
+    ) AS t
+"""
 
 
 def merged(source: str, column: str, by: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.live.merge import UNFOLDED
 from server.live.ranges import Pieces, Span
 
 # What answers may be grouped by; never text from a caller.
@@ -18,7 +19,6 @@ GROUPS = {
     "method": "s.method",
     "status": "s.status::text",
 }
-TIMES = {"hours": "t.hour", "minutes": "t.minute", "deltas": "t.second"}
 
 
 class Group(NamedTuple):
@@ -41,17 +41,16 @@ class Source:
         self.arms: list[str] = []
         self.sketches = sketches
         for span in pieces.hours:
-            self._add("hours", "hours t", "t.hour", "t.sketch", span)
+            self._add("hours t", "t.hour", "t.sketch", span)
         minutes = "minutes t" + (" LEFT JOIN minute_sketches k USING (series_id, minute)" if sketches else "")
         for span in pieces.minutes:
-            self._add("minutes", minutes, "minute" if sketches else "t.minute", "k.sketch", span)
-        unfolded = "writers w JOIN deltas t ON t.writer_id = w.id AND t.seq > w.folded_seq"
+            self._add(minutes, "minute" if sketches else "t.minute", "k.sketch", span)
         for span in pieces.unfolded:
-            self._add("deltas", unfolded, "t.second", "t.sketch", span)
+            self._add(UNFOLDED, "t.second", "t.sketch", span)
         for span in pieces.seconds:
-            self._add("deltas", "writers w JOIN deltas t ON t.writer_id = w.id", "t.second", "t.sketch", span)
+            self._add("writers w JOIN deltas t ON t.writer_id = w.id", "t.second", "t.sketch", span)
 
-    def _add(self, table: str, tables: str, time: str, sketch: str, span: Span) -> None:
+    def _add(self, tables: str, time: str, sketch: str, span: Span) -> None:
         number = len(self.arms)
         self.values |= {f"from{number}": span[0], f"to{number}": span[1]}
         self.arms.append(

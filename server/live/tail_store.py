@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey
-from server.live.merge import merged
+from server.live.merge import FLUSHES, merged
 
 
 class Count(NamedTuple):
@@ -32,10 +32,8 @@ async def since(
     connection: AsyncConnection, after: Mapping[int, int], upto: Mapping[int, int], from_s: int
 ) -> list[Delta]:
     """What was counted in (after, upto] of each writer, of the seconds from `from_s` on."""
-    batch = """
-        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch
-        FROM unnest(CAST(:ids AS bigint[]), CAST(:after AS bigint[]), CAST(:upto AS bigint[])) AS r (id, after, upto)
-        JOIN deltas d ON d.writer_id = r.id AND d.seq > r.after AND d.seq <= r.upto
+    batch = f"""
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch FROM {FLUSHES}
         WHERE d.second >= to_timestamp(:from_s)
     """
     ids = list(upto)
