@@ -14,6 +14,8 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import URLSpec
 from tornado.web import Application
 
+from checks import schedule
+from dashboard.routes import routes as pages
 from server import routes
 from server.auth.identity import Authenticator
 from server.bus import Bus
@@ -64,8 +66,6 @@ class Site(Application):
 
 def urls(parts: Parts) -> list[URLSpec]:
     """Every address: the API's table, then the pages."""
-    from dashboard.routes import routes as pages
-
     return [route.spec(parts) for route in routes.API] + pages(parts)
 
 
@@ -168,8 +168,6 @@ class WatchProcess:
 
 async def start_watch(env: Environment, name: str) -> WatchProcess:
     """A watch process in this loop. It leads when nobody else does."""
-    from checks import schedule
-
     assert env.database_url is not None, "the supervisor has given the embedded database's address"
     name_process(name)
     db = Database(env.database_url, f"evenkeel {name}")
