@@ -48,13 +48,19 @@ SELECT objective_id, sum(good)::bigint, sum(bad)::bigint, sum(excluded)::bigint 
 GROUP BY objective_id
 """)
 
-# The deltas after some cursors, by service and minute; thresholds in rows of their own.
+# The deltas after some cursors, by service and minute; thresholds in rows of their own. OFFSET 0 and two-sided
+# ranges keep the planner on the primary key: the cost depends on what is new, not on what is kept.
 AFTER = text("""
 WITH fresh AS MATERIALIZED (
     SELECT series.service, date_trunc('minute', delta.second, 'UTC') AS minute, delta.n, delta.bad, delta.fast
     FROM writers
     LEFT JOIN unnest(CAST(:ids AS bigint[]), CAST(:read AS bigint[])) AS cursor (id, seq) ON cursor.id = writers.id
-    JOIN deltas AS delta ON delta.writer_id = writers.id AND delta.seq > coalesce(cursor.seq, 0)
+    CROSS JOIN LATERAL (
+        SELECT series_id, second, n, bad, fast FROM deltas
+        WHERE writer_id = writers.id
+          AND seq > coalesce(cursor.seq, 0) AND seq <= coalesce(cursor.seq, 0) + 1000000000
+        OFFSET 0
+    ) AS delta
     JOIN series ON series.id = delta.series_id
     WHERE series.service = ANY(:services)
 )
