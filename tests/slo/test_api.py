@@ -61,12 +61,13 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     assert (hour["good"], hour["bad"], hour["excluded"], hour["bad_ratio"]) == (60, 20, 20, 0.25)
     assert hour["spent"] == pytest.approx(25 / (28 * 24))
 
+    await send(site, key, [outcome() | {"service": "stranger"}])
     await picture(site)
     listed = answer(await site.fetch("/api/v1/slos", key=key))
     assert [each["name"] for each in listed["objectives"]] == ["shop-works", "shop-fast"]
     assert {each["status"]["state"] for each in listed["objectives"]} == {"burning"}
     assert listed["services"]["shop"] == "burning"
-    assert listed["services"]["evenkeel"] == "no_objective"
+    assert listed["services"]["stranger"] == "no_objective"
     assert listed["policy_revision"] == 1
     one = answer(await site.fetch("/api/v1/slos/shop-fast", key=key))
     assert one == next(each for each in listed["objectives"] if each["name"] == "shop-fast")
