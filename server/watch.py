@@ -134,6 +134,9 @@ class Watch:
                 await self.lease.step()
             except (psycopg.Error, OSError, TimeoutError) as error:
                 log.warning("lease: %s", error or type(error).__name__)
+            except Exception:
+                # Whatever the fault, go on: else the jobs would outlive the lease.
+                log.exception("lease not renewed")
             self._follow_lease()
             await asyncio.sleep(self.lease.next_s)
 
