@@ -40,7 +40,7 @@ def test_packing_is_sorted_and_comes_back(counted: dict[int, int]) -> None:
     add(back, packed)
     assert back == counted
     assert packed == sorted(packed)
-    assert all(0 < pair & COUNT_MASK for pair in packed)
+    assert all(pair & COUNT_MASK > 0 for pair in packed)
 
 
 @pytest.mark.parametrize("source", [FLUSHES, UNFOLDED])
