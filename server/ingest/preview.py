@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest import preview_store as store
-from server.ingest.preview_store import Effect, Offered, Slot
+from server.ingest.preview_store import Offered, Refused, Slot
 
-__all__ = ["Effect", "Preview", "effect", "preview"]
+__all__ = ["Preview", "Refused", "effect", "preview"]
 
 LOOKED_BACK_S = 300
 
@@ -22,13 +22,13 @@ LOOKED_BACK_S = 300
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What was offered and what of it would have been refused. `top_share`, from 0 to 1, is the part of the
-    refused items that came from the key `top_key`, '' where nothing would have been refused."""
+    refused items that came from the key `top_key`; None where nothing would have been refused."""
 
     requests: int
     items: int
     refused_requests: int
     refused_items: int
-    top_key: str
+    top_key: int | None
     top_share: float
 
 
@@ -46,7 +46,7 @@ async def preview(
     return add_up(throttled(slot, per_second) for slot in slots)
 
 
-async def effect(connection: AsyncConnection, now: float) -> list[Effect]:
+async def effect(connection: AsyncConnection, now: float) -> list[Refused]:
     """What was refused in the last five minutes, per reason and key, most items first."""
     return await store.refused(connection, now - LOOKED_BACK_S)
 
@@ -55,20 +55,20 @@ def throttled(slot: Slot, per_second: int) -> Offered:
     """One key's slot under a throttle, 0: none: what is over the rate, and as large a part of the requests."""
     over = max(0, slot.items - per_second * store.SLOT_S) if per_second else 0
     share = over / slot.items if slot.items else 0.0
-    return Offered(slot.key, slot.requests, slot.items, round(slot.requests * share), over)
+    return Offered(slot.key_id, slot.requests, slot.items, round(slot.requests * share), over)
 
 
 def add_up(offered: Iterable[Offered]) -> Preview:
     """The sum over keys and slots, and the key that would have been refused most."""
     requests = items = refused_requests = refused_items = 0
-    by_key: dict[str, int] = {}
+    by_key: dict[int, int] = {}
     for one in offered:
         requests += one.requests
         items += one.items
         refused_requests += one.refused_requests
         refused_items += one.refused_items
-        by_key[one.key] = by_key.get(one.key, 0) + one.refused_items
+        by_key[one.key_id] = by_key.get(one.key_id, 0) + one.refused_items
     if not refused_items:
-        return Preview(requests, items, refused_requests, 0, "", 0.0)
-    top = max(by_key, key=lambda key: (by_key[key], key))
+        return Preview(requests, items, refused_requests, 0, None, 0.0)
+    top = max(by_key, key=lambda key: (by_key[key], -key))
     return Preview(requests, items, refused_requests, refused_items, top, by_key[top] / refused_items)

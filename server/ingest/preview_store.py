@@ -9,17 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest.tally import ACCEPTED, SLOT_S
 
-__all__ = ["SLOT_S", "Effect", "Offered", "Slot", "over_bytes", "over_items", "refused", "slots"]
+__all__ = ["SLOT_S", "Offered", "Refused", "Slot", "over_bytes", "over_items", "refused", "slots"]
 
 MINE = "i.slot >= to_timestamp(:since) AND i.key_id <> 0 AND (CAST(:key_id AS int) IS NULL OR i.key_id = :key_id)"
-NAMED = "LEFT JOIN api_keys k ON k.id = key_id"
 PAIRS = "pair >> 32 AS size, pair & 4294967295 AS n"
+# A request of several services stands in several rows; its size stands in one.
+REQUESTS = "(SELECT coalesce(sum(pair & 4294967295), 0) FROM unnest(byte_sizes) pair)"
 
 
 class Offered(NamedTuple):
     """What a key offered, and what of it a limit refuses."""
 
-    key: str
+    key_id: int
     requests: int
     items: int
     refused_requests: int
@@ -29,17 +30,16 @@ class Offered(NamedTuple):
 class Slot(NamedTuple):
     """What a key offered in one slot."""
 
-    key: str
+    key_id: int
     requests: int
     items: int
 
 
-class Effect(NamedTuple):
-    """What was refused of a key for a reason, an error code. `items` where their number was known."""
+class Refused(NamedTuple):
+    """What was refused of a key (0: no valid one) for a reason, an error code. `items` where their number was known."""
 
     reason: str
     key_id: int
-    key: str
     requests: int
     items: int
 
@@ -49,10 +49,10 @@ async def over_items(connection: AsyncConnection, since: float, key_id: int | No
     rows = await connection.execute(
         text(
             f"""
-            SELECT coalesce(k.name, ''), sum(n)::bigint, sum(n * size)::bigint,
+            SELECT key_id, sum(n)::bigint, sum(n * size)::bigint,
                 coalesce(sum(n) FILTER (WHERE size > :limit), 0)::bigint,
                 coalesce(sum(n * size) FILTER (WHERE size > :limit), 0)::bigint
-            FROM (SELECT i.key_id, {PAIRS} FROM intake i, unnest(i.item_sizes) pair WHERE {MINE}) sizes {NAMED}
+            FROM (SELECT i.key_id, {PAIRS} FROM intake i, unnest(i.item_sizes) pair WHERE {MINE}) sizes
             GROUP BY 1
             """
         ),
@@ -73,9 +73,9 @@ async def over_bytes(connection: AsyncConnection, since: float, key_id: int | No
                 FROM (SELECT i.key_id, {PAIRS} FROM intake i, unnest(i.byte_sizes) pair WHERE {MINE}) each_size
                 GROUP BY 1
             ), items AS (SELECT i.key_id, sum(i.items) AS items FROM intake i WHERE {MINE} GROUP BY 1)
-            SELECT coalesce(k.name, ''), requests::bigint, items::bigint, refused::bigint,
+            SELECT key_id, requests::bigint, items::bigint, refused::bigint,
                 round(items * refused_bytes / greatest(bytes, 1))::bigint
-            FROM sizes JOIN items USING (key_id) {NAMED}
+            FROM sizes JOIN items USING (key_id)
             """
         ),
         {"since": since, "key_id": key_id, "limit": limit},
@@ -87,29 +87,22 @@ async def slots(connection: AsyncConnection, since: float, key_id: int | None) -
     """What each key offered in each slot, over all processes and services."""
     rows = await connection.execute(
         text(
-            f"""
-            SELECT coalesce(k.name, ''), requests, items FROM (
-                SELECT i.key_id, i.slot, sum(i.requests)::bigint AS requests, sum(i.items)::bigint AS items
-                FROM intake i WHERE {MINE} GROUP BY 1, 2
-            ) each_slot {NAMED}
-            """
+            f"SELECT i.key_id, sum({REQUESTS})::bigint, sum(i.items)::bigint FROM intake i WHERE {MINE}"
+            " GROUP BY i.key_id, i.slot"
         ),
         {"since": since, "key_id": key_id},
     )
     return [Slot(*row) for row in rows]
 
 
-async def refused(connection: AsyncConnection, since: float) -> list[Effect]:
+async def refused(connection: AsyncConnection, since: float) -> list[Refused]:
     """What was refused, most first."""
     rows = await connection.execute(
         text(
-            f"""
-            SELECT reason, key_id, coalesce(k.name, ''), requests, items FROM (
-                SELECT reason, key_id, sum(requests)::bigint AS requests, sum(items)::bigint AS items
-                FROM intake WHERE slot >= to_timestamp(:since) AND reason <> :accepted GROUP BY 1, 2
-            ) each_reason {NAMED} ORDER BY items DESC, requests DESC, reason, key_id
-            """
+            f"SELECT reason, key_id, sum({REQUESTS})::bigint AS requests, sum(items)::bigint AS items FROM intake"
+            " WHERE slot >= to_timestamp(:since) AND reason <> :accepted GROUP BY 1, 2"
+            " ORDER BY items DESC, requests DESC, reason, key_id"
         ),
         {"since": since, "accepted": ACCEPTED},
     )
-    return [Effect(*row) for row in rows]
+    return [Refused(*row) for row in rows]

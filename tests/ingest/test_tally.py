@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.db import Database
 from server.ingest import intake_store, retention
-from server.ingest.preview import Effect, effect, preview
+from server.ingest.preview import Refused, effect, preview
 from server.ingest.sizes import size_key
 from server.ingest.tally import ACCEPTED, Line, Tally
 from tests.ingest.making import rows, value
@@ -117,18 +117,18 @@ async def test_what_a_limit_would_have_refused(database_url: str) -> None:
                 found.top_share,
             )
 
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 100) == (44, 800, 0, 0, "", 0.0)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 99) == (44, 800, 4, 400, "big", 1.0)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 9) == (44, 800, 44, 800, "small", 0.5)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 9, 2) == (4, 400, 4, 400, "big", 1.0)
-        assert await ask("MAX_REQUEST_BODY_BYTES", 40_000) == (44, 800, 4, 400, "big", 1.0)
+        assert await ask("INGEST_MAX_BATCH_ITEMS", 100) == (44, 800, 0, 0, None, 0.0)
+        assert await ask("INGEST_MAX_BATCH_ITEMS", 99) == (44, 800, 4, 400, 2, 1.0)
+        assert await ask("INGEST_MAX_BATCH_ITEMS", 9) == (44, 800, 44, 800, 1, 0.5)
+        assert await ask("INGEST_MAX_BATCH_ITEMS", 9, 2) == (4, 400, 4, 400, 2, 1.0)
+        assert await ask("MAX_REQUEST_BODY_BYTES", 40_000) == (44, 800, 4, 400, 2, 1.0)
         # 400 items of each key in one slot of 10 s; 30 a second are 300.
         assert (await ask("INGEST_MAX_ITEMS_PER_SECOND", 30))[3] == 200
         assert (await ask("INGEST_MAX_ITEMS_PER_SECOND", 0))[3] == 0
         assert (await ask("INGEST_STORE_OUTCOMES", 0))[2:4] == (0, 0)
         assert await effect(connection, NOW) == [
-            Effect("THROTTLED", 2, "big", 4, 200),
-            Effect("UNAUTHENTICATED", 0, "", 2, 0),
+            Refused("THROTTLED", 2, 2, 200),
+            Refused("UNAUTHENTICATED", 0, 2, 0),
         ]
     await db.close()
 
@@ -139,7 +139,7 @@ async def test_nothing_was_offered(database_url: str) -> None:
     async with db.ask() as connection:
         for setting in ("INGEST_MAX_BATCH_ITEMS", "MAX_REQUEST_BODY_BYTES", "INGEST_MAX_ITEMS_PER_SECOND"):
             found = await preview(connection, setting, 1, None, NOW)
-            assert (found.requests, found.refused_items, found.top_key) == (0, 0, "")
+            assert (found.requests, found.refused_items, found.top_key) == (0, 0, None)
     await db.close()
 
 
