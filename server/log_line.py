@@ -41,14 +41,9 @@ def line_of(record: logging.LogRecord) -> Line:
     """The record as a line; made once, whichever handler asks first."""
     made: Line | None = record.__dict__.get("line")
     if made is None:
-        made = Line(
-            record.created,
-            record.levelname.lower(),
-            record.name,
-            record.__dict__.get("request_id") or _request_id.get(),
-            clean(record.getMessage(), MESSAGE_CHARACTERS),
-            fields_of(record),
-        )
+        request_id = record.__dict__.get("request_id") or _request_id.get()
+        message = clean(record.getMessage(), MESSAGE_CHARACTERS)
+        made = Line(record.created, record.levelname.lower(), record.name, request_id, message, fields_of(record))
         record.__dict__["line"] = made
     return made
 

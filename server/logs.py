@@ -18,6 +18,7 @@ import psycopg
 from server import log_store, metrics
 from server.db import Database
 from server.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
+from server.log_output import Output
 from server.process import Process
 from server.settings import Environment
 
@@ -37,9 +38,10 @@ CLOSE_S = 2.0
 def setup(level: str, format: str, stream: IO[str]) -> None:
     """Log to the stream: `level` debug, info, warning or error; `format` json, text or auto (text on a terminal)."""
     text = format == "text" or (format == "auto" and stream.isatty())
-    output = logging.StreamHandler(stream)
+    output = Output(stream)
     output.setLevel(LEVELS[level])
     output.setFormatter(TextFormatter() if text else JsonFormatter())
+    logging._srcfile = None  # file and line are not shown: finding them costs the most
     logging.basicConfig(level=logging.WARNING, handlers=[output], force=True)
     listen_to_ours(min(LEVELS[level], logging.INFO))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import check_store
@@ -60,7 +61,7 @@ async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
             func.extract("epoch", func.clock_timestamp() - processes.c.heartbeat_at),
             applied,
         )
-        .distinct(processes.c.host, processes.c.name)
+        .ext(distinct_on(processes.c.host, processes.c.name))
         .where(processes.c.stopped_at.is_(None), processes.c.heartbeat_at > func.now() - HEARD_OF)
         .order_by(processes.c.host, processes.c.name, processes.c.id.desc())
     )

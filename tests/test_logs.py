@@ -6,14 +6,16 @@ import asyncio
 import io
 import json
 import logging
+import os
 import sys
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import log_store, logs, metrics
+from server import log_output, log_store, logs, metrics
 from server.auth.tokens import new_token
 from server.db import Database
 from server.host import HOST
@@ -88,6 +90,7 @@ def test_level_holds_for_the_output_and_our_loggers_still_reach_the_keeper() -> 
         assert not logging.getLogger("sqlalchemy.engine").isEnabledFor(logging.INFO)
         logging.getLogger("evenkeel.x").info("quiet")
         logging.getLogger("evenkeel.x").warning("loud")
+        logging.getLogger().handlers[0].flush()
         assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["loud"]
     finally:
         logging.basicConfig(handlers=before, force=True)
@@ -95,6 +98,53 @@ def test_level_holds_for_the_output_and_our_loggers_still_reach_the_keeper() -> 
 
 def dropped() -> float:
     return metrics.registry.get_sample_value(metrics.LOG_LINES_DROPPED.name, {"host": HOST}) or 0.0
+
+
+def pipe(size: int) -> tuple[int, Any]:
+    """A pipe that takes at most `size` bytes unread, and its writing end as text."""
+    import fcntl
+
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, size)
+    return reading, os.fdopen(writing, "w")
+
+
+def test_a_reader_that_stalls_does_not_stall_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "WAITING_LINES", 500)
+    monkeypatch.setattr(log_output, "FLUSH_S", 0.1)
+    reading, stream = pipe(4096)
+    output = log_output.Output(stream)
+    output.setFormatter(JsonFormatter())
+    began = time.monotonic()
+    for n in range(2000):
+        output.emit(record("%d", n))
+    assert time.monotonic() - began < 2
+    assert output.dropped > 0
+    read = b""
+    while b"were not written" not in read:
+        read += os.read(reading, 65536)
+    lines = [json.loads(line)["message"] for line in read.splitlines()]
+    assert lines[:100] == [str(n) for n in range(100)]
+    output.close()
+    os.close(reading)
+
+
+def test_a_child_writes_its_own_lines_and_not_its_parents() -> None:
+    reading, stream = pipe(65536)
+    output = log_output.Output(stream)
+    output.setFormatter(JsonFormatter())
+    output.emit(record("parent"))
+    pid = os.fork()
+    if pid == 0:
+        output.emit(record("child"))
+        output.flush()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    output.close()
+    stream.close()
+    messages = [json.loads(line)["message"] for line in os.read(reading, 65536).splitlines()]
+    assert sorted(messages) == ["child", "parent"]
+    os.close(reading)
 
 
 async def kept(db: Database, request_id: str) -> list[log_store.KeptLine]:
