@@ -95,8 +95,8 @@ class Page(Handler):
         may = frozenset(self.identity.scopes if self.identity else ())
         return Ask(tuple(sorted((name, value) for name, value in args.items() if value)), may)  # type: ignore[arg-type]
 
-    async def show_live(self, page: LivePage, **given: str) -> None:
-        """Answer with a live page; `given` are arguments from the path."""
+    async def show_live(self, page: LivePage, beside: Any = None, **given: str) -> None:
+        """Answer with a live page; `beside` is the context of what is not live, `given` arguments from the path."""
         ask = self.ask(page, **given)
         made = await make(page, self.parts, ask, time.time())
 
@@ -115,6 +115,7 @@ class Page(Handler):
             region=region,
             notices=region("notices"),
             live=live,
+            beside=beside,
         )
 
     def show(self, template: str, view: Any = None, *, title: str = "Evenkeel", page: str = "", **more: Any) -> None:

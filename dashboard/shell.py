@@ -23,7 +23,7 @@ class NavItem(Struct, frozen=True):
 NAVIGATION = (
     NavItem("Now", "/", "n", ("now", "service", "request")),
     NavItem("Objectives", "/objectives", "o", ("objectives",)),
-    NavItem("Changes", "/config", "c", ("config", "changes")),
+    NavItem("Changes", "/changes", "c", ("config", "changes")),
     NavItem("Setup", "/setup", "s", ("setup",)),
 )
 

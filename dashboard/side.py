@@ -29,6 +29,12 @@ class Own(Struct):
     checks: list[CheckResult] | None  # None: not readable just now
 
     @property
+    def well(self) -> str:
+        """`Database, watch, Redis OK`."""
+        told = f"{', '.join(self.fine)} OK"
+        return told[:1].upper() + told[1:]
+
+    @property
     def failing(self) -> list[CheckResult]:
         return [check for check in self.checks or () if check.status != "pass"]
 

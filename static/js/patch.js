@@ -3,6 +3,7 @@
 // data-key    on a child: it is the same thing wherever it moves
 // data-order  on a list of keyed children: their order holds for 10 s, and while pointer or focus is inside
 // data-hold   on what holds a control: untouched while pointer or focus is inside
+// data-draft  on a <details>: untouched while open, so that a draft stays on top of what its writer saw
 // data-announce  its text is announced when it changes
 "use strict";
 
@@ -42,6 +43,10 @@
       return;
     }
     if (from.isEqualNode(to)) return;
+    if (from.dataset?.draft !== undefined && from.open) {
+      heldBack = true;
+      return;
+    }
     if (from.dataset?.hold !== undefined && busy(from)) {
       heldBack = true;
       return;

@@ -1,0 +1,67 @@
+"""Changes: whatever altered production, newest first."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.live import Ask, LivePage, live_page
+from dashboard.memo import Memos
+from dashboard.page import Page
+from server.changes import store
+from server.changes.store import Change
+from server.parts import Parts
+
+SHOWN = 50
+KEPT_S = 400 * 24 * 3600.0
+# The letters that mark changes on charts.
+LETTERS = {"deploy": "D", "revision": "R", "scale": "S", "flag": "F", "environment": "E"}
+
+
+class ChangesView(Struct):
+    """One page of changes; None: they cannot be read just now. `next` continues below the last one."""
+
+    changes: list[Change] | None
+    service: str
+    before: int | None
+    next: int | None
+    letters: dict[str, str]
+
+
+async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
+    """The newest changes, of one service where the address names it."""
+    service, text = ask.get("service")[:200], ask.get("before")
+    before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    found = await READ.get(parts, (service, before), parts.rollout.revision)
+    shown = None if found is None else found[:SHOWN]
+    more = shown[-1].id if shown and len(found or ()) > SHOWN else None
+    return ChangesView(shown, service, before, more, LETTERS)
+
+
+async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:
+    service, before = asked
+    async with parts.db.ask() as connection:
+        return await store.recent(connection, time.time() - KEPT_S, service or None, SHOWN + 1, before)
+
+
+READ = Memos(read, kept_s=2)
+
+
+CHANGES = live_page(
+    LivePage(
+        name="changes",
+        template="changes.html",
+        context=changes_view,
+        regions={"changes": "changes/list.html"},
+        args=("service", "before"),
+        title="Changes · Evenkeel",
+    )
+)
+
+
+class ChangesPage(Page):
+    """GET /changes."""
+
+    async def get(self) -> None:
+        await self.show_live(CHANGES)

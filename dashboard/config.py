@@ -1,0 +1,101 @@
+"""Config: what is in force, how far it has come, and one click back."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.draft import UNTILS, Draft
+from dashboard.live import Ask, LivePage, live_page
+from dashboard.memo import Memo
+from dashboard.page import Page
+from dashboard.refusals import Effect, effects
+from server.auth.keys import ApiKey, list_keys
+from server.config.history import RevisionView
+from server.config.receipts import Progress
+from server.config.view import ConfigView, config_view
+from server.parts import Parts
+
+UNDER_WAY_S = 30.0  # a rollout that is not complete by then has stragglers, which are named
+VERBS = {"rollback": "Rolling back", "change": "Applying", "expiry": "Applying"}
+
+
+class ConfigPageView(Struct):
+    """The page. `config` None: it cannot be read just now, and `revision` is what this process enforces."""
+
+    config: ConfigView | None
+    revision: int
+    effects: dict[str, Effect]  # by setting
+    keys: list[ApiKey]  # those that a value can be limited to
+    drafts: dict[str, Draft]  # what each editor begins with
+    under_way: str  # `Rolling back, 2 of 4`; empty once it is done
+    untils: tuple[tuple[str, str], ...] = UNTILS
+
+
+async def read_config(parts: Parts) -> ConfigView:
+    return await config_view(parts, time.time())
+
+
+async def read_keys(parts: Parts) -> list[ApiKey]:
+    async with parts.db.act() as connection:
+        return [key for key in await list_keys(connection) if key.revoked_at is None and "ingest" in key.scopes]
+
+
+CONFIG = Memo(read_config, kept_s=1)
+KEYS = Memo(read_keys, kept_s=5)
+EFFECTS = Memo(effects, kept_s=5)
+
+
+async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
+    """The page, each second anew: receipts arrive within it."""
+    config = await CONFIG.get(parts, now)
+    return ConfigPageView(
+        config=config,
+        revision=parts.rollout.revision,
+        effects=await EFFECTS.get(parts) or {},
+        keys=await KEYS.get(parts) or [],
+        drafts=drafts(config) if config else {},
+        under_way=under_way(config.revision, config.rollout, now) if config else "",
+    )
+
+
+def drafts(config: ConfigView) -> dict[str, Draft]:
+    """Each editor as it opens: the value in force for all, on top of the revision in force."""
+    seen = config.revision.revision
+    return {one.name: Draft(one.name, str(one.in_force.value).lower(), seen) for one in config.settings}
+
+
+def under_way(revision: RevisionView, rollout: Progress, now: float) -> str:
+    """What is happening just now, in words; nothing once every process has applied it or is overdue."""
+    if rollout.complete or now - revision.at > UNDER_WAY_S:
+        return ""
+    return f"{VERBS[revision.kind]}, {rollout.applied} of {rollout.of}"
+
+
+def config_title(view: ConfigPageView) -> str:
+    return f"{view.under_way} · Config · Evenkeel" if view.under_way else "Config · Evenkeel"
+
+
+CONFIG_PAGE = live_page(
+    LivePage(
+        name="config",
+        template="config.html",
+        context=config_page,
+        regions={
+            "config-head": "config/head.html",
+            "config-settings": "config/settings.html",
+            "config-receipts": "config/receipts.html",
+            "config-history": "config/history.html",
+        },
+        title="Config · Evenkeel",
+        titles=config_title,
+    )
+)
+
+
+class ConfigPage(Page):
+    """GET /config."""
+
+    async def get(self) -> None:
+        await self.show_live(CONFIG_PAGE)

@@ -1,0 +1,87 @@
+"""What somebody is about to set: the fields of an editor, as typed, and what came of the last try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from server.config.registry import SETTINGS, Value, number
+from server.config.saving import Summary
+from server.errors import ApiError, invalid
+
+UNTILS = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("", "kept"))
+MINUTES = tuple(minutes for minutes, _ in UNTILS)
+LONGEST = 600  # characters of any field; the service says which bounds really hold
+
+Field = Callable[[str, str], str]  # a field's text by name, and the default
+
+
+class Race(Struct):
+    """A lost race: what others saved meanwhile, oldest first, and what was asked for."""
+
+    in_force: int
+    theirs: list[Summary]
+    mine: str
+
+
+class Draft(Struct):
+    """One editor. `value` is text, `minutes` one of UNTILS, `expected` the revision that was seen in force."""
+
+    setting: str
+    value: str
+    expected: int
+    scope: str = "all"
+    minutes: str = "30"
+    reason: str = ""
+    preview: str = ""
+    fault: str = ""
+    race: Race | None = None
+
+
+def read_draft(field: Field) -> Draft:
+    """The draft that a form carries; ApiError INVALID where a field cannot have come from our form."""
+    setting, expected, minutes = field("setting", ""), field("expected", "0"), field("minutes", "30")
+    if setting not in SETTINGS:
+        raise invalid("setting", f"settings are {', '.join(SETTINGS)}")
+    seen = number(expected)
+    if seen is None:
+        raise invalid("expected", "give the number of a revision")
+    if minutes not in MINUTES:
+        raise invalid("minutes", "choose one of the times offered")
+    return Draft(
+        setting=setting,
+        value=field("value", "")[:LONGEST],
+        expected=seen,
+        scope=field("scope", "all")[:LONGEST],
+        minutes=minutes,
+        reason=field("reason", "")[:LONGEST],
+    )
+
+
+def value_of(draft: Draft) -> Value:
+    """The value that the text means; ApiError INVALID with the bounds."""
+    setting = SETTINGS[draft.setting]
+    text = draft.value.strip()
+    value: Value | None = {"true": True, "false": False}.get(text) if setting.kind == "boolean" else number(text)
+    fault = setting.fault(value)
+    if value is None or fault is not None:
+        raise invalid(setting.title, fault or "give a value")
+    return value
+
+
+def minutes_of(draft: Draft) -> int | None:
+    """How long; None: kept."""
+    return int(draft.minutes) if draft.minutes else None
+
+
+def raced(draft: Draft, error: ApiError, scope_name: str) -> Draft:
+    """The draft after a lost race: on top of what is in force now, with both differences to look at."""
+    in_force = int(error.extra.get("in_force", draft.expected))
+    theirs = msgspec.convert(error.extra.get("saved", []), list[Summary])
+    setting = SETTINGS[draft.setting]
+    mine = f"{setting.title} {setting.shown(value_of(draft))}"
+    mine += "" if draft.scope == "all" else f" for {scope_name}"
+    mine += f", for {draft.minutes} min" if draft.minutes else ", kept"
+    return msgspec.structs.replace(draft, expected=in_force, race=Race(in_force, theirs, mine))

@@ -1,0 +1,47 @@
+"""Request: everything that carries one request id."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.page import Page
+from server import log_store
+from server.live.answers import Outcome
+from server.live.outcomes import outcomes_by_request_id
+from server.log_store import KeptLine
+
+LONGEST = 128  # characters of a request id
+
+
+class RequestView(Struct):
+    """What was found; empty lists before anything was asked for."""
+
+    id: str
+    outcomes: list[Outcome]
+    lines: list[KeptLine]
+    storing: bool  # whether raw outcomes are kept just now
+    outcome_days: int
+    log_days: int
+
+
+class RequestPage(Page):
+    """GET /requests?id=…, where the search box leads."""
+
+    async def get(self) -> None:
+        request_id = self.get_query_argument("id", "").strip()[:LONGEST]
+        outcomes: list[Outcome] = []
+        lines: list[KeptLine] = []
+        if request_id:
+            async with self.parts.db.ask() as connection:
+                outcomes = await outcomes_by_request_id(connection, request_id)
+                lines = await log_store.lines(connection, request_id)
+        view = RequestView(
+            id=request_id,
+            outcomes=outcomes,
+            lines=lines,
+            storing=self.parts.rollout.limits_for(0).ingest_store_outcomes,
+            outcome_days=self.parts.env.outcome_retention_days,
+            log_days=self.parts.env.log_retention_days,
+        )
+        title = f"Request {request_id}" if request_id else "Requests"
+        self.show("request.html", view, title=f"{title} · Evenkeel", page="request")

@@ -1,0 +1,90 @@
+"""Setup: the self-checks, the keys, the people and their sessions."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.live import Ask, LivePage, live_page
+from dashboard.page import Page
+from dashboard.side import CHECKS
+from server import check_store
+from server.auth.keys import ApiKey, list_keys
+from server.auth.passwords import SHORTEST
+from server.auth.people import Person, list_people
+from server.auth.roles import ROLES, SCOPES
+from server.auth.sessions import Session, list_sessions
+from server.errors import ApiError
+from server.findings import CheckResult
+from server.parts import Parts
+
+HISTORY = 200
+WORST_FIRST = {"fail": 0, "warn": 1, "pass": 2}
+
+
+class ChecksView(Struct):
+    """The newest result of each check, worst first; None: they cannot be read just now."""
+
+    checks: list[CheckResult] | None
+
+
+class SetupView(Struct):
+    """What is not live: for administrators all keys, people and sessions; for others their own sessions."""
+
+    keys: list[ApiKey]
+    people: list[Person]
+    sessions: list[Session]
+    session_id: int  # the one that is looking
+    roles: tuple[str, ...] = tuple(ROLES)
+    scopes: tuple[str, ...] = SCOPES
+    shortest: int = SHORTEST
+
+
+class HistoryView(Struct):
+    """The results of one check, newest first."""
+
+    name: str
+    results: list[CheckResult]
+
+
+async def checks_view(parts: Parts, ask: Ask, now: float) -> ChecksView:
+    """The checks as they were read a few seconds ago."""
+    checks = await CHECKS.get(parts)
+    return ChecksView(None if checks is None else sorted(checks, key=lambda c: (WORST_FIRST[c.status], c.name)))
+
+
+SETUP = live_page(
+    LivePage(
+        name="setup",
+        template="setup.html",
+        context=checks_view,
+        regions={"checks": "setup/checks.html"},
+        title="Setup · Evenkeel",
+    )
+)
+
+
+class SetupPage(Page):
+    """GET /setup."""
+
+    async def get(self) -> None:
+        assert self.identity is not None
+        admin = "admin" in self.identity.scopes
+        async with self.parts.db.act() as connection:
+            view = SetupView(
+                keys=await list_keys(connection) if admin else [],
+                people=await list_people(connection) if admin else [],
+                sessions=await list_sessions(connection, None if admin else self.identity.id),
+                session_id=self.identity.session_id,
+            )
+        await self.show_live(SETUP, beside=view)
+
+
+class CheckPage(Page):
+    """GET /setup/checks/NAME: the results of one check."""
+
+    async def get(self, name: str) -> None:
+        async with self.parts.db.ask() as connection:
+            results = await check_store.history(connection, name, HISTORY)
+        if not results:
+            raise ApiError("NOT_FOUND", f"No check named {name} has run.")
+        self.show("setup/check.html", HistoryView(name, results), title=f"{name} · Evenkeel", page="setup")
