@@ -100,7 +100,7 @@ class ApiHandler(Handler):
 
     def query(self, kind: type[T]) -> T:
         """The query string as a Struct; 422 names the parameter."""
-        known = {field.encode_name for field in msgspec.structs.fields(cast(Any, kind))}
+        known = cast(Any, kind).__struct_encode_fields__
         values: dict[str, str] = {}
         for name in self.request.query_arguments:
             if name not in known:
