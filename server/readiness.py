@@ -183,7 +183,8 @@ def say_if_changed(before: Health | None, now: Health) -> None:
     """One log line for each change, not for each look."""
     if before is not None and before.status != now.status:
         wrong = {name: part.output for name, (part,) in now.checks.items() if part.status != "pass"}
-        log.warning("health is %s", now.status, extra={"fields": wrong})
+        level = logging.INFO if now.status == "pass" else logging.WARNING
+        log.log(level, "health is %s", now.status, extra={"fields": wrong})
 
 
 def rfc3339(at: float) -> str:

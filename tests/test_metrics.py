@@ -118,6 +118,7 @@ def test_several_processes_add_up_and_a_restarted_one_goes_on(tmp_path: Path) ->
     assert found["evenkeel_ingest_refused_items_total", HOST, "BATCH_TOO_LARGE"] == 6000
     assert found["evenkeel_ingest_refused_items_total", HOST, "QUEUE_FULL"] == 3
     assert not any(name.endswith("_created") for name in declared(body))
+    assert all(re.findall(r"^# HELP \S+ ?(.*)$", body.decode(), re.MULTILINE))
     assert len(list(tmp_path.glob("counter_web.1*"))) == 1  # restarts leave no files behind
 
 

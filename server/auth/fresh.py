@@ -29,6 +29,7 @@ class Fresh:
         self._read = read
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
+        self._reads: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -41,7 +42,14 @@ class Fresh:
         """Wait for a read that begins after this call; raises what the read raises."""
         if self._next is None:
             self._next = asyncio.create_task(self._run(), name=f"read {self.what}")
+            self._reads.add(self._next)
+            self._next.add_done_callback(self._ended)
         await asyncio.shield(self._next)
+
+    def _ended(self, read: asyncio.Task[None]) -> None:
+        self._reads.discard(read)
+        if not read.cancelled():
+            read.exception()  # whoever waited has it; where nobody waits any more, it was logged
 
     async def if_old(self) -> None:
         """Read if it is too old to be relied on; while the database is away, go on with what there is."""
@@ -91,7 +99,7 @@ class Fresh:
 
     async def close(self) -> None:
         """Stop reading."""
-        tasks = [task for task in (self._task, self._next) if task is not None]
+        tasks = [*self._reads, *([self._task] if self._task else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
