@@ -19,12 +19,16 @@ Needs = Literal["files", "database", "server"]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a check may use. `db` is None where no database is at hand, `base_url` where no server is."""
+    """What a check may use. `db` is None where no database is at hand, `base_url` where no server is.
+
+    `lasting`: the checks run again and again in this process.
+    """
 
     root: Path
     env: Environment | None = None
     db: Database | None = None
     base_url: str | None = None
+    lasting: bool = False
 
     @property
     def database(self) -> Database:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from checks import (
     cardinality,
     disk,
+    docs_routes,
     loop_lag,
     partitions,
     runtime_health,
@@ -17,6 +18,7 @@ from checks import (
 from checks.check import Check
 
 CHECKS: tuple[Check, ...] = (
+    docs_routes.CHECK,
     schema_policy.CHECK,
     version_consistency.CHECK,
     slo_policy.CHECK,

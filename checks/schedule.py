@@ -18,7 +18,7 @@ FORGET_S = 3600.0
 
 def jobs(env: Environment, db: Database) -> list[Job]:
     """One job a check, which records its result, and one that forgets old results."""
-    around = Surroundings(ROOT, env, db, own_url(env))
+    around = Surroundings(ROOT, env, db, own_url(env), lasting=True)
     scheduled = [Scheduled(check, around) for check in registry.CHECKS]
     found = [
         Job(f"check {one.check.name}", min(one.check.every_s, FIRST_S + place), one.run, one.check.limit_s + RECORD_S)

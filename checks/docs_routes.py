@@ -1,0 +1,121 @@
+"""Documented routes, settings, metrics and codes are the real ones, both ways; commands and links lead somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from checks import markdown
+from checks.check import Check, Surroundings, Unavailable, fail
+from checks.docs_mentions import commands, links, mentions
+from checks.markdown import Document, plain
+from server.config.registry import SETTINGS
+from server.errors import CODES
+from server.findings import Finding
+from server.metrics import METRICS
+from server.openapi import operations
+from server.routes import API
+from server.settings import VARIABLES
+
+# Read by the command line and the scripts only, so not in the server's own table.
+TOOL_VARIABLES = {"EVENKEEL_API_KEY": "", "BENCH_FAIL_THRESHOLD_MS": "", "BENCH_FAIL_P95_THRESHOLD_MS": ""}
+
+ROUTE = re.compile(r"^`?(GET|POST|PUT|PATCH|DELETE) (/\S*?)`?$")
+
+
+async def run(around: Surroundings) -> list[Finding]:
+    """Every document against the code."""
+    return await asyncio.to_thread(inspect, around.root)
+
+
+def inspect(root: Path) -> list[Finding]:
+    """What the documents say that is not so, and what they leave out."""
+    docs = {document.name: document for document in documents(root)}
+    for needed in ("docs/api.md", "docs/settings.md", "docs/metrics.md"):
+        if needed not in docs:
+            raise Unavailable(f"{needed} is missing.", "Restore it, or run this check in the source tree.")
+    findings = [*routes(docs["docs/api.md"]), *codes(docs["docs/api.md"])]
+    findings += [*settings(docs["docs/settings.md"]), *metrics(docs["docs/metrics.md"])]
+    for document in docs.values():
+        findings += [*mentions(document, set(real_settings())), *links(document, docs, root), *commands(document, root)]
+    return findings
+
+
+def documents(root: Path) -> list[Document]:
+    places = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
+    return [markdown.read(path, root) for path in sorted(places)]
+
+
+def both_ways(what: str, said: dict[str, str], real: set[str], where: str) -> Iterator[Finding]:
+    """`said` maps a documented name to its place."""
+    for name in sorted(set(said) - real):
+        yield fail(f"{what} {name} is documented and does not exist.", "Correct or remove it.", said[name])
+    for name in sorted(real - set(said)):
+        yield fail(f"{what} {name} is not documented.", f"Add it to {where}.", where)
+
+
+def routes(api: Document) -> Iterator[Finding]:
+    said = {}
+    for line, heading in api.headings():
+        match = ROUTE.match(heading)
+        if match:
+            said[f"{match[1]} {match[2].partition('?')[0]}"] = api.place(line)
+    real = {f"{method.upper()} {route.path}" for route, method, _ in operations(API)}
+    yield from both_ways("Route", said, real, api.name)
+
+
+def codes(api: Document) -> Iterator[Finding]:
+    rows = [(line, plain(cells[0]), cells) for line, cells in api.rows()]
+    said = {name: (line, cells) for line, name, cells in rows if name in CODES or re.fullmatch(r"[A-Z_]{4,}", name)}
+    yield from both_ways("Code", {name: api.place(line) for name, (line, _) in said.items()}, set(CODES), api.name)
+    for name, (line, cells) in said.items():
+        if name in CODES and plain(cells[1]) != str(CODES[name][0]):
+            yield fail(f"{name} is {CODES[name][0]}, not {plain(cells[1])}.", "Correct it.", api.place(line))
+
+
+def real_settings() -> dict[str, str]:
+    """Every setting and its default as the docs write it."""
+    found = {variable.name: variable.default for variable in VARIABLES}
+    found |= {name: shown(setting.default) for name, setting in SETTINGS.items()}
+    return found | TOOL_VARIABLES
+
+
+def shown(value: int | bool) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def settings(document: Document) -> Iterator[Finding]:
+    real = real_settings()
+    said = {plain(cells[0]): (document.place(line), plain(cells[1])) for line, cells in document.rows()}
+    places = {name: place for name, (place, _) in said.items()}
+    yield from both_ways("Setting", places, set(real), document.name)
+    for name, (place, default) in said.items():
+        if name in real and default != real[name]:
+            yield fail(
+                f"{name} defaults to {real[name] or 'nothing'}, not {default or 'nothing'}.", "Correct it.", place
+            )
+
+
+def metrics(document: Document) -> Iterator[Finding]:
+    real = {metric.name: metric for metric in METRICS}
+    said = {
+        plain(cells[0]): (document.place(line), [plain(cell) for cell in cells[1:3]]) for line, cells in document.rows()
+    }
+    yield from both_ways("Metric", {name: place for name, (place, _) in said.items()}, set(real), document.name)
+    for name, (place, cells) in said.items():
+        if name in real and cells != [real[name].kind, ", ".join(real[name].labels)]:
+            expected = f"{real[name].kind} | {', '.join(real[name].labels)}"
+            yield fail(f"{name} is {expected}, not {' | '.join(cells)}.", "Correct it.", place)
+
+
+CHECK = Check(
+    "docs_routes",
+    "Documented routes, settings, metrics and codes are the real ones",
+    needs="files",
+    run=run,
+    every_s=3600,
+    limit_s=30,
+    apart=True,
+)
