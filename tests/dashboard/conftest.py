@@ -1,0 +1,151 @@
+"""A real browser on a real `python -m server`; console errors and CSP violations fail the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.conftest import made_database, variables, wait_for
+from tests.running import Running
+
+EMAIL = "mira@example.com"
+PASSWORD = "correct horse battery staple"
+QUIET = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-domain-reliability",
+    "--no-first-run",
+)
+HOW = "No Chromium was found: install it (apt-get install chromium), or name it in CHROMIUM=/path/to/chromium."
+
+
+def chromium() -> str | None:
+    """The browser to use: $CHROMIUM, else the first one on the path."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, headless, talking to nobody but the server under test."""
+    path = chromium()
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(HOW)
+        pytest.skip(HOW)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        yield launched
+        launched.close()
+
+
+class Served:
+    """A running server with one administrator and one key, and the way to its database."""
+
+    def __init__(self, running: Running, database_url: str) -> None:
+        self.running = running
+        self.url = running.url
+        self.database_url = database_url
+        running.command("user", "create", EMAIL, "--role", "admin", stdin=f"{PASSWORD}\n")
+        self.key = running.command("key", "create", "tests", "--scope", "ingest", "--scope", "read").split()[0]
+
+    def send(self, *outcomes: dict[str, Any], **common: Any) -> None:
+        """Send outcomes; what they leave out is a good GET / of 12 ms."""
+        usual = {"route": "/", "method": "GET", "status": 200, "duration_ms": 12} | common
+        status, body = self.running.call(
+            "POST", "/api/v1/outcomes", key=self.key, data=[usual | outcome for outcome in outcomes]
+        )
+        assert status == 201, body
+
+    def pids(self, kind: str) -> list[int]:
+        """The processes of a kind that beat."""
+        with psycopg.connect(self.database_url) as connection:
+            query = "SELECT pid FROM processes WHERE kind = %s AND heartbeat_at > now() - interval '3 s'"
+            return [int(pid) for (pid,) in connection.execute(query, (kind,))]
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for the tests of a module."""
+    databases = made_database(cluster, template)
+    url = next(databases)
+    directory = tmp_path_factory.mktemp("served")
+    running = Running(variables(url, directory), directory / "server.log")
+    try:
+        wait_for(running.ready, "the server to be ready", 60)
+        yield Served(running, url)
+    finally:
+        running.stop()
+        next(databases, None)
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Browser, served: Served) -> Any:
+    """The cookies of a session, made through the sign-in page."""
+    context = browser.new_context(base_url=served.url)
+    page = context.new_page()
+    page.goto("/sign-in")
+    sign_in(page)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+def sign_in(page: Page) -> None:
+    page.fill("input[name=email]", EMAIL)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(browser: Browser, served: Served, signed_in: Any) -> Iterator[OpenPage]:
+    """`page = visit("/", width=390)`: a signed-in page. What the browser complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(path: str, *, width: int = 1440, quiet: bool = True, script: str = "", **options: Any) -> Page:
+        options.setdefault("storage_state", signed_in)
+        context = browser.new_context(
+            base_url=served.url,
+            viewport={"width": width, "height": 900},
+            timezone_id="Europe/Berlin",
+            locale="en-GB",
+            **options,
+        )
+        contexts.append(context)
+        context.add_init_script(script)
+        page = context.new_page()
+        if quiet:
+            page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, (path, answer.status)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def static() -> Path:
+    return Path(__file__).resolve().parents[2] / "static"

@@ -1,0 +1,68 @@
+"""Every page: narrow and wide, dark and light, with hostile names, and nothing that the CSP refuses."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.dashboard.conftest import OpenPage, Served
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("/", "/?all=1", "/objectives", "/changes", "/config", "/setup", "/requests", "/services/evenkeel")
+HOSTILE = """<img src=x onerror="document.title='owned'">'"&amp;{{ 7*7 }}"""
+LONG = "a-service-with-a-name-that-nobody-would-choose-" * 3
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_sideways_scrolling_and_nothing_refused(served: Served, visit: OpenPage, path: str, width: int) -> None:
+    served.send(
+        {"service": LONG, "route": "/" + "very-long-route/" * 12, "version": "v" * 60},
+        {"service": "shop", "version": "1"},
+    )
+    page = visit(path, width=width, color_scheme="dark" if width == 390 else "light")
+    expect(page.locator("main h1, main h2").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+
+
+def test_a_long_name_does_not_push_the_page_wide(served: Served, visit: OpenPage) -> None:
+    served.send({"service": LONG, "route": "/" + "very-long-route/" * 12, "version": "v" * 60})
+    page = visit(f"/services/{LONG}", width=390)
+    expect(page.locator(".chart canvas")).to_have_count(3)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_hostile_names_are_text(served: Served, visit: OpenPage) -> None:
+    served.send({"service": HOSTILE, "route": HOSTILE, "version": HOSTILE, "status": 500})
+    page = visit("/?all=1")
+    name = page.locator("tr.service .name", has_text="onerror")
+    expect(name).to_have_text(HOSTILE)
+    page.locator("tr.service", has=name).locator("a.open").click()
+    expect(page.locator("h1")).to_contain_text(HOSTILE)
+    expect(page.locator("#service-routes th.mono").first).to_contain_text("onerror")
+    assert "owned" not in page.title()
+    assert page.locator("main img").count() == 0
+
+
+def test_the_charts_show_what_the_table_says(served: Served, visit: OpenPage) -> None:
+    served.send(*[{"service": "charted", "version": "1", "status": 500 if i == 0 else 200} for i in range(10)])
+    page = visit("/services/charted?window=15m")
+    expect(page.locator(".chart canvas")).to_have_count(3)
+    expect(page.locator("#service-head .figures")).to_contain_text("1 of 10", timeout=6000)
+    expect(page.locator(".chart .legend").first).to_contain_text("%", timeout=15000)
+    expect(page.locator(".change-line .mark")).to_have_text("D", timeout=10000)
+    page.locator(".change-line .mark").focus()
+    assert "Deploy" in (page.locator(".change-line .mark").get_attribute("aria-label") or "")
+    for window in ("1 h", "6 h", "24 h", "7 d"):
+        page.get_by_role("navigation", name="Window").get_by_text(window, exact=True).click()
+        expect(page.locator(".chart canvas")).to_have_count(3)
+
+
+def test_an_unknown_page_says_so_and_leads_back(served: Served, visit: OpenPage) -> None:
+    page = visit("/", quiet=False)
+    answer = page.goto("/no/such/page")
+    assert answer is not None
+    assert answer.status == 404
+    page.get_by_role("link", name="To Now").click()
+    expect(page.locator("h1")).to_be_visible()

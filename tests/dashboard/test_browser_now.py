@@ -1,0 +1,180 @@
+"""Now in a real browser: live, stale and recovered, calm under the hand, by keyboard, without scripts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import wait_for
+from tests.dashboard.conftest import OpenPage, Served, sign_in
+
+pytestmark = pytest.mark.browser
+
+
+@contextmanager
+def frozen(pids: list[int]) -> Iterator[None]:
+    """The processes stand still, as under a stopped virtual machine."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_the_first_outcome_replaces_the_empty_page_by_itself(served: Served, visit: OpenPage) -> None:
+    page = visit("/")
+    expect(page.get_by_text("No outcomes yet. Send one:")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text("curl")
+    expect(page.locator("body.is-live")).to_be_attached()
+    served.send({"service": "shop"}, {"service": "shop", "status": 500})
+    expect(page.locator('tr[data-key="shop"]')).to_be_visible(timeout=3000)
+    expect(page.locator('tr[data-key="shop"] .errors .figure')).to_have_text("1 of 2")
+    expect(page.get_by_text("No outcomes yet")).to_have_count(0)
+
+
+def test_numbers_change_in_place_under_focus(served: Served, visit: OpenPage) -> None:
+    served.send({"service": "steady"})
+    page = visit("/?all=1")
+    row = page.locator('tr[data-key="steady"]')
+    link = row.locator("a.open")
+    link.focus()
+    before = page.evaluate("document.querySelector('tr[data-key=steady] .errors .figure').textContent")
+    page.evaluate("document.querySelector('tr[data-key=steady] .errors .figure').firstChild.mine = true")
+    served.send(*[{"service": "steady"}] * 5)
+    expect(row.locator(".errors .figure")).not_to_have_text(before)
+    expect(link).to_be_focused()
+    assert page.evaluate("document.querySelector('tr[data-key=steady] .errors .figure').firstChild.mine") is True
+
+
+def test_a_frozen_server_is_called_stale_within_four_seconds_and_recovers(served: Served, visit: OpenPage) -> None:
+    page = visit("/")
+    expect(page.locator("body.is-live")).to_be_attached()
+    with frozen(served.pids("web")):
+        expect(page.locator("#stale")).to_be_visible(timeout=4500)
+        expect(page.locator("#stale")).to_contain_text("old, reconnecting.")
+        expect(page.locator("#stale")).to_contain_text("Last known:")
+        assert page.locator("body.is-stale").count() == 1
+        fill = page.evaluate("getComputedStyle(document.querySelector('.title .shape')).fill")
+        assert fill == "none", "shapes stand in outline while stale"
+    expect(page.locator("#stale")).to_be_hidden(timeout=8000)
+    expect(page.locator("body.is-live")).to_be_attached()
+    served.send({"service": "after"})
+    expect(page.locator('tr[data-key="after"]')).to_be_attached(timeout=4000)
+
+
+def test_a_killed_server_process_is_survived(served: Served, visit: OpenPage) -> None:
+    page = visit("/", quiet=False)  # the browser itself reports the lost connection
+    expect(page.locator("body.is-live")).to_be_attached()
+    for pid in served.pids("web"):
+        os.kill(pid, signal.SIGKILL)
+    served.running.wait_ready()
+    served.send({"service": "again"})
+    expect(page.locator('tr[data-key="again"]')).to_be_attached(timeout=8000)
+    expect(page.locator("#stale")).to_be_hidden()
+
+
+def test_without_a_watch_the_page_says_that_nothing_is_evaluated(served: Served, visit: OpenPage) -> None:
+    page = visit("/")
+    with frozen(served.pids("watch")):
+        expect(page.locator("#notices")).to_contain_text("Alerts have not been evaluated for", timeout=6000)
+        expect(page.locator("#stale")).to_be_hidden()
+    expect(page.locator("#notices")).not_to_contain_text("Alerts have not", timeout=8000)
+
+
+STREAMS = """
+window.streams = [];
+window.EventSource = class extends EventSource { constructor(url) { super(url); window.streams.push(this); } };
+window.pretend = (hidden) => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+def test_a_hidden_tab_closes_its_stream_and_opens_it_when_seen(visit: OpenPage) -> None:
+    page = visit("/", script=STREAMS)
+    states = "window.streams.map((stream) => stream.readyState)"
+    expect(page.locator("body.is-live")).to_be_attached()
+    page.evaluate("pretend(true)")
+    assert page.evaluate(states) == [2]
+    page.wait_for_timeout(500)
+    assert page.evaluate(states) == [2], "a hidden tab does not connect again"
+    page.evaluate("pretend(false)")
+    page.wait_for_function(f"{states}.join() === '2,1'")
+    expect(page.locator("#stale")).to_be_hidden()
+
+
+def test_signing_out_elsewhere_ends_the_stream(served: Served, visit: OpenPage) -> None:
+    page = visit("/sign-in", storage_state=None)
+    sign_in(page)
+    expect(page.locator("body.is-live")).to_be_attached()
+    served.execute(
+        "UPDATE sessions SET revoked_at = now() WHERE id = (SELECT max(id) FROM sessions WHERE revoked_at IS NULL)"
+    )
+    expect(page.locator("#stale")).to_contain_text("You are signed out.", timeout=7000)
+    page.locator("#stale a").click()
+    page.wait_for_url("**/sign-in?next=%2F")
+
+
+def test_keys_go_and_show_but_never_act(served: Served, visit: OpenPage) -> None:
+    served.send({"service": "alpha"}, {"service": "beta"})
+    page = visit("/")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type("go")  # letters in a field are letters
+    expect(page.locator("#search")).to_have_value("go")
+    page.locator("#search").fill("")
+    page.locator("#search").blur()
+    page.keyboard.press("j")
+    expect(page.locator("tr.service a.open").first).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("tr.service a.open").first).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/services/*")
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    page.wait_for_url("**/objectives")
+    page.keyboard.press("g")
+    page.keyboard.press("n")
+    page.wait_for_url(served.url + "/")
+
+
+def test_the_palette_finds_a_service_by_a_few_letters(served: Served, visit: OpenPage) -> None:
+    served.send({"service": "palette-service"})
+    page = visit("/")
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette")).to_be_visible()
+    page.keyboard.type("palette-s")
+    expect(page.locator("#palette-list li")).to_have_count(1)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/services/palette-service")
+
+
+def test_without_javascript_everything_is_there_a_page_load_later(served: Served, visit: OpenPage) -> None:
+    served.send({"service": "plain", "status": 500}, {"service": "plain"})
+    page = visit("/sign-in?next=/%3Fall%3D1", storage_state=None, java_script_enabled=False)
+    sign_in(page)
+    row = page.locator('tr[data-key="plain"]')
+    wait_for(lambda: row.count() == 1 or page.reload() is None, "the service in the picture")
+    expect(row.locator(".figure").first).to_have_text("1 of 2")
+    assert row.locator("svg.spark path.line").first.get_attribute("d")
+    row.locator("a.open").click()
+    expect(page.locator("h1")).to_contain_text("plain")
+    page.locator("summary", has_text="As a table").click()
+    expect(page.locator("#service-points table")).to_be_visible()
+    page.locator("details.who summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in*")
+    page.goto("/")
+    assert "/sign-in" in page.url

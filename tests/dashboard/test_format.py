@@ -1,0 +1,116 @@
+"""Values as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import format as told
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (0.0412, "0.041"),
+        (0.999, "1"),
+        (5.23, "5.2"),
+        (9.97, "10"),
+        (41.3, "41"),
+        (1204.4, "1,204"),
+    ],
+)
+def test_numbers_have_two_to_three_digits(value: float | None, text: str) -> None:
+    assert told.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (None, "–"),
+        (0, "0 %"),
+        (0.00001, "<0.01 %"),
+        (0.0012, "0.12 %"),
+        (0.041, "4.1 %"),
+        (0.31, "31 %"),
+        (0.9951, "99.51 %"),
+        (0.999999, "99.99 %"),
+        (1, "100 %"),
+        (-0.79, "-79 %"),
+    ],
+)
+def test_percent(ratio: float | None, text: str) -> None:
+    assert told.percent(ratio) == text
+
+
+@given(st.integers(1, 10**9).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_some_is_never_none_and_not_all_is_never_all(counts: tuple[int, int]) -> None:
+    bad, n = counts
+    text = told.percent(bad / n)
+    assert (text == "0 %") == (bad == 0)
+    assert (text == "100 %") == (bad == n)
+
+
+def test_a_share_of_few_is_told_as_counts() -> None:
+    assert told.share(12, 312) == "12 of 312"
+    assert told.share(12, 999) == "12 of 999"
+    assert told.share(41, 1000) == "4.1 %"
+    assert told.share(0, 0) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.41, "0.41 ms"),
+        (4.12, "4.1 ms"),
+        (9.97, "10 ms"),
+        (412, "412 ms"),
+        (999.6, "1 s"),
+        (1243, "1.24 s"),
+    ],
+)
+def test_milliseconds(value: float | None, text: str) -> None:
+    assert told.ms(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.83, "0.8 s"),
+        (3, "3 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (192, "3 min 12 s"),
+        (3599.9, "1 h"),
+        (18600, "5 h 10 min"),
+        (187200, "2 d 4 h"),
+        (-1, "0 s"),
+    ],
+)
+def test_spans(seconds: float, text: str) -> None:
+    assert told.span(seconds) == text
+
+
+@given(st.floats(0, 1e9))
+def test_spans_have_at_most_two_parts_and_no_sixty(seconds: float) -> None:
+    text = told.span(seconds)
+    assert len(text.split()) in (2, 4)
+    assert "60 s" not in text
+    assert "60 min" not in text
+    assert "24 h" not in text
+
+
+def test_a_budget_that_is_not_known_exactly_is_a_range() -> None:
+    assert told.budget(0.31) == "31 %"
+    assert told.budget(0.2, 0.12, 0.31) == "12-31 %"
+    assert told.budget(0.31, 0.31, 0.31) == "31 %"
+    assert told.budget(None) == "–"
+
+
+def test_a_moment_is_utc_whatever_it_came_as() -> None:
+    assert told.moment(0) == told.moment(datetime(1970, 1, 1, tzinfo=UTC)) == datetime(1970, 1, 1, tzinfo=UTC)

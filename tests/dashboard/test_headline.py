@@ -1,0 +1,155 @@
+"""The first sentence: what is broken, how badly, for whom; and never "OK" of what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashboard.headline import describe, headline, named_share
+from dashboard.now import others
+from dashboard.rows import Row, service_rows
+from server.live.picture import Part, Picture, ServicePicture
+from server.slo.status import ObjectiveStatus, State, Status
+
+
+def service(name: str, **given: Any) -> ServicePicture:
+    usual: dict[str, Any] = {
+        "n": 312,
+        "bad": 0,
+        "n_5m": 1560,
+        "bad_5m": 0,
+        "p50_ms": 10.0,
+        "p95_ms": 40.0,
+        "p99_ms": 90.0,
+        "points": [],
+        "routes": [],
+        "versions": [],
+        "worst_route": None,
+        "worst_version": None,
+        "last_seen": 1000,
+        "usual_per_second": 5.2,
+        "silent_s": None,
+    }
+    return ServicePicture(name=name, **(usual | given))
+
+
+def objective(of: str, state: State, **given: Any) -> ObjectiveStatus:
+    usual: dict[str, Any] = {
+        "kind": "availability",
+        "target": 0.999,
+        "threshold_ms": None,
+        "window_days": 28,
+        "good": 1,
+        "bad": 0,
+        "excluded": 0,
+        "budget_left": 0.9,
+        "budget_worst": None,
+        "budget_best": None,
+        "burn_5m": 0.0,
+        "burn_1h": 0.0,
+        "exhausted_in_s": None,
+        "since": None,
+    }
+    return ObjectiveStatus(name=f"{of}-{usual['kind']}", service=of, state=state, **(usual | given))
+
+
+def rows_of(*services: ServicePicture, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Status, list[Row]]:
+    states: dict[str, State] = {each.name: "no_objective" for each in services}
+    states |= {each.service: each.state for each in objectives}
+    status = Status(1, 1000.0, list(objectives), states)
+    picture = Picture(1, 1000.0, 1, "w", list(services), [], 1, None)
+    return status, service_rows(picture, status)
+
+
+def test_the_sentence_of_the_design() -> None:
+    failing = service(
+        "checkout", bad=13, worst_route=Part("POST /checkout", 200, 13), worst_version=Part("5f2c1a9", 300, 13)
+    )
+    burning = objective("checkout", "burning", budget_left=0.31, exhausted_in_s=18600.0)
+    status, rows = rows_of(failing, objectives=(burning,))
+    head = headline(True, status, rows)
+    assert (head.look and head.look.state, head.text) == ("burning", "Burning: checkout")
+    assert head.details[0].text == (
+        "4.2 % of 312 requests/min fail, all POST /checkout, version 5f2c1a9. Budget left 31 %, gone in 5 h 10 min."
+    )
+
+
+def test_a_slow_service_is_not_told_as_failing() -> None:
+    burning = objective("cart", "burning", kind="latency", target=0.99, threshold_ms=300.0, budget_left=-0.1)
+    _, (row,) = rows_of(service("cart", p95_ms=528.0), objectives=(burning,))
+    assert describe(row) == "p95 528 ms; the objective is 99 % under 300 ms. Budget gone."
+
+
+def test_silence_is_blind_with_a_range() -> None:
+    held = objective("checkout", "blind", budget_left=0.2, budget_worst=0.12, budget_best=0.31)
+    _, (row,) = rows_of(service("checkout", n=0, silent_s=42), objectives=(held,))
+    assert describe(row) == "Silent for 42 s (usually 5.2/s). Budget 12-31 %."
+
+
+def test_refused_items_make_ranges() -> None:
+    limited = service("checkout", accepted_items=590, refused_items=410, refused_by="THROTTLED", refused_key="ci")
+    _, (row,) = rows_of(limited, objectives=(objective("checkout", "partial"),))
+    assert describe(row) == "41 % of its items are refused by a limit (THROTTLED), most from ci. Its ratios are ranges."
+
+
+def test_the_worst_state_leads_and_others_carry_their_own_word() -> None:
+    status, rows = rows_of(
+        service("a"),
+        service("b", bad=1),
+        objectives=(objective("a", "at_risk"), objective("b", "burning")),
+    )
+    head = headline(True, status, rows)
+    assert head.text == "Burning: b"
+    assert [(d.look and d.look.word, d.service) for d in head.details] == [(None, ""), ("At risk", "a")]
+
+
+def test_many_in_trouble_are_counted() -> None:
+    names = "abcdefg"
+    status, rows = rows_of(*(service(n) for n in names), objectives=tuple(objective(n, "burning") for n in names))
+    head = headline(True, status, rows)
+    assert head.text == "Burning: a, b, c and 4 more"
+    assert len(head.details) == 3
+
+
+@pytest.mark.parametrize(
+    ("states", "text"),
+    [
+        ((), "No objectives"),
+        (("ok",), "1 objective OK"),
+        (("ok", "ok"), "All 2 objectives OK"),
+        (("no_traffic",), "No traffic"),
+        (("ok", "no_traffic"), "1 objective OK"),
+    ],
+)
+def test_ok_is_said_only_of_what_is_known(states: tuple[State, ...], text: str) -> None:
+    names = "abc"[: len(states)]
+    status, rows = rows_of(
+        *(service(name) for name in names),
+        objectives=tuple(objective(name, state) for name, state in zip(names, states, strict=True)),
+    )
+    assert headline(True, status, rows).text == text
+
+
+def test_without_a_picture_nothing_is_claimed() -> None:
+    assert headline(False, None, []).look is None
+
+
+def test_a_service_without_an_objective_is_never_among_the_ok() -> None:
+    _, rows = rows_of(
+        service("a"), service("b"), service("c"), objectives=(objective("a", "ok"), objective("b", "burning"))
+    )
+    assert others(rows) == "1 other OK, 1 without an objective"
+
+
+def test_our_own_service_is_last_unless_it_is_not_ok() -> None:
+    _, calm = rows_of(service("evenkeel", n=9000), service("a", n=1), objectives=(objective("evenkeel", "ok"),))
+    assert [row.name for row in calm] == ["a", "evenkeel"]
+    _, burning = rows_of(service("evenkeel"), service("a"), objectives=(objective("evenkeel", "burning"),))
+    assert [row.name for row in burning] == ["evenkeel", "a"]
+
+
+def test_a_part_with_less_than_half_of_the_bad_is_not_blamed() -> None:
+    assert named_share(Part("GET /", 10, 4), 10) == ""
+    assert named_share(Part("GET /", 10, 9), 10) == "90 % of them GET /"
+    assert named_share(Part("", 10, 10), 10, "version ") == ""

@@ -1,0 +1,126 @@
+"""What every page keeps to: who may look, forms that cannot be forged, headers, errors as pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from server.live.picture import Part
+from tests.dashboard.visitor import look, service, show, sign_in
+from tests.site import Site
+
+Web = Callable[..., Awaitable[Site]]
+
+
+@pytest.mark.gen_test
+async def test_a_stranger_is_sent_to_sign_in_and_keeps_the_link(web: Web) -> None:
+    site = await web()
+    answer = await site.fetch("/services/shop?window=6h")
+    assert (answer.code, answer.headers["Location"]) == (302, "/sign-in?next=%2Fservices%2Fshop%3Fwindow%3D6h")
+
+
+@pytest.mark.gen_test
+async def test_headers_of_every_page(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site)
+    for path in ("/", "/sign-in", "/no/such/page"):
+        headers = (await look(site, path, cookie)).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Request-Id"]
+
+
+@pytest.mark.gen_test
+async def test_a_form_without_its_token_does_nothing(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site)
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": cookie}
+    answer = await site.fetch("/config/rollback", method="POST", headers=form, body="from=1&to=0")
+    assert answer.code == 403
+    assert b"Nothing was done" in answer.body
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.gen_test
+async def test_an_address_that_is_no_page_is_a_page_and_one_of_the_api_is_a_problem(web: Web) -> None:
+    site = await web()
+    page = await look(site, "/no/such/page", await sign_in(site))
+    assert page.code == 404
+    assert page.headers["X-Request-Id"] in page.body.decode()
+    problem = await site.fetch("/api/v1/nothing")
+    assert (problem.code, problem.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.gen_test
+async def test_a_viewer_sees_no_button_that_would_be_refused(web: Web) -> None:
+    site = await web()
+    for role, shown in (("viewer", False), ("responder", True)):
+        cookie = await sign_in(site, role)
+        body = (await look(site, "/config", cookie)).body.decode()
+        assert ('action="/config/' in body) is shown, role
+
+
+@pytest.mark.gen_test
+async def test_names_are_escaped_wherever_they_come_from(web: Web) -> None:
+    site = await web()
+    evil = "<script>alert(1)</script>"
+    blamed = Part(evil, 9, 9)
+    await show(site, 1, service(evil, bad=9, worst_route=blamed, worst_version=blamed, silent_s=9))
+    body = (await look(site, "/", await sign_in(site))).body.decode()
+    assert "<script>alert" not in body
+    assert "&lt;script&gt;alert(1)" in body
+
+
+@pytest.mark.gen_test
+async def test_many_services_are_folded_but_none_in_trouble(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site)
+    fine = [service(f"fine-{i:03d}") for i in range(40)]
+    blind = [service(f"blind-{i:03d}", silent_s=60) for i in range(25)]
+    await show(site, 1, *fine, *blind)
+    body = (await look(site, "/", cookie)).body.decode()
+    assert body.count('data-key="blind-') == 25
+    assert body.count('data-key="fine-') == 0
+    assert "40 others without an objective" in body
+    everything = (await look(site, "/?all=1", cookie)).body.decode()
+    assert everything.count('class="service is-') == 65
+
+
+@pytest.mark.gen_test
+async def test_a_service_that_nobody_sent_is_not_found(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site)
+    assert (await look(site, "/services/nobody", cookie)).code == 404
+    assert (await look(site, "/services/nobody%00", cookie)).code == 404
+    await show(site, 1, service("shop"))
+    assert (await look(site, "/services/shop", cookie)).code == 200
+    assert (await look(site, "/services/shop?window=2y", cookie)).code == 404
+
+
+@pytest.mark.gen_test
+async def test_the_live_picture_stays_when_the_database_does_not_answer(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site)
+    await show(site, 1, service("shop"))
+    await look(site, "/", cookie)
+    await site.parts.db.read.dispose()
+    site.parts.db.read = site.parts.db._engine("read", statement_timeout_ms=1, size=1, wait_s=0.1)
+    answer = await look(site, "/services/shop", cookie)
+    assert answer.code == 200
+    assert b"The database does not answer" in answer.body
+
+
+@pytest.mark.gen_test
+async def test_static_files_are_named_by_their_content(web: Web) -> None:
+    site = await web()
+    body = (await look(site, "/", await sign_in(site))).body.decode()
+    address = body.split('rel="stylesheet" href="', 1)[1].split('"', 1)[0]
+    answer = await site.fetch(address)
+    assert "?v=" in address
+    assert answer.code == 200
+    assert "max-age=315360000" in answer.headers["Cache-Control"]

@@ -1,0 +1,71 @@
+"""Somebody signed in, over plain HTTP, and pictures as the watch would write them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from tornado.httpclient import HTTPResponse
+from tornado.web import create_signed_value
+
+from server.auth.cookies import SESSION_COOKIE
+from server.auth.people import create_person
+from server.live import picture_store
+from server.live.picture import Picture, Point, ServicePicture
+from tests.site import Site
+
+LEASE = text(
+    "INSERT INTO lease (name, term, renewed_at) VALUES ('watch', 1, now())"
+    " ON CONFLICT (name) DO UPDATE SET term = 1, renewed_at = now()"
+)
+PASSWORD = "correct horse battery staple"
+
+
+async def sign_in(site: Site, role: str = "admin") -> str:
+    """The Cookie header of a new person with the role."""
+    email = f"{role}-{time.monotonic_ns()}@example.com"
+    hashed = await site.parts.auth.passwords.hash(PASSWORD)
+    async with site.parts.db.act() as connection:
+        await create_person(connection, email, hashed, role, actor="test")
+    token = await site.parts.auth.sign_in(email, PASSWORD, "127.0.0.1", "test")
+    signed = create_signed_value(site.env.secret_key, SESSION_COOKIE, token).decode()
+    return f"{SESSION_COOKIE}={signed}"
+
+
+async def look(site: Site, path: str, cookie: str, **given: Any) -> HTTPResponse:
+    """A page as somebody signed in sees it."""
+    return await site.fetch(path, headers={"Cookie": cookie}, **given)
+
+
+async def show(site: Site, seq: int, *services: ServicePicture) -> None:
+    """Publish a picture as the watch of term 1, and wait until the site has it."""
+    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None)
+    async with site.parts.db.act() as connection:
+        await connection.execute(LEASE)
+        assert await picture_store.write(connection, 1, seq, msgspec.json.encode(picture))
+    await site.parts.relay.refresh()
+    assert site.parts.relay.picture is not None
+    assert site.parts.relay.picture.seq == seq
+
+
+def service(name: str, n: int = 60, bad: int = 0, **given: Any) -> ServicePicture:
+    """A service with a steady minute behind it."""
+    now = int(time.time())
+    usual: dict[str, Any] = {
+        "n_5m": n * 5,
+        "bad_5m": bad * 5,
+        "p50_ms": 10.0,
+        "p95_ms": 40.0,
+        "p99_ms": 90.0,
+        "points": [Point(second, 1, 0, 40.0) for second in range(now - 60, now)],
+        "routes": [],
+        "versions": [],
+        "worst_route": None,
+        "worst_version": None,
+        "last_seen": now - 1,
+        "usual_per_second": 1.0,
+        "silent_s": None,
+    }
+    return ServicePicture(name=name, n=n, bad=bad, **(usual | given))
