@@ -186,8 +186,17 @@ async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> 
     """A web process until SIGTERM."""
     stop = stop_signal()
     web = await start_web(env, name, sockets)
+    web.starting.add_done_callback(lambda task: stop.set() if failure(task) else None)
     await stop.wait()
+    wrong = failure(web.starting)
     await web.close()
+    if wrong is not None:
+        raise wrong
+
+
+def failure(task: asyncio.Task[None]) -> BaseException | None:
+    """What a task has failed with, as a start does where the objectives cannot be read."""
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 async def run_watch(env: Environment, name: str) -> None:

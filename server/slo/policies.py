@@ -66,6 +66,8 @@ class Policies:
             await self.follow(connection)
         if not self.number:
             raise ConfigurationError(self.file_problem or "There is no policy.")
+        if source is None:
+            log.error("policy revision %d stays in force, the file cannot be used: %s", self.number, self.file_problem)
         if new:
             log.info("policy revision %d stored: %d objectives", self.number, len(self.objectives))
             await self.bus.publish("policy", self.number)
@@ -88,7 +90,6 @@ class Policies:
         else:
             self.file_problem = None
             return source
-        log.error("the policy file cannot be used; the stored policy stays in force: %s", self.file_problem)
         return None
 
     async def _adopt(self, connection: AsyncConnection, source: str) -> bool:

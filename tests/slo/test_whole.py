@@ -1,0 +1,58 @@
+"""The whole service as processes: a burn on the API within seconds, and a policy that cannot be read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.conftest import variables, wait_for
+from tests.running import Running
+from tests.slo.making import SHOP, file
+
+
+def test_a_burn_is_on_the_api_within_seconds(running: Any, tmp_path: Path, database_url: str) -> None:
+    server: Running = running(SLO_FILE=file(tmp_path, SHOP))
+    key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
+
+    def standing() -> dict[str, Any]:
+        status, body = server.get("/api/v1/slos/shop-works", key=key)
+        assert status == 200
+        return body["status"] or {"state": None}
+
+    wait_for(lambda: standing()["state"] == "no_traffic", "the first evaluation")
+    good = [{"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}] * 90
+    bad = [outcome | {"status": 500} for outcome in good[:10]]
+    began = time.monotonic()
+    assert server.call("POST", "/api/v1/outcomes", key=key, data=good + bad)[0] == 201
+    wait_for(lambda: standing()["state"] == "burning", "the burn to be seen")
+    assert time.monotonic() - began < 4
+
+    def folded() -> tuple[int, int]:
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute(
+                "SELECT coalesce(sum(good), 0)::int, coalesce(sum(bad), 0)::int FROM ledger_minutes"
+                " JOIN objectives ON id = objective_id WHERE name = 'shop-works'"
+            ).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    wait_for(lambda: folded() == (90, 10), "the ledger")
+    _, budget = server.get("/api/v1/slos/shop-works/budget", key=key)
+    assert (budget["good"], budget["bad"]) == (90, 10)
+
+
+def test_a_first_start_with_a_wrong_policy_ends_each_process_saying_where(database_url: str, tmp_path: Path) -> None:
+    path = file(tmp_path, SHOP.replace("0.999", "1"))
+    server = Running(variables(database_url, tmp_path, SLO_FILE=path), tmp_path / "log")
+    try:
+        for process in ("web.1", "watch.1"):
+            wait_for(lambda process=process: f"{process} ended by an error" in server.output(), process)  # type: ignore[misc]
+        assert f"{path}:34: spec.objectives[0].target: is 1; give a number above 0 and below 1" in server.output()
+        # Once it is corrected, the processes start by themselves.
+        file(tmp_path, SHOP)
+        wait_for(server.ready, "the start with the corrected file", 30)
+    finally:
+        server.stop(15)
