@@ -38,20 +38,20 @@ class Fold:
         self.also = also
 
     async def run(self, term: int) -> None:
-        """Fold until nothing is left, for some seconds at most; Fenced where the term has passed."""
+        """Fold what there is, a backlog for some seconds at most; Fenced where the term has passed."""
         deadline = time.monotonic() + BUSY_S
         while await self.once(term) and time.monotonic() < deadline:
             pass
 
-    async def once(self, term: int) -> int:
-        """One transaction; how many writers had something."""
+    async def once(self, term: int) -> bool:
+        """One transaction; whether it left a backlog."""
         async with self.db.act() as connection:
             ranges = await store.pending(connection, ROWS)
             if await store.term_now(connection) != term:
                 raise Fenced(f"the lease is no longer in term {term}")
             if not ranges:
-                return 0
+                return False
             await store.add_to_rollups(connection, ranges)
             await self.also(connection, await store.deltas(connection, ranges), term)
             await store.advance(connection, ranges)
-        return len(ranges)
+        return any(each.more for each in ranges)

@@ -14,11 +14,12 @@ from server.tables import lease
 
 
 class Range(NamedTuple):
-    """The flushes (after, upto] of one writer."""
+    """The flushes (after, upto] of one writer; `more` where that writer probably has others."""
 
     writer_id: int
     after: int
     upto: int
+    more: bool = False
 
 
 def bound(ranges: Sequence[Range]) -> dict[str, list[int]]:
@@ -53,9 +54,9 @@ async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
     found = await connection.execute(
         text(
             """
-            SELECT w.id, w.folded_seq, p.upto
+            SELECT w.id, w.folded_seq, p.upto, p.n = :rows AS more
             FROM writers w, LATERAL (
-                SELECT max(seq) AS upto FROM (
+                SELECT max(seq) AS upto, count(*) AS n FROM (
                     SELECT seq FROM deltas WHERE writer_id = w.id AND seq > w.folded_seq ORDER BY seq LIMIT :rows
                 ) AS next
             ) AS p
@@ -64,7 +65,7 @@ async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
         ),
         {"rows": max(1, rows // len(ids)), "ids": ids},
     )
-    return [Range(row.id, row.folded_seq, row.upto) for row in found]
+    return [Range(row.id, row.folded_seq, row.upto, row.more) for row in found]
 
 
 async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[Delta]:
