@@ -13,6 +13,8 @@ ITEMS_MAX = 100_000
 BYTES_MAX = 24 * 1024 * 1024
 FLUSH_ITEMS = 20_000
 WAIT_MAX_S = 8.0
+GATHER_MAX_S = 0.005
+QUIET_TURNS = 4  # as many as a request takes from its first byte to the queue
 
 FULL = "More waits to be stored than fits. Nothing of this was stored: send it again."
 
@@ -47,6 +49,7 @@ class Queue:
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
+        await self._gather()
         taken: list[Batch] = []
         items = 0
         while self._waiting and items < FLUSH_ITEMS:
@@ -57,6 +60,15 @@ class Queue:
             taken.append(batch)
             items += batch.items
         return taken
+
+    async def _gather(self) -> None:
+        """Let requests that are here already join this flush: a few turns of the loop, without sleeping."""
+        deadline = time.monotonic() + GATHER_MAX_S
+        quiet = 0
+        while quiet < QUIET_TURNS and time.monotonic() < deadline:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == before else 0
 
     def _expire(self, batch: Batch) -> None:
         batch.settle(
