@@ -24,6 +24,10 @@ log = logging.getLogger("evenkeel.bus")
 CHANNEL = "evenkeel"
 RETRY_S = 1.0
 ALIVE_S = 5.0
+REDIS_S = 0.25  # a frozen Redis costs a signal no more than this
+
+# The brake must arrive while Redis is frozen, or lost to some processes only; it is rare, so it may come twice.
+BOTH_ROADS = frozenset({"config"})
 
 Listener = Callable[[int], None]
 
@@ -33,7 +37,8 @@ class Bus:
 
     def __init__(self, db: Database, redis_url: str | None) -> None:
         self.db = db
-        self.redis = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) if redis_url else None
+        # No socket_timeout: redis-py would wrap each sending in wait_for, which can swallow a cancellation.
+        self.redis = redis.Redis.from_url(redis_url, socket_connect_timeout=2) if redis_url else None
         self.redis_ok: bool | None = None  # None: no Redis is configured
         self.listening = False
         self._listeners: dict[str, list[Listener]] = {}
@@ -55,13 +60,25 @@ class Bus:
     async def publish(self, topic: str, number: int) -> None:
         """Send a signal, after the commit it speaks of. Never raises: a lost signal is found by polling."""
         message = f"{topic} {number}"
-        if self.redis is not None and self.redis_ok:
-            try:
+        if topic in BOTH_ROADS:
+            await asyncio.gather(self._by_redis(message), self._by_postgres(message))
+        elif not await self._by_redis(message):
+            await self._by_postgres(message)
+
+    async def _by_redis(self, message: str) -> bool:
+        """Whether Redis took it."""
+        if self.redis is None or not self.redis_ok:
+            return False
+        try:
+            async with asyncio.timeout(REDIS_S):
                 await self.redis.publish(CHANNEL, message)
-                return
-            except (RedisError, OSError) as error:
-                self.redis_ok = False
-                log.warning("redis lost while sending a signal: %s", error)
+            return True
+        except (RedisError, OSError, TimeoutError) as error:
+            self.redis_ok = False
+            log.warning("redis lost while sending a signal: %s", error or type(error).__name__)
+            return False
+
+    async def _by_postgres(self, message: str) -> None:
         try:
             async with asyncio.timeout(2):  # wait_for would swallow a cancellation that comes as it ends
                 await self._notify(message)
@@ -107,18 +124,22 @@ class Bus:
         assert self.redis is not None
         channel = self.redis.pubsub(ignore_subscribe_messages=True)
         try:
-            await channel.subscribe(CHANNEL)
+            async with asyncio.timeout(2):
+                await channel.subscribe(CHANNEL)
             self.redis_ok = True
             quiet_s = 0.0
             while True:
                 message = await channel.get_message(timeout=1.0)
                 if message is not None:
+                    self.redis_ok = True  # again, where only a sending had failed
                     self._dispatch(message["data"].decode())
                     continue
                 quiet_s += 1.0
                 if quiet_s >= ALIVE_S:
-                    await self.redis.ping()
+                    async with asyncio.timeout(2):
+                        await self.redis.ping()
                     quiet_s = 0.0
+                    self.redis_ok = True
         finally:
             self.redis_ok = False
             await channel.aclose()  # type: ignore[no-untyped-call]

@@ -46,6 +46,7 @@ class Rollout:
         self._receipt = 0  # the newest revision that we have a receipt for
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
         bus.subscribe("config", self.signal)
 
     def limits_for(self, key_id: int) -> Limits:
@@ -59,9 +60,11 @@ class Rollout:
             await store.first(connection)
             await self._compare_environment(connection)
         await self._refresh()
+        self._closing = False
         self._task = asyncio.create_task(self._follow(), name="rollout")
 
     async def close(self) -> None:
+        self._closing = True  # a library may swallow the cancellation
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -73,7 +76,7 @@ class Rollout:
 
     async def _follow(self) -> None:
         quiet = True
-        while True:
+        while not self._closing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()

@@ -1,11 +1,14 @@
 """Settings reach every process: by signal, by polling, past a stuck ingest, from any environment."""
 
 import asyncio
+import os
+import signal
 import statistics
 import time
 from typing import Any
 
 import pytest
+import redis
 
 from server.config import rollout as module
 from server.config.rollout import Rollout
@@ -177,14 +180,32 @@ async def test_a_setting_of_a_newer_version_does_not_stop_this_one(make_env: Mak
 
 
 @pytest.mark.parametrize("bus", ["redis", "postgres"])
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_a_process_can_be_closed_at_any_moment_of_a_rollout(make_env: MakeEnv, redis_url: str, bus: str) -> None:
     env = make_env(**({"REDIS_URL": redis_url} if bus == "redis" else {}))
     async with member(env) as one:
         other = Rollout(one.env, one.db, one.bus, one.process)
-        for step in range(60):
+        for step in range(40):
             await other.start()
             other._receipt = 0  # so that it writes and signals again
             other._wake.set()
-            await asyncio.sleep(step / 10_000)
-            await asyncio.wait_for(other.close(), 2)
+            await asyncio.sleep(step / 6_000)
+            await asyncio.wait_for(other.close(), 10)
+
+
+@pytest.mark.gen_test
+async def test_a_frozen_redis_does_not_hold_the_brake_up(make_env: MakeEnv, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        pid = client.info()["process_id"]
+    async with members(make_env(REDIS_URL=redis_url), 3) as all_of_them:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            clicked = time.monotonic()
+            await all_of_them[0].change(1, {BATCH: 100})
+            answered = time.monotonic() - clicked
+            await everywhere(all_of_them, 2)
+            assert time.monotonic() - clicked < 1
+            assert answered < 1
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await until(lambda: all(m.bus.redis_ok for m in all_of_them), "Redis to be used again")
