@@ -27,6 +27,7 @@ class ConfigPageView(Struct):
     config: ConfigView | None
     revision: int
     effects: dict[str, Effect]  # by setting
+    effects_known: bool  # False: they cannot be read just now
     keys: list[ApiKey]  # those that a value can be limited to
     drafts: dict[str, Draft]  # what each editor begins with
     under_way: str  # `Rolling back, 2 of 4`; empty once it is done
@@ -50,10 +51,12 @@ EFFECTS = Memo(effects, kept_s=5)
 async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
     """The page, each second anew: receipts arrive within it."""
     config = await CONFIG.get(parts, now)
+    found = await EFFECTS.get(parts)
     return ConfigPageView(
         config=config,
         revision=parts.rollout.revision,
-        effects=await EFFECTS.get(parts) or {},
+        effects=found or {},
+        effects_known=found is not None,
         keys=await KEYS.get(parts) or [],
         drafts=drafts(config) if config else {},
         under_way=under_way(config.revision, config.rollout, now) if config else "",
@@ -88,6 +91,7 @@ CONFIG_PAGE = live_page(
             "config-receipts": "config/receipts.html",
             "config-history": "config/history.html",
         },
+        wakes=("config", "receipt"),
         title="Config · Evenkeel",
         titles=config_title,
     )

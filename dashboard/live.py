@@ -49,6 +49,7 @@ class LivePage:
     context: Context
     regions: Mapping[str, str]
     args: tuple[str, ...] = ()
+    wakes: tuple[str, ...] = ()  # topics of the bus at which it is made again at once, between pictures
     needs: Scope = "read"
     title: str = "Evenkeel"
     titles: Callable[[Any], str] = field(default=lambda view: "")

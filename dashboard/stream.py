@@ -12,11 +12,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from dashboard.live import Ask, LivePage, Made, make
+from dashboard.live import PAGES, Ask, LivePage, Made, make
 from server.parts import Parts
 
 log = logging.getLogger("evenkeel.stream")
@@ -82,7 +83,7 @@ class Channel:
 
     async def run(self) -> None:
         """Make and send until the last client has gone."""
-        unsubscribe = self.parts.relay.subscribe(lambda picture: self._arrived.set(), self.stop)
+        unsubscribe = self.parts.relay.subscribe(lambda picture: self.wake(), self.stop)
         try:
             while self.clients:
                 await self._step()
@@ -91,6 +92,10 @@ class Channel:
                 self._arrived.clear()
         finally:
             unsubscribe()
+
+    def wake(self) -> None:
+        """Something that the page shows has changed: make it now."""
+        self._arrived.set()
 
     def stop(self) -> None:
         """The process stops: nobody is kept."""
@@ -135,6 +140,13 @@ class Hub:
         self.parts = parts
         self._channels: dict[tuple[str, Ask], Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        for topic in sorted({topic for page in PAGES.values() for topic in page.wakes}):
+            parts.bus.subscribe(topic, partial(self._signalled, topic))
+
+    def _signalled(self, topic: str, number: int) -> None:
+        for channel in self._channels.values():
+            if topic in channel.page.wakes:
+                channel.wake()
 
     def join(self, page: LivePage, ask: Ask, client: Client, since: int | None) -> Callable[[], None]:
         """Send the page's regions to the client; returns how to leave. OverflowError: too many distinct views."""
