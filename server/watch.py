@@ -31,6 +31,10 @@ STAGGER_S = 0.2
 SURE_S = 2.5  # since the last renewal began; others wait for 3 s
 
 
+class Fenced(Exception):
+    """Another watch has taken over: what a job was doing is not committed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work done every `every_s` seconds by the leader: `run(term)`, cut off after `limit_s`."""
@@ -200,6 +204,8 @@ class Watch:
                 await job.run(term)
         except TimeoutError:
             log.error("job %s was cut off after %g s", job.name, job.limit_s)
+        except Fenced as error:
+            log.warning("job %s: %s", job.name, error)
         except Exception:
             log.exception("job %s failed", job.name)
 

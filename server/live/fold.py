@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.db import Database
 from server.live import fold_store as store
 from server.live.deltas import Delta
+from server.watch import Fenced
 
 log = logging.getLogger("evenkeel.fold")
 
@@ -24,10 +25,6 @@ ROWS = 20_000  # deltas in one transaction: about half a second of work
 BUSY_S = 5.0  # a backlog is folded for this long before the watch looks round
 
 Also = Callable[[AsyncConnection, Sequence[Delta], int], Awaitable[None]]
-
-
-class Fenced(Exception):
-    """Another watch has taken over: this one's work is not committed."""
 
 
 class Fold:

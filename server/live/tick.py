@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.bus import Bus
 from server.db import Database
 from server.live import picture_store as store
-from server.live.fold import Fenced
 from server.live.picture import Picture, ServicePicture
 from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
 from server.live.tail import Tail
 from server.live.windows import MINUTE_S, Windows
 from server.process import Process
+from server.watch import Fenced
 
 log = logging.getLogger("evenkeel.tick")
 

@@ -19,9 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live import fold_store
 from server.live.deltas import Delta
-from server.live.fold import Fenced, Fold
+from server.live.fold import Fold
 from server.live.pairs import COUNT_MASK
 from server.live.sketch import bucket
+from server.watch import Fenced
 from tests.live.writing import Sample, Writer, database
 
 BASE = 1_790_000_000 // 3600 * 3600

@@ -14,11 +14,11 @@ import pytest
 
 from server.bus import Bus
 from server.db import Database
-from server.live.fold import Fenced
 from server.live.picture import Picture, ServicePicture
 from server.live.relay import Relay
 from server.live.tick import Tick
 from server.process import Process
+from server.watch import Fenced
 from tests.live.test_fold import lead
 from tests.live.waiting import until
 from tests.live.writing import Sample, Writer, database

@@ -1,0 +1,65 @@
+"""Two watches that keep taking the lease from each other under traffic: every outcome counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import psycopg
+import pytest
+
+from server.bus import Bus
+from server.db import Database
+from server.live.fold import Fold
+from server.live.tick import Tick
+from server.process import Process
+from server.watch import Job, Watch
+from tests.live.test_fold import check, nothing, rolled
+from tests.live.test_tick import objectives, service, stored
+from tests.live.waiting import until
+from tests.live.writing import Sample, Writer, database
+
+
+async def candidate(db: Database, bus: Bus, name: str) -> Watch:
+    """A watch that ticks and folds as fast as it can."""
+    process = Process(db, "watch", name)
+    await process.register()
+    tick, fold = Tick(db, bus, process, objectives), Fold(db, nothing)
+    return Watch(db, process, [Job("tick", 0.05, tick.run, 5), Job("fold", 0.03, fold.run, 5)])
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_lease_taken_again_and_again_counts_nothing_twice(database_url: str) -> None:
+    random_, samples = random.Random(1), list[Sample]()
+    writers = [Writer(database_url) for _ in range(3)]
+    async with database(database_url) as one, database(database_url) as two:
+        bus = Bus(one, None)
+        watches = [await candidate(one, bus, "one"), await candidate(two, bus, "two")]
+        led = set[int]()
+        for watch in watches:
+            watch.on_lead(lambda term: led.add(term) if term else None)
+            await watch.start()
+        with psycopg.connect(database_url, autocommit=True) as thief:
+            begun = time.monotonic()
+            while time.monotonic() - begun < 4:
+                writer = random_.choice(writers)
+                batch = [Sample(int(time.time()) - random_.randrange(20), bad=random_.random() < 0.2) for _ in range(5)]
+                writer.flush(batch)
+                samples += batch
+                if random_.random() < 0.05:
+                    thief.execute("UPDATE lease SET renewed_at = NULL, term = term + 1")
+                await asyncio.sleep(random_.random() * 0.02)
+        assert len(led) > 2
+        await until(
+            lambda: sum(n for n, *_ in rolled(database_url, "minutes", "minute").values()) >= len(samples), "fold"
+        )
+        await until(lambda: service(stored(database_url)).n >= len(samples), "the picture")
+        assert service(stored(database_url)).n == len(samples)
+        assert service(stored(database_url)).bad == sum(sample.bad for sample in samples)
+        check(database_url, samples)
+        for watch in watches:
+            await watch.close()
+        await bus.close()
+    for writer in writers:
+        writer.close()
