@@ -39,6 +39,7 @@ class Database:
             pool_timeout=wait_s,
             pool_recycle=600,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error that is logged carries no e-mail address and no digest
             connect_args={"connect_timeout": 3, "options": options, "application_name": f"{self.name} {road}"},
         )
 
