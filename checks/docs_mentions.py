@@ -13,7 +13,7 @@ from server.findings import Finding
 from server.metrics import METRICS
 from server.routes import API
 
-MENTIONED = re.compile(r"(?:/api/v1|/api|/health|/metrics)(?:/[\w{}.-]+)*")
+MENTIONED = re.compile(r"(?<!\w)(?:/api/v1|/api|/health|/metrics)(?:/[\w{}.-]+)*")
 VARIABLE = re.compile(r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$")
 METRIC = re.compile(r"\bevenkeel_[a-z_]+[a-z]\b")
 NOT_METRICS = {"evenkeel_session", "evenkeel_xsrf", "evenkeel_said"}
