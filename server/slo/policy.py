@@ -8,34 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import Decimal
-from fractions import Fraction
 
 import msgspec
 
 from server.slo import openslo
 from server.slo.marked_yaml import Document, read_documents, shown
+from server.slo.measures import Fault, count, days, target
 from server.slo.objective import Kind, Objective, Policy
 from server.slo.problems import PolicyError, Problem
 
-MIN_DAYS, MAX_DAYS = 1, 90
-MAX_THRESHOLD_MS = 600_000
 MAX_THRESHOLDS = 10  # a service: each costs ingest a comparison an outcome
 MAX_OBJECTIVES = 1000
-
-FORMS = (
-    "count it in one of these ways: good {count: good} of total {count: all}; bad {count: bad} of total {count: all}; "
-    "or good {count: good, at_most_ms: N} of total {count: good}"
-)
-
-
-class Fault(Exception):
-    """A problem in one document, by its path."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(reason)
-        self.path = path
-        self.reason = reason
 
 
 def parse(source: str, file: str = "slo.yaml") -> Policy:
@@ -140,64 +123,6 @@ def named(path: str, reason: str) -> Fault:
     if "matching regex" in reason:
         return Fault(path, "give up to 63 lower-case letters, digits, - and .")
     return Fault(path, reason[:1].lower() + reason[1:])
-
-
-def count(metric: openslo.RatioMetric, at: str) -> tuple[Kind, int | None]:
-    """Availability or latency, from what is counted as good or bad of which total."""
-    path = f"{at}.ratioMetric"
-    if (metric.good is None) == (metric.bad is None):
-        raise Fault(path, "give one of good and bad")
-    total = metric.total.metric_source.spec
-    part = metric.good or metric.bad
-    assert part is not None, "one of the two was given"
-    chosen = part.metric_source.spec
-    side = "good" if metric.good else "bad"
-    pair = (side, chosen.count, total.count)
-    if total.at_most_ms is None and chosen.at_most_ms is None and pair in AVAILABILITY:
-        return "availability", None
-    if total.at_most_ms is None and chosen.at_most_ms is not None and pair == ("good", "good", "good"):
-        return "latency", microseconds(chosen.at_most_ms, f"{path}.good.metricSource.spec.at_most_ms")
-    raise Fault(f"{path}.{side}", FORMS)
-
-
-AVAILABILITY = (("good", "good", "all"), ("bad", "bad", "all"))
-
-
-def microseconds(milliseconds: Decimal, path: str) -> int:
-    """A threshold in whole microseconds."""
-    if not milliseconds.is_finite() or not 0 < milliseconds <= MAX_THRESHOLD_MS or milliseconds * 1000 % 1:
-        raise Fault(path, f"give milliseconds above 0 and up to {MAX_THRESHOLD_MS}, with 3 decimals at most")
-    return int(milliseconds * 1000)
-
-
-def target(given: openslo.Target) -> Fraction:
-    """The target as an exact share; one that can neither be met nor missed is refused."""
-    path = "$.spec.objectives[0]"
-    if (given.target is None) == (given.target_percent is None):
-        raise Fault(path, "give one of target and targetPercent")
-    if given.target is not None:
-        return share(given.target, Decimal(1), f"{path}.target")
-    assert given.target_percent is not None, "one of the two was given"
-    return share(given.target_percent, Decimal(100), f"{path}.targetPercent")
-
-
-def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
-    if not value.is_finite() or not 0 < value < whole:
-        raise Fault(path, f"is {value}; give a number above 0 and below {whole}: one that can be met and missed")
-    exact = Fraction(value) / Fraction(whole)
-    if exact.denominator > 10**9:
-        raise Fault(path, "give 7 decimals at most")
-    return exact
-
-
-def days(duration: str) -> int:
-    """A rolling window in whole days, from `28d` or `4w`."""
-    path = "$.spec.timeWindow[0].duration"
-    match = re.fullmatch(r"([1-9][0-9]{0,3})([dw])", duration, re.ASCII)
-    found = int(match[1]) * (7 if match[2] == "w" else 1) if match else 0
-    if not MIN_DAYS <= found <= MAX_DAYS:
-        raise Fault(path, f"is {duration!r}; give days or weeks, such as 28d or 4w, from {MIN_DAYS}d to {MAX_DAYS}d")
-    return found
 
 
 def too_many(policy: Policy) -> Iterator[Problem]:

@@ -75,6 +75,9 @@ WRONG = [
     ("target: 0.999", "target: 1.0", "spec.objectives[0].target", "target:", "above 0 and below 1"),
     ("target: 0.999", "target: 0", "spec.objectives[0].target", "target:", "above 0 and below 1"),
     ("target: 0.999", "target: .nan", "spec.objectives[0].target", "target:", "above 0 and below 1"),
+    ("target: 0.999", "target: 1e-999999999", "spec.objectives[0].target", "target:", "7 decimals"),
+    ("target: 0.999", "target: 1e+999999999", "spec.objectives[0].target", "target:", "above 0 and below 1"),
+    ("target: 0.999", "target: 0.99999999", "spec.objectives[0].target", "target:", "7 decimals"),
     ("target: 0.999", "target: true", "spec.objectives[0].target", "target:", "got `bool`"),
     ("target: 0.999", "tarket: 0.999", "spec.objectives[0].tarket", "tarket:", "not a field"),
     ("target: 0.999", "op: lte", "spec.objectives[0].op", "op:", "thresholdMetric"),
@@ -107,6 +110,12 @@ def test_each_fault_is_named_with_line_and_field(old: str, new: str, field: str,
     line = next(number for number, text in enumerate(source.splitlines(), 1) if marker in text)
     found = problems(source)
     assert any(each.startswith(f"slo.yaml:{line}: {field}: ") and reason in each for each in found), found
+
+
+@pytest.mark.parametrize("at_most_ms", ["1e-999999999", "1e+999999999", "0", "-1", "0.0001", "600001", ".inf"])
+def test_a_threshold_is_whole_microseconds_within_bounds(at_most_ms: str) -> None:
+    source = (service("a") + latency("x", "a")).replace("at_most_ms: 300", f"at_most_ms: {at_most_ms}")
+    assert "milliseconds above 0 and up to 600000" in problems(source)[0]
 
 
 def test_all_faulty_documents_are_named_at_once_in_order() -> None:
