@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey, counts
-from server.live.merge import FLUSHES, merged
+from server.live.merge_store import FLUSHES, merged
 from server.tables import lease
 
 
