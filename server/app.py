@@ -200,8 +200,14 @@ def failure(task: asyncio.Task[None]) -> BaseException | None:
 
 
 async def run_watch(env: Environment, name: str) -> None:
-    """A watch process until SIGTERM."""
-    stop = stop_signal()
-    watching = await start_watch(env, name)
-    await stop.wait()
+    """A watch process until SIGTERM, which also ends a start that waits for the database."""
+    stop = asyncio.create_task(stop_signal().wait())
+    start = asyncio.create_task(start_watch(env, name))
+    await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+    if not start.done():
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        return
+    watching = start.result()
+    await stop
     await watching.close()

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO, Any
 
 from tornado.netutil import bind_sockets
@@ -33,6 +33,7 @@ STOP_WITHIN_S = 24.0  # a PaaS kills after 30 s; the contract says 25
 BACKOFF_S = (0.1, 10.0)
 LIVED_LONG_S = 30.0
 PR_SET_PDEATHSIG = 1
+EX_CONFIG = 78  # sysexits.h: starting again would not help
 
 Run = Callable[[], Coroutine[Any, Any, None]]
 
@@ -56,7 +57,7 @@ class Supervisor:
     children: list[Child]
     cluster: embedded.Cluster | None
     stopping: bool = False
-    announced: set[int] = field(default_factory=set)
+    misconfigured: str = ""  # the child that cannot run on this configuration
 
     def run(self) -> None:
         """Keep everything alive until a signal says stop; return when all of it has stopped."""
@@ -70,6 +71,8 @@ class Supervisor:
             if self.cluster is not None and not self.stopping:
                 self.keep_database(self.cluster)
         self.stop()
+        if self.misconfigured:
+            raise ConfigurationError(f"{self.misconfigured} cannot run on this configuration; its last line says why.")
 
     def start_due(self) -> None:
         now = time.monotonic()
@@ -85,6 +88,8 @@ class Supervisor:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid == 0:
                 continue
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status) == EX_CONFIG:
+                self.misconfigured, self.stopping = child.name, True
             now = time.monotonic()
             child.backoff_s = BACKOFF_S[0] if now - child.born > LIVED_LONG_S else child.backoff_s
             if not self.stopping:
@@ -134,6 +139,9 @@ def fork(child: Child) -> int:
         follow(parent)
         asyncio.run(child.run())
         status = 0
+    except ConfigurationError as error:
+        log.error("%s", error)
+        status = EX_CONFIG
     except BaseException:
         log.exception("%s ended by an error", child.name)
     finally:

@@ -1,5 +1,6 @@
 """`python -m server` with its embedded database: every way to end it, and what the next start finds."""
 
+import functools
 import os
 import shutil
 import signal
@@ -86,7 +87,7 @@ def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, dat
     for victim in (postgres_of(data_dir), server.children()[0]):
         assert victim is not None
         os.kill(victim, signal.SIGKILL)
-        wait_for(lambda: gone(victim), "it to die")
+        wait_for(functools.partial(gone, victim), "it to die")
         server.wait_ready()
     assert server.get("/api/v1/services", key)[0] == 200
 
@@ -129,4 +130,13 @@ def test_alembic_works_while_the_server_runs_and_without_it(start: Start, data_d
     server.stop(signal.SIGTERM)
     alembic("downgrade", "base")
     alembic("upgrade", "head")
+    assert postgres_of(data_dir) is None
+
+
+def test_a_policy_that_cannot_be_read_ends_a_first_start_and_says_where(data_dir: Path) -> None:
+    data_dir.parent.joinpath("slo.yaml").write_text("apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: x}\nspec: 3\n")
+    variables = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "HOST": "127.0.0.1"}
+    server = Running(variables | {"SLO_FILE": str(data_dir.parent / "slo.yaml")}, data_dir.parent / "server.log")
+    assert server.process.wait(60) == 2
+    assert "slo.yaml:4: spec" in server.output()
     assert postgres_of(data_dir) is None
