@@ -7,6 +7,7 @@ import time
 from msgspec import Struct
 
 from dashboard.draft import UNTILS, Draft
+from dashboard.keys import OWN, has_ended
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memo
 from dashboard.page import Page
@@ -40,7 +41,8 @@ async def read_config(parts: Parts) -> ConfigView:
 
 async def read_keys(parts: Parts) -> list[ApiKey]:
     async with parts.db.act() as connection:
-        return [key for key in await list_keys(connection) if key.revoked_at is None and "ingest" in key.scopes]
+        keys = await list_keys(connection)
+    return [key for key in keys if not has_ended(key) and "ingest" in key.scopes and key.created_by != OWN]
 
 
 CONFIG = Memo(read_config, kept_s=1)

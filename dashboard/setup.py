@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dashboard.keys import OWN, has_ended
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.side import CHECKS
@@ -30,7 +31,9 @@ class ChecksView(Struct):
 class SetupView(Struct):
     """What is not live: for administrators all keys, people and sessions; for others their own sessions."""
 
-    keys: list[ApiKey]
+    in_use: list[ApiKey]
+    own: list[ApiKey]  # short-lived ones that our own checks made
+    ended: list[ApiKey]  # revoked or expired
     people: list[Person]
     sessions: list[Session]
     session_id: int  # the one that is looking
@@ -70,8 +73,13 @@ class SetupPage(Page):
         assert self.identity is not None
         admin = "admin" in self.identity.scopes
         async with self.parts.db.act() as connection:
+            keys = await list_keys(connection) if admin else []
+            ended = [key for key in keys if has_ended(key)]
+            live = [key for key in keys if key not in ended]
             view = SetupView(
-                keys=await list_keys(connection) if admin else [],
+                in_use=[key for key in live if key.created_by != OWN],
+                own=[key for key in live if key.created_by == OWN],
+                ended=ended,
                 people=await list_people(connection) if admin else [],
                 sessions=await list_sessions(connection, None if admin else self.identity.id),
                 session_id=self.identity.session_id,

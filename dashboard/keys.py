@@ -1,0 +1,14 @@
+"""Keys as the pages sort them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from server.auth.keys import ApiKey
+
+OWN = "evenkeel"  # who makes the short-lived keys of our own checks
+
+
+def has_ended(key: ApiKey) -> bool:
+    """Whether the key is refused: revoked or expired."""
+    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= datetime.now(UTC))
