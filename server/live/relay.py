@@ -64,8 +64,10 @@ class Relay:
             self._signal.clear()
             try:
                 await self.refresh()
-            except (SQLAlchemyError, OSError, TimeoutError, msgspec.MsgspecError) as error:
-                log.warning("picture not read: %s", str(error).splitlines()[0])
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                log.warning("picture not read: %s", (str(error) or type(error).__name__).splitlines()[0])
+            except Exception:
+                log.exception("picture not read")  # as one of a newer version; the relay goes on asking
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._signal.wait(), POLL_S)
 

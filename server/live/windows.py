@@ -19,6 +19,7 @@ MINUTE_S = 60
 POINTS_S = 120
 PARTS = 20
 OTHER = "(other)"
+OWN = "evenkeel"
 
 
 class ServiceWindow:
@@ -72,9 +73,14 @@ class ServiceWindow:
             del self._p95[second]
 
     @property
+    def silent_s(self) -> int | None:
+        """Seconds of silence where the service is blind; our own requests are counted here, so none is none."""
+        return None if self.name == OWN else self.usual.silent_s(self.end)
+
+    @property
     def idle(self) -> bool:
         """Nothing within the longest window, and not missed."""
-        return self.counts.sum(self.end - USUAL_S, self.end)[0] == 0 and self.usual.silent_s(self.end) is None
+        return self.counts.sum(self.end - USUAL_S, self.end)[0] == 0 and self.silent_s is None
 
     def picture(self, refused: Refusals) -> ServicePicture:
         n_5m, bad_5m = self.counts.sum(self.end - 300, self.end)
@@ -95,7 +101,7 @@ class ServiceWindow:
             worst_version=worst(self.versions),
             last_seen=self.usual.last_seen,
             usual_per_second=self.usual.per_second,
-            silent_s=self.usual.silent_s(self.end),
+            silent_s=self.silent_s,
             accepted_items=refused.accepted_items,
             refused_items=refused.refused_items,
             refused_by=refused.reason,

@@ -171,6 +171,16 @@ def test_a_long_silence_stays_blind_for_a_day_and_then_is_forgotten() -> None:
     assert windows.pictures({}) == []
 
 
+def test_our_own_service_is_never_blind_because_its_requests_are_counted_here() -> None:
+    windows = Windows(T)
+    for second in range(T - 300, T):
+        one = delta(second, [1000] * 5)
+        windows.add(one._replace(series=one.series._replace(service="evenkeel")))
+        windows.add(one)
+    windows.advance(T + 30)
+    assert {s.name: s.silent_s for s in windows.pictures({})} == {"evenkeel": None, "shop": 30}
+
+
 def test_a_new_watch_recalls_who_was_silent() -> None:
     before = Windows(T - 600)
     for second in range(T - 600, T):
