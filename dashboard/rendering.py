@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -30,6 +31,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update({name: getattr(told, name) for name in FILTERS})
+    made.filters["urlencode"] = segment
     made.filters["time"] = time_element
     made.filters["setting"] = setting_value
     made.globals["LOOKS"] = LOOKS
@@ -49,6 +51,11 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )
+
+
+def segment(text: str) -> str:
+    """A name as one segment of an address: a slash in it is part of the name."""
+    return quote(text, safe="")
 
 
 def setting_value(value: Value, name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
@@ -49,9 +51,14 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
 def routes(parts: Parts) -> list[URLSpec]:
     """Every page of a web process. An address under neither /api nor a page is a page not found."""
     live = URLSpec("/live", LiveHandler, {"parts": parts, "route": "/live", "hub": Hub(parts)})
-    specs = [URLSpec(pattern, handler, {"parts": parts, "route": pattern}) for pattern, handler in PAGES]
+    specs = [URLSpec(pattern, handler, {"parts": parts, "route": told(pattern)}) for pattern, handler in PAGES]
     return [
         *specs,
         live,
         URLSpec(r"/(?!api/|health/|metrics$|static/).*", PageNotFound, {"parts": parts, "route": "page not found"}),
     ]
+
+
+def told(pattern: str) -> str:
+    """The pattern as the API's routes are written: `/services/{service}`."""
+    return re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", pattern)
