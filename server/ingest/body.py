@@ -55,11 +55,6 @@ class Body:
             raise ApiError("BAD_REQUEST", "The gzip body ends too early. Nothing was stored.")
         return b"".join(self._chunks)
 
-    def discard(self) -> None:
-        """Forget what was read."""
-        self._chunks.clear()
-        self._gzip = None
-
 
 def too_large(limit: int, sent: int, how: str = "") -> ApiError:
     """413 for bytes."""

@@ -9,6 +9,7 @@ from server.config.limits import Limits
 from server.errors import ApiError
 from server.handler import as_api_error
 from server.ingest.answers import Accepted, PostQuery, answer, claim, too_many
+from server.ingest.batch import Batch
 from server.ingest.decode import MEDIA, Decoded, Form, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.upload import UploadHandler
@@ -60,12 +61,19 @@ class OutcomesHandler(UploadHandler):
     )
     async def post(self) -> None:
         try:
-            body = self.body_or_refusal()
-            await self.store(body, self.form(), self.query(PostQuery).partial)
+            batch = await self.read()
+            stored = await self.parts.intake.store(batch)
         except Exception as error:
             if not self.answered:
                 self.count_refusal(as_api_error(error, 500))
             raise
+        if stored.repeated:
+            self.set_header("Idempotent-Replayed", "true")
+        else:
+            self.parts.intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received)
+        self.set_status(201)
+        self.set_header("Content-Type", "application/json")
+        self.finish(stored.answer)
 
     def form(self) -> Form:
         media = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -76,24 +84,19 @@ class OutcomesHandler(UploadHandler):
             )
         return form
 
-    async def store(self, body: bytes, form: Form, partial: bool) -> None:
-        """Decode, check the limits in force, store, answer."""
-        parts, limits = self.parts, self.limits
-        decoded = self.decoded(body, form, limits.ingest_max_batch_items)
+    async def read(self) -> Batch:
+        """Decode and count, within the limits in force. What was decoded is gone before the wait for the commit."""
+        limits, intake = self.limits, self.parts.intake
+        body = self.body_or_refusal()
+        partial = self.query(PostQuery).partial
+        decoded = self.decoded(body, self.form(), limits.ingest_max_batch_items)
         if decoded.faults and not partial:
             raise faults_error(decoded.faults, decoded.items)
-        await parts.intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
+        await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
         text = answer(decoded, partial)
         key = self.request.headers.get("Idempotency-Key")
         claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
-        stored = await parts.intake.store(decoded, limits.ingest_store_outcomes, text, claimed)
-        if not stored.repeated:
-            self.count_accepted(decoded)
-        self.set_status(201)
-        self.set_header("Content-Type", "application/json")
-        if stored.repeated:
-            self.set_header("Idempotent-Replayed", "true")
-        self.finish(stored.answer)
+        return Batch(await intake.count(decoded, limits.ingest_store_outcomes), text, claimed)
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
@@ -103,10 +106,6 @@ class OutcomesHandler(UploadHandler):
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
         return decoded
-
-    def count_accepted(self, decoded: Decoded) -> None:
-        assert self.services is not None
-        self.parts.intake.accepted(self.key_id, self.services, len(decoded.outcomes), self.received)
 
     def count_refusal(self, error: ApiError) -> None:
         sent = error.extra["sent"] if error.code == "PAYLOAD_TOO_LARGE" else self.received

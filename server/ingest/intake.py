@@ -17,7 +17,7 @@ from server.config.limits import Limits
 from server.db import Database
 from server.errors import ApiError
 from server.ingest import partitions
-from server.ingest.batch import Batch, Claim, Stored
+from server.ingest.batch import Batch, Stored
 from server.ingest.count import Counted, Unnumbered, count
 from server.ingest.decode import Decoded
 from server.ingest.flush import in_flight
@@ -67,6 +67,7 @@ class Intake:
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
         self.writer = Writer(db, "ingest", policies.thresholds_us)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
+        self.receiving = 0  # bytes of bodies that are being read
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._flushing_since: float | None = None  # monotonic
         self._task: asyncio.Task[None] | None = None
@@ -78,30 +79,29 @@ class Intake:
         self.lane.start(self.process.id)
         self._task = asyncio.create_task(self._flush_forever(), name="flush")
 
-    async def store(self, decoded: Decoded, keep_rows: bool, answer: bytes, claim: Claim | None) -> Stored:
+    async def store(self, batch: Batch) -> Stored:
         """Store a batch; returns after the commit.
 
         Raises ApiError IN_FLIGHT, IDEMPOTENCY_MISMATCH, QUEUE_FULL, UNAVAILABLE.
         """
+        claim = batch.claim
         if claim is None:
-            return await self._store(decoded, keep_rows, answer, None)
+            return await self._queued(batch)
         if claim.digest in self._claimed:
             raise in_flight()
         self._claimed.add(claim.digest)
         try:
-            return await self._store(decoded, keep_rows, answer, claim)
+            return await self._queued(batch)
         finally:
             self._claimed.discard(claim.digest)
 
-    async def _store(self, decoded: Decoded, keep_rows: bool, answer: bytes, claim: Claim | None) -> Stored:
-        counted = await self._count(decoded, keep_rows)
-        batch = Batch(counted, answer, claim)
+    async def _queued(self, batch: Batch) -> Stored:
         self.queue.put(batch)
         self._gauge()
         return await batch.done
 
-    async def _count(self, decoded: Decoded, keep_rows: bool) -> Counted:
-        """Count a batch, numbering the series that are new."""
+    async def count(self, decoded: Decoded, keep_rows: bool) -> Counted:
+        """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
         random = os.urandom(10) if keep_rows else None
         for _ in range(RECOUNTS):
             try:

@@ -14,6 +14,7 @@ from server.ingest import store
 from server.ingest.road import Connection, Road
 from server.ingest.series import FRESH_S, Book, Caps, Name, Series, Spelling
 
+LIMIT_S = 5.0
 LIMITS = "SET statement_timeout = '3s'"
 
 
@@ -38,12 +39,13 @@ class Numbering:
 
     async def number(self, spellings: Iterable[Spelling]) -> None:
         """Make `book.find` know these. Raises ApiError UNAVAILABLE where the database is away."""
+        wanted = set(spellings)
         async with self._alone:
-            unknown = [s for s in spellings if self.find(s) is None]
-            if not unknown:
+            if all(self.find(spelling) for spelling in wanted):
                 return
             try:
-                await self._number(unknown)
+                async with asyncio.timeout(LIMIT_S):
+                    await self._number(wanted)
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
                 await self._road.drop()
@@ -51,13 +53,13 @@ class Numbering:
                     "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
                 ) from error
 
-    async def _number(self, unknown: list[Spelling]) -> None:
+    async def _number(self, wanted: set[Spelling]) -> None:
         connection = await self._road.open()
         async with connection.transaction():
             await store.lock_series(connection)
             await self._refresh(connection)
             names: set[Name] = set()
-            for spelling in unknown:
+            for spelling in wanted:
                 name = self.book.named(spelling)
                 names.add(name)
                 self.book.activate(name)  # so that the caps hold within one batch too

@@ -113,7 +113,7 @@ class Book:
         method = method.upper() if method.upper() in METHODS else OTHER
         active = self.active.get(service)
         if active is None:
-            if sum(1 for name in self.active if name != OTHER) >= self.caps.services:
+            if len(self.active) - (OTHER in self.active) >= self.caps.services:
                 return Name(OTHER, "", OTHER, method, status)
             return Name(service, version or "", route, method, status)
         name = Name(
@@ -130,4 +130,4 @@ class Book:
 
 def within(name: str, active: set[str], cap: int) -> str:
     """The name, or `(other)` where the cap is reached and it is a new one."""
-    return name if name in active or len(active - {OTHER}) < cap else OTHER
+    return name if name in active or len(active) - (OTHER in active) < cap else OTHER

@@ -20,6 +20,7 @@ from server.ingest.body import Body, Coding, too_large
 DRAIN_BYTES = 1024 * 1024 * 1024
 DRAIN_S = 20.0
 BODY_S = 30.0
+RECEIVING_MAX = 64 * 1024 * 1024  # bytes on the wire, over all connections of a process
 CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip"}
 
 
@@ -31,6 +32,7 @@ class UploadHandler(ApiHandler):
     refusal: ApiError | None = None
     answered = False  # the refusal is on the wire; the rest of the body is dropped
     received = 0  # bytes of the body, on the wire
+    reserved = 0  # of them, those that are in memory
     timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
@@ -72,13 +74,30 @@ class UploadHandler(ApiHandler):
             self.drop()
             return
         try:
+            self.reserve(len(chunk))
             self.upload.feed(chunk)
         except ApiError as error:
-            self.upload.discard()
+            self.discard()
             if error.code == "PAYLOAD_TOO_LARGE":
                 self.refuse_now(error)
             else:
                 self.refusal = error
+
+    def reserve(self, size: int) -> None:
+        """Room for more of a body; ApiError QUEUE_FULL where too much is being read already."""
+        intake = self.parts.intake
+        if intake.receiving + size > RECEIVING_MAX:
+            raise ApiError(
+                "QUEUE_FULL", "Too many bodies are being read. Nothing was stored: send it again.", retry_after=1
+            )
+        intake.receiving += size
+        self.reserved += size
+
+    def discard(self) -> None:
+        """Forget what was read of the body."""
+        self.parts.intake.receiving -= self.reserved
+        self.reserved = 0
+        self.upload = None
 
     def drop(self) -> None:
         """Part of a body that nobody wants."""
@@ -128,7 +147,9 @@ class UploadHandler(ApiHandler):
         if self.refusal is not None:
             raise self.refusal
         assert self.upload is not None
-        return self.upload.whole()
+        body = self.upload.whole()
+        self.discard()
+        return body
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if self.answered:
@@ -137,11 +158,17 @@ class UploadHandler(ApiHandler):
             super().write_error(status_code, **kwargs)
 
     def on_finish(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+        self.let_go()
         super().on_finish()
 
     def on_connection_close(self) -> None:
+        self.let_go()
+        super().on_connection_close()
+        if self.answered:
+            self.end()  # recorded like any other request
+
+    def let_go(self) -> None:
+        """Nothing more will be read."""
+        self.discard()
         if self.timer is not None:
             self.timer.cancel()
-        super().on_connection_close()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from server.process import rss_bytes
-from tests.ingest.making import body, outcome
+from tests.ingest.making import body, outcome, rows, value
 
 URL = "/api/v1/outcomes"
 LIMIT = 1024 * 1024
@@ -104,7 +104,7 @@ async def test_a_bomb_is_refused_in_bounded_memory(web: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_length_that_lies_is_answered_without_waiting_for_it(web: Any) -> None:
+async def test_a_length_that_lies_is_answered_without_waiting_for_it(web: Any, database_url: str) -> None:
     site = await web()
     key = await site.key("ingest")
 
@@ -115,6 +115,12 @@ async def test_a_length_that_lies_is_answered_without_waiting_for_it(web: Any) -
 
     status, told = await in_thread(lie)
     assert (status, told["code"], told["sent"]) == (413, "PAYLOAD_TOO_LARGE", 50_000_000)
+    while site.parts.in_flight:
+        await asyncio.sleep(0.01)
+    await site.parts.intake.lane.write()
+    counted = "SELECT status, n FROM deltas JOIN series ON id = series_id WHERE service = 'evenkeel'"
+    assert rows(database_url, counted) == [(413, 1)]  # though the sender hung up in the middle
+    assert value(database_url, "SELECT requests FROM intake WHERE reason = 'PAYLOAD_TOO_LARGE'") == 1
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 5000000", "Transfer-Encoding: chunked"])
@@ -226,6 +232,28 @@ async def test_what_is_sent_beyond_the_drain_is_cut_off(web: Any, monkeypatch: p
 
     assert await in_thread(flood) < 100_000_000
     assert not site.parts.in_flight
+
+
+@pytest.mark.gen_test
+async def test_many_bodies_at_once_are_bounded_together(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.ingest.upload.RECEIVING_MAX", 100_000)
+    site = await web()
+    key = await site.key("ingest")
+    slow = [connect(site) for _ in range(2)]
+    try:
+        for connection in slow:
+            await in_thread(lambda c=connection: c.sendall(head(key, "Content-Length: 60000") + b" " * 45_000))
+        while site.parts.intake.receiving < 90_000:
+            await asyncio.sleep(0.01)
+        status, told = await in_thread(lambda: post(site, key, b" " * 20_000))
+        assert (status, told["code"]) == (503, "QUEUE_FULL")
+    finally:
+        for connection in slow:
+            connection.close()
+    while site.parts.intake.receiving:
+        await asyncio.sleep(0.01)
+    assert (await in_thread(lambda: post(site, key, body(outcome()))))[0] == 201
+    assert site.parts.intake.receiving == 0
 
 
 @pytest.mark.gen_test

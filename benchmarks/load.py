@@ -1,0 +1,101 @@
+"""A load generator in a process of its own: `python -m benchmarks.load URL KEY CONNECTIONS ITEMS SECONDS`.
+
+Each connection sends its next request when the last one is answered. Writes one
+line of JSON: what was answered, what was not a 201, and how long it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import sys
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from benchmarks.traffic import bodies
+
+LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d+)")
+
+
+class Load:
+    """What all connections share."""
+
+    def __init__(self, requests: Iterator[bytes], seconds: float) -> None:
+        self.requests = requests
+        self.until = time.monotonic() + seconds
+        self.answered = 0
+        self.wrong = 0
+        self.open = 0
+        self.done = asyncio.Event()
+        self.first_wrong = b""
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.load.open += 1
+        self.send()
+
+    def send(self) -> None:
+        if time.monotonic() >= self.load.until:
+            self.transport.close()
+            return
+        self.transport.write(next(self.load.requests))
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        end = self.buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        length = LENGTH.search(self.buffer, 0, end)
+        assert length is not None
+        if len(self.buffer) < end + 4 + int(length[1]):
+            return
+        load = self.load
+        load.answered += 1
+        if not self.buffer.startswith(b"HTTP/1.1 201"):
+            load.wrong += 1
+            load.first_wrong = load.first_wrong or self.buffer
+        self.buffer = b""
+        self.send()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.load.open -= 1
+        if not self.load.open:
+            self.load.done.set()
+
+
+async def run(url: str, key: str, connections: int, items: int, seconds: float) -> dict[str, object]:
+    parts = urlsplit(url)
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: "
+    )
+    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies(50, items)]
+    load = Load(itertools.cycle(requests), seconds)
+    loop = asyncio.get_running_loop()
+    began = time.monotonic()
+    for _ in range(connections):
+        await loop.create_connection(lambda: Connection(load), parts.hostname, parts.port)
+    await load.done.wait()
+    return {
+        "answered": load.answered,
+        "wrong": load.wrong,
+        "seconds": time.monotonic() - began,
+        "first_wrong": load.first_wrong.decode(errors="replace"),
+    }
+
+
+if __name__ == "__main__":
+    url, key, connections, items, seconds = sys.argv[1:]
+    print(json.dumps(asyncio.run(run(url, key, int(connections), int(items), float(seconds)))))

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from server import __version__
+from server.ingest import lane as lanes
+from server.ingest.lane import Lane
+from server.ingest.numbering import Numbering
+from server.ingest.series import Caps
+from server.ingest.tally import Tally
+from tests.ingest.making import ready_database, rows, value
+
+COUNTED = """
+SELECT route, status, sum(n)::int, sum(bad)::int FROM deltas JOIN series ON id = series_id GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+
+class Made:
+    """A lane on a real database, written by hand."""
+
+    def __init__(self, db: Any) -> None:
+        self.db = db
+        self.numbering = Numbering(db, Caps(200, 200, 50), time.time)
+        self.tally = Tally(200)
+        self.lane = Lane(db, self.numbering, lambda service: (300_000,), self.tally)
+
+    async def close(self) -> None:
+        await self.lane.close()
+        await self.numbering.close()
+        await self.db.close()
+
+
+@pytest.mark.gen_test
+async def test_own_requests_are_only_counted(database_url: str) -> None:
+    it = Made(await ready_database(database_url))
+    for n in range(10):
+        it.lane.count("/api/v1/slos", "GET", 200 if n else 500, 0.1 * n)
+    await it.lane.write()
+    assert rows(database_url, COUNTED) == [("/api/v1/slos", 200, 9, 0), ("/api/v1/slos", 500, 1, 1)]
+    assert value(database_url, "SELECT DISTINCT version FROM series") == __version__
+    assert value(database_url, "SELECT sum(pair & 4294967295) FROM deltas, unnest(fast) pair") == 3
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 0
+    await it.close()
+
+
+@pytest.mark.gen_test
+async def test_what_cannot_be_written_is_kept_and_written_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Made(await ready_database(database_url))
+    monkeypatch.setattr(lanes, "PATIENCE_S", 0.1)
+    it.lane.count("/a", "GET", 200, 0.01)
+    await it.lane.write()
+    it.lane.count("/a", "GET", 200, 0.01)
+    it.lane.count("/new", "GET", 200, 0.01)
+    it.tally.add(time.time(), 1, "THROTTLED", services={"a": 3}, items=3, size=9)
+    monkeypatch.setattr(it.db, "url", "postgresql:///nowhere?host=/nowhere")
+    await it.lane.writer.close()
+    await it.numbering.close()
+    await it.lane.write()
+    assert value(database_url, "SELECT sum(n) FROM deltas") == 1
+    it.lane.count("/a", "GET", 200, 0.01)
+    monkeypatch.setattr(it.db, "url", database_url)
+    await it.lane.write()
+    assert rows(database_url, COUNTED) == [("/a", 200, 3, 0), ("/new", 200, 1, 0)]
+    assert value(database_url, "SELECT items FROM intake") == 3
+    await it.close()
+
+
+@pytest.mark.gen_test
+async def test_what_is_kept_is_bounded(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Made(await ready_database(database_url))
+    monkeypatch.setattr(lanes, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(it.db, "url", "postgresql:///nowhere?host=/nowhere")
+    for _ in range(3):
+        for second in range(lanes.SECONDS_MAX * 2):
+            it.lane._own[("evenkeel", "", f"/{second}", "GET", 200), int(time.time()) - second] = ([1], [])
+        await it.lane.write()
+        assert lanes.SECONDS_MAX <= len(it.lane._own) <= lanes.SECONDS_MAX + 2
+    await it.close()
+
+
+@pytest.mark.gen_test
+async def test_it_writes_by_itself_and_the_rest_when_it_closes(database_url: str) -> None:
+    it = Made(await ready_database(database_url))
+    it.lane.start(77)
+    it.lane.count("/a", "GET", 200, 0.01)
+    while not value(database_url, "SELECT count(*) FROM deltas"):
+        await asyncio.sleep(0.05)
+    assert value(database_url, "SELECT process_id FROM writers") == 77
+    it.lane.count("/a", "GET", 200, 0.01)
+    it.tally.add(time.time(), 1, "THROTTLED", services=None, items=None, size=9)
+    await it.close()
+    assert value(database_url, "SELECT sum(n) FROM deltas") == 2
+    assert value(database_url, "SELECT process_id FROM intake") == 77
