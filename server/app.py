@@ -126,7 +126,9 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
         cookie_secret=env.secret_key,
         xsrf_cookies=True,
         xsrf_cookie_name="evenkeel_xsrf",
-        xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "secure": env.secure_cookies},
+        # Lax, as the session: with Strict a link from a chat would come without it, be given a new token, and
+        # so take the one of every form that is open elsewhere.
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax", "secure": env.secure_cookies},
     )
     server = HTTPServer(site, idle_connection_timeout=IDLE_KEEP_ALIVE_S, max_header_size=32 * 1024)
     if sockets is None:
