@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from sqlalchemy import text
 from tornado.httpclient import HTTPResponse
-from tornado.web import create_signed_value
+from tornado.web import create_signed_value, decode_signed_value
 
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
@@ -37,6 +38,23 @@ async def sign_in(site: Site, role: str = "admin") -> str:
 async def look(site: Site, path: str, cookie: str, **given: Any) -> HTTPResponse:
     """A page as somebody signed in sees it."""
     return await site.fetch(path, headers={"Cookie": cookie}, **given)
+
+
+async def press(site: Site, path: str, cookie: str = "", **fields: Any) -> HTTPResponse:
+    """A form sent from one of our pages; a list sends a field several times."""
+    token = "5ec7e7" * 8
+    sent = {"Cookie": f"evenkeel_xsrf={token}; {cookie}", "Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"_xsrf": token} | fields, doseq=True)
+    return await site.fetch(path, method="POST", headers=sent, body=body)
+
+
+def said(answer: HTTPResponse, site: Site) -> str:
+    """What the next page will tell of the act."""
+    cookie = next(c for c in answer.headers.get_list("Set-Cookie") if c.startswith("evenkeel_said="))
+    value = cookie.partition("=")[2].partition(";")[0].strip('"')
+    told = decode_signed_value(site.env.secret_key, "evenkeel_said", value)
+    assert told is not None
+    return told.decode()
 
 
 async def show(site: Site, seq: int, *services: ServicePicture) -> None:
