@@ -12,8 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from server.handler import as_api_error
 from server.parts import Parts
 
 K = TypeVar("K", bound=Hashable)
@@ -59,8 +58,10 @@ class Memo(Generic[T]):
             value = await self._load(parts)
             if parts is self._parts:
                 self._value = value
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            log.warning("a page shows what was known before: %s", str(error).splitlines()[0])
+        except Exception as error:
+            # The page goes on with what was known; a fault that is no outage is logged as one of ours.
+            outage = as_api_error(error, 500).code == "UNAVAILABLE"
+            log.warning("a page shows what was known before: %s", error, exc_info=not outage)
         finally:
             if parts is self._parts:
                 self._task = None

@@ -80,7 +80,9 @@
 
   function say(text) {
     if (banner.textContent !== text) banner.textContent = text;
+    if (banner.hidden === (text === "")) return;
     banner.hidden = text === "";
+    app.announce(text || "Live again."); // once: its seconds are not read out
   }
 
   // What the page says of itself: live with its age, or stale.

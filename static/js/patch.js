@@ -4,7 +4,8 @@
 // data-order  on a list of keyed children: their order holds for 10 s, and while pointer or focus is inside
 // data-hold   on what holds a control: untouched while pointer or focus is inside
 // data-draft  on a <details>: untouched while open, so that a draft stays on top of what its writer saw
-// data-announce  its text is announced when it changes
+// data-announce  its text is announced when it changes; data-appears  when it appears
+// data-tint   it is tinted for a moment when its text changes
 "use strict";
 
 (() => {
@@ -51,14 +52,22 @@
       heldBack = true;
       return;
     }
-    const before = from.dataset?.announce === undefined ? null : from.textContent;
+    const before = from.textContent;
     attributes(from, to);
     if (from.dataset?.order === undefined) children(from, to);
     else list(from, to);
-    if (before !== null && before !== from.textContent) {
-      document.getElementById("announcer").textContent = from.textContent.trim();
+    if (before === from.textContent) return;
+    if (from.dataset?.announce !== undefined) app.announce(from.textContent);
+    if (from.dataset?.tint !== undefined) {
+      from.classList.remove("changed");
+      void from.offsetWidth; // begins the animation anew
+      from.classList.add("changed");
     }
   }
+
+  app.announce = (text) => {
+    document.getElementById("announcer").textContent = text.trim();
+  };
 
   function children(from, to) {
     const keyed = new Map([...from.childNodes].filter(keyOf).map((child) => [keyOf(child), child]));
@@ -71,6 +80,7 @@
         node(same, wanted);
       } else {
         from.insertBefore(wanted, place);
+        if (wanted.dataset?.appears !== undefined) app.announce(wanted.textContent);
       }
     }
     while (place) {

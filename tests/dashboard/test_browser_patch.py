@@ -116,6 +116,14 @@ def test_a_change_of_state_is_announced_and_a_number_is_not(blank: Page) -> None
     assert blank.locator("#announcer").inner_text() == "Burning: checkout"
 
 
+def test_a_notice_is_announced_once_when_it_appears(blank: Page) -> None:
+    patch(blank, "<p data-appears>Alerts have not been evaluated for 4 s</p>")
+    blank.evaluate("document.getElementById('announcer').textContent = ''")
+    patch(blank, "<p data-appears>Alerts have not been evaluated for 5 s</p>")
+    assert blank.locator("#announcer").inner_text() == ""
+    assert blank.locator("#r p").inner_text() == "Alerts have not been evaluated for 5 s"
+
+
 def test_times_are_told_in_the_viewers_zone(browser: Browser, static: Path) -> None:
     context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()
