@@ -27,10 +27,10 @@ async def numbers(one: Member) -> list[int]:
 
 
 async def pretend_time_is_over(one: Member) -> None:
-    """Move the ends of temporary values into the past, as stored."""
+    """Move the ends of temporary values into the past, as stored; too little for a process to step in itself."""
     await one.do(
         """UPDATE revisions SET values = (SELECT coalesce(jsonb_agg(CASE WHEN e->>'until' IS NULL THEN e
-           ELSE jsonb_set(e, '{until}', to_jsonb((e->>'until')::float8 - 100000)) END), '[]')
+           ELSE jsonb_set(e, '{until}', to_jsonb(extract(epoch FROM clock_timestamp()) - 1)) END), '[]')
            FROM jsonb_array_elements(values) e)"""
     )
 
