@@ -1,33 +1,71 @@
 """Outcomes to what is stored: one row each, and counts by series and second.
 
-The loop in `count` is the only work in Python that is done for every outcome; it
-is written for speed.
+What is done for every outcome stands in comprehensions over native calls: this is
+the only Python work per outcome, and it is written for speed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from server.ingest.outcome import Outcome
-from server.ingest.rows import DELTA, EPOCH_2000, Detail, detail_bytes, packed, packer, request_ids
-from server.ingest.series import Series, Spelling
+from server.ingest.rows import DELTA, EPOCH_2000, PACKERS, Detail, detail_bytes, packed, request_ids
+from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket
 
 Find = Callable[[Spelling], Series | None]
 Thresholds = Callable[[str], tuple[int, ...]]
 
+spelling_of: Callable[[Outcome], Spelling] = attrgetter("service", "version", "route", "method", "status")
+detail_of = attrgetter("trace_id", "error_class", "dependency", "client", "instance")
+NO_DETAIL = (None,) * 5
+
 
 class Cell:
     """One series in one second: the durations, in microseconds, of its good and its bad outcomes."""
 
-    __slots__ = ("bad", "good", "second", "series")
+    __slots__ = ("bad", "good", "second", "series", "series_id")
 
     def __init__(self, series: Series, second: int) -> None:
         self.series = series
+        self.series_id = series.id
         self.second = second
         self.good: list[int] = []
         self.bad: list[int] = []
+
+
+class Second(dict[Spelling, Cell]):
+    """The cells of one second, made as they are asked for."""
+
+    def __init__(self, second: int, find: Find, unnumbered: set[Spelling]) -> None:
+        self.second = second
+        self.find = find
+        self.unnumbered = unnumbered
+
+    def __missing__(self, spelling: Spelling) -> Cell:
+        series = self.find(spelling)
+        if series is None:
+            self.unnumbered.add(spelling)
+            return UNKNOWN
+        cell = self[spelling] = Cell(series, self.second)
+        return cell
+
+
+class Seconds(dict[int, Second]):
+    """The cells of a batch, by second."""
+
+    def __init__(self, find: Find) -> None:
+        self.find = find
+        self.unnumbered: set[Spelling] = set()
+
+    def __missing__(self, second: int) -> Second:
+        cells = self[second] = Second(second, self.find, self.unnumbered)
+        return cells
+
+
+UNKNOWN = Cell(Series(0, Name("", "", "", "", 0)), 0)  # stands for what has no number yet
 
 
 class Unnumbered(Exception):
@@ -58,55 +96,46 @@ class Counted:
 
 def count(outcomes: Sequence[Outcome], times: Sequence[int], find: Find, random: bytes | None) -> Counted:
     """Count a batch; raises Unnumbered. `random` is 10 bytes for request ids, None: keep no raw outcomes."""
-    cells: dict[int, dict[Spelling, Cell]] = {}
-    unnumbered: set[Spelling] = set()
-    rows: list[bytes] = []
-    prefix, number = request_ids(max(times, default=0), random or bytes(10))
-    keep = random is not None
-    plain = packer(36)
-    current = -1
-    here: dict[Spelling, Cell] = {}
-    for outcome, at in zip(outcomes, times, strict=True):
-        second = at // 1_000_000
-        if second != current:
-            current = second
-            here = cells.setdefault(second, {})
-        spelling = (outcome.service, outcome.version, outcome.route, outcome.method, outcome.status)
-        cell = here.get(spelling)
-        if cell is None:
-            series = find(spelling)
-            if series is None:
-                unnumbered.add(spelling)
-                continue
-            cell = here[spelling] = Cell(series, second)
-        duration_us = int(outcome.duration_ms * 1000 + 0.5)
-        bad = outcome.status >= 500 if outcome.error is None else outcome.error
-        (cell.bad if bad else cell.good).append(duration_us)
-        if keep:
-            number += 1
-            if outcome.request_id is None:
-                request_id = b"%b%012x" % (prefix, number)
-                pack = plain
-            else:
-                request_id = outcome.request_id.encode()
-                pack = packer(len(request_id))
-            detail = detail_of(outcome)
-            row = pack(
-                6, 8, at - EPOCH_2000, 4, cell.series.id, 8, duration_us, 1, bad,
-                len(request_id), request_id, -1 if detail is None else len(detail),
-            )  # fmt: skip
-            rows.append(row if detail is None else row + detail)
-    if unnumbered:
-        raise Unnumbered(unnumbered)
-    every = [cell for second_cells in cells.values() for cell in second_cells.values()]
-    return Counted(every, b"".join(rows), len(outcomes))
+    seconds = Seconds(find)
+    spellings = map(spelling_of, outcomes)
+    cells = [seconds[at // 1_000_000][spelling] for at, spelling in zip(times, spellings, strict=True)]
+    if seconds.unnumbered:
+        raise Unnumbered(seconds.unnumbered)
+    durations = [int(outcome.duration_ms * 1000 + 0.5) for outcome in outcomes]
+    bads = [outcome.status >= 500 if outcome.error is None else outcome.error for outcome in outcomes]
+    for cell, duration, bad in zip(cells, durations, bads, strict=True):
+        (cell.bad if bad else cell.good).append(duration)
+    rows = b""
+    if random is not None:
+        rows = rows_of(outcomes, times, cells, durations=durations, bads=bads, random=random)
+    return Counted([cell for second in seconds.values() for cell in second.values()], rows, len(outcomes))
 
 
-def detail_of(o: Outcome) -> bytes | None:
-    """What is kept beside the outcome, encoded; None where nothing was sent."""
-    if o.trace_id is o.error_class is o.dependency is o.client is o.instance is None:
-        return None
-    return detail_bytes(Detail(o.trace_id, o.error_class, o.dependency, o.client, o.instance))
+def rows_of(
+    outcomes: Sequence[Outcome],
+    times: Sequence[int],
+    cells: Sequence[Cell],
+    *,
+    durations: Sequence[int],
+    bads: Sequence[bool],
+    random: bytes,
+) -> bytes:
+    """The outcomes as rows of a binary COPY; those without a request id get one."""
+    prefix, number = request_ids(max(times, default=0), random)
+    ids = [
+        b"%b%012x" % (prefix, place) if outcome.request_id is None else outcome.request_id.encode()
+        for place, outcome in enumerate(outcomes, number)
+    ]
+    details = [None if values == NO_DETAIL else detail_bytes(Detail(*values)) for values in map(detail_of, outcomes)]
+    return b"".join([
+        PACKERS[len(request_id)](
+            6, 8, at - EPOCH_2000, 4, cell.series_id, 8, duration, 1, bad, len(request_id), request_id,
+            -1 if detail is None else len(detail),
+        ) + (detail or b"")
+        for at, cell, duration, bad, request_id, detail in zip(
+            times, cells, durations, bads, ids, details, strict=True
+        )
+    ])  # fmt: skip
 
 
 def merged(cells: Iterable[Cell]) -> list[Cell]:

@@ -16,8 +16,17 @@ BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 END = struct.pack(">h", -1)
 EPOCH_2000 = 946_684_800_000_000
 
-_HEAD = ">hiqiiiqi?i"  # 6 fields: at, series_id, duration_us, bad, then the length of the request id
-_packers: dict[int, Callable[..., bytes]] = {}
+
+class Packers(dict[int, Callable[..., bytes]]):
+    """By the length of the request id: packs a whole outcome row, up to the length of its detail."""
+
+    def __missing__(self, length: int) -> Callable[..., bytes]:
+        # 6 fields: at, series_id, duration_us, bad, request_id, detail, each after its length
+        pack = self[length] = struct.Struct(f">hiqiiiqi?i{length}si").pack
+        return pack
+
+
+PACKERS = Packers()
 
 
 class Detail(msgspec.Struct, omit_defaults=True):
@@ -39,14 +48,6 @@ def detail_bytes(detail: Detail) -> bytes:
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-def packer(length: int) -> Callable[..., bytes]:
-    """Packs a whole outcome row whose request id has that many bytes, up to the length of its detail."""
-    pack = _packers.get(length)
-    if pack is None:
-        pack = _packers[length] = struct.Struct(f"{_HEAD}{length}si").pack
-    return pack
 
 
 def request_ids(now_us: int, random: bytes) -> tuple[bytes, int]:

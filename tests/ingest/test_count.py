@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import struct
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.ingest.count import Counted, Unnumbered, count, merged
+from server.ingest.rows import request_ids
+from server.ingest.series import Name, Series, Spelling
+from tests.ingest.making import decoded, outcome
+
+sendable = st.fixed_dictionaries(
+    {
+        "service": st.sampled_from(["a", "b"]),
+        "status": st.sampled_from([200, 404, 500]),
+        "duration_ms": st.floats(0, 10_000),
+        "timestamp": st.integers(0, 3000).map(lambda back: int(time.time() * 1000) - back),
+    },
+    optional={
+        "error": st.booleans(),
+        "request_id": st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9),
+        "client": st.sampled_from(["web", "app"]),
+        "version": st.sampled_from(["v1", None]),
+    },
+)
+
+
+class Book:
+    """Numbers series as they come."""
+
+    def __init__(self) -> None:
+        self.known: dict[Spelling, Series] = {}
+
+    def find(self, spelling: Spelling) -> Series:
+        name = Name(spelling[0], spelling[1] or "", *spelling[2:])
+        return self.known.setdefault(spelling, Series(len(self.known) + 1, name))
+
+
+def rows_of(counted: Counted) -> list[tuple[int, int, bool, str, bytes | None]]:
+    """Series, duration, bad, request id and detail of each encoded row."""
+    found, at, data = [], 0, counted.rows
+    while at < len(data):
+        fields = []
+        (n,) = struct.unpack_from(">h", data, at)
+        assert n == 6
+        at += 2
+        for _ in range(6):
+            (length,) = struct.unpack_from(">i", data, at)
+            fields.append(data[at + 4 : at + 4 + length] if length >= 0 else None)
+            at += 4 + max(0, length)
+        number, duration, bad, request_id = fields[1:5]
+        assert number is not None
+        assert duration is not None
+        assert request_id is not None
+        row = (int.from_bytes(number, "big"), int.from_bytes(duration, "big"), bad == b"\1", request_id.decode())
+        found.append((*row, fields[5]))
+    return found
+
+
+@given(st.lists(sendable, max_size=30))
+def test_cells_and_rows_count_the_same_outcomes(sent: list[dict[str, Any]]) -> None:
+    batch = decoded(*[outcome(**one) for one in sent])
+    counted = count(batch.outcomes, batch.times, Book().find, bytes(10))
+    rows = rows_of(counted)
+    assert len(rows) == len(sent) == counted.items
+    assert sum(counted.services().values()) == len(sent)
+    in_cells = Counter(
+        (cell.series_id, duration, bad)
+        for cell in merged(counted.cells)
+        for bad, durations in ((False, cell.good), (True, cell.bad))
+        for duration in durations
+    )
+    assert in_cells == Counter(row[:3] for row in rows)
+    for one, row in zip(sent, rows, strict=True):
+        assert row[2] is one.get("error", one["status"] >= 500)
+        assert row[3] == one.get("request_id", row[3])
+        assert (row[4] is None) is ("client" not in one)
+    assert len({row[3] for row, one in zip(rows, sent, strict=True) if "request_id" not in one}) == sum(
+        "request_id" not in one for one in sent
+    )
+
+
+@given(st.lists(sendable, max_size=30))
+def test_without_rows_the_counts_are_the_same(sent: list[dict[str, Any]]) -> None:
+    batch, book = decoded(*[outcome(**one) for one in sent]), Book()
+    kept, dropped = (count(batch.outcomes, batch.times, book.find, random) for random in (bytes(10), None))
+    assert dropped.rows == b""
+    assert [(c.series, c.second, c.good, c.bad) for c in kept.cells] == [
+        (c.series, c.second, c.good, c.bad) for c in dropped.cells
+    ]
+
+
+def test_every_series_without_a_number_is_named_at_once() -> None:
+    batch = decoded(outcome(route="/a"), outcome(route="/b"), outcome(route="/a"))
+    with pytest.raises(Unnumbered) as raised:
+        count(batch.outcomes, batch.times, lambda spelling: None, None)
+    assert {spelling[2] for spelling in raised.value.spellings} == {"/a", "/b"}
+
+
+@given(st.lists(st.lists(sendable, max_size=8), max_size=5))
+def test_merging_loses_nothing_and_leaves_the_parts_alone(batches: list[list[dict[str, Any]]]) -> None:
+    book = Book()
+    parts = [decoded(*[outcome(**one) for one in sent]) for sent in batches]
+    counted = [count(part.outcomes, part.times, book.find, None) for part in parts]
+    cells = [cell for one in counted for cell in one.cells]
+    before = sum(len(cell.good) + len(cell.bad) for cell in cells)
+    whole = merged(cells)
+    assert sum(len(cell.good) + len(cell.bad) for cell in whole) == before == sum(map(len, batches))
+    assert sum(len(cell.good) + len(cell.bad) for cell in cells) == before
+    keys = [(cell.series_id, cell.second) for cell in whole]
+    assert keys == sorted(set(keys))
+
+
+@given(st.integers(0, 2**47), st.binary(min_size=10, max_size=10))
+def test_made_request_ids_are_uuids_of_version_7_with_the_time(milliseconds: int, random: bytes) -> None:
+    prefix, number = request_ids(milliseconds * 1000, random)
+    text = (b"%b%012x" % (prefix, number + 20_000)).decode()
+    assert len(text) == 36
+    assert int(text.replace("-", "")[:12], 16) == milliseconds
+    assert text[14] == "7"
+    assert text[19] in "89ab"
