@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.bus import Bus
 from server.db import Database
+from server.lifecycle import first_line
 from server.live import picture_store as store
 from server.live.picture import Picture
 
@@ -65,7 +66,7 @@ class Relay:
             try:
                 await self.refresh()
             except (SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("picture not read: %s", (str(error) or type(error).__name__).splitlines()[0])
+                log.warning("picture not read: %s", first_line(error))
             except Exception:
                 log.exception("picture not read")  # as one of a newer version; the relay goes on asking
             with contextlib.suppress(TimeoutError):
