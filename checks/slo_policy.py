@@ -8,6 +8,7 @@ from pathlib import Path
 
 from checks import store
 from checks.check import Check, Surroundings, Unavailable, fail, warn
+from checks.store import Traffic
 from server.findings import Finding
 from server.slo.budget import budget_left
 from server.slo.counts import Counts
@@ -57,22 +58,23 @@ def reachable(objective: Objective) -> list[Finding]:
     return [fail(f"It can never be {'missed' if worst >= 0 else 'met'}.", hint, objective.name)]
 
 
-def covered(policy: Policy, traffic: Mapping[str, int]) -> list[Finding]:
-    """What the traffic of the last days says: outcomes by service."""
+def covered(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Finding]:
+    """What the traffic of the last days says."""
     guarded = {objective.service for objective in policy.objectives}
     findings = [
         warn(f"{service} has traffic and no objective.", "Add one to the policy file.", service)
         for service in sorted(set(traffic) - guarded - {OTHER})
     ]
     for objective in policy.objectives:
-        findings += enough(objective, traffic.get(objective.service, 0))
+        if objective.service in traffic:
+            findings += enough(objective, traffic[objective.service])
     return findings
 
 
-def enough(objective: Objective, seen: int) -> list[Finding]:
-    """Whether the objective's window holds enough outcomes for one bad one to be allowed."""
-    expected = seen * objective.window_days // TRAFFIC_DAYS
-    if seen == 0 or expected * objective.allowed >= 1:
+def enough(objective: Objective, seen: Traffic) -> list[Finding]:
+    """Whether the objective's window holds enough outcomes for one bad one to be allowed; known after a day."""
+    expected = int(seen.outcomes / seen.days * objective.window_days) if seen.days >= 1 else None
+    if expected is None or expected * objective.allowed >= 1:
         return []
     needed = int(1 / objective.allowed)
     what = f"A single bad outcome misses it: {expected} outcomes are expected in its window, {needed} are needed."

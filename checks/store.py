@@ -84,14 +84,22 @@ async def partitions(connection: AsyncConnection) -> list[str]:
     return [row[0] for row in await connection.execute(query)]
 
 
-async def traffic(connection: AsyncConnection, days: int) -> dict[str, int]:
-    """How many outcomes each service had in the last days, by the rollups."""
+class Traffic(NamedTuple):
+    """How many outcomes a service had, over how many days of the rollups that were looked at."""
+
+    outcomes: int
+    days: float
+
+
+async def traffic(connection: AsyncConnection, days: int) -> dict[str, Traffic]:
+    """The traffic of each service over the last days."""
     query = text("""
-        SELECT service, sum(n)::bigint FROM hours JOIN series ON series.id = series_id
+        SELECT service, sum(n)::bigint, extract(epoch FROM now() - min(hour))::float / 86400
+        FROM hours JOIN series ON series.id = series_id
         WHERE hour > now() - make_interval(days => :days)
         GROUP BY service HAVING sum(n) > 0
         """)
-    return {row[0]: row[1] for row in await connection.execute(query, {"days": days})}
+    return {row[0]: Traffic(row[1], row[2]) for row in await connection.execute(query, {"days": days})}
 
 
 async def names(connection: AsyncConnection) -> tuple[int, Sequence[tuple[str, int, int]]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.findings import CheckResult, Finding
@@ -34,7 +35,7 @@ async def latest(connection: AsyncConnection) -> list[CheckResult]:
     """The newest result of each check that is still run, by name."""
     query = (
         select(*COLUMNS)
-        .distinct(check_results.c.name)
+        .ext(distinct_on(check_results.c.name))
         .where(check_results.c.at > func.now() - CURRENT)
         .order_by(check_results.c.name, check_results.c.at.desc())
     )

@@ -11,6 +11,7 @@ import pytest
 
 from checks import slo_policy
 from checks.check import ROOT, Surroundings, Unavailable
+from checks.store import Traffic
 from server.db import Database
 
 SHIPPED = ROOT / "slo.yaml"
@@ -52,12 +53,20 @@ def test_an_objective_outside_the_possible(target: Fraction | None, word: str | 
 def test_traffic_without_an_objective_and_too_little_traffic() -> None:
     policy, _ = slo_policy.inspect(SHIPPED)
     assert policy is not None
-    found = slo_policy.covered(policy, {"evenkeel": 200, "checkout": 5, "(other)": 9})
+    seen = {"evenkeel": Traffic(200, 7.0), "checkout": Traffic(5, 7.0), "(other)": Traffic(9, 7.0)}
+    found = slo_policy.covered(policy, seen)
     texts = [finding.what for finding in found]
     assert any("checkout has traffic and no objective" in text for text in texts)
     # 200 in 7 days are 800 in 28: enough for 99 % (one in 100), not for 99.9 %.
     assert [finding.where for finding in found if "single bad" in finding.what] == ["evenkeel-availability"]
     assert not any("(other)" in text for text in texts)
+
+
+@pytest.mark.parametrize(("days", "findings"), [(0.01, 0), (0.99, 0), (1.0, 2)])
+def test_the_first_day_says_nothing_of_a_month(days: float, findings: int) -> None:
+    policy, _ = slo_policy.inspect(SHIPPED)
+    assert policy is not None
+    assert len(slo_policy.covered(policy, {"evenkeel": Traffic(3, days)})) == findings
 
 
 @pytest.mark.gen_test

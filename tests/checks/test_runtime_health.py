@@ -1,0 +1,130 @@
+"""runtime_health against a real server, and against servers that each break one promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, RequestHandler
+
+from checks import runtime_health
+from checks.check import ROOT, Surroundings, Unavailable
+from checks.probe import Probe
+from tests.conftest import free_port
+
+Web = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def no_key_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVENKEEL_API_KEY", raising=False)
+    monkeypatch.setattr(runtime_health, "kept", runtime_health.Kept())
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_real_server_passes_with_a_key_made_here(web: Web) -> None:
+    site = await web(REDIS_URL="")
+    found = await runtime_health.run(Surroundings(ROOT, site.env, site.parts.db, site.url))
+    # There is no watch in this test: health warns of it, and nothing else is wrong.
+    assert [finding.what for finding in found] == ["watch warns."]
+    async with site.parts.db.ask() as connection:
+        from server.live.questions import services
+
+        names = {service.name for service in await services(connection, 0)}
+    assert names <= {"evenkeel"}, "nothing of what was sent was stored"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_limits_changed_at_run_time_are_asked_for(web: Web) -> None:
+    site = await web(INGEST_MAX_BATCH_ITEMS="7", MAX_REQUEST_BODY_BYTES="4096")
+    found = await runtime_health.run(Surroundings(ROOT, site.env, site.parts.db, site.url))
+    assert [finding.what for finding in found] == ["watch warns."]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_key_from_the_environment_is_used(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = await web()
+    monkeypatch.setenv("EVENKEEL_API_KEY", await site.key("ingest", "read"))
+    found = await runtime_health.run(Surroundings(ROOT, base_url=site.url))
+    assert [finding.what for finding in found] == ["watch warns."]
+    monkeypatch.setenv("EVENKEEL_API_KEY", "ek_revoked")
+    found = await runtime_health.run(Surroundings(ROOT, base_url=site.url))
+    assert any("answered 401 UNAUTHENTICATED, not 200" in finding.what for finding in found)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_without_a_key_it_says_what_was_not_tried(web: Web) -> None:
+    site = await web()
+    found = await runtime_health.run(Surroundings(ROOT, base_url=site.url))
+    assert any("were not tried" in finding.what and finding.level == "warn" for finding in found)
+
+
+@pytest.mark.gen_test
+async def test_one_key_serves_many_runs(web: Web) -> None:
+    site = await web()
+    around = Surroundings(ROOT, site.env, site.parts.db, site.url, lasting=True)
+    assert await runtime_health.key_for(around) == await runtime_health.key_for(around)
+
+
+@pytest.mark.gen_test
+async def test_nothing_answers() -> None:
+    with pytest.raises(Unavailable, match="did not answer"):
+        await runtime_health.run(Surroundings(ROOT, base_url=f"http://127.0.0.1:{free_port()}"))
+    with pytest.raises(Unavailable, match="No server was named"):
+        await runtime_health.run(Surroundings(ROOT))
+
+
+class Careless(RequestHandler):
+    """Answers 200 to everybody and everything, and loses request ids."""
+
+    def prepare(self) -> None:
+        self.finish({"status": "pass"})
+
+    def check_xsrf_cookie(self) -> None: ...
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_careless_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENKEEL_API_KEY", "ek_any")
+    port = free_port()
+    server = HTTPServer(Application([(r".*", Careless)]), max_body_size=64 * 1024 * 1024)
+    server.listen(port, "127.0.0.1")
+    try:
+        found = await runtime_health.run(Surroundings(ROOT, base_url=f"http://127.0.0.1:{port}"))
+    finally:
+        server.stop()
+    texts = " ".join(finding.what for finding in found if finding.level == "fail")
+    for words in (
+        "answers application/json",
+        "without a key answered 200",
+        "GET / without a session answered 200",
+        "not 413 PAYLOAD_TOO_LARGE",
+        "not 413 BATCH_TOO_LARGE",
+        "came back as ''",
+    ):
+        assert words in texts, words
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_is_not_ready_fails(web: Web) -> None:
+    site = await web()
+
+    class Down(Careless):
+        def prepare(self) -> None:
+            self.set_status(503)
+            self.set_header("Content-Type", "application/health+json")
+            self.finish({"status": "fail"})
+
+    port = free_port()
+    server = HTTPServer(Application([(r".*", Down)]))
+    server.listen(port, "127.0.0.1")
+    try:
+        with Probe(f"http://127.0.0.1:{port}") as probe:
+            found = await runtime_health.health(probe)
+    finally:
+        server.stop()
+    assert [finding.level for finding in found] == ["fail", "fail"]
+    with Probe(site.url) as probe:
+        assert [finding.level for finding in await runtime_health.health(probe)] == ["warn"]
