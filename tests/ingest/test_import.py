@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import math
+import random
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from server.__main__ import main
+from server.db import Database
+from server.live.questions import summary
 from tests.conftest import variables
 from tests.ingest.making import rows, value
 
@@ -77,3 +82,25 @@ def test_an_empty_file_says_so(run: Any) -> None:
     done = run("")
     assert done.exit_code == 1
     assert "No outcome was stored" in done.output
+
+
+@pytest.mark.gen_test
+async def test_the_answers_about_a_log_are_those_computed_from_its_lines(run: Any, database_url: str) -> None:
+    chance = random.Random(4)
+    now = int(time.time())
+    times = [round(chance.lognormvariate(-3, 1.2), 3) for _ in range(3000)]
+    statuses = [chance.choice([200, 200, 200, 404, 502]) for _ in times]
+    log = "".join(
+        line(now - n // 40, status, f"/p/{n}", f" rt={seconds:.3f}")
+        for n, (seconds, status) in enumerate(zip(times, statuses, strict=True))
+    )
+    assert (await asyncio.get_running_loop().run_in_executor(None, lambda: run(log))).exit_code == 0
+    db = Database(database_url, "test")
+    async with db.ask() as connection:
+        (answer,) = await summary(connection, "shop", 3600, time.time())
+    await db.close()
+    assert answer.volume == 3000
+    assert answer.error_ratio == statuses.count(502) / 3000
+    for share, told in ((0.5, answer.p50_ms), (0.95, answer.p95_ms), (0.99, answer.p99_ms)):
+        true = sorted(times)[math.ceil(share * 3000) - 1] * 1000
+        assert told == pytest.approx(true, rel=0.01)

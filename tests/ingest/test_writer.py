@@ -298,3 +298,59 @@ async def test_a_writer_that_was_dismissed_while_frozen_begins_anew(database_url
     assert it.writer.id != old
     assert value(database_url, "SELECT id FROM writers") == it.writer.id
     await it.close()
+
+
+@pytest.mark.gen_test
+async def test_a_flush_that_hangs_is_given_up_and_really_not_stored(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 0.3)
+    it = await bench(database_url)
+    batch = await it.batch(outcome())
+    async with await psycopg.AsyncConnection.connect(database_url) as blocker:
+        await blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
+        await it.writer.store([batch], 0.5)
+        with pytest.raises(ApiError) as raised:
+            await batch.done
+        assert "Nothing was stored" in raised.value.detail
+        await blocker.rollback()
+    await it.writer.store([await it.batch(outcome(), outcome())], 5)
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 2
+    assert value(database_url, "SELECT sum(n) FROM deltas") == 2
+    await it.close()
+
+
+@pytest.mark.gen_test
+async def test_a_commit_that_hangs_and_then_succeeds_counts_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old transaction is still committing while the writer, on a new connection, asks what became of it."""
+    monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 1.0)
+    it = await bench(database_url)
+    await it.writer.store([await it.batch(outcome())], 5)
+    connection = await it.writer._road.open()
+    execute = connection.execute
+    late: list[asyncio.Task[Any]] = []
+
+    async def slow(statement: Any, *rest: Any, **options: Any) -> Any:
+        if statement != "COMMIT":
+            return await execute(statement, *rest, **options)
+
+        async def commit() -> None:
+            await asyncio.sleep(0.6)
+            await execute(statement)
+
+        late.append(asyncio.create_task(commit()))
+        monkeypatch.setattr(connection, "close", lambda: asyncio.sleep(0))  # the server has not noticed yet
+        raise psycopg.OperationalError("the line went dead")
+
+    monkeypatch.setattr(connection, "execute", slow)
+    batch = await it.batch(outcome(), outcome())
+    await it.writer.store([batch], 5)
+    assert not (await batch.done).repeated
+    await asyncio.gather(*late)
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 3
+    assert value(database_url, "SELECT sum(n) FROM deltas") == 3
+    monkeypatch.undo()
+    await connection.close()
+    await it.close()
