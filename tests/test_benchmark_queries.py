@@ -58,9 +58,13 @@ def test_a_threshold_that_is_none_is_named(database_url: str) -> None:
 
 
 def test_a_failure_removes_the_database_too(database_url: str) -> None:
-    with pytest.raises(RuntimeError), own_database(database_url) as url:
-        assert len(left_behind(url)) == 1
-        raise RuntimeError
+    def fails() -> None:
+        with own_database(database_url) as url:
+            assert len(left_behind(url)) == 1
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     assert left_behind(database_url) == []
 
 
