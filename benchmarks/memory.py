@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,10 +68,12 @@ def outcome(i: int) -> dict[str, Any]:
 
 
 def resident(server: Running) -> dict[str, float]:
-    """Bytes by process, now, from /proc: web processes first, the watch last."""
-    found = {}
-    for place, pid in enumerate(sorted(server.children())):
-        with open(f"/proc/{pid}/status") as file:
-            line = next(line for line in file if line.startswith("VmRSS"))
-        found[f"child {place + 1}"] = float(line.split()[1]) * 1024
-    return found
+    """Bytes by process, now. They are forked in this order: the web processes, then the watch."""
+    pids = sorted(server.children())
+    names = [*(f"web.{i}" for i in range(1, len(pids))), "watch.1"]
+    return {name: resident_bytes(pid) for name, pid in zip(names, pids, strict=True)}
+
+
+def resident_bytes(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmRSS")).split()[1]) * 1024
