@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from server.auth.identity import Identity
+from server.auth.keys import create_key
 from server.config import service, store
 from server.config.view import ConfigView, config_view
 from server.parts import Parts
@@ -86,8 +87,6 @@ async def test_a_repeated_press_says_who_did_it_and_changes_nothing(web: Web) ->
     assert told[0].startswith("Already rolled back to 1 by ")
     assert told[1] == "Revision 3 (= 1) is in force."
     assert (await in_force(site.parts)).revision.revision == 3
-    shown = await look(site, "/config", f"{mira}; {said_cookie(both[1])}")
-    assert "rolled back" in text_of(shown.body) or "Revision 3" in text_of(shown.body)
 
 
 def said_cookie(answer: Any) -> str:
@@ -250,8 +249,10 @@ async def test_the_preview_says_what_would_have_been_refused_and_from_whom(web: 
     site = await web()
     cookie = await sign_in(site, "responder")
     small, large = await site.key("ingest", name="shop"), await site.key("ingest", name="ci-loadgen")
+    async with site.parts.db.act() as connection:  # as our own checks make one
+        own = (await create_key(connection, "self-check", ["ingest"], actor="evenkeel")).key
     outcome = {"service": "s", "route": "/", "method": "GET", "status": 200, "duration_ms": 1}
-    for key, size in ((small, 8), (large, 92)):
+    for key, size in ((small, 8), (large, 92), (own, 700)):
         assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[outcome] * size)).code == 201
     path = f"/config/preview?setting={BATCH}&scope=all&value="
     async with asyncio.timeout(20):
@@ -294,27 +295,10 @@ async def test_a_silent_process_is_named_with_what_it_may_still_enforce(web: Web
         await connection.execute(
             update(processes)
             .where(processes.c.name == "web.2")
-            .values(stopped_at=None, heartbeat_at=processes.c.heartbeat_at - asyncio_seconds(12))
+            .values(stopped_at=None, heartbeat_at=processes.c.heartbeat_at - text("interval '12 seconds'"))
         )
     await press(site, "/config/rollback", cookie, **{"from": 2, "to": 1})
     async with asyncio.timeout(5):
-        while "may still enforce" not in (text := text_of((await look(site, "/config", cookie)).body)):
+        while "may still enforce" not in (shown := text_of((await look(site, "/config", cookie)).body)):
             await asyncio.sleep(0.1)
-    assert re.search(r"web\.2 silent for 1\d s; may still enforce batch items 100", text)
-
-
-def asyncio_seconds(seconds: int) -> Any:
-    from sqlalchemy import text
-
-    return text(f"interval '{seconds} seconds'")
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_the_page_says_so(web: Web) -> None:
-    site = await web()
-    cookie = await sign_in(site)
-    await look(site, "/config", cookie)
-    await site.parts.db.close()
-    site.parts.db.url = "postgresql://nobody@127.0.0.1:1/none"
-    answer = await look(site, "/config", cookie)
-    assert answer.code in (200, 503)
+    assert re.search(r"web\.2 silent for 1\d s; may still enforce batch items 100", shown)
