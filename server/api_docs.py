@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import jinja2
+from markupsafe import Markup, escape
 
 from server.errors import CODES, ApiError
 from server.handler import ApiHandler
@@ -45,11 +47,18 @@ class DocsHandler(ApiHandler):
 def page() -> str:
     """The document as HTML."""
     source = Path(__file__).with_suffix(".html").read_text()
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["prose"] = prose
+    template = environment.from_string(source)
     spec = document()
     return template.render(
         info=spec["info"], groups=groups(spec), codes=CODES, schemas=spec["components"]["schemas"], type_of=type_of
     )
+
+
+def prose(text: str) -> Markup:
+    """Text with `code` in it."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def groups(spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -70,7 +70,7 @@ def document() -> Json:
             "Every answer carries X-Request-Id; errors are problem documents.",
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in sorted({tag_of(route.path) for route, *_ in described})],
+        "tags": [{"name": tag} for tag in dict.fromkeys(tag_of(route.path) for route, *_ in described)],
         "paths": paths,
         "components": {"schemas": types.components | {"Problem": PROBLEM}, "securitySchemes": SECURITY_SCHEMES},
     }
@@ -137,7 +137,9 @@ def operation_id(method: str, path: str) -> str:
 
 def tag_of(path: str) -> str:
     """The first word of the path after the version: outcomes, services, config."""
-    return re.sub(r"^/api/(v1/)?|^/", "", path).split("/")[0]
+    if path.startswith("/api/") and not path.startswith("/api/v1/"):
+        return "docs"
+    return path.removeprefix("/api/v1").split("/")[1]
 
 
 def security(one: Operation, method: str) -> list[Json]:
