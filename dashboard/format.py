@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 FEW = 1000  # under this many requests a share is told as `12 of 312`
+FAR_OVER = 2  # budgets overspent by more than this are told as how many times they were spent
 NONE = "–"  # no value: never 0
 
 
@@ -98,9 +99,11 @@ def size(bytes_: float | None) -> str:
 
 
 def budget(left: float | None, worst: float | None = None, best: float | None = None) -> str:
-    """Budget left: `31 %`, as a range `12-31 %` while it is not known exactly; overspent is below zero."""
+    """Budget left: `31 %`, a range `12-31 %` while it is not known exactly; overspent `-54 %`, far over `spent 38x`."""
+    if left is not None and left <= -FAR_OVER:
+        return f"spent {number(1 - left)}x"
     if worst is not None and best is not None and percent(worst) != percent(best):
-        return f"{percent(worst).removesuffix(' %')}-{percent(best)}"
+        return f"{percent(worst).removesuffix(' %')}{'-' if worst >= 0 else ' to '}{percent(best)}"
     return percent(left)
 
 

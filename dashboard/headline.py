@@ -19,6 +19,7 @@ class Detail(Struct):
     text: str
     look: Look | None = None
     service: str = ""
+    since: float | None = None  # Unix seconds
 
 
 class Headline(Struct):
@@ -40,7 +41,12 @@ def headline(known: bool, status: Status | None, rows: list[Row]) -> Headline:
     names = [row.name for row in troubled if row.look is worst]
     alone = len(names) == 1
     details = [
-        Detail(describe(row), None if row.look is worst else row.look, "" if alone and row.look is worst else row.name)
+        Detail(
+            describe(row),
+            None if row.look is worst else row.look,
+            "" if alone and row.look is worst else row.name,
+            row.since,
+        )
         for row in sorted(troubled, key=lambda row: row.look.rank)[:DETAILS]
     ]
     return Headline(worst, f"{worst.word}: {listed(names)}", details)
@@ -69,7 +75,7 @@ def describe(row: Row) -> str:
         return blind(row)
     if row.look.state == "partial":
         return refused(row.service)
-    hit = [o for o in row.objectives if o.state == row.look.state]
+    hit = row.hit
     sentences = [failing(row.service)] if row.bad or not hit else []
     sentences += [slow(row, o) for o in hit if o.kind == "latency"]
     if not sentences:

@@ -40,6 +40,21 @@ class Row(Struct):
     def troubled(self) -> bool:
         return self.look.state in BAD
 
+    @property
+    def hit(self) -> list[ObjectiveStatus]:
+        """The objectives that gave the service its state."""
+        return [objective for objective in self.objectives if objective.state == self.look.state]
+
+    @property
+    def since(self) -> float | None:
+        """When the state began, Unix seconds."""
+        return min((objective.since for objective in self.hit if objective.since is not None), default=None)
+
+    @property
+    def slow(self) -> bool:
+        """Whether it is in trouble for latency alone: then p95 says more than errors."""
+        return self.troubled and bool(self.hit) and all(objective.kind == "latency" for objective in self.hit)
+
 
 def service_rows(picture: Picture, status: Status | None) -> list[Row]:
     """Every service, worst first, then busiest; our own last, unless it is not OK."""

@@ -97,10 +97,17 @@ class Channel:
         """Something that the page shows has changed: make it now."""
         self._arrived.set()
 
+    def leave(self, client: Client) -> None:
+        """The client is gone; with the last one the channel ends at once."""
+        self.clients.discard(client)
+        if not self.clients:
+            self._arrived.set()
+
     def stop(self) -> None:
         """The process stops: nobody is kept."""
         for client in list(self.clients):
             client.end("stopping")
+            self.leave(client)
 
     async def _step(self) -> None:
         try:
@@ -162,7 +169,7 @@ class Hub:
             task.add_done_callback(self._tasks.discard)
         else:
             channel.join(client, since)
-        return lambda: channel.clients.discard(client)
+        return lambda: channel.leave(client)
 
     async def _run(self, key: tuple[str, Ask], channel: Channel) -> None:
         try:

@@ -58,7 +58,7 @@
 
   const PLOTS = [
     { title: "Error ratio, %", rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
-    { title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--ok"] },
+    { title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--unknown"], dashes: [undefined, undefined, [3, 3]] },
     { title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
   ];
 
@@ -81,7 +81,15 @@
       ctx.font = `${12 * ratio}px system-ui, sans-serif`;
       ctx.textAlign = "right";
       ctx.textBaseline = "bottom";
-      ctx.fillText(plot.label(value), bbox.left + bbox.width - 4 * ratio, y - 2 * ratio);
+      const text = plot.label(value);
+      const right = bbox.left + bbox.width - 4 * ratio;
+      const width = ctx.measureText(text).width;
+      ctx.fillStyle = colour("--panel"); // the line behind it must not cross the words
+      ctx.globalAlpha = 0.85;
+      ctx.fillRect(right - width - 2 * ratio, y - 16 * ratio, width + 4 * ratio, 14 * ratio);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = colour("--secondary");
+      ctx.fillText(text, right, y - 2 * ratio);
       ctx.restore();
     };
   }
@@ -177,7 +185,7 @@
         series: [
           {},
           ...plot.rows.map((_, row) => ({
-            stroke: () => colour(plot.strokes[row]), width: 1.5, spanGaps: false,
+            stroke: () => colour(plot.strokes[row]), width: 1.5, dash: plot.dashes?.[row], spanGaps: false,
             points: { show: (chart, at, i0, i1) => isolated(chart.data[at]), size: 4, fill: () => colour(plot.strokes[row]), stroke: () => colour(plot.strokes[row]) },
           })),
         ],
@@ -200,9 +208,13 @@
     const index = at ?? chart.data[0].length - 1;
     if (index < 0) return;
     const time = exact.format(chart.data[0][index] * 1000);
-    const values = plot.names.map((name, i) => `${plot.names.length > 1 ? `${name} ` : ""}${plot.say(chart.data[i + 1][index])}`);
-    const text = `${time} · ${values.join(" · ")}`;
-    if (legend.textContent !== text) legend.textContent = text;
+    const texts = [time, ...plot.names.map((name, i) => `${plot.names.length > 1 ? `${name} ` : ""}${plot.say(chart.data[i + 1][index])}`)];
+    while (legend.children.length < texts.length) {
+      const part = document.createElement("span");
+      if (legend.children.length && plot.names.length > 1) part.className = `key key-${legend.children.length}`;
+      legend.append(part);
+    }
+    texts.forEach((text, i) => { if (legend.children[i].textContent !== text) legend.children[i].textContent = text; });
   }
 
   function merge(points, stepped) {

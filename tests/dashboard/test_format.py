@@ -109,6 +109,9 @@ def test_a_budget_that_is_not_known_exactly_is_a_range() -> None:
     assert told.budget(0.31) == "31 %"
     assert told.budget(0.2, 0.12, 0.31) == "12-31 %"
     assert told.budget(0.31, 0.31, 0.31) == "31 %"
+    assert told.budget(-0.54) == "-54 %"
+    assert told.budget(0, -0.54, 0.12) == "-54 to 12 %"
+    assert told.budget(-37) == "spent 38x"
     assert told.budget(None) == "–"
 
 

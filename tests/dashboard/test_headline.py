@@ -81,6 +81,15 @@ def test_a_slow_service_is_not_told_as_failing() -> None:
     assert describe(row) == "p95 528 ms; the objective is 99 % under 300 ms. Budget gone."
 
 
+def test_what_is_slow_and_since_when_comes_from_the_objectives_that_are_hit() -> None:
+    slow = objective("cart", "burning", kind="latency", threshold_ms=300.0, since=900.0)
+    well = objective("cart", "ok", since=1.0)
+    _, (row,) = rows_of(service("cart"), objectives=(well, slow))
+    assert (row.slow, row.since) == (True, 900.0)
+    _, (row,) = rows_of(service("cart"), objectives=(objective("cart", "burning", since=800.0), slow))
+    assert (row.slow, row.since) == (False, 800.0)
+
+
 def test_silence_is_blind_with_a_range() -> None:
     held = objective("checkout", "blind", budget_left=0.2, budget_worst=0.12, budget_best=0.31)
     _, (row,) = rows_of(service("checkout", n=0, silent_s=42), objectives=(held,))
