@@ -23,7 +23,7 @@ OTHER = "(other)"
 async def run(around: Surroundings) -> list[Finding]:
     """The file always; traffic where a database is at hand."""
     path = around.env.slo_file if around.env else Path("slo.yaml")
-    path = path if path.is_absolute() else around.root / path
+    path = path if path.exists() else around.root / path  # a script may be started from anywhere
     policy, findings = await asyncio.to_thread(inspect, path)
     if policy is not None and around.db is not None:
         async with around.db.ask() as connection:
