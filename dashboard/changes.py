@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 from msgspec import Struct
 
 from dashboard.live import Ask, LivePage, live_page
@@ -11,6 +12,7 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from server.changes import store
 from server.changes.store import Change
+from server.config.resolve import Difference
 from server.parts import Parts
 
 SHOWN = 50
@@ -19,14 +21,22 @@ KEPT_S = 400 * 24 * 3600.0
 LETTERS = {"deploy": "D", "revision": "R", "scale": "S", "flag": "F", "environment": "E"}
 
 
+class Told(Struct):
+    """One change with what its detail says of a revision: its differences, and why."""
+
+    change: Change
+    letter: str
+    differences: list[Difference]
+    reason: str
+
+
 class ChangesView(Struct):
     """One page of changes; None: they cannot be read just now. `next` continues below the last one."""
 
-    changes: list[Change] | None
+    changes: list[Told] | None
     service: str
     before: int | None
     next: int | None
-    letters: dict[str, str]
 
 
 async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
@@ -36,7 +46,17 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     found = await READ.get(parts, (service, before), parts.rollout.revision)
     shown = None if found is None else found[:SHOWN]
     more = shown[-1].id if shown and len(found or ()) > SHOWN else None
-    return ChangesView(shown, service, before, more, LETTERS)
+    return ChangesView(None if shown is None else [told(one) for one in shown], service, before, more)
+
+
+def told(change: Change) -> Told:
+    """A change for people; a detail of another shape, of another version say, tells nothing more."""
+    detail = change.detail if isinstance(change.detail, dict) else {}
+    try:
+        found = msgspec.convert(detail.get("differences", []), list[Difference])
+    except msgspec.ValidationError:
+        found = []
+    return Told(change, LETTERS.get(change.kind, "?"), found, str(detail.get("reason", "")))
 
 
 async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:

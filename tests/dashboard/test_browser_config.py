@@ -138,7 +138,7 @@ def test_an_editor_previews_before_it_saves_and_keeps_its_draft_while_the_page_l
 ) -> None:
     jon(1000)
     served.send(*[{"service": "bulk"}] * 300)
-    page = visit("/config")
+    page = visit("/config", quiet=False)  # the browser reports the 412 of the lost race
     page.locator(f"#editor-{BATCH} summary").click()
     value = page.locator(f"#value-{BATCH}")
     expect(value).to_be_focused()
