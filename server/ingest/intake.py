@@ -34,7 +34,7 @@ from server.settings import Environment
 log = logging.getLogger("evenkeel.intake")
 
 PATIENCE_S = 10.0
-CLOSE_S = 15.0
+CLOSE_S = 8.0  # after the requests in flight have had their time; all in all under 25 s
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
 RECOUNTS = 5
 

@@ -22,14 +22,14 @@ from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
 from server.ingest.road import Road
-from server.ingest.series import Spelling
+from server.ingest.series import OWN_SERVICE, Spelling
 from server.ingest.tally import Tally
 from server.ingest.writer import Writer
 
 log = logging.getLogger("evenkeel.lane")
 
-OWN_SERVICE = "evenkeel"
 EVERY_S = 1.0
+CLOSE_S = 3.0
 PATIENCE_S = 5.0
 SECONDS_MAX = 600  # held while the database is away; then the oldest are lost, and said so
 
@@ -126,6 +126,8 @@ class Lane:
         """Write what is left."""
         self._stop.set()
         if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_S)
+            self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.writer.close()
         await self._road.drop()

@@ -29,6 +29,7 @@ def test_names_over_a_cap_are_counted_under_other() -> None:
     book.add(Series(9, book.named(spelling("second"))))
     third = book.named(spelling("third", route="/x", version="v"))
     assert (third.service, third.version, third.route) == (OTHER, "", OTHER)
+    assert book.named(spelling("evenkeel")).service == "evenkeel"
 
 
 def test_a_method_in_another_case_is_the_same_and_an_invented_one_is_other() -> None:
