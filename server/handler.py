@@ -132,7 +132,10 @@ class ApiHandler(Handler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         failure = kwargs.get("exc_info", (None, None, None))[1]
-        error = as_api_error(failure, status_code)
+        self.finish(self.tell(as_api_error(failure, status_code)))
+
+    def tell(self, error: ApiError) -> bytes:
+        """Set status and headers for an error; the body that belongs to them."""
         if error.retry_after is not None:
             self.set_header("Retry-After", str(error.retry_after))
         if error.status == HTTPStatus.UNAUTHORIZED:
@@ -140,7 +143,7 @@ class ApiHandler(Handler):
                 self.set_header(name, value)
         self.set_status(error.status)
         self.set_header("Content-Type", "application/problem+json")
-        self.finish(msgspec.json.encode(problem(error, self.request_id, self.request.path)))
+        return msgspec.json.encode(problem(error, self.request_id, self.request.path))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, ApiError | HTTPError):

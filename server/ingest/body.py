@@ -18,8 +18,8 @@ class Body:
     def __init__(self, limit: int, coding: Coding) -> None:
         self.limit = limit
         self.received = 0  # on the wire
+        self.size = 0  # decompressed, in memory
         self._chunks: list[bytes] = []
-        self._size = 0
         self._gzip = zlib.decompressobj(GZIP) if coding == "gzip" else None
 
     def feed(self, chunk: bytes) -> None:
@@ -38,15 +38,15 @@ class Body:
             while chunk:
                 if self._gzip.eof:  # another member follows
                     self._gzip = zlib.decompressobj(GZIP)
-                self._keep(self._gzip.decompress(chunk, self.limit + 1 - self._size))
+                self._keep(self._gzip.decompress(chunk, self.limit + 1 - self.size))
                 chunk = self._gzip.unconsumed_tail or self._gzip.unused_data
         except zlib.error as error:
             raise ApiError("BAD_REQUEST", f"The body is not gzip: {error}. Nothing was stored.") from None
 
     def _keep(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self.limit:
-            raise too_large(self.limit, self._size, "decompressed at least ")
+        self.size += len(data)
+        if self.size > self.limit:
+            raise too_large(self.limit, self.size, "decompressed at least ")
         self._chunks.append(data)
 
     def whole(self) -> bytes:

@@ -10,29 +10,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import msgspec
 from tornado.web import stream_request_body
 
-from server.errors import ApiError, problem
+from server.errors import ApiError
 from server.handler import ApiHandler, as_api_error
 from server.ingest.body import Body, Coding, too_large
 
 DRAIN_BYTES = 1024 * 1024 * 1024
 DRAIN_S = 20.0
 BODY_S = 30.0
-RECEIVING_MAX = 64 * 1024 * 1024  # bytes on the wire, over all connections of a process
+RECEIVING_MAX = 64 * 1024 * 1024  # bytes, decompressed, over all connections of a process
 CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip"}
 
 
 @stream_request_body
 class UploadHandler(ApiHandler):
-    """The base of the handler of large bodies. `limit` is bytes; set it in `admit`."""
+    """The base of a handler whose bodies are counted and decompressed as they arrive."""
 
     upload: Body | None = None
     refusal: ApiError | None = None
     answered = False  # the refusal is on the wire; the rest of the body is dropped
     received = 0  # bytes of the body, on the wire
-    reserved = 0  # of them, those that are in memory
+    reserved = 0  # bytes in memory, decompressed
     timer: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
@@ -74,8 +73,8 @@ class UploadHandler(ApiHandler):
             self.drop()
             return
         try:
-            self.reserve(len(chunk))
             self.upload.feed(chunk)
+            self.reserve(self.upload.size - self.reserved)
         except ApiError as error:
             self.discard()
             if error.code == "PAYLOAD_TOO_LARGE":
@@ -116,9 +115,7 @@ class UploadHandler(ApiHandler):
         self.answered = True
         self.count_refusal(error)
         self.request.headers.pop("Expect", None)  # a final answer instead of 100 Continue
-        body = msgspec.json.encode(problem(error, self.request_id, self.request.path))
-        self.set_status(error.status)
-        self.set_header("Content-Type", "application/problem+json")
+        body = self.tell(error)
         self.set_header("Content-Length", str(len(body)))
         self.set_header("Connection", "close")
         self.write(body)

@@ -241,8 +241,10 @@ async def test_many_bodies_at_once_are_bounded_together(web: Any, monkeypatch: p
     key = await site.key("ingest")
     slow = [connect(site) for _ in range(2)]
     try:
-        for connection in slow:
-            await in_thread(lambda c=connection: c.sendall(head(key, "Content-Length: 60000") + b" " * 45_000))
+        packed = gzip.compress(b" " * 45_000)  # 45 kB in memory, whatever they were on the wire
+        packed_head = head(key, "Content-Length: 60000", "Content-Encoding: gzip")
+        await in_thread(lambda: slow[0].sendall(head(key, "Content-Length: 60000") + b" " * 45_000))
+        await in_thread(lambda: slow[1].sendall(packed_head + packed))
         while site.parts.intake.receiving < 90_000:
             await asyncio.sleep(0.01)
         status, told = await in_thread(lambda: post(site, key, b" " * 20_000))
