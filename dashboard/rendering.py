@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboard import format as told
 from dashboard.looks import LOOKS
@@ -34,6 +34,7 @@ def environment() -> Environment:
     made.filters["urlencode"] = segment
     made.filters["time"] = time_element
     made.filters["setting"] = setting_value
+    made.filters["unbroken"] = unbroken
     made.globals["LOOKS"] = LOOKS
     return made
 
@@ -56,6 +57,11 @@ def time_element(value: Any, form: str = "clock") -> Markup:
 def segment(text: str) -> str:
     """A name as one segment of an address: a slash in it is part of the name."""
     return quote(text, safe="")
+
+
+def unbroken(text: str) -> Markup:
+    """A difference whose arrow is not torn apart at the end of a line."""
+    return escape(text).replace("-&gt;", Markup('<span class="unbroken">-&gt;</span>'))
 
 
 def setting_value(value: Value, name: str) -> str:
