@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -20,12 +21,13 @@ REASONS = {
 }
 ALL_OF_IT = 0.995
 
+KeyName = Callable[[int], str]
+
 
 class Effect(Struct):
     """What a setting does just now."""
 
     text: str
-    refused: int
 
 
 async def effects(parts: Parts) -> dict[str, Effect]:
@@ -36,17 +38,17 @@ async def effects(parts: Parts) -> dict[str, Effect]:
     for one in found:
         if one.reason in REASONS:
             by_setting.setdefault(REASONS[one.reason], []).append(one)
-    told = {name: Effect(refused(parts, rows), sum(r.requests for r in rows)) for name, rows in by_setting.items()}
+    told = {name: Effect(refused(rows, parts.auth.key_name)) for name, rows in by_setting.items()}
     if not parts.rollout.limits_for(0).ingest_store_outcomes:
-        told["INGEST_STORE_OUTCOMES"] = Effect("Raw outcomes are not kept: none can be looked up by request id.", 0)
+        told["INGEST_STORE_OUTCOMES"] = Effect("Raw outcomes are not kept: none can be looked up by request id.")
     return told
 
 
-def refused(parts: Parts, rows: list[Refused]) -> str:
+def refused(rows: list[Refused], name: KeyName) -> str:
     """`1,204 requests refused in 5 min, 98 % from ci-loadgen`."""
     requests = sum(row.requests for row in rows)
     top = max(rows, key=lambda row: row.requests)
-    return f"{plural(requests, 'request')} refused in 5 min, {most(parts, top.key_id, top.requests / requests)}"
+    return f"{plural(requests, 'request')} refused in 5 min, {most(name(top.key_id), top.requests / requests)}"
 
 
 async def would_refuse(parts: Parts, setting: str, value: Value, key_id: int, now: float) -> str:
@@ -59,20 +61,28 @@ async def would_refuse(parts: Parts, setting: str, value: Value, key_id: int, no
         )
     async with parts.db.ask() as connection:
         found = await preview.preview(connection, setting, value, key_id or None, now)
-    return sentence(parts, found)
+    return sentence(found, parts.auth.key_name)
 
 
-def sentence(parts: Parts, found: Preview) -> str:
+def sentence(found: Preview, name: KeyName) -> str:
+    """In items where their number is known, else in requests."""
     if not found.requests:
         return "Nothing came in the last 5 min, so it would have refused nothing."
     if not found.refused_requests:
         return f"In the last 5 min this would have refused none of {plural(found.requests, 'request')}."
-    of_items = f"{found.refused_items:,} of {found.items:,}"
-    share = of_items if found.items < FEW else percent(found.refused_items / found.items)
-    by = f", {most(parts, found.top_key, found.top_share)}" if found.top_key is not None else ""
-    return f"In the last 5 min this would have refused {share} {'' if found.items < FEW else 'of '}items{by}."
+    by = f", {most(name(found.top_key), found.top_share)}" if found.top_key is not None else ""
+    if found.refused_items:
+        told = part(found.refused_items, found.items, "items")
+    else:
+        told = part(found.refused_requests, found.requests, "requests")
+    return f"In the last 5 min this would have refused {told}{by}."
 
 
-def most(parts: Parts, key_id: int, share: float) -> str:
+def part(some: int, whole: int, what: str) -> str:
+    """`41 % of items`, under 1,000 `41 of 100 items`."""
+    return f"{some:,} of {whole:,} {what}" if whole < FEW else f"{percent(some / whole)} of {what}"
+
+
+def most(name: str, share: float) -> str:
     """`98 % from ci-loadgen`, or `all from` it."""
-    return f"{'all' if share >= ALL_OF_IT else percent(share)} from {parts.auth.key_name(key_id)}"
+    return f"{'all' if share >= ALL_OF_IT else percent(share)} from {name}"
