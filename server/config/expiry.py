@@ -18,12 +18,12 @@ async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | 
     Safe to repeat and to run in several processes at once: the lock lets one do it.
     """
     async with db.act() as connection:
-        found = await store.current(connection)
-        now = await store.time(connection)
+        found, now = await store.current(connection)
         if unexpired(found.entries, now) == found.entries:
             return None
-        now = await store.lock(connection)
-        act = Act(connection, environment, "evenkeel", "", now, await store.current(connection))
+        await store.lock(connection)
+        current, now = await store.current(connection)
+        act = Act(connection, environment, "evenkeel", "", now, current)
         kept = unexpired(act.current.entries, now)
         if kept == act.current.entries:
             return None

@@ -94,10 +94,9 @@ class Rollout:
     async def _refresh(self) -> None:
         """Apply what is in force, then prove it; end what is overdue."""
         async with self.db.act() as connection:
-            found = await store.current(connection)
+            found, now = await store.current(connection)
             if found.number != self.revision or found.entries != self.entries:
                 self._apply(found)
-            now = await store.time(connection)
             proven = self._receipt == found.number
             if not proven:
                 since = time.monotonic() - self._applied

@@ -55,6 +55,7 @@ class Act:
     now: float
     current: Revision
     saved: Revision | None = None
+    replaced: Revision | None = None  # what was in force before `saved`
 
     async def save(
         self, entries: Entries, *, kind: Kind, reason: str, action: str, restores: int | None = None
@@ -74,6 +75,7 @@ class Act:
         found = await self.differences(before, after)
         await self.record(before, after, found, action)
         self.current = self.saved = after
+        self.replaced = before
         was = f" (= {restores})" if restores else ""
         return await self.answer(after, f"Revision {after.number}{was} is in force.", already=False)
 
@@ -121,7 +123,7 @@ class Act:
         return await self.answer(self.current, message, already=True)
 
     async def answer(self, revision: Revision, message: str, *, already: bool) -> Saved:
-        before = await store.numbered(self.connection, revision.number - 1) if revision.number > 1 else revision
+        before = await self.before(revision)
         lens = await self.lens(before, revision)
         in_force = self.current.number == revision.number
         return Saved(
@@ -137,6 +139,12 @@ class Act:
             differences=differences(before.entries, revision.entries, lens),
             undo=offer(revision, before, lens) if in_force else None,
         )
+
+    async def before(self, revision: Revision) -> Revision:
+        """The revision before one; the first has only itself."""
+        if self.replaced is not None and revision is self.saved:
+            return self.replaced
+        return await store.numbered(self.connection, max(1, revision.number - 1))
 
     async def differences(self, before: Revision, after: Revision) -> list[Difference]:
         return differences(before.entries, after.entries, await self.lens(before, after))

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIterator[Act]:
     """One act, alone: nobody else changes the settings meanwhile. What it saved is signalled after the commit."""
     async with parts.db.act() as connection:
-        now = await store.lock(connection)
-        current = await store.current(connection)
+        await store.lock(connection)
+        current, now = await store.current(connection)
         act = Act(connection, parts.rollout.environment, identity.actor, request_id, now, current)
         yield act
     if act.saved is not None:

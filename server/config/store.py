@@ -19,15 +19,9 @@ LOCK = 0x45564B43
 NOW = func.extract("epoch", func.clock_timestamp())
 
 
-async def lock(connection: AsyncConnection) -> float:
-    """Wait until no other act is in progress, until the end of the transaction; the time, Unix seconds."""
+async def lock(connection: AsyncConnection) -> None:
+    """Wait until no other act is in progress, and let none begin until the end of the transaction."""
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    return await time(connection)
-
-
-async def time(connection: AsyncConnection) -> float:
-    """The database's time now, Unix seconds."""
-    return float((await connection.execute(select(NOW))).scalar_one())
 
 
 def query() -> Select[Any]:
@@ -53,10 +47,11 @@ async def first(connection: AsyncConnection) -> None:
     await connection.execute(upsert(revisions).values(values).on_conflict_do_nothing())
 
 
-async def current(connection: AsyncConnection) -> Revision:
-    """The revision in force."""
-    rows = await connection.execute(query().order_by(revisions.c.number.desc()).limit(1))
-    return revision_of(rows.one())
+async def current(connection: AsyncConnection) -> tuple[Revision, float]:
+    """The revision in force, and the database's time now, Unix seconds."""
+    newest_one = query().add_columns(NOW.label("now_s")).order_by(revisions.c.number.desc()).limit(1)
+    row = (await connection.execute(newest_one)).one()
+    return revision_of(row), float(row.now_s)
 
 
 async def numbered(connection: AsyncConnection, number: int) -> Revision:

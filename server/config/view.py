@@ -114,7 +114,7 @@ async def config_view(parts: Parts, now: float) -> ConfigView:
 async def revisions_view(parts: Parts, now: float, limit: int, before: int | None) -> tuple[list[RevisionView], bool]:
     """A page of revisions, newest first, and whether there are older ones."""
     async with parts.db.act() as connection:
-        current = await store.current(connection)
+        current, _ = await store.current(connection)
         found = await store.newest(connection, limit + 1, before)
         lens = await lens_for(connection, parts, [current, *found], now)
     return history(found, current, lens)[:limit], len(found) > limit
