@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from checks import runner
 from checks.check import Check, Run, Surroundings
 from server.findings import CheckResult, Finding
 
+# A check must not slow the brake: right after a start, several run.
+POLITELY = ("nice", "-n", "10") if shutil.which("nice") else ()
+
 
 async def run(check: Check, around: Surroundings) -> CheckResult:
     """As runner.run; what runs over its time is killed."""
@@ -22,7 +26,7 @@ async def run(check: Check, around: Surroundings) -> CheckResult:
 
 def in_a_process(check: Check) -> Run:
     async def start(around: Surroundings) -> list[Finding]:
-        command = [sys.executable, "-m", "checks", check.name, "--json"]
+        command = [*POLITELY, sys.executable, "-m", "checks", check.name, "--json"]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *command, cwd=around.root, env=environment(around), stdout=pipe, stderr=pipe

@@ -63,7 +63,8 @@ class LiveHandler(Page):
         await self.flush()
         while not client.ended:
             try:
-                event = await asyncio.wait_for(client.queue.get(), COMMENT_S)
+                async with asyncio.timeout(COMMENT_S):
+                    event = await client.queue.get()
             except TimeoutError:
                 event = b": still here\n\n"
             if client.ended:

@@ -88,7 +88,8 @@ class Channel:
             while self.clients:
                 await self._step()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), QUIET_S)
+                    async with asyncio.timeout(QUIET_S):
+                        await self._arrived.wait()
                 self._arrived.clear()
         finally:
             unsubscribe()

@@ -125,7 +125,8 @@ async def ready(env: Environment) -> bool:
     try:
         reader, writer = await asyncio.open_connection(host, env.port)
         writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        status = await asyncio.wait_for(reader.readline(), 3)
+        async with asyncio.timeout(3):
+            status = await reader.readline()
         writer.close()
     except (OSError, TimeoutError):
         return False

@@ -166,7 +166,8 @@ class Intake:
     async def close(self) -> None:
         """Flush what was taken in, then stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.queue.empty.wait(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self.queue.empty.wait()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError, psycopg.Error):

@@ -61,7 +61,8 @@ class Lane:
     async def _run(self) -> None:
         while not self._stop.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), EVERY_S)
+                async with asyncio.timeout(EVERY_S):
+                    await self._stop.wait()
             try:
                 await self.write()
             except Exception:

@@ -70,7 +70,8 @@ class Relay:
             except Exception:
                 log.exception("picture not read")  # as one of a newer version; the relay goes on asking
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._signal.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._signal.wait()
 
     async def refresh(self) -> None:
         """Read the picture where it is new, and tell the listeners."""

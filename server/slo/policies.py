@@ -121,7 +121,8 @@ class Policies:
     async def _follow_forever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._signal.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._signal.wait()
             self._signal.clear()
             try:
                 async with self.db.act() as connection:
