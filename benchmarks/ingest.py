@@ -37,7 +37,7 @@ from tests.running import Running
 ROUNDS = 5
 SECONDS = 3.0
 BATCH = 1000
-BATCH_CONNECTIONS = 8
+BATCH_CONNECTIONS = 32
 SINGLE_CONNECTIONS = 64
 URL = "/api/v1/outcomes"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from dataclasses import dataclass
@@ -184,11 +185,17 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
     return WatchProcess(watch, [watch, policies, logs, process, bus, db])
 
 
+def settle() -> None:
+    """What lives as long as the process is not looked at again by each garbage collection: a fifth of ingest's work."""
+    gc.collect()
+    gc.freeze()
+
+
 async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> None:
     """A web process until SIGTERM."""
     stop = stop_signal()
     web = await start_web(env, name, sockets)
-    web.starting.add_done_callback(lambda task: stop.set() if failure(task) else None)
+    web.starting.add_done_callback(lambda task: stop.set() if failure(task) else settle())
     await stop.wait()
     wrong = failure(web.starting)
     await web.close()

@@ -378,6 +378,11 @@ def upgrade() -> None:
             f"ALTER TABLE {table} SET (autovacuum_vacuum_scale_factor = {share}, autovacuum_vacuum_cost_delay = 0)"
         )
     op.execute("INSERT INTO lease (name) VALUES ('watch')")
+    # Revision 1 sets nothing, so that one is always in force.
+    op.execute(
+        "INSERT INTO revisions (number, values, kind, author, reason) "
+        "VALUES (1, '[]', 'change', 'evenkeel', 'first start')"
+    )
 
 
 def downgrade() -> None:

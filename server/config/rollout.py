@@ -57,7 +57,6 @@ class Rollout:
         """Load the revision in force, record a difference of the environment, and follow."""
         async with self.db.act() as connection:
             await store.lock(connection)
-            await store.first(connection)
             await self._compare_environment(connection)
         await self._refresh()
         self._closing = False

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Row, Select, func, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.revisions import Entries, Kind, Revision, key_id_of
@@ -39,12 +38,6 @@ def revision_of(row: Row[Any]) -> Revision:
         at=float(row.at_s),
         entries=msgspec.convert(row._mapping["values"], Entries),
     )
-
-
-async def first(connection: AsyncConnection) -> None:
-    """Make revision 1, which sets nothing, where there is none yet."""
-    values = {"number": 1, "values": [], "kind": "change", "author": "evenkeel", "reason": "first start"}
-    await connection.execute(upsert(revisions).values(values).on_conflict_do_nothing())
 
 
 async def current(connection: AsyncConnection) -> tuple[Revision, float]:

@@ -31,7 +31,7 @@ HOSTILE = '<script>alert("1")</script>&'
 async def change(site: Site, value: int, **given: Any) -> int:
     """Jon sets the batch limit; the new revision's number."""
     async with site.parts.db.act() as connection:
-        expected = (await store.current(connection)).number
+        expected = (await store.current(connection))[0].number
     usual: dict[str, Any] = {"values": {BATCH: value}, "reason": "surge", "request_id": ""}
     saved = await service.change(site.parts, JON, expected=expected, **(usual | given))
     return saved.revision
