@@ -40,9 +40,12 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cluster(scratch: Path) -> Iterator[embedded.Cluster]:
-    """The session's PostgreSQL: durable writes are real, so `fsync` stays on."""
+    """The session's PostgreSQL. Without `fsync`: a test kills processes, never the machine."""
     place = embedded.cluster(read_environment({"DATA_DIR": str(scratch / "pg")}))
     embedded.start(place)
+    with psycopg.connect(place.url, dbname="postgres", autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield place
     embedded.stop(place)
     if place.socket_dir.parent != place.data.parent:
