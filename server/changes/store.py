@@ -98,7 +98,10 @@ async def newest_series(connection: AsyncConnection) -> int:
 
 
 async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tuple[str, str]]:
-    """Record a deploy for each version first seen in series above `floor`; the services and versions recorded."""
+    """Record a deploy for each version first seen in series above `floor`; the services and versions recorded.
+
+    The first version of a service is where it began to send, not a deploy.
+    """
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     statement = text(
         """
@@ -110,6 +113,10 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
           AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.kind = 'deploy'
                           AND c.service = series.service AND c.version = series.version)
         GROUP BY service, version
+        HAVING EXISTS (SELECT 1 FROM series earlier
+                       WHERE earlier.service = series.service AND earlier.version NOT IN ('', '(other)', series.version)
+                         AND earlier.id < (SELECT min(own.id) FROM series own
+                                           WHERE own.service = series.service AND own.version = series.version))
         RETURNING service, version
         """
     )

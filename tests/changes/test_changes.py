@@ -31,10 +31,13 @@ async def test_a_version_first_seen_is_one_deploy_however_many_series_and_watche
     await add_series(db, ("checkout", "(other)", "/x"), ("(other)", "b", "/x"), ("cart", "a1", "/x"))
     first, other = Deploys(db), Deploys(db)
     await asyncio.gather(first.run(1), other.run(2), first.run(1))
-    assert await recorded(db) == [("cart", "a1"), ("checkout", "a1")]
-    await add_series(db, ("checkout", "a2", "/x"), ("checkout", "a1", "/z"))
-    await first.run(1)
-    assert await recorded(db) == [("cart", "a1"), ("checkout", "a1"), ("checkout", "a2")]
+    assert await recorded(db) == [], "where a service begins to send is not a deploy"
+    await add_series(db, ("checkout", "a2", "/x"), ("checkout", "a2", "/y"), ("checkout", "a1", "/z"))
+    await asyncio.gather(first.run(1), other.run(2), first.run(1))
+    assert await recorded(db) == [("checkout", "a2")]
+    await add_series(db, ("checkout", "a1", "/new"), ("cart", "a2", "/x"))
+    await asyncio.gather(first.run(1), other.run(2))
+    assert await recorded(db) == [("cart", "a2"), ("checkout", "a2")]
     await db.close()
 
 
@@ -47,6 +50,7 @@ async def test_a_series_that_commits_after_a_later_one_is_not_missed(
     db = Database(database_url)
     job = Deploys(db)
     insert = "INSERT INTO series (service, version, route, method, status) VALUES ('s', %s, '/', 'GET', 200)"
+    await add_series(db, ("s", "first", "/"))
     async with db.act() as slow:
         await slow.exec_driver_sql(insert, ("early",))
         await add_series(db, ("s", "late", "/"))
