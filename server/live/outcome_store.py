@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from msgspec import Meta
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,12 +23,15 @@ class Filter(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a page ended: after `seen` outcomes of exactly this time, series and request id."""
+    """Where a page ended: after `seen` outcomes of exactly this time, series and request id.
 
-    at: datetime
-    series_id: int
-    request_id: str
-    seen: int
+    It comes back from a caller, who may have written it: `seen` decides how much is read again.
+    """
+
+    at: Annotated[datetime, Meta(tz=True)]
+    series_id: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    request_id: Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]
+    seen: Annotated[int, Meta(ge=0, le=10_000)]
 
 
 class Found(NamedTuple):
