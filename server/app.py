@@ -17,7 +17,7 @@ from tornado.web import Application
 
 from checks import schedule
 from dashboard.routes import routes as pages
-from server import routes
+from server import routes, supervisor
 from server.auth.identity import Authenticator
 from server.bus import Bus
 from server.config.rollout import Rollout
@@ -208,8 +208,9 @@ def failure(task: asyncio.Task[None]) -> BaseException | None:
     return task.exception() if task.done() and not task.cancelled() else None
 
 
-async def run_watch(env: Environment, name: str) -> None:
+async def run_watch(env: Environment, name: str, sockets: list[socket.socket]) -> None:
     """A watch process until SIGTERM, which also ends a start that waits for the database."""
+    supervisor.close(sockets)
     stop = asyncio.create_task(stop_signal().wait())
     start = asyncio.create_task(start_watch(env, name))
     await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)

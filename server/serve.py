@@ -26,25 +26,26 @@ LINE = "─" * 72
 
 def serve(env: Environment) -> None:
     """Serve until a signal says stop. Raises ConfigurationError where the environment does not allow it."""
-    with metrics_directory(env), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        # What may be refused comes first: a second start must not touch what the first one uses.
+        sockets = supervisor.bind(env)
+        if env.embedded:
+            stack.enter_context(supervisor.hold(env))
+        stack.enter_context(metrics_directory(env))
         # Only now: prometheus-client looks for its directory when it is imported.
         from server import app, logs
 
         logs.setup(env.log_level, env.log_format, sys.stdout)
-        sockets = supervisor.bind(env)
-        cluster = None
-        if env.embedded:
-            stack.enter_context(supervisor.hold(env))
-            cluster = embedded.cluster(env)
+        cluster = embedded.cluster(env) if env.embedded else None
+        if cluster is not None:
             env = start_database(env, cluster)
         children = [
             supervisor.Child(f"web.{i}", functools.partial(app.run_web, env, f"web.{i}", sockets))
             for i in range(1, env.web_concurrency + 1)
         ]
-        children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1")))
-        if sys.stdout.isatty() or cluster is not None:
-            announce_in_child(env, sockets)
-        supervisor.Supervisor(children, cluster).run()
+        children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1", sockets)))
+        announcer = announce_in_child(env, sockets) if sys.stdout.isatty() or cluster is not None else 0
+        supervisor.Supervisor(children, sockets, cluster, announcer).run()
 
 
 def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:
@@ -72,16 +73,16 @@ def metrics_directory(env: Environment) -> Iterator[None]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def announce_in_child(env: Environment, sockets: list[socket.socket]) -> None:
-    """Print the block from a process of its own: it needs an event loop, and the parent must not have had one."""
+def announce_in_child(env: Environment, sockets: list[socket.socket]) -> int:
+    """Print the block from a process of its own, whose pid it gives: the parent must not have had an event loop."""
     sys.stdout.flush()
     parent = os.getpid()
-    if os.fork():
-        return
+    pid = os.fork()
+    if pid:
+        return pid
     try:
         supervisor.follow(parent)
-        for listening in sockets:
-            listening.close()
+        supervisor.close(sockets)
         asyncio.run(announce(env))
     except Exception:
         log.exception("the address and the sign-in link could not be printed")

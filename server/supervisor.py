@@ -52,10 +52,12 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """The children, and the database where it is ours."""
+    """The children, the sockets they share, the database where it is ours, and the process that prints the start."""
 
     children: list[Child]
+    sockets: list[socket.socket]
     cluster: embedded.Cluster | None
+    announcer: int = 0
     stopping: bool = False
     misconfigured: str = ""  # the child that cannot run on this configuration
 
@@ -82,6 +84,8 @@ class Supervisor:
 
     def collect(self) -> None:
         """Reap the dead and set when they start again."""
+        if self.announcer:
+            embedded.reap(self.announcer)
         for child in self.children:
             if child.pid == 0:
                 continue
@@ -109,7 +113,8 @@ class Supervisor:
             log.error("%s", error)
 
     def stop(self) -> None:
-        """SIGTERM to the children, SIGKILL to what is left at the limit, then the database."""
+        """No new connections, SIGTERM to the children, SIGKILL to what is left at the limit, then the database."""
+        close(self.sockets)
         deadline = time.monotonic() + STOP_WITHIN_S
         for child in self.children:
             if child.pid:
@@ -174,6 +179,12 @@ def bind(env: Environment) -> list[socket.socket]:
         raise ConfigurationError(
             f"Port {env.port} on {env.host} cannot be opened ({error.strerror}); set PORT to another one."
         ) from None
+
+
+def close(sockets: list[socket.socket]) -> None:
+    """Close our end: a connection is refused only when nobody holds the socket any more."""
+    for listening in sockets:
+        listening.close()
 
 
 def hold(env: Environment) -> IO[str]:

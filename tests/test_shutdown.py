@@ -29,6 +29,16 @@ def half_sent(server: Running, key: str, body: bytes) -> socket.socket:
     return connection
 
 
+def accepts(server: Running) -> bool:
+    """Whether somebody still takes a new connection."""
+    place = urlsplit(server.url)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 80), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def test_a_request_in_flight_is_finished_although_every_process_gets_the_signal(
     running: Start, database_url: str
 ) -> None:
@@ -41,7 +51,7 @@ def test_a_request_in_flight_is_finished_although_every_process_gets_the_signal(
     began = time.monotonic()
     for pid in (server.process.pid, *server.children()):  # as a PaaS does
         os.kill(pid, signal.SIGTERM)
-    time.sleep(0.5)
+    wait_for(lambda: not accepts(server), "new connections to be refused", 5)
     connection.sendall(body[len(body) // 2 :])
     answer = connection.recv(65536).decode()
     assert answer.startswith("HTTP/1.1 201"), answer

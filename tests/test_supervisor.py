@@ -97,7 +97,10 @@ def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: P
     second = Running(server.variables | {"PORT": str(free_port())}, data_dir.parent / "second.log")
     assert second.process.wait(30) == 2
     assert "Another Evenkeel runs on" in second.output()
-    assert server.ready()
+    same_port = Running(server.variables, data_dir.parent / "third.log")
+    assert same_port.process.wait(30) == 2
+    key = server.command("key", "create", "scraper", "--scope", "read")
+    assert server.get("/metrics", key)[0] == 200, "what the first one uses is untouched"
 
 
 def test_a_port_in_use_says_which(start: Start, data_dir: Path) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +29,15 @@ from server.slo.problems import PolicyError, Problem
 log = logging.getLogger("evenkeel.slo")
 
 POLL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A policy revision, and its objectives' ledgers by name and indicator."""
+
+    number: int
+    policy: Policy
+    ids: dict[tuple[str, str], int]
 
 
 class Policies:
@@ -63,7 +72,8 @@ class Policies:
         source = await asyncio.to_thread(self._read)
         async with self.db.act() as connection:
             new = source is not None and await self._adopt(connection, source)
-            await self.follow(connection)
+            found = await self._newer(connection)
+        self._take(found)  # not before the commit: ledger ids that were rolled back do not exist
         if not self.number:
             raise ConfigurationError(self.file_problem or "There is no policy.")
         if source is None:
@@ -98,25 +108,31 @@ class Policies:
 
     async def follow(self, connection: AsyncConnection) -> None:
         """Take the newest revision if it is not the one in force here."""
+        self._take(await self._newer(connection))
+
+    async def _newer(self, connection: AsyncConnection) -> Newer | None:
+        """The newest revision where it is not the one in force here and can be read."""
         number = await policy_store.newest_number(connection)
         if number in (self.number, self._unread):
-            return
+            return None
         revision = await policy_store.newest(connection)
         try:
             policy = parse(revision.source, f"policy revision {revision.number}")
         except PolicyError as error:
             self._unread = revision.number
             log.error("policy revision %d cannot be read by this version: %s", revision.number, error)
-            return
-        ids = await policy_store.ledger_ids(connection, policy.objectives)
-        self._take(revision.number, policy, ids)
+            return None
+        return Newer(revision.number, policy, await policy_store.ledger_ids(connection, policy.objectives))
 
-    def _take(self, number: int, policy: Policy, ids: dict[tuple[str, str], int]) -> None:
-        self.objectives = tuple(replace(o, id=ids[o.name, o.indicator]) for o in policy.objectives)
-        self._thresholds = policy.thresholds_us()
+    def _take(self, newer: Newer | None) -> None:
+        if newer is None:
+            return
+        objectives = newer.policy.objectives
+        self.objectives = tuple(replace(o, id=newer.ids[o.name, o.indicator]) for o in objectives)
+        self._thresholds = newer.policy.thresholds_us()
         if self.number:
-            log.info("policy revision %d is in force, before it %d", number, self.number)
-        self.number = number
+            log.info("policy revision %d is in force, before it %d", newer.number, self.number)
+        self.number = newer.number
 
     async def _follow_forever(self) -> None:
         while True:
