@@ -77,6 +77,8 @@ class Connection(asyncio.Protocol):
 
 async def run(url: str, key: str, connections: int, items: int, seconds: float) -> dict[str, object]:
     parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
