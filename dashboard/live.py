@@ -35,13 +35,17 @@ class Ask:
 Context = Callable[[Parts, Ask, float], Awaitable[Any]]
 
 
+async def anything(parts: Parts, ask: Ask) -> None:
+    """For a page that has something to show whatever is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class LivePage:
     """One page. `context(parts, ask, now)` is called for the page and then each second, with `now` in Unix seconds.
 
     `args` names the arguments of the address that the page depends on. `regions`
     maps an element's id to the partial that fills it; each such element stands in
-    the template as `{{ region("id") }}`.
+    the template as `{{ region("id") }}`. `require` raises ApiError NOT_FOUND where what is asked for is not there.
     """
 
     name: str
@@ -49,6 +53,7 @@ class LivePage:
     context: Context
     regions: Mapping[str, str]
     args: tuple[str, ...] = ()
+    require: Callable[[Parts, Ask], Awaitable[None]] = anything
     wakes: tuple[str, ...] = ()  # topics of the bus at which it is made again at once, between pictures
     needs: Scope = "read"
     title: str = "Evenkeel"

@@ -24,6 +24,7 @@ class LiveHandler(Page):
 
     counted = False
     hub: Hub
+    client: Client | None = None
 
     def initialize(self, parts: Parts, route: str = "", *, hub: Hub) -> None:  # type: ignore[override]
         super().initialize(parts, route)
@@ -41,11 +42,10 @@ class LiveHandler(Page):
         assert self.identity is not None
         if page.needs not in self.identity.scopes:
             raise ApiError("FORBIDDEN", f"{self.identity.name} may not look at this; it needs {page.needs}.")
-        client = Client(self.drop)
-        try:
-            leave = self.hub.join(page, self.ask(page), client, self.since())
-        except OverflowError:
-            raise ApiError("UNAVAILABLE", "Too many different views are open.", retry_after=5) from None
+        ask = self.ask(page)
+        await page.require(self.parts, ask)
+        client = self.client = Client(self.identity, self.drop)
+        leave = self.hub.join(page, ask, client, self.since())
         forget = self.parts.auth.on_revoked(self.identity.session_id, lambda _: client.end("signed out"))
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-cache, no-transform")
@@ -74,6 +74,12 @@ class LiveHandler(Page):
         if client.ended == "signed out":
             self.write(ENDED)
         await self.finish()
+
+    def on_connection_close(self) -> None:
+        """The viewer has gone: the stream makes room at once, not with its next event."""
+        super().on_connection_close()
+        if self.client is not None:
+            self.client.end("gone")
 
     def drop(self) -> None:
         """Close the connection of a client that does not read; `send` ends with it."""

@@ -98,6 +98,7 @@ class Page(Handler):
     async def show_live(self, page: LivePage, beside: Any = None, **given: str) -> None:
         """Answer with a live page; `beside` is the context of what is not live, `given` arguments from the path."""
         ask = self.ask(page, **given)
+        await page.require(self.parts, ask)
         made = await make(page, self.parts, ask, time.time())
 
         def region(id_: str, classes: str = "", tag: str = "div") -> Markup:

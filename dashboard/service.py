@@ -104,11 +104,14 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
         )
 
 
-async def exists(parts: Parts, service: str) -> bool:
-    """Whether an outcome of it ever came; ApiError NOT_FOUND otherwise."""
-    async with parts.db.ask() as connection:
-        await questions.require(connection, service)
-    return True
+async def require(parts: Parts, ask: Ask) -> None:
+    """ApiError NOT_FOUND where no outcome of the service ever came, or where it is no window."""
+    service, picture = ask.get("service"), parts.relay.picture
+    if ask.get("window", "15m") not in SPANS:
+        raise ApiError("NOT_FOUND", f"The windows are {', '.join(SPANS)}.")
+    if picture is None or all(found.name != service for found in picture.services):
+        async with parts.db.ask() as connection:
+            await questions.require(connection, service)
 
 
 # By how far the window reaches: what it shows moves slowly where it is long.
@@ -117,7 +120,7 @@ TOLD = {name: Memos(read, kept_s=max(2.0, span.step_s / 5)) for name, span in SP
 
 async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
-    name, span = ask.get("service"), SPANS.get(ask.get("window"), SPANS["15m"])  # type: ignore[call-overload]
+    name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
     picture = parts.relay.picture
     status = status_of(picture)
     found = next((s for s in picture.services if s.name == name), None) if picture else None
@@ -164,6 +167,7 @@ SERVICE = live_page(
             "service-intake": "service/intake.html",
         },
         args=("service", "window"),
+        require=require,
         titles=service_title,
     )
 )
@@ -173,10 +177,4 @@ class ServicePage(Page):
     """GET /services/NAME?window=15m."""
 
     async def get(self, service: str) -> None:
-        picture = self.parts.relay.picture
-        if picture is None or all(found.name != service for found in picture.services):
-            await exists(self.parts, service)
-        window = self.get_query_argument("window", "15m")
-        if window not in SPANS:
-            raise ApiError("NOT_FOUND", f"The windows are {', '.join(SPANS)}.")
         await self.show_live(SERVICE, service=service)

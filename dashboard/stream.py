@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from dashboard.live import PAGES, Ask, LivePage, Made, make
+from server.auth.identity import Identity
+from server.errors import ApiError
 from server.parts import Parts
 
 log = logging.getLogger("evenkeel.stream")
@@ -26,6 +28,8 @@ QUIET_S = 1.0  # without a new picture, its age is told this often
 QUEUE = 8  # messages; a client so many seconds behind is dropped
 SLACK = 10  # seconds by which another process may have shown something later than its picture
 CHANNELS_MAX = 200  # distinct views a process makes each second
+PERSONS_CHANNELS_MAX = 50  # of them one person has opened: nobody takes the live page from everybody else
+STREAMS_MAX = 12  # of one session; a hidden tab has none
 
 
 class Message(Struct):
@@ -44,9 +48,10 @@ class Message(Struct):
 
 
 class Client:
-    """One stream. Once `ended` says why nothing more comes, what was queued is not sent."""
+    """One stream of somebody. Once `ended` says why nothing more comes, what was queued is not sent."""
 
-    def __init__(self, drop: Callable[[], None]) -> None:
+    def __init__(self, who: Identity, drop: Callable[[], None]) -> None:
+        self.who = who
         self.queue: asyncio.Queue[bytes] = asyncio.Queue(QUEUE)
         self.ended = ""
         self._drop = drop  # closes the connection of a client that does not read
@@ -60,7 +65,7 @@ class Client:
             self._drop()
 
     def end(self, why: str) -> None:
-        """No more for this client: `slow`, `signed out` or `stopping`. Whoever waits at the queue wakes."""
+        """No more for this client: `slow`, `signed out`, `gone` or `stopping`. Whoever waits at the queue wakes."""
         if self.ended:
             return
         self.ended = why
@@ -72,11 +77,12 @@ class Client:
 class Channel:
     """One distinct view and who looks at it. It runs for as long as somebody does."""
 
-    def __init__(self, parts: Parts, page: LivePage, ask: Ask) -> None:
+    def __init__(self, parts: Parts, page: LivePage, ask: Ask, opened_by: int) -> None:
         self.parts = parts
         self.page = page
         self.ask = ask
         self.clients: set[Client] = set()
+        self.opened_by = opened_by  # the person for whom it was made
         self._made: Made | None = None
         self._changed: dict[str, int] = {}  # region -> the sequence with which it changed last
         self._arrived = asyncio.Event()
@@ -157,20 +163,29 @@ class Hub:
                 channel.wake()
 
     def join(self, page: LivePage, ask: Ask, client: Client, since: int | None) -> Callable[[], None]:
-        """Send the page's regions to the client; returns how to leave. OverflowError: too many distinct views."""
-        key = (page.name, ask)
-        channel = self._channels.get(key)
+        """Send the page's regions to the client; returns how to leave. ApiError UNAVAILABLE: too many are open."""
+        who = client.who
+        if self._streams(who.session_id) >= STREAMS_MAX:
+            raise ApiError("UNAVAILABLE", f"{STREAMS_MAX} live pages are open here: close one.", retry_after=5)
+        channel = self._channels.get((page.name, ask))
         if channel is None:
-            if len(self._channels) >= CHANNELS_MAX:
-                raise OverflowError
-            channel = self._channels[key] = Channel(self.parts, page, ask)
-            channel.join(client, since)
-            task = asyncio.create_task(self._run(key, channel), name=f"channel {page.name}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
-            channel.join(client, since)
+            channel = self._open(page, ask, who)
+        channel.join(client, since)
         return lambda: channel.leave(client)
+
+    def _streams(self, session_id: int) -> int:
+        return sum(each.who.session_id == session_id for one in self._channels.values() for each in one.clients)
+
+    def _open(self, page: LivePage, ask: Ask, who: Identity) -> Channel:
+        mine = sum(each.opened_by == who.id for each in self._channels.values())
+        if len(self._channels) >= CHANNELS_MAX or mine >= PERSONS_CHANNELS_MAX:
+            raise ApiError("UNAVAILABLE", "Too many different views are open.", retry_after=5)
+        key = (page.name, ask)
+        channel = self._channels[key] = Channel(self.parts, page, ask, opened_by=who.id)
+        task = asyncio.create_task(self._run(key, channel), name=f"channel {page.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return channel
 
     async def _run(self, key: tuple[str, Ask], channel: Channel) -> None:
         try:

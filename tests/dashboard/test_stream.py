@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+import dashboard.stream as module
 from dashboard.live import PAGES, Ask, LivePage
+from dashboard.stream import STREAMS_MAX
 from server.parts import Parts
 from server.tables import sessions
 from tests.dashboard.visitor import look, service, show, sign_in
+from tests.live.waiting import until
 from tests.site import Site
 
 Web = Callable[..., Awaitable[Site]]
@@ -177,6 +180,52 @@ async def test_a_stream_is_for_people_who_may_look(web: Web) -> None:
     assert (await site.fetch("/live?page=now")).code == 401
     assert (await site.fetch("/live?page=now", key=await site.key("read"))).code == 401
     assert (await look(site, "/live?page=nothing", await sign_in(site, "viewer"))).code == 404
+
+
+@pytest.mark.gen_test
+async def test_a_stream_is_of_something_that_is_there(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site, "viewer")
+    await show(site, 1, service("shop"))
+    for query in ("page=service", "page=service&service=none", "page=service&service=shop&window=2m"):
+        assert (await look(site, f"/live?{query}", cookie)).code == 404, query
+    async with stream(site, cookie, "page=service&service=shop&window=1h") as live:
+        assert " 200 " in await live.head()
+
+
+@pytest.mark.gen_test
+async def test_a_session_has_a_dozen_streams_and_others_have_theirs(web: Web) -> None:
+    site = await web()
+    greedy, calm = await sign_in(site), await sign_in(site, "viewer")
+    await show(site, 1, service("shop"))
+    async with AsyncExitStack() as opened:
+        for _ in range(STREAMS_MAX):
+            live = await opened.enter_async_context(stream(site, greedy))
+            assert " 200 " in await live.head()
+        refused = await look(site, "/live?page=now", greedy)
+        assert refused.code == 503
+        assert refused.headers["Retry-After"] == "5"
+        async with stream(site, calm) as live:
+            assert " 200 " in await live.head()
+    await until(lambda: not site.parts.in_flight, "the streams to end")
+    async with stream(site, greedy) as live:
+        assert " 200 " in await live.head(), "closed ones make room"
+
+
+@pytest.mark.gen_test
+async def test_nobody_takes_every_view_a_process_can_make(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PERSONS_CHANNELS_MAX", 3)
+    site = await web()
+    greedy, calm = await sign_in(site), await sign_in(site, "viewer")
+    await show(site, 1, service("shop"))
+    async with AsyncExitStack() as opened:
+        for before in (1, 2, 3):
+            live = await opened.enter_async_context(stream(site, greedy, f"page=changes&before={before}"))
+            assert " 200 " in await live.head()
+        assert (await look(site, "/live?page=changes&before=4", greedy)).code == 503
+        for who, query in ((greedy, "page=changes&before=1"), (calm, "page=changes&before=4"), (calm, "page=now")):
+            async with stream(site, who, query) as live:
+                assert " 200 " in await live.head(), query
 
 
 @pytest.fixture
