@@ -70,6 +70,12 @@ REFUSED_ITEMS = _metric(
 FLUSH_SECONDS = _metric(
     "evenkeel_ingest_flush_duration_seconds", "histogram", "Time to store one batch, commit included.", "host"
 )
+INTAKE_LOST = _metric(
+    "evenkeel_intake_lost_requests_total",
+    "counter",
+    "Ingest requests missing from the counts per key and service, which could not be written.",
+    "host",
+)
 SIGNINS = _metric(
     "evenkeel_signins_total", "counter", "Attempts to sign in, by result: ok, wrong, slowed.", "host", "result"
 )
@@ -130,6 +136,7 @@ _accepted_bytes = _counter(ACCEPTED_BYTES).labels(HOST)
 _refused_requests = _counter(REFUSED_REQUESTS)
 _refused_items = _counter(REFUSED_ITEMS)
 _flush_seconds = _histogram(FLUSH_SECONDS).labels(HOST)
+_intake_lost = _counter(INTAKE_LOST).labels(HOST)
 _signins = _counter(SIGNINS)
 _dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
 
@@ -167,6 +174,11 @@ def ingest_refused(reason: str, items: int | None) -> None:
 def ingest_flushed(seconds: float) -> None:
     """One batch was stored, commit included."""
     _flush_seconds.observe(seconds)
+
+
+def intake_lost(requests: int) -> None:
+    """Requests are missing from the counts per key and service."""
+    _intake_lost.inc(requests)
 
 
 def signed_in(result: Literal["ok", "wrong", "slowed"]) -> None:

@@ -11,10 +11,11 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 
 import psycopg
 
-from server import __version__
+from server import __version__, metrics
 from server.db import Database
 from server.errors import ApiError
 from server.ingest import intake_store
@@ -23,7 +24,7 @@ from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
 from server.ingest.road import Road
 from server.ingest.series import OWN_SERVICE, Spelling
-from server.ingest.tally import Tally
+from server.ingest.tally import KEPT_S, Count, Line, Tally, requests
 from server.ingest.writer import Writer
 
 log = logging.getLogger("evenkeel.lane")
@@ -45,6 +46,7 @@ class Lane:
         self._numbering = numbering
         self._road = Road(db, "intake", "SET statement_timeout = '3s'")
         self._own: Own = {}
+        self._losing = False  # said so already
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -118,10 +120,22 @@ class Lane:
         try:
             connection = await self._road.open()
             await intake_store.write(connection, self.writer.process_id, counts)
+            self._losing = False
+        except psycopg.DataError as error:  # they would be refused again, and all that follow with them
+            lost = requests(counts)
+            log.error("intake counts of %d requests are lost, the database refuses them: %s", lost, error)
+            metrics.intake_lost(lost)
         except (psycopg.Error, OSError) as error:
             log.warning("intake counts not written yet: %s", error)
-            self.tally.put_back(counts)
+            self._put_back(counts)
             await self._road.drop()
+
+    def _put_back(self, counts: Mapping[Line, Count]) -> None:
+        lost = self.tally.put_back(counts, time.time())
+        metrics.intake_lost(lost)
+        if lost and not self._losing:
+            self._losing = True
+            log.error("intake counts older than %d s cannot be written and are lost", KEPT_S)
 
     async def close(self) -> None:
         """Write what is left."""

@@ -12,6 +12,8 @@ from server.ingest.sizes import size_key
 SLOT_S = 10
 ACCEPTED = "accepted"
 OPEN_S = 30  # slots older than this are written for the last time and forgotten
+KEPT_S = 600  # what could not be written for so long is lost: nobody looks back further
+SIZE_MAX = 2**31 - 1  # the largest key of a pair; a Content-Length may claim anything
 
 
 class Line(NamedTuple):
@@ -48,6 +50,7 @@ class Tally:
         self, now: float, key_id: int, reason: str, *, services: Mapping[str, int] | None, items: int | None, size: int
     ) -> None:
         """Count one request of `size` bytes; `services` maps each to its items, None where none was read."""
+        size, items = min(size, SIZE_MAX), None if items is None else min(items, SIZE_MAX)
         slot = int(now) // SLOT_S * SLOT_S
         if slot != self._slot:
             self._slot, self._slot_services = slot, set()
@@ -80,10 +83,18 @@ class Tally:
             del self.counts[line]
         return changed
 
-    def put_back(self, counts: Mapping[Line, Count]) -> None:
-        """These could not be written; they come with the next take."""
-        self.counts.update(counts)
-        self._changed.update(counts)
+    def put_back(self, counts: Mapping[Line, Count], now: float) -> int:
+        """These could not be written; they come with the next take. How many requests were too old for that."""
+        late = {line: count for line, count in counts.items() if line.slot < now - KEPT_S}
+        kept = counts.keys() - late.keys()
+        self.counts.update({line: counts[line] for line in kept})
+        self._changed |= kept
+        return requests(late)
+
+
+def requests(counts: Mapping[Line, Count]) -> int:
+    """How many requests; one of several services stands in several lines, its size in one."""
+    return sum(sum(count.byte_sizes.values()) for count in counts.values())
 
 
 def grow(sizes: dict[int, int], size: int) -> None:

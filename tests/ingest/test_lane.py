@@ -97,3 +97,36 @@ async def test_it_writes_by_itself_and_the_rest_when_it_closes(database_url: str
     await it.close()
     assert value(database_url, "SELECT sum(n) FROM deltas") == 2
     assert value(database_url, "SELECT process_id FROM intake") == 77
+
+
+@pytest.mark.gen_test
+async def test_counts_that_the_database_refuses_are_dropped_and_said_and_the_next_ones_are_written(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = Made(await ready_database(database_url))
+    it.tally.add(time.time(), 1, "THROTTLED", services={"a": 3}, items=3, size=9)
+    (poisoned,) = it.tally.counts.values()
+    poisoned.byte_sizes[2**40] = 1
+    await it.lane.write()
+    assert "intake counts of 2 requests" in caplog.text
+    it.tally.add(time.time(), 1, "QUEUE_FULL", services={"a": 3}, items=3, size=9)
+    await it.lane.write()
+    assert rows(database_url, "SELECT reason, requests FROM intake") == [("QUEUE_FULL", 1)]
+    await it.close()
+
+
+@pytest.mark.gen_test
+async def test_intake_counts_are_bounded_in_an_outage_and_their_loss_is_said_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = Made(await ready_database(database_url))
+    monkeypatch.setattr(it.db, "url", "postgresql:///nowhere?host=/nowhere")
+    for minutes in (30, 20, 0):
+        it.tally.add(time.time() - 60 * minutes, 1, "THROTTLED", services={"a": 3}, items=3, size=9)
+        await it.lane.write()
+    assert len(it.tally.counts) == 1
+    assert len([line for line in caplog.messages if "are lost" in line]) == 1
+    monkeypatch.setattr(it.db, "url", database_url)
+    await it.lane.write()
+    assert value(database_url, "SELECT sum(requests) FROM intake") == 1
+    await it.close()

@@ -45,7 +45,7 @@ def test_only_what_changed_is_taken_and_old_slots_are_forgotten() -> None:
     first = tally.take(NOW)
     assert [line.slot for line in first] == [1_795_442_500]
     assert tally.take(NOW) == {}
-    tally.put_back(first)
+    assert tally.put_back(first, NOW) == 0
     tally.add(NOW, 1, ACCEPTED, services={"a": 2}, items=2, size=10)
     (count,) = tally.take(NOW).values()
     assert (count.requests, count.items) == (2, 3)
@@ -58,6 +58,30 @@ def test_services_over_the_cap_are_other() -> None:
     for service in "abcd":
         tally.add(NOW, 1, "THROTTLED", services={service: 5}, items=5, size=10)
     assert {line.service: count.items for line, count in tally.take(NOW).items()} == {"a": 5, "b": 5, "(other)": 10}
+
+
+def test_what_cannot_be_written_for_ten_minutes_is_dropped() -> None:
+    tally = Tally(200)
+    for minutes in range(30):
+        now = NOW + 60 * minutes
+        tally.add(now, 1, ACCEPTED, services={"a": 1, "b": 1}, items=2, size=10)
+        dropped = tally.put_back(tally.take(now), now)
+        assert dropped == (1 if minutes >= 10 else 0)  # requests, not lines
+    assert len(tally.counts) == 20
+    assert len(tally.take(NOW + 60 * 29)) == 20
+
+
+@pytest.mark.parametrize("size", [2**31 - 1, 3_000_000_000, 10**20])
+@pytest.mark.gen_test
+async def test_a_size_that_was_only_claimed_can_be_written(database_url: str, size: int) -> None:
+    db = Database(database_url, "test")
+    tally = Tally(200)
+    for _ in range(3):
+        tally.add(NOW, 0, "PAYLOAD_TOO_LARGE", services=None, items=size, size=size)
+    await stored(db, tally, 1, NOW)
+    assert rows(database_url, "SELECT requests, bytes, items FROM intake") == [(3, 3 * (2**31 - 1), 3 * (2**31 - 1))]
+    assert value(database_url, "SELECT byte_sizes FROM intake") == [size_key(2**31 - 1) << 32 | 3]
+    await db.close()
 
 
 async def stored(db: Database, tally: Tally, process_id: int, now: float) -> None:
@@ -96,7 +120,6 @@ async def offered(db: Database, database_url: str) -> None:
             tally.add(NOW - 60, 2, reason, services={"a": 40, "b": 60}, items=100, size=50_000)
         tally.add(NOW - 900, 2, ACCEPTED, services={"a": 5000}, items=5000, size=10)  # too long ago
         tally.add(NOW - 60, 0, "UNAUTHENTICATED", services=None, items=None, size=77)
-        tally.put_back(tally.counts)
         await stored(db, tally, process_id, NOW)
 
 
@@ -157,7 +180,6 @@ async def test_keys_and_counts_age_out(database_url: str, monkeypatch: pytest.Mo
     for hours in range(0, 48, 4):
         tally.add(now - timedelta(hours=hours).total_seconds(), 1, ACCEPTED, services={"a": 1}, items=1, size=1)
     assert all(isinstance(line, Line) for line in tally.counts)
-    tally.put_back(dict(tally.counts))
     connection = await db.raw("test")
     await intake_store.write(connection, 1, dict(tally.counts))
     await connection.close()
