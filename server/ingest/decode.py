@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -14,6 +14,7 @@ from server.ingest.outcome import Outcome, Span, microseconds, time_fault
 Form = Literal["array", "lines"]
 
 FAULTS_NAMED = 20
+ITEMS_MAX = 20_000  # the largest that INGEST_MAX_BATCH_ITEMS may be
 TEXT_FIELDS = (
     "service",
     "route",
@@ -60,16 +61,22 @@ class Decoded(Struct):
     items: int  # all that were sent
 
 
-def decode(body: bytes, form: Form, taken: Span) -> Decoded:
-    """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array."""
+def decode(body: bytes, form: Form, taken: Span, most: int = ITEMS_MAX) -> Decoded:
+    """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array.
+
+    Of more items than `most`, the outcomes are there only where nothing is wrong with them, so that it is
+    known whose they are; faults are not looked for. The caller refuses them by their number.
+    """
     try:
         outcomes = array.decode(body) if form == "array" else one.decode_lines(body)
         times = times_of(outcomes, taken)
     except BROKEN:
-        return decode_each(body, form, taken)
+        return decode_each(body, form, taken, most)
+    if len(outcomes) > most:
+        return Decoded(outcomes, times, [], len(outcomes))
     late = times and (min(times) < taken.oldest or max(times) > taken.newest)
     if late or b"\\u0000" in body:  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
-        return decode_each(body, form, taken)
+        return decode_each(body, form, taken, most)
     return Decoded(outcomes, times, [], len(outcomes))
 
 
@@ -78,28 +85,30 @@ def times_of(outcomes: list[Outcome], taken: Span) -> list[int]:
     return [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
 
 
-def decode_each(body: bytes, form: Form, taken: Span) -> Decoded:
-    """The slow way, which names every fault."""
+def decode_each(body: bytes, form: Form, taken: Span, most: int = ITEMS_MAX) -> Decoded:
+    """The slow way, which names every fault; more items than `most` are only counted."""
+    sent = items(body, form)
+    if len(sent) > most:
+        return Decoded([], [], [], len(sent))
     outcomes: list[Outcome] = []
     times: list[int] = []
     faults: list[Fault] = []
-    index = -1
-    for index, item in enumerate(items(body, form)):
+    for index, item in enumerate(sent):
         result = decode_one(item, index, taken)
         if isinstance(result, Fault):
             faults.append(result)
         else:
             outcomes.append(result[0])
             times.append(result[1])
-    return Decoded(outcomes, times, faults, index + 1)
+    return Decoded(outcomes, times, faults, len(sent))
 
 
-def items(body: bytes, form: Form) -> Iterator[Raw | bytes]:
+def items(body: bytes, form: Form) -> Sequence[Raw | bytes]:
     """Each item's own bytes."""
     if form == "lines":
-        return (line for line in body.split(b"\n") if line.strip())
+        return list(filter(bytes.strip, body.split(b"\n")))
     try:
-        return iter(raw_array.decode(body))
+        return raw_array.decode(body)
     except msgspec.ValidationError:
         raise ApiError("INVALID", "The body is not a JSON array of outcomes; nothing was stored.") from None
     except BROKEN as error:

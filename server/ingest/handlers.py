@@ -60,12 +60,14 @@ class OutcomesHandler(UploadHandler):
         body_media=("application/json", "application/x-ndjson"),
     )
     async def post(self) -> None:
+        if self.answered:
+            self.end()
+            return
         try:
             batch = await self.read()
             stored = await self.parts.intake.store(batch)
         except Exception as error:
-            if not self.answered:
-                self.count_refusal(as_api_error(error, 500))
+            self.count_refusal(as_api_error(error, 500))
             raise
         if stored.repeated:
             self.set_header("Idempotent-Replayed", "true")
@@ -100,7 +102,7 @@ class OutcomesHandler(UploadHandler):
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
-        decoded = decode(body, form, span(time.time(), env.outcome_retention_days))
+        decoded = decode(body, form, span(time.time(), env.outcome_retention_days), items_max)
         self.items = decoded.items
         self.services = Counter([outcome.service for outcome in decoded.outcomes])
         if decoded.items > items_max:

@@ -8,7 +8,7 @@ sent at once while the rest is read and dropped, up to a bound.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import math
 
 from tornado.web import stream_request_body
 
@@ -20,6 +20,7 @@ DRAIN_BYTES = 1024 * 1024 * 1024
 DRAIN_S = 20.0
 BODY_S = 30.0
 RECEIVING_MAX = 64 * 1024 * 1024  # bytes, decompressed, over all connections of a process
+LENGTH_MAX = 2**63 - 1  # in answers; the header may have thousands of digits
 CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip"}
 
 
@@ -39,16 +40,16 @@ class UploadHandler(ApiHandler):
         if self.request.method != "POST":
             await super().prepare()
             return
-        self.request.connection.set_max_body_size(1 << 62)  # type: ignore[union-attr] # we count by ourselves
+        self.request.connection.set_max_body_size(math.inf)  # type: ignore[union-attr] # we count by ourselves
         try:
             await super().prepare()
         except Exception as error:
             self.refusal = as_api_error(error, getattr(error, "status_code", 500))
         self.timer = asyncio.get_running_loop().call_later(BODY_S, self.too_slow)
         limit = self.body_limit()
-        length = self.request.headers.get("Content-Length", "")
-        if length.isdecimal() and int(length) > limit:
-            self.refuse_now(too_large(limit, int(length)))
+        length = declared(self.request.headers.get("Content-Length", ""))
+        if length > limit:
+            self.refuse_now(too_large(limit, length))
         elif self.refusal is None:
             self.begin(limit)
 
@@ -139,7 +140,7 @@ class UploadHandler(ApiHandler):
 
     def body_or_refusal(self) -> bytes:
         """The whole body, decompressed; raises the refusal."""
-        if self.timer is not None and not self.answered:
+        if self.timer is not None:
             self.timer.cancel()
         if self.refusal is not None:
             raise self.refusal
@@ -147,12 +148,6 @@ class UploadHandler(ApiHandler):
         body = self.upload.whole()
         self.discard()
         return body
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        if self.answered:
-            self.end()
-        else:
-            super().write_error(status_code, **kwargs)
 
     def on_finish(self) -> None:
         self.let_go()
@@ -169,3 +164,8 @@ class UploadHandler(ApiHandler):
         self.discard()
         if self.timer is not None:
             self.timer.cancel()
+
+
+def declared(length: str) -> int:
+    """A Content-Length as a number, at most LENGTH_MAX; 0 where it is none, which Tornado refuses."""
+    return min(int(length.lstrip("0")[:20] or 0), LENGTH_MAX) if length.isdecimal() else 0

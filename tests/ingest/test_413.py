@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import http.client
 import json
+import logging
 import shutil
 import socket
 import subprocess
@@ -121,6 +122,36 @@ async def test_a_length_that_lies_is_answered_without_waiting_for_it(web: Any, d
     counted = "SELECT status, n FROM deltas JOIN series ON id = series_id WHERE service = 'evenkeel'"
     assert rows(database_url, counted) == [(413, 1)]  # though the sender hung up in the middle
     assert value(database_url, "SELECT requests FROM intake WHERE reason = 'PAYLOAD_TOO_LARGE'") == 1
+
+
+@pytest.mark.parametrize("length", ["3000000000", "100000000000000000000", "9" * 5000])
+@pytest.mark.gen_test
+async def test_a_length_beyond_all_reason_does_not_stop_the_counting(web: Any, database_url: str, length: str) -> None:
+    site = await web()
+
+    def lie() -> tuple[int, dict[str, Any]]:
+        with connect(site) as connection:
+            connection.sendall(head("nobody", f"Content-Length: {length}") + b"[" * 100)
+            return read_answer(connection)
+
+    status, told = await in_thread(lie)
+    assert (status, told["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    key = await site.key("ingest")
+    assert (await in_thread(lambda: post(site, key, body(outcome()))))[0] == 201
+    await site.parts.intake.lane.write()
+    counted = rows(database_url, "SELECT reason, bytes > 0 FROM intake ORDER BY reason")
+    assert counted == [("PAYLOAD_TOO_LARGE", True), ("accepted", True)]
+
+
+@pytest.mark.gen_test
+async def test_an_early_answer_is_no_error_in_the_log(web: Any, caplog: pytest.LogCaptureFixture) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    assert (await in_thread(lambda: post(site, key, b" " * 2_000_000)))[0] == 413
+    assert (await in_thread(lambda: post(site, key, chunks(2_000_000))))[0] == 413
+    while site.parts.in_flight:
+        await asyncio.sleep(0.01)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize("length", ["Content-Length: 5000000", "Transfer-Encoding: chunked"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ApiError
-from server.ingest.decode import decode, decode_each, faults_error
+from server.ingest.decode import Form, decode, decode_each, faults_error
 from server.ingest.outcome import span
 from tests.ingest.making import body, outcome
 
@@ -156,3 +156,21 @@ def test_both_forms_of_a_time_are_the_same_moment(at: datetime) -> None:
     both = [outcome(timestamp=milliseconds), outcome(timestamp=at.isoformat())]
     first, second = decode(body(*both), "array", TAKEN).times
     assert first == second
+
+
+@pytest.mark.parametrize(("sent", "form"), [(b"[" + b"1," * 5000 + b"1]", "array"), (b"1\n \n" * 5001, "lines")])
+def test_more_items_than_the_limit_are_counted_and_none_is_looked_at(
+    sent: bytes, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    monkeypatch.setattr("server.ingest.decode.decode_one", lambda *item: looked.append(item))
+    result = decode(sent, form, TAKEN, 5000)
+    assert (result.items, result.outcomes, result.faults, looked) == (5001, [], [], [])
+
+
+def test_too_many_good_items_still_say_whose_they_are() -> None:
+    late = outcome(timestamp=1)
+    for sent in (body(*[outcome()] * 3), body(outcome(), outcome(), late)):
+        result = decode(sent, "array", TAKEN, 2)
+        assert result.items == 3
+        assert {one.service for one in result.outcomes} == {"checkout"}
