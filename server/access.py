@@ -21,7 +21,9 @@ def record(handler: Handler, seconds: float) -> None:
     metrics.request(route, request.method or "", status, seconds)
     if handler.counted:
         handler.parts.intake.count_own(route, request.method or "", status, seconds)
-    log.info(
+    log.log(
+        # A router asks every few seconds: its lines would drown the rest.
+        logging.DEBUG if request.path.startswith("/health/") else logging.INFO,
         "%s %s %d",
         request.method,
         request.path,

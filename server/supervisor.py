@@ -33,6 +33,7 @@ STOP_WITHIN_S = 24.0  # a PaaS kills after 30 s; the contract says 25
 BACKOFF_S = (0.1, 10.0)
 LIVED_LONG_S = 30.0
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 EX_CONFIG = 78  # sysexits.h: starting again would not help
 
 Run = Callable[[], Coroutine[Any, Any, None]]
@@ -142,6 +143,7 @@ def fork(child: Child) -> int:
     status = 1
     try:
         follow(parent)
+        entitle(child.name)
         asyncio.run(child.run())
         status = 0
     except ConfigurationError as error:
@@ -163,6 +165,12 @@ def follow(parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if os.getppid() != parent:  # it died before prctl
         os._exit(1)
+
+
+def entitle(name: str) -> None:
+    """Show the name where processes are listed, `ek:web.1`, so that a person can tell and signal one."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NAME, f"ek:{name}".encode()[:15])
 
 
 def ended(status: int) -> str:
