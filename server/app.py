@@ -22,16 +22,17 @@ from server.auth.identity import Authenticator
 from server.bus import Bus
 from server.config.rollout import Rollout
 from server.db import Database
-from server.errors import ApiError
-from server.handler import ApiHandler, NotFound
+from server.handler import NotFound
 from server.host import name_process
 from server.ingest.intake import Intake
+from server.ingest.upload import declared
 from server.jobs import jobs
 from server.lifecycle import close_each, start_each, stop_signal
 from server.live.relay import Relay
 from server.logs import LogStore
 from server.parts import Parts
 from server.process import Process
+from server.refused_body import BODY_MAX, Starting, TooLarge
 from server.settings import Environment
 from server.slo.policies import Policies
 from server.watch import Watch
@@ -40,16 +41,9 @@ log = logging.getLogger("evenkeel.app")
 
 IDLE_KEEP_ALIVE_S = 95  # longer than a router's 90 s, so that it never sends into a closing connection
 DRAIN_S = 12.0
+READ_AHEAD_MAX = 4 * 1024 * 1024  # bytes a connection
+BODY_S = 30.0  # for the whole body; what is streamed has a clock of its own
 STATIC = Path(__file__).resolve().parent.parent / "static"
-
-
-class Starting(ApiHandler):
-    """Any address but health while the database has not answered yet."""
-
-    counted = False
-
-    async def prepare(self) -> None:
-        raise ApiError("UNAVAILABLE", "Evenkeel is starting: the database does not answer yet.", retry_after=2)
 
 
 class Site(Application):
@@ -62,7 +56,12 @@ class Site(Application):
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         if not self.parts.started and not request.path.startswith("/health/"):
             return self.get_handler_delegate(request, Starting, {"parts": self.parts})
-        return super().find_handler(request, **kwargs)
+        found: Any = super().find_handler(request, **kwargs)
+        length = declared(request.headers.get("Content-Length", ""))
+        if length > BODY_MAX and not found.stream_request_body:
+            given = {"parts": self.parts, "route": found.handler_kwargs.get("route", "")}
+            return self.get_handler_delegate(request, TooLarge, given)
+        return found
 
 
 def urls(parts: Parts) -> list[URLSpec]:
@@ -131,7 +130,14 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
         # so take the one of every form that is open elsewhere.
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax", "secure": env.secure_cookies},
     )
-    server = HTTPServer(site, idle_connection_timeout=IDLE_KEEP_ALIVE_S, max_header_size=32 * 1024)
+    server = HTTPServer(
+        site,
+        idle_connection_timeout=IDLE_KEEP_ALIVE_S,
+        max_header_size=32 * 1024,
+        max_body_size=BODY_MAX,
+        max_buffer_size=READ_AHEAD_MAX,
+        body_timeout=BODY_S,
+    )
     if sockets is None:
         server.listen(env.port, env.host)
     else:

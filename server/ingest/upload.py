@@ -40,7 +40,7 @@ class UploadHandler(ApiHandler):
         if self.request.method != "POST":
             await super().prepare()
             return
-        self.request.connection.set_max_body_size(math.inf)  # type: ignore[union-attr] # we count by ourselves
+        self.count_by_ourselves()
         try:
             await super().prepare()
         except Exception as error:
@@ -52,6 +52,11 @@ class UploadHandler(ApiHandler):
             self.refuse_now(too_large(limit, length))
         elif self.refusal is None:
             self.begin(limit)
+
+    def count_by_ourselves(self) -> None:
+        """The server's own limits would close the connection without an answer."""
+        self.request.connection.set_max_body_size(math.inf)  # type: ignore[union-attr]
+        self.request.connection.set_body_timeout(None)  # type: ignore[union-attr]
 
     def body_limit(self) -> int:
         """Bytes, for this sender."""
