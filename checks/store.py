@@ -8,9 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.process_store import RUNNING
+
 
 class ProcessRow(NamedTuple):
-    """One process that has not stopped in order, heard of within a minute."""
+    """One process that runs or has gone silent, heard of within a minute."""
 
     label: str
     kind: str
@@ -24,14 +26,14 @@ class ProcessRow(NamedTuple):
 async def processes(connection: AsyncConnection) -> list[ProcessRow]:
     """The processes of every machine."""
     rows = await connection.execute(
-        text("""
+        text(f"""
         SELECT host || '/' || name, kind, version,
                extract(epoch FROM now() - started_at)::float,
                extract(epoch FROM now() - heartbeat_at)::float,
                loop_lag_ms,
                (SELECT max(revision) FROM receipts WHERE process_id = processes.id)
         FROM processes
-        WHERE stopped_at IS NULL AND heartbeat_at > now() - interval '1 minute'
+        WHERE {RUNNING} AND heartbeat_at > now() - interval '1 minute'
         ORDER BY host, name, id
         """)
     )

@@ -19,6 +19,16 @@ from server.parts import Parts
 HOUR_S = 3600
 SHOWN = 5
 SILENT_S = 3.0  # without a heartbeat for this long a process is named
+GAP_S = 2.5  # a shorter one is an orderly hand-over
+TOLD_S = 15 * 60  # as restarts are
+
+
+class Happened(Struct):
+    """`web.1 was restarted`, when (Unix seconds), `it ended without a stop`."""
+
+    what: str
+    at: float
+    how: str
 
 
 class Own(Struct):
@@ -26,6 +36,7 @@ class Own(Struct):
 
     fine: list[str]  # what was looked at and is well: Database, watch, Redis
     troubles: list[str]
+    happened: list[Happened]  # within 15 minutes, and over
     checks: list[CheckResult] | None  # None: not readable just now
 
     @property
@@ -99,4 +110,20 @@ def own(picture: Picture | None, checks: list[CheckResult] | None) -> Own:
         troubles += [f"{one.name} on {one.host} silent for {span(one.heartbeat_age_s)}" for one in silent]
         web = sum(process.kind == "web" for process in picture.processes) - sum(one.kind == "web" for one in silent)
         fine.append(f"{web} web process{'es' if web != 1 else ''}")
-    return Own(fine, troubles, checks)
+    return Own(fine, troubles, happened(picture, time.time()) if picture else [], checks)
+
+
+def happened(picture: Picture, now: float) -> list[Happened]:
+    """What Evenkeel went through: processes that ended without a stop, and when nothing was evaluated."""
+    hosts = {one.host for one in picture.processes} | {one.host for one in picture.restarts}
+    found, gap = list[Happened](), picture.gap
+    if gap is not None and gap.s >= GAP_S and now - gap.at < TOLD_S:
+        began = "restarted" if any(one.kind == "watch" for one in picture.restarts) else "took over"
+        found.append(Happened(f"Watch {began}", gap.at, f"alerts were not evaluated for {span(round(gap.s))}"))
+    for one in picture.restarts:
+        if one.kind == "watch" and found and found[0].what == "Watch restarted":
+            continue
+        name = one.name if len(hosts) == 1 else f"{one.name} on {one.host}"
+        what = f"{name} was restarted" if one.times == 1 else f"{name} was restarted {one.times} times, lastly"
+        found.append(Happened(what, one.at, "it ended without a stop"))
+    return found

@@ -13,6 +13,17 @@ from server.tables import processes
 if TYPE_CHECKING:
     from server.process import Gauges
 
+# Neither stopped in order, nor silent and started again by its supervisor, who has seen it die: the one rule
+# for who is told of as a process, as a condition on `processes`.
+RUNNING = """
+    processes.stopped_at IS NULL AND NOT (
+        processes.heartbeat_at < clock_timestamp() - interval '3 s' AND EXISTS (
+            SELECT 1 FROM processes AS newer
+            WHERE newer.host = processes.host AND newer.name = processes.name AND newer.id > processes.id
+        )
+    )
+"""
+
 
 async def register(connection: AsyncConnection, kind: str, name: str, host: str, pid: int) -> int:
     """A new row; its id."""

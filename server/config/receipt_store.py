@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, select, text, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.receipts import Seen
+from server.process_store import RUNNING
 from server.tables import processes, receipts
 
 LISTED_S = 3600  # a process that has gone is told of for an hour
@@ -25,7 +26,7 @@ async def write(
 
 
 async def seen(connection: AsyncConnection) -> list[Seen]:
-    """The web processes that have not stopped in order, each with its newest receipt, oldest start first."""
+    """The web processes that run or have gone silent, each with its newest receipt, oldest start first."""
     newest = (
         select(receipts)
         .where(receipts.c.process_id == processes.c.id)
@@ -46,7 +47,7 @@ async def seen(connection: AsyncConnection) -> list[Seen]:
             newest.c.applied,
         )
         .select_from(processes.outerjoin(newest, true()))
-        .where(processes.c.kind == "web", processes.c.stopped_at.is_(None), silent < LISTED_S)
+        .where(processes.c.kind == "web", text(RUNNING), silent < LISTED_S)
         .order_by(processes.c.host, processes.c.name, processes.c.id)
     )
     return [

@@ -73,6 +73,23 @@ class ProcessPicture(Struct):
     rss_bytes: int
 
 
+class Restart(Struct):
+    """A process that ended without an orderly stop, and was started again: `times`, lastly `at`."""
+
+    kind: str  # web, watch
+    name: str
+    host: str
+    times: int
+    at: float
+
+
+class Gap(Struct):
+    """A take-over of the lease `at`, before which nothing was evaluated for `s` seconds."""
+
+    at: float
+    s: float
+
+
 class Picture(Struct):
     """Everything live. `slo` is server/slo/status.py's `Status`, opaque here."""
 
@@ -85,4 +102,6 @@ class Picture(Struct):
     revision: int
     redis: bool | None  # None: not configured
     slo: Raw = field(default_factory=lambda: Raw(b"null"))
+    restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
+    gap: Gap | None = None  # before this term of the watch; None: not known
     other_series: int = 0  # series counted under (other) because a cap was reached

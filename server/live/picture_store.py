@@ -7,10 +7,13 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live.picture import ProcessPicture
+from server.live.picture import ProcessPicture, Restart
 from server.live.refusals import Intake
+from server.process_store import RUNNING
 
 GONE_S = 30  # a process without a heartbeat for this long is left out
+RESTARTS_TOLD_S = 15 * 60
+RESTARTS_MAX = 20
 
 
 class Stored(NamedTuple):
@@ -55,26 +58,47 @@ async def write(connection: AsyncConnection, term: int, seq: int, body: bytes) -
 
 
 async def processes(connection: AsyncConnection) -> list[ProcessPicture]:
-    """Every process that is running, with the newest revision that it has applied."""
+    """Every process that runs or has just gone silent, with the newest revision that it has applied."""
     rows = await connection.execute(
         text(
-            """
-            SELECT p.id, p.kind, p.name, p.host, extract(epoch FROM p.started_at)::float8 AS started_at,
-                extract(epoch FROM clock_timestamp() - p.heartbeat_at)::float8 AS age_s,
+            f"""
+            SELECT id, processes.kind, name, host, extract(epoch FROM started_at)::float8 AS started_at,
+                extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age_s,
                 r.revision, extract(epoch FROM r.applied_at - v.at)::float8 * 1000 AS applied_after_ms,
-                p.queue_items, p.loop_lag_ms, p.rss_bytes
-            FROM processes p
+                queue_items, loop_lag_ms, rss_bytes
+            FROM processes
             LEFT JOIN LATERAL (
-                SELECT revision, applied_at FROM receipts WHERE process_id = p.id ORDER BY revision DESC LIMIT 1
+                SELECT revision, applied_at FROM receipts WHERE process_id = processes.id ORDER BY revision DESC LIMIT 1
             ) AS r ON true
             LEFT JOIN revisions v ON v.number = r.revision
-            WHERE p.stopped_at IS NULL AND p.heartbeat_at > clock_timestamp() - make_interval(secs => :gone_s)
-            ORDER BY p.kind DESC, p.host, p.name, p.id
+            WHERE {RUNNING} AND heartbeat_at > clock_timestamp() - make_interval(secs => :gone_s)
+            ORDER BY processes.kind DESC, host, name, id
             """
         ),
         {"gone_s": GONE_S},
     )
     return [ProcessPicture(*row) for row in rows]
+
+
+async def restarts(connection: AsyncConnection) -> list[Restart]:
+    """The processes that ended without an orderly stop and were started again within 15 minutes, newest first."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT dead.kind, dead.name, dead.host, count(*) AS times,
+                extract(epoch FROM max(again.started_at))::float8 AS at
+            FROM processes AS dead CROSS JOIN LATERAL (
+                SELECT started_at FROM processes
+                WHERE host = dead.host AND name = dead.name AND id > dead.id ORDER BY id LIMIT 1
+            ) AS again
+            WHERE dead.stopped_at IS NULL AND dead.heartbeat_at < clock_timestamp() - interval '3 s'
+                AND again.started_at > clock_timestamp() - make_interval(secs => :told_s)
+            GROUP BY 1, 2, 3 ORDER BY at DESC LIMIT :most
+            """
+        ),
+        {"told_s": RESTARTS_TOLD_S, "most": RESTARTS_MAX},
+    )
+    return [Restart(*row) for row in rows]
 
 
 async def revision(connection: AsyncConnection) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.bus import Bus
 from server.db import Database
 from server.live import picture_store as store
-from server.live.picture import Picture, ServicePicture
+from server.live.picture import Gap, Picture, ServicePicture
 from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
 from server.live.tail import Tail
@@ -41,6 +41,7 @@ class Tick:
         self.term = 0
         self.seq = 0
         self.slo = msgspec.Raw(b"null")
+        self.gap: Gap | None = None
         self._other = (0, float("-inf"))
 
     async def run(self, term: int) -> None:
@@ -69,6 +70,8 @@ class Tick:
                 watch=self.process.label,
                 services=windows.pictures(await self._refusals(connection, now)),
                 processes=await store.processes(connection),
+                restarts=await store.restarts(connection),
+                gap=self.gap,
                 revision=await store.revision(connection),
                 redis=self.bus.redis_ok,
                 other_series=await self._other_series(connection),
@@ -79,6 +82,8 @@ class Tick:
             await self.tail.follow(connection, self.windows, end)
             return self.windows
         stored = await store.read(connection)
+        if self.term != term:
+            self.gap = Gap(time.time(), stored.age_s) if stored else None
         last = msgspec.json.decode(stored.body, type=Picture) if stored else None
         self.seq = max(self.seq, stored.seq if stored else 0)
         self.windows, self.term = await self.tail.rebuild(connection, end, last), term

@@ -216,3 +216,20 @@ async def test_the_relay_hands_on_each_picture(database_url: str, signals: bool)
 def age_grows(age_s: Callable[[float], float | None]) -> bool:
     now = time.time()
     return (age_s(now + 50) or 0) - (age_s(now) or 0) == pytest.approx(50, abs=0.01)
+
+
+@pytest.mark.gen_test
+async def test_a_new_watch_tells_for_how_long_nothing_was_evaluated(database_url: str) -> None:
+    async with ticking(database_url) as (db, bus, tick):
+        await tick.run(1)
+        assert stored(database_url).gap is None
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("UPDATE picture SET at = at - interval '4 s'")
+        lead(database_url, 2)
+        again = Tick(db, bus, tick.process, objectives)
+        for _ in range(2):
+            await again.run(2)
+            gap = stored(database_url).gap
+            assert gap is not None
+            assert gap.s == pytest.approx(4, abs=1)
+            assert gap.at == pytest.approx(time.time(), abs=2)
