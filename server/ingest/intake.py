@@ -35,6 +35,7 @@ log = logging.getLogger("evenkeel.intake")
 
 PATIENCE_S = 10.0
 CLOSE_S = 8.0  # after the requests in flight have had their time; all in all under 25 s
+PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
 RECOUNTS = 5
 
@@ -65,19 +66,23 @@ class Intake:
         self.tally = Tally(env.services_max)
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
-        self.writer = Writer(db, "ingest", policies.thresholds_us)
+        self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
         self.receiving = 0  # bytes of bodies that are being read
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
+        self._probed_at = 0.0  # monotonic
         self._flushing_since: float | None = None  # monotonic
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to flush; today's partitions are made where the watch has not done so."""
-        await partitions.ensure_partitions(self.db, time.time(), self.env.outcome_retention_days)
+        await self._make_partitions()
         self.writer.process_id = self.process.id
         self.lane.start(self.process.id)
         self._task = asyncio.create_task(self._flush_forever(), name="flush")
+
+    async def _make_partitions(self) -> None:
+        await partitions.ensure_partitions(self.db, time.time(), self.env.outcome_retention_days)
 
     async def store(self, batch: Batch) -> Stored:
         """Store a batch; returns after the commit.
@@ -110,10 +115,27 @@ class Intake:
                 await self.numbering.number(unnumbered.spellings)
         raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
 
+    async def _next(self) -> list[Batch]:
+        """The next flush. While storing fails it looks by itself whether that has ended: a router that
+        asks `ready` sends nothing until it has."""
+        while self.writer.failing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_S):
+                    return await self.queue.take()
+            await self._probe()
+        return await self.queue.take()
+
+    async def _probe(self) -> None:
+        self._probed_at = time.monotonic()
+        try:
+            await self.writer.probe()
+        except Exception:
+            log.exception("whether storing works again could not be found out")
+
     async def _flush_forever(self) -> None:
         """One flush at a time; meanwhile the next gathers."""
         while True:
-            batches = await self.queue.take()
+            batches = await self._next()
             self._flushing_since = started = time.monotonic()
             try:
                 await self.writer.store(batches, PATIENCE_S)
@@ -122,6 +144,8 @@ class Intake:
             for batch in batches:  # settled already, but for a fault of ours
                 batch.settle(ApiError("INTERNAL", "Evenkeel failed to store this batch; the log has the cause."))
             self._flushing_since = None
+            if self.writer.unplaced and time.monotonic() - self._probed_at > PROBE_S:
+                await self._probe()
             metrics.ingest_flushed(time.monotonic() - started)
             self.queue.release(batches)
             self._gauge()

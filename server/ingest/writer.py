@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
-from psycopg.errors import UniqueViolation
+from psycopg.errors import CheckViolation, UniqueViolation
 
 from server.db import Database
 from server.errors import ApiError
@@ -24,25 +24,40 @@ from server.ingest.batch import Batch
 from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
 from server.ingest.road import Connection, Road
+from server.ingest.rows import BEGIN, END
 
 log = logging.getLogger("evenkeel.writer")
 
+NO_PARTITION = "There is no partition for outcomes of this time yet. Nothing was stored: send it again."
 FLUSH_MAX_S = 8.0  # longer, and the connection is taken for dead
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+PARTITIONS_S = 5.0  # after so long, missing ones are made again
 QUIET_S = 60.0  # after so long without a commit the watch may have dismissed this writer
 RESOLVE_LOCK = "SET LOCAL lock_timeout = '2s'"
 
 
 class Writer:
-    """Stores batches. `process_id` names the process in `writers`; 0 for a command."""
+    """Stores batches. `process_id` names the process in `writers`; 0 for a command.
 
-    def __init__(self, db: Database, purpose: str, thresholds: Thresholds) -> None:
+    `make_partitions` is called where one is missing.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        purpose: str,
+        thresholds: Thresholds,
+        make_partitions: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self.process_id = 0
         self.id = 0  # 0: not registered yet
         self.seq = 0
         self.committed_at = 0.0  # monotonic
         self.failing = ""  # why the last try failed; empty after a success
+        self.unplaced = b""  # rows for which there was no partition, until there is
         self._thresholds = thresholds
+        self._make_partitions = make_partitions
+        self._made_at = float("-inf")  # monotonic
         self._road = Road(db, purpose)
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
@@ -56,10 +71,16 @@ class Writer:
                     return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 await self._lost(error)
+                if unplaceable(error) and time.monotonic() < deadline and await self._partitions_made():
+                    continue
                 await self._refused(batches, error, deadline)
                 return
             except (psycopg.Error, OSError) as error:
                 await self._lost(error)
+            except BaseException:  # its transaction is open: the next flush would commit what it claimed
+                self._disown(flush)
+                await self._road.drop()
+                raise
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
@@ -105,6 +126,10 @@ class Writer:
 
     async def _refused(self, batches: Sequence[Batch], error: psycopg.Error, deadline: float) -> None:
         """The database is there and refuses: find the batch that it refuses, and store the others."""
+        if len(batches) == 1 and unplaceable(error):
+            self.unplaced = batches[0].counted.rows
+            batches[0].settle(ApiError("UNAVAILABLE", NO_PARTITION, retry_after=5))
+            return
         if len(batches) == 1:
             log.error("a batch of %d items was refused by the database: %s", batches[0].items, error)
             batches[0].settle(ApiError("INTERNAL", "The database refused this batch; nothing of it was stored."))
@@ -112,9 +137,44 @@ class Writer:
         for batch in batches:
             await self.store([batch], max(1.0, deadline - time.monotonic()))
 
-    def _give_up(self, flush: Flush) -> None:
+    async def _partitions_made(self) -> bool:
+        """Make the partitions that are missing; False where that fails or was tried a moment ago."""
+        if self._make_partitions is None or time.monotonic() - self._made_at < PARTITIONS_S:
+            return False
+        self._made_at = time.monotonic()
+        try:
+            await self._make_partitions()
+        except (psycopg.Error, OSError) as error:
+            log.error("partitions could not be made: %s", error)
+            return False
+        return True
+
+    async def probe(self) -> None:
+        """Find out without a new batch whether storing works again."""
+        try:
+            async with asyncio.timeout(FLUSH_MAX_S):
+                if self.unplaced:
+                    await self._partitions_made()
+                connection = await self._road.open()
+                await connection.execute("BEGIN")
+                if self.unplaced:
+                    await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
+                await connection.execute("ROLLBACK")
+        except (psycopg.Error, OSError) as error:
+            await self._lost(error)
+            return
+        except BaseException:
+            await self._road.drop()
+            raise
+        self.unplaced = b""
+        self._works()
+
+    def _disown(self, flush: Flush) -> None:
         if flush.unsure:
             self.id = 0  # its last flush may still be committed: never write after it under the same number
+
+    def _give_up(self, flush: Flush) -> None:
+        self._disown(flush)
         kept = "It may or may not have been stored" if flush.unsure else "Nothing was stored"
         for batch in flush.batches:
             batch.settle(
@@ -133,10 +193,19 @@ class Writer:
         await self._road.drop()
 
     def _succeeded(self) -> None:
+        self.committed_at = time.monotonic()
+        if not self.unplaced:  # else outcomes of another day are stored, and those still are not
+            self._works()
+
+    def _works(self) -> None:
         if self.failing:
             log.info("flushing again")
         self.failing = ""
-        self.committed_at = time.monotonic()
 
     async def close(self) -> None:
         await self._road.drop()
+
+
+def unplaceable(error: psycopg.Error) -> bool:
+    """Whether a partition is missing; outcomes have no other condition to violate."""
+    return isinstance(error, CheckViolation)

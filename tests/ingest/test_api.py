@@ -4,10 +4,13 @@ import asyncio
 import gzip
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 
+from server.ingest.partitions import name_of
 from tests.ingest.making import body, outcome, rows, value
 from tests.site import answer
 
@@ -230,8 +233,6 @@ async def test_a_full_queue_says_so_and_the_rest_keeps_working(
     key = await site.key("ingest", "read")
     assert (await send(site, key, body(outcome()))).code == 201
     monkeypatch.setattr("server.ingest.queue.ITEMS_MAX", 3)
-    import psycopg
-
     async with await psycopg.AsyncConnection.connect(database_url) as blocker:
         await blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
         waiting = [asyncio.ensure_future(send(site, key, body(outcome(), outcome()))) for _ in range(2)]
@@ -261,3 +262,47 @@ async def test_stopping_stores_what_was_taken_in(web: Any, database_url: str) ->
     await site.parts.intake.close()
     codes = [response.code for response in await asyncio.gather(*sends)]
     assert value(database_url, "SELECT count(*) FROM outcomes") == 100 * codes.count(201)
+
+
+def detach_today(url: str) -> str:
+    """The statement that attaches it again."""
+    day = datetime.now(UTC).date()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE outcomes DETACH PARTITION {name_of(day)}")
+    return f"ALTER TABLE outcomes ATTACH PARTITION {name_of(day)} FOR VALUES FROM ('{day}') TO ('{day}'::date + 1)"
+
+
+@pytest.mark.gen_test
+async def test_a_missing_partition_is_made(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE {name_of(datetime.now(UTC).date())}")
+    assert (await send(site, key, body(outcome()), Idempotency_Key="one")).code == 201
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 1
+    assert site.parts.intake.ready()[0]
+
+
+@pytest.mark.gen_test
+async def test_a_partition_that_cannot_be_made_is_no_fault_of_the_sender_and_not_ready(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.ingest.intake.PROBE_S", 0.1)
+    site = await web()
+    key = await site.key("ingest")
+    mend = detach_today(database_url)  # a table of that name is in the way of a new partition
+    yesterday = body(outcome(timestamp=int(time.time() - 86400) * 1000))
+    for _ in range(2):
+        refused = await send(site, key, body(outcome()))
+        assert (refused.code, answer(refused)["code"], refused.headers["Retry-After"]) == (503, "UNAVAILABLE", "5")
+        assert (await send(site, key, yesterday)).code == 201
+        await asyncio.sleep(0.3)  # it looks again meanwhile
+        ok, observed = site.parts.intake.ready()
+        assert not ok
+        assert "no partition" in observed
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        connection.execute(mend)
+    await eventually(lambda: site.parts.intake.ready()[0], "ready again, though nobody sends")
+    assert (await send(site, key, body(outcome()))).code == 201
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 3

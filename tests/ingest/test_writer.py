@@ -354,3 +354,26 @@ async def test_a_commit_that_hangs_and_then_succeeds_counts_once(
     monkeypatch.undo()
     await connection.close()
     await it.close()
+
+
+@pytest.mark.gen_test
+async def test_a_fault_of_ours_in_a_flush_leaves_nothing_for_the_next_one_to_commit(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = await bench(database_url)
+
+    async def broken(*_: Any) -> None:
+        raise ValueError("a fault of ours")
+
+    batch = await it.batch(outcome(), claim=claim("a"))
+    with monkeypatch.context() as patched:
+        patched.setattr("server.ingest.store.copy_binary", broken)
+        with pytest.raises(ValueError, match="of ours"):
+            await it.writer.store([batch], 5)
+    await it.writer.store([await it.batch(outcome())], 5)
+    assert value(database_url, "SELECT count(*) FROM idempotency") == 0
+    again = await it.batch(outcome(), claim=claim("a"))
+    await it.writer.store([again], 5)
+    assert await again.done == Stored(b'{"accepted":1}', repeated=False)
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 2
+    await it.close()
