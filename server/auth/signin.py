@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from server import metrics
 from server.auth import people_store, signin_store, tokens
 from server.auth.passwords import Passwords
 from server.auth.people import EMAIL, create_person
 from server.auth.sessions import Visitor, open_session
-from server.auth.slowdown import ACCOUNT, ADDRESS, wait_s
+from server.auth.slowdown import ACCOUNT, ADDRESS, Rule, wait_s
 from server.db import Database
 from server.errors import ApiError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = logging.getLogger("evenkeel.auth")
 
@@ -21,45 +25,61 @@ async def sign_in(db: Database, passwords: Passwords, email: str, password: str,
     email = email.strip().lower()
     if not EMAIL.fullmatch(email):
         email = "(not an address)"  # it may be a password in the wrong field: neither stored nor logged
-    account, address_row = await count_attempt(db, email, visitor.address)
+    account, attempt = await count_attempt(db, email, visitor.address)
     async with db.act() as connection:
         row = await people_store.by_email(connection, email)
     stored = row.password if row is not None and row.disabled_at is None else None
-    right = await passwords.verify(stored, password)
+    try:
+        right = await passwords.verify(stored, password)
+    except Exception:
+        await take_back(db, attempt)  # nothing was tried: strangers who keep us busy slow nobody down
+        raise
     if row is None or not right:
         metrics.signed_in("wrong")
         fields = {"account": email if row else "unknown", "address": visitor.address}
         log.warning("sign-in refused", extra={"request_id": visitor.request_id, "fields": fields})
         raise ApiError("UNAUTHENTICATED", "The e-mail address or the password is wrong.")
     async with db.act() as connection:
-        await signin_store.clear_failures(connection, account, address_row)
+        await signin_store.clear_failures(connection, account, attempt)
         token = await open_session(connection, row.id, email, visitor)
     metrics.signed_in("ok")
     return token
 
 
-async def count_attempt(db: Database, email: str, address: str) -> tuple[str, int]:
-    """Count the attempt as a failure until it is known to be none, so that many at once cannot outrun the count.
+async def count_attempt(db: Database, email: str, address: str) -> tuple[str, list[int]]:
+    """Count the attempt as a failure until it is known to be none; what it was counted under, and the rows.
 
-    Returns what it was counted under, and the address's row. Raises TOO_MANY_ATTEMPTS.
+    Raises TOO_MANY_ATTEMPTS.
     """
-    from_address = f"address:{address}"
     async with db.act() as connection:
         # Where somebody has signed in before, only failures from there slow them down: not an attacker's.
         known = await signin_store.known_address(connection, email, address)
         account = f"account:{email} {address}" if known else f"account:{email}"
-        await signin_store.alone_on(connection, (account, from_address))
-        wait = 0.0
-        for subject, rule in ((account, ACCOUNT), (from_address, ADDRESS)):
-            failures, now = await signin_store.failures(connection, subject)
-            wait = max(wait, wait_s(failures, now, rule))
-        if wait > 0:
-            metrics.signed_in("slowed")
-            seconds = int(wait) + 1
-            detail = f"Too many failed attempts. Wait {seconds} s and try again; nobody is locked out."
-            raise ApiError("TOO_MANY_ATTEMPTS", detail, retry_after=seconds)
-        _, address_row = await signin_store.add_failures(connection, (account, from_address))
-    return account, address_row
+        return account, await count(connection, {account: ACCOUNT, f"address:{address}": ADDRESS})
+
+
+async def count(connection: AsyncConnection, subjects: dict[str, Rule]) -> list[int]:
+    """Count a failure for each subject; the rows. Counted before the try, so that many at once cannot outrun it.
+
+    Raises TOO_MANY_ATTEMPTS, with nothing counted, where one of them must wait.
+    """
+    await signin_store.alone_on(connection, list(subjects))
+    wait = 0.0
+    for subject, rule in subjects.items():
+        failures, now = await signin_store.failures(connection, subject)
+        wait = max(wait, wait_s(failures, now, rule))
+    if wait > 0:
+        metrics.signed_in("slowed")
+        seconds = int(wait) + 1
+        detail = f"Too many failed attempts. Wait {seconds} s and try again; nobody is locked out."
+        raise ApiError("TOO_MANY_ATTEMPTS", detail, retry_after=seconds)
+    return await signin_store.add_failures(connection, list(subjects))
+
+
+async def take_back(db: Database, attempt: list[int]) -> None:
+    """It was no failure."""
+    async with db.act() as connection:
+        await signin_store.drop_failures(connection, attempt)
 
 
 async def accept_link(
@@ -68,15 +88,36 @@ async def accept_link(
     """Make the first administrator from a link that works once; the new session's token.
 
     ApiError INVALID for a bad address or password (the link still works), CONFLICT
-    where the link was used, has expired, or people exist already.
+    where the link was used, has expired, or people exist already, TOO_MANY_ATTEMPTS.
     """
-    digest = tokens.digest(link)
+    await try_link(db, link, visitor.address)  # before the hash, which only its holder may cost us
     hashed = await passwords.hash(password)
     async with db.act() as connection:
         await signin_store.alone_on_people(connection)
-        role = await signin_store.link_role(connection, digest)
-        if role is None or await people_store.count(connection):
-            raise ApiError("CONFLICT", "This link was used or has expired. Ask an administrator to add you.")
+        role = await usable_role(connection, link)
         person = await create_person(connection, email, hashed, role, actor="link", request_id=visitor.request_id)
-        await signin_store.use_link(connection, digest)
+        await signin_store.use_link(connection, tokens.digest(link))
         return await open_session(connection, person.id, person.email, visitor)
+
+
+async def try_link(db: Database, link: str, address: str) -> None:
+    """ApiError CONFLICT where the link does not work, which is a failure of the address; TOO_MANY_ATTEMPTS."""
+    if not tokens.well_formed("el", link):
+        raise no_such_link()
+    async with db.act() as connection:
+        attempt = await count(connection, {f"address:{address}": ADDRESS})
+    async with db.act() as connection:
+        await usable_role(connection, link)
+    await take_back(db, attempt)
+
+
+async def usable_role(connection: AsyncConnection, link: str) -> str:
+    """The role that the link gives; ApiError CONFLICT."""
+    role = await signin_store.link_role(connection, tokens.digest(link))
+    if role is None or await people_store.count(connection):
+        raise no_such_link()
+    return role
+
+
+def no_such_link() -> ApiError:
+    return ApiError("CONFLICT", "This link was used or has expired. Ask an administrator to add you.")

@@ -333,6 +333,47 @@ async def test_the_first_link_works_once_and_only_while_nobody_is_there(make_env
             await accept(second, "c@example.com")
 
 
+async def test_false_links_cost_no_hash_and_are_slowed(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever floods /welcome fills no turn of those who sign in, and slows only their own address."""
+    env = make_env()
+    async with process(env) as auth:
+        link = await first_admin_link(auth.db, env)
+        right = parse_qs(urlsplit(link or "").query)["token"][0]
+
+        async def hashed(password: str) -> str:
+            raise AssertionError("a false link was hashed for")
+
+        async def accept(link: str, address: str = "203.0.113.5") -> str:
+            try:
+                await auth.accept_link(link, MIRA, PASSWORD, address=address, agent="curl")
+            except ApiError as error:
+                return error.code
+            return "in"
+
+        with monkeypatch.context() as patched:
+            patched.setattr(auth.passwords, "hash", hashed)
+            assert {await accept(false) for false in ("", "el_short", "ek_" + "a" * 43, "x" * 10_000)} == {"CONFLICT"}
+            codes = await asyncio.gather(*(accept("el_" + "a" * 43) for _ in range(40)))
+            assert (codes.count("CONFLICT"), codes.count("TOO_MANY_ATTEMPTS")) == (20, 20)
+        with pytest.raises(ApiError, match="12 to 256"):
+            await auth.accept_link(right, MIRA, "short", address="10.1.1.1", agent="Firefox")
+        assert await accept(right, "10.1.1.1") == "in"
+        async with auth.db.act() as connection:
+            kept = "SELECT count(*) FROM signin_failures WHERE subject = 'address:10.1.1.1'"
+            assert (await connection.execute(text(kept))).scalar_one() == 0
+
+
+async def test_an_attempt_that_found_no_turn_is_no_failure(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with process(make_env()) as auth:
+        await person(auth)
+        with monkeypatch.context() as patched:
+            patched.setattr(passwords, "WAITING", 0)
+            assert await fails(auth, 30) == ["UNAVAILABLE"] * 30
+        async with auth.db.act() as connection:
+            assert (await connection.execute(text("SELECT count(*) FROM signin_failures"))).scalar_one() == 0
+        assert await enter(auth)
+
+
 async def test_an_expired_link_does_not_work(make_env: Any) -> None:
     env = make_env()
     async with process(env) as auth:
