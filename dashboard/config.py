@@ -73,7 +73,7 @@ def drafts(config: ConfigView) -> dict[str, Draft]:
 
 def under_way(revision: RevisionView, rollout: Progress, now: float) -> str:
     """What is happening just now, in words; nothing once every process has applied it or is overdue."""
-    if rollout.complete or now - revision.at > UNDER_WAY_S:
+    if rollout.complete or now - revision.at.timestamp() > UNDER_WAY_S:
         return ""
     return f"{VERBS[revision.kind]}, {rollout.applied} of {rollout.of}"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
+
+from server.times import Instant
 
 Level = Literal["fail", "warn"]
 CheckStatus = Literal["pass", "warn", "fail"]
@@ -25,7 +26,7 @@ class CheckResult(Struct):
 
     name: str
     status: CheckStatus
-    at: Annotated[datetime, Meta(tz=True)]
+    at: Instant
     duration_ms: float
     findings: list[Finding]
 

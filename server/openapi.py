@@ -66,7 +66,7 @@ def document() -> Json:
             "title": "Evenkeel",
             "version": __version__,
             "summary": "Incident command for teams that deploy with git push",
-            "description": "Times are RFC 3339; numbers that are times are Unix seconds. Ratios are from 0 to 1. "
+            "description": "Times are RFC 3339 in UTC. Ratios are from 0 to 1. "
             "Every answer carries X-Request-Id; errors are problem documents.",
         },
         "servers": [{"url": "/"}],

@@ -17,6 +17,7 @@ import psycopg
 from server import __version__, health_store
 from server.health_store import Seen
 from server.lifecycle import first_line
+from server.times import InstantText
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -37,7 +38,7 @@ class Part(msgspec.Struct, rename="camel", omit_defaults=True):
 
     status: Status
     observed_value: str | float | bool | None
-    time: str  # RFC 3339
+    time: InstantText
     observed_unit: str = ""
     output: str = ""  # what is wrong
 

@@ -78,6 +78,29 @@ def test_every_parameter_and_field_has_a_type() -> None:
                 assert "null" not in str(parameter["schema"])
 
 
+TIME = re.compile(r"(?:.+_)?(?:at|until|since|time|timestamp)", re.ASCII)
+
+
+def test_every_time_is_rfc_3339() -> None:
+    """Of answers by the names that times have, and the two ends of ranges; numbers are revisions and lengths."""
+    schemas = DOCUMENT["components"]["schemas"]
+    times = [
+        (kind, name, one)
+        for kind, schema in schemas.items()
+        for name, one in schema.get("properties", {}).items()
+        if TIME.fullmatch(name) or (kind in ("BudgetAnswer", "Series", "Summary") and name in ("from", "to"))
+    ]
+    assert {kind for kind, _, _ in times} >= {"Change", "BudgetAnswer", "StatusAnswer", "ScopeValue", "LiveOutcome"}
+    for kind, name, one in times:
+        options = [option for option in one.get("anyOf", [one]) if option != {"type": "null"}]
+        formats = {option.get("format") for option in options}
+        assert formats == {"date-time"} or (kind, name) == ("IngestOutcome", "timestamp"), (kind, name, one)
+    for item in DOCUMENT["paths"].values():
+        for parameter in item.get("get", {}).get("parameters", []):
+            if parameter["name"] in ("from", "to", "since"):
+                assert parameter["schema"]["format"] == "date-time"
+
+
 def test_security_is_the_operations_own() -> None:
     for route, method, one in operations(API):
         said = DOCUMENT["paths"][route.path][method]["security"]

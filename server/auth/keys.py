@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +11,7 @@ from server.auth import key_store, store, tokens
 from server.auth.audit import audit
 from server.auth.roles import checked_scopes
 from server.errors import ApiError, invalid
+from server.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,9 +27,9 @@ class ApiKey(msgspec.Struct):
     prefix: str  # its first characters
     scopes: list[str]
     created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
 
 
 class NewKey(msgspec.Struct):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,6 +12,7 @@ from server.changes.store import Change
 from server.handler import ApiHandler
 from server.operation import operation
 from server.route import Route
+from server.times import InstantText, instant
 
 DAY_S = 24 * 3600.0
 
@@ -20,7 +20,7 @@ DAY_S = 24 * 3600.0
 class ChangesAsked(Struct):
     """Newest first. `before` is the id of the last change already seen."""
 
-    since: Annotated[datetime, Meta(tz=True, description="RFC 3339; left out: the last 24 hours.")] | None = None
+    since: Annotated[InstantText, Meta(description="RFC 3339; left out: the last 24 hours.")] | None = None
     service: str | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
     before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
@@ -42,7 +42,7 @@ class ChangesHandler(ApiHandler):
     async def get(self) -> None:
         """With `service`: its own changes, and those of Evenkeel's settings, which touch every service."""
         asked = self.query(ChangesAsked)
-        since = time.time() - DAY_S if asked.since is None else asked.since.timestamp()
+        since = time.time() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
         async with self.parts.db.ask() as connection:
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
         shown = found[: asked.limit]

@@ -9,18 +9,17 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.tables import changes, series
-
-AT = func.extract("epoch", changes.c.at).label("at_s")
+from server.times import Instant
 
 # Two watches that both believe to lead for a moment must not record a deploy twice.
 LOCK = 0x45564B44
 
 
 class Change(Struct):
-    """One change. `at` is Unix seconds; `kind` is deploy, revision, scale, flag or environment."""
+    """One change. `kind` is deploy, revision, scale, flag or environment."""
 
     id: int
-    at: float
+    at: Instant
     kind: str
     service: str
     version: str
@@ -60,7 +59,7 @@ async def recent(
 
     `before` is the id of the last one already seen.
     """
-    found = select(changes, AT).where(changes.c.at >= func.to_timestamp(float(since)))
+    found = select(changes).where(changes.c.at >= func.to_timestamp(float(since)))
     if service is not None:
         # A setting of ours changes what is taken in from every service.
         found = found.where((changes.c.service == service) | changes.c.kind.in_(("revision", "environment")))
@@ -71,7 +70,7 @@ async def recent(
     return [
         Change(
             id=row.id,
-            at=float(row.at_s),
+            at=row.at,
             kind=row.kind,
             service=row.service,
             version=row.version,

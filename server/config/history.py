@@ -9,6 +9,7 @@ from msgspec import Struct
 from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Lens, differences
 from server.config.revisions import Kind, Revision
+from server.times import Instant, utc
 
 
 class RevisionView(Struct):
@@ -19,7 +20,7 @@ class RevisionView(Struct):
     restores: int | None
     author: str
     reason: str
-    at: float  # Unix seconds
+    at: Instant
     differences: list[Difference]  # from the revision before it
     rollback: Offer | None  # going back to it from the revision in force
 
@@ -36,7 +37,7 @@ def history(newest_first: Sequence[Revision], current: Revision, lens: Lens) -> 
                 restores=one.restores,
                 author=one.author,
                 reason=one.reason,
-                at=one.at,
+                at=utc(one.at),
                 differences=differences(before, one.entries, lens),
                 rollback=offer(current, one, lens),
             )

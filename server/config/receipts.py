@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from server.times import Instant, utc
+
 LATE_S = 1.0  # a process that has not applied a revision by then is a straggler
 SILENT_S = 3.0  # three heartbeats missed
 GONE_S = 30.0
@@ -33,7 +35,7 @@ class Receipt(Struct):
 
     process: str  # web.1; with several machines, host/web.1
     process_id: int
-    started_at: float
+    started_at: Instant
     revision: int | None  # the newest that it has applied
     applied_after_ms: float | None  # None: not applied, or applied when it started
     at_start: bool  # it started after the revision was made
@@ -112,7 +114,7 @@ def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
     return Receipt(
         process=label,
         process_id=seen.id,
-        started_at=seen.started_at,
+        started_at=utc(seen.started_at),
         revision=seen.revision,
         applied_after_ms=after,
         at_start=at_start,

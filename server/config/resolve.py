@@ -15,6 +15,7 @@ from msgspec import Struct
 from server.config.limits import Limits
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import ALL, KEY, Entries, Entry
+from server.times import Instant, utc
 
 Source = Literal["revision", "environment", "default"]
 Environment = Mapping[str, Value]
@@ -40,8 +41,8 @@ class Difference(Struct, frozen=True):
     after: Value
     before_source: Source
     after_source: Source
-    before_until: float | None
-    after_until: float | None
+    before_until: Instant | None
+    after_until: Instant | None
     text: str  # batch items 1000 -> 100 for ci-loadgen
 
 
@@ -118,8 +119,8 @@ def difference(name: str, scope: str, scope_name: str, a: Resolved, b: Resolved)
         after=b.value,
         before_source=a.source,
         after_source=b.source,
-        before_until=a.until,
-        after_until=b.until,
+        before_until=None if a.until is None else utc(a.until),
+        after_until=None if b.until is None else utc(b.until),
         text=told(name, a, b) + ("" if scope == ALL else f" for {scope_name}"),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Environment, Lens, differences, scopes
 from server.config.revisions import Entries, Kind, Revision
 from server.errors import ApiError
+from server.times import Instant, utc
 
 
 class Saved(Struct):
@@ -27,7 +28,7 @@ class Saved(Struct):
     restores: int | None
     author: str
     reason: str
-    at: float  # Unix seconds
+    at: Instant
     already: bool
     message: str
     differences: list[Difference]  # from the revision before it
@@ -40,7 +41,7 @@ class Summary(Struct):
     revision: int
     author: str
     reason: str
-    at: float
+    at: Instant
     differences: list[Difference]
 
 
@@ -133,7 +134,7 @@ class Act:
             restores=revision.restores,
             author=revision.author,
             reason=revision.reason,
-            at=revision.at,
+            at=utc(revision.at),
             already=already,
             message=message,
             differences=differences(before.entries, revision.entries, lens),
@@ -164,9 +165,10 @@ async def lost_race(act: Act, seen: int, code: str = "REVISION_CHANGED") -> ApiE
     for after in reversed(later):
         before = await store.numbered(act.connection, after.number - 1)
         found = await act.differences(before, after)
-        saved.append(Summary(after.number, after.author, after.reason, after.at, found))
+        saved.append(Summary(after.number, after.author, after.reason, utc(after.at), found))
     told = "; ".join(
-        f"{one.author} saved {one.revision} {ago(act.now - one.at)} ({', '.join(d.text for d in one.differences)})"
+        f"{one.author} saved {one.revision} {ago(act.now - one.at.timestamp())} "
+        f"({', '.join(d.text for d in one.differences)})"
         for one in saved
     )
     in_force = act.current.number
@@ -177,9 +179,9 @@ def temporary_words(one: Difference) -> str:
     return f", until {clock(one.after_until)}" if one.after_until is not None else ""
 
 
-def clock(until: float) -> str:
-    """A time in UTC, as the API tells it."""
-    return datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def clock(until: datetime) -> str:
+    """A time within a sentence."""
+    return until.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def ago(seconds: float) -> str:

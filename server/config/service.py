@@ -25,6 +25,7 @@ from server.config.revisions import (
 )
 from server.config.saving import Act, Saved, clock, lost_race
 from server.errors import ApiError, invalid
+from server.times import utc
 
 if TYPE_CHECKING:
     from server.auth.identity import Identity
@@ -136,7 +137,7 @@ async def extend(
         if entry is None or entry.until is None:
             raise ApiError("CONFLICT", f"The temporary value of {title} has ended. Nothing was changed; set it again.")
         if abs(entry.until - until) > 1:
-            return await act.nothing_to_do(f"Already extended to {clock(entry.until)}; nothing was changed.")
+            return await act.nothing_to_do(f"Already extended to {clock(utc(entry.until))}; nothing was changed.")
         entries = extended(act.current.entries, entry, minutes * 60)
         scope_words = "" if scope == ALL else f" for {scope}"
         reason = f"{title}{scope_words} extended by {minutes} min"

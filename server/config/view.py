@@ -14,6 +14,7 @@ from server.config.receipts import Awaited, Progress, Seen, progress
 from server.config.registry import SETTINGS, Value
 from server.config.resolve import Environment, Lens, Source, differences, resolve, scopes
 from server.config.revisions import ALL, Revision, ends_soon, key_id_of
+from server.times import Instant, utc
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,7 +26,7 @@ RECENT_S = 24 * 3600
 
 
 class ScopeValue(Struct):
-    """A setting for all, or for one key that has a value of its own. Times are Unix seconds."""
+    """A setting for all, or for one key that has a value of its own."""
 
     scope: str  # all, key:3
     scope_name: str  # all, ci-loadgen
@@ -34,7 +35,7 @@ class ScopeValue(Struct):
     source: Source
     standing: Value  # what shows when a temporary value ends
     standing_source: Source
-    until: float | None  # None: kept
+    until: Instant | None  # None: kept
     ends_soon: bool  # within 5 minutes: offer to extend
 
 
@@ -53,7 +54,7 @@ class LastChange(Struct):
     revision: int
     author: str
     reason: str
-    at: float
+    at: Instant
     rollback: Offer | None
 
 
@@ -166,7 +167,7 @@ def setting_view(
         scopes=values[1:],
         elsewhere=elsewhere(name, seen, lens.environment),
         last_change=last,
-        recent=temporary or (last is not None and lens.now - last.at < RECENT_S),
+        recent=temporary or (last is not None and lens.now - last.at.timestamp() < RECENT_S),
     )
 
 
@@ -180,7 +181,7 @@ def scope_value(name: str, scope: str, current: Revision, lens: Lens) -> ScopeVa
         source=found.source,
         standing=found.standing,
         standing_source=found.standing_source,
-        until=found.until,
+        until=None if found.until is None else utc(found.until),
         ends_soon=ends_soon(found.until, lens.now),
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct, field
+
+from server.times import Instant
 
 Group = Literal["route", "version", "method", "status"]
 Metric = Literal["error_ratio", "latency", "volume"]
@@ -29,8 +30,8 @@ class Summary(Struct):
 
     service: str
     window: str
-    start: datetime = field(name="from")
-    stop: datetime = field(name="to")
+    start: Instant = field(name="from")
+    stop: Instant = field(name="to")
     volume: int
     bad: int
     error_ratio: float | None
@@ -45,7 +46,7 @@ class Summary(Struct):
 class SeriesPoint(Struct):
     """One step. `value` is the metric's: the error ratio, the p95 in milliseconds, or the volume."""
 
-    at: datetime
+    at: Instant
     volume: int
     bad: int
     value: float | None
@@ -59,8 +60,8 @@ class Series(Struct):
 
     service: str
     metric: Metric
-    start: datetime = field(name="from")
-    stop: datetime = field(name="to")
+    start: Instant = field(name="from")
+    stop: Instant = field(name="to")
     step: int  # seconds; widened where the asked one is no longer kept
     points: list[SeriesPoint]
 
@@ -69,7 +70,7 @@ class ServiceRow(Struct):
     """One service and its last 5 minutes."""
 
     name: str
-    first_seen_at: datetime
+    first_seen_at: Instant
     routes: int
     versions: int
     volume: int
@@ -86,7 +87,7 @@ class Services(Struct):
 class Outcome(Struct):
     """One outcome as it was stored."""
 
-    timestamp: datetime
+    timestamp: Instant
     service: str
     version: str
     route: str

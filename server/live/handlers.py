@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -15,6 +14,7 @@ from server.live.outcome_store import Filter
 from server.live.ranges import default_step
 from server.operation import operation
 from server.route import Route
+from server.times import InstantText, instant
 
 Text = Annotated[str, Meta(max_length=1000)]
 
@@ -27,11 +27,11 @@ class SummaryQuery(Struct):
 
 
 class SeriesQuery(Struct):
-    """`from` and `to`: RFC 3339 or epoch milliseconds, by default the last hour; `step` in whole seconds."""
+    """`from` and `to`: RFC 3339, by default the last hour; `step` in whole seconds."""
 
     metric: Metric
-    start: str | None = field(default=None, name="from")
-    stop: str | None = field(default=None, name="to")
+    start: InstantText | None = field(default=None, name="from")
+    stop: InstantText | None = field(default=None, name="to")
     step: Annotated[int, Meta(ge=1, le=86400)] | None = None
 
 
@@ -42,8 +42,8 @@ class OutcomesQuery(Struct):
     service: Text | None = None
     route: Text | None = None
     status: Annotated[int, Meta(ge=0, le=999)] | None = None
-    start: str | None = field(default=None, name="from")
-    stop: str | None = field(default=None, name="to")
+    start: InstantText | None = field(default=None, name="from")
+    stop: InstantText | None = field(default=None, name="to")
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
     cursor: Annotated[str, Meta(max_length=1000)] | None = None
 
@@ -117,13 +117,9 @@ class OutcomesHandler(ApiHandler):
 
 def wanted(query: OutcomesQuery) -> Filter:
     """The query's conditions; ApiError 422 for a time that is none."""
-    start = None if query.start is None else moment("from", query.start)
-    stop = None if query.stop is None else moment("to", query.stop)
+    start = None if query.start is None else instant("from", query.start)
+    stop = None if query.stop is None else instant("to", query.stop)
     return Filter(query.service, query.route, query.status, start, stop)
-
-
-def moment(name: str, text: str) -> datetime:
-    return datetime.fromtimestamp(asked.instant(name, text), UTC)
 
 
 ROUTES = (

@@ -6,8 +6,6 @@ the deltas that are not in them yet add up.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.errors import ApiError
@@ -16,6 +14,7 @@ from server.live.answers import Metric, Series, SeriesPoint, ServiceRow, Summary
 from server.live.ranges import Pieces, down, plan, step_for
 from server.live.sketch import value_us
 from server.live.sliding import milliseconds
+from server.times import utc
 
 SERVICES_S = 300
 
@@ -134,7 +133,3 @@ async def services(connection: AsyncConnection, now: float) -> list[ServiceRow]:
             )
         )
     return rows
-
-
-def utc(second: float) -> datetime:
-    return datetime.fromtimestamp(second, UTC)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.slo.counts import NOTHING, Counts
 from server.slo.tally import Tally
+from server.times import utc
 
 MINUTES_KEPT_DAYS = 35
 HOURS_KEPT_DAYS = 400
@@ -105,7 +106,7 @@ async def add(
                 statement,
                 {
                     "ids": [objective_id for objective_id, _ in keys],
-                    "times": [moment(second) for _, second in keys],
+                    "times": [utc(second) for _, second in keys],
                     "good": [rows[key].good for key in keys],
                     "bad": [rows[key].bad for key in keys],
                     "left_out": [rows[key].excluded for key in keys],
@@ -120,7 +121,7 @@ async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end:
     """
     hour = 3600
     bounds = {"first_hour": -(-start // hour) * hour, "last_hour": end // hour * hour, "start": start, "end": end}
-    rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: moment(at) for name, at in bounds.items()})
+    rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: utc(at) for name, at in bounds.items()})
     return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
 
 
@@ -157,10 +158,6 @@ async def drop_old(connection: AsyncConnection, now: float) -> int:
     """Delete some rows that no window reaches any more; how many. Call again until 0."""
     gone = 0
     for statement, days in ((DROP_MINUTES, MINUTES_KEPT_DAYS), (DROP_HOURS, HOURS_KEPT_DAYS)):
-        before = moment(int(now)) - timedelta(days=days)
+        before = utc(int(now)) - timedelta(days=days)
         gone += (await connection.execute(statement, {"before": before, "many": DELETE_AT_ONCE})).rowcount
     return gone
-
-
-def moment(second: int) -> datetime:
-    return datetime.fromtimestamp(second, UTC)

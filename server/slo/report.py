@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.errors import invalid
@@ -19,8 +19,31 @@ from server.slo.rules import H1
 from server.slo.status import ObjectiveStatus, State, Status
 from server.slo.view import status_in, text, urgency
 from server.slo.windows import Windows, first_minute
+from server.times import Instant, utc
 
 SHORTEST_S = 300
+
+
+class StatusAnswer(Struct):
+    """An ObjectiveStatus, where the fields are described, with `since` as a time."""
+
+    name: str
+    service: str
+    kind: Literal["availability", "latency"]
+    target: float
+    threshold_ms: float | None
+    window_days: int
+    state: State
+    good: int
+    bad: int
+    excluded: int
+    budget_left: float | None
+    budget_worst: float | None
+    budget_best: float | None
+    burn_5m: float | None
+    burn_1h: float | None
+    exhausted_in_s: float | None
+    since: Instant | None  # when this state began
 
 
 class ObjectiveAnswer(Struct):
@@ -34,20 +57,20 @@ class ObjectiveAnswer(Struct):
     target: float
     threshold_ms: float | None
     window_days: int
-    status: ObjectiveStatus | None
+    status: StatusAnswer | None
 
 
 class ObjectivesAnswer(Struct):
-    """Every objective. `evaluated_at` is Unix seconds; null: not evaluated yet."""
+    """Every objective. `evaluated_at` null: not evaluated yet."""
 
     policy_revision: int
-    evaluated_at: float | None
+    evaluated_at: Instant | None
     objectives: list[ObjectiveAnswer]
     services: dict[str, State]  # the state of every service
 
 
 class BudgetAnswer(Struct, rename={"from_": "from"}):
-    """Counts over [from, to), Unix seconds, `from` a whole minute; ratios from 0 to 1.
+    """Counts over [from, to), `from` a whole minute; ratios from 0 to 1.
 
     `state` no_traffic: nothing was counted in the window, so there is no ratio and no
     burn rate. `budget_left` and `exhausted_in_s` are of the objective's own window;
@@ -57,8 +80,8 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
     name: str
     service: str
     window_s: int
-    from_: int
-    to: int
+    from_: Instant
+    to: Instant
     state: Literal["counted", "no_traffic"]
     good: int
     bad: int
@@ -69,26 +92,31 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
     spent: float | None
     budget_left: float | None
     exhausted_in_s: float | None
-    counted_since: float
+    counted_since: Instant
 
 
 def objectives(policies: Policies, picture: Picture | None) -> ObjectivesAnswer:
     """Every objective as the last picture has it, the worst first."""
     status = status_in(picture)
-    found = [answer(each, status) for each in policies.objectives]
-    found.sort(key=lambda each: urgency(each.name, each.status))
+    standing = by_name(status)
+    ordered = sorted(policies.objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
+    found = [answer(each, standing.get(each.name)) for each in ordered]
     states = dict(status.services) if status else {}
-    return ObjectivesAnswer(policies.number, status.evaluated_at if status else None, found, states)
+    return ObjectivesAnswer(policies.number, utc(status.evaluated_at) if status else None, found, states)
 
 
 def objective(one: Objective, picture: Picture | None) -> ObjectiveAnswer:
     """One objective as the last picture has it."""
-    return answer(one, status_in(picture))
+    return answer(one, by_name(status_in(picture)).get(one.name))
 
 
-def answer(one: Objective, status: Status | None) -> ObjectiveAnswer:
+def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
+    """How each objective stands; empty before the first evaluation."""
+    return {each.name: each for each in status.objectives} if status else {}
+
+
+def answer(one: Objective, standing: ObjectiveStatus | None) -> ObjectiveAnswer:
     """An objective and how it stands."""
-    standing = [each for each in status.objectives if each.name == one.name] if status else []
     return ObjectiveAnswer(
         name=one.name,
         title=one.title,
@@ -98,8 +126,14 @@ def answer(one: Objective, status: Status | None) -> ObjectiveAnswer:
         target=float(one.target),
         threshold_ms=None if one.threshold_us is None else one.threshold_us / 1000,
         window_days=one.window_days,
-        status=standing[0] if standing else None,
+        status=status_answer(standing) if standing else None,
     )
+
+
+def status_answer(one: ObjectiveStatus) -> StatusAnswer:
+    """How an objective stands, with its time as the API tells it."""
+    since = None if one.since is None else utc(one.since)
+    return StatusAnswer(**(structs.asdict(one) | {"since": since}))
 
 
 def window_s(text: str, objective: Objective) -> int:
@@ -120,8 +154,8 @@ async def budget(connection: AsyncConnection, objective: Objective, window: int,
         name=objective.name,
         service=objective.service,
         window_s=window,
-        from_=first_minute(now, window),
-        to=int(now) + 1,
+        from_=utc(first_minute(now, window)),
+        to=utc(int(now) + 1),
         state="counted" if counts.total else "no_traffic",
         good=counts.good,
         bad=counts.bad,
@@ -132,5 +166,5 @@ async def budget(connection: AsyncConnection, objective: Objective, window: int,
         spent=None if burn is None else spent(burn, window, objective.window_s),
         budget_left=left,
         exhausted_in_s=exhausted_in_s(left, burn_rate(hour, allowed), objective.window_s),
-        counted_since=await ledger_store.counted_since(connection, objective.id),
+        counted_since=utc(await ledger_store.counted_since(connection, objective.id)),
     )

@@ -103,6 +103,6 @@ async def test_changes_are_paged_newest_first_and_a_service_also_sees_the_settin
         page = await store.recent(connection, 0, "cart", 3)
         assert [c.id for c in page] == [6, 5, 4]
         assert [c.id for c in await store.recent(connection, 0, "cart", 9, before=page[-1].id)] == [3, 2, 1]
-        assert await store.recent(connection, everything[0].at + 1) == []
+        assert await store.recent(connection, everything[0].at.timestamp() + 1) == []
         assert page[1].detail == {"i": 4}
     await db.close()

@@ -1,5 +1,6 @@
 """The settings over HTTP, as a caller meets them."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -35,10 +36,12 @@ async def test_a_change_and_its_rollback_from_start_to_end(web: Any) -> None:
     body = answer(changed)
     assert body["author"] == "key:mira"
     assert body["undo"]["label"] == "Roll back to 1: batch items 100 -> 1000"
-    assert body["differences"][0]["after_until"] > body["at"] + 1790
+    lasts = datetime.fromisoformat(body["differences"][0]["after_until"]) - datetime.fromisoformat(body["at"])
+    assert 1790 < lasts.total_seconds() <= 1800
     repeated = await patch(site, key, '"1"', values={BATCH: 100})
     assert (repeated.code, answer(repeated)["code"]) == (412, "REVISION_CHANGED")
-    assert answer(repeated)["saved"][0]["author"] == "key:mira"
+    (theirs,) = answer(repeated)["saved"]
+    assert (theirs["author"], theirs["at"]) == ("key:mira", body["at"])
     again = await site.fetch("/api/v1/config", key=key, headers={"If-None-Match": '"2"'})
     assert again.code == 200
     assert answer(again)["rollback"]["to"] == 1
@@ -61,6 +64,9 @@ async def test_a_change_and_its_rollback_from_start_to_end(web: Any) -> None:
         changes[1]["summary"],
     ]
     assert changes[1]["summary"].startswith("revision 2: batch items 1000 -> 100, until 20")
+    assert changes[1]["detail"]["differences"] == body["differences"], "its times too"
+    since = answer(await site.fetch(f"/api/v1/changes?since={changes[0]['at']}", key=key))["changes"]
+    assert [c["id"] for c in since] == [changes[0]["id"]], "an answered time can be asked with"
 
 
 @pytest.mark.parametrize("etag", [None, "", "*", '"x"', '"1", "2"', '"99999999999999"', "１"])

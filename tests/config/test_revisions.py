@@ -91,7 +91,8 @@ def test_no_differences_means_that_every_limit_is_the_same(
             assert limits(a, environment, scope) == limits(b, environment, scope)
     for one_difference in found:
         resolved = resolve(b, environment, one_difference.setting, one_difference.scope)
-        assert (one_difference.after, one_difference.after_until) == (resolved.value, resolved.until)
+        until = one_difference.after_until
+        assert (one_difference.after, until and until.timestamp()) == (resolved.value, resolved.until)
     back = {(d.setting, d.scope): (d.after, d.before) for d in differences(b, a, lens)}
     assert back == {(d.setting, d.scope): (d.before, d.after) for d in found}
 

@@ -1,6 +1,7 @@
 """Acts on the settings on a real database: races, repeats, expiry, and what is written down."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -151,13 +152,13 @@ async def test_extending_twice_extends_once_and_what_has_ended_cannot_be_extende
         assert until is not None
 
         def extend() -> Any:
-            wanted = {"setting": BATCH, "scope": "all", "until": until, "minutes": 30, "request_id": ""}
+            wanted = {"setting": BATCH, "scope": "all", "until": until.timestamp(), "minutes": 30, "request_id": ""}
             return service.extend(one, MIRA, **wanted)  # type: ignore[arg-type]
 
         results = await asyncio.gather(extend(), extend())
         assert sorted(r.already for r in results) == [False, True]
         extended = next(r for r in results if not r.already)
-        assert extended.differences[0].after_until == pytest.approx(until + 1800)
+        assert extended.differences[0].after_until == until + timedelta(minutes=30)
         assert extended.differences[0].after == 100
         await pretend_time_is_over(one)
         await expire_due(one.db, one.bus, {})

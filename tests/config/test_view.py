@@ -60,10 +60,10 @@ async def test_a_temporary_value_shows_what_stands_under_it_its_end_and_the_warn
         shown = setting(await view_of(one), BATCH)
         assert (shown.in_force.value, shown.in_force.standing, shown.in_force.standing_source) == (100, 500, "revision")
         assert (shown.in_force.until, shown.in_force.ends_soon, shown.recent) == (ends, False, True)
-        assert setting(await view_of(one, ends - 301), BATCH).in_force.ends_soon is False
-        assert setting(await view_of(one, ends - 299), BATCH).in_force.ends_soon is True
-        await extend(one, MIRA, setting=BATCH, scope="all", until=ends, minutes=30, request_id="")  # type: ignore[arg-type]
-        assert setting(await view_of(one, ends - 299), BATCH).in_force.ends_soon is False
+        assert setting(await view_of(one, ends.timestamp() - 301), BATCH).in_force.ends_soon is False
+        assert setting(await view_of(one, ends.timestamp() - 299), BATCH).in_force.ends_soon is True
+        await extend(one, MIRA, setting=BATCH, scope="all", until=ends.timestamp(), minutes=30, request_id="")  # type: ignore[arg-type]
+        assert setting(await view_of(one, ends.timestamp() - 299), BATCH).in_force.ends_soon is False
 
 
 @pytest.mark.gen_test
@@ -107,7 +107,7 @@ async def test_another_environment_and_a_straggler_are_named(make_env: MakeEnv) 
         await one.change(1, {BATCH: 100})
         await until(lambda: one.rollout.revision == 2, "the revision")
         made_at = (await view_of(one)).revision.at
-        view = await view_of(one, made_at + 2)
+        view = await view_of(one, made_at.timestamp() + 2)
         assert [s.text for s in view.rollout.stragglers if s.process == "web.2"] == [
             "web.2 has not applied it yet; may still enforce batch items 700"
         ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from server.times import utc
 from tests.site import Site, answer
 
 Web = Callable[..., Any]
@@ -19,6 +20,11 @@ Web = Callable[..., Any]
 async def send(site: Site, key: str, items: list[dict[str, Any]]) -> None:
     response = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=items)
     assert response.code == 201, response.body
+
+
+def told(seconds: int) -> str:
+    """A time as the API answers it."""
+    return utc(seconds).isoformat().replace("+00:00", "Z")
 
 
 def item(**values: Any) -> dict[str, Any]:
@@ -50,15 +56,18 @@ async def test_what_was_sent_is_answered(web: Web) -> None:
 
 
 @pytest.mark.gen_test
-async def test_times_are_rfc_3339_or_epoch_milliseconds(web: Web) -> None:
+async def test_times_are_rfc_3339_in_any_zone(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read")
-    then = int(time.time()) - 3 * 3600
+    then = int(time.time()) // 60 * 60 - 3 * 3600  # what is so old is answered by whole minutes
     await send(site, key, [item(timestamp=then * 1000)])
     base = "/api/v1/services/shop/series?metric=error_ratio"
-    stamp = datetime.fromtimestamp(then, UTC).isoformat()
-    for start in (stamp, quote(stamp), stamp.replace("+00:00", "Z"), str(then * 1000)):
-        series = answer(await site.fetch(f"{base}&from={start}&to={(then + 60) * 1000}", key=key))
+    stamp = utc(then).isoformat()
+    elsewhere = utc(then).astimezone(timezone(timedelta(hours=-5))).isoformat()
+    end = quote(utc(then + 60).isoformat())
+    for start in (stamp, quote(stamp), stamp.replace("+00:00", "Z"), quote(elsewhere)):
+        series = answer(await site.fetch(f"{base}&from={start}&to={end}", key=key))
+        assert (series["from"], series["to"]) == (told(then), told(then + 60))
         assert sum(point["volume"] for point in series["points"]) == 1, start
         assert all((point["value"] is None) == (point["volume"] == 0) for point in series["points"])
 
@@ -75,7 +84,12 @@ WRONG: list[tuple[str, int, str | None]] = [
     ("services/shop/series", 422, "metric"),
     ("services/shop/series?metric=volume&from=yesterday", 422, "from"),
     ("services/shop/series?metric=volume&from=2026-01-01T00:00:00", 422, "from"),
-    ("services/shop/series?metric=volume&from=999999999999999", 422, "from"),
+    ("services/shop/series?metric=volume&from=1790000000000", 422, "from"),
+    ("services/shop/series?metric=volume&from=0001-01-01T00:00:00%2B14:00", 422, "from"),
+    ("outcomes?from=0001-01-01T00:00:00%2B14:00", 422, "from"),
+    ("outcomes?to=9999-12-31T23:59:59.9-14:00", 422, "to"),
+    ("changes?since=1790000000", 422, "since"),
+    ("changes?since=2026-01-01T00:00:00", 422, "since"),
     ("services/shop/series?metric=volume&step=0", 422, "step"),
     ("services/shop/series?metric=volume&step=1", 422, "step"),
     ("outcomes?cursor=xyz", 422, "cursor"),
@@ -162,6 +176,6 @@ async def test_pages_of_outcomes_are_whole_and_newest_first(web: Web) -> None:
     assert sorted(map(shape, found)) == sorted(map(shape, sent))
     times = [outcome["timestamp"] for outcome in found]
     assert times == sorted(times, reverse=True)
-    narrow = await site.fetch(f"/api/v1/outcomes?service=shop&route=/pay&status=500&to={now * 1000}&limit=500", key=key)
+    narrow = await site.fetch(f"/api/v1/outcomes?service=shop&route=/pay&status=500&to={told(now)}&limit=500", key=key)
     wanted = [s for s in sent if s["route"] == "/pay" and s["status"] == 500 and s["timestamp"] < now * 1000]
     assert sorted(map(shape, answer(narrow)["outcomes"])) == sorted(map(shape, wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,12 @@ def outcome(status: int = 200, duration_ms: float = 20) -> dict[str, Any]:
 async def send(site: Site, key: str, outcomes: list[dict[str, Any]]) -> None:
     response = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=outcomes)
     assert response.code == 201, response.body
+
+
+def seconds(told: str) -> float:
+    """A time of the API as Unix seconds."""
+    assert told.endswith("Z"), told
+    return datetime.fromisoformat(told).timestamp()
 
 
 async def picture(site: Site) -> None:
@@ -55,7 +62,9 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     assert folded["burn_rate"] == pytest.approx(200)
     assert folded["spent"] == pytest.approx(200)
     assert folded["window_s"] == 28 * 86_400
-    assert abs(folded["counted_since"] - time.time()) < 60
+    since, start, end = (seconds(folded[name]) for name in ("counted_since", "from", "to"))
+    assert abs(since - time.time()) < 60
+    assert 0 <= (end - 1) - start - 28 * 86_400 < 60
 
     hour = answer(await site.fetch("/api/v1/slos/shop-fast/budget?window=1h", key=key))
     assert (hour["good"], hour["bad"], hour["excluded"], hour["bad_ratio"]) == (60, 20, 20, 0.25)
@@ -66,6 +75,8 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     listed = answer(await site.fetch("/api/v1/slos", key=key))
     assert [each["name"] for each in listed["objectives"]] == ["shop-works", "shop-fast"]
     assert {each["status"]["state"] for each in listed["objectives"]} == {"burning"}
+    assert {each["status"]["since"] for each in listed["objectives"]} == {listed["evaluated_at"]}
+    assert abs(seconds(listed["evaluated_at"]) - time.time()) < 60
     assert listed["services"]["shop"] == "burning"
     assert listed["services"]["stranger"] == "no_objective"
     assert listed["policy_revision"] == 1

@@ -1,0 +1,31 @@
+"""Times at the edge of the API: RFC 3339 in UTC outside, Unix seconds inside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta
+
+from server.errors import invalid
+
+# A time in an answer; with a zone, or OpenAPI would not call it a date-time.
+Instant = Annotated[datetime, Meta(tz=True)]
+# A time in a query. Parsed by `instant`: msgspec would take bare numbers too.
+InstantText = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+def utc(seconds: float) -> datetime:
+    """Unix seconds as an answer tells them: msgspec writes a UTC datetime as RFC 3339 with Z."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def instant(field: str, text: str) -> datetime:
+    """RFC 3339 with its zone, in UTC; ApiError 422 naming the field."""
+    try:
+        when = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + arrives as a space
+        if when.tzinfo is None:
+            raise ValueError("no zone")
+        return when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "is RFC 3339 with its zone, as 2026-03-01T03:08:12Z") from None
