@@ -39,7 +39,7 @@ def record(message: str, *args: object, **extra: Any) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("format", [JsonFormatter, TextFormatter])
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=["key", "session", "password", "hash", "cookie"])
 def test_no_secret_is_written(secret: str, format: type[logging.Formatter]) -> None:
     try:
         raise RuntimeError(f"cannot connect to postgresql://me:{secret}@db/x, {{'password': '{secret}'}}")

@@ -48,7 +48,9 @@ def test_a_bomb_is_cut_off_at_the_limit() -> None:
     assert raised.value.extra["sent"] == 100_001  # not a byte more was unpacked
 
 
-@pytest.mark.parametrize("sent", [b"not gzip at all", gzip.compress(b"x" * 100)[:-12], b""])
+@pytest.mark.parametrize(
+    "sent", [b"not gzip at all", gzip.compress(b"x" * 100)[:-12], b""], ids=["other", "cut short", "empty"]
+)
 def test_broken_gzip_is_a_bad_request(sent: bytes) -> None:
     body = Body(1000, "gzip")
     with pytest.raises(ApiError) as raised:
