@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -53,11 +54,33 @@ def test_numbers_change_in_place_under_focus(served: Served, visit: OpenPage) ->
     assert page.evaluate("document.querySelector('tr[data-key=steady] .errors .figure').firstChild.mine") is True
 
 
-def test_a_frozen_server_is_called_stale_within_four_seconds_and_recovers(served: Served, visit: OpenPage) -> None:
-    page = visit("/")
+# When the last picture came and when the banner was shown, by the page's own clock.
+NOTED = """
+window.noted = {};
+window.EventSource = class extends EventSource {
+  constructor(url) {
+    super(url);
+    this.addEventListener("picture", () => { window.noted.heard = Date.now(); });
+  }
+};
+document.addEventListener("DOMContentLoaded", () => {
+  const banner = document.getElementById("stale");
+  const look = () => { if (!banner.hidden) window.noted.shown ??= Date.now(); };
+  new MutationObserver(look).observe(banner, { attributes: true });
+});
+"""
+
+
+def test_a_frozen_server_is_called_stale_within_three_seconds_and_recovers(served: Served, visit: OpenPage) -> None:
+    page = visit("/", script=NOTED)
     expect(page.locator("body.is-live")).to_be_attached()
+    page.wait_for_function("window.noted.heard")
+    stopped = time.time() * 1000
     with frozen(served.pids("web")):
         expect(page.locator("#stale")).to_be_visible(timeout=4500)
+        noted = page.evaluate("window.noted")
+        assert 2400 <= noted["shown"] - noted["heard"] <= 3000
+        assert noted["shown"] - stopped <= 3200
         expect(page.locator("#stale")).to_contain_text("old, reconnecting.")
         expect(page.locator("#stale")).to_contain_text("Last known:")
         assert page.locator("body.is-stale").count() == 1
@@ -86,6 +109,38 @@ def test_without_a_watch_the_page_says_that_nothing_is_evaluated(served: Served,
         expect(page.locator("#notices")).to_contain_text("Alerts have not been evaluated for", timeout=6000)
         expect(page.locator("#stale")).to_be_hidden()
     expect(page.locator("#notices")).not_to_contain_text("Alerts have not", timeout=8000)
+
+
+# A stream that the test speaks for, and a clock that it can push on.
+PRETENDED = """
+window.pushed = 0;
+const now = performance.now.bind(performance);
+performance.now = () => now() + window.pushed;
+window.EventSource = class {
+  constructor() { window.stream = this; }
+  addEventListener(name, listener) { if (name === "picture") this.listener = listener; }
+  close() {}
+};
+window.tell = () => window.stream.listener({
+  lastEventId: "1", data: JSON.stringify({ age_s: 0.1, state: "OK", title: document.title, regions: {} }),
+});
+"""
+
+
+def test_a_late_picture_is_no_stale_page(visit: OpenPage) -> None:
+    page = visit("/", script=PRETENDED)
+    banner = page.locator("#stale")
+    for late in (1000, 1600, 1000, 1600):
+        page.evaluate("tell()")
+        page.evaluate(f"window.pushed += {late}")
+        page.wait_for_timeout(300)  # a turn of the watchdog
+        expect(banner).to_be_hidden()
+    page.evaluate("tell()")
+    page.evaluate("window.pushed += 2500")
+    expect(banner).to_be_visible(timeout=500)
+    expect(page.locator("#freshness")).to_have_text("2 s old")
+    page.evaluate("tell()")
+    expect(banner).to_be_hidden(timeout=500)
 
 
 STREAMS = """
@@ -168,7 +223,8 @@ def test_without_javascript_everything_is_there_a_page_load_later(served: Served
     row = page.locator('tr[data-key="plain"]')
     wait_for(lambda: row.count() == 1 or page.reload() is None, "the service in the picture")
     expect(row.locator(".figure").first).to_have_text("1 of 2")
-    assert row.locator("svg.spark path.line").first.get_attribute("d")
+    line = row.locator("svg.spark path.line").first  # of whole seconds: the outcomes' own is drawn once it is over
+    wait_for(lambda: bool(line.get_attribute("d")) or page.reload() is None, "the line")
     row.locator("a.open").click()
     expect(page.locator("h1")).to_contain_text("plain")
     page.locator("summary", has_text="As a table").click()
