@@ -70,10 +70,7 @@ class Page(Handler):
 
     def say(self, text: str) -> None:
         """What came of an act, to be told on the page that is shown next."""
-        secure = self.parts.env.secure_cookies
-        self.set_signed_cookie(
-            SAID_COOKIE, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax", secure=secure
-        )
+        self.set_signed_cookie(SAID_COOKIE, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax")
 
     def said(self) -> str:
         """What is to be told here; it is told once."""

@@ -78,7 +78,7 @@ class SignOut(Page):
         if self.identity is not None and self.identity.kind == "person":
             with suppress(ApiError):  # ended already, by somebody else a moment ago
                 await self.parts.auth.sign_out(self.identity, self.request_id)
-        clear_session(self, self.parts.env)
+        clear_session(self)
         self.see_other("/sign-in?out=1")
 
 

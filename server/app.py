@@ -128,7 +128,7 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
         xsrf_cookie_name="evenkeel_xsrf",
         # Lax, as the session: with Strict a link from a chat would come without it, be given a new token, and
         # so take the one of every form that is open elsewhere.
-        xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax", "secure": env.secure_cookies},
+        xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax"},
     )
     server = HTTPServer(
         site,

@@ -25,6 +25,7 @@ from server.parts import Parts
 T = TypeVar("T")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+TLS_ONLY_S = 365 * 24 * 3600  # how long a browser that came over TLS keeps to it
 NOT_AUTHORISED = {"WWW-Authenticate": 'Bearer realm="evenkeel"'}
 
 
@@ -49,8 +50,19 @@ class Handler(RequestHandler):
     def stamp(self) -> None:
         """The headers that every answer of this request carries."""
         self.set_header("X-Request-Id", self.request_id)
+        if self.over_tls:
+            self.set_header("Strict-Transport-Security", f"max-age={TLS_ONLY_S}")
         if self.parts.stopping:
             self.set_header("Connection", "close")
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether people reach us over TLS: by PUBLIC_URL, or as a trusted proxy says of this request."""
+        return self.parts.env.public_url.startswith("https://") or self.request.protocol == "https"
+
+    def set_cookie(self, name: str, value: str | bytes, *args: Any, **given: Any) -> None:
+        """Every cookie of ours, the form token too, is Secure over TLS."""
+        super().set_cookie(name, value, *args, **given | {"secure": self.over_tls})
 
     def clear(self) -> None:
         """Tornado calls this for an error too, which begins with empty headers."""

@@ -36,6 +36,7 @@ def serve(env: Environment) -> None:
         from server import app, logs
 
         logs.setup(env.log_level, env.log_format, sys.stdout)
+        warn(env)
         cluster = embedded.cluster(env) if env.embedded else None
         if cluster is not None:
             env = start_database(env, cluster)
@@ -46,6 +47,14 @@ def serve(env: Environment) -> None:
         children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1", sockets)))
         announcer = announce_in_child(env, sockets) if sys.stdout.isatty() or cluster is not None else 0
         supervisor.Supervisor(children, sockets, cluster, announcer).run()
+
+
+def warn(env: Environment) -> None:
+    """Say what is allowed but hardly meant."""
+    if not env.embedded and not env.raw.get("PUBLIC_URL", "").strip():
+        log.warning(
+            "PUBLIC_URL is not set: links lead to %s. Set it to the https:// address people use.", env.public_url
+        )
 
 
 def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:

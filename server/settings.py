@@ -79,11 +79,6 @@ class Environment:
         """Whether our own supervisor runs the database."""
         return self.database_url is None
 
-    @property
-    def secure_cookies(self) -> bool:
-        """Whether people reach us over TLS."""
-        return self.public_url.startswith("https://")
-
 
 def read_environment(source: Mapping[str, str] | None = None, *, for_database_only: bool = False) -> Environment:
     """Read and check every variable; raise ConfigurationError naming the one that is wrong.

@@ -1,4 +1,4 @@
-"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, Secure over TLS."""
+"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, and as any of ours Secure over TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def write_session(handler: RequestHandler, env: Environment, token: str) -> None
         path="/",
         httponly=True,
         samesite="Lax",
-        secure=env.secure_cookies,
     )
 
 
@@ -30,6 +29,6 @@ def read_session(handler: RequestHandler, env: Environment) -> str:
     return signed.decode("ascii", "replace") if signed else ""
 
 
-def clear_session(handler: RequestHandler, env: Environment) -> None:
+def clear_session(handler: RequestHandler) -> None:
     """Take the cookie back."""
-    handler.clear_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax", secure=env.secure_cookies)
+    handler.clear_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax")
