@@ -11,14 +11,16 @@ from dashboard.headline import describe
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memos
 from dashboard.page import Page
+from dashboard.refusals import Refusal, spans
 from dashboard.rows import Row, service_row
 from dashboard.standing import state_of, status_of
 from server.changes import store as changes
 from server.changes.store import Change
 from server.errors import ApiError
+from server.ingest.refused_store import refused_slots
 from server.live import picture_store, questions
 from server.live.answers import SeriesPoint, SummaryRow
-from server.live.refusals import Intake
+from server.live.refusals import BY_LIMIT, Intake
 from server.parts import Parts
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
@@ -58,6 +60,13 @@ class Told(Struct):
     points: list[SeriesPoint]  # oldest first, for the table; p50 to p99 in ms
     changes: list[Change]
     intake: list[Intake]
+    refused: list[Refusal]  # when a limit refused its senders; what is less than a step of the charts apart is one
+    point_s: int  # how long one of the points is
+
+    def refused_in(self, point: SeriesPoint) -> bool:
+        """Whether anything was refused during a point: without traffic then is not quiet."""
+        start = point.at.timestamp()
+        return any(one.start < start + self.point_s and start < one.end for one in self.refused)
 
 
 class ServiceView(Struct):
@@ -93,6 +102,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
+        refused = await refused_slots(connection, service, start, BY_LIMIT)
         intake = await picture_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return Told(
             total=total,
@@ -101,6 +111,8 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
             points=latency.points,
             changes=await changes.recent(connection, start, service, limit=50),
             intake=sorted((i for i in intake if i.service == service), key=lambda i: (i.key, i.reason)),
+            refused=spans(refused, span.step_s),
+            point_s=latency.step,
         )
 
 

@@ -1,7 +1,8 @@
 // The charts of the Service page: error ratio, latency, requests/s, over one time axis.
 //
 // y starts at 0, its top is at least twice the threshold; the scale grows at once and shrinks after 60 s.
-// A step without traffic is a gap: nothing is interpolated. Changes are lines with a boxed letter.
+// A step without traffic is a gap: nothing is interpolated. Silent and refused are hatched and say so.
+// Changes are lines with a boxed letter.
 "use strict";
 
 (() => {
@@ -25,11 +26,12 @@
     return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= value * (1 - 1e-9));
   }
 
-  function scaleOf(floor) {
+  const ROOM = 1.1; // a peak does not touch the top
+  function scaleOf(floor, most) {
     let top = 0;
     let needed = 0; // when the present top was last needed
     return (_, min, max) => {
-      const wanted = nice(Math.max(max || 0, floor() || 0, 1e-3));
+      const wanted = Math.min(most, nice(Math.max(ROOM * (max || 0), floor() || 0, 1e-3)));
       if (wanted >= top || performance.now() - needed > SHRINKS_MS) {
         top = wanted;
         needed = performance.now();
@@ -57,7 +59,7 @@
   };
 
   const PLOTS = [
-    { title: "Error ratio, %", rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
+    { title: "Error ratio, %", most: 110, rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
     { title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--unknown"], dashes: [undefined, undefined, [3, 3]] },
     { title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
   ];
@@ -67,8 +69,10 @@
       const value = plot.limit();
       if (value === null) return;
       const { ctx, bbox } = chart;
-      const y = Math.round(chart.valToPos(value, "y", true)) + 0.5;
-      if (y < bbox.top || y > bbox.top + bbox.height) return;
+      const bottom = bbox.top + bbox.height;
+      // At a large scale the line lies on the axis: it is still told.
+      const y = Math.min(Math.round(chart.valToPos(value, "y", true)) + 0.5, bottom - 0.5);
+      if (y < bbox.top) return;
       const ratio = devicePixelRatio;
       ctx.save();
       ctx.strokeStyle = ctx.fillStyle = colour("--secondary");
@@ -78,39 +82,74 @@
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.font = `${12 * ratio}px system-ui, sans-serif`;
-      ctx.textAlign = "right";
-      ctx.textBaseline = "bottom";
-      const text = plot.label(value);
-      const right = bbox.left + bbox.width - 4 * ratio;
-      const width = ctx.measureText(text).width;
-      ctx.fillStyle = colour("--panel"); // the line behind it must not cross the words
-      ctx.globalAlpha = 0.85;
-      ctx.fillRect(right - width - 2 * ratio, y - 16 * ratio, width + 4 * ratio, 14 * ratio);
-      ctx.globalAlpha = 1;
-      ctx.fillStyle = colour("--secondary");
-      ctx.fillText(text, right, y - 2 * ratio);
       ctx.restore();
+      const text = plot.label(value);
+      word(chart, text, bbox.left + bbox.width - wide(chart, text), Math.max(bbox.top, y - 16 * ratio));
     };
   }
 
-  // Silent from its last outcome until now: hatched, so that it is not taken for a quiet hour.
-  function drawBlind(chart) {
-    const held = document.getElementById("thresholds");
-    const silent = held ? Number(held.dataset.silent) : 0;
-    if (!silent) return;
+  // Words on a ground of their own, so that no line crosses them; `x`, `y` is their left upper corner.
+  const PAD = 4;
+  function wide({ ctx }, text) {
+    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+    return ctx.measureText(text).width + 2 * PAD * devicePixelRatio;
+  }
+
+  function word(chart, text, x, y) {
+    const { ctx } = chart;
+    const ratio = devicePixelRatio;
+    ctx.save();
+    const width = wide(chart, text);
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    ctx.fillStyle = colour("--panel");
+    ctx.globalAlpha = 0.85;
+    ctx.fillRect(x, y, width, 15 * ratio);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = colour("--secondary");
+    ctx.fillText(text, x + PAD * ratio, y + 8 * ratio);
+    ctx.restore();
+  }
+
+  // When outcomes are missing, by the server: refused by a limit, or silent from the last one until now.
+  function missing() {
+    const now = Date.now() / 1000;
+    const silent = Number(document.getElementById("thresholds")?.dataset.silent) || 0;
+    const refused = (document.getElementById("refused")?.dataset.spans || "").split(" ").filter(Boolean).map((span) => span.split("-").map(Number));
+    return [
+      ...refused.map(([from, to]) => ({ from, to, why: "refused" })),
+      ...(silent ? [{ from: now - silent, to: now, why: "silent" }] : []),
+    ];
+  }
+
+  // Hatched, so that it is not taken for a quiet hour.
+  function drawMissing(chart) {
     const { ctx, bbox } = chart;
-    const now = chart.scales.x.max;
-    const from = Math.max(bbox.left, chart.valToPos(now - silent, "x", true));
-    const to = bbox.left + bbox.width;
+    const right = bbox.left + bbox.width;
+    let told = -Infinity; // where the last word ends
+    for (const { from, to, why } of missing()) {
+      const start = Math.max(bbox.left, chart.valToPos(from, "x", true));
+      const end = Math.min(right, Math.max(chart.valToPos(to, "x", true), start + 2 * devicePixelRatio));
+      if (end <= start) continue;
+      hatch(ctx, bbox, start, end);
+      const width = wide(chart, why);
+      const x = Math.min(Math.max(bbox.left, (start + end - width) / 2), right - width);
+      if (x < told) continue;
+      word(chart, why, x, bbox.top + 2 * devicePixelRatio);
+      told = x + width;
+    }
+  }
+
+  function hatch(ctx, bbox, start, end) {
     ctx.save();
     ctx.beginPath();
-    ctx.rect(from, bbox.top, to - from, bbox.height);
+    ctx.rect(start, bbox.top, end - start, bbox.height);
     ctx.clip();
     ctx.strokeStyle = colour("--unknown");
     ctx.lineWidth = devicePixelRatio;
     ctx.beginPath();
-    for (let x = from - bbox.height; x < to; x += 8 * devicePixelRatio) {
+    const every = 8 * devicePixelRatio;
+    for (let x = Math.floor((start - bbox.height) / every) * every; x < end; x += every) {
       ctx.moveTo(x, bbox.top + bbox.height);
       ctx.lineTo(x + bbox.height, bbox.top);
     }
@@ -173,7 +212,7 @@
       title.append(legend);
       figure.append(title);
       root.append(figure);
-      const range = scaleOf(() => 2 * (plot.limit() || 0));
+      const range = scaleOf(() => 2 * (plot.limit() || 0), plot.most || Infinity);
       const chart = new uPlot({
         width: figure.clientWidth - 32,
         height: index === 0 ? 180 : 150,
@@ -190,7 +229,7 @@
           })),
         ],
         hooks: {
-          draw: [drawThreshold(plot), drawBlind],
+          draw: [drawMissing, drawThreshold(plot)],
           setCursor: [(chart) => tell(legend, plot, chart, chart.cursor.idx)],
           setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0)); }],
         },
@@ -204,11 +243,13 @@
     return values.some((value, i) => value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null);
   }
 
-  function tell(legend, plot, chart, at) {
-    const index = at ?? chart.data[0].length - 1;
+  function tell(legend, plot, chart, pointed) {
+    const index = pointed ?? chart.data[0].length - 1;
     if (index < 0) return;
-    const time = exact.format(chart.data[0][index] * 1000);
-    const texts = [time, ...plot.names.map((name, i) => `${plot.names.length > 1 ? `${name} ` : ""}${plot.say(chart.data[i + 1][index])}`)];
+    const at = chart.data[0][index];
+    const lost = missing().find((one) => one.from < at + step && at < one.to);
+    const say = (value) => (lost && !value ? lost.why : plot.say(value)); // nothing came, but not for want of traffic
+    const texts = [exact.format(at * 1000), ...plot.names.map((name, i) => `${plot.names.length > 1 ? `${name} ` : ""}${say(chart.data[i + 1][index])}`)];
     while (legend.children.length < texts.length) {
       const part = document.createElement("span");
       if (legend.children.length && plot.names.length > 1) part.className = `key key-${legend.children.length}`;
@@ -265,11 +306,13 @@
   }
 
   root.replaceChildren();
+  document.getElementById("points")?.removeAttribute("open"); // it stood for the charts
   build();
   refresh();
   setInterval(refresh, Math.min(60, Math.max(2.5, wanted / 4)) * 1000);
   document.addEventListener("visibilitychange", refresh);
   document.addEventListener("evenkeel:patched", (event) => {
+    if (event.target.id === "service-intake") for (const { chart } of charts) chart.redraw(false, false);
     if (event.target.id === "service-changes") for (const [i, { chart }] of charts.entries()) marks(chart, i === 0);
   });
   new ResizeObserver(resize).observe(root);

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Awaitable, Callable
+
 import pytest
+from sqlalchemy import text
 
-from dashboard.refusals import refused, sentence
+from dashboard.refusals import refused, sentence, spans
 from server.ingest.preview import Preview, Refused
+from tests.dashboard.visitor import look, service, show, sign_in
+from tests.site import Site
 
+Web = Callable[..., Awaitable[Site]]
 NAMES = {1: "ci-loadgen", 2: "shop"}.__getitem__
 
 
@@ -32,3 +40,36 @@ def test_an_effect_names_the_key_that_is_hit_most_by_requests() -> None:
     rows = [Refused("BATCH_TOO_LARGE", 1, 24, 90_000), Refused("BATCH_TOO_LARGE", 2, 1180, 900)]
     assert refused(rows, NAMES) == "1,204 requests refused in 5 min, 98 % from shop"
     assert refused(rows[:1], NAMES) == "24 requests refused in 5 min, all from ci-loadgen"
+
+
+def test_slots_become_spans_and_short_gaps_are_closed() -> None:
+    assert spans([], 5) == []
+    assert spans([100, 110, 130, 300], 5) == [(100, 120), (130, 140), (300, 310)]
+    assert spans([100, 110, 130, 300], 60) == [(100, 140), (300, 310)]
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_that_is_over_stays_on_the_page_of_each_service_that_its_key_sends(web: Web) -> None:
+    site = await web()
+    slot = int(time.time()) // 10 * 10 - 120
+    lines = [
+        (slot - 1000, 1, "shop", "accepted"),  # before the charted range: key 1 sends shop
+        (slot, 1, "", "PAYLOAD_TOO_LARGE"),
+        (slot + 10, 2, "", "PAYLOAD_TOO_LARGE"),  # of another service's sender
+        (slot + 20, 1, "shop", "INVALID"),  # its own fault, not a limit
+        (slot + 30, 0, "", "PAYLOAD_TOO_LARGE"),  # of nobody known
+        (slot + 40, 3, "shop", "THROTTLED"),
+    ]
+    insert = text(
+        "INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes, byte_sizes)"
+        " VALUES (to_timestamp(:slot), 1, :key, :service, :reason, 1, 1, 1, '{}', '{}')"
+    )
+    async with site.parts.db.act() as connection:
+        names = ("slot", "key", "service", "reason")
+        await connection.execute(insert, [dict(zip(names, line, strict=True)) for line in lines])
+    await show(site, 1, service("shop"))
+    page = (await look(site, "/services/shop?window=15m", await sign_in(site))).body.decode()
+    found = re.search(r'data-spans="(.*?)"', page)
+    assert found is not None
+    assert found[1].split() == [f"{slot}-{slot + 10}", f"{slot + 40}-{slot + 50}"]
+    assert page.count("refused by a limit") in (1, 2)  # minutes of the table
