@@ -33,6 +33,7 @@ class Delta(NamedTuple):
     duration_us: int
     fast: dict[int, int]
     sketch: list[int]
+    imported: bool = False  # by a command, not sent
 
 
 def counts(packed: Iterable[int]) -> dict[int, int]:

@@ -50,6 +50,9 @@ class ServicePicture(Struct):
     refused_items: int = 0  # offered and refused by a limit in the last 60 s; where items are unknown, 1 a request
     refused_by: str = ""  # the reason that refused most
     refused_key: str = ""  # the key that was refused most
+    last_bad: int | None = None  # the newest second with a bad outcome, while it has traffic
+    n_since_bad: int = 0  # outcomes after that second, of the last 15 min at most
+    last_sent: int | None = None  # the newest second that its senders sent, not a command
 
     @property
     def partial(self) -> bool:

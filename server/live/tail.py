@@ -49,6 +49,6 @@ class Tail:
         deltas = await store.since(connection, self.read, new, end - USUAL_S)
         for delta in deltas:
             windows.add(delta)
-        for service in {delta.series.service for delta in deltas}:
+        for service in {delta.series.service for delta in deltas if not delta.imported}:
             windows.arrived(service, end - 1)
         self.read |= new

@@ -1,4 +1,7 @@
-"""SQL of the tail: what was counted since it last looked, in one snapshot."""
+"""SQL of the tail: what was counted since it last looked, in one snapshot.
+
+A writer of process 0 is a command that imports: what it wrote was not sent.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ class Count(NamedTuple):
     second: int
     n: int
     bad: int
+    imported: bool
 
 
 async def heads(connection: AsyncConnection) -> dict[int, int]:
@@ -33,7 +37,9 @@ async def since(
 ) -> list[Delta]:
     """What was counted in (after, upto] of each writer, of the seconds from `from_s` on."""
     batch = f"""
-        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch FROM {FLUSHES}
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch,
+            d.writer_id IN (SELECT id FROM writers WHERE process_id = 0) AS imported
+        FROM {FLUSHES}
         WHERE d.second >= to_timestamp(:from_s)
     """
     ids = list(upto)
@@ -44,7 +50,7 @@ async def since(
 async def between(connection: AsyncConnection, from_s: int, to_s: int) -> list[Delta]:
     """Everything counted in the seconds [from_s, to_s)."""
     batch = """
-        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch, w.process_id = 0 AS imported
         FROM deltas d JOIN writers w ON w.id = d.writer_id
         WHERE d.second >= to_timestamp(:from_s) AND d.second < to_timestamp(:to_s)
     """
@@ -57,15 +63,16 @@ async def _deltas(connection: AsyncConnection, batch: str, values: Mapping[str, 
             f"""
             WITH batch AS MATERIALIZED ({batch}),
             counted AS (
-                SELECT series_id, second, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
-                FROM batch GROUP BY series_id, second
+                SELECT series_id, second, imported, sum(n) AS n, sum(bad) AS bad,
+                    sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY series_id, second, imported
             ),
-            sketches AS ({merged("batch", "sketch", "series_id, second")})
-            SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
-                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, k.sketch
+            sketches AS ({merged("batch", "sketch", "series_id, second, imported")})
+            SELECT series_id, s.service, s.version, s.route, s.method, s.status,
+                extract(epoch FROM second)::bigint AS second, c.n, c.bad, c.duration_us, k.sketch, imported
             FROM counted c
             JOIN series s ON s.id = c.series_id
-            LEFT JOIN sketches k ON k.series_id = c.series_id AND k.second = c.second
+            LEFT JOIN sketches k USING (series_id, second, imported)
             """
         ),
         dict(values),
@@ -75,7 +82,7 @@ async def _deltas(connection: AsyncConnection, batch: str, values: Mapping[str, 
 
 def _delta(row: Row[tuple[object, ...]]) -> Delta:
     key = SeriesKey(row.service, row.version, row.route, row.method, row.status)
-    return Delta(row.series_id, key, row.second, row.n, row.bad, row.duration_us, {}, row.sketch or [])
+    return Delta(row.series_id, key, row.second, row.n, row.bad, row.duration_us, {}, row.sketch or [], row.imported)
 
 
 async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Count]:
@@ -83,25 +90,26 @@ async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Co
     rows = await connection.execute(
         text(
             """
-            SELECT s.service, extract(epoch FROM d.second)::bigint AS second, sum(d.n) AS n, sum(d.bad) AS bad
+            SELECT s.service, extract(epoch FROM d.second)::bigint AS second, sum(d.n) AS n, sum(d.bad) AS bad,
+                w.process_id = 0 AS imported
             FROM deltas d JOIN writers w ON w.id = d.writer_id JOIN series s ON s.id = d.series_id
             WHERE d.second >= to_timestamp(:from_s) AND d.second < to_timestamp(:to_s)
-            GROUP BY s.service, d.second
+            GROUP BY s.service, d.second, imported
             """
         ),
         {"from_s": from_s, "to_s": to_s},
     )
-    return [Count(row.service, row.second, row.n, row.bad) for row in rows]
+    return [Count(row.service, row.second, row.n, row.bad, row.imported) for row in rows]
 
 
 async def arrivals(connection: AsyncConnection, from_s: int) -> list[tuple[str, int]]:
-    """The seconds from `from_s` on in which something of a service was stored."""
+    """The seconds from `from_s` on in which something sent of a service was stored."""
     rows = await connection.execute(
         text(
             """
             SELECT DISTINCT s.service, extract(epoch FROM date_trunc('second', d.written_at))::bigint AS second
-            FROM deltas d JOIN series s ON s.id = d.series_id
-            WHERE d.written_at >= to_timestamp(:from_s)
+            FROM deltas d JOIN writers w ON w.id = d.writer_id JOIN series s ON s.id = d.series_id
+            WHERE d.written_at >= to_timestamp(:from_s) AND w.process_id <> 0
             """
         ),
         {"from_s": from_s},

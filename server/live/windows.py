@@ -30,6 +30,8 @@ class ServiceWindow:
         self.end = end
         self.counts = Ring(USUAL_S, end)
         self.usual = Usual(end)
+        self.last_seen: int | None = None
+        self.last_bad: int | None = None
         self.minute = Sliding(MINUTE_S, end)
         self.recent = Sliding(POINTS_S, end)
         self.routes: dict[str, Sliding] = {}
@@ -37,7 +39,7 @@ class ServiceWindow:
         self._p95: dict[int, float | None] = {}  # of the seconds of `recent` that have not changed since
 
     def add(self, delta: Delta) -> None:
-        self.count(delta.second, delta.n, delta.bad)
+        self.count(delta.second, delta.n, delta.bad, delta.imported)
         route = f"{delta.series.method} {delta.series.route}"
         for window in (
             self.minute,
@@ -48,10 +50,14 @@ class ServiceWindow:
             window.add(delta.second, delta.n, delta.bad, delta.sketch)
         self._p95.pop(delta.second, None)
 
-    def count(self, second: int, n: int, bad: int) -> None:
+    def count(self, second: int, n: int, bad: int, imported: bool) -> None:
         """Counts alone: all that is needed of what is older than the points."""
         self.counts.add(second, n, bad)
-        self.usual.heard(second)
+        self.last_seen = max(self.last_seen or second, second)
+        if bad:
+            self.last_bad = max(self.last_bad or second, second)
+        if not imported:
+            self.usual.heard(second, n)
 
     def _part(self, parts: dict[str, Sliding], name: str) -> Sliding:
         if name not in parts:
@@ -61,7 +67,7 @@ class ServiceWindow:
     def advance(self, end: int) -> None:
         self.end = end
         self.counts.advance(end)
-        self.usual.advance(self.counts, end)
+        self.usual.advance(end)
         self.minute.advance(end)
         self.recent.advance(end)
         for parts in (self.routes, self.versions):
@@ -79,10 +85,14 @@ class ServiceWindow:
 
     @property
     def idle(self) -> bool:
-        """Nothing within the longest window, and not missed."""
-        return self.counts.sum(self.end - USUAL_S, self.end)[0] == 0 and self.silent_s is None
+        """Nothing within the longest window, neither counted nor refused, and not missed."""
+        start, refused = self.end - USUAL_S, self.usual.last_refused
+        counted = self.counts.sum(start, self.end)[0] or (refused is not None and refused >= start)
+        return not counted and self.silent_s is None
 
     def picture(self, refused: Refusals) -> ServicePicture:
+        if refused.refused_items:
+            self.usual.last_refused = self.end - 1
         n_5m, bad_5m = self.counts.sum(self.end - 300, self.end)
         routes = parts_of(self.routes, worst_first=True)
         return ServicePicture(
@@ -99,13 +109,16 @@ class ServiceWindow:
             versions=parts_of(self.versions, worst_first=False),
             worst_route=worst(self.routes),
             worst_version=worst(self.versions),
-            last_seen=self.usual.last_seen,
+            last_seen=self.last_seen,
             usual_per_second=self.usual.per_second,
             silent_s=self.silent_s,
             accepted_items=refused.accepted_items,
             refused_items=refused.refused_items,
             refused_by=refused.reason,
             refused_key=refused.key,
+            last_bad=self.last_bad,
+            n_since_bad=0 if self.last_bad is None else self.counts.sum(self.last_bad + 1, self.end)[0],
+            last_sent=self.usual.last_seen,
         )
 
     def _points(self) -> list[Point]:
@@ -169,10 +182,10 @@ class Windows:
         elif delta.second >= self.end - USUAL_S:
             self._service(delta.series.service).add(delta)
 
-    def add_counts(self, service: str, second: int, n: int, bad: int) -> None:
+    def add_counts(self, service: str, second: int, n: int, bad: int, imported: bool = False) -> None:
         """Count what is older than the points, where no sketch is needed."""
         if self.end - USUAL_S <= second < self.end:
-            self._service(service).count(second, n, bad)
+            self._service(service).count(second, n, bad, imported)
 
     def arrived(self, service: str, second: int) -> None:
         """Something of the service was stored in that second."""
@@ -180,12 +193,16 @@ class Windows:
             self.services[service].usual.arrivals.add(second, 1, 0)
 
     def recall(self, before: ServicePicture) -> None:
-        """What the last picture knew of a silent service."""
-        if before.silent_s is None or before.last_seen is None:
-            return
-        usual = self._service(before.name).usual
-        usual.heard(before.last_seen)
-        usual.per_second = before.usual_per_second
+        """What the last picture knew of a service that is silent, or of its last failure."""
+        heard = before.last_sent if before.last_sent is not None else before.last_seen
+        if before.silent_s is not None and heard is not None:
+            service = self._service(before.name)
+            service.last_seen = max(service.last_seen or heard, heard)
+            service.usual.heard(heard)
+            service.usual.per_second = before.usual_per_second
+        if before.last_bad is not None and before.name in self.services:
+            service = self.services[before.name]
+            service.last_bad = max(service.last_bad or before.last_bad, before.last_bad)
 
     def _service(self, name: str) -> ServiceWindow:
         if name not in self.services:

@@ -103,6 +103,27 @@ async def tick_again(tick: Tick) -> None:
 
 
 @pytest.mark.gen_test
+async def test_what_a_command_imports_arms_no_silence_also_in_a_new_watch(database_url: str) -> None:
+    now, command, sender = int(time.time()), Writer(database_url, process=0), Writer(database_url)
+    async with ticking(database_url) as (db, bus, tick):
+        await tick.run(1)
+        log = [Sample(now - ago) for ago in range(100, 400)]
+        command.flush(log + [sample._replace(service="site") for sample in log])
+        sender.flush(log)
+        await tick.run(1)
+        while service(stored(database_url)).silent_s is None:  # seen at the next second
+            await asyncio.sleep(0.1)
+            await tick.run(1)
+        followed = stored(database_url)
+        again = Tick(db, bus, tick.process, objectives)
+        await again.run(1)
+        for picture in (followed, stored(database_url)):
+            assert (service(picture, "site").n_5m > 0, service(picture, "site").silent_s) == (True, None)
+            assert (service(picture).silent_s or 0) >= 100
+            assert service(picture).usual_per_second == 1.0
+
+
+@pytest.mark.gen_test
 async def test_a_failure_half_way_counts_nothing_twice(database_url: str) -> None:
     writer, sent = Writer(database_url), 0
     async with ticking(database_url) as (_, _, tick):

@@ -195,6 +195,52 @@ def test_a_new_watch_recalls_who_was_silent() -> None:
     assert (only(after).silent_s, only(after).usual_per_second) == (2005, 5.0)
 
 
+def test_a_service_whose_sender_is_refused_is_not_silent_until_the_refusals_end() -> None:
+    windows = Windows(T - 300)
+    for second in range(T - 300, T):
+        windows.advance(second + 1)
+        windows.add(delta(second, [1000] * 5))
+    refused = refusals([Intake(1, "ci", "shop", "THROTTLED", 3, 30)], {})
+    for second in range(T, T + 1000):  # longer than the windows reach back
+        windows.advance(second + 1)
+        (picture,) = windows.pictures(refused)
+        assert (picture.silent_s, picture.partial) == (None, True)
+    assert (picture.n, picture.usual_per_second) == (0, 5.0)
+    windows.advance(T + 1009)
+    assert only(windows).silent_s is None
+    windows.advance(T + 1013)
+    assert only(windows).silent_s == 13
+
+
+def test_an_imported_log_that_ends_is_no_silence_and_no_usual_rate() -> None:
+    windows = Windows(T - 300)
+    for second in range(T - 300, T):
+        windows.advance(second + 1)
+        windows.add(delta(second, [1000] * 50)._replace(imported=True))
+        if second < T - 30:
+            windows.add(delta(second, [1000] * 2))
+    windows.advance(T)
+    both = only(windows)
+    assert (both.silent_s, both.usual_per_second, both.last_seen) == (30, 2.0, T - 1)
+    alone = Windows(T)
+    for second in range(T - 300, T):
+        alone.add(delta(second, [1000] * 50)._replace(imported=True))
+    alone.advance(T + 100)
+    assert (only(alone).silent_s, only(alone).usual_per_second, only(alone).n_5m) == (None, None, 10_000)
+
+
+def test_the_last_failure_and_what_came_since() -> None:
+    windows = Windows(T)
+    windows.add(delta(T - 200, [1000] * 4, bad=2))
+    for second in range(T - 199, T - 190):
+        windows.add(delta(second, [1000] * 3))
+    assert (only(windows).last_bad, only(windows).n_since_bad) == (T - 200, 27)
+    after = Windows(T)
+    after.add(delta(T - 1, [1000]))
+    after.recall(only(windows))
+    assert only(after).last_bad == T - 200
+
+
 def test_refusals_are_counted_for_every_service_that_the_key_sends() -> None:
     rows = [
         Intake(1, "ci", "shop", "accepted", 10, 1000),

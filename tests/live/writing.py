@@ -39,13 +39,13 @@ async def database(url: str) -> AsyncIterator[Database]:
 class Writer:
     """One writer, as in server/ingest: registered first, one flush at a time, its own sequence."""
 
-    def __init__(self, url: str, *, threshold_us: int = 300_000, register: bool = True) -> None:
+    def __init__(self, url: str, *, threshold_us: int = 300_000, register: bool = True, process: int = 1) -> None:
         self.connection = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
         self.threshold_us = threshold_us
         self.seq = 0
         self.id = int(self.one("SELECT nextval('writer_ids')"))
         if register:
-            self.connection.execute("INSERT INTO writers (id, process_id) VALUES (%s, 0)", (self.id,))
+            self.connection.execute("INSERT INTO writers (id, process_id) VALUES (%s, %s)", (self.id, process))
         self.series: dict[tuple[object, ...], int] = {}
 
     def one(self, query: str, values: Sequence[object] = ()) -> int:
