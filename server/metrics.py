@@ -171,6 +171,11 @@ def ingest_refused(reason: str, items: int | None) -> None:
     _refused_items.labels(HOST, reason).inc(1 if items is None else items)
 
 
+def ingest_refused_items(reason: str, items: int) -> None:
+    """Items of a request were refused, the others stored."""
+    _refused_items.labels(HOST, reason).inc(items)
+
+
 def ingest_flushed(seconds: float) -> None:
     """One batch was stored, commit included."""
     _flush_seconds.observe(seconds)

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from server.errors import ApiError, invalid
 from server.ingest.batch import Claim
-from server.ingest.decode import Decoded, Fault
+from server.ingest.decode import FAULTS_NAMED, Decoded, Fault
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -22,15 +22,20 @@ class PostQuery(Struct):
 
 
 class Accepted(Struct):
-    """What was stored, durably; `refused` lists the items that were not, with ?partial=true."""
+    """What was stored, durably. With ?partial=true also what was not: the index of every such item, and
+    what is wrong with the first 20; repeats of a request get the same, so it is kept and must be small."""
 
     accepted: int
     refused: list[Fault] | UnsetType = UNSET
+    refused_indexes: list[int] | UnsetType = UNSET
 
 
 def answer(decoded: Decoded, partial: bool) -> bytes:
     """The body of a 201."""
-    return msgspec.json.encode(Accepted(len(decoded.outcomes), decoded.faults if partial else UNSET))
+    accepted, faults = len(decoded.outcomes), decoded.faults
+    if not partial:
+        return msgspec.json.encode(Accepted(accepted))
+    return msgspec.json.encode(Accepted(accepted, faults[:FAULTS_NAMED], [fault.index for fault in faults]))
 
 
 def claim(key: str, scope: str, body: bytes, answered: bytes) -> Claim:

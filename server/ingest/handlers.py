@@ -36,6 +36,8 @@ class OutcomesHandler(UploadHandler):
 
     services: Counter[str] | None = None  # what the batch carries, once it was read
     items: int | None = None
+    faults = 0  # items that are refused where the others are stored
+    per_second = 0  # the rate that the throttle was charged by; 0: it was not
 
     @property
     def limits(self) -> Limits:
@@ -67,12 +69,14 @@ class OutcomesHandler(UploadHandler):
             batch = await self.read()
             stored = await self.parts.intake.store(batch)
         except Exception as error:
+            await self.give_back()
             self.count_refusal(as_api_error(error, 500))
             raise
         if stored.repeated:
             self.set_header("Idempotent-Replayed", "true")
+            await self.give_back()
         else:
-            self.parts.intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received)
+            self.count_accepted(batch)
         self.set_status(201)
         self.set_header("Content-Type", "application/json")
         self.finish(stored.answer)
@@ -95,6 +99,7 @@ class OutcomesHandler(UploadHandler):
         if decoded.faults and not partial:
             raise faults_error(decoded.faults, decoded.items)
         await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
+        self.per_second = limits.ingest_max_items_per_second
         text = answer(decoded, partial)
         key = self.request.headers.get("Idempotency-Key")
         claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
@@ -103,11 +108,21 @@ class OutcomesHandler(UploadHandler):
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
         decoded = decode(body, form, span(time.time(), env.outcome_retention_days), items_max)
-        self.items = decoded.items
+        self.items, self.faults = decoded.items, len(decoded.faults)
         self.services = Counter([outcome.service for outcome in decoded.outcomes])
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
         return decoded
+
+    async def give_back(self) -> None:
+        """Nothing came of what was taken of the key's rate."""
+        await self.parts.intake.throttle.give_back(self.key_id, self.items or 0, self.per_second)
+
+    def count_accepted(self, batch: Batch) -> None:
+        intake = self.parts.intake
+        intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received)
+        if self.faults:
+            intake.refused_items(self.key_id, "INVALID", self.faults)
 
     def count_refusal(self, error: ApiError) -> None:
         sent = error.extra["sent"] if error.code == "PAYLOAD_TOO_LARGE" else self.received

@@ -170,6 +170,11 @@ class Intake:
         metrics.ingest_refused(reason, items)
         self.tally.add(time.time(), key_id, reason, services=services, items=items, size=bytes_)
 
+    def refused_items(self, key_id: int, reason: str, items: int) -> None:
+        """Items of a request whose others were stored."""
+        metrics.ingest_refused_items(reason, items)
+        self.tally.add_items(time.time(), key_id, reason, items)
+
     def depth(self) -> tuple[int, int]:
         """Items and bytes that wait or are being flushed."""
         return self.queue.items, self.queue.bytes

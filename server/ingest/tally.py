@@ -69,6 +69,12 @@ class Tally:
                     grow(count.item_sizes, items)
             self._changed.add(line)
 
+    def add_items(self, now: float, key_id: int, reason: str, items: int) -> None:
+        """Count items that were refused of a request that is counted as accepted."""
+        line = Line(int(now) // SLOT_S * SLOT_S, key_id, "", reason)
+        self.counts.setdefault(line, Count()).items += items
+        self._changed.add(line)
+
     def _bounded(self, service: str) -> str:
         if service not in self._slot_services and len(self._slot_services) >= self.services_max:
             return OTHER

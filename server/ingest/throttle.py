@@ -37,16 +37,32 @@ return '0'
 """
 
 
+GIVE_BACK = """
+local now = redis.call('TIME')
+local t = now[1] + now[2] / 1000000
+local credit = tonumber(redis.call('GET', KEYS[1]) or '0') - tonumber(ARGV[1])
+if credit <= t then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('SET', KEYS[1], string.format('%.6f', credit), 'PX', math.ceil((credit - t) * 1000) + 1000)
+end
+return '0'
+"""
+
+
 class Throttle:
     """Asked only for keys that have a limit."""
 
     def __init__(self, redis_url: str | None) -> None:
         self._redis: Any = None
+        self._take: Any = None
+        self._give_back: Any = None
         if redis_url:
             self._redis = redis.Redis.from_url(
                 redis_url, socket_timeout=REDIS_WAIT_S, socket_connect_timeout=REDIS_WAIT_S
             )
-            self._script = self._redis.register_script(SCRIPT)
+            self._take = self._redis.register_script(SCRIPT)
+            self._give_back = self._redis.register_script(GIVE_BACK)
         self._redis_from = 0.0  # monotonic: not asked before
         self._credit: dict[int, float] = {}  # by key, monotonic
 
@@ -54,7 +70,7 @@ class Throttle:
         """Take `items` of the key's rate; raises ApiError THROTTLED. 0 per second: no limit."""
         if per_second <= 0:
             return
-        wait_s = await self._shared(key_id, items / per_second)
+        wait_s = await self._shared(self._take, key_id, items / per_second)
         if wait_s is None:
             wait_s = self._local(key_id, items / per_second, time.monotonic())
         if wait_s > 0:
@@ -66,12 +82,18 @@ class Throttle:
                 sent=items,
             )
 
-    async def _shared(self, key_id: int, cost_s: float) -> float | None:
+    async def give_back(self, key_id: int, items: int, per_second: int) -> None:
+        """What `admit` took: nothing came of it."""
+        cost_s = items / per_second if per_second > 0 else 0.0
+        if cost_s and await self._shared(self._give_back, key_id, cost_s) is None and key_id in self._credit:
+            self._credit[key_id] -= cost_s
+
+    async def _shared(self, script: Any, key_id: int, cost_s: float) -> float | None:
         """Seconds to wait by the shared count; None where Redis cannot be asked."""
         if self._redis is None or time.monotonic() < self._redis_from:
             return None
         try:
-            return float(await self._script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
+            return float(await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
         except (RedisError, OSError) as error:
             self._redis_from = time.monotonic() + REDIS_PAUSE_S
             log.warning("redis lost, throttling per process: %s", error)

@@ -10,6 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from server import metrics
+from server.errors import ApiError
+from server.host import HOST
 from server.ingest.partitions import name_of
 from tests.ingest.making import body, outcome, rows, value
 from tests.site import answer
@@ -99,6 +102,36 @@ async def test_faults_store_nothing_unless_partial_is_asked_for(web: Any, databa
     assert (await send(site, key, mixed, path=URL + "?partial=perhaps")).code == 422
 
 
+def refused_items() -> float:
+    """Of all tests in this process."""
+    labels = {"host": HOST, "reason": "INVALID"}
+    return metrics.registry.get_sample_value("evenkeel_ingest_refused_items_total", labels) or 0.0
+
+
+@pytest.mark.gen_test
+async def test_what_partial_refuses_is_counted_and_its_answer_is_bounded(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    mixed = body(outcome(), *[outcome(status=1, route="/" + "x" * 400)] * 500)
+    path = URL + "?partial=true"
+    before = refused_items()
+    first = await send(site, key, mixed, path, Idempotency_Key="one")
+    told = answer(first)
+    assert told["accepted"] == 1
+    assert told["refused_indexes"] == list(range(1, 501))
+    assert [fault["index"] for fault in told["refused"]] == list(range(1, 21))
+    assert {fault["field"] for fault in told["refused"]} == {"status"}
+    assert value(database_url, "SELECT length(answer) FROM idempotency") < 5000
+    assert (await send(site, key, mixed, path, Idempotency_Key="one")).body == first.body
+    await site.parts.intake.lane.write()
+    counted = "SELECT reason, service, requests, items, bytes FROM intake ORDER BY reason"
+    assert rows(database_url, counted) == [
+        ("INVALID", "", 0, 500, 0),
+        ("accepted", "checkout", 1, 1, len(mixed)),
+    ]
+    assert refused_items() - before == 500
+
+
 @pytest.mark.gen_test
 async def test_an_empty_batch_and_an_all_refused_one(web: Any, database_url: str) -> None:
     site = await web()
@@ -178,6 +211,29 @@ async def test_the_throttle_is_of_a_key_and_shared_through_redis(
         database_url, "SELECT service, sum(requests), sum(items) FROM intake WHERE reason = 'THROTTLED' GROUP BY 1"
     )
     assert refusals == [("checkout", 2, 16)] if shared else refusals == [("checkout", 1, 8)]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.gen_test
+async def test_what_was_not_stored_is_given_back_to_the_throttle(
+    web: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    site = await web(INGEST_MAX_ITEMS_PER_SECOND="1", **({"REDIS_URL": redis_url} if shared else {}))
+    key = await site.key("ingest")
+    nine = body(*[outcome()] * 9)
+
+    async def full(batch: Any) -> None:
+        raise ApiError("QUEUE_FULL", "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.parts.intake, "store", full)
+        for _ in range(3):
+            assert answer(await send(site, key, nine, Idempotency_Key="one"))["code"] == "QUEUE_FULL"
+    one = body(outcome())
+    for _ in range(5):
+        assert (await send(site, key, one, Idempotency_Key="two")).code == 201  # stored once, answered again
+    assert (await send(site, key, nine, Idempotency_Key="one")).code == 201
+    assert answer(await send(site, key, one))["code"] == "THROTTLED"
 
 
 @pytest.mark.gen_test
