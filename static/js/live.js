@@ -8,7 +8,7 @@
 
   const STALE_MS = 3000; // a picture older than this is not the present
   const SILENT_MS = 2500; // events come each second, 1.6 s apart at worst: with the turn of 250 ms, told within 3 s
-  const GRACE_MS = 1500; // for a stream that was just opened again
+  const GRACE_MS = 1500; // for the first event after the page was turned to
   const RETRY_MS = [1000, 2000, 4000, 5000];
   const banner = document.getElementById("stale");
   const freshness = document.getElementById("freshness");
@@ -17,6 +17,7 @@
   let seq = "";
   let heard = performance.now(); // when the last event came
   let opened = heard;
+  let turned = heard; // when the page was turned to
   let age = body.dataset.age === "" ? null : Number(body.dataset.age) * 1000; // of the picture, when it came
   let tries = 0;
   let word = body.dataset.state || "";
@@ -90,7 +91,7 @@
   function look() {
     if (over) return;
     const now = performance.now();
-    const silent = now - heard > SILENT_MS && now - opened > GRACE_MS;
+    const silent = now - heard > SILENT_MS && now - turned > GRACE_MS;
     const old = age === null ? null : age + (now - heard);
     body.classList.toggle("is-live", !silent && old !== null && old <= STALE_MS);
     body.classList.toggle("is-stale", silent || (old !== null && old > STALE_MS));
@@ -113,8 +114,13 @@
     }
   }, 250);
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  function turnTo() {
+    turned = performance.now();
+    open();
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : turnTo()));
   window.addEventListener("pagehide", close);
-  window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) turnTo(); });
   open();
 })();
