@@ -52,9 +52,7 @@ def serve(env: Environment) -> None:
 def warn(env: Environment) -> None:
     """Say what is allowed but hardly meant."""
     if not env.embedded and not env.raw.get("PUBLIC_URL", "").strip():
-        log.warning(
-            "PUBLIC_URL is not set: links lead to %s. Set it to the https:// address people use.", env.public_url
-        )
+        log.warning("PUBLIC_URL is not set: links lead to %s. Set it to people's https:// address.", env.public_url)
 
 
 def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:

@@ -1,4 +1,4 @@
-"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, and as any of ours Secure over TLS."""
+"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, like any of ours Secure on TLS."""
 
 from __future__ import annotations
 
