@@ -136,9 +136,7 @@ def launch(place: Cluster, deadline: float) -> bool:
 
 def make(place: Cluster) -> None:
     """The directories and, the first time, the cluster. A cluster half made by a crash is made anew."""
-    place.socket_dir.mkdir(mode=0o700, exist_ok=True)
-    place.socket_dir.chmod(0o700)
-    own(place, place.socket_dir)
+    socket_directory(place)
     if (place.data / "PG_VERSION").exists():
         return
     unfinished = place.data.with_name(place.data.name + ".new")
@@ -154,7 +152,33 @@ def make(place: Cluster) -> None:
     unfinished.rename(place.data)
 
 
-def own(place: Cluster, path: Path) -> None:
+def socket_directory(place: Cluster) -> None:
+    """The sockets' directory, open to the database's user only. ConfigurationError where it is not ours.
+
+    In the system's temporary directory anybody may make one of that name before us, or a link to another place.
+    """
+    with contextlib.suppress(FileExistsError):
+        place.socket_dir.mkdir(mode=0o700)
+    ours = {os.geteuid(), place.user.pw_uid if place.user else os.geteuid()}
+    try:
+        found = os.open(place.socket_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise not_ours(place, str(error.strerror)) from None
+    try:
+        if os.fstat(found).st_uid not in ours:
+            raise not_ours(place, "it belongs to somebody else")
+        os.fchmod(found, 0o700)
+        own(place, found)
+    finally:
+        os.close(found)
+
+
+def not_ours(place: Cluster, why: str) -> ConfigurationError:
+    text = f"The database's sockets cannot be kept in {place.socket_dir}: {why}. Remove it, or set a shorter DATA_DIR."
+    return ConfigurationError(text)
+
+
+def own(place: Cluster, path: Path | int) -> None:
     if place.user is not None:
         os.chown(path, place.user.pw_uid, place.user.pw_gid)
 

@@ -3,8 +3,10 @@
 import os
 import shutil
 import signal
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 
 from server import embedded
 from server.embedded import Cluster
+from server.errors import ConfigurationError
 from server.settings import read_environment
 from tests.conftest import wait_for
 
@@ -34,6 +37,53 @@ def test_it_starts_once_and_is_found_by_the_next(place: Cluster) -> None:
     assert embedded.postmaster_pid(place) == pid
     assert place.data.parent.parent.stat().st_mode & 0o777 == 0o700, "a directory that is not ours keeps its mode"
     assert place.socket_dir.stat().st_mode & 0o777 == 0o700
+
+
+def plant_link(path: Path) -> None:
+    victim = path.with_name("victim")
+    victim.mkdir(mode=0o755)
+    path.symlink_to(victim)
+
+
+def plant_file(path: Path) -> None:
+    path.write_text("mine")
+
+
+def plant_directory_of_another(path: Path) -> None:
+    path.mkdir(mode=0o777)
+    os.chown(path, 4321, 4321)
+
+
+@pytest.mark.parametrize("plant", [plant_link, plant_file, plant_directory_of_another])
+def test_a_socket_directory_that_somebody_else_planted_is_refused(
+    place: Cluster, tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    if plant is plant_directory_of_another and os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    place = replace(place, socket_dir=tmp_path / "evenkeel-0123")
+    plant(place.socket_dir)
+    before = place.socket_dir.stat()
+    with pytest.raises(ConfigurationError, match="evenkeel-0123"):
+        embedded.start(place)
+    after = place.socket_dir.stat()
+    assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
+
+
+def test_a_long_data_dir_keeps_its_socket_in_a_directory_of_its_own(tmp_path: Path) -> None:
+    env = read_environment({"DATA_DIR": str(tmp_path / ("long" * 30))})
+    place = embedded.cluster(env)
+    owner = place.user.pw_uid if place.user else os.getuid()
+    assert place.socket_dir.parent == Path(tempfile.gettempdir())
+    try:
+        for _ in range(2):  # made, then found again, now the database's user's
+            embedded.socket_directory(place)
+            found = place.socket_dir.lstat()
+            assert (stat.S_IMODE(found.st_mode), found.st_uid) == (
+                0o700,
+                place.user.pw_uid if place.user else os.getuid(),
+            )
+    finally:
+        place.socket_dir.rmdir()
 
 
 def test_after_kill_9_the_data_is_there(place: Cluster) -> None:
