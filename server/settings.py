@@ -7,6 +7,7 @@ their environment values are read there, by the same names.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Mapping
@@ -155,12 +156,13 @@ def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
         return given
     if database_url is not None:
         raise ConfigurationError("SECRET_KEY is required with DATABASE_URL; use `openssl rand -hex 32`.")
-    path = data_dir / "secret_key"
     data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-    return path.read_text().strip()
+    descriptor = os.open(data_dir / "secret_key", os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two commands at the first start; one that was killed here left it empty
+        kept = file.read().strip()
+        if not kept:
+            kept = secrets.token_hex(32)
+            file.write(kept)
+            file.flush()
+    return kept
