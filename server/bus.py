@@ -105,6 +105,8 @@ class Bus:
                 await listen()  # type: ignore[misc]
             except (psycopg.Error, RedisError, OSError, TimeoutError) as error:
                 log.warning("bus: %s; listening again in %g s", error, RETRY_S)
+            except Exception:  # whatever it was: a bus that has stopped listening would not be noticed
+                log.exception("bus: listening again in %g s", RETRY_S)
             await asyncio.sleep(RETRY_S)
 
     async def _listen_postgres(self) -> None:
@@ -132,7 +134,7 @@ class Bus:
                 message = await channel.get_message(timeout=1.0)
                 if message is not None:
                     self.redis_ok = True  # again, where only a sending had failed
-                    self._dispatch(message["data"].decode())
+                    self._dispatch(message["data"].decode(errors="replace"))  # anybody may publish there
                     continue
                 quiet_s += 1.0
                 if quiet_s >= ALIVE_S:
