@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import msgspec
-from sqlalchemy.exc import DBAPIError
+import psycopg
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tornado.web import HTTPError, RequestHandler
 
@@ -173,6 +174,9 @@ def as_api_error(failure: BaseException | None, status: int) -> ApiError:
     """Any exception as what the caller is told; the one mapping."""
     if isinstance(failure, ApiError):
         return failure
+    if isinstance(failure, DataError | psycopg.DataError):
+        # Such as a NUL, which PostgreSQL's text cannot hold.
+        return ApiError("INVALID", f"A value cannot be stored or looked for: {said(failure)}. Nothing was done.")
     if isinstance(failure, PoolTimeout | OSError) or (isinstance(failure, DBAPIError) and is_outage(failure)):
         return ApiError("UNAVAILABLE", "The database does not answer. Nothing was done; try again.", retry_after=2)
     if isinstance(failure, RecursionError):
@@ -182,6 +186,12 @@ def as_api_error(failure: BaseException | None, status: int) -> ApiError:
         reason = failure.log_message if isinstance(failure, HTTPError) and failure.log_message else ""
         return ApiError(by_status[status], reason or HTTPStatus(status).description or HTTPStatus(status).phrase)
     return ApiError("INTERNAL", "Evenkeel failed; the log has the cause under this request_id.")
+
+
+def said(failure: DataError | psycopg.DataError) -> str:
+    """PostgreSQL's own words, without the statement."""
+    cause = failure.orig if isinstance(failure, DataError) else failure
+    return (str(cause).splitlines() or ["it does not fit"])[0]
 
 
 def is_outage(failure: DBAPIError) -> bool:
