@@ -75,11 +75,7 @@ class Awaited:
 def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
     """How far a revision has come."""
     one_host = len({seen.host for seen in found}) <= 1
-    listed = [
-        receipt(seen, seen.name if one_host else f"{seen.host}/{seen.name}", awaited)
-        for seen in found
-        if not replaced(seen, found)
-    ]
+    listed = [receipt(seen, seen.name if one_host else f"{seen.host}/{seen.name}", awaited) for seen in found]
     live = [one for one in listed if one.state != "gone"]
     applied = sum(one.state == "applied" for one in live)
     times = [one.applied_after_ms for one in live if one.applied_after_ms is not None]
@@ -96,12 +92,6 @@ def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
         stragglers=[one for one in live if one.state == "straggler"],
         gone=[one for one in listed if one.state == "gone"],
     )
-
-
-def replaced(seen: Seen, found: Sequence[Seen]) -> bool:
-    """Whether a silent process was started again: its supervisor has seen it die."""
-    newer = any((o.host, o.name) == (seen.host, seen.name) and o.id > seen.id for o in found)
-    return newer and seen.silent_s > SILENT_S
 
 
 def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
