@@ -121,12 +121,7 @@ class Watch:
         self._callbacks: list[PeriodicCallback] = []
         self._first: list[asyncio.TimerHandle] = []
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._listeners: list[Callable[[int | None], None]] = []
         self._task: asyncio.Task[None] | None = None
-
-    def on_lead(self, listener: Callable[[int | None], None]) -> None:
-        """Call with the term on gaining the lease, with None on losing it."""
-        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Be a candidate from now on."""
@@ -163,7 +158,6 @@ class Watch:
             # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
             loop = asyncio.get_running_loop()
             self._first.append(loop.call_later(place * STAGGER_S, self._start, job, term))
-        self._tell(term)
 
     def _resign(self) -> None:
         log.warning("%s is no longer the watch", self.process.name)
@@ -175,14 +169,6 @@ class Watch:
         self._callbacks, self._first = [], []
         for task in self._running.values():
             task.cancel()
-        self._tell(None)
-
-    def _tell(self, term: int | None) -> None:
-        for listener in self._listeners:
-            try:
-                listener(term)
-            except Exception:
-                log.exception("listener of the watch failed")
 
     def _start(self, job: Job, term: int) -> asyncio.Task[None] | None:
         """Start a run, unless the last one has not ended."""

@@ -49,11 +49,6 @@ class Revision(Struct, frozen=True):
     entries: Entries
 
 
-def key_scope(key_id: int) -> str:
-    """The scope of one key; 0: all."""
-    return f"key:{key_id}" if key_id else ALL
-
-
 def key_id_of(scope: str) -> int:
     """The key's id, 0 for all; ApiError INVALID for anything else."""
     if scope == ALL:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.slo.counts import NOTHING, Counts
+from server.slo.counts import Counts
 from server.slo.tally import Tally
 from server.times import utc
 
@@ -123,11 +123,6 @@ async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end:
     bounds = {"first_hour": -(-start // hour) * hour, "last_hour": end // hour * hour, "start": start, "end": end}
     rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: utc(at) for name, at in bounds.items()})
     return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
-
-
-async def sum_of(connection: AsyncConnection, objective_id: int, start: int, end: int) -> Counts:
-    """The counts of one ledger over [start, end)."""
-    return (await sums(connection, [objective_id], start, end)).get(objective_id, NOTHING)
 
 
 async def cursors(connection: AsyncConnection) -> Cursors:
