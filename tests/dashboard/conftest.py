@@ -34,9 +34,12 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, headless, talking to nobody but the server under test."""
+    """Chromium, headless, talking to nobody but the server under test.
+
+    No longer than a module: while Playwright runs, no other event loop can run in this process.
+    """
     path = chromium()
     if path is None:
         if os.environ.get("CI"):
