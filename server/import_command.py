@@ -70,7 +70,7 @@ def tell(report: Report, file: Path, shift: bool) -> None:
     if report.oldest is not None and report.newest is not None:
         click.echo(f"{report.stored} outcomes stored, from {iso(report.oldest)} to {iso(report.newest)}.")
     if report.untimed:
-        click.echo(f"{report.untimed} of them have no request time: their latency counts as 0 ms.")
+        click.echo(f"{report.untimed} of them have no request time: their latency is not known and counts nowhere.")
     if report.outside:
         hint = "" if shift else "; --shift moves the whole log to the present"
         click.echo(f"{report.outside} lines left out: the first one {report.outside_why}{hint}.")

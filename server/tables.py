@@ -99,7 +99,7 @@ outcomes = Table(  # partitioned by day on `at`; the partitions are made by serv
     metadata,
     Column("at", Time, nullable=False),
     Column("series_id", Integer, nullable=False),
-    Column("duration_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger),  # null: not known, from a log without request times
     Column("bad", Boolean, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("detail", JSONB),  # trace_id, error_class, dependency, client, instance; null where none was sent
@@ -128,7 +128,7 @@ deltas = Table(
     Column("second", Time, primary_key=True),
     Column("n", Integer, nullable=False),
     Column("bad", Integer, nullable=False),
-    Column("duration_us", BigInteger, nullable=False),  # the sum
+    Column("duration_us", BigInteger, nullable=False),  # the sum of those that are in the sketch
     Column("fast", Pairs, nullable=False),
     Column("sketch", Pairs, nullable=False),
     Column("written_at", Time, nullable=False, server_default=func.now()),

@@ -210,7 +210,7 @@ def upgrade() -> None:
         "outcomes",
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("series_id", sa.Integer(), nullable=False),
-        sa.Column("duration_us", sa.BigInteger(), nullable=False),
+        sa.Column("duration_us", sa.BigInteger(), nullable=True),
         sa.Column("bad", sa.Boolean(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=True),

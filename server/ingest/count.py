@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from server.ingest.outcome import Outcome
-from server.ingest.rows import DELTA, EPOCH_2000, PACKERS, Detail, detail_bytes, packed, request_ids
+from server.ingest.rows import (
+    DELTA,
+    EPOCH_2000,
+    PACKERS,
+    UNTIMED_PACKERS,
+    Detail,
+    Packers,
+    detail_bytes,
+    packed,
+    request_ids,
+)
 from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket
 
@@ -24,14 +34,18 @@ NO_DETAIL = (None,) * 5
 
 
 class Cell:
-    """One series in one second: the durations, in microseconds, of its good and its bad outcomes."""
+    """One series in one second: the durations, in microseconds, of its good and its bad outcomes.
 
-    __slots__ = ("bad", "good", "second", "series", "series_id")
+    `timed` False: they are not known, and only their number counts. A flush has cells of one kind.
+    """
+
+    __slots__ = ("bad", "good", "second", "series", "series_id", "timed")
 
     def __init__(self, series: Series, second: int) -> None:
         self.series = series
         self.series_id = series.id
         self.second = second
+        self.timed = True
         self.good: list[int] = []
         self.bad: list[int] = []
 
@@ -94,8 +108,13 @@ class Counted:
         return counts
 
 
-def count(outcomes: Sequence[Outcome], times: Sequence[int], find: Find, random: bytes | None) -> Counted:
-    """Count a batch; raises Unnumbered. `random` is 10 bytes for request ids, None: keep no raw outcomes."""
+def count(
+    outcomes: Sequence[Outcome], times: Sequence[int], find: Find, random: bytes | None, *, timed: bool = True
+) -> Counted:
+    """Count a batch; raises Unnumbered. `random` is 10 bytes for request ids, None: keep no raw outcomes.
+
+    `timed` False: what took how long is not known, whatever the outcomes say.
+    """
     seconds = Seconds(find)
     spellings = map(spelling_of, outcomes)
     cells = [seconds[at // 1_000_000][spelling] for at, spelling in zip(times, spellings, strict=True)]
@@ -107,8 +126,12 @@ def count(outcomes: Sequence[Outcome], times: Sequence[int], find: Find, random:
         (cell.bad if bad else cell.good).append(duration)
     rows = b""
     if random is not None:
-        rows = rows_of(outcomes, times, cells, durations=durations, bads=bads, random=random)
-    return Counted([cell for second in seconds.values() for cell in second.values()], rows, len(outcomes))
+        packers = PACKERS if timed else UNTIMED_PACKERS
+        rows = rows_of(outcomes, times, cells, durations=durations, bads=bads, random=random, packers=packers)
+    counted = [cell for second in seconds.values() for cell in second.values()]
+    for cell in counted:
+        cell.timed = timed
+    return Counted(counted, rows, len(outcomes))
 
 
 def rows_of(
@@ -119,6 +142,7 @@ def rows_of(
     durations: Sequence[int],
     bads: Sequence[bool],
     random: bytes,
+    packers: Packers,
 ) -> bytes:
     """The outcomes as rows of a binary COPY; those without a request id get one."""
     prefix, number = request_ids(max(times, default=0), random)
@@ -128,7 +152,7 @@ def rows_of(
     ]
     details = [None if values == NO_DETAIL else detail_bytes(Detail(*values)) for values in map(detail_of, outcomes)]
     return b"".join([
-        PACKERS[len(request_id)](
+        packers[len(request_id)](
             6, 8, at - EPOCH_2000, 4, cell.series_id, 8, duration, 1, bad, len(request_id), request_id,
             -1 if detail is None else len(detail),
         ) + (detail or b"")
@@ -146,6 +170,7 @@ def merged(cells: Iterable[Cell]) -> list[Cell]:
         into = by_key.get(key)
         if into is None:
             into = by_key[key] = Cell(cell.series, cell.second)
+            into.timed = cell.timed
         into.good += cell.good
         into.bad += cell.bad
     return [by_key[key] for key in sorted(by_key)]
@@ -157,13 +182,17 @@ def delta_rows(writer_id: int, seq: int, cells: Iterable[Cell], thresholds: Thre
 
 
 def delta(writer_id: int, seq: int, cell: Cell, thresholds: tuple[int, ...]) -> bytes:
+    """Of durations that are not known there is no sum, no threshold and no sketch."""
     good, bad = cell.good, cell.bad
-    sketch: Counter[int] = Counter(map(bucket, good))
-    if bad:
-        sketch.update(map(bucket, bad))
-    fast = {threshold: sum(map(threshold.__ge__, good)) for threshold in thresholds}
     n = len(good) + len(bad)
     at = cell.second * 1_000_000 - EPOCH_2000
-    total = sum(good) + sum(bad)
+    sketch: Counter[int] = Counter()
+    fast: dict[int, int] = {}
+    total = 0
+    if cell.timed:
+        sketch.update(map(bucket, good))
+        sketch.update(map(bucket, bad))
+        fast = {threshold: sum(map(threshold.__ge__, good)) for threshold in thresholds}
+        total = sum(good) + sum(bad)
     head = DELTA.pack(9, 8, writer_id, 8, seq, 4, cell.series.id, 8, at, 4, n, 4, len(bad), 8, total)
     return head + packed(fast) + packed(sketch)

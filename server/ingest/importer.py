@@ -32,9 +32,18 @@ class Report:
     first_unparsed: list[tuple[int, str]] = field(default_factory=list)  # line number from 1, text
     outside: int = 0  # older than what is kept, or ahead
     outside_why: str = ""
-    untimed: int = 0  # stored without a request time, as 0 ms
+    untimed: int = 0  # stored without a request time: their latency is not known
     oldest: int | None = None
     newest: int | None = None
+
+
+@dataclass(slots=True)
+class Pending:
+    """What goes into one batch: lines with a request time, or lines without."""
+
+    timed: bool
+    outcomes: list[Outcome] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
 
 
 def newest(lines: Iterable[str], service: str) -> int | None:
@@ -51,8 +60,7 @@ class Importer:
         self.report = Report()
         self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
         self._writer = Writer(db, "import", thresholds)
-        self._outcomes: list[Outcome] = []
-        self._times: list[int] = []
+        self._pending = {timed: Pending(timed) for timed in (True, False)}
 
     async def run(self, lines: Iterable[str], service: str, shift: int, progress: Callable[[int], None]) -> Report:
         """Store the lines, each `shift` microseconds later; `progress` gets the length of what was done.
@@ -66,11 +74,13 @@ class Importer:
         for number, line in enumerate(lines, 1):
             self._take(number, line, service, shift, taken)
             done += len(line)
-            if len(self._outcomes) >= BATCH_ITEMS:
-                await self._store()
-                progress(done)
-                done = 0
-        await self._store()
+            for pending in self._pending.values():
+                if len(pending.outcomes) >= BATCH_ITEMS:
+                    await self._store(pending)
+                    progress(done)
+                    done = 0
+        for pending in self._pending.values():
+            await self._store(pending)
         progress(done)
         return self.report
 
@@ -90,25 +100,27 @@ class Importer:
             report.outside_why = report.outside_why or why
             return
         report.untimed += not logged.timed
-        self._outcomes.append(logged.outcome)
-        self._times.append(at)
+        pending = self._pending[logged.timed]
+        pending.outcomes.append(logged.outcome)
+        pending.times.append(at)
 
-    async def _store(self) -> None:
-        if not self._outcomes:
+    async def _store(self, pending: Pending) -> None:
+        if not pending.outcomes:
             return
-        batch = Batch(await self._counted(), b"", None)
+        batch = Batch(await self._counted(pending), b"", None)
         await self._writer.store([batch], PATIENCE_S)
         await batch.done
         report = self.report
         report.stored += batch.items
-        report.oldest = min(report.oldest or self._times[0], *self._times)
-        report.newest = max(report.newest or 0, *self._times)
-        self._outcomes, self._times = [], []
+        report.oldest = min(report.oldest or pending.times[0], *pending.times)
+        report.newest = max(report.newest or 0, *pending.times)
+        self._pending[pending.timed] = Pending(pending.timed)
 
-    async def _counted(self) -> Counted:
+    async def _counted(self, pending: Pending) -> Counted:
+        find = self._numbering.find
         while True:
             try:
-                return count(self._outcomes, self._times, self._numbering.find, os.urandom(10))
+                return count(pending.outcomes, pending.times, find, os.urandom(10), timed=pending.timed)
             except Unnumbered as unnumbered:
                 await self._numbering.number(unnumbered.spellings)
 

@@ -26,7 +26,17 @@ class Packers(dict[int, Callable[..., bytes]]):
         return pack
 
 
+class UntimedPackers(Packers):
+    """The same without a duration: null."""
+
+    def __missing__(self, length: int) -> Callable[..., bytes]:
+        packer = struct.Struct(f">hiqiiii?i{length}si").pack
+        pack = self[length] = lambda *values: packer(*values[:5], -1, *values[7:])
+        return pack
+
+
 PACKERS = Packers()
+UNTIMED_PACKERS = UntimedPackers()
 
 
 class Detail(msgspec.Struct, omit_defaults=True):

@@ -93,7 +93,7 @@ class Outcome(Struct):
     route: str
     method: str
     status: int
-    duration_ms: float
+    duration_ms: float | None  # null where it is not known: imported from a log without request times
     bad: bool
     request_id: str
     trace_id: str | None = None

@@ -113,7 +113,7 @@ def _found(row: Row[Any]) -> Found:
             route=row.route,
             method=row.method,
             status=row.status,
-            duration_ms=row.duration_us / 1000,
+            duration_ms=None if row.duration_us is None else row.duration_us / 1000,
             bad=row.bad,
             request_id=row.request_id,
             **{name: detail.get(name) for name in ("trace_id", "error_class", "dependency", "client", "instance")},

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from server.__main__ import main
 from server.db import Database
+from server.live.outcomes import outcomes_by_request_id
 from server.live.questions import summary
 from tests.conftest import variables
 from tests.ingest.making import rows, value
@@ -59,7 +60,7 @@ def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> 
     done = run(log, "--shift")
     assert done.exit_code == 0, done.output
     assert "10 outcomes stored" in done.output
-    assert "10 of them have no request time" in done.output
+    assert "10 of them have no request time: their latency is not known" in done.output
     assert "1 lines left out" in done.output
     newest = value(database_url, "SELECT extract(epoch FROM max(at))::float8 FROM outcomes")
     assert time.time() - 20 < newest <= time.time()
@@ -76,6 +77,39 @@ def test_several_batches_and_latency_thresholds_of_the_policy(
     assert value(database_url, "SELECT sum(n) FROM deltas") == 50
     assert value(database_url, "SELECT count(*) FROM outcomes") == 50
     assert value(database_url, "SELECT max(seq) FROM deltas") == 8
+
+
+def test_a_line_without_a_request_time_has_no_latency(
+    run: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside lines of the same second that have one."""
+    monkeypatch.setattr("server.slo.policies.Policies.thresholds_us", lambda *_: (300_000,))
+    monkeypatch.setattr("server.ingest.importer.BATCH_ITEMS", 20)
+    now = int(time.time())
+    mixed = [line(now - n // 4, rest=" rt=0.020" if n % 2 else "") for n in range(100)]
+    assert "50 of them have no request time" in run("".join(mixed)).output
+    found = rows(database_url, "SELECT duration_us, count(*) FROM outcomes GROUP BY 1 ORDER BY 1")
+    assert found == [(20_000, 50), (None, 50)]
+    found = rows(
+        database_url,
+        "SELECT cardinality(sketch) > 0, cardinality(fast) > 0, sum(n), sum(duration_us)::int,"
+        " sum((SELECT sum(pair & 4294967295) FROM unnest(sketch) pair))::int FROM deltas GROUP BY 1, 2 ORDER BY 1",
+    )
+    assert found == [(False, False, 50, 0, None), (True, True, 50, 50 * 20_000, 50)]
+
+
+@pytest.mark.gen_test
+async def test_quantiles_of_a_log_without_request_times_are_null(run: Any, database_url: str) -> None:
+    now = int(time.time())
+    log = "".join(line(now - n, path="/x", rest=" rid=r-1" if n == 0 else "") for n in range(100))
+    assert (await asyncio.get_running_loop().run_in_executor(None, lambda: run(log))).exit_code == 0
+    db = Database(database_url, "test")
+    async with db.ask() as connection:
+        (answer,) = await summary(connection, "shop", 3600, time.time())
+        (one,) = await outcomes_by_request_id(connection, "r-1")
+    await db.close()
+    assert (answer.volume, answer.p50_ms, answer.p95_ms, answer.p99_ms) == (100, None, None, None)
+    assert one.duration_ms is None
 
 
 def test_an_empty_file_says_so(run: Any) -> None:
