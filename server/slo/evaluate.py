@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,12 +13,13 @@ from server.live import picture_store
 from server.live.picture import Picture, ServicePicture
 from server.slo.budget import budget_left, budget_range, exhausted_in_s
 from server.slo.burn import burn_rate
+from server.slo.counts import Counts
 from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.refused import Refused
-from server.slo.rules import H1, M5, WINDOWS_S, state_of, worst
+from server.slo.rules import H1, M5, WINDOWS_S, deciding, judged, state_of, worst
 from server.slo.senders import ALL_ARRIVES, Senders, senders_of
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
 from server.slo.view import status_in
 from server.slo.windows import ByWindow, Windows
 
@@ -57,6 +59,7 @@ def objective_status(objective: Objective, counts: ByWindow, senders: Senders, n
     whole, allowed = counts[objective.window_s], objective.allowed
     left, burn_1h = budget_left(whole, allowed), burn_rate(counts[H1], allowed)
     span = budget_range(whole, senders.unseen, allowed) if senders.state else None
+    tier = deciding(counts, allowed)
     return ObjectiveStatus(
         name=objective.name,
         service=objective.service,
@@ -64,7 +67,7 @@ def objective_status(objective: Objective, counts: ByWindow, senders: Senders, n
         target=float(objective.target),
         threshold_ms=None if objective.threshold_us is None else objective.threshold_us / 1000,
         window_days=objective.window_days,
-        state=state_of(counts, left, allowed, senders.state),
+        state=state_of(counts, whole, allowed, senders.state),
         good=whole.good,
         bad=whole.bad,
         excluded=whole.excluded,
@@ -75,7 +78,15 @@ def objective_status(objective: Objective, counts: ByWindow, senders: Senders, n
         burn_1h=burn_1h,
         exhausted_in_s=exhausted_in_s(left, burn_1h, objective.window_s),
         since=now,
+        windows=[burn_window(span_s, counts[span_s], allowed) for span_s in WINDOWS_S],
+        decided_by=[tier.long_s, tier.short_s] if tier else [],
+        judged=judged(whole, allowed),
     )
+
+
+def burn_window(span_s: int, counts: Counts, allowed: Fraction) -> BurnWindow:
+    """One of the windows that decide."""
+    return BurnWindow(span_s, counts.bad, counts.total, burn_rate(counts, allowed))
 
 
 def keep_since(states: list[ObjectiveStatus], last: Status | None) -> None:

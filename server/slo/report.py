@@ -16,7 +16,7 @@ from server.slo.burn import burn_rate, spent
 from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.rules import H1
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
 from server.slo.view import status_in, text, urgency
 from server.slo.windows import Windows, first_minute
 from server.times import Instant, utc
@@ -44,6 +44,9 @@ class StatusAnswer(Struct):
     burn_1h: float | None
     exhausted_in_s: float | None
     since: Instant | None  # when this state began
+    windows: list[BurnWindow]
+    decided_by: list[int]
+    judged: bool
 
 
 class ObjectiveAnswer(Struct):

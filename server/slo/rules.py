@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from server.slo.budget import budget_left
 from server.slo.counts import Counts
 from server.slo.status import State
 
@@ -36,7 +37,7 @@ TIERS: tuple[Tier, ...] = (
 )
 
 # Below this many failures in the long window a rate says nothing: one of 100 requests
-# is a burn rate of 10. Low volume is judged by the budget alone.
+# is a burn rate of 10. A budget that allows fewer is not judged either.
 HANDFUL = 5
 
 LOW_BUDGET = 0.25
@@ -57,14 +58,31 @@ def burns(counts: Counts, ratio: Fraction) -> bool:
     return counts.total > 0 and Fraction(counts.bad, counts.total) >= ratio
 
 
-def state_of(counts: Mapping[int, Counts], left: float | None, allowed: Fraction, senders: State | None) -> State:
+def deciding(counts: Mapping[int, Counts], allowed: Fraction) -> Tier | None:
+    """The worst tier that holds."""
+    return next((tier for tier in TIERS if tier_holds(tier, counts, allowed)), None)
+
+
+def judged(whole: Counts, allowed: Fraction) -> bool:
+    """Whether the objective's window has enough outcomes to judge its budget: so many that a handful may fail."""
+    return whole.total * allowed >= HANDFUL
+
+
+def budget_low(whole: Counts, allowed: Fraction) -> bool:
+    """Whether too little is left of a budget that can be judged, on at least a handful of failures."""
+    left = budget_left(whole, allowed)
+    return judged(whole, allowed) and whole.bad >= HANDFUL and left is not None and left < LOW_BUDGET
+
+
+def state_of(counts: Mapping[int, Counts], whole: Counts, allowed: Fraction, senders: State | None) -> State:
     """The state of an objective.
 
-    `counts` by window in seconds, for all of WINDOWS_S; `left` of its budget;
+    `counts` by window in seconds, for all of WINDOWS_S; `whole` over its own window;
     `senders` is blind or partial where its service's outcomes do not all arrive.
     """
-    found: set[State] = {tier.state for tier in TIERS if tier_holds(tier, counts, allowed)}
-    if left is not None and left < LOW_BUDGET:
+    tier = deciding(counts, allowed)
+    found: set[State] = {tier.state} if tier else set()
+    if budget_low(whole, allowed):
         found.add("at_risk")
     if senders is not None:
         found.add(senders)

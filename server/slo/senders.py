@@ -27,8 +27,10 @@ def senders_of(services: Iterable[ServicePicture], refused: Mapping[str, int]) -
 
 
 def senders(service: ServicePicture, refused: int) -> Senders:
-    """Blind outranks partial. Silence is counted at the usual rate."""
+    """Partial outranks blind: a sender that is refused still sends. Silence is counted at the usual rate."""
+    if service.partial:
+        return Senders("partial", max(refused, service.refused_items))
     silent = math.ceil((service.silent_s or 0) * (service.usual_per_second or 0.0))
     if service.silent_s is not None:
         return Senders("blind", silent + refused)
-    return Senders("partial", max(refused, service.refused_items)) if service.partial else ALL_ARRIVES
+    return ALL_ARRIVES

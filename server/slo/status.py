@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 # The words of UI.md's table; shape and colour belong to the pages.
 State = Literal["ok", "at_risk", "burning", "blind", "partial", "no_traffic", "no_objective"]
+
+
+class BurnWindow(Struct):
+    """What one of the windows that decide has counted; `burn` None: no traffic."""
+
+    window_s: int
+    bad: int
+    total: int
+    burn: float | None
 
 
 class ObjectiveStatus(Struct):
@@ -30,6 +39,9 @@ class ObjectiveStatus(Struct):
     burn_1h: float | None
     exhausted_in_s: float | None  # at the burn rate of the last hour; None: not being used up
     since: float | None  # when this state began, Unix seconds
+    windows: list[BurnWindow] = field(default_factory=list)  # shortest first
+    decided_by: list[int] = field(default_factory=list)  # the windows whose burn rates hold, long first; else empty
+    judged: bool = True  # False: too little traffic to judge the budget
 
 
 class Status(Struct):

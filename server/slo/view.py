@@ -9,7 +9,7 @@ import msgspec
 from server.live.picture import Picture
 from server.slo.objective import Objective
 from server.slo.rules import SEVERITY
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
 
 
 class ObjectiveRow(msgspec.Struct):
@@ -30,6 +30,8 @@ class ObjectiveRow(msgspec.Struct):
     burn_1h: float | None
     exhausted_in_s: float | None
     since: float | None
+    windows: list[BurnWindow]
+    judged: bool
 
 
 def status_in(picture: Picture | None) -> Status | None:
@@ -64,6 +66,8 @@ def row(objective: Objective, standing: ObjectiveStatus | None) -> ObjectiveRow:
         burn_1h=standing.burn_1h if standing else None,
         exhausted_in_s=standing.exhausted_in_s if standing else None,
         since=standing.since if standing else None,
+        windows=standing.windows if standing else [],
+        judged=standing.judged if standing else True,
     )
 
 

@@ -86,6 +86,9 @@ def ratio(bad: int, total: int = 100_000) -> Counts:
     return Counts(total - bad, bad)
 
 
+WELL = ratio(10)  # of 100 that may fail
+
+
 @pytest.mark.parametrize(
     ("given", "state"),
     [
@@ -104,22 +107,22 @@ def ratio(bad: int, total: int = 100_000) -> Counts:
     ],
 )
 def test_the_tiers_at_their_edges(given: dict[str, Counts], state: State) -> None:
-    assert state_of(windows(**given), 0.9, ALLOWED, None) == state
+    assert state_of(windows(**given), WELL, ALLOWED, None) == state
 
 
 def test_a_low_budget_is_a_risk_also_without_traffic() -> None:
-    assert state_of(windows(), 0.25, ALLOWED, None) == "ok"
-    assert state_of(windows(), 0.2499, ALLOWED, None) == "at_risk"
-    assert state_of(windows(h1=Counts()), -3.0, ALLOWED, None) == "at_risk"
+    assert state_of(windows(), ratio(75), ALLOWED, None) == "ok"
+    assert state_of(windows(), ratio(76), ALLOWED, None) == "at_risk"
+    assert state_of(windows(h1=Counts()), ratio(400), ALLOWED, None) == "at_risk"
 
 
 def test_nothing_is_called_healthy_while_outcomes_do_not_arrive() -> None:
     burning = windows(h1=ratio(5000), m5=ratio(5000))
     for senders in ("blind", "partial"):
-        assert state_of(windows(), 0.9, ALLOWED, senders) == senders
-        assert state_of(windows(), 0.1, ALLOWED, senders) == senders
-        assert state_of(windows(h1=Counts()), None, ALLOWED, senders) == senders
-        assert state_of(burning, 0.9, ALLOWED, senders) == "burning"
+        assert state_of(windows(), WELL, ALLOWED, senders) == senders
+        assert state_of(windows(), ratio(90), ALLOWED, senders) == senders
+        assert state_of(windows(h1=Counts()), Counts(), ALLOWED, senders) == senders
+        assert state_of(burning, WELL, ALLOWED, senders) == "burning"
 
 
 def test_the_worst_of_a_service() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
 
 from server.slo import ledger_store, rules
+from server.slo.counts import Counts
 from server.slo.policy import MAX_OBJECTIVES, MAX_THRESHOLDS, parse
 from server.slo.report import BudgetAnswer
 from server.slo.rules import TIERS
@@ -42,6 +44,10 @@ def test_its_numbers_are_the_codes() -> None:
     assert f"({ledger_store.HOURS_KEPT_DAYS}\ndays)" in TEXT
     assert f"at least {rules.HANDFUL} failures" in TEXT
     assert f"less than {rules.LOW_BUDGET * 100:.0f} %" in TEXT
+    assert f"to allow {rules.HANDFUL} failures: 500 at 99 %, 5,000 at 99.9 %" in TEXT
+    for allowed, enough in ((Fraction(1, 100), 500), (Fraction(1, 1000), 5000)):
+        assert rules.judged(Counts(enough), allowed)
+        assert not rules.judged(Counts(enough - 1), allowed)
     hours = {300: "5 min", 1800: "30 min", 3600: "1 h", 7200: "2 h", 21600: "6 h", 86400: "24 h"}
     for tier in TIERS:
         assert f"{float(tier.burn):g} or more over {hours[tier.long_s]} *and* {hours[tier.short_s]}" in TEXT

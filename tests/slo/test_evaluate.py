@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from server.live.fold import Fold
 from server.live.picture import Picture, ServicePicture
+from server.slo.counts import NOTHING, Counts
 from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
+from server.slo.rules import H1, WINDOWS_S, state_of
 from server.slo.status import ObjectiveStatus, Status
 from tests.live.test_fold import lead
 from tests.live.writing import Sample, Writer, database
@@ -24,27 +27,25 @@ NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 def seen(name: str, **given: Any) -> ServicePicture:
     """A service as the picture has it."""
-    return ServicePicture(
-        **{
-            "name": name,
-            "n": 0,
-            "bad": 0,
-            "n_5m": 0,
-            "bad_5m": 0,
-            "p50_ms": None,
-            "p95_ms": None,
-            "p99_ms": None,
-            "points": [],
-            "routes": [],
-            "versions": [],
-            "worst_route": None,
-            "worst_version": None,
-            "last_seen": None,
-            "usual_per_second": None,
-            "silent_s": None,
-        }
-        | given
-    )
+    usual: dict[str, Any] = {
+        "name": name,
+        "n": 0,
+        "bad": 0,
+        "n_5m": 0,
+        "bad_5m": 0,
+        "p50_ms": None,
+        "p95_ms": None,
+        "p99_ms": None,
+        "points": [],
+        "routes": [],
+        "versions": [],
+        "worst_route": None,
+        "worst_version": None,
+        "last_seen": None,
+        "usual_per_second": None,
+        "silent_s": None,
+    }
+    return ServicePicture(**(usual | given))
 
 
 async def evaluated(evaluation: Evaluation, now: float, *services: ServicePicture) -> Status:
@@ -78,7 +79,7 @@ async def test_a_burn_is_seen_at_the_next_tick_before_and_after_the_fold(databas
 
 
 @pytest.mark.gen_test
-async def test_a_handful_is_not_a_burn_but_costs_budget(database_url: str, tmp_path: Path) -> None:
+async def test_a_handful_is_not_a_burn_and_judges_no_budget(database_url: str, tmp_path: Path) -> None:
     lead(database_url, 1)
     writer = Writer(database_url)
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
@@ -87,7 +88,9 @@ async def test_a_handful_is_not_a_burn_but_costs_budget(database_url: str, tmp_p
         few = named(await evaluated(evaluation, NOW), "shop-works")
         writer.flush(outcomes(1, bad=1))
         enough = named(await evaluated(evaluation, NOW), "shop-works")
-    assert (few.state, enough.state) == ("at_risk", "burning")
+    assert (few.state, few.judged, few.decided_by) == ("ok", False, [])
+    assert (enough.state, enough.decided_by) == ("burning", [3600, 300])
+    assert [(w.window_s, w.bad, w.total) for w in enough.windows][:3] == [(300, 5, 21), (1800, 5, 21), (3600, 5, 21)]
     assert few.budget_left == pytest.approx(1 - 4 / 0.02)
     assert few.exhausted_in_s == 0
 
@@ -152,6 +155,37 @@ async def test_blind_and_partial_give_a_range(database_url: str, tmp_path: Path)
     assert partial.budget_worst == pytest.approx(1 - (5 + 4003) / ((9995 + 4003) * 0.001))
     assert partial.budget_best == pytest.approx(1 - 5 / ((9995 + 4003) * 0.001))
     assert (healthy.state, healthy.budget_worst, healthy.budget_best) == ("ok", None, None)
+
+
+@pytest.mark.gen_test
+async def test_a_burn_while_refused_has_a_range_and_refusal_outranks_silence(database_url: str, tmp_path: Path) -> None:
+    lead(database_url, 1)
+    writer = Writer(database_url)
+    async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
+        evaluation = Evaluation(db, held)
+        writer.flush(outcomes(1000, bad=500))
+        burning = named(await evaluated(evaluation, NOW, seen("shop", refused_items=1000)), "shop-works")
+        other = await evaluated(evaluation, NOW, seen("mail", refused_items=10, silent_s=43, usual_per_second=5.0))
+    assert burning.state == "burning"
+    assert burning.budget_worst == pytest.approx(1 - 1500 / 2.0)
+    assert burning.budget_best == pytest.approx(1 - 500 / 2.0)
+    assert other.services["mail"] == "partial"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "state"),
+    [
+        (495, 4, "ok"),  # 4 of 499 at 99 %: 20 % left, too little traffic
+        (496, 4, "ok"),  # 20 % left of 500, but too few failures
+        (495, 5, "at_risk"),  # nothing left of 500
+        (494, 5, "ok"),  # 499: not judged
+        (595, 5, "at_risk"),  # 17 % left
+        (995, 5, "ok"),  # 50 % left
+    ],
+)
+def test_a_budget_is_judged_by_enough_traffic_and_failures(good: int, bad: int, state: str) -> None:
+    quiet = dict.fromkeys(WINDOWS_S, NOTHING) | {H1: Counts(1)}
+    assert state_of(quiet, Counts(good, bad), Fraction(1, 100), None) == state
 
 
 @pytest.mark.gen_test
