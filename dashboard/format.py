@@ -37,7 +37,7 @@ def percent(ratio: float | None) -> str:
     if size < 0.01:
         return "<0.01 %"
     if 99 <= size < 100:
-        return f"{min(size, 99.99):.2f}".rstrip("0").rstrip(".") + " %" if value > 0 else f"{value:.1f} %"
+        return f"{min(size, 99.9):.3g} %" if value > 0 else f"{value:.3g} %"
     return f"{value:.2g} %" if size < 9.95 else f"{value:,.0f} %"
 
 
