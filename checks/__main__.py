@@ -95,7 +95,7 @@ def table(results: list[CheckResult]) -> str:
             where = f"{finding.where}: " if finding.where else ""
             lines += [f"      {finding.level}: {where}{finding.what}", f"            -> {finding.hint}"]
     failed = sum(result.status == "fail" for result in results)
-    return "\n".join([*lines, f"{len(results)} checks, {failed} failed"])
+    return "\n".join([*lines, f"{len(results)} check{'' if len(results) == 1 else 's'}, {failed} failed"])
 
 
 def start(*names: str) -> None:

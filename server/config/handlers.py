@@ -66,7 +66,7 @@ class ConfigHandler(ApiHandler):
         self.reply(found)
 
     @operation(
-        "SettingsChange settings",
+        "Change settings",
         scope="act",
         body=SettingsChange,
         returns=Saved,
