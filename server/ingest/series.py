@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.names import OTHER
-
+OTHER = "(other)"
+OWN_SERVICE = "evenkeel"  # in the picture whatever the cap
 KNOWN_MAX = 50_000  # spellings remembered: a hostile sender must not grow our memory
 FRESH_S = 60.0
 SERIES_MAX = 5_000  # active series a service, above which its new ones lose version, route and exact status
