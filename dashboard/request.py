@@ -23,6 +23,12 @@ class RequestView(Struct):
     outcome_days: int
     log_days: int
 
+    @property
+    def stored(self) -> int:
+        """How many outcomes the request itself brought, where it was one to Evenkeel."""
+        found = (line.fields.get("stored") for line in self.lines if line.logger == "evenkeel.access")
+        return sum(n for n in found if isinstance(n, int))
+
 
 class RequestPage(Page):
     """GET /requests?id=…, where the search box leads."""

@@ -21,6 +21,7 @@ def record(handler: Handler, seconds: float) -> None:
     metrics.request(route, request.method or "", status, seconds)
     if handler.counted:
         handler.parts.intake.count_own(route, request.method or "", status, seconds)
+    stored = {} if handler.stored is None else {"stored": handler.stored}
     log.log(
         # A router asks every few seconds: its lines would drown the rest.
         logging.DEBUG if request.path.startswith("/health/") else logging.INFO,
@@ -35,6 +36,7 @@ def record(handler: Handler, seconds: float) -> None:
                 "duration_ms": round(seconds * 1000, 2),
                 "who": handler.identity.name if handler.identity else "",
                 "address": request.remote_ip,
+                **stored,
             },
         },
     )

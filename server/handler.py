@@ -35,6 +35,7 @@ class Handler(RequestHandler):
 
     identity: Identity | None = None
     request_id = ""  # set by `initialize`
+    stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
 
     def initialize(self, parts: Parts, route: str = "") -> None:

@@ -76,6 +76,7 @@ class OutcomesHandler(UploadHandler):
             self.set_header("Idempotent-Replayed", "true")
             await self.give_back()
         else:
+            self.stored = batch.items
             self.count_accepted(batch)
         self.set_status(201)
         self.set_header("Content-Type", "application/json")

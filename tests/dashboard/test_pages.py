@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from server.live.picture import Part
@@ -124,3 +126,19 @@ async def test_static_files_are_named_by_their_content(web: Web) -> None:
     assert "?v=" in address
     assert answer.code == 200
     assert "max-age=315360000" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_brought_outcomes_says_how_many(web: Web) -> None:
+    site = await web()
+    key, cookie = await site.key("ingest"), await sign_in(site)
+    outcome = {"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 1}
+    for body, told in (([outcome], b"This request stored 1 outcome,"), ([outcome] * 3, b"stored 3 outcomes,")):
+        form = {"Content-Type": "application/json"}
+        sent = await site.fetch(
+            "/api/v1/outcomes", method="POST", key=key, headers=form, body=msgspec.json.encode(body)
+        )
+        assert sent.code == 201
+        async with asyncio.timeout(5):
+            while told not in (await look(site, f"/requests?id={sent.headers['X-Request-Id']}", cookie)).body:
+                await asyncio.sleep(0.05)
