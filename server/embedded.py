@@ -26,6 +26,7 @@ from pathlib import Path
 import psycopg
 
 from server.errors import ConfigurationError
+from server.private import private_directory
 from server.settings import Environment
 
 SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
@@ -136,7 +137,7 @@ def launch(place: Cluster, deadline: float) -> bool:
 
 def make(place: Cluster) -> None:
     """The directories and, the first time, the cluster. A cluster half made by a crash is made anew."""
-    socket_directory(place)
+    private_directory(place.socket_dir, place.user)
     if (place.data / "PG_VERSION").exists():
         return
     unfinished = place.data.with_name(place.data.name + ".new")
@@ -152,33 +153,7 @@ def make(place: Cluster) -> None:
     unfinished.rename(place.data)
 
 
-def socket_directory(place: Cluster) -> None:
-    """The sockets' directory, open to the database's user only. ConfigurationError where it is not ours.
-
-    In the system's temporary directory anybody may make one of that name before us, or a link to another place.
-    """
-    with contextlib.suppress(FileExistsError):
-        place.socket_dir.mkdir(mode=0o700)
-    ours = {os.geteuid(), place.user.pw_uid if place.user else os.geteuid()}
-    try:
-        found = os.open(place.socket_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise not_ours(place, str(error.strerror)) from None
-    try:
-        if os.fstat(found).st_uid not in ours:
-            raise not_ours(place, "it belongs to somebody else")
-        os.fchmod(found, 0o700)
-        own(place, found)
-    finally:
-        os.close(found)
-
-
-def not_ours(place: Cluster, why: str) -> ConfigurationError:
-    text = f"The database's sockets cannot be kept in {place.socket_dir}: {why}. Remove it, or set a shorter DATA_DIR."
-    return ConfigurationError(text)
-
-
-def own(place: Cluster, path: Path | int) -> None:
+def own(place: Cluster, path: Path) -> None:
     if place.user is not None:
         os.chown(path, place.user.pw_uid, place.user.pw_gid)
 

@@ -15,6 +15,7 @@ import pytest
 from server import embedded
 from server.embedded import Cluster
 from server.errors import ConfigurationError
+from server.private import private_directory
 from server.settings import read_environment
 from tests.conftest import wait_for
 
@@ -76,7 +77,7 @@ def test_a_long_data_dir_keeps_its_socket_in_a_directory_of_its_own(tmp_path: Pa
     assert place.socket_dir.parent == Path(tempfile.gettempdir())
     try:
         for _ in range(2):  # made, then found again, now the database's user's
-            embedded.socket_directory(place)
+            private_directory(place.socket_dir, place.user)
             found = place.socket_dir.lstat()
             assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o700, owner)
     finally:

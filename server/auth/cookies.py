@@ -1,4 +1,4 @@
-"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, like all of ours Secure on TLS."""
+"""The session cookie: signed, so that a guess costs no query; HttpOnly, SameSite=Lax, like any other Secure on TLS."""
 
 from __future__ import annotations
 
