@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from msgspec import Struct
 
 from dashboard.keys import OWN, has_ended
@@ -9,6 +12,7 @@ from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.side import CHECKS
 from server import check_store
+from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, list_keys
 from server.auth.passwords import SHORTEST
 from server.auth.people import Person, list_people
@@ -19,6 +23,7 @@ from server.findings import CheckResult
 from server.parts import Parts
 
 HISTORY = 200
+ACTS = 20
 WORST_FIRST = {"fail": 0, "warn": 1, "pass": 2}
 
 
@@ -28,8 +33,16 @@ class ChecksView(Struct):
     checks: list[CheckResult] | None
 
 
+class Done(Struct):
+    """An act, and its values before and after as one line of JSON each; empty where there are none."""
+
+    act: Act
+    before: str
+    after: str
+
+
 class SetupView(Struct):
-    """What is not live: for administrators all keys, people and sessions; for others their own sessions."""
+    """What is not live: for administrators all keys, people, sessions and acts; for others their own sessions."""
 
     in_use: list[ApiKey]
     own: list[ApiKey]  # short-lived ones that our own checks made
@@ -37,6 +50,7 @@ class SetupView(Struct):
     people: list[Person]
     sessions: list[Session]
     session_id: int  # the one that is looking
+    acts: list[Done]  # the newest
     roles: tuple[str, ...] = tuple(ROLES)
     scopes: tuple[str, ...] = SCOPES
     shortest: int = SHORTEST
@@ -66,6 +80,15 @@ SETUP = live_page(
 )
 
 
+def done(act: Act) -> Done:
+    """An act as the page tells it."""
+    return Done(act, one_line(act.before), one_line(act.after))
+
+
+def one_line(value: Any) -> str:
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
 class SetupPage(Page):
     """GET /setup."""
 
@@ -83,6 +106,7 @@ class SetupPage(Page):
                 people=await list_people(connection) if admin else [],
                 sessions=await list_sessions(connection, None if admin else self.identity.id),
                 session_id=self.identity.session_id,
+                acts=[done(act) for act in await recent_acts(connection, ACTS)] if admin else [],
             )
         await self.show_live(SETUP, beside=view)
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from server.auth import audit_store
+from server.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-class Entry(msgspec.Struct):
+class Act(msgspec.Struct):
     """One act. `actor` is an e-mail address, key:NAME, cli:USER@HOST or evenkeel."""
 
-    at: datetime
+    id: int
+    at: Instant
     actor: str
     action: str
     subject: str
@@ -50,7 +51,7 @@ async def audit(  # noqa: PLR0917 - the columns, in their order
     await audit_store.add(connection, values)
 
 
-async def recent_acts(connection: AsyncConnection, limit: int = 100) -> list[Entry]:
-    """The newest acts first."""
-    rows = await audit_store.recent(connection, limit)
-    return [Entry(r.at, r.actor, r.action, r.subject, r.before, r.after, r.request_id) for r in rows]
+async def recent_acts(connection: AsyncConnection, limit: int = 100, before: int | None = None) -> list[Act]:
+    """The newest acts first; `before` is the id of the last one already seen."""
+    rows = await audit_store.recent(connection, limit, before)
+    return [msgspec.convert(row, Act, from_attributes=True) for row in rows]

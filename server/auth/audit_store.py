@@ -14,6 +14,7 @@ async def add(connection: AsyncConnection, values: dict[str, Any]) -> None:
     await connection.execute(insert(audit).values(values))
 
 
-async def recent(connection: AsyncConnection, limit: int) -> list[Any]:
-    """The newest rows first."""
-    return list(await connection.execute(select(audit).order_by(audit.c.id.desc()).limit(limit)))
+async def recent(connection: AsyncConnection, limit: int, before: int | None) -> list[Any]:
+    """The newest rows first, below the id `before`."""
+    found = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    return list(await connection.execute(found if before is None else found.where(audit.c.id < before)))

@@ -1,9 +1,12 @@
-"""API keys over the API: for administrators."""
+"""API keys and the audit over the API: for administrators."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
 from server.errors import invalid
 from server.handler import ApiHandler
@@ -53,7 +56,36 @@ class Key(ApiHandler):
         self.reply(ended)
 
 
+class AuditAsked(msgspec.Struct):
+    """Newest first. `before` is the id of the last act already seen."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class Acts(msgspec.Struct):
+    """`next` is the `before` of the next page; null on the last."""
+
+    acts: list[Act]
+    next: int | None
+
+
+class AuditHandler(ApiHandler):
+    """Who did what."""
+
+    @operation(
+        "Who did what: settings, keys, people, sessions; append-only", scope="admin", query=AuditAsked, returns=Acts
+    )
+    async def get(self) -> None:
+        asked = self.query(AuditAsked)
+        async with self.parts.db.ask() as connection:
+            found = await recent_acts(connection, asked.limit + 1, asked.before)
+        shown = found[: asked.limit]
+        self.reply(Acts(shown, shown[-1].id if len(found) > asked.limit else None))
+
+
 ROUTES: tuple[Route, ...] = (
     Route("/api/v1/keys", Keys),
     Route("/api/v1/keys/{key_id}", Key),
+    Route("/api/v1/audit", AuditHandler),
 )

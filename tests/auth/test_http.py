@@ -105,3 +105,28 @@ async def test_the_address_in_the_log_is_what_the_trusted_proxy_saw(web: Any) ->
     assert line.fields["address"] == "192.0.2.7"
     assert line.fields["who"] == "test"
     assert line.message == "GET /api/v1/services 200"
+
+
+@pytest.mark.gen_test
+async def test_the_audit_is_read_page_by_page_by_administrators_only(web: Any) -> None:
+    site = await web()
+    admin = await site.key("admin")
+    for scopes in (("read",), ("ingest",), ("read", "act")):
+        assert (await site.fetch("/api/v1/audit", key=await site.key(*scopes))).code == 403
+    ids: list[int] = []
+    page = answer(await site.fetch("/api/v1/audit?limit=3", key=admin))
+    while True:
+        ids += [act["id"] for act in page["acts"]]
+        if page["next"] is None:
+            break
+        page = answer(await site.fetch(f"/api/v1/audit?limit=3&before={page['next']}", key=admin))
+    everything = answer(await site.fetch("/api/v1/audit", key=admin))
+    assert ids == sorted(ids, reverse=True) == [act["id"] for act in everything["acts"]]
+    assert len(ids) == 4
+    act = everything["acts"][0]
+    assert (act["actor"], act["action"]) == ("test", "key.create")
+    assert act["at"].endswith("Z")
+    assert act["after"]["scopes"] == ["read", "act"]
+    assert admin not in str(everything)
+    for wrong in ("limit=0", "limit=501", "before=0", "before=x", "before=99999999999999999999"):
+        assert (await site.fetch(f"/api/v1/audit?{wrong}", key=admin)).code == 422

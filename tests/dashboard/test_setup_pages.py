@@ -79,6 +79,20 @@ async def test_only_administrators_see_and_make_keys_and_people(web: Web) -> Non
 
 
 @pytest.mark.gen_test
+async def test_administrators_see_who_did_what(web: Web) -> None:
+    site = await web()
+    cookie, viewer = await sign_in(site), await sign_in(site, "viewer")
+    made = await press(site, "/setup/keys", cookie, name=f"ci {HOSTILE}", scope="ingest")
+    page = (await look(site, "/setup", cookie)).body.decode()
+    section = page[page.index('id="audit-title"') :]
+    assert section.index("key.create") < section.index("session.open")
+    assert f"/requests?id={made.headers['X-Request-Id']}" in section
+    assert HOSTILE in text_of(section.encode())
+    assert HOSTILE not in page
+    assert "audit-title" not in (await look(site, "/setup", viewer)).body.decode()
+
+
+@pytest.mark.gen_test
 async def test_a_person_is_added_changed_and_disabled(web: Web) -> None:
     site = await web()
     cookie = await sign_in(site)
