@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 FEW = 1000  # under this many requests a share is told as `12 of 312`
-FAR_OVER = 2  # budgets overspent by more than this are told as how many times they were spent
+FAR_OVER = 9.99  # budgets overspent by more than this are told as how many times they were spent
 NONE = "–"  # no value: never 0
 
 
@@ -100,11 +101,26 @@ def size(bytes_: float | None) -> str:
 
 def budget(left: float | None, worst: float | None = None, best: float | None = None) -> str:
     """Budget left: `31 %`, a range `12-31 %` while it is not known exactly; overspent `-54 %`, far over `spent 38x`."""
-    if left is not None and left <= -FAR_OVER:
-        return f"spent {number(1 - left)}x"
     if worst is not None and best is not None and percent(worst) != percent(best):
+        if worst < -FAR_OVER:
+            return f"{budget(worst)} to {budget(best).removeprefix('spent ')}"
         return f"{percent(worst).removesuffix(' %')}{'-' if worst >= 0 else ' to '}{percent(best)}"
+    if left is not None and left < -FAR_OVER:
+        return f"spent {number(1 - left)}x"
     return percent(left)
+
+
+def between(low: float, high: float, told: Callable[[float], str] = percent) -> str:
+    """Two values as a range, `2.1-41 %`; one where they are told the same."""
+    first, last = told(low), told(high)
+    return last if first == last else f"{first.removesuffix(' %')}-{last}"
+
+
+def window(seconds: int) -> str:
+    """A window's length, short: `5 min`, `1 h`, `24 h`, `28 d`."""
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds <= 86_400 else f"{seconds // 86_400} d"
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

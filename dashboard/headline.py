@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dashboard.format import FEW, budget, ms, number, percent, plural, share, span, target
+from dashboard.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.looks import LOOKS, Look
-from dashboard.rows import Row
+from dashboard.rows import Row, left_of
 from server.live.picture import Part, ServicePicture
+from server.slo.rules import LOW_BUDGET, M5
 from server.slo.status import ObjectiveStatus, Status
 
 DETAILS = 3  # services told of in a sentence
+ADD = "/objectives#add"
 
 
 class Detail(Struct):
@@ -20,6 +22,8 @@ class Detail(Struct):
     look: Look | None = None
     service: str = ""
     since: float | None = None  # Unix seconds
+    href: str = ""  # where more is, named by `link`
+    link: str = ""
 
 
 class Headline(Struct):
@@ -37,19 +41,26 @@ def headline(known: bool, status: Status | None, rows: list[Row]) -> Headline:
     troubled = [row for row in rows if row.troubled]
     if not troubled:
         return calm(status, rows)
-    worst = min(troubled, key=lambda row: row.look.rank).look
+    troubled.sort(key=lambda row: row.rank)
+    worst = troubled[0].look
     names = [row.name for row in troubled if row.look is worst]
-    alone = len(names) == 1
-    details = [
-        Detail(
-            describe(row),
-            None if row.look is worst else row.look,
-            "" if alone and row.look is worst else row.name,
-            row.since,
-        )
-        for row in sorted(troubled, key=lambda row: row.look.rank)[:DETAILS]
-    ]
+    details = [detail for row in troubled[:DETAILS] for detail in details_of(row, worst, len(names) == 1)]
+    rest = [row.name for row in troubled[DETAILS:]]
+    if rest:
+        details.append(Detail(f"And {len(rest)} more: {listed(rest)}."))
     return Headline(worst, f"{worst.word}: {listed(names)}", details)
+
+
+def details_of(row: Row, worst: Look, alone: bool) -> list[Detail]:
+    """How a service stands; that a limit refuses its items is a second fact beside any other state."""
+    named = "" if row.look.state == "partial" or (alone and row.look is worst) else row.name
+    found = [Detail(describe(row), None if row.look is worst else row.look, named, row.since)]
+    if not row.service.partial:
+        return found
+    if row.look.state != "partial":
+        found.append(Detail(refused(row.service), LOOKS["partial"]))
+    found[-1].href, found[-1].link = "/config", "The limit and its rollback"
+    return found
 
 
 def calm(status: Status | None, rows: list[Row]) -> Headline:
@@ -57,7 +68,7 @@ def calm(status: Status | None, rows: list[Row]) -> Headline:
     objectives = status.objectives if status else []
     ok = sum(objective.state == "ok" for objective in objectives)
     unheld = [row.name for row in rows if row.look.state == "no_objective"]
-    details = [Detail(f"No objective: {listed(unheld)}.")] if unheld else []
+    details = [Detail(f"No objective: {listed(unheld)}.", href=ADD, link="How to add one")] if unheld else []
     if not objectives:
         return Headline(LOOKS["no_objective"], "No objectives", details)
     if ok == 0:
@@ -76,11 +87,10 @@ def describe(row: Row) -> str:
     if row.look.state == "partial":
         return refused(row.service)
     hit = row.hit
-    sentences = [failing(row.service)] if row.bad or not hit else []
-    sentences += [slow(row, o) for o in hit if o.kind == "latency"]
-    if not sentences:
-        sentences = [failing(row.service)]
-    tightest = min(hit, key=lambda o: 1.0 if o.budget_left is None else o.budget_left, default=row.tightest)
+    failed = [o for o in hit if o.kind == "availability"]
+    sentences = [failing(row) + still(row, failed)] if row.bad or failed or not hit else []
+    sentences += [slow(o) for o in hit if o.kind == "latency"]
+    tightest = min(hit, key=left_of, default=row.tightest)
     if tightest is not None and tightest.budget_left is not None:
         sentences.append(left(tightest))
     return " ".join(sentences)
@@ -90,19 +100,30 @@ def left(objective: ObjectiveStatus) -> str:
     """`Budget left 31 %, gone in 5 h 10 min.`"""
     gone = objective.exhausted_in_s
     told = budget(objective.budget_left, objective.budget_worst, objective.budget_best)
-    if objective.budget_left is not None and objective.budget_left <= 0:
-        return "Budget gone."
+    if too_little(objective):
+        return "Too little traffic to judge the budget."
+    if objective.budget_left is not None and objective.budget_left < 0:
+        return f"Budget overspent: {told}."
     return f"Budget left {told}, gone in {span(gone)}." if gone is not None else f"Budget left {told}."
 
 
-def failing(service: ServicePicture) -> str:
+def too_little(objective: ObjectiveStatus) -> bool:
+    """Whether there is less left than is allowed to count, of too little traffic to judge it."""
+    return not objective.judged and objective.budget_left is not None and objective.budget_left < LOW_BUDGET
+
+
+def failing(row: Row) -> str:
     """`4.1 % of 312 requests/min fail, all POST /checkout, version 5f2c1a9.`"""
+    service = row.service
     if service.n == 0:
-        return "No requests in the last minute."
-    if service.bad == 0:
+        return "No request was accepted in the last minute." if service.partial else "No requests in the last minute."
+    if service.bad == 0 and row.troubled and service.clean_s is not None and service.n_since_bad:
+        return f"None of the last {service.n_since_bad:,} requests failed; last failure {span(service.clean_s)} ago."
+    if service.bad == 0 and not service.partial:
         return f"None of {service.n:,} requests/min fail."
     named = [named_share(service.worst_route, service.bad), named_share(service.worst_version, service.bad, "version ")]
-    parts = [f"{percent(service.bad / service.n)} of {service.n:,} requests/min fail", *filter(None, named)]
+    ratio = row.ratio if service.partial else percent(service.bad / service.n)
+    parts = [f"{ratio} of {service.n + service.refused_items:,} requests/min fail", *filter(None, named)]
     return ", ".join(parts) + "."
 
 
@@ -115,9 +136,29 @@ def named_share(part: Part | None, bad: int, what: str = "") -> str:
     return f"{percent(part.bad / bad)} of them {what}{part.name}"
 
 
-def slow(row: Row, objective: ObjectiveStatus) -> str:
-    """`p95 528 ms; the objective is 99 % under 300 ms.`"""
-    return f"p95 {ms(row.p95_ms)}; the objective is {target(objective.target)} under {ms(objective.threshold_ms)}."
+def still(row: Row, failed: list[ObjectiveStatus]) -> str:
+    """` The 1 h burn rate is still 186x, that of 5 min 32x.`, where nothing fails any more and a window still burns."""
+    burning = next((o for o in failed if o.decided_by), None)
+    if row.bad or burning is None:
+        return ""
+    burns = {each.window_s: each.burn for each in burning.windows}
+    long, short = ((window(span_s), f"{number(burns.get(span_s))}x") for span_s in burning.decided_by)
+    return f" The {long[0]} burn rate is still {long[1]}, that of {short[0]} {short[1]}."
+
+
+def slow(objective: ObjectiveStatus) -> str:
+    """`14 of 830 requests in the last hour over 300 ms; the objective is 99 % under it.` Of the window that decides."""
+    counted = {each.window_s: each for each in objective.windows}
+    deciding = counted.get(objective.decided_by[0]) if objective.decided_by else None
+    bad, total, span_s = objective.bad, objective.good + objective.bad, objective.window_days * 86_400
+    if deciding is not None:
+        bad, total, span_s = deciding.bad, deciding.total, deciding.window_s
+    last = "hour" if span_s == 3600 else window(span_s)
+    told = f"{bad:,} of {total:,} requests in the last {last} over {ms(objective.threshold_ms)}"
+    newest = counted.get(M5)
+    if newest is not None and newest.total and not newest.bad:
+        told += f", none of {newest.total:,} in the last {window(M5)}"
+    return f"{told}; the objective is {target(objective.target)} under it."
 
 
 def blind(row: Row) -> str:
@@ -131,9 +172,10 @@ def blind(row: Row) -> str:
 
 
 def refused(service: ServicePicture) -> str:
-    """`41 % of its items are refused by a limit (THROTTLED), most from ci-loadgen. Ratios are ranges.`"""
+    """`41 % of checkout's items are refused by a limit (THROTTLED), most from ci-loadgen. Its ratios are ranges.`"""
     offered = service.accepted_items + service.refused_items
-    told = share(service.refused_items, offered) + (" items" if offered < FEW else " of its items")
+    told = share(service.refused_items, offered)
+    told += f" items of {service.name}" if offered < FEW else f" of {service.name}'s items"
     by = f" ({service.refused_by})" if service.refused_by else ""
     most = f", most from {service.refused_key}" if service.refused_key else ""
     return f"{told} are refused by a limit{by}{most}. Its ratios are ranges."

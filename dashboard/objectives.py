@@ -26,9 +26,9 @@ class Standing(Struct):
         return self.counted.good + self.counted.bad if self.counted else 0
 
     @property
-    def allowed(self) -> int:
-        """How many may be bad among those counted, in whole requests."""
-        return round((1 - self.counted.target) * self.total) if self.counted else 0
+    def allowed(self) -> float:
+        """How many may be bad among those counted; of few requests less than one."""
+        return (1 - self.counted.target) * self.total if self.counted else 0.0
 
 
 class ObjectivesView(Struct):

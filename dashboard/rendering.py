@@ -16,8 +16,9 @@ from markupsafe import Markup, escape
 from dashboard import format as told
 from dashboard.looks import LOOKS
 from server.config.registry import SETTINGS, Value
+from server.slo.rules import LOW_BUDGET
 
-FILTERS = ("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share")
+FILTERS = ("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share", "window")
 
 
 def environment() -> Environment:
@@ -36,6 +37,7 @@ def environment() -> Environment:
     made.filters["setting"] = setting_value
     made.filters["unbroken"] = unbroken
     made.globals["LOOKS"] = LOOKS
+    made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
 
 

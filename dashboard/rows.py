@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard import sparkline as spark
+from dashboard.format import between, number, share
 from dashboard.looks import BAD, LOOKS, Look
-from dashboard.standing import state_of
+from dashboard.standing import rank, state_of
 from server.live.picture import Picture, ServicePicture
 from server.slo.status import ObjectiveStatus, State, Status
 
@@ -41,6 +42,31 @@ class Row(Struct):
         return self.look.state in BAD
 
     @property
+    def rank(self) -> float:
+        """What orders rows, worst first."""
+        return rank(self.look.state, bool(self.objectives))
+
+    @property
+    def ratio(self) -> str:
+        """What failed of the last minute; while a limit refuses, from none of the refused to all of them."""
+        refused = self.service.refused_items
+        offered = self.n + refused
+        if not refused:
+            return share(self.bad, self.n)
+        return between(self.bad / offered, (self.bad + refused) / offered)
+
+    @property
+    def rate(self) -> str:
+        """Requests a second in the last minute; a range while a limit refuses."""
+        return between(self.per_second, (self.n + self.service.refused_items) / 60, number)
+
+    @property
+    def refused(self) -> str:
+        """`41 %` of its items, refused by a limit; nothing where none is."""
+        service = self.service
+        return share(service.refused_items, service.accepted_items + service.refused_items) if service.partial else ""
+
+    @property
     def hit(self) -> list[ObjectiveStatus]:
         """The objectives that gave the service its state."""
         return [objective for objective in self.objectives if objective.state == self.look.state]
@@ -65,7 +91,7 @@ def service_rows(picture: Picture, status: Status | None) -> list[Row]:
         service_row(service, state_of(service, status), objectives.get(service.name, []))
         for service in picture.services
     ]
-    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.look.rank, -row.n, row.name))
+    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
 
 
 def service_row(service: ServicePicture, state: State, objectives: list[ObjectiveStatus]) -> Row:
@@ -98,6 +124,8 @@ def draw(rows: list[Row], end: int) -> None:
 
 
 def left_of(objective: ObjectiveStatus) -> float:
-    """What orders budgets: the least that may be left; one without traffic is whole."""
+    """What orders budgets: the least that may be left; one without traffic, or too little, is whole."""
+    if not objective.judged:
+        return 1.0
     known = [left for left in (objective.budget_worst, objective.budget_left) if left is not None]
     return min(known, default=1.0)

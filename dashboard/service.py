@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dashboard.headline import describe
+from dashboard.headline import describe, refused
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memos
 from dashboard.page import Page
@@ -80,6 +80,8 @@ class ServiceView(Struct):
     told: Told | None
     marks: dict[str, str]
     stores_outcomes: bool
+    titles: dict[str, str]  # of the objectives, by name
+    refused: str  # what a limit refuses just now, in words
 
     @property
     def allowed_percent(self) -> float | None:
@@ -149,6 +151,8 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         told=await TOLD[span.name].get(parts, (name, span.name)),
         marks=MARKS,
         stores_outcomes=parts.rollout.limits_for(0).ingest_store_outcomes,
+        titles={o.name: o.title for o in parts.policies.objectives},
+        refused=refused(found) if found is not None and found.partial else "",
     )
 
 

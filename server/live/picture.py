@@ -52,6 +52,7 @@ class ServicePicture(Struct):
     refused_key: str = ""  # the key that was refused most
     last_bad: int | None = None  # the newest second with a bad outcome, while it has traffic
     n_since_bad: int = 0  # outcomes after that second, of the last 15 min at most
+    clean_s: int | None = None  # seconds since then without a bad one
     last_sent: int | None = None  # the newest second that its senders sent, not a command
 
     @property

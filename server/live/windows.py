@@ -118,6 +118,7 @@ class ServiceWindow:
             refused_key=refused.key,
             last_bad=self.last_bad,
             n_since_bad=0 if self.last_bad is None else self.counts.sum(self.last_bad + 1, self.end)[0],
+            clean_s=None if self.last_bad is None else self.end - 1 - self.last_bad,
             last_sent=self.usual.last_seen,
         )
 

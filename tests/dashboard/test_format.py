@@ -111,7 +111,10 @@ def test_a_budget_that_is_not_known_exactly_is_a_range() -> None:
     assert told.budget(0.31, 0.31, 0.31) == "31 %"
     assert told.budget(-0.54) == "-54 %"
     assert told.budget(0, -0.54, 0.12) == "-54 to 12 %"
+    assert told.budget(-9.99) == "-999 %"
     assert told.budget(-37) == "spent 38x"
+    assert told.budget(-20, -37, -0.5) == "spent 38x to -50 %"
+    assert told.budget(-20, -37, -20) == "spent 38x to 21x"
     assert told.budget(None) == "–"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import json
 
 from dashboard.headline import describe, headline, named_share
 from dashboard.now import others
 from dashboard.rows import Row, service_rows
+from dashboard.standing import state_of, worst
 from server.live.picture import Part, Picture, ServicePicture
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
 
 
 def service(name: str, **given: Any) -> ServicePicture:
@@ -76,9 +79,69 @@ def test_the_sentence_of_the_design() -> None:
 
 
 def test_a_slow_service_is_not_told_as_failing() -> None:
-    burning = objective("cart", "burning", kind="latency", target=0.99, threshold_ms=300.0, budget_left=-0.1)
-    _, (row,) = rows_of(service("cart", p95_ms=528.0), objectives=(burning,))
-    assert describe(row) == "p95 528 ms; the objective is 99 % under 300 ms. Budget gone."
+    windows = [BurnWindow(300, 0, 60, 0.0), BurnWindow(1800, 9, 400, 2.2), BurnWindow(3600, 14, 830, 1.7)]
+    slow = {"kind": "latency", "target": 0.99, "threshold_ms": 300.0, "budget_left": -0.1}
+    burning = objective("cart", "burning", windows=windows, decided_by=[3600, 300], **slow)
+    _, (row,) = rows_of(service("cart"), objectives=(burning,))
+    assert describe(row) == (
+        "14 of 830 requests in the last hour over 300 ms, none of 60 in the last 5 min;"
+        " the objective is 99 % under it. Budget overspent: -10 %."
+    )
+    spent = objective("cart", "at_risk", good=9_000, bad=300, **slow)
+    _, (row,) = rows_of(service("cart"), objectives=(spent,))
+    assert describe(row).startswith("300 of 9,300 requests in the last 28 d over 300 ms;")
+
+
+def test_what_no_longer_fails_and_still_burns_is_told() -> None:
+    windows = [BurnWindow(300, 5, 600, 32.0), BurnWindow(3600, 140, 830, 186.2)]
+    burning = objective("checkout", "burning", windows=windows, decided_by=[3600, 300], budget_left=0.5)
+    _, (row,) = rows_of(service("checkout", last_bad=760, clean_s=240, n_since_bad=1120), objectives=(burning,))
+    assert describe(row) == (
+        "None of the last 1,120 requests failed; last failure 4 min ago."
+        " The 1 h burn rate is still 186x, that of 5 min 32x. Budget left 50 %."
+    )
+
+
+def test_a_refusal_is_told_beside_a_burn() -> None:
+    limited = service("checkout", bad=13, accepted_items=590, refused_items=410, refused_by="THROTTLED")
+    burning = objective("checkout", "burning", budget_left=-3.0, budget_worst=-20.0, budget_best=-0.4)
+    status, rows = rows_of(limited, objectives=(burning,))
+    head = headline(True, status, rows)
+    assert head.text == "Burning: checkout"
+    assert head.details[0].text == "1.8-59 % of 722 requests/min fail. Budget overspent: spent 21x to -40 %."
+    assert (head.details[1].look and head.details[1].look.state, head.details[1].href) == ("partial", "/config")
+    assert head.details[1].text.startswith("41 % of checkout's items are refused by a limit")
+    assert (rows[0].ratio, rows[0].rate, rows[0].refused) == ("1.8-59 %", "5.2-12", "41 %")
+    _, (row,) = rows_of(service("checkout"), objectives=(objective("checkout", "ok"),))
+    assert (row.ratio, row.rate, row.refused) == ("0 of 312", "5.2", "")
+
+
+def test_a_budget_of_too_little_traffic_is_not_judged() -> None:
+    burning = objective("checkout", "burning", budget_left=-300.0, judged=False)
+    _, (row,) = rows_of(service("checkout", bad=6), objectives=(burning,))
+    assert describe(row).endswith("fail. Too little traffic to judge the budget.")
+    well = objective("checkout", "burning", kind="latency", threshold_ms=300.0, budget_left=0.5)
+    _, (row,) = rows_of(service("checkout", bad=6), objectives=(burning, well))
+    assert row.tightest is well
+
+
+def test_who_is_silent_and_held_to_nothing_comes_after_who_is_in_trouble() -> None:
+    status, rows = rows_of(service("site", silent_s=80), service("a"), objectives=(objective("a", "at_risk"),))
+    status.services["site"] = "blind"
+    picture = Picture(
+        1, 1000.0, 1, "w", [row.service for row in rows], [], 1, None, slo=msgspec.Raw(json.encode(status))
+    )
+    rows = service_rows(picture, status)
+    head = headline(True, status, rows)
+    assert [row.name for row in rows] == ["a", "site"]
+    assert (head.text, head.details[1].service) == ("At risk: a", "site")
+    look = worst(picture)
+    assert look is not None
+    assert look.state == "at_risk"
+
+
+def test_a_service_that_is_refused_is_never_called_silent() -> None:
+    assert state_of(service("shop", n=0, silent_s=43, refused_items=5), None) == "partial"
 
 
 def test_what_is_slow_and_since_when_comes_from_the_objectives_that_are_hit() -> None:
@@ -99,7 +162,10 @@ def test_silence_is_blind_with_a_range() -> None:
 def test_refused_items_make_ranges() -> None:
     limited = service("checkout", accepted_items=590, refused_items=410, refused_by="THROTTLED", refused_key="ci")
     _, (row,) = rows_of(limited, objectives=(objective("checkout", "partial"),))
-    assert describe(row) == "41 % of its items are refused by a limit (THROTTLED), most from ci. Its ratios are ranges."
+    assert (
+        describe(row)
+        == "41 % of checkout's items are refused by a limit (THROTTLED), most from ci. Its ratios are ranges."
+    )
 
 
 def test_the_worst_state_leads_and_others_carry_their_own_word() -> None:
@@ -118,7 +184,7 @@ def test_many_in_trouble_are_counted() -> None:
     status, rows = rows_of(*(service(n) for n in names), objectives=tuple(objective(n, "burning") for n in names))
     head = headline(True, status, rows)
     assert head.text == "Burning: a, b, c and 4 more"
-    assert len(head.details) == 3
+    assert [detail.text for detail in head.details[3:]] == ["And 4 more: d, e, f and 1 more."]
 
 
 @pytest.mark.parametrize(

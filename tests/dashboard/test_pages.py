@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from html import unescape
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from server.live.picture import Part
+from server.slo.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site
+from tests.slo.making import SHOP, file
 
 Web = Callable[..., Awaitable[Site]]
 
@@ -91,6 +95,57 @@ async def test_many_services_are_folded_but_none_in_trouble(web: Web) -> None:
     assert "40 others without an objective" in body
     everything = (await look(site, "/?all=1", cookie)).body.decode()
     assert everything.count('class="service is-') == 65
+
+
+@pytest.mark.gen_test
+async def test_a_burn_while_refused_is_told_on_every_page(web: Web, tmp_path: Path) -> None:
+    site = await web(
+        SLO_FILE=file(tmp_path, SHOP.replace("name: shop-works", "name: shop-works\n  displayName: Sells"))
+    )
+    cookie = await sign_in(site)
+    limited = service("shop", 600, 60, accepted_items=600, refused_items=600, refused_by="THROTTLED", refused_key="ci")
+    windows = [BurnWindow(300, 30, 600, 50.0), BurnWindow(3600, 30, 600, 50.0)]
+    burning = ObjectiveStatus(
+        name="shop-works",
+        service="shop",
+        kind="availability",
+        target=0.999,
+        threshold_ms=None,
+        window_days=28,
+        state="burning",
+        good=275,
+        bad=3,
+        excluded=0,
+        budget_left=-0.78,
+        budget_worst=-8.0,
+        budget_best=-0.5,
+        burn_5m=50.0,
+        burn_1h=50.0,
+        exhausted_in_s=0.0,
+        since=1.0,
+        windows=windows,
+        decided_by=[3600, 300],
+    )
+    status = Status(1, 1.0, [burning], {"shop": "burning"})
+    await show(site, 1, limited, service("mail"), slo=status)
+    now, page, objectives = [
+        unescape((await look(site, path, cookie)).body.decode()) for path in ("/", "/services/shop", "/objectives")
+    ]
+    for body in (now, page):
+        assert "50 % of shop's items are refused by a limit (THROTTLED), most from ci." in body.replace("\u00a0", " ")
+        assert '<a href="/config">The limit and its rollback</a>' in body
+        assert "-800 to -50 %" in body
+        assert '<rect class="over"' in body
+        assert "overspent" in body
+    assert "5-55 %" in now  # 60 of 1,200 to 660 of 1,200
+    assert "10-20" in now
+    assert "10-20</span> in the last minute" in page
+    assert "3 of 0.28" in objectives
+    assert '<span class="strong" title="30 of 600"><span class="secondary">1 h</span> 50×</span>' in objectives
+    assert "Sells" in page
+    assert "Sells" in objectives
+    assert 'id="add"' in objectives
+    assert "How to add one" in unescape((await look(site, "/services/mail", cookie)).body.decode())
 
 
 @pytest.mark.gen_test

@@ -15,6 +15,7 @@ from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
 from server.live import picture_store
 from server.live.picture import Picture, Point, ServicePicture
+from server.slo.status import Status
 from tests.site import Site
 
 LEASE = text(
@@ -57,9 +58,11 @@ def said(answer: HTTPResponse, site: Site) -> str:
     return told.decode()
 
 
-async def show(site: Site, seq: int, *services: ServicePicture) -> None:
+async def show(site: Site, seq: int, *services: ServicePicture, slo: Status | None = None) -> None:
     """Publish a picture as the watch of term 1, and wait until the site has it."""
-    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None)
+    picture = Picture(
+        seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, msgspec.Raw(msgspec.json.encode(slo))
+    )
     async with site.parts.db.act() as connection:
         await connection.execute(LEASE)
         assert await picture_store.write(connection, 1, seq, msgspec.json.encode(picture))
