@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from checks import store
 from checks.check import Check, Surroundings, Unavailable, warn
 from server.findings import Finding
+from server.names import OTHER
 from server.settings import Environment
 
 NEAR = 0.9
-OTHER = "(other)"
 
 
 async def run(around: Surroundings) -> list[Finding]:

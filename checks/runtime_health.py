@@ -18,6 +18,7 @@ from server.auth.keys import create_key
 from server.config.registry import SETTINGS
 from server.findings import Finding
 from server.ids import uuid7
+from server.names import OWN
 
 INGEST = "/api/v1/outcomes"
 KEY_NAME = "self-check"
@@ -65,7 +66,7 @@ async def key_for(around: Surroundings) -> str | None:
     if kept.until - KEY_LEFT_S < time.time():
         lifetime_s = LASTING_KEY_S if around.lasting else KEY_S
         async with around.db.act() as connection:
-            made = await create_key(connection, KEY_NAME, ["ingest", "read"], actor="evenkeel", lifetime_s=lifetime_s)
+            made = await create_key(connection, KEY_NAME, ["ingest", "read"], actor=OWN, lifetime_s=lifetime_s)
         kept.key, kept.until = made.key, time.time() + lifetime_s
     return kept.key
 

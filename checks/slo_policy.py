@@ -10,6 +10,7 @@ from checks import store
 from checks.check import Check, Surroundings, Unavailable, fail, warn
 from checks.store import Traffic
 from server.findings import Finding
+from server.names import OTHER
 from server.slo.budget import budget_left
 from server.slo.counts import Counts
 from server.slo.objective import Objective, Policy
@@ -17,7 +18,6 @@ from server.slo.policy import parse
 from server.slo.problems import PolicyError
 
 TRAFFIC_DAYS = 7
-OTHER = "(other)"
 
 
 async def run(around: Surroundings) -> list[Finding]:

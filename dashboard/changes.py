@@ -17,8 +17,8 @@ from server.parts import Parts
 
 SHOWN = 50
 KEPT_S = 400 * 24 * 3600.0
-# The letters that mark changes on charts.
-LETTERS = {"deploy": "D", "revision": "R", "scale": "S", "flag": "F", "environment": "E"}
+# The boxed letters that mark changes, here and on charts; the environment is where settings come from.
+LETTERS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "flag": "F"}
 
 
 class Told(Struct):

@@ -7,7 +7,7 @@ import time
 from msgspec import Struct
 
 from dashboard.draft import UNTILS, Draft
-from dashboard.keys import OWN, has_ended
+from dashboard.keys import has_ended
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memo
 from dashboard.page import Page
@@ -16,6 +16,7 @@ from server.auth.keys import ApiKey, list_keys
 from server.config.history import RevisionView
 from server.config.receipts import Progress
 from server.config.view import ConfigView, config_view
+from server.names import OWN
 from server.parts import Parts
 
 UNDER_WAY_S = 30.0  # a rollout that is not complete by then has stragglers, which are named
@@ -45,7 +46,7 @@ async def read_keys(parts: Parts) -> list[ApiKey]:
     return [key for key in keys if not has_ended(key) and "ingest" in key.scopes and key.created_by != OWN]
 
 
-CONFIG = Memo(read_config, kept_s=1)
+CONFIG = Memo(read_config, kept_s=5)  # read anew each time here; Now, which shows a part of it, needs no more
 KEYS = Memo(read_keys, kept_s=5)
 EFFECTS = Memo(effects, kept_s=5)
 

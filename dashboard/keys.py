@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 
 from server.auth.keys import ApiKey
 
-OWN = "evenkeel"  # who makes the short-lived keys of our own checks
-
 
 def has_ended(key: ApiKey) -> bool:
     """Whether the key is refused: revoked or expired."""

@@ -7,9 +7,10 @@ from msgspec import Struct
 from dashboard.headline import Headline, headline
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
-from dashboard.rows import OWN, Row, draw, service_rows
+from dashboard.rows import Row, draw, service_rows
 from dashboard.side import Side, side
 from dashboard.standing import status_of
+from server.names import OWN
 from server.parts import Parts
 
 SHOWN = 20  # rows, before the rest is folded

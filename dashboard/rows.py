@@ -9,9 +9,8 @@ from dashboard.format import between, number, share
 from dashboard.looks import BAD, LOOKS, Look
 from dashboard.standing import rank, state_of
 from server.live.picture import Picture, ServicePicture
+from server.names import OWN
 from server.slo.status import ObjectiveStatus, State, Status
-
-OWN = "evenkeel"  # our own service: last, unless it is not OK
 
 
 class Charts(Struct):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dashboard.changes import LETTERS
 from dashboard.headline import describe, refused
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memos
@@ -46,7 +47,6 @@ SPANS = {
         Span("7d", "7 d", 7 * 86400, 3600, 6 * 3600),
     )
 }
-MARKS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "flag": "F"}
 INTAKE_S = 3600  # what was refused longer ago is history
 ROUTES_SHOWN = 50
 
@@ -149,7 +149,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         row=row,
         sentence=sentence(row),
         told=await TOLD[span.name].get(parts, (name, span.name)),
-        marks=MARKS,
+        marks=LETTERS,
         stores_outcomes=parts.rollout.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(found) if found is not None and found.partial else "",

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dashboard.keys import OWN, has_ended
+from dashboard.keys import has_ended
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.side import CHECKS
@@ -20,6 +20,7 @@ from server.auth.roles import ROLES, SCOPES
 from server.auth.sessions import Session, list_sessions
 from server.errors import ApiError
 from server.findings import CheckResult
+from server.names import OWN
 from server.parts import Parts
 
 HISTORY = 200

@@ -6,12 +6,13 @@ import time
 
 from msgspec import Struct
 
+from dashboard.config import CONFIG
 from dashboard.format import span
 from dashboard.memo import Memo
 from server import check_store
 from server.changes import store as changes
 from server.changes.store import Change
-from server.config.view import ConfigView, SettingView, config_view
+from server.config.view import ConfigView, SettingView
 from server.findings import CheckResult
 from server.live.picture import Picture
 from server.parts import Parts
@@ -69,17 +70,12 @@ async def read_changes(parts: Parts) -> list[Change]:
         return await changes.recent(connection, time.time() - HOUR_S, limit=100)
 
 
-async def read_config(parts: Parts) -> ConfigView:
-    return await config_view(parts, time.time())
-
-
 async def read_checks(parts: Parts) -> list[CheckResult]:
     async with parts.db.ask() as connection:
         return await check_store.latest(connection)
 
 
 CHANGES = Memo(read_changes, kept_s=2)
-CONFIG = Memo(read_config, kept_s=5)
 CHECKS = Memo(read_checks, kept_s=10)
 
 

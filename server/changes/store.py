@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.names import OTHER, OWN
 from server.tables import changes, series
 from server.times import Instant
 
@@ -105,18 +106,19 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
     statement = text(
         """
         INSERT INTO changes (at, kind, service, version, summary, author, detail)
-        SELECT min(first_seen_at), 'deploy', service, version, 'first seen: ' || version, 'evenkeel',
+        SELECT min(first_seen_at), 'deploy', service, version, 'first seen: ' || version, :own,
                '{"detected": "first outcome"}'::jsonb
         FROM series
-        WHERE id > :floor AND version NOT IN ('', '(other)') AND service <> '(other)'
+        WHERE id > :floor AND version NOT IN ('', :other) AND service <> :other
           AND NOT EXISTS (SELECT 1 FROM changes c WHERE c.kind = 'deploy'
                           AND c.service = series.service AND c.version = series.version)
         GROUP BY service, version
         HAVING EXISTS (SELECT 1 FROM series earlier
-                       WHERE earlier.service = series.service AND earlier.version NOT IN ('', '(other)', series.version)
+                       WHERE earlier.service = series.service AND earlier.version NOT IN ('', :other, series.version)
                          AND earlier.id < (SELECT min(own.id) FROM series own
                                            WHERE own.service = series.service AND own.version = series.version))
         RETURNING service, version
         """
     )
-    return [(row.service, row.version) for row in await connection.execute(statement, {"floor": floor})]
+    values = {"floor": floor, "own": OWN, "other": OTHER}
+    return [(row.service, row.version) for row in await connection.execute(statement, values)]

@@ -10,6 +10,7 @@ from server.config.resolve import Environment
 from server.config.revisions import unexpired
 from server.config.saving import Act
 from server.db import Database
+from server.names import OWN
 
 
 async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | None:
@@ -23,7 +24,7 @@ async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | 
             return None
         await store.lock(connection)
         current, now = await store.current(connection)
-        act = Act(connection, environment, "evenkeel", "", now, current)
+        act = Act(connection, environment, OWN, "", now, current)
         kept = unexpired(act.current.entries, now)
         if kept == act.current.entries:
             return None

@@ -19,6 +19,7 @@ from server.config.registry import SETTINGS, Value, environment_values
 from server.config.resolve import limits, scopes, sources
 from server.config.revisions import Entries, Revision, key_id_of
 from server.db import Database
+from server.names import OWN
 from server.process import Process
 from server.settings import Environment
 
@@ -128,7 +129,7 @@ class Rollout:
         told = ", ".join(f"{SETTINGS[name].title} {shown(name, last)} -> {shown(name, now)}" for name in names)
         detail = {"host": host, "environment": now}
         summary = f"environment of {host}: {told}"
-        await changes.record(connection, "environment", "evenkeel", "", summary, author=f"host:{host}", detail=detail)
+        await changes.record(connection, "environment", OWN, "", summary, author=f"host:{host}", detail=detail)
 
 
 def shown(name: str, environment: Mapping[str, Value]) -> str:

@@ -16,6 +16,7 @@ from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Environment, Lens, differences, scopes
 from server.config.revisions import Entries, Kind, Revision
 from server.errors import ApiError
+from server.names import OWN
 from server.times import Instant, utc
 
 
@@ -101,9 +102,7 @@ class Act:
         }
         summary = f"revision {after.number}: {told or after.reason}"
         version = str(after.number)
-        await changes.record(
-            self.connection, "revision", "evenkeel", version, summary, author=self.actor, detail=detail
-        )
+        await changes.record(self.connection, "revision", OWN, version, summary, author=self.actor, detail=detail)
 
     async def done_before(self, done: Revision) -> Saved:
         """The answer to a rollback that somebody has done already."""

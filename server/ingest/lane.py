@@ -23,9 +23,10 @@ from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
 from server.ingest.road import Road
-from server.ingest.series import OWN_SERVICE, Spelling
+from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, Count, Line, Tally, requests
 from server.ingest.writer import Writer
+from server.names import OWN
 
 log = logging.getLogger("evenkeel.lane")
 
@@ -56,7 +57,7 @@ class Lane:
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request of our own, in seconds; cheap."""
-        spelling = (OWN_SERVICE, __version__, route, method, status)
+        spelling = (OWN, __version__, route, method, status)
         durations = self._own.setdefault((spelling, int(time.time())), ([], []))
         durations[status >= 500].append(int(seconds * 1_000_000))
 

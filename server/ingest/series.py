@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-OTHER = "(other)"
-OWN_SERVICE = "evenkeel"  # in the picture whatever the cap
+from server.names import OTHER, OWN
+
 KNOWN_MAX = 50_000  # spellings remembered: a hostile sender must not grow our memory
 FRESH_S = 60.0
 SERIES_MAX = 5_000  # active series a service, above which its new ones lose version, route and exact status
@@ -114,7 +114,7 @@ class Book:
         method = method.upper() if method.upper() in METHODS else OTHER
         active = self.active.get(service)
         if active is None:
-            if service != OWN_SERVICE and len(self.active.keys() - {OTHER, OWN_SERVICE}) >= self.caps.services:
+            if service != OWN and len(self.active.keys() - {OTHER, OWN}) >= self.caps.services:
                 return Name(OTHER, "", OTHER, method, status)
             return Name(service, version or "", route, method, status)
         name = Name(

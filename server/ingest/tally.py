@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.ingest.series import OTHER
 from server.ingest.sizes import size_key
+from server.names import OTHER
 
 SLOT_S = 10
 ACCEPTED = "accepted"

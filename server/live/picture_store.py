@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.picture import ProcessPicture, Restart
 from server.live.refusals import Intake
+from server.names import OTHER
 from server.process_store import RUNNING
 
 GONE_S = 30  # a process without a heartbeat for this long is left out
@@ -139,5 +140,5 @@ async def senders(connection: AsyncConnection, from_s: float) -> dict[int, list[
 
 async def other_series(connection: AsyncConnection) -> int:
     """Series that stand for what came over a cap."""
-    query = "SELECT count(*) FROM series WHERE '(other)' IN (service, version, route)"
-    return int((await connection.execute(text(query))).scalar_one())
+    query = "SELECT count(*) FROM series WHERE :other IN (service, version, route)"
+    return int((await connection.execute(text(query), {"other": OTHER})).scalar_one())

@@ -14,12 +14,11 @@ from server.live.refusals import NONE, Refusals
 from server.live.silence import USUAL_S, Usual
 from server.live.sketch import quantile_us
 from server.live.sliding import Ring, Sliding, milliseconds
+from server.names import OTHER, OWN
 
 MINUTE_S = 60
 POINTS_S = 120
 PARTS = 20
-OTHER = "(other)"
-OWN = "evenkeel"
 
 
 class ServiceWindow:

@@ -110,8 +110,7 @@
       const answer = await fetch("/api/v1/services", { headers: { Accept: "application/json" } });
       if (!answer.ok) return;
       const { services } = await answer.json();
-      for (const service of services) {
-        const name = typeof service === "string" ? service : service.name || service.service;
+      for (const { name } of services) {
         places.push({ name, kind: "service", href: `/services/${encodeURIComponent(name)}` });
       }
       draw();
