@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import msgspec
 from msgspec import Struct
 
 from dashboard.live import Ask, LivePage, live_page
@@ -12,7 +11,6 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from server.changes import store
 from server.changes.store import Change
-from server.config.resolve import Difference
 from server.parts import Parts
 
 SHOWN = 50
@@ -22,11 +20,10 @@ LETTERS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "fl
 
 
 class Told(Struct):
-    """One change with what its detail says of a revision: its differences, and why."""
+    """One change with its letter, and why it was made."""
 
     change: Change
     letter: str
-    differences: list[Difference]
     reason: str
 
 
@@ -52,11 +49,7 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
 def told(change: Change) -> Told:
     """A change for people; a detail of another shape, of another version say, tells nothing more."""
     detail = change.detail if isinstance(change.detail, dict) else {}
-    try:
-        found = msgspec.convert(detail.get("differences", []), list[Difference])
-    except msgspec.ValidationError:
-        found = []
-    return Told(change, LETTERS.get(change.kind, "?"), found, str(detail.get("reason", "")))
+    return Told(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")))
 
 
 async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:

@@ -11,7 +11,7 @@ from server.config.registry import SETTINGS, Value, number
 from server.config.saving import Summary
 from server.errors import ApiError, invalid
 
-UNTILS = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("", "kept"))
+UNTILS = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("", "until changed"))
 MINUTES = tuple(minutes for minutes, _ in UNTILS)
 LONGEST = 600  # characters of any field; the service says which bounds really hold
 

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from dashboard import format as told
+from dashboard.differences import differences
 from dashboard.looks import LOOKS
 from server.config.registry import SETTINGS, Value
 from server.slo.rules import LOW_BUDGET
@@ -35,7 +36,8 @@ def environment() -> Environment:
     made.filters["urlencode"] = segment
     made.filters["time"] = time_element
     made.filters["setting"] = setting_value
-    made.filters["unbroken"] = unbroken
+    made.filters["arrow"] = arrow
+    made.filters["differences"] = differences
     made.globals["LOOKS"] = LOOKS
     made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
@@ -61,9 +63,9 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def unbroken(text: str) -> Markup:
-    """A difference whose arrow is not torn apart at the end of a line."""
-    return escape(text).replace("-&gt;", Markup('<span class="unbroken">-&gt;</span>'))
+def arrow(text: str) -> str:
+    """A difference for people: the API writes its arrow in ASCII."""
+    return text.replace("->", "→")
 
 
 def setting_value(value: Value, name: str) -> str:

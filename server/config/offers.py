@@ -24,7 +24,7 @@ def offer(current: Revision, target: Revision, lens: Lens) -> Offer | None:
     if not found:
         return None
     undo = current.kind == "rollback" and target.number == current.number - 1
-    words = "Undo: back to" if undo else "Roll back to"
     shown = f"{target.number} (= {target.restores})" if target.kind == "rollback" else str(target.number)
-    label = f"{words} {shown}: {', '.join(one.text for one in found)}"
+    values = ", ".join(one.text for one in found)
+    label = f"Undo: {values}, back to {shown}" if undo else f"Roll back to {shown}: {values}"
     return Offer(current.number, target.number, undo, label, found)

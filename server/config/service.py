@@ -115,7 +115,7 @@ async def rollback(
         entries = unexpired(target.entries, act.now)
         if entries == unexpired(act.current.entries, act.now):
             return await act.done_before(base) if done_before(base, number) else await act.same_values(number)
-        reason = reason or f"roll back {act.current.number} to {number}"
+        reason = reason or f"back to the values of revision {number}"
         return await act.save(entries, kind="rollback", restores=number, reason=reason, action="config.rollback")
 
 

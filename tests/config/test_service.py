@@ -77,7 +77,7 @@ async def test_rolling_back_a_rollback_needs_a_name_and_then_undoes_it(make_env:
         back = await one.rollback()
         assert (back.revision, back.restores, back.differences[0].text) == (3, 1, "batch items 100 -> 1000")
         assert back.undo is not None
-        assert (back.undo.from_, back.undo.to, back.undo.label) == (3, 2, "Undo: back to 2: batch items 1000 -> 100")
+        assert (back.undo.from_, back.undo.to, back.undo.label) == (3, 2, "Undo: batch items 1000 -> 100, back to 2")
         assert (await refused(one.rollback(), "ROLLBACK_AMBIGUOUS")).extra["undo"] == 2
         assert (await refused(one.rollback(from_=3), "ROLLBACK_AMBIGUOUS")).extra["in_force"] == 3
         again = await one.rollback(to=1, who=JON)

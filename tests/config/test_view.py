@@ -43,11 +43,11 @@ async def test_the_button_says_exactly_what_it_will_change_and_then_what_undoes_
         undo = (await view_of(one)).rollback
         assert undo is not None
         assert (undo.from_, undo.to, undo.undo) == (3, 2, True)
-        assert undo.label == "Undo: back to 2: batch items 700 -> 100, store outcomes on -> off"
+        assert undo.label == "Undo: batch items 700 -> 100, store outcomes on -> off, back to 2"
         await one.rollback(undo.from_, undo.to)
         again = (await view_of(one)).rollback
         assert again is not None
-        assert again.label == "Undo: back to 3 (= 1): batch items 100 -> 700, store outcomes off -> on"
+        assert again.label == "Undo: batch items 100 -> 700, store outcomes off -> on, back to 3 (= 1)"
 
 
 @pytest.mark.gen_test

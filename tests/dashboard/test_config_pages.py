@@ -59,7 +59,7 @@ async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web
     cookie = await sign_in(first, "commander")
     await change(first, 100)
     page = (await look(first, "/config", cookie)).body.decode()
-    assert "Roll back to 1: batch items 100 -> 1000" in text_of(page.encode())
+    assert "Roll back to 1: batch items 100 → 1000" in text_of(page.encode())
     answer = await press(first, "/config/rollback", cookie, **{"from": 2, "to": 1})
     assert (answer.code, answer.headers["Location"]) == (303, "/config")
     await until(lambda: second.parts.rollout.limits_for(0).ingest_max_batch_items == 1000)
@@ -68,7 +68,7 @@ async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web
         while "2 of 2 processes" not in (text := text_of((await look(second, "/config", cookie)).body)):
             await asyncio.sleep(0.05)
     assert "Revision 3 (= 1)" in text
-    assert "Undo: back to 2: batch items 1000 -> 100" in text
+    assert "Undo: batch items 1000 → 100, back to 2" in text
     undone = await press(second, "/config/rollback", cookie, **{"from": 3, "to": 2})
     assert said(undone, second) == "Revision 4 (= 2) is in force."
     await until(lambda: first.parts.rollout.limits_for(0).ingest_max_batch_items == 100)
@@ -136,7 +136,7 @@ async def test_a_viewer_sees_everything_and_can_do_nothing(web: Web) -> None:
     cookie = await sign_in(site, "viewer")
     await change(site, 100, minutes=2)
     page = (await look(site, "/config", cookie)).body.decode()
-    assert "batch items 1000 -> 100" in text_of(page.encode())
+    assert "batch items 1000 → 100" in text_of(page.encode())
     assert "takes the role responder, commander or admin" in page
     main = page.partition("<main")[2].partition("</main>")[0]
     assert "<form" not in main
@@ -233,7 +233,7 @@ async def test_a_lost_race_shows_both_and_can_be_applied_on_top(web: Web) -> Non
     text = text_of(lost.body)
     assert lost.code == 412
     assert "jon@example.com saved 2 meanwhile" in text
-    assert "batch items 1000 -> 50" in text
+    assert "batch items 1000 → 50" in text
     assert "batch items 100, for 30 min" in text
     assert HOSTILE in text
     assert "<script>alert" not in lost.body.decode()
