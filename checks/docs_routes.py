@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,9 +52,17 @@ def documents(root: Path) -> list[Document]:
 def both_ways(what: str, said: dict[str, str], real: set[str], where: str) -> Iterator[Finding]:
     """`said` maps a documented name to its place."""
     for name in sorted(set(said) - real):
-        yield fail(f"{what} {name} is documented and does not exist.", "Correct or remove it.", said[name])
+        hint = f"Nothing in the code has this name{closest(name, real)}: correct the line or remove it."
+        yield fail(f"{what} {name} is documented and does not exist.", hint, said[name])
     for name in sorted(real - set(said)):
-        yield fail(f"{what} {name} is not documented.", f"Add it to {where}.", where)
+        hint = f"The code has it: describe it in {where}, as its neighbours are."
+        yield fail(f"{what} {name} is not documented.", hint, where)
+
+
+def closest(name: str, real: set[str]) -> str:
+    """`, the closest is NAME`, where there is one."""
+    found = difflib.get_close_matches(name, sorted(real), 1)
+    return f"; the closest is {found[0]}" if found else ""
 
 
 def routes(api: Document) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from server.findings import Finding
 from server.ingest.partitions import DAYS_AHEAD, day_of, days_ahead, is_over
 
 DAY_S = 86_400
-HINT = "The watch makes and drops them every 10 minutes: its log says why it could not. Without one, ingest answers 503."
+HINT = "The watch makes and drops them every 10 minutes: its log says why not. Without one, ingest answers 503."
 
 
 async def run(around: Surroundings) -> list[Finding]:

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from tornado.web import HTTPError
 
 from dashboard.live import XSRF_FIELD, Ask, LivePage, make
-from dashboard.rendering import render
+from dashboard.rendering import render, with_ago
 from dashboard.shell import shell
 from server.errors import CODES, ApiError
 from server.handler import Handler, as_api_error
@@ -134,7 +134,7 @@ class Page(Handler):
         if "shell" not in more:
             context["shell"] = shell(self.parts, time.time())
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(render(template, **context | more))
+        self.finish(with_ago(render(template, **context | more), time.time()))
 
     def xsrf(self) -> Markup:
         """The hidden field that every form carries."""

@@ -6,6 +6,8 @@ one way to say each thing.
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -55,6 +57,17 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
+    )
+
+
+AGO = re.compile(r'(<time datetime="([^"]+)" data-form="ago">)[^<]*')
+
+
+def with_ago(html: str, now: float) -> str:
+    """How long ago, as of `now`, for a page that no JavaScript keeps current. Regions leave it out: they would
+    differ each second."""
+    return AGO.sub(
+        lambda found: f"{found[1]}{told.span(int(now - datetime.fromisoformat(found[2]).timestamp()))} ago", html
     )
 
 

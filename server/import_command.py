@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from server.ingest.importer import Report
     from server.settings import Environment
 
+FORM = '192.0.2.7 - - [23/Nov/2026:03:30:19 +0000] "GET /cart HTTP/1.1" 200 512 "-" "curl/8" 0.012'
+
 
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -78,5 +80,7 @@ def tell(report: Report, file: Path, shift: bool) -> None:
         click.echo(f"{report.unparsed} lines are not in the combined format:")
     for number, line in report.first_unparsed:
         click.echo(f"  {file.name}:{number}: {line}")
+    if report.unparsed:
+        click.echo(f"Understood is one request a line, as nginx and Apache write it (request time optional):\n  {FORM}")
     if not report.stored:
         raise click.ClickException("No outcome was stored.")

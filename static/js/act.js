@@ -42,4 +42,17 @@
     if (select) label(select);
     event.target.querySelector("[name=value]")?.focus();
   }, true);
+
+  // A key is copied whole; browsers allow that over TLS and on this machine.
+  for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not allowed here: select it";
+      }
+    });
+  }
 })();

@@ -64,6 +64,7 @@
 
   function show(id) {
     const shown = dialog(id);
+    for (const other of document.querySelectorAll("dialog[open]")) if (other !== shown) other.close();
     if (shown && !shown.open) shown.showModal();
   }
 

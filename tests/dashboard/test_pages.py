@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dashboard.rendering import time_element, with_ago
 from server.live.picture import Part
 from server.slo.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import look, service, show, sign_in
@@ -197,3 +198,10 @@ async def test_a_request_that_brought_outcomes_says_how_many(web: Web) -> None:
         async with asyncio.timeout(5):
             while told not in (await look(site, f"/requests?id={sent.headers['X-Request-Id']}", cookie)).body:
                 await asyncio.sleep(0.05)
+
+
+def test_how_long_ago_is_told_without_javascript() -> None:
+    html = str(time_element(1_000_000_000, "ago")) + str(time_element(1_000_000_000, "minute"))
+    told = with_ago(html, 1_000_000_192.7)
+    assert ">3 min 12 s ago<" in told
+    assert ">01:46 UTC<" in told
