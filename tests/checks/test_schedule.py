@@ -89,7 +89,7 @@ async def test_a_check_in_a_process_of_its_own() -> None:
 
 @pytest.mark.gen_test
 async def test_a_process_that_dies_is_a_failed_check() -> None:
-    result = await apart.run(a_check(name="no_such_check"), Surroundings(ROOT))
+    result = await apart.run(a_check(name="no_such_check", limit_s=60.0), Surroundings(ROOT))
     assert result.status == "fail"
     assert "There is no check" in result.findings[0].what
 
