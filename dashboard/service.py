@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ from server.ingest.refused_store import refused_slots
 from server.live import picture_store, questions
 from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
+from server.live.store import first_seen_at
 from server.parts import Parts
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
@@ -54,6 +56,7 @@ ROUTES_SHOWN = 50
 class Told(Struct):
     """What is read from the database for one service and window."""
 
+    since: datetime | None  # when its first outcome came: before that there is no value, not even 0
     total: SummaryRow
     routes: list[SummaryRow]
     versions: list[SummaryRow]
@@ -107,6 +110,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
         refused = await refused_slots(connection, service, start, BY_LIMIT)
         intake = await picture_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return Told(
+            since=await first_seen_at(connection, service),
             total=total,
             routes=await questions.summary(connection, service, span.seconds, now, "route"),
             versions=await questions.summary(connection, service, span.seconds, now, "version"),

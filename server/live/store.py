@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -144,6 +145,13 @@ async def services(connection: AsyncConnection) -> list[Known]:
         )
     )
     return [Known(*row) for row in rows]
+
+
+async def first_seen_at(connection: AsyncConnection, service: str) -> datetime | None:
+    """When the first outcome of a service came; it may be of an earlier time. None: none ever came."""
+    query = "SELECT min(first_seen_at) FROM series WHERE service = :service"
+    found: datetime | None = (await connection.execute(text(query), {"service": service})).scalar_one()
+    return found
 
 
 async def exists(connection: AsyncConnection, service: str) -> bool:

@@ -11,6 +11,7 @@
   const service = root.dataset.service;
   const seconds = Number(root.dataset.seconds);
   const wanted = Number(root.dataset.step);
+  const since = Number(root.dataset.since); // when its first outcome came, which may be of an earlier time
   let step = wanted; // the server widens it where finer values are no longer kept
   const SHRINKS_MS = 60000;
   const sync = uPlot.sync("service");
@@ -269,6 +270,9 @@
     }
     const from = Date.now() / 1000 - seconds - step;
     const sorted = [...rows.values()].filter((row) => row[0] >= from).sort((a, b) => a[0] - b[0]);
+    // Before the first outcome there is no value, not 0.
+    const first = sorted.findIndex((row) => row[5] > 0 || row[0] + step > since);
+    for (const row of first < 0 ? sorted : sorted.slice(0, first)) row[5] = null;
     data = data.map((_, column) => sorted.map((row) => row[column]));
   }
 
