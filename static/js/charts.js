@@ -197,7 +197,7 @@
     const incrs = [];
     for (let power = -3; power < 9; power += 1) for (const digit of [1, 2, 5]) incrs.push(digit * 10 ** power);
     return [
-      { ...common, space: 80, size: 24, gap: 2, grid: { show: false }, values: (_, splits, axis, space, incr) => splits.map((at) => (incr >= 86400 ? days : times).format(at * 1000)) },
+      { ...common, space: 80, size: 28, gap: 8, grid: { show: false }, values: (_, splits, axis, space, incr) => splits.map((at) => (incr >= 86400 ? days : times).format(at * 1000)) },
       { ...common, incrs, size: 56, space: 32, values: (_, splits) => splits.map((split) => (split >= 1000 ? `${split / 1000}k` : String(Number(split.toPrecision(3))))) },
     ];
   }
