@@ -115,7 +115,8 @@ def happened(picture: Picture, now: float) -> list[Happened]:
     found, gap = list[Happened](), picture.gap
     if gap is not None and gap.s >= GAP_S and now - gap.at < TOLD_S:
         began = "restarted" if any(one.kind == "watch" for one in picture.restarts) else "took over"
-        found.append(Happened(f"Watch {began}", gap.at, f"alerts were not evaluated for {span(round(gap.s))}"))
+        length = span(round(gap.s)).replace(" ", "\N{NO-BREAK SPACE}")
+        found.append(Happened(f"Watch {began}", gap.at, f"alerts were not evaluated for {length}"))
     for one in picture.restarts:
         if one.kind == "watch" and found and found[0].what == "Watch restarted":
             continue

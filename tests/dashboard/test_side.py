@@ -22,7 +22,7 @@ def picture(*processes: ProcessPicture, restarts: list[Restart] | None = None, g
 
 
 def told(shown: Picture) -> list[str]:
-    return [f"{one.what} … {one.how}" for one in happened(shown, NOW)]
+    return [f"{one.what} … {one.how}".replace("\N{NO-BREAK SPACE}", " ") for one in happened(shown, NOW)]
 
 
 def test_nothing_happened() -> None:
