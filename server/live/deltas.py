@@ -34,6 +34,7 @@ class Delta(NamedTuple):
     fast: dict[int, int]
     sketch: list[int]
     imported: bool = False  # by a command, not sent
+    excluded: bool = False  # an exclusion covers it: people took it out of the budget
 
 
 def counts(packed: Iterable[int]) -> dict[int, int]:

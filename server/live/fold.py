@@ -43,12 +43,17 @@ class Fold:
     async def once(self, term: int) -> bool:
         """One transaction; whether it left a backlog."""
         async with self.db.act() as connection:
-            ranges = await store.pending(connection, ROWS)
-            if await store.term_now(connection) != term:
-                raise Fenced(f"the lease is no longer in term {term}")
-            if not ranges:
-                return False
-            await store.add_to_rollups(connection, ranges)
-            await self.also(connection, await store.deltas(connection, ranges), term)
-            await store.advance(connection, ranges)
+            await store.alone(connection)
+            return await self.within(connection, term)
+
+    async def within(self, connection: AsyncConnection, term: int) -> bool:
+        """Fold in a transaction that is alone; whether it leaves a backlog."""
+        ranges = await store.pending(connection, ROWS)
+        if await store.term_now(connection) != term:
+            raise Fenced(f"the lease is no longer in term {term}")
+        if not ranges:
+            return False
+        await store.add_to_rollups(connection, ranges)
+        await self.also(connection, await store.deltas(connection, ranges), term)
+        await store.advance(connection, ranges)
         return any(each.more for each in ranges)

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey, counts
+from server.live.excluded_store import excluded
 from server.live.merge_store import FLUSHES, merged
 from server.tables import lease
 
@@ -34,6 +35,14 @@ async def term_now(connection: AsyncConnection) -> int | None:
     """The term that the lease is in."""
     row = await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))
     return row.scalar_one_or_none()
+
+
+async def alone(connection: AsyncConnection) -> None:
+    """Wait until nobody else folds, recounts or changes exclusions; until the end of the transaction.
+
+    A lock of a table, so that it can come before the snapshot of a REPEATABLE READ transaction.
+    """
+    await connection.execute(text("LOCK TABLE recounts IN SHARE ROW EXCLUSIVE MODE"))
 
 
 async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
@@ -87,7 +96,8 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
             ),
             fasts AS ({merged("batch", "fast", "series_id, second, measured")})
             SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
-                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast
+                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast,
+                {excluded("s", "c.second")} AS excluded
             FROM counted c
             JOIN series s ON s.id = c.series_id
             LEFT JOIN fasts f ON f.series_id = c.series_id AND f.second = c.second AND f.measured = c.measured
@@ -105,6 +115,7 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
             row.duration_us,
             counts(row.fast or ()),
             [],
+            excluded=row.excluded,
         )
         for row in rows
     ]
@@ -120,10 +131,21 @@ async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -
                     d.n, d.bad, d.duration_us, d.fast, d.sketch
                 FROM {FLUSHES}
             ),
-            fasts AS ({merged("batch", "fast", "series_id, minute")}),
+            fasts AS (
+                SELECT series_id, minute,
+                    array_agg((key << 32) | fast ORDER BY key) AS fast,
+                    array_agg((key << 32) | slow ORDER BY key) AS slow
+                FROM (
+                    SELECT series_id, minute, pair >> 32 AS key, sum(pair & 4294967295)::bigint AS fast,
+                        sum(n - bad - (pair & 4294967295))::bigint AS slow
+                    FROM batch, unnest(fast) AS pair GROUP BY series_id, minute, pair >> 32
+                ) AS measured
+                GROUP BY series_id, minute
+            ),
             sketches AS ({merged("batch", "sketch", "series_id, minute")}),
             counted AS MATERIALIZED (
-                SELECT c.*, coalesce(f.fast, '{{}}') AS fast, coalesce(k.sketch, '{{}}') AS sketch
+                SELECT c.*, coalesce(f.fast, '{{}}') AS fast, coalesce(f.slow, '{{}}') AS slow,
+                    coalesce(k.sketch, '{{}}') AS sketch
                 FROM (
                     SELECT series_id, minute, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
                     FROM batch GROUP BY series_id, minute
@@ -132,12 +154,12 @@ async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -
                 LEFT JOIN sketches k USING (series_id, minute)
             ),
             by_minute AS (
-                INSERT INTO minutes (series_id, minute, n, bad, duration_us, fast)
-                SELECT series_id, minute, n, bad, duration_us, fast FROM counted
+                INSERT INTO minutes (series_id, minute, n, bad, duration_us, fast, slow)
+                SELECT series_id, minute, n, bad, duration_us, fast, slow FROM counted
                 ON CONFLICT (series_id, minute) DO UPDATE SET
                     n = minutes.n + excluded.n, bad = minutes.bad + excluded.bad,
                     duration_us = minutes.duration_us + excluded.duration_us,
-                    fast = pairs_add(minutes.fast, excluded.fast)
+                    fast = pairs_add(minutes.fast, excluded.fast), slow = pairs_add(minutes.slow, excluded.slow)
             ),
             by_minute_sketch AS (
                 INSERT INTO minute_sketches (series_id, minute, sketch)

@@ -54,6 +54,7 @@ class ServicePicture(Struct):
     n_since_bad: int = 0  # outcomes after that second, of the last 15 min at most
     clean_s: int | None = None  # seconds since then without a bad one
     last_sent: int | None = None  # the newest second that its senders sent, not a command
+    late_items: int = 0  # arrived in the last 60 s and more than a minute late: counted in their own time
 
     @property
     def partial(self) -> bool:
@@ -106,6 +107,15 @@ class Picture(Struct):
     revision: int
     redis: bool | None  # None: not configured
     slo: Raw = field(default_factory=lambda: Raw(b"null"))
+    alerts: Raw = field(default_factory=lambda: Raw(b"[]"))  # server/alerts/alert.py's open `Alert`s, opaque here
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
     other_series: int = 0  # series counted under (other) because a cap was reached
+    evaluated_at: float | None = None  # when the objectives were evaluated last; None: a watch that does not say
+    alerted_at: float | None = None  # when the alerts were stepped last
+
+    @property
+    def behind_s(self) -> float:
+        """For how long, when it was made, the objectives or the alerts in it had not been evaluated."""
+        done = [at for at in (self.evaluated_at, self.alerted_at) if at is not None]
+        return max(0.0, self.at - min(done, default=self.at))

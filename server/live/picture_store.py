@@ -69,7 +69,8 @@ async def processes(connection: AsyncConnection) -> list[ProcessPicture]:
                 queue_items, loop_lag_ms, rss_bytes
             FROM processes
             LEFT JOIN LATERAL (
-                SELECT revision, applied_at FROM receipts WHERE process_id = processes.id ORDER BY revision DESC LIMIT 1
+                SELECT revision, applied_at FROM receipts
+                WHERE process_id = processes.id ORDER BY applied_at DESC, revision DESC LIMIT 1
             ) AS r ON true
             LEFT JOIN revisions v ON v.number = r.revision
             WHERE {RUNNING} AND heartbeat_at > clock_timestamp() - make_interval(secs => :gone_s)

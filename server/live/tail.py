@@ -6,21 +6,33 @@ snapshot, everything up to its newest number is there, and nothing is seen twice
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live import tail_store as store
+from server.live.deltas import Delta
 from server.live.picture import Picture
 from server.live.silence import USUAL_S
 from server.live.windows import POINTS_S, Windows
 
 SLICE_S = 10  # a rebuild reads this many seconds at once, so that its memory is bounded
 AHEAD_S = 310  # outcomes are accepted up to 5 minutes ahead
+LATE_S = 60
+
+
+class Hear(Protocol):
+    """Who else wants the deltas of the last minutes; `anew`: all over again, from a rebuild."""
+
+    def __call__(self, deltas: Sequence[Delta], *, anew: bool = False) -> None: ...
 
 
 class Tail:
-    """Where this watch has read to."""
+    """Where this watch has read to. `hear` is told of every delta that is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Hear) -> None:
+        self.hear = hear
         self.read: dict[int, int] = {}  # writer -> sequence
 
     async def rebuild(self, connection: AsyncConnection, end: int, last: Picture | None) -> Windows:
@@ -29,8 +41,11 @@ class Tail:
         self.read = await store.heads(connection)
         for count in await store.counts(connection, end - USUAL_S, end - POINTS_S):
             windows.add_counts(*count)
+        self.hear((), anew=True)
         for start in range(end - POINTS_S, end + AHEAD_S, SLICE_S):
-            for delta in await store.between(connection, start, start + SLICE_S):
+            deltas = await store.between(connection, start, start + SLICE_S)
+            self.hear(deltas)
+            for delta in deltas:
                 windows.add(delta)
         for service, second in await store.arrivals(connection, end - USUAL_S):
             windows.arrived(service, second)
@@ -47,8 +62,11 @@ class Tail:
         if not new:
             return
         deltas = await store.since(connection, self.read, new, end - USUAL_S)
+        self.hear(deltas)
         for delta in deltas:
             windows.add(delta)
         for service in {delta.series.service for delta in deltas if not delta.imported}:
             windows.arrived(service, end - 1)
+        for service, n in await store.late(connection, self.read, new, end - LATE_S):
+            windows.late(service, end - 1, n)
         self.read |= new

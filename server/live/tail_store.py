@@ -12,7 +12,12 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey
+from server.live.deltas import counts as fast_of
+from server.live.excluded_store import excluded
 from server.live.merge_store import FLUSHES, merged
+
+# What is added up: never deltas that measured a threshold with those that did not.
+BY = "series_id, second, imported, measured"
 
 
 class Count(NamedTuple):
@@ -37,20 +42,41 @@ async def since(
 ) -> list[Delta]:
     """What was counted in (after, upto] of each writer, of the seconds from `from_s` on."""
     batch = f"""
-        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch,
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch, d.fast,
             d.writer_id IN (SELECT id FROM writers WHERE process_id = 0) AS imported
         FROM {FLUSHES}
         WHERE d.second >= to_timestamp(:from_s)
     """
+    return await _deltas(connection, batch, _flushes(after, upto) | {"from_s": from_s})
+
+
+async def late(
+    connection: AsyncConnection, after: Mapping[int, int], upto: Mapping[int, int], before_s: int
+) -> list[tuple[str, int]]:
+    """By service: how much was sent in (after, upto] of each writer, of seconds before `before_s`, however old."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT s.service, sum(d.n)::bigint AS n FROM {FLUSHES} JOIN series s ON s.id = d.series_id
+            WHERE d.second < to_timestamp(:before_s)
+                AND d.writer_id NOT IN (SELECT id FROM writers WHERE process_id = 0)
+            GROUP BY s.service
+            """
+        ),
+        _flushes(after, upto) | {"before_s": before_s},
+    )
+    return [(row.service, row.n) for row in rows]
+
+
+def _flushes(after: Mapping[int, int], upto: Mapping[int, int]) -> dict[str, object]:
     ids = list(upto)
-    values = {"ids": ids, "after": [after.get(i, 0) for i in ids], "upto": [upto[i] for i in ids], "from_s": from_s}
-    return await _deltas(connection, batch, values)
+    return {"ids": ids, "after": [after.get(i, 0) for i in ids], "upto": [upto[i] for i in ids]}
 
 
 async def between(connection: AsyncConnection, from_s: int, to_s: int) -> list[Delta]:
     """Everything counted in the seconds [from_s, to_s)."""
     batch = """
-        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch, w.process_id = 0 AS imported
+        SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.sketch, d.fast, w.process_id = 0 AS imported
         FROM deltas d JOIN writers w ON w.id = d.writer_id
         WHERE d.second >= to_timestamp(:from_s) AND d.second < to_timestamp(:to_s)
     """
@@ -61,18 +87,22 @@ async def _deltas(connection: AsyncConnection, batch: str, values: Mapping[str, 
     rows = await connection.execute(
         text(
             f"""
-            WITH batch AS MATERIALIZED ({batch}),
-            counted AS (
-                SELECT series_id, second, imported, sum(n) AS n, sum(bad) AS bad,
-                    sum(duration_us)::bigint AS duration_us
-                FROM batch GROUP BY series_id, second, imported
+            WITH batch AS MATERIALIZED (
+                SELECT *, ARRAY(SELECT pair >> 32 FROM unnest(fast) AS pair) AS measured FROM ({batch}) AS read
             ),
-            sketches AS ({merged("batch", "sketch", "series_id, second, imported")})
+            counted AS (
+                SELECT {BY}, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY {BY}
+            ),
+            sketches AS ({merged("batch", "sketch", BY)}),
+            fasts AS ({merged("batch", "fast", BY)})
             SELECT series_id, s.service, s.version, s.route, s.method, s.status,
-                extract(epoch FROM second)::bigint AS second, c.n, c.bad, c.duration_us, k.sketch, imported
+                extract(epoch FROM second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast, k.sketch, imported,
+                {excluded("s", "second")} AS excluded
             FROM counted c
             JOIN series s ON s.id = c.series_id
-            LEFT JOIN sketches k USING (series_id, second, imported)
+            LEFT JOIN sketches k USING ({BY})
+            LEFT JOIN fasts f USING ({BY})
             """
         ),
         dict(values),
@@ -82,7 +112,18 @@ async def _deltas(connection: AsyncConnection, batch: str, values: Mapping[str, 
 
 def _delta(row: Row[tuple[object, ...]]) -> Delta:
     key = SeriesKey(row.service, row.version, row.route, row.method, row.status)
-    return Delta(row.series_id, key, row.second, row.n, row.bad, row.duration_us, {}, row.sketch or [], row.imported)
+    return Delta(
+        row.series_id,
+        key,
+        row.second,
+        row.n,
+        row.bad,
+        row.duration_us,
+        fast_of(row.fast or ()),
+        row.sketch or [],
+        row.imported,
+        row.excluded,
+    )
 
 
 async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Count]:

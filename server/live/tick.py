@@ -15,7 +15,7 @@ from server.live import picture_store as store
 from server.live.picture import Gap, Picture, ServicePicture
 from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
-from server.live.tail import Tail
+from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, Windows
 from server.process import Process
 from server.watch import Fenced
@@ -23,24 +23,36 @@ from server.watch import Fenced
 log = logging.getLogger("evenkeel.tick")
 
 EVERY_S = 1.0
+PHASE = 0.25  # of a second: enough of the newest one is there to be judged, and nothing waits for its end
 OTHER_EVERY_S = 30.0
 
 Evaluate = Callable[[list[ServicePicture], float], Awaitable[msgspec.Raw]]
+Alert = Callable[[int, float], Awaitable[msgspec.Raw]]
 
 
 class Tick:
-    """Makes the picture, as a job of the watch. `evaluate` answers the state of the objectives."""
+    """Makes the picture, as a job of the watch.
 
-    def __init__(self, db: Database, bus: Bus, process: Process, evaluate: Evaluate) -> None:
+    `hear` is told of the deltas; then `evaluate` answers the state of the objectives, and `alert(term, now)` the
+    open alerts.
+    """
+
+    def __init__(  # noqa: PLR0917 - what is known, then who is asked, in the order of a tick
+        self, db: Database, bus: Bus, process: Process, hear: Hear, evaluate: Evaluate, alert: Alert
+    ) -> None:
         self.db = db
         self.bus = bus
         self.process = process
         self.evaluate = evaluate
-        self.tail = Tail()
+        self.alert = alert
+        self.tail = Tail(hear)
         self.windows: Windows | None = None
         self.term = 0
         self.seq = 0
         self.slo = msgspec.Raw(b"null")
+        self.alerts = msgspec.Raw(b"[]")
+        self.evaluated_at = 0.0
+        self.alerted_at = 0.0
         self.gap: Gap | None = None
         self._other = (0, float("-inf"))
 
@@ -53,6 +65,8 @@ class Tick:
             self.windows = None  # half-read: the next tick starts from the deltas that are kept
             raise
         picture.slo = await self._evaluated(picture.services, now)
+        picture.alerts = await self._alerted(term, now)
+        picture.evaluated_at, picture.alerted_at = self.evaluated_at, self.alerted_at
         async with self.db.act() as connection:
             if not await store.write(connection, term, picture.seq, msgspec.json.encode(picture)):
                 raise Fenced(f"the lease is no longer in term {term}")
@@ -86,8 +100,17 @@ class Tick:
             self.gap = Gap(time.time(), stored.age_s) if stored else None
         last = msgspec.json.decode(stored.body, type=Picture) if stored else None
         self.seq = max(self.seq, stored.seq if stored else 0)
+        if self.term != term:
+            self._follows(last)
         self.windows, self.term = await self.tail.rebuild(connection, end, last), term
         return self.windows
+
+    def _follows(self, last: Picture | None) -> None:
+        """In a new term what has not been evaluated since the last picture still has not; else it counts from now."""
+        begun = last.at if last else time.time()
+        evaluated, alerted = (last.evaluated_at, last.alerted_at) if last else (None, None)
+        self.evaluated_at = begun if evaluated is None else evaluated
+        self.alerted_at = begun if alerted is None else alerted
 
     async def _refusals(self, connection: AsyncConnection, now: float) -> dict[str, Refusals]:
         rows = await store.intake(connection, now - MINUTE_S)
@@ -96,12 +119,24 @@ class Tick:
         return refusals(rows, senders)
 
     async def _evaluated(self, services: list[ServicePicture], now: float) -> msgspec.Raw:
-        """The objectives' state; the last one, with its own time in it, where evaluation fails."""
+        """The objectives' state; the last one, and the picture says of when, where evaluation fails."""
         try:
             self.slo = await self.evaluate(services, now)
+            self.evaluated_at = now
         except Exception:
             log.exception("objectives not evaluated")
         return self.slo
+
+    async def _alerted(self, term: int, now: float) -> msgspec.Raw:
+        """The open alerts; the last ones, and the picture says of when, where they cannot be kept."""
+        try:
+            self.alerts = await self.alert(term, now)
+            self.alerted_at = now
+        except Fenced:
+            raise
+        except Exception:
+            log.exception("alerts not kept")
+        return self.alerts
 
     async def _other_series(self, connection: AsyncConnection) -> int:
         if time.monotonic() - self._other[1] >= OTHER_EVERY_S:

@@ -31,6 +31,7 @@ class ServiceWindow:
         self.usual = Usual(end)
         self.last_seen: int | None = None
         self.last_bad: int | None = None
+        self.late = Ring(MINUTE_S, end)  # by the second of arrival
         self.minute = Sliding(MINUTE_S, end)
         self.recent = Sliding(POINTS_S, end)
         self.routes: dict[str, Sliding] = {}
@@ -67,6 +68,7 @@ class ServiceWindow:
         self.end = end
         self.counts.advance(end)
         self.usual.advance(end)
+        self.late.advance(end)
         self.minute.advance(end)
         self.recent.advance(end)
         for parts in (self.routes, self.versions):
@@ -83,11 +85,16 @@ class ServiceWindow:
         return None if self.name == OWN else self.usual.silent_s(self.end)
 
     @property
+    def late_items(self) -> int:
+        """What arrived within the last minute and was more than a minute late."""
+        return self.late.sum(self.end - MINUTE_S, self.end)[0]
+
+    @property
     def idle(self) -> bool:
-        """Nothing within the longest window, neither counted nor refused, and not missed."""
+        """Nothing within the longest window, neither counted nor refused, and not missed; nor anything late."""
         start, refused = self.end - USUAL_S, self.usual.last_refused
         counted = self.counts.sum(start, self.end)[0] or (refused is not None and refused >= start)
-        return not counted and self.silent_s is None
+        return not counted and self.silent_s is None and not self.late_items
 
     def picture(self, refused: Refusals) -> ServicePicture:
         if refused.refused_items:
@@ -119,6 +126,7 @@ class ServiceWindow:
             n_since_bad=0 if self.last_bad is None else self.counts.sum(self.last_bad + 1, self.end)[0],
             clean_s=None if self.last_bad is None else self.end - 1 - self.last_bad,
             last_sent=self.usual.last_seen,
+            late_items=self.late_items,
         )
 
     def _points(self) -> list[Point]:
@@ -191,6 +199,10 @@ class Windows:
         """Something of the service was stored in that second."""
         if service in self.services:
             self.services[service].usual.arrivals.add(second, 1, 0)
+
+    def late(self, service: str, second: int, n: int) -> None:
+        """So much of the service was stored in that second and was more than a minute late."""
+        self._service(service).late.add(second, n, 0)
 
     def recall(self, before: ServicePicture) -> None:
         """What the last picture knew of a service that is silent, or of its last failure."""

@@ -24,5 +24,9 @@ class Counts(NamedTuple):
         """The sum."""
         return Counts(self.good + other.good, self.bad + other.bad, self.excluded + other.excluded)
 
+    def without(self, part: Counts) -> Counts:
+        """What is left when a part is taken out."""
+        return Counts(self.good - part.good, self.bad - part.bad, self.excluded - part.excluded)
+
 
 NOTHING = Counts()

@@ -15,7 +15,7 @@ import yaml
 
 from server.slo.problems import PolicyError, Problem
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
 MAX_VALUES = 50_000
 
@@ -40,7 +40,7 @@ class Document:
 def read_documents(source: str) -> list[Document]:
     """The documents that are not empty; PolicyError with a line for what is not plain YAML."""
     if len(source.encode(errors="surrogatepass")) > MAX_BYTES:
-        raise PolicyError([Problem(1, "", f"the file is larger than {MAX_BYTES // 1024} KiB")])
+        raise PolicyError([Problem(1, "", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")])
     try:
         refuse_hostile(yaml.parse(source, Loader=LOADER))
         return [read(node) for node in yaml.compose_all(source, Loader=LOADER) if not is_empty(node)]

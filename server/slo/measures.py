@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -27,6 +28,14 @@ class Fault(Exception):
         super().__init__(reason)
         self.path = path
         self.reason = reason
+
+
+class Faults(Exception):
+    """Several problems in one document; none where they are told where they stand."""
+
+    def __init__(self, found: Sequence[Fault] = ()) -> None:
+        super().__init__()
+        self.found = found
 
 
 def count(metric: openslo.RatioMetric, at: str) -> tuple[Kind, int | None]:
@@ -58,15 +67,14 @@ def microseconds(milliseconds: Decimal, path: str) -> int:
     return int(milliseconds * 1000)
 
 
-def target(given: openslo.Target) -> Fraction:
+def target(given: Decimal | None, percent: Decimal | None, path: str) -> Fraction:
     """The target as an exact share; one that can neither be met nor missed is refused."""
-    path = "$.spec.objectives[0]"
-    if (given.target is None) == (given.target_percent is None):
+    if (given is None) == (percent is None):
         raise Fault(path, "give one of target and targetPercent")
-    if given.target is not None:
-        return share(given.target, Decimal(1), f"{path}.target")
-    assert given.target_percent is not None, "one of the two was given"
-    return share(given.target_percent, Decimal(100), f"{path}.targetPercent")
+    if given is not None:
+        return share(given, Decimal(1), f"{path}.target")
+    assert percent is not None, "one of the two was given"
+    return share(percent, Decimal(100), f"{path}.targetPercent")
 
 
 def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
@@ -77,9 +85,17 @@ def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
     return Fraction(value) / Fraction(whole)
 
 
-def days(duration: str) -> int:
+def number(value: Decimal, low: Decimal, high: Decimal, path: str) -> Fraction:
+    """An exact number from `low` to `high`."""
+    if not value.is_finite() or not low <= value <= high:
+        raise Fault(path, f"is {value}; give a number from {low} to {high}")
+    if value != round(value, DECIMALS):
+        raise Fault(path, f"give {DECIMALS} decimals at most")
+    return Fraction(value)
+
+
+def days(duration: str, path: str) -> int:
     """A rolling window in whole days, from `28d` or `4w`."""
-    path = "$.spec.timeWindow[0].duration"
     match = re.fullmatch(r"([1-9][0-9]{0,3})([dw])", duration, re.ASCII)
     found = int(match[1]) * (7 if match[2] == "w" else 1) if match else 0
     if not MIN_DAYS <= found <= MAX_DAYS:

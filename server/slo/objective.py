@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
+
+from server.slo.budget_policy import BudgetPolicy
+from server.slo.problems import Problem
+from server.slo.tiers import Tier, tiers_for
 
 Kind = Literal["availability", "latency"]
 
@@ -26,6 +30,13 @@ class Objective:
     threshold_us: int | None  # latency only
     window_days: int
     id: int = 0  # the number of its ledger; 0 until it is stored
+    own_tiers: tuple[Tier, ...] | None = None  # from its alert policies; None: the book's
+    provisional: bool = False  # the default of a service that nobody configured
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """The burn tiers in force, the most urgent first."""
+        return tiers_for(self.window_s, self.allowed) if self.own_tiers is None else self.own_tiers
 
     @property
     def allowed(self) -> Fraction:
@@ -49,6 +60,8 @@ class Policy:
 
     objectives: tuple[Objective, ...]
     services: tuple[str, ...]  # every declared service, with or without an objective
+    budget_policy: BudgetPolicy = field(default_factory=BudgetPolicy)
+    unused: tuple[Problem, ...] = ()  # documents that nothing asks for: no fault
 
     def thresholds_us(self) -> dict[str, tuple[int, ...]]:
         """The latency thresholds of each service in microseconds, rising."""

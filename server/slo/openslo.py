@@ -9,31 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
-ServiceName = Annotated[str, Meta(min_length=1, max_length=255)]
-Title = Annotated[str, Meta(max_length=255)]
-Description = Annotated[str, Meta(max_length=1050)]
-Labels = dict[str, str | list[str]]
-
-
-class Part(Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
-    """A part of a document: fields in camelCase, unknown ones refused."""
-
-
-class Metadata(Part, frozen=True):
-    name: Name
-    display_name: Title = ""
-    labels: Labels = {}
-    annotations: dict[str, str] = {}
-
-
-class ServiceMetadata(Part, frozen=True):
-    name: ServiceName  # as senders write it
-    display_name: Title = ""
-    labels: Labels = {}
-    annotations: dict[str, str] = {}
+from server.slo.openslo_alerts import PolicyItem
+from server.slo.openslo_parts import Description, Metadata, Part, ServiceMetadata, ServiceName, Title
 
 
 class Count(Part, frozen=True, rename=None):
@@ -87,6 +66,7 @@ class ObjectiveSpec(Part, frozen=True):
     objectives: Annotated[list[Target], Meta(min_length=1, max_length=1)]
     indicator: InlineIndicator | None = None
     indicator_ref: str | None = None
+    alert_policies: Annotated[list[str | PolicyItem], Meta(min_length=1, max_length=8)] | None = None
     description: Description = ""
 
 
@@ -118,7 +98,7 @@ REFUSED: dict[str, str] = {
     "raw": "Evenkeel counts outcomes; write good or bad, and total",
     "rawType": "Evenkeel counts outcomes; write good or bad, and total",
     "calendar": "only rolling windows are kept; write isRolling: true",
-    "alertPolicies": "Evenkeel's own rules decide when an objective burns, see docs/slo.md; leave it out",
+    "notificationTargets": "who is told, and where, stands in Setup; leave it out",
     "metricSourceRef": "Evenkeel is its own source; write type: evenkeel",
     "op": "belongs to thresholdMetric; the limit stands in at_most_ms",
     "value": "belongs to thresholdMetric; the limit stands in at_most_ms",

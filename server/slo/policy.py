@@ -5,20 +5,28 @@ The form is described for people in docs/slo.md.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-import msgspec
+from typing import TypeVar
 
 from server.slo import openslo
+from server.slo.budget_document import ErrorBudgetPolicy
+from server.slo.budget_policy import BudgetPolicy
+from server.slo.budget_reading import budget_policy
 from server.slo.marked_yaml import Document, read_documents, shown
-from server.slo.measures import Fault, count, days, target
+from server.slo.measures import Fault, Faults, count, days, target
 from server.slo.objective import Kind, Objective, Policy
+from server.slo.openslo_alerts import AlertCondition, AlertPolicy
+from server.slo.own_tiers import AlertDocuments, Reference, window
+from server.slo.policy_kinds import Typed, convert
 from server.slo.problems import PolicyError, Problem
 
+T = TypeVar("T")
+
+RESERVED = ("rules", "backtest")  # /api/v1/slos/rules, /objectives/backtest
 MAX_THRESHOLDS = 10  # a service: each costs ingest a comparison an outcome
 MAX_OBJECTIVES = 1000
+MAX_WINDOWS = 24  # different ones of alert policies in a file: each is a sum that the watch keeps
 
 
 def parse(source: str, file: str = "slo.yaml") -> Policy:
@@ -37,59 +45,116 @@ class Reading:
         self.services: dict[str, Document] = {}
         self.indicators: dict[str, openslo.IndicatorSpec] = {}
         self.objectives: dict[str, tuple[Document, openslo.SLO]] = {}
+        self.budgets: dict[str, tuple[Document, ErrorBudgetPolicy]] = {}
+        self.documents: dict[Reference, Document] = {}
+        self.used: set[Reference] = set()
+        self.broken: set[Reference] = set()  # what has a fault, which is told where it stands
+        self.alerts = AlertDocuments(self.broken)
         for document in documents:
             with self.noting(document):
-                self.sort(document)
+                self.sort(document, convert(document))
 
     def policy(self) -> Policy:
         """The policy, once everything has been read; PolicyError with all problems."""
+        for name, alert_policy in self.alerts.policies.items():
+            with self.noting(self.documents["AlertPolicy", name]):
+                self.alerts.tier(alert_policy.spec, "$.spec")
         found: list[Objective] = []
         for document, slo in self.objectives.values():
-            with self.noting(document):
-                found.append(self.objective(slo))
-        policy = Policy(tuple(found), tuple(self.services))
+            objective = self.objective(document, slo)
+            found += [] if objective is None else [objective]
+        policy = Policy(tuple(found), tuple(self.services), self.budget_policy(), tuple(self.unused()))
         self.problems += too_many(policy)
         if self.problems:
             raise PolicyError(self.problems)
         return policy
+
+    def budget_policy(self) -> BudgetPolicy:
+        """The error-budget policy of the file, or the usual one."""
+        for document, budget in self.budgets.values():
+            with self.noting(document):
+                services = {*self.services, *(name for kind, name in self.broken if kind == "Service")}
+                return budget_policy(budget.spec, services)
+        return BudgetPolicy()
+
+    def unused(self) -> Iterator[Problem]:
+        """The documents that nothing asks for."""
+        used = self.used | self.alerts.used
+        for (kind, name), document in self.documents.items():
+            if kind in ("SLI", "AlertPolicy", "AlertCondition") and (kind, name) not in used:
+                yield Problem(document.line("$.metadata.name"), name, f"nothing asks for the {kind} {name}")
 
     @contextmanager
     def noting(self, document: Document) -> Iterator[None]:
         """A fault inside becomes a problem of the document, and the reading goes on."""
         try:
             yield
-        except Fault as fault:
-            self.problems.append(Problem(document.line(fault.path), shown(fault.path), fault.reason))
+        except (Fault, Faults) as fault:
+            found = fault.found if isinstance(fault, Faults) else [fault]
+            self.problems += [Problem(document.line(each.path), shown(each.path), each.reason) for each in found]
+            self.broken.add(reference(document))
 
-    def sort(self, document: Document) -> None:
-        """Type a document and file it under its kind and name."""
-        typed = convert(document)
-        kind = type(typed).__name__
-        known = {"Service": set(self.services), "SLI": set(self.indicators), "SLO": set(self.objectives)}
-        if typed.metadata.name in known[kind]:
-            raise Fault("$.metadata.name", f"there is another {kind} of the name {typed.metadata.name}")
-        if isinstance(typed, openslo.Service):
-            self.services[typed.metadata.name] = document
-        elif isinstance(typed, openslo.SLI):
-            count(typed.spec.ratio_metric, "$.spec")
-            self.indicators[typed.metadata.name] = typed.spec
-        else:
-            self.objectives[typed.metadata.name] = (document, typed)
+    def tried(self, document: Document, read: Callable[[], T]) -> T | None:
+        """What is read, or None where there is a fault, which is noted."""
+        with self.noting(document):
+            return read()
+        return None
 
-    def objective(self, slo: openslo.SLO) -> Objective:
-        """What an SLO document asks for."""
-        if slo.spec.service not in self.services:
-            raise Fault("$.spec.service", f"there is no Service document of the name {slo.spec.service}")
-        kind, threshold_us = self.counted(slo.spec)
+    def sort(self, document: Document, typed: Typed) -> None:
+        """File a document under its kind and name."""
+        name, kind = typed.metadata.name, type(typed).__name__
+        if (kind, name) in self.documents:
+            raise Fault("$.metadata.name", f"there is another {kind} of the name {name}")
+        self.documents[kind, name] = document
+        match typed:
+            case openslo.Service():
+                self.services[name] = document
+            case openslo.SLI():
+                count(typed.spec.ratio_metric, "$.spec")
+                self.indicators[name] = typed.spec
+            case openslo.SLO():
+                self.objectives[name] = (document, typed)
+            case AlertPolicy():
+                self.alerts.policies[name] = typed
+            case AlertCondition():
+                window("$.spec", typed.spec)
+                self.alerts.conditions[name] = typed
+            case ErrorBudgetPolicy():
+                if self.budgets:
+                    raise Fault("$.kind", "is the second one; a file has at most one ErrorBudgetPolicy")
+                self.budgets[name] = (document, typed)
+
+    def objective(self, document: Document, slo: openslo.SLO) -> Objective | None:
+        """What an SLO document asks for; None where that cannot be told, with each of its faults noted."""
+        spec, asked = slo.spec, slo.spec.alert_policies
+        goal, duration = spec.objectives[0], spec.time_window[0].duration
+        service = self.tried(document, lambda: self.named(slo))
+        counted = self.tried(document, lambda: self.counted(spec))
+        share = self.tried(document, lambda: target(goal.target, goal.target_percent, "$.spec.objectives[0]"))
+        window_days = self.tried(document, lambda: days(duration, "$.spec.timeWindow[0].duration"))
+        if service is None or counted is None or share is None or window_days is None:
+            return None
+        tiers = None if asked is None else self.tried(document, lambda: self.alerts.tiers(asked, 1 - share))
         return Objective(
             name=slo.metadata.name,
             title=slo.metadata.display_name or slo.metadata.name,
-            service=slo.spec.service,
-            kind=kind,
-            target=target(slo.spec.objectives[0]),
-            threshold_us=threshold_us,
-            window_days=days(slo.spec.time_window[0].duration),
+            service=service,
+            kind=counted[0],
+            target=share,
+            threshold_us=counted[1],
+            window_days=window_days,
+            own_tiers=tiers,
         )
+
+    def named(self, slo: openslo.SLO) -> str:
+        """The service, where the objective's own name and that one may be."""
+        if slo.metadata.name in RESERVED:
+            raise Fault("$.metadata.name", f"{slo.metadata.name} is an address of Evenkeel's own; choose another")
+        if ("Service", slo.spec.service) in self.broken:
+            raise Faults
+        if slo.spec.service not in self.services:
+            raise Fault("$.spec.service", f"there is no Service document of the name {slo.spec.service}")
+        return slo.spec.service
 
     def counted(self, spec: openslo.ObjectiveSpec) -> tuple[Kind, int | None]:
         """The indicator's kind and threshold, from where it stands."""
@@ -97,32 +162,20 @@ class Reading:
             raise Fault("$.spec", "give one of indicator and indicatorRef")
         if spec.indicator is not None:
             return count(spec.indicator.spec.ratio_metric, "$.spec.indicator.spec")
+        self.used.add(("SLI", spec.indicator_ref or ""))
         indicator = self.indicators.get(spec.indicator_ref or "")
+        if indicator is None and ("SLI", spec.indicator_ref or "") in self.broken:
+            raise Faults
         if indicator is None:
             raise Fault("$.spec.indicatorRef", f"there is no SLI document of the name {spec.indicator_ref}")
         return count(indicator.ratio_metric, "$.spec")
 
 
-def convert(document: Document) -> openslo.Service | openslo.SLI | openslo.SLO:
-    """A document as its type; Fault with msgspec's path."""
-    try:
-        return msgspec.convert(document.value, openslo.Service | openslo.SLI | openslo.SLO)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `")
-        raise named(path.rstrip("`") or "$", reason) from None
-
-
-def named(path: str, reason: str) -> Fault:
-    """A fault whose path ends in the field that msgspec names in its text."""
-    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", reason)
-    if unknown:
-        return Fault(f"{path}.{unknown[1]}", openslo.hint(unknown[1]))
-    missing = re.fullmatch(r"Object missing required field `(.+)`", reason)
-    if missing:
-        return Fault(f"{path}.{missing[1]}", "is missing")
-    if "matching regex" in reason:
-        return Fault(path, "give up to 63 lower-case letters, digits, - and .")
-    return Fault(path, reason[:1].lower() + reason[1:])
+def reference(document: Document) -> Reference:
+    """The kind and the name as they are written, whatever else is at fault."""
+    value = document.value if isinstance(document.value, dict) else {}
+    metadata = value.get("metadata")
+    return str(value.get("kind")), str(metadata.get("name") if isinstance(metadata, dict) else None)
 
 
 def too_many(policy: Policy) -> Iterator[Problem]:
@@ -132,3 +185,6 @@ def too_many(policy: Policy) -> Iterator[Problem]:
     for service, thresholds in policy.thresholds_us().items():
         if len(thresholds) > MAX_THRESHOLDS:
             yield Problem(1, "", f"{service} has more than {MAX_THRESHOLDS} different latency thresholds")
+    tiers = [tier for one in policy.objectives for tier in one.own_tiers or ()]
+    if len({window_s for tier in tiers for window_s in (tier.long_s, tier.short_s)}) > MAX_WINDOWS:
+        yield Problem(1, "", f"the alert policies have more than {MAX_WINDOWS} different windows")

@@ -22,6 +22,20 @@ WHERE NOT EXISTS (SELECT FROM objectives AS known
 ORDER BY name
 ON CONFLICT DO NOTHING
 """)
+# The services one by one along the series' key, then the first trace of each: the cost depends on the services.
+SENDING = text("""
+WITH RECURSIVE each (service) AS (
+    (SELECT service FROM series ORDER BY service LIMIT 1)
+    UNION ALL
+    SELECT (SELECT service FROM series WHERE series.service > each.service ORDER BY service LIMIT 1)
+    FROM each WHERE each.service IS NOT NULL
+)
+SELECT service FROM each
+WHERE EXISTS (
+    SELECT FROM series WHERE series.service = each.service AND (
+        first_seen_at > now() - interval '28 days'
+        OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
+""")
 LEDGERS = text("SELECT name, indicator, id FROM objectives WHERE name = ANY(:names)")
 
 
@@ -57,10 +71,21 @@ async def adopt(
         return False
     values = {"number": current.number + 1, "source": source, "digest": digest, "host": host}
     await connection.execute(ADD, values)
+    await begin_ledgers(connection, objectives)
+    return True
+
+
+async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Objective]) -> None:
+    """Give each objective a ledger that has none; processes that do so at once take turns."""
+    await connection.execute(LOCK)
     given = list(objectives)
     names = {"names": [o.name for o in given], "indicators": [o.indicator for o in given]}
     await connection.execute(MISSING, names)
-    return True
+
+
+async def sending_services(connection: AsyncConnection) -> frozenset[str]:
+    """Every service that has sent within the last 28 days, by the look of the series and the hours."""
+    return frozenset(row[0] for row in await connection.execute(SENDING))
 
 
 async def ledger_ids(connection: AsyncConnection, objectives: Iterable[Objective]) -> dict[tuple[str, str], int]:

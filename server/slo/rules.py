@@ -1,43 +1,24 @@
-"""From counts to a state: the rules, as a table.
+"""From counts to a state: which tier holds, and what that makes of an objective.
 
-The Site Reliability Workbook, chapter 5, section 6, "Multiwindow, Multi-Burn-Rate
-Alerts": the two tiers that page are table 5-8's; the third is the ticket tier of
-that section's configuration. Both windows must burn: the long one says that it
-matters, the short one that it still goes on.
+A tier of server/slo/tiers.py holds where both of its windows burn at its rate, and where the
+long one surely does: its lower confidence bound is above burn rate * (1 - target).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from server.slo.budget import budget_left
+from server.slo.confidence import surely_exceeds
 from server.slo.counts import Counts
-from server.slo.status import State
+from server.slo.memory import Memory
+from server.slo.status import Standing, State
+from server.slo.tiers import H1, M5, Tier
 
-M5, M30, H1, H2, H6, H24 = 300, 1800, 3600, 7200, 21_600, 86_400
-WINDOWS_S = (M5, M30, H1, H2, H6, H24)
+SHOWN_S = (M5, H1)  # windows that are told of whatever the tiers are
 
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A state, the burn rate from which it holds, and the two windows (seconds) that must have it."""
-
-    state: State
-    burn: Fraction
-    long_s: int
-    short_s: int
-
-
-TIERS: tuple[Tier, ...] = (
-    Tier("burning", Fraction("14.4"), H1, M5),
-    Tier("burning", Fraction(6), H6, M30),
-    Tier("at_risk", Fraction(3), H24, H2),
-)
-
-# Below this many failures in the long window a rate says nothing: one of 100 requests
-# is a burn rate of 10. A budget that allows fewer is not judged either.
+# A budget that allows fewer failures than this is not judged: one of 100 requests is a burn rate of 10.
 HANDFUL = 5
 
 LOW_BUDGET = 0.25
@@ -46,21 +27,43 @@ LOW_BUDGET = 0.25
 SEVERITY: tuple[State, ...] = ("burning", "blind", "partial", "at_risk", "ok", "no_traffic", "no_objective")
 
 
-def tier_holds(tier: Tier, counts: Mapping[int, Counts], allowed: Fraction) -> bool:
-    """Whether both windows of a tier burn at its rate, on at least a handful of failures."""
-    if counts[tier.long_s].bad < HANDFUL:
-        return False
-    return all(burns(counts[window], tier.burn * allowed) for window in (tier.long_s, tier.short_s))
-
-
 def burns(counts: Counts, ratio: Fraction) -> bool:
     """Whether the bad ratio is at least `ratio`; of nothing it is not."""
     return counts.total > 0 and Fraction(counts.bad, counts.total) >= ratio
 
 
-def deciding(counts: Mapping[int, Counts], allowed: Fraction) -> Tier | None:
-    """The worst tier that holds."""
-    return next((tier for tier in TIERS if tier_holds(tier, counts, allowed)), None)
+def deciding(
+    tiers: Iterable[Tier], counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
+) -> Tier | None:
+    """The most urgent tier that holds on more than one client's failures, and still goes on."""
+    return next((tier for tier in tiers if standing(tier, counts, allowed, memory, end) == "holds"), None)
+
+
+def standings(
+    tiers: Iterable[Tier], counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
+) -> dict[str, Standing]:
+    """By name, how each tier stands whose windows both burn at its rate."""
+    found = {tier.name: standing(tier, counts, allowed, memory, end) for tier in tiers}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def standing(
+    tier: Tier, counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
+) -> Standing | None:
+    """Whether a tier holds, or why not although both of its windows burn at its rate; None: they do not."""
+    long, short, ratio = counts[tier.long_s], counts[tier.short_s], tier.burn * allowed
+    if not (burns(long, ratio) and burns(short, ratio)):
+        return None
+    if not burns(memory.short(short, tier.short_s, end, ratio), ratio):
+        return "over"
+    if not surely_exceeds(long.bad, long.total, float(ratio)):
+        return "unsure"
+    return "holds" if memory.several(long.bad, tier.long_s, end) else "one_client"
+
+
+def spans(tiers: Iterable[Tier]) -> tuple[int, ...]:
+    """The windows, in seconds, that these tiers and the pages need, shortest first."""
+    return tuple(sorted({*SHOWN_S, *(each for tier in tiers for each in (tier.long_s, tier.short_s))}))
 
 
 def judged(whole: Counts, allowed: Fraction) -> bool:
@@ -74,19 +77,21 @@ def budget_low(whole: Counts, allowed: Fraction) -> bool:
     return judged(whole, allowed) and whole.bad >= HANDFUL and left is not None and left < LOW_BUDGET
 
 
-def state_of(counts: Mapping[int, Counts], whole: Counts, allowed: Fraction, senders: State | None) -> State:
+def state_of(tier: Tier | None, fast: bool, low: bool, traffic: bool, senders: State | None) -> State:
     """The state of an objective.
 
-    `counts` by window in seconds, for all of WINDOWS_S; `whole` over its own window;
-    `senders` is blind or partial where its service's outcomes do not all arrive.
+    `tier` is the one that holds, `fast` whether the fast test is on, `low` whether the
+    budget is; `traffic` whether there was any within the last hour; `senders` is blind
+    or partial where its service's outcomes do not all arrive.
     """
-    tier = deciding(counts, allowed)
-    found: set[State] = {tier.state} if tier else set()
-    if budget_low(whole, allowed):
+    found: set[State] = set()
+    if fast or (tier is not None and tier.urgency == "page"):
+        found.add("burning")
+    if low or tier is not None:
         found.add("at_risk")
     if senders is not None:
         found.add(senders)
-    found.add("ok" if counts[H1].total else "no_traffic")
+    found.add("ok" if traffic else "no_traffic")
     return worst(found)
 
 

@@ -6,8 +6,14 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from server.slo.memory import Memory
+
 # The words of UI.md's table; shape and colour belong to the pages.
 State = Literal["ok", "at_risk", "burning", "blind", "partial", "no_traffic", "no_objective"]
+
+# A tier whose windows both burn at its rate: it holds, or it does not because what burnt is over since the alarm
+# ended, because there are too few failures to be sure, or because they may all be one client's.
+Standing = Literal["holds", "over", "unsure", "one_client"]
 
 
 class BurnWindow(Struct):
@@ -42,6 +48,15 @@ class ObjectiveStatus(Struct):
     windows: list[BurnWindow] = field(default_factory=list)  # shortest first
     decided_by: list[int] = field(default_factory=list)  # the windows whose burn rates hold, long first; else empty
     judged: bool = True  # False: too little traffic to judge the budget
+    tier: str | None = None  # what holds: a burn tier such as 1h/5m, or fast
+    onset: float | None = None  # the first bad second of what burns, estimated, Unix seconds
+    suspicion: float = 0.0  # how near the fast test is to its alarm, 0 to 1
+    provisional: bool = False  # the default of a service that nobody configured
+    left_out_good: int = 0  # over the window: what exclusions take out, which is in none of the counts above
+    left_out_bad: int = 0
+    budget_left_counted: float | None = None  # as counted, with nothing excluded
+    tiers: dict[str, Standing] = field(default_factory=dict)  # by name, those whose windows both burn at their rate
+    recounting: bool = False  # the whole ledger is being counted anew: nothing above is known of its budget
 
 
 class Status(Struct):
@@ -51,3 +66,4 @@ class Status(Struct):
     evaluated_at: float
     objectives: list[ObjectiveStatus]
     services: dict[str, State]
+    memories: dict[str, Memory] = field(default_factory=dict)  # by objective, for the next watch

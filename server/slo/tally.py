@@ -31,6 +31,10 @@ class Tally:
             self.fast[threshold] = self.fast.get(threshold, 0) + fast
             self.slow[threshold] = self.slow.get(threshold, 0) + delta.n - delta.bad - fast
 
+    def unmeasured(self, threshold_us: int) -> int:
+        """The good outcomes of which nobody knows whether they were at or under a threshold."""
+        return self.n - self.bad - self.fast.get(threshold_us, 0) - self.slow.get(threshold_us, 0)
+
     def counts(self, objective: Objective) -> Counts:
         """Good, bad and excluded for an objective; together always `n`."""
         if objective.threshold_us is None:

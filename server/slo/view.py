@@ -32,6 +32,8 @@ class ObjectiveRow(msgspec.Struct):
     since: float | None
     windows: list[BurnWindow]
     judged: bool
+    provisional: bool  # the default of a service that nobody configured
+    recounting: bool  # the budget is not known yet
 
 
 def status_in(picture: Picture | None) -> Status | None:
@@ -68,15 +70,17 @@ def row(objective: Objective, standing: ObjectiveStatus | None) -> ObjectiveRow:
         since=standing.since if standing else None,
         windows=standing.windows if standing else [],
         judged=standing.judged if standing else True,
+        provisional=objective.provisional,
+        recounting=standing.recounting if standing else False,
     )
 
 
 def text(objective: Objective) -> str:
-    """An objective in a sentence: `99 % of requests within 300 ms, over 28 days`."""
+    """An objective in a sentence: `99 % of requests within 300 ms, over 28 days`; a provisional one says so."""
     share = f"{float(objective.target * 100):.10g} %"
     days = "1 day" if objective.window_days == 1 else f"{objective.window_days} days"
     if objective.threshold_us is None:
-        return f"{share} of requests succeed, over {days}"
+        return f"{share} of requests succeed, over {days}{', by default' if objective.provisional else ''}"
     return f"{share} of requests within {objective.threshold_us / 1000:.10g} ms, over {days}"
 
 

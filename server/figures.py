@@ -1,0 +1,57 @@
+"""Ratios and lengths of time as people read them (UI.md, Values), on pages and in what is sent."""
+
+from __future__ import annotations
+
+NONE = "–"  # no value: never 0
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio from 0 to 1 as per cent; what is not all is never told as `100 %`, nor what is not none as `0 %`."""
+    if ratio is None:
+        return NONE
+    value = ratio * 100
+    size = abs(value)
+    if size == 0:
+        return "0 %"
+    if size < 0.01 - 1e-9:  # 1 - 0.9999 is a little less than 0.0001
+        return "<0.01 %"
+    if 99 <= size < 100:
+        return f"{min(size, 99.9):.3g} %" if value > 0 else f"{value:.3g} %"
+    return f"{value:.2g} %" if size < 9.95 else f"{value:,.0f} %"
+
+
+def span(seconds: float | None) -> str:
+    """A length of time: `0.8 s`, `42 s`, `3 min 12 s`, `5 h 10 min`, `2 d 4 h`."""
+    if seconds is None:
+        return NONE
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for unit, small, name, part in ((60, 1, "min", "s"), (3600, 60, "h", "min"), (86400, 3600, "d", "h")):
+        if whole < unit * (60 if unit < 3600 else 24) or name == "d":
+            first, rest = divmod(whole, unit)
+            return f"{first:,} {name} {rest // small} {part}" if rest // small else f"{first:,} {name}"
+    return NONE
+
+
+def ago(seconds: float) -> str:
+    """How long ago, in words."""
+    if seconds < 1:
+        return "just now"
+    if seconds < 120:
+        return f"{seconds:.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
+
+
+def ms(value: float | None) -> str:
+    """A latency: `0.41 ms`, `4.1 ms`, `412 ms`, from 1 s `1.24 s`."""
+    if value is None:
+        return NONE
+    if value >= 59_950:
+        return span(value / 1000)
+    if value >= 999.5:
+        return f"{value / 1000:.3g} s"
+    return f"{value:.0f} ms" if value >= 9.95 else f"{value:.2g} ms"

@@ -1,0 +1,99 @@
+"""SQL of the exclusions: rows that are made, revoked and never changed otherwise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.times import utc
+
+COLUMNS = """
+    id, service, route, version, method, start, stop, reason, author, created_at, revoked_at, revoked_by,
+    extract(epoch FROM now() - coalesce(revoked_at, created_at))::double precision AS age_s
+"""
+ADD = text(f"""
+INSERT INTO exclusions (service, route, version, method, start, stop, reason, author)
+VALUES (:service, :route, :version, :method, :start, :stop, :reason, :author) RETURNING {COLUMNS}
+""")
+SAME = text(f"""
+SELECT {COLUMNS} FROM exclusions
+WHERE (service, route, version, method, start, stop) = (:service, :route, :version, :method, :start, :stop)
+    AND revoked_at IS NULL ORDER BY id LIMIT 1
+""")
+ONE = text(f"SELECT {COLUMNS} FROM exclusions WHERE id = :id")
+REVOKE = text(f"UPDATE exclusions SET revoked_at = now(), revoked_by = :actor WHERE id = :id RETURNING {COLUMNS}")
+LIST = text(f"""
+SELECT {COLUMNS} FROM exclusions
+WHERE (CAST(:service AS text) IS NULL OR service = :service) AND stop > :after ORDER BY start DESC, id DESC LIMIT :limit
+""")
+SPANS = text("""
+SELECT extract(epoch FROM start)::bigint, extract(epoch FROM stop)::bigint FROM exclusions
+WHERE service = :service AND revoked_at IS NULL AND stop > :start AND start < :stop
+""")
+KNOWN = text("SELECT EXISTS (SELECT FROM series WHERE service = :service)")
+ROUTES = text("SELECT DISTINCT route FROM series WHERE service = :service ORDER BY route")
+
+
+class Row(NamedTuple):
+    """One exclusion. `age_s`: since it was revoked, else since it was made."""
+
+    id: int
+    service: str
+    route: str
+    version: str
+    method: str
+    start: datetime
+    stop: datetime
+    reason: str
+    author: str
+    created_at: datetime
+    revoked_at: datetime | None
+    revoked_by: str
+    age_s: float
+
+
+async def add(connection: AsyncConnection, values: dict[str, object]) -> Row:
+    """Make one."""
+    return Row(*(await connection.execute(ADD, values)).one())
+
+
+async def same(connection: AsyncConnection, values: dict[str, object]) -> Row | None:
+    """One in force that takes out the same."""
+    row = (await connection.execute(SAME, values)).first()
+    return Row(*row) if row else None
+
+
+async def one(connection: AsyncConnection, number: int) -> Row | None:
+    """The exclusion of a number."""
+    row = (await connection.execute(ONE, {"id": number})).first()
+    return Row(*row) if row else None
+
+
+async def revoke(connection: AsyncConnection, number: int, actor: str) -> Row:
+    """Revoke one."""
+    return Row(*(await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
+
+
+async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[Row]:
+    """Those that end after a time, the last one first, revoked ones too."""
+    values = {"service": service, "after": utc(after), "limit": limit}
+    return [Row(*row) for row in await connection.execute(LIST, values)]
+
+
+async def spans(connection: AsyncConnection, service: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """What is taken out of a service in [start, stop), whole exclusions, by whatever selector; Unix seconds."""
+    rows = await connection.execute(SPANS, {"service": service, "start": utc(start), "stop": utc(stop)})
+    return [(row[0], row[1]) for row in rows]
+
+
+async def sends(connection: AsyncConnection, service: str) -> bool:
+    """Whether an outcome of the service has ever come."""
+    return bool((await connection.execute(KNOWN, {"service": service})).scalar_one())
+
+
+async def routes(connection: AsyncConnection, service: str) -> list[str]:
+    """Every route of a service."""
+    return [row[0] for row in await connection.execute(ROUTES, {"service": service})]
