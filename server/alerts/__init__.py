@@ -1,0 +1,1 @@
+"""Alerts: one for each objective that burns, from detection to resolution."""

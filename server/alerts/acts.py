@@ -1,0 +1,123 @@
+"""Acts on alerts: acknowledge, silence, end a silence.
+
+Each is one transaction with its audit entry and what is to be told of it; the signal
+goes out after the commit. A press repeated answers what was done already.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from server.alerts import list_store, silence_store, store
+from server.alerts.alert import Alert
+from server.alerts.asked import checked_matcher, checked_minutes
+from server.alerts.notice import Notice, Tell, key_of
+from server.alerts.silence import Silence
+from server.alerts.store import Line
+from server.auth.audit import audit
+from server.errors import ApiError
+from server.figures import ago
+from server.reasons import checked_reason
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.parts import Parts
+
+
+class Acknowledged(Struct):
+    """What came of it. `already`: somebody had done it before, and nothing was changed."""
+
+    alert: Alert
+    already: bool
+    message: str
+
+
+class Silenced(Struct):
+    """What came of a silence that was asked for, or ended."""
+
+    silence: Silence
+    already: bool
+    message: str
+
+
+async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> Acknowledged:
+    """Acknowledge an alert; ApiError NOT_FOUND, or CONFLICT where it was over already."""
+    async with parts.db.act() as connection:
+        done = await acknowledge_in(connection, parts.tell, alert_id, by, request_id)
+    if not done.already:
+        await parts.bus.publish("alerts", alert_id)
+    return done
+
+
+async def acknowledge_in(
+    connection: AsyncConnection, tell: Tell, alert_id: int, by: str, request_id: str
+) -> Acknowledged:
+    """The same inside a transaction of the caller's, who sends the signal."""
+    alert = await store.acknowledge(connection, alert_id, by)
+    if alert is None:
+        return await not_acknowledged(connection, alert_id)
+    now = alert.acknowledged_at or time.time()
+    await store.add_events(connection, [Line(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
+    await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, {"service": alert.service}, request_id)
+    if alert.told is not None:
+        text = f"Acknowledged by {by}: {alert.service}."
+        await tell(connection, [Notice(alert, "acknowledge", text, key_of(alert, "acknowledge", now))])
+    unless = ", unless it becomes a page" if alert.urgency == "ticket" else ""
+    return Acknowledged(alert, False, f"Acknowledged: {alert.service}. Nobody else is told{unless}.")
+
+
+async def not_acknowledged(connection: AsyncConnection, alert_id: int) -> Acknowledged:
+    alert = await list_store.one(connection, alert_id)
+    if alert is None:
+        raise ApiError("NOT_FOUND", f"There is no alert {alert_id}; GET /api/v1/alerts lists them. Nothing was done.")
+    now = time.time()
+    if alert.acknowledged_at is not None:
+        message = f"Already acknowledged by {alert.acknowledged_by}, {ago(now - alert.acknowledged_at)}"
+        return Acknowledged(alert, True, message)
+    over = ago(now - (alert.resolved_at or now))
+    raise ApiError("CONFLICT", f"Alert {alert_id} was resolved {over}: there is nothing to acknowledge.")
+
+
+async def silence(
+    parts: Parts, *, service: str, objective: str, minutes: int, reason: str, by: str, request_id: str
+) -> Silenced:
+    """Silence what matches, '' any, for some minutes; ApiError INVALID."""
+    checked_matcher(service, objective, parts.policies.objectives)
+    reason, minutes = checked_reason(reason), checked_minutes(minutes)
+    async with parts.db.act() as connection:
+        same = await silence_store.same(connection, service, objective, by)
+        if same is not None:
+            return Silenced(same, True, f"Already silenced by {by}, {ago(time.time() - same.created_at)}")
+        made = await silence_store.add(
+            connection, service=service, objective=objective, reason=reason, author=by, minutes=minutes
+        )
+        after = {"service": service, "objective": objective, "minutes": minutes, "reason": reason}
+        await audit(connection, by, "silence.create", f"silence {made.id}", None, after, request_id)
+    await parts.bus.publish("alerts", 0)
+    return Silenced(made, False, f"Silenced for {minutes} min: {matched(made)}. Alerts are shown, and nobody is told.")
+
+
+async def end_silence(parts: Parts, silence_id: int, by: str, request_id: str) -> Silenced:
+    """End a silence now: what still fires is told. ApiError NOT_FOUND."""
+    async with parts.db.act() as connection:
+        ended = await silence_store.end(connection, silence_id, by)
+        found = await silence_store.one(connection, silence_id)
+        if found is None:
+            raise ApiError("NOT_FOUND", f"There is no silence {silence_id}; GET /api/v1/silences lists them.")
+        if ended:
+            before = {"service": found.service, "objective": found.objective}
+            await audit(connection, by, "silence.end", f"silence {silence_id}", before, None, request_id)
+    if not ended:
+        at, who = (found.ended_at, f" by {found.ended_by}") if found.ended_at else (found.ends_at, "")
+        return Silenced(found, True, f"Already ended{who}, {ago(time.time() - at)}")
+    await parts.bus.publish("alerts", 0)
+    return Silenced(found, False, f"The silence of {matched(found)} has ended. What still fires is told now.")
+
+
+def matched(one: Silence) -> str:
+    """What a silence matches: `checkout`, `checkout-latency`."""
+    return one.objective or one.service

@@ -1,0 +1,156 @@
+"""Which alerts an objective would have made of a past that its ledger has kept.
+
+The rules are the live ones: the fast test, the burn tiers, what is due to be told
+(server/slo), and the states of an alert (server/alerts/machine.py). What differs is
+what a ledger knows: it has minutes, so the fast test takes a minute as one block and is
+up to some minutes slower than live; and it does not know when a service was blind or
+partial, what was silenced, and what other alerts explained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from server.alerts.alert import Alert
+from server.alerts.machine import Context, step
+from server.alerts.past_alert import Kept, PastAlert
+from server.alerts.timeline import Timeline
+from server.slo.budget_policy import BudgetPolicy, severity
+from server.slo.evidence import Evidence
+from server.slo.judgement import ENOUGH, Seen, evidence_of, objective_status
+from server.slo.memory import Memory
+from server.slo.objective import Objective
+from server.slo.rules import deciding, spans
+from server.slo.senders import ALL_ARRIVES
+from server.slo.sequential import Fast
+from server.slo.streams import Verdict
+from server.slo.tiers import Tier
+from server.slo.windows import ByWindow
+
+
+def backtest(objective: Objective, policy: BudgetPolicy, line: Timeline, start: int) -> list[PastAlert]:
+    """The alerts that would have begun from `start`, Unix seconds, to the end of the line; the oldest first."""
+    run, bad = Run(objective, policy, line), line.bad
+    for minute in range(line.index(start), len(line.total) - 1):
+        if bad[minute] == bad[minute + 1] and run.calm and minute + 1 not in run.any:
+            run.fast.block_n = 0  # as live: what is good before the first failure dilutes nothing
+        else:
+            run.minute(minute)
+    return [kept.told(line, objective) for kept in run.found.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds at the end of a minute; while it stays the same, an alert that fires stays the same."""
+
+    tier: Tier | None
+    fast: bool
+    severity: int | None  # of a minute with enough traffic to tell
+
+
+@dataclass(slots=True)
+class Run:
+    """One objective, minute after minute."""
+
+    objective: Objective
+    policy: BudgetPolicy
+    line: Timeline
+    fast: Fast = field(init=False)
+    memory: Memory = field(default_factory=Memory)
+    near: dict[Tier, set[int]] = field(init=False)  # the ends of the minutes at which a tier may hold
+    any: set[int] = field(init=False)  # the same of all tiers
+    calm: bool = True  # nothing goes on: a minute without failures changes nothing where no tier may hold
+    standing: Standing | None = None
+    open_: Alert | None = None
+    last: Alert | None = None  # the one before
+    found: dict[float, Kept] = field(default_factory=dict)  # by when it was detected: one may come back
+
+    def __post_init__(self) -> None:
+        allowed = self.objective.allowed
+        self.fast = Fast(float(allowed))
+        # A little too many rather than too few: what is near is then judged exactly.
+        self.near = {
+            tier: self.line.burning(tier.short_s, float(tier.burn * allowed) * (1 - 1e-9))
+            for tier in self.objective.tiers
+        }
+        self.any = set().union(*self.near.values())
+
+    def minute(self, minute: int) -> None:
+        """One minute, judged at its end."""
+        counts = self.line.between(minute, minute + 1)
+        was_on = self.fast.on
+        if counts.bad:
+            self.memory.failed(self.line.at(minute))
+        if counts.bad or not self.fast.idle:
+            self.fast.second(self.line.at(minute), counts.total, counts.bad)
+        else:
+            self.fast.block_n = 0
+        self.memory.alarm(self.fast.on, was_on, self.line.at(minute + 1))
+        tier = self._tier(minute + 1)
+        if self.open_ is None and not self.fast.on and tier is None:
+            self.calm = self.fast.idle
+            return
+        self.calm = False
+        worst = severity(self.policy, counts.bad / counts.total) if counts.total >= ENOUGH else None
+        standing = Standing(tier, self.fast.on, worst)
+        if not self._goes_on(standing, minute + 1):
+            self._step(minute + 1, tier)
+        self.standing = standing
+
+    def _tier(self, end: int) -> Tier | None:
+        """The most urgent tier that holds."""
+        near = [tier for tier, ends in self.near.items() if end in ends]
+        if not near:
+            return None
+        windows = {each for tier in near for each in (tier.long_s, tier.short_s)}
+        counts = {window_s: self.line.before(end, window_s) for window_s in windows}
+        return deciding(near, counts, self.objective.allowed, self._memory(end), self.line.at(end))
+
+    def _memory(self, end: int) -> Memory:
+        """What the watch would remember; minutes without failures were passed over, so it is counted here."""
+        if self.memory.since is not None:
+            after = self.line.between(self.line.index(self.memory.since), end)
+            self.memory.bad, self.memory.total = after.bad, after.total
+        return self.memory
+
+    def _goes_on(self, standing: Standing, end: int) -> bool:
+        """Whether an alert fires as a minute ago: then only the moment at which it burned last moves."""
+        alert = self.open_
+        if alert is None or alert.state != "firing" or standing != self.standing:
+            return False
+        if standing.severity is None or (standing.tier is None and not standing.fast):
+            return False
+        if alert.urgency == "ticket" and standing.fast:
+            return False  # it may be due to page in any minute
+        self.found[alert.detected_at].burned = end
+        return True
+
+    def _step(self, end: int, tier: Tier | None) -> None:
+        now = float(self.line.at(end))
+        said = self._said(end, tier, now)
+        alert, _ = step(self.open_, said, Context(self.policy, previous=self.last), now)
+        if alert is None:
+            return
+        kept = self.found.setdefault(alert.detected_at, Kept(alert, end))
+        kept.take(alert)
+        if said.tier is not None and alert.state in ("pending", "firing"):
+            kept.burned = end
+        self.open_ = None if alert.state == "resolved" else alert
+        self.last = alert if alert.state == "resolved" else self.last
+
+    def _said(self, end: int, tier: Tier | None, now: float) -> Evidence:
+        """The evidence as the watch makes it; the onset by the change point, where the watch knows only the window."""
+        windows = {*spans(self.objective.tiers), self.objective.window_s}
+        counts = ByWindow({window_s: self.line.before(end, window_s) for window_s in windows})
+        last = self.line.between(end - 1, end)
+        onset = self.fast.onset if self.fast.on else None
+        fast, minute = self.fast, (last.bad, last.total)
+        verdict = Verdict(onset, fast.bad, fast.total, fast.suspicion, minute, self._memory(end), int(now))
+        seen = Seen(self.objective, counts, ALL_ARRIVES, verdict)
+        said = evidence_of(seen, objective_status(seen, now), None, self.policy.paging, now)
+        if said.onset_method != "window" or tier is None:
+            return said
+        began = self.line.change_point(end, tier.long_s, float(tier.burn * self.objective.allowed))
+        return replace(said, onset=float(self.line.at(began)), onset_method="change point")

@@ -1,0 +1,92 @@
+"""`python -m server slo backtest FILE`: the alerts that a policy file would have made in the last 28 days."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from server.auth.commands import told
+from server.figures import percent, span
+from server.slo.commands import FILE, parsed
+
+if TYPE_CHECKING:
+    from server.alerts.backtesting import Backtested
+    from server.alerts.past_alert import PastAlert
+    from server.slo.objective import Policy
+
+HEAD = (
+    "ONSET (UTC)",
+    "DETECTED",
+    "RESET",
+    "OBJECTIVE",
+    "SEVERITY",
+    "TIER",
+    "TELLS",
+    "BAD OF TOTAL",
+    "BUDGET SPENT",
+)
+LIMIT_S = 3600.0
+
+
+@click.command("backtest")
+@click.argument("file", type=FILE)
+def backtest_command(file: Path) -> None:
+    """Show the alerts that a policy file would have made of the last 28 days of ledger.
+
+    DETECTED and RESET are counted from the onset. The ledger has minutes: live, the fast
+    test is up to some minutes faster.
+    """
+    from server.alerts.backtesting import gaps, summary
+    from server.embedded import database_for_command
+    from server.settings import read_environment
+
+    policy = parsed(file)
+    with told(), database_for_command(read_environment(for_database_only=True)) as url:
+        found = asyncio.run(over(url, policy))
+    for line in table(found):
+        click.echo(line)
+    click.echo("\n".join((f"{file}: {summary(found)}", *gaps(found))), err=True)
+
+
+async def over(url: str, policy: Policy) -> Backtested:
+    from server.alerts.backtesting import run
+    from server.db import Database
+
+    db = Database(url, "evenkeel backtest")
+    try:
+        return await run(db, policy, time.time(), LIMIT_S)
+    finally:
+        await db.close()
+
+
+def table(found: Backtested) -> list[str]:
+    """The alerts in columns; nothing where there are none."""
+    rows = [HEAD, *(cells(alert) for alert in found.alerts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return lines if found.alerts else []
+
+
+def cells(alert: PastAlert) -> tuple[str, ...]:
+    """One alert."""
+    return (
+        datetime.fromtimestamp(alert.onset, UTC).strftime("%Y-%m-%d %H:%M"),
+        after(alert, alert.detected_at),
+        after(alert, alert.reset_at),
+        alert.objective,
+        f"SEV-{alert.severity}",
+        alert.tier,
+        "nobody" if alert.fired_at is None else alert.urgency,
+        f"{alert.bad:,} of {alert.total:,}",
+        percent(alert.spent),
+    )
+
+
+def after(alert: PastAlert, at: float | None) -> str:
+    """A time as how long after the onset."""
+    return "goes on" if at is None else f"+{span(at - alert.onset)}"

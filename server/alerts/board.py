@@ -1,0 +1,170 @@
+"""The board: every second, from evidence to the open alerts.
+
+What is open stands in PostgreSQL alone. Each second it is read, stepped, and what
+became of it is written with what is to be told, in one transaction that ends with
+the check of the fencing term: all of it happened, or none, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
+
+from server import metrics
+from server.alerts import silence_store, store, unread_store
+from server.alerts.alert import Alert
+from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
+from server.alerts.notice import Notice, Tell, key_of
+from server.alerts.silence import Silence, silencing
+from server.alerts.store import Line
+from server.alerts.suppression import Paging, awaited, suppressor
+from server.alerts.telling import Event
+from server.db import Database
+from server.live.fold_store import term_now
+from server.slo.evidence import Evidence
+from server.slo.policies import Policies
+from server.watch import Fenced
+
+REFRESH_S = 5.0  # how often the evidence of what goes on is written
+STALE_S = 2.0  # evidence older than this says nothing: objectives are not being evaluated
+
+
+@dataclass(slots=True)
+class Stepped:
+    """What one second brought."""
+
+    alerts: list[Alert] = field(default_factory=list)  # all that were open, or are
+    changed: list[tuple[Alert, list[Event]]] = field(default_factory=list)
+    refreshed: list[Alert] = field(default_factory=list)  # nothing is new but the evidence
+    unread: list[int] = field(default_factory=list)  # cannot be read, and are ended
+
+
+class Board:
+    """The tick's second hook. `tell` joins the transaction that writes what is to be told."""
+
+    def __init__(
+        self, db: Database, policies: Policies, evidence: Callable[[], Sequence[Evidence]], tell: Tell
+    ) -> None:
+        self.db = db
+        self.policies = policies
+        self.evidence = evidence
+        self.tell = tell
+        self.term = 0
+        self.resolved: dict[str, Alert] = {}  # of the last hour, the last of each objective
+        self._refreshed_at = 0.0
+
+    async def step(self, term: int, now: float) -> msgspec.Raw:
+        """The open alerts, and those resolved a moment ago, as JSON; Fenced where the term has passed."""
+        async with self.db.ask() as connection:
+            found, unread = await store.open_alerts(connection)
+            silences = await silence_store.active(connection, now)
+            if self.term != term:
+                self.resolved = await store.last_resolved(connection, now - HOUR_S)
+                self.term = term
+        stepped = self._stepped(found, silences, now)
+        stepped.unread = unread
+        if stepped.changed or stepped.refreshed or unread:
+            try:
+                await self._write(term, stepped, now)
+            except BaseException:
+                self.term = 0  # whether it was committed is not known: read what is there
+                raise
+        return msgspec.Raw(msgspec.json.encode(self._shown(stepped, now)))
+
+    def _stepped(self, found: list[Alert], silences: list[Silence], now: float) -> Stepped:
+        evidence = {one.objective: one for one in self.evidence() if now - one.at <= STALE_S}
+        known = {objective.name for objective in self.policies.objectives}
+        open_ = {alert.objective: alert for alert in found}
+        paging = Paging.of(found)
+        refresh = now - self._refreshed_at >= REFRESH_S
+        stepped = Stepped()
+        for name in open_.keys() | {one.objective for one in evidence.values() if one.tier is not None}:
+            before, said = open_.get(name), evidence.get(name)
+            context = self._context(before, said, name not in known, silences, paging)
+            after, events = step(before, said, context, now)
+            if after is not None:
+                note(stepped, before, after, events, refresh)
+        return stepped
+
+    def _context(
+        self, alert: Alert | None, said: Evidence | None, gone: bool, silences: list[Silence], paging: Paging
+    ) -> Context:
+        one = alert or said
+        assert one is not None
+        policy = self.policies.budget_policy
+        return Context(
+            policy=policy,
+            previous=self.resolved.get(one.objective),
+            depends=bool(policy.depends_on.get(one.service)),
+            awaited=awaited(policy, paging, one.service),
+            suppressor=suppressor(policy, paging, one.service),
+            silence=silencing(silences, one.service, one.objective),
+            gone=gone,
+        )
+
+    async def _write(self, term: int, stepped: Stepped, now: float) -> None:
+        async with self.db.act() as connection:
+            await unread_store.end_unread(connection, stepped.unread)
+            new = [alert for alert, _ in stepped.changed if not alert.id]
+            ids = await store.add(connection, new)
+            for alert in new:
+                alert.id = ids[alert.objective]
+            old = [alert for alert, _ in stepped.changed if alert.objective not in ids]
+            await store.change(connection, old + stepped.refreshed)
+            lines = [Line(alert.id, now, e.kind, e.text) for alert, events in stepped.changed for e in events]
+            await store.add_events(connection, lines)
+            notices = [notice for alert, events in stepped.changed for notice in notices_of(alert, events, now)]
+            if notices:
+                await self.tell(connection, notices)
+            if await term_now(connection) != term:
+                raise Fenced(f"the lease is no longer in term {term}")
+        if stepped.refreshed:
+            self._refreshed_at = now
+        for alert, events in stepped.changed:
+            if any(event.kind == "fired" for event in events):
+                metrics.alert_fired(alert.severity, alert.urgency)
+
+    def _shown(self, stepped: Stepped, now: float) -> list[Alert]:
+        for alert in stepped.alerts:
+            if alert.state == "resolved":
+                self.resolved[alert.objective] = alert
+        self.resolved = {
+            name: alert for name, alert in self.resolved.items() if now - (alert.resolved_at or 0) <= HOUR_S
+        }
+        open_ = [alert for alert in stepped.alerts if alert.state != "resolved"]
+        again = {alert.objective for alert in open_}
+        moment_ago = [
+            alert
+            for alert in self.resolved.values()
+            if now - (alert.resolved_at or 0) <= REOPEN_S and alert.objective not in again
+        ]
+        return sorted(open_, key=lambda alert: (alert.severity, alert.id)) + moment_ago
+
+
+def note(stepped: Stepped, before: Alert | None, after: Alert, events: list[Event], refresh: bool) -> None:
+    """File what became of one alert: it changed, only its evidence did, or nothing."""
+    stepped.alerts.append(after)
+    if before is None or events or lasting(after) != lasting(before):
+        stepped.changed.append((after, events))
+    elif refresh and after != before:
+        stepped.refreshed.append(after)
+
+
+def lasting(alert: Alert) -> Alert:
+    """Without what moves each second while it goes on."""
+    moving = alert.state == "pending"
+    return replace(
+        alert, evidence=None, onset=0 if moving else alert.onset, onset_method="", tier="" if moving else alert.tier
+    )
+
+
+def notices_of(alert: Alert, events: list[Event], now: float) -> list[Notice]:
+    """What of it is told to people."""
+    return [
+        Notice(one, event.notice, event.text, key_of(one, event.notice, now))
+        for event in events
+        if event.notice is not None and (one := event.alert or alert)
+    ]

@@ -1,0 +1,162 @@
+"""The alerts' addresses."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.alerts import acts, list_store, silence_store
+from server.alerts.answers import (
+    AcknowledgedAnswer,
+    AlertDetail,
+    AlertsAnswer,
+    MeasuresAnswer,
+    SilencedAnswer,
+    SilencesAnswer,
+    alert_answer,
+    detail_answer,
+    measures_answer,
+    silence_answer,
+)
+from server.alerts.list_store import State
+from server.errors import ApiError
+from server.handler import ApiHandler
+from server.operation import operation
+from server.route import Route
+
+DAY_S = 86_400
+MEASURED_DAYS = 30
+ENDED_SHOWN = 50
+
+
+class AlertsAsked(Struct):
+    """Newest first. `before` is the id of the last alert already seen."""
+
+    state: State = "open"
+    service: str | None = None
+    objective: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class SilenceAsked(Struct, forbid_unknown_fields=True):
+    """What is silenced, left out: any, for how long, and why."""
+
+    minutes: int
+    reason: str
+    service: str = ""
+    objective: str = ""
+
+
+class AlertsHandler(ApiHandler):
+    @operation("Alerts, newest first: those that are open", scope="read", query=AlertsAsked, returns=AlertsAnswer)
+    async def get(self) -> None:
+        asked = self.query(AlertsAsked)
+        async with self.parts.db.ask() as connection:
+            found = await list_store.listed(
+                connection,
+                asked.state,
+                service=asked.service,
+                objective=asked.objective,
+                before=asked.before,
+                limit=asked.limit + 1,
+            )
+        shown = found[: asked.limit]
+        more = shown[-1].id if len(found) > asked.limit else None
+        self.reply(AlertsAnswer([alert_answer(alert) for alert in shown], more))
+
+
+class AlertHandler(ApiHandler):
+    @operation("One alert and its timeline", scope="read", returns=AlertDetail, errors=("NOT_FOUND",))
+    async def get(self, alert_id: str) -> None:
+        number = numbered(alert_id)
+        async with self.parts.db.ask() as connection:
+            alert = await list_store.one(connection, number)
+            if alert is None:
+                raise ApiError("NOT_FOUND", f"There is no alert {number}; GET /api/v1/alerts lists them.")
+            self.reply(detail_answer(alert, await list_store.timeline(connection, number)))
+
+
+class AcknowledgeHandler(ApiHandler):
+    @operation(
+        "Acknowledge an alert: nobody else is told of this firing",
+        scope="act",
+        returns=AcknowledgedAnswer,
+        errors=("NOT_FOUND", "CONFLICT"),
+    )
+    async def post(self, alert_id: str) -> None:
+        """A repeat answers who did it and when, and changes nothing."""
+        assert self.identity is not None
+        done = await acts.acknowledge(self.parts, numbered(alert_id), self.identity.actor, self.request_id)
+        self.reply(AcknowledgedAnswer(alert_answer(done.alert), done.already, done.message))
+
+
+class MeasuresHandler(ApiHandler):
+    @operation("Mean times to detect, notify, acknowledge and resolve", scope="read", returns=MeasuresAnswer)
+    async def get(self) -> None:
+        async with self.parts.db.ask() as connection:
+            row = await list_store.measures(connection, time.time() - MEASURED_DAYS * DAY_S)
+        self.reply(measures_answer(row, MEASURED_DAYS))
+
+
+class SilencesHandler(ApiHandler):
+    @operation("Silences in force, and the newest that have ended", scope="read", returns=SilencesAnswer)
+    async def get(self) -> None:
+        now = time.time()
+        async with self.parts.db.ask() as connection:
+            active = await silence_store.active(connection, now)
+            ended = await silence_store.past(connection, now, ENDED_SHOWN)
+        self.reply(SilencesAnswer([silence_answer(one) for one in active], [silence_answer(one) for one in ended]))
+
+    @operation(
+        "Silence a service or an objective: alerts are shown, nobody is told",
+        scope="act",
+        body=SilenceAsked,
+        returns=SilencedAnswer,
+        status=201,
+        also=(200,),
+    )
+    async def post(self) -> None:
+        """From 1 to 43200 minutes. A repeat within 10 s answers 200 with the first."""
+        asked = self.body(SilenceAsked)
+        assert self.identity is not None
+        done = await acts.silence(
+            self.parts,
+            service=asked.service,
+            objective=asked.objective,
+            minutes=asked.minutes,
+            reason=asked.reason,
+            by=self.identity.actor,
+            request_id=self.request_id,
+        )
+        answer = SilencedAnswer(silence_answer(done.silence), done.already, done.message)
+        self.reply(answer, 200 if done.already else None)
+
+
+class EndHandler(ApiHandler):
+    @operation("End a silence: what still fires is told", scope="act", returns=SilencedAnswer, errors=("NOT_FOUND",))
+    async def post(self, silence_id: str) -> None:
+        """A repeat answers who did it and when, and changes nothing."""
+        assert self.identity is not None
+        number = numbered(silence_id)
+        done = await acts.end_silence(self.parts, number, self.identity.actor, self.request_id)
+        self.reply(SilencedAnswer(silence_answer(done.silence), done.already, done.message))
+
+
+def numbered(text: str) -> int:
+    """An id in an address; what is none is not there."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ApiError("NOT_FOUND", f"{text[:40]} is not a number; the lists have the numbers. Nothing was done.")
+    return int(text)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/alerts", AlertsHandler),
+    Route("/api/v1/alerts/measures", MeasuresHandler),
+    Route("/api/v1/alerts/{alert_id}", AlertHandler),
+    Route("/api/v1/alerts/{alert_id}/acknowledge", AcknowledgeHandler),
+    Route("/api/v1/silences", SilencesHandler),
+    Route("/api/v1/silences/{silence_id}/end", EndHandler),
+)

@@ -1,0 +1,213 @@
+"""The states of an alert: ok (none), pending, firing, resolving, resolved.
+
+Pure: one objective's alert, what is known now, and the time; out come the alert and
+what happened. docs/alerts.md says the same for people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from server.alerts import telling
+from server.alerts.alert import Alert
+from server.alerts.silence import Silence
+from server.alerts.telling import Event
+from server.alerts.words import failing, resolved
+from server.slo.budget_policy import BudgetPolicy, severity
+from server.slo.evidence import Evidence
+
+RESOLVE_S = 60.0  # clear for so long before it is over
+FLAPPING_RESOLVE_S = 15 * 60.0
+REOPEN_S = 10 * 60.0  # what comes back sooner is the same alert
+HOUR_S = 3600.0
+FLAPPING = 3  # firings within an hour
+TIER_S = 60.0  # a tier that is not the worse one is taken up no sooner: it may go again
+
+GONE = "The objective is no longer in the policy."
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else counts for one objective. `previous` is its last resolved alert, of the last hour."""
+
+    policy: BudgetPolicy
+    previous: Alert | None = None
+    depends: bool = False  # whether its service depends on others
+    awaited: bool = False  # whether the alert of one of them is coming
+    suppressor: Alert | None = None
+    silence: Silence | None = None
+    gone: bool = False  # whether the policy no longer has the objective
+
+
+def step(
+    alert: Alert | None, evidence: Evidence | None, context: Context, now: float
+) -> tuple[Alert | None, list[Event]]:
+    """One second of one objective. `alert` is its open alert; `evidence` None: it was not evaluated just now."""
+    events: list[Event] = []
+    if alert is None:
+        if evidence is None or evidence.tier is None or context.gone:
+            return None, events
+        alert = begun(evidence, context, now, events)
+    news = ""
+    if context.gone:
+        return ended(alert, GONE, now, events), events
+    if evidence is not None and evidence.tier is not None and not eased(alert, evidence):
+        alert, news = burning(alert, evidence, context, now, events)
+    else:
+        alert = clear(alert, evidence, now, events)
+    if alert.state != "resolved":
+        alert = telling.quieted(alert, context.suppressor, context.silence, events)
+        alert = telling.told(alert, news, hold_s(alert, context), now, events)
+    return alert, events
+
+
+def begun(evidence: Evidence, context: Context, now: float, events: list[Event]) -> Alert:
+    """A new alert, or the last one again."""
+    last = context.previous
+    assert evidence.tier is not None
+    onset = evidence.at if evidence.onset is None else evidence.onset
+    new = Alert(
+        id=0,
+        objective=evidence.objective,
+        service=evidence.service,
+        state="pending",
+        urgency=evidence.urgency or "ticket",
+        tier=evidence.tier,
+        severity=impact(context.policy, evidence),
+        onset=onset,
+        onset_method=evidence.onset_method or "window",
+        detected_at=now,
+        evidence=evidence,
+        firings=last.firings if last else [],
+    )
+    if last is None or not back(last, new, now):
+        events.append(Event("detected", f"Detected by {new.tier}: {failing(new)}."))
+        return new
+    events.append(Event("reopened", f"It is back, detected by {new.tier}: {failing(new)}."))
+    return replace(
+        new,
+        id=last.id,
+        fired_times=last.fired_times,
+        told=last.told,
+        evidence=replace(evidence, spent=max(evidence.spent, last.evidence.spent)),
+    )
+
+
+def back(last: Alert, new: Alert, now: float) -> bool:
+    """Whether the last alert has come back soon. What makes a ticket after a page is not that outage again."""
+    soon = last.resolved_at is not None and now - last.resolved_at <= REOPEN_S
+    return soon and not (last.urgency == "page" and new.urgency == "ticket")
+
+
+def eased(alert: Alert, evidence: Evidence) -> bool:
+    """Whether a page is over though a slow tier burns on, as it does for hours after an outage.
+
+    Else the next outage in these hours would be the same firing, and would page nobody.
+    """
+    return alert.state in ("firing", "resolving") and alert.urgency == "page" and evidence.urgency == "ticket"
+
+
+def burning(alert: Alert, evidence: Evidence, context: Context, now: float, events: list[Event]) -> tuple[Alert, str]:
+    """It burns, or burns still; with what an open one has to say anew."""
+    worst = min(alert.severity, impact(context.policy, evidence))
+    before_it = alert.evidence
+    # What one incident has spent only grows; a version that runs alone by now is as likely as when it was one of two.
+    spent, likely = max(evidence.spent, before_it.spent), evidence.likely or before_it.likely
+    evidence = replace(evidence, spent=spent, likely=likely)
+    before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
+    if alert.state == "pending":
+        alert = pending(alert, evidence)
+        return (fired(alert, now, events) if evidence.due else alert), ""
+    alert = replace(alert, state="firing")  # back while resolving: the same alert, and nobody is told again
+    if alert.calmed:
+        alert = replace(alert, calmed=False, returned_at=now)  # it may be an outage: see telling.stays
+    if not alert.estimated:
+        alert = dated(alert, evidence)  # the fast test may know better since when than a window did
+    news = f"{telling.WORSE}{before.severity} -> SEV-{worst}" if worst < before.severity else ""
+    raised = evidence.due and evidence.urgency == "page" and alert.urgency == "ticket"
+    assert evidence.tier is not None
+    if raised or (evidence.tier != alert.tier and now - (alert.tier_at or 0) >= TIER_S):
+        news = news or f"{alert.tier} -> {evidence.tier}"
+        alert = replace(alert, tier=evidence.tier, tier_at=now, urgency="page" if raised else alert.urgency)
+    return alert, news
+
+
+def pending(alert: Alert, evidence: Evidence) -> Alert:
+    """Nobody has been told of it: it is what the newest evidence says, since when too, unless it is back."""
+    assert evidence.tier is not None
+    alert = replace(alert, tier=evidence.tier, urgency=evidence.urgency or alert.urgency)
+    return alert if alert.fired_times else dated(alert, evidence)
+
+
+def dated(alert: Alert, evidence: Evidence) -> Alert:
+    """With the onset that the evidence has."""
+    if evidence.onset is None or evidence.onset_method is None:
+        return alert
+    if evidence.onset_method == "window" and (alert.estimated or alert.state != "pending"):
+        return alert  # no better than what is known
+    if evidence.onset > alert.detected_at:
+        return alert  # not that of what was detected
+    return replace(alert, onset=evidence.onset, onset_method=evidence.onset_method)
+
+
+def fired(alert: Alert, now: float, events: list[Event]) -> Alert:
+    """It is enough to tell somebody."""
+    firings = [at for at in alert.firings if at > now - HOUR_S] + [now]
+    flapping = len(firings) >= FLAPPING
+    events.append(Event("fired", f"Firing by {alert.tier}: {failing(alert)}."))
+    if flapping:
+        minutes = f"{FLAPPING_RESOLVE_S / 60:.0f} min"
+        events.append(Event("flapping", f"Fired {len(firings)} times within an hour: open until {minutes} clear."))
+    return replace(
+        alert,
+        state="firing",
+        fired_at=now,
+        fired_times=alert.fired_times + 1,
+        firings=firings,
+        flapping=flapping,
+        told=None,
+        tier_at=now,
+    )
+
+
+def clear(alert: Alert, evidence: Evidence | None, now: float, events: list[Event]) -> Alert:
+    """Nothing burns. It is over once that has held; while that is not known nothing is over, and it begins anew."""
+    if evidence is None or not evidence.known:
+        return replace(alert, clear_since=None)
+    since = now if alert.clear_since is None else alert.clear_since
+    fires = alert.state != "pending"
+    hold_s = FLAPPING_RESOLVE_S if fires and alert.flapping else RESOLVE_S
+    if fires and alert.flapping and now - since >= RESOLVE_S:
+        alert = replace(alert, calmed=True, returned_at=None)
+    if now - since >= hold_s:
+        if fires and alert.flapping:
+            alert = replace(alert, firings=[])  # it flaps no more: what comes is an outage like any other
+        left = f"Nothing pages any more, {evidence.tier} burns on." if evidence.tier else f"Clear for {hold_s:.0f} s."
+        return ended(alert, left, now, events)
+    return replace(alert, clear_since=since, state="resolving" if fires else "pending")
+
+
+def ended(alert: Alert, why: str, now: float, events: list[Event]) -> Alert:
+    """It is over; who was told of it is told so."""
+    fires = alert.state != "pending"
+    alert = replace(alert, state="resolved", resolved_at=now)
+    told = fires and alert.told is not None
+    text = resolved(alert, why) if fires else f"It went without firing. {why}"
+    events.append(Event("resolved", text, "resolve" if told else None))
+    return alert
+
+
+def hold_s(alert: Alert, context: Context) -> float:
+    """How long nobody is told of a firing, in case that something else is told instead."""
+    if alert.urgency == "ticket":
+        return telling.TICKET_HOLD_S
+    if context.awaited:
+        return telling.AWAITED_HOLD_S
+    return telling.HOLD_S if context.depends else 0.0
+
+
+def impact(policy: BudgetPolicy, evidence: Evidence) -> int:
+    """The severity, from how much is bad; where nothing is known of that, the least."""
+    return severity(policy, evidence.bad_ratio or 0.0)

@@ -1,0 +1,1 @@
+"""Where alerts go: targets, the outbox, and sending."""

@@ -1,0 +1,63 @@
+"""Which addresses of the network nobody may make us send to, unless the operator allows it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# Beyond what the standard library calls not global: services of a cloud's own, and addresses that lead to others.
+CLOSED = tuple(
+    ip_network(net)
+    for net in (
+        "100.64.0.0/10",  # CGNAT; Alibaba's metadata
+        "168.63.129.16/32",  # Azure's own
+        "192.0.0.0/24",  # Oracle's metadata
+        "192.88.99.0/24",  # to 6to4
+        "64:ff9b::/96",  # NAT64
+        "64:ff9b:1::/48",
+        "2001::/23",  # Teredo and others
+        "2002::/16",  # 6to4
+        "fec0::/10",
+    )
+)
+
+
+def is_private(address: str) -> bool:
+    """Whether an address as getaddrinfo writes it is within a network: loopback, link-local (and so metadata), private,
+    CGNAT, multicast, unspecified, reserved, or an IPv6 address that stands for an IPv4 one."""
+    try:
+        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return True  # not an address: nothing to connect to
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        return True
+    closed = any(found.version == net.version and found in net for net in CLOSED)
+    return closed or not found.is_global or found.is_multicast or found.is_reserved or found.is_unspecified
+
+
+def is_literal_private(host: str) -> bool:
+    """Whether a host is written as an address, in any form that the network takes, within a network.
+
+    Of a name that is seen when it is sent to: what it leads to may be another address by then.
+    """
+    try:
+        return is_private(str(ip_address(host.partition("%")[0])))
+    except ValueError:
+        pass
+    try:
+        return is_private(str(IPv4Address(number(host))))
+    except ValueError:
+        return False
+
+
+def number(host: str) -> int:
+    """An IPv4 address as the network takes it, by the rules of inet_aton: 127.1, 0x7f000001, 2130706433; ValueError."""
+    *first, last = [int(part, base(part)) for part in host.split(".")]
+    if len(first) > 3 or any(not 0 <= part < 256 for part in first) or not 0 <= last < 256 ** (4 - len(first)):
+        raise ValueError(f"{host} is no IPv4 address")
+    return sum(part << 8 * (3 - index) for index, part in enumerate(first)) + last
+
+
+def base(part: str) -> int:
+    if part.lower().startswith("0x"):
+        return 16
+    return 8 if part.startswith("0") else 10

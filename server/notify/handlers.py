@@ -1,0 +1,120 @@
+"""HTTP of targets, for administrators."""
+
+from __future__ import annotations
+
+import msgspec
+
+from server.errors import invalid
+from server.handler import ApiHandler
+from server.notify import targets
+from server.notify.targets import NewTarget, Removed, TargetRequest, TargetView, Tested
+from server.operation import operation
+from server.route import Route
+
+
+def whole(target_id: str) -> int:
+    """The id in an address, or ApiError INVALID."""
+    if not (target_id.isascii() and target_id.isdigit() and len(target_id) < 10):
+        raise invalid("target_id", "is a whole number")
+    return int(target_id)
+
+
+class TargetsHandler(ApiHandler):
+    """/api/v1/targets"""
+
+    @operation("Where alerts are sent and how that fares; no secrets", scope="admin", returns=list[TargetView])
+    async def get(self) -> None:
+        async with self.parts.db.ask() as connection:
+            self.reply(await targets.list_targets(connection))
+
+    @operation(
+        "Add a target; a secret made here is shown this once",
+        scope="admin",
+        body=TargetRequest,
+        returns=NewTarget,
+        status=201,
+    )
+    async def post(self) -> None:
+        wanted = self.body(TargetRequest)
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            made = await targets.add_target(
+                connection, self.parts.env, wanted, actor=self.identity.actor, request_id=self.request_id
+            )
+        self.reply(made)
+
+
+class RemoveHandler(ApiHandler):
+    """/api/v1/targets/{target_id}/remove"""
+
+    @operation("Take a target away", scope="admin", returns=Removed, errors=("NOT_FOUND",))
+    async def post(self, target_id: str) -> None:
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            gone = await targets.remove_target(
+                connection, whole(target_id), actor=self.identity.actor, request_id=self.request_id
+            )
+        self.reply(gone)
+
+
+class TestHandler(ApiHandler):
+    """/api/v1/targets/{target_id}/test"""
+
+    @operation("Send a test message now and say what came of it", scope="admin", returns=Tested, errors=("NOT_FOUND",))
+    async def post(self, target_id: str) -> None:
+        assert self.identity is not None
+        self.reply(
+            await targets.send_test(
+                self.parts.env,
+                self.parts.db,
+                whole(target_id),
+                actor=self.identity.actor,
+                request_id=self.request_id,
+            )
+        )
+
+
+class InboundSecret(msgspec.Struct, forbid_unknown_fields=True):
+    """The secret that PagerDuty showed when the webhook subscription was made."""
+
+    inbound_secret: str = ""
+
+
+class Kept(msgspec.Struct):
+    """That it was kept."""
+
+    id: int
+    name: str
+    inbound: bool = True
+
+
+class InboundSecretHandler(ApiHandler):
+    """/api/v1/targets/{target_id}/inbound-secret"""
+
+    @operation(
+        "Keep what PagerDuty signs its webhooks with",
+        scope="admin",
+        body=InboundSecret,
+        returns=Kept,
+        errors=("NOT_FOUND",),
+    )
+    async def post(self, target_id: str) -> None:
+        wanted = self.body(InboundSecret)
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            found = await targets.set_inbound_secret(
+                connection,
+                whole(target_id),
+                wanted.inbound_secret,
+                actor=self.identity.actor,
+                request_id=self.request_id,
+            )
+        self.reply(Kept(found.id, found.name))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/targets", TargetsHandler),
+    Route("/api/v1/targets/{target_id}/remove", RemoveHandler),
+    Route("/api/v1/targets/{target_id}/test", TestHandler),
+    Route("/api/v1/targets/{target_id}/inbound-secret", InboundSecretHandler),
+)

@@ -1,0 +1,77 @@
+"""From an alert's notices to one message a target, in the transaction that makes them true; and who is told next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from server.alerts.notice import Notice
+from server.auth.store import signal
+from server.notify import outbox_store, store
+from server.notify.message import escalated, fit
+from server.notify.outbox_store import Body, Row, Unacknowledged
+from server.notify.target import ESCALATE_S, Target, first_step, next_step
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+TOPIC = "notify"
+
+
+async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> None:
+    """Store what is to be told; it is sent after the commit. The same notice again changes nothing."""
+    if not notices:
+        return
+    targets = await store.every(connection)
+    told = await outbox_store.told(connection, [notice.alert.id for notice in notices])
+    rows: list[Row] = []
+    for notice in notices:  # in their order: a target told by the first of them hears of the next
+        receivers = receiving(notice, targets, told[notice.alert.id])
+        rows += (row_of(notice, target) for target in receivers)
+        if notice.event == "trigger":
+            told[notice.alert.id] |= {target.id for target in receivers}
+    await post(connection, rows)
+
+
+def receiving(notice: Notice, targets: Sequence[Target], told: Iterable[int]) -> list[Target]:
+    """Who hears of it: of a trigger the first step, of the rest whoever was told before; e-mail of no updates."""
+    if notice.event == "trigger":
+        return first_step(targets, notice.alert.urgency)
+    before = [target for target in targets if target.id in told]
+    return [target for target in before if notice.event != "update" or target.kind != "email"]
+
+
+def row_of(notice: Notice, target: Target) -> Row:
+    alert = notice.alert
+    key = f"{notice.key}/{int(alert.detected_at)}/target-{target.id}"  # with the time: another database counts anew
+    return Row(alert.id, target.id, notice.event, key, Body(fit(alert, notice.text), alert))
+
+
+async def escalate(connection: AsyncConnection) -> None:
+    """Tell the next step of each page that nobody has acknowledged for ESCALATE_S, once a step."""
+    waiting = await outbox_store.unacknowledged(connection, ESCALATE_S)
+    if waiting:
+        targets = await store.every(connection)
+        await post(connection, [row for one in waiting for row in next_rows(one, targets)])
+
+
+def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[Row]:
+    """The messages of the next step; none after the last."""
+    alert = last.body.alert
+    text = fit(alert, escalated(last.body.text))
+    stem = f"alert-{alert.id}/trigger/{alert.fired_times}"
+    return [
+        Row(
+            alert.id,
+            target.id,
+            "trigger",
+            f"{stem}/step-{target.step}/{int(alert.detected_at)}/target-{target.id}",
+            Body(text, alert),
+        )
+        for target in next_step(targets, alert.urgency, last.step)
+    ]
+
+
+async def post(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+    if await outbox_store.put(connection, rows):
+        await signal(connection, TOPIC)

@@ -1,0 +1,223 @@
+"""SQL of the outbox: rows written with what they tell of, claimed, sent, and marked.
+
+A claim is an update that only one can make; it ends by itself, so that what a
+dead process had claimed is sent by another. Nothing is sent while an earlier
+message of the same alert to the same target waits: a resolve never overtakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.alerts.alert import Alert
+from server.alerts.store import mark_notified
+from server.notify.message import Event
+from server.notify.store import as_target
+from server.notify.target import Target
+from server.tables import notifications
+
+CLAIM_S = 30.0  # longer than any try
+KEPT_DAYS = 90
+
+
+class Body(msgspec.Struct):
+    """What a row holds of what it tells: the words, and the alert as it stood."""
+
+    text: str
+    alert: Alert
+
+
+class Row(NamedTuple):
+    """One message to be stored."""
+
+    alert_id: int
+    target_id: int
+    event: Event
+    dedup_key: str
+    body: Body
+
+
+class Claimed(NamedTuple):
+    """One message that is ours to send until the claim ends. `attempt` is 1 for the first try."""
+
+    id: int
+    alert_id: int
+    target: Target
+    event: Event
+    key: str
+    body: Body | None  # None: it cannot be read, as after a change of its shape
+    attempt: int
+    age_s: float
+    refused_s: float  # for how long it has been refused as wrong, without a break
+    removed: bool  # the target was, a moment after this was stored
+
+
+async def put(connection: AsyncConnection, rows: Sequence[Row]) -> int:
+    """Store messages; what was stored before under the same key stays. How many are new."""
+    if not rows:
+        return 0
+    values = [row._asdict() | {"body": msgspec.to_builtins(row.body)} for row in rows]
+    statement = insert(notifications).on_conflict_do_nothing(index_elements=["dedup_key"])
+    stored = await connection.execute(statement.values(values).returning(notifications.c.id))
+    return len(stored.all())
+
+
+async def told(connection: AsyncConnection, alert_ids: Sequence[int]) -> dict[int, set[int]]:
+    """Of each alert, the targets that were told of it, or are being told."""
+    statement = text("""
+        SELECT DISTINCT alert_id, target_id FROM notifications
+        WHERE alert_id = ANY(:ids) AND event = 'trigger' AND gave_up_at IS NULL
+        """)
+    found: dict[int, set[int]] = {alert_id: set() for alert_id in alert_ids}
+    for alert_id, target_id in await connection.execute(statement, {"ids": list(alert_ids)}):
+        found[alert_id].add(target_id)
+    return found
+
+
+class Unacknowledged(NamedTuple):
+    """A page that nobody has acknowledged for too long: what was told of it last, and in which step."""
+
+    step: int
+    body: Body
+
+
+UNACKNOWLEDGED = text("""
+    SELECT last.step, last.body::text FROM alerts a, LATERAL (
+        SELECT n.id, n.body, n.created_at, max(t.step) OVER () AS step, max(n.created_at) OVER () AS told_at
+        FROM notifications n JOIN targets t ON t.id = n.target_id
+        WHERE n.alert_id = a.id AND n.event = 'trigger' AND n.body #>> '{alert,urgency}' = 'page'
+          AND (n.body #>> '{alert,fired_times}')::int = a.fired_times
+        ORDER BY n.id DESC LIMIT 1
+    ) AS last
+    WHERE a.state = 'firing' AND a.urgency = 'page' AND a.acknowledged_at IS NULL
+      AND a.suppressed_by IS NULL AND a.silence_id IS NULL
+      AND last.told_at <= now() - make_interval(secs => :wait)
+    FOR UPDATE OF a SKIP LOCKED
+    """)
+
+
+async def unacknowledged(connection: AsyncConnection, wait_s: float) -> list[Unacknowledged]:
+    """Those whose last step was told so long ago, locked: an acknowledgement waits for us, or we see it."""
+    rows = await connection.execute(UNACKNOWLEDGED, {"wait": wait_s})
+    found = [(step, readable(body)) for step, body in rows]
+    return [Unacknowledged(step, body) for step, body in found if body is not None]
+
+
+CLAIM = text("""
+    WITH due AS (
+        SELECT w.id, row_number() OVER (PARTITION BY w.target_id ORDER BY w.next_at, w.id)
+               + (SELECT count(*) FROM notifications busy
+                  WHERE busy.target_id = w.target_id AND busy.sent_at IS NULL AND busy.gave_up_at IS NULL
+                    AND busy.claimed_until > now()) AS place
+        FROM notifications w
+        WHERE w.sent_at IS NULL AND w.gave_up_at IS NULL AND w.next_at <= now() AND w.alert_id IS NOT NULL
+          AND (w.claimed_until IS NULL OR w.claimed_until <= now())
+          AND NOT EXISTS (SELECT FROM notifications earlier
+                          WHERE earlier.alert_id = w.alert_id AND earlier.target_id = w.target_id
+                            AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
+    ), mine AS MATERIALIZED (
+        SELECT id FROM notifications
+        WHERE id IN (SELECT id FROM due WHERE place <= :each ORDER BY place, id LIMIT :most)
+          AND sent_at IS NULL AND gave_up_at IS NULL AND (claimed_until IS NULL OR claimed_until <= now())
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE notifications n
+    SET claimed_until = now() + make_interval(secs => :claim), attempts = n.attempts + 1
+    FROM mine, targets t
+    WHERE n.id = mine.id AND t.id = n.target_id
+    RETURNING n.id, n.alert_id, n.event, n.dedup_key, n.body::text, n.attempts,
+              extract(epoch FROM now() - n.created_at)::float,
+              coalesce(extract(epoch FROM now() - n.refused_since), 0)::float, t.removed_at IS NOT NULL,
+              t.id, t.name, t.kind, t.address, t.secret, t.inbound_secret, t.step
+    """)
+
+
+async def claim(connection: AsyncConnection, most: int, each: int) -> list[Claimed]:
+    """Up to `most` messages that are due, `each` of one target at a time, so that a dead one holds up nobody."""
+    rows = await connection.execute(CLAIM, {"most": most, "each": each, "claim": CLAIM_S})
+    found = [
+        Claimed(id_, alert_id, as_target(target), event, key, readable(body), attempt, age_s, refused_s, removed)
+        for id_, alert_id, event, key, body, attempt, age_s, refused_s, removed, *target in rows
+    ]
+    return sorted(found, key=lambda claimed: claimed.id)
+
+
+def readable(body: str) -> Body | None:
+    try:
+        return msgspec.json.decode(body, type=Body)
+    except msgspec.DecodeError:
+        return None
+
+
+async def sent(connection: AsyncConnection, claimed: Claimed, at: float) -> None:
+    """It has arrived."""
+    statement = "UPDATE notifications SET sent_at = now(), claimed_until = NULL WHERE id = :id AND sent_at IS NULL"
+    await connection.execute(text(statement), {"id": claimed.id})
+    if claimed.event == "trigger":
+        await mark_notified(connection, claimed.alert_id, at)
+
+
+async def failed(
+    connection: AsyncConnection, claimed: Claimed, error: str, again_s: float, *, refused: bool = False
+) -> None:
+    """It has not; it is tried again after `again_s` seconds. What another has sent meanwhile stays sent."""
+    statement = text("""
+        UPDATE notifications
+        SET last_error = :error, claimed_until = NULL, next_at = now() + make_interval(secs => :again),
+            refused_since = CASE WHEN :refused THEN coalesce(refused_since, now()) END
+        WHERE id = :id AND sent_at IS NULL AND gave_up_at IS NULL
+        """)
+    values = {"id": claimed.id, "error": error, "again": again_s, "refused": refused}
+    await connection.execute(statement, values)
+
+
+async def gave_up(connection: AsyncConnection, claimed: Claimed, error: str) -> None:
+    """It never will. Of a trigger nothing more is told there, because nobody knows of the alert."""
+    statement = text("""
+        UPDATE notifications
+        SET gave_up_at = now(), claimed_until = NULL,
+            last_error = CASE WHEN id = :id THEN :error ELSE 'its trigger was given up: ' || :error END
+        WHERE sent_at IS NULL AND gave_up_at IS NULL
+          AND (id = :id OR (:all AND alert_id = :alert AND target_id = :target AND event <> 'trigger'))
+        """)
+    values = {"alert": claimed.alert_id, "target": claimed.target.id, "all": claimed.event == "trigger"}
+    await connection.execute(statement, values | {"id": claimed.id, "error": error})
+
+
+async def tested(connection: AsyncConnection, target_id: int, key: str, message: str, error: str) -> None:
+    """Keep what came of a test. Where it arrived, what waits for that target is tried at once."""
+    statement = text("""
+        INSERT INTO notifications (target_id, event, dedup_key, body, attempts, sent_at, gave_up_at, last_error)
+        VALUES (:target, 'test', :key, jsonb_build_object('text', CAST(:message AS text)), 1,
+                CASE WHEN :error = '' THEN now() END, CASE WHEN :error <> '' THEN now() END, :error)
+        """)
+    values = {"target": target_id, "key": key, "message": message, "error": error}
+    await connection.execute(statement, values)
+    if not error:
+        due = "UPDATE notifications SET next_at = now() WHERE target_id = :target AND next_at > now()"
+        await connection.execute(text(f"{due} AND sent_at IS NULL AND gave_up_at IS NULL"), values)
+
+
+async def undelivered_age_s(connection: AsyncConnection) -> float:
+    """The age of the oldest message that has not arrived; 0 where all have."""
+    query = text("""
+        SELECT coalesce(max(extract(epoch FROM clock_timestamp() - created_at)), 0)::float
+        FROM notifications WHERE sent_at IS NULL AND gave_up_at IS NULL
+        """)
+    return float((await connection.execute(query)).scalar_one())
+
+
+async def forget(connection: AsyncConnection) -> None:
+    """Messages of long ago, of alerts that are over."""
+    statement = text("""
+        DELETE FROM notifications n
+        WHERE created_at < now() - make_interval(days => :days) AND (sent_at IS NOT NULL OR gave_up_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM alerts WHERE alerts.id = n.alert_id AND state <> 'resolved')
+        """)
+    await connection.execute(statement, {"days": KEPT_DAYS})

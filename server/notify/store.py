@@ -1,0 +1,122 @@
+"""SQL of targets, and of how they fare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.notify.target import Target
+from server.tables import targets
+from server.times import Instant
+
+COLUMNS = [targets.c[name] for name in Target.__struct_fields__]
+
+
+class Faring(msgspec.Struct):
+    """How a target fares. Ages and times are by the database's clock."""
+
+    id: int
+    name: str
+    kind: str
+    address: str
+    step: int
+    inbound: bool  # whether PagerDuty's webhooks can be verified
+    created_by: str
+    created_at: Instant
+    sent_at: Instant | None  # the last that arrived
+    failing_since: Instant | None  # the oldest that was tried and has not arrived
+    failing_s: float | None
+    waiting: int  # not arrived yet
+    gave_up_at: Instant | None  # the last one, where nothing has arrived since
+    last_error: str
+
+
+FARING = text("""
+    SELECT t.id, t.name, t.kind, t.address, t.step, t.inbound_secret <> '' AS inbound, t.created_by, t.created_at,
+           n.sent_at, n.failing_since, extract(epoch FROM now() - n.failing_since)::float AS failing_s,
+           coalesce(n.waiting, 0)::int AS waiting,
+           CASE WHEN n.gave_up_at > coalesce(n.sent_at, '-infinity') THEN n.gave_up_at END AS gave_up_at,
+           CASE WHEN n.failing_since IS NOT NULL OR n.gave_up_at > coalesce(n.sent_at, '-infinity')
+                THEN coalesce((SELECT last_error FROM notifications
+                               WHERE target_id = t.id AND sent_at IS NULL AND last_error <> ''
+                               ORDER BY gave_up_at IS NULL DESC, id DESC LIMIT 1), '')
+                ELSE '' END AS last_error
+    FROM targets t LEFT JOIN LATERAL (
+        SELECT max(sent_at) AS sent_at, max(gave_up_at) AS gave_up_at,
+               min(created_at) FILTER (WHERE sent_at IS NULL AND gave_up_at IS NULL AND last_error <> '')
+                   AS failing_since,
+               count(*) FILTER (WHERE sent_at IS NULL AND gave_up_at IS NULL) AS waiting
+        FROM notifications WHERE target_id = t.id
+    ) n ON true
+    WHERE t.removed_at IS NULL
+    ORDER BY t.step, t.name, t.id
+    """)
+
+
+async def faring(connection: AsyncConnection) -> list[Faring]:
+    """Every target, in the order in which they are told."""
+    return [msgspec.convert(row, Faring, from_attributes=True) for row in await connection.execute(FARING)]
+
+
+async def every(connection: AsyncConnection) -> list[Target]:
+    """Every target with its secrets."""
+    rows = await connection.execute(select(*COLUMNS).where(targets.c.removed_at.is_(None)).order_by(targets.c.id))
+    return [as_target(row) for row in rows]
+
+
+async def by_id(connection: AsyncConnection, target_id: int) -> Target | None:
+    """One target, locked until the transaction ends; None where there is none or it was removed."""
+    found = select(*COLUMNS).where(targets.c.id == target_id, targets.c.removed_at.is_(None)).with_for_update()
+    row = (await connection.execute(found)).one_or_none()
+    return None if row is None else as_target(row)
+
+
+async def seen(connection: AsyncConnection, target_id: int) -> Target | None:
+    """One target, not locked."""
+    found = select(*COLUMNS).where(targets.c.id == target_id, targets.c.removed_at.is_(None))
+    row = (await connection.execute(found)).one_or_none()
+    return None if row is None else as_target(row)
+
+
+async def removed(connection: AsyncConnection, target_id: int) -> Any:
+    """The name, and when it was removed, of a target that was; None for any other."""
+    found = select(targets.c.name, targets.c.removed_at).where(
+        targets.c.id == target_id, targets.c.removed_at.is_not(None)
+    )
+    return (await connection.execute(found)).one_or_none()
+
+
+async def is_taken(connection: AsyncConnection, name: str) -> bool:
+    """Whether a target has the name; until the transaction ends nobody else adds one."""
+    await connection.execute(text("LOCK TABLE targets IN SHARE ROW EXCLUSIVE MODE"))
+    found = select(targets.c.id).where(func.lower(targets.c.name) == func.lower(name), targets.c.removed_at.is_(None))
+    return (await connection.execute(found)).first() is not None
+
+
+async def add(connection: AsyncConnection, values: dict[str, Any]) -> int:
+    """A new target; its id."""
+    row = await connection.execute(insert(targets).values(values).returning(targets.c.id))
+    return int(row.scalar_one())
+
+
+async def remove(connection: AsyncConnection, target_id: int) -> None:
+    """Take it away, secrets and all; what has not arrived is not tried again."""
+    gone = {"removed_at": func.now(), "secret": "", "inbound_secret": ""}
+    await connection.execute(update(targets).where(targets.c.id == target_id).values(gone))
+    statement = text("""
+        UPDATE notifications SET gave_up_at = now(), last_error = 'the target was removed'
+        WHERE target_id = :id AND sent_at IS NULL AND gave_up_at IS NULL
+        """)
+    await connection.execute(statement, {"id": target_id})
+
+
+async def set_inbound_secret(connection: AsyncConnection, target_id: int, secret: str) -> None:
+    await connection.execute(update(targets).where(targets.c.id == target_id).values(inbound_secret=secret))
+
+
+def as_target(row: Sequence[Any]) -> Target:
+    return Target(*row)
