@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from server.changes import store
+from server.changes.announce import Announced, AnnouncedChange, announce
 from server.changes.store import Change
 from server.handler import ApiHandler
 from server.operation import operation
@@ -47,6 +48,22 @@ class ChangesHandler(ApiHandler):
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
         shown = found[: asked.limit]
         self.reply(Changes(shown, shown[-1].id if len(found) > asked.limit else None))
+
+    @operation(
+        "Tell of a deploy, a scale or a flag",
+        scope="act",
+        body=AnnouncedChange,
+        returns=Announced,
+        status=201,
+        also=(200,),
+    )
+    async def post(self) -> None:
+        """Once: 200 where it was told before, or its first outcome was quicker."""
+        asked = self.body(AnnouncedChange)
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            found = await announce(connection, asked, self.identity.actor, self.request_id)
+        self.reply(found, 200 if found.already else 201)
 
 
 ROUTES: tuple[Route, ...] = (Route("/api/v1/changes", ChangesHandler),)

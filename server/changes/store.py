@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.names import OTHER, OWN
@@ -17,7 +18,7 @@ LOCK = 0x45564B44
 
 
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag or environment."""
+    """One change. `kind` is deploy, revision, scale, flag, environment or override (of the gate)."""
 
     id: int
     at: Instant
@@ -54,13 +55,21 @@ async def record(
 
 
 async def recent(
-    connection: AsyncConnection, since: float, service: str | None = None, limit: int = 100, before: int | None = None
+    connection: AsyncConnection,
+    since: float,
+    service: str | None = None,
+    limit: int = 100,
+    before: int | None = None,
+    *,
+    until: float | None = None,
 ) -> list[Change]:
     """Changes at or after `since` (Unix seconds), newest first; with a service, its own and Evenkeel's settings'.
 
-    `before` is the id of the last one already seen.
+    `before` is the id of the last one already seen, `until` the time from which on none is told.
     """
     found = select(changes).where(changes.c.at >= func.to_timestamp(float(since)))
+    if until is not None:
+        found = found.where(changes.c.at < func.to_timestamp(float(until)))
     if service is not None:
         # A setting of ours changes what is taken in from every service.
         found = found.where((changes.c.service == service) | changes.c.kind.in_(("revision", "environment")))
@@ -102,7 +111,7 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
 
     The first version of a service is where it began to send, not a deploy.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    await lock(connection)
     statement = text(
         """
         INSERT INTO changes (at, kind, service, version, summary, author, detail)
@@ -122,3 +131,58 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
     )
     values = {"floor": floor, "own": OWN, "other": OTHER}
     return [(row.service, row.version) for row in await connection.execute(statement, values)]
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Nobody else detects or announces changes until this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+
+async def newest(connection: AsyncConnection, service: str, kind: str) -> Change | None:
+    """The last change of a kind to a service."""
+    found = select(changes).where(changes.c.service == service, changes.c.kind == kind)
+    row = (await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1))).one_or_none()
+    return None if row is None else msgspec.convert(row, Change, from_attributes=True)
+
+
+async def adopt(connection: AsyncConnection, change_id: int, summary: str, author: str, detail: Any) -> Change:
+    """Give a change that was only detected the words of who made it."""
+    values = {"summary": summary, "author": author, "detail": detail}
+    mine = update(changes).where(changes.c.id == change_id).values(values)
+    return msgspec.convert((await connection.execute(mine.returning(changes))).one(), Change, from_attributes=True)
+
+
+async def rolled_back(connection: AsyncConnection, service: str, version: str) -> Change | None:
+    """The last deploy that took a version of a service out of production."""
+    undone = changes.c.detail["rolls_back"].astext == version
+    found = select(changes).where(changes.c.service == service, changes.c.kind == "deploy", undone)
+    row = (await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1))).one_or_none()
+    return None if row is None else msgspec.convert(row, Change, from_attributes=True)
+
+
+# By when each came out first: a version that was rolled back and goes out once more is no older for that.
+OLDER = text(
+    """
+    WITH came AS (
+        SELECT version, min(at) AS at FROM (
+            SELECT version, at FROM changes WHERE kind = 'deploy' AND service = :service
+            UNION ALL SELECT version, first_seen_at FROM series WHERE service = :service
+        ) AS known WHERE version IN (:version, :than) GROUP BY version
+    )
+    SELECT coalesce(
+        (SELECT at FROM came WHERE version = :version) < (SELECT at FROM came WHERE version = :than), false
+    )
+    """
+)
+
+
+async def older(connection: AsyncConnection, service: str, version: str, than: str) -> bool:
+    """Whether a version of a service was in production before another one first was."""
+    values = {"service": service, "version": version, "than": than}
+    return bool((await connection.execute(OLDER, values)).scalar_one())
+
+
+async def older_than_running(connection: AsyncConnection, service: str, version: str) -> bool:
+    """Whether a version was in production before the one that was deployed last first was."""
+    running = await newest(connection, service, "deploy")
+    return running is not None and await older(connection, service, version, running.version)

@@ -8,7 +8,6 @@ from server.config.registry import SETTINGS, Value
 from server.errors import ApiError, invalid
 
 MINUTES_MAX = 7 * 24 * 60
-REASON_MAX = 500
 
 
 def checked_values(values: Mapping[str, Value | None], minutes: int | None) -> None:
@@ -45,15 +44,3 @@ def checked_minutes(minutes: int | None) -> None:
     """ApiError INVALID for what is not from 1 minute to a week."""
     if minutes is not None and not 1 <= minutes <= MINUTES_MAX:
         raise invalid("minutes", f"give a whole number from 1 to {MINUTES_MAX}, or leave it out to keep the value")
-
-
-def checked_reason(reason: str, *, required: bool = True) -> str:
-    """The reason on one line; ApiError INVALID where it is missing, too long or not text."""
-    line = " ".join(reason.split())
-    if required and not line:
-        raise invalid("reason", "say why, for whoever reads this at 3 a.m.")
-    if len(line) > REASON_MAX:
-        raise invalid("reason", f"is {len(line)} characters long; {REASON_MAX} at most")
-    if not all(character.isprintable() for character in line):
-        raise invalid("reason", "has characters that cannot be shown")
-    return line

@@ -12,7 +12,9 @@ from server.config import service, view
 from server.config.history import RevisionView
 from server.config.registry import Value
 from server.config.revisions import ALL
+from server.config.rollout_acts import RolloutAct, RolloutDone, act_on
 from server.config.saving import Saved
+from server.config.staged import RolloutAsked
 from server.config.view import ConfigView
 from server.errors import ApiError
 from server.handler import ApiHandler
@@ -31,6 +33,7 @@ class SettingsChange(Struct, forbid_unknown_fields=True):
     reason: str
     scope: str = ALL  # all, or key:ID
     minutes: int | None = None  # how long; left out: kept
+    rollout: RolloutAsked | None = None  # left out: in force everywhere at once
 
 
 class RollbackAsked(Struct, forbid_unknown_fields=True):
@@ -39,6 +42,13 @@ class RollbackAsked(Struct, forbid_unknown_fields=True):
     from_: Number | None = field(default=None, name="from")
     to: Number | None = None
     reason: str = ""
+
+
+class RolloutActAsked(Struct, forbid_unknown_fields=True):
+    """`revision` is the staged one that was seen."""
+
+    act: RolloutAct
+    revision: Number
 
 
 class RevisionsAsked(Struct):
@@ -70,7 +80,7 @@ class ConfigHandler(ApiHandler):
         scope="act",
         body=SettingsChange,
         returns=Saved,
-        errors=("REVISION_CHANGED", "PRECONDITION_REQUIRED", "INVALID"),
+        errors=("REVISION_CHANGED", "CONFLICT", "GATE_DENIED", "UNAVAILABLE", "PRECONDITION_REQUIRED", "INVALID"),
         headers=("If-Match",),
         body_media=("application/json", "application/merge-patch+json"),
     )
@@ -86,6 +96,7 @@ class ConfigHandler(ApiHandler):
             scope=asked.scope,
             minutes=asked.minutes,
             reason=asked.reason,
+            rollout=asked.rollout,
             request_id=self.request_id,
         )
         self.set_header("Etag", f'"{saved.in_force}"')
@@ -132,6 +143,23 @@ class RollbackHandler(ApiHandler):
         self.reply(saved)
 
 
+class RolloutHandler(ApiHandler):
+    """/api/v1/config/rollout"""
+
+    @operation(
+        "Pause, resume, promote or roll back a staged revision",
+        scope="act",
+        body=RolloutActAsked,
+        returns=RolloutDone,
+        errors=("CONFLICT", "INVALID"),
+    )
+    async def post(self) -> None:
+        """A repeat of what was done answers who did it and when, and changes nothing."""
+        asked = self.body(RolloutActAsked)
+        assert self.identity is not None
+        self.reply(await act_on(self.parts, self.identity, asked.act, asked.revision, self.request_id))
+
+
 def seen_revision(if_match: str | None) -> int:
     """The revision in If-Match; ApiError PRECONDITION_REQUIRED where it names none."""
     match = ETAG.fullmatch((if_match or "").strip())
@@ -145,4 +173,5 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/config", ConfigHandler),
     Route("/api/v1/config/revisions", RevisionsHandler),
     Route("/api/v1/config/rollback", RollbackHandler),
+    Route("/api/v1/config/rollout", RolloutHandler),
 )

@@ -26,10 +26,11 @@ class RevisionView(Struct):
 
 
 def history(newest_first: Sequence[Revision], current: Revision, lens: Lens) -> list[RevisionView]:
-    """The revisions, each compared with the one after it in the list; the last is only compared with."""
+    """The revisions, each compared with the one it was made from; one whose is not in the list, with itself."""
+    listed = {one.number: one for one in newest_first}
     shown = []
-    for i, one in enumerate(newest_first):
-        before = newest_first[i + 1].entries if i + 1 < len(newest_first) else one.entries
+    for one in newest_first:
+        before = listed.get(one.previous, one).entries
         shown.append(
             RevisionView(
                 revision=one.number,

@@ -22,7 +22,9 @@ async def write(
     """A process's proof. `applied_s_ago`: how long it has been in force there."""
     at = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, applied_s_ago)
     values = {"process_id": process_id, "revision": revision, "applied_at": at, "applied": dict(applied)}
-    await connection.execute(upsert(receipts).values(values).on_conflict_do_nothing())
+    again = {"applied_at": at, "applied": dict(applied)}  # it was in force here before: a process no longer chosen
+    key = [receipts.c.process_id, receipts.c.revision]
+    await connection.execute(upsert(receipts).values(values).on_conflict_do_update(index_elements=key, set_=again))
 
 
 async def seen(connection: AsyncConnection) -> list[Seen]:
@@ -30,7 +32,7 @@ async def seen(connection: AsyncConnection) -> list[Seen]:
     newest = (
         select(receipts)
         .where(receipts.c.process_id == processes.c.id)
-        .order_by(receipts.c.revision.desc())
+        .order_by(receipts.c.applied_at.desc(), receipts.c.revision.desc())
         .limit(1)
         .lateral("newest")
     )

@@ -43,6 +43,7 @@ class Receipt(Struct):
     state: State
     text: str  # for people: web.3 silent for 12 s; may still enforce batch items 100
     applied: Mapping[str, Any]  # each setting there: value, source, environment
+    due: int  # the revision in force there: while one is staged, it or its base
 
 
 class Progress(Struct):
@@ -60,22 +61,30 @@ class Progress(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """What is looked for: a revision, when it was made and what time it is.
+class Due:
+    """The revision in force in a process, and since when."""
 
-    `may_enforce` tells in words what a process may enforce instead, by its id.
+    revision: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What is looked for: the newest revision, what is in force in each process, and what time it is.
+
+    `may_enforce` tells in words what a process may enforce instead. Both are by a process's id.
     """
 
     revision: int
-    made_at: float
+    due: Mapping[int, Due]
     now: float
     may_enforce: Mapping[int, str]
 
 
 def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
     """How far a revision has come."""
-    one_host = len({seen.host for seen in found}) <= 1
-    listed = [receipt(seen, seen.name if one_host else f"{seen.host}/{seen.name}", awaited) for seen in found]
+    named = labels(found)
+    listed = [receipt(seen, named[seen.id], awaited) for seen in found]
     live = [one for one in listed if one.state != "gone"]
     applied = sum(one.state == "applied" for one in live)
     times = [one.applied_after_ms for one in live if one.applied_after_ms is not None]
@@ -94,13 +103,20 @@ def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
     )
 
 
+def labels(found: Sequence[Seen]) -> dict[int, str]:
+    """The processes' names by id; with several machines, with the machine."""
+    one_host = len({seen.host for seen in found}) <= 1
+    return {seen.id: seen.name if one_host else f"{seen.host}/{seen.name}" for seen in found}
+
+
 def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
-    applied = seen.revision == awaited.revision
-    at_start = seen.started_at >= awaited.made_at
+    due = awaited.due[seen.id]
+    applied = seen.revision == due.revision
+    at_start = seen.started_at >= due.since
     after = None
     if applied and not at_start and seen.applied_at is not None:
-        after = round(max(0.0, seen.applied_at - awaited.made_at) * 1000, 1)
-    state = state_of(seen, applied, awaited.now - max(awaited.made_at, seen.started_at))
+        after = round(max(0.0, seen.applied_at - due.since) * 1000, 1)
+    state = state_of(seen, applied, awaited.now - max(due.since, seen.started_at))
     return Receipt(
         process=label,
         process_id=seen.id,
@@ -112,6 +128,7 @@ def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
         state=state,
         text=f"{label} {told(seen, state, awaited.may_enforce)}",
         applied=seen.applied,
+        due=due.revision,
     )
 
 

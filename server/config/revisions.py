@@ -38,7 +38,11 @@ Entries = tuple[Entry, ...]
 
 
 class Revision(Struct, frozen=True):
-    """One revision as stored; `restores` is the number whose values a rollback brought back."""
+    """One revision as stored; `restores` is the number whose values a rollback brought back.
+
+    It was made from the one before it. Only the end of a temporary value while a
+    revision is staged makes two at once: one from what is staged, one from its base.
+    """
 
     number: int
     kind: Kind
@@ -47,6 +51,12 @@ class Revision(Struct, frozen=True):
     reason: str
     at: float
     entries: Entries
+    made_from: int | None = None  # None: the one before it
+
+    @property
+    def previous(self) -> int:
+        """The number of the revision that it was made from; the first has only itself."""
+        return self.made_from or max(1, self.number - 1)
 
 
 def key_id_of(scope: str) -> int:
@@ -83,13 +93,6 @@ def unexpired(entries: Entries, now: float) -> Entries:
 def temporary(entries: Entries, setting: str, scope: str) -> Entry | None:
     """The temporary entry of a setting in a scope."""
     return next((e for e in entries if (e.setting, e.scope) == (setting, scope) and e.until is not None), None)
-
-
-def extended(entries: Entries, entry: Entry, seconds: float) -> Entries:
-    """The entries with one temporary entry lasting longer."""
-    assert entry.until is not None
-    longer = Entry(entry.setting, entry.value, entry.scope, entry.until + seconds)
-    return ordered([e for e in entries if e != entry] + [longer])
 
 
 def ends_soon(until: float | None, now: float) -> bool:

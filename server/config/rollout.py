@@ -1,4 +1,7 @@
-"""The settings in force in this process: applied within milliseconds of a signal, else by polling."""
+"""The settings in force in this process: applied within milliseconds of a signal, else by polling.
+
+Of a staged revision only the chosen processes take the values; a process that starts takes its base.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ class Rollout:
     async def _refresh(self) -> None:
         """Apply what is in force, then prove it; end what is overdue."""
         async with self.db.act() as connection:
-            found, now = await store.current(connection)
+            found, now = await store.in_force(connection, self.process.id)
             if found.number != self.revision or found.entries != self.entries:
                 self._apply(found)
             proven = self._receipt == found.number

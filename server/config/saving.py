@@ -16,6 +16,7 @@ from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Environment, Lens, differences, scopes
 from server.config.revisions import Entries, Kind, Revision
 from server.errors import ApiError
+from server.figures import ago
 from server.names import OWN
 from server.times import Instant, utc
 
@@ -57,19 +58,29 @@ class Act:
     now: float
     current: Revision
     saved: Revision | None = None
-    replaced: Revision | None = None  # what was in force before `saved`
+    replaced: Revision | None = None  # what `saved` was made from
+    signal: int | None = None  # the revision that processes are told of after the commit
+    where: str = ""  # of what is saved, where it does not reach every process: staged on 1 of 4 processes
 
     async def save(
-        self, entries: Entries, *, kind: Kind, reason: str, action: str, restores: int | None = None
+        self,
+        entries: Entries,
+        *,
+        kind: Kind,
+        reason: str,
+        action: str,
+        restores: int | None = None,
+        before: Revision | None = None,
     ) -> Saved:
-        """Store the next revision with its audit entry and its change."""
-        before = self.current
+        """Store the next revision with its audit entry and its change; `before`: made from another than the newest."""
+        number, before = self.current.number + 1, before or self.current
         after = await store.save(
             self.connection,
-            before.number + 1,
+            number,
             entries,
             kind=kind,
             restores=restores,
+            made_from=before.number if before.number != number - 1 else None,
             author=self.actor,
             reason=reason,
             request_id=self.request_id,
@@ -77,9 +88,9 @@ class Act:
         found = await self.differences(before, after)
         await self.record(before, after, found, action)
         self.current = self.saved = after
-        self.replaced = before
+        self.replaced, self.signal = before, after.number
         was = f" (= {restores})" if restores else ""
-        return await self.answer(after, f"Revision {after.number}{was} is in force.", already=False)
+        return await self.answer(after, f"Revision {after.number}{was} is {self.where or 'in force'}.", already=False)
 
     async def record(self, before: Revision, after: Revision, found: list[Difference], action: str) -> None:
         """The audit entry and the change, in the same transaction."""
@@ -99,8 +110,9 @@ class Act:
             "restores": after.restores,
             "reason": after.reason,
             "differences": msgspec.to_builtins(found),
+            "where": self.where,
         }
-        summary = f"revision {after.number}: {told or after.reason}"
+        summary = f"revision {after.number}: {told or after.reason}" + (f", {self.where}" if self.where else "")
         version = str(after.number)
         await changes.record(self.connection, "revision", OWN, version, summary, author=self.actor, detail=detail)
 
@@ -144,7 +156,7 @@ class Act:
         """The revision before one; the first has only itself."""
         if self.replaced is not None and revision is self.saved:
             return self.replaced
-        return await store.numbered(self.connection, max(1, revision.number - 1))
+        return await store.numbered(self.connection, revision.previous)
 
     async def differences(self, before: Revision, after: Revision) -> list[Difference]:
         return differences(before.entries, after.entries, await self.lens(before, after))
@@ -162,7 +174,7 @@ async def lost_race(act: Act, seen: int, code: str = "REVISION_CHANGED") -> ApiE
     later = await store.newest(act.connection, min(20, act.current.number - seen))
     saved = []
     for after in reversed(later):
-        before = await store.numbered(act.connection, after.number - 1)
+        before = await store.numbered(act.connection, after.previous)
         found = await act.differences(before, after)
         saved.append(Summary(after.number, after.author, after.reason, utc(after.at), found))
     told = "; ".join(
@@ -181,12 +193,3 @@ def temporary_words(one: Difference) -> str:
 def clock(until: datetime) -> str:
     """A time within a sentence."""
     return until.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def ago(seconds: float) -> str:
-    """How long ago, in words."""
-    if seconds < 1:
-        return "just now"
-    if seconds < 120:
-        return f"{seconds:.0f} s ago"
-    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"

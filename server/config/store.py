@@ -10,7 +10,8 @@ from sqlalchemy import Row, Select, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.revisions import Entries, Kind, Revision, key_id_of
-from server.tables import api_keys, revisions
+from server.config.staged import LIVE
+from server.tables import api_keys, revisions, rollouts
 
 # Every act on the settings is made under this lock, so that numbers have no gaps and races have one winner.
 LOCK = 0x45564B43
@@ -33,6 +34,7 @@ def revision_of(row: Row[Any]) -> Revision:
         number=row.number,
         kind=row.kind,
         restores=row.restores,
+        made_from=row.made_from,
         author=row.author,
         reason=row.reason,
         at=float(row.at_s),
@@ -41,9 +43,22 @@ def revision_of(row: Row[Any]) -> Revision:
 
 
 async def current(connection: AsyncConnection) -> tuple[Revision, float]:
-    """The revision in force, and the database's time now, Unix seconds."""
+    """The newest revision, in force or staged, and the database's time now, Unix seconds."""
     newest_one = query().add_columns(NOW.label("now_s")).order_by(revisions.c.number.desc()).limit(1)
     row = (await connection.execute(newest_one)).one()
+    return revision_of(row), float(row.now_s)
+
+
+async def in_force(connection: AsyncConnection, process_id: int) -> tuple[Revision, float]:
+    """The revision in force in one process, and the database's time now.
+
+    One statement, so that nobody can see a new revision and not that it is staged.
+    """
+    elsewhere = rollouts.c.state.in_(LIVE) & ~rollouts.c.chosen.has_key(str(process_id))
+    base = select(func.max(rollouts.c.base)).where(elsewhere).scalar_subquery()
+    newest_one = select(func.max(revisions.c.number)).scalar_subquery()
+    found = query().add_columns(NOW.label("now_s")).where(revisions.c.number == func.coalesce(base, newest_one))
+    row = (await connection.execute(found)).one()
     return revision_of(row), float(row.now_s)
 
 
@@ -80,6 +95,7 @@ async def save(
     *,
     kind: Kind,
     restores: int | None = None,
+    made_from: int | None = None,
     author: str,
     reason: str,
     request_id: str = "",
@@ -90,6 +106,7 @@ async def save(
         "values": msgspec.to_builtins(entries),
         "kind": kind,
         "restores": restores,
+        "made_from": made_from,
         "author": author,
         "reason": reason,
         "request_id": request_id,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct
 
-from server.config import receipt_store, store
+from server.config import receipt_store, staged_store, store
 from server.config.history import RevisionView, history
 from server.config.offers import Offer, offer
-from server.config.receipts import Awaited, Progress, Seen, progress
+from server.config.receipts import Awaited, Due, Progress, Seen, progress
 from server.config.registry import SETTINGS, Value
-from server.config.resolve import Environment, Lens, Source, differences, resolve, scopes
+from server.config.resolve import Difference, Environment, Lens, Source, differences, resolve, scopes
 from server.config.revisions import ALL, Revision, ends_soon, key_id_of
+from server.config.staged import Staged
+from server.config.staged_view import StagedView, dues, staged_view, told_of
+from server.names import OWN
 from server.times import Instant, utc
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ class Elsewhere(Struct):
 
 
 class LastChange(Struct):
-    """The newest revision that changed a setting, and how to go back to the one before it."""
+    """The newest revision that changed a setting, and how to go back; null where the guard made it."""
 
     revision: int
     author: str
@@ -71,8 +74,9 @@ class SettingView(Struct):
     risk: str
     default: Value
     environment: Value | None  # None: the environment does not give it
-    in_force: ScopeValue  # for all
+    in_force: ScopeValue  # for all; while a revision is staged, where it is not
     scopes: list[ScopeValue]  # keys with values of their own
+    staged: list[Difference]  # what a staged revision changes of it, in the chosen processes
     elsewhere: list[Elsewhere]
     last_change: LastChange | None  # within the newest 50 revisions
     recent: bool  # changed within 24 h, or temporary
@@ -81,42 +85,68 @@ class SettingView(Struct):
 class ConfigView(Struct):
     """Everything about the settings. Its ETag is the revision's number."""
 
-    revision: RevisionView  # in force
+    revision: RevisionView  # the newest: in force, or staged
     rollback: Offer | None  # the one click: back to the one before, or undo
+    staged: StagedView | None  # while one is, and after its end until the next act
     rollout: Progress
     settings: list[SettingView]
     history: list[RevisionView]  # newest first, at most 50
     more: bool  # whether there are older ones
 
 
+class Stand(NamedTuple):
+    """What the database says of the revisions, in one transaction."""
+
+    revisions: list[Revision]  # newest first
+    base: Revision  # in force in most processes: the newest, unless that one is staged
+    target: Revision  # what one click brings back
+    staged: Staged | None  # the newest that was staged, while the page tells of it
+    seen: list[Seen]
+    due: dict[int, Due]
+    late: list[tuple[Seen, Revision]]  # processes that were last known to enforce another revision
+    lens: Lens
+
+
 async def config_view(parts: Parts, now: float) -> ConfigView:
     """The settings in force and how far they have come. `now` is Unix seconds."""
     async with parts.db.act() as connection:
-        revisions = await store.newest(connection, HISTORY + 1)
-        current = revisions[0]
-        seen = await receipt_store.seen(connection)
-        lens = await lens_for(connection, parts, revisions, now)
-        base = await store.act_up_to(connection, current.number)
-        target = await store.numbered(connection, max(1, base.number - 1))
-        late = [(one, await store.numbered(connection, one.revision or 1)) for one in behind(seen, current.number)]
+        stand = await read_stand(connection, parts, now)
+    revisions, lens, staged = stand.revisions, stand.lens, stand.staged
+    current, by_number = revisions[0], {one.number: one for one in (stand.base, revisions[0])}
     shown = history(revisions, current, lens)[:HISTORY]
-    enforced = {process.id: may_enforce(process, current, older, lens) for process, older in late}
-    awaited = Awaited(current.number, current.at, now, enforced)
+    enforced = {one.id: may_enforce(one, by_number[stand.due[one.id].revision], old, lens) for one, old in stand.late}
+    undoes_the_guard = staged is not None and staged.state == "rolled_back"
     return ConfigView(
         revision=shown[0],
-        rollback=offer(current, target, lens),
-        rollout=progress(seen, awaited),
-        settings=[setting_view(name, revisions, shown, seen, lens) for name in SETTINGS],
+        rollback=None if undoes_the_guard else offer(current, stand.target, lens),
+        rollout=progress(stand.seen, Awaited(current.number, stand.due, now, enforced)),
+        staged=None if staged is None else staged_view(staged, stand.seen, now),
+        settings=[setting_view(name, stand, shown) for name in SETTINGS],
         history=shown,
         more=len(revisions) > HISTORY,
     )
+
+
+async def read_stand(connection: AsyncConnection, parts: Parts, now: float) -> Stand:
+    revisions = await store.newest(connection, HISTORY + 2)  # the two that the last one may be made from
+    current, seen = revisions[0], await receipt_store.seen(connection)
+    staged, last_act = await staged_store.latest(connection), await store.act_up_to(connection, current.number)
+    live = staged is not None and staged.live
+    base = await store.numbered(connection, staged.base) if staged is not None and live else current
+    target = base if live else await store.numbered(connection, max(1, last_act.number - 1))
+    were = {one.number: await staged_store.of(connection, one.number) for one in (current, base)}
+    due = dues(current, base, {number: one for number, one in were.items() if one is not None}, seen)
+    behind = [one for one in seen if one.revision is not None and one.revision != due[one.id].revision]
+    late = [(one, await store.numbered(connection, one.revision or 1)) for one in behind]
+    lens = await lens_for(connection, parts, revisions, now)
+    return Stand(revisions, base, target, staged if told_of(staged, last_act) else None, seen, due, late, lens)
 
 
 async def revisions_view(parts: Parts, now: float, limit: int, before: int | None) -> tuple[list[RevisionView], bool]:
     """A page of revisions, newest first, and whether there are older ones."""
     async with parts.db.act() as connection:
         current, _ = await store.current(connection)
-        found = await store.newest(connection, limit + 1, before)
+        found = await store.newest(connection, limit + 2, before)
         lens = await lens_for(connection, parts, [current, *found], now)
     return history(found, current, lens)[:limit], len(found) > limit
 
@@ -124,11 +154,6 @@ async def revisions_view(parts: Parts, now: float, limit: int, before: int | Non
 async def lens_for(connection: AsyncConnection, parts: Parts, revisions: Sequence[Revision], now: float) -> Lens:
     named = scopes(tuple(entry for one in revisions for entry in one.entries))
     return Lens(parts.rollout.environment, await store.scope_names(connection, named), now)
-
-
-def behind(seen: Sequence[Seen], current: int) -> list[Seen]:
-    """The processes that were last known to enforce an older revision."""
-    return [one for one in seen if one.revision is not None and one.revision != current]
 
 
 def may_enforce(process: Seen, current: Revision, older: Revision, lens: Lens) -> str:
@@ -144,13 +169,11 @@ def may_enforce(process: Seen, current: Revision, older: Revision, lens: Lens) -
     return ", ".join(told)
 
 
-def setting_view(
-    name: str, revisions: Sequence[Revision], shown: Sequence[RevisionView], seen: Sequence[Seen], lens: Lens
-) -> SettingView:
-    setting, current = SETTINGS[name], revisions[0]
-    own = scopes(tuple(e for e in current.entries if e.setting == name))
-    values = [scope_value(name, scope, current, lens) for scope in (ALL, *own)]
-    last = last_change(name, revisions, shown, lens)
+def setting_view(name: str, stand: Stand, shown: Sequence[RevisionView]) -> SettingView:
+    setting, base, lens = SETTINGS[name], stand.base, stand.lens
+    own = scopes(tuple(e for e in base.entries if e.setting == name))
+    values = [scope_value(name, scope, base, lens) for scope in (ALL, *own)]
+    last = last_change(name, stand.revisions, shown, lens)
     temporary = any(one.until is not None for one in values)
     return SettingView(
         name=name,
@@ -165,7 +188,8 @@ def setting_view(
         environment=lens.environment.get(name),
         in_force=values[0],
         scopes=values[1:],
-        elsewhere=elsewhere(name, seen, lens.environment),
+        staged=[one for one in differences(base.entries, stand.revisions[0].entries, lens) if one.setting == name],
+        elsewhere=elsewhere(name, stand.seen, lens.environment),
         last_change=last,
         recent=temporary or (last is not None and lens.now - last.at.timestamp() < RECENT_S),
     )
@@ -189,10 +213,14 @@ def scope_value(name: str, scope: str, current: Revision, lens: Lens) -> ScopeVa
 def last_change(
     name: str, revisions: Sequence[Revision], shown: Sequence[RevisionView], lens: Lens
 ) -> LastChange | None:
-    """The newest revision in which the setting differs from the one before, in any scope."""
-    for one, before in zip(shown, revisions[1:], strict=False):
+    """The newest revision in which the setting differs from the one it was made from, in any scope."""
+    listed = {one.number: one for one in revisions}
+    for one, made in zip(shown, revisions, strict=False):
         if any(d.setting == name for d in one.differences):
-            return LastChange(one.revision, one.author, one.reason, one.at, offer(revisions[0], before, lens))
+            # What the guard has brought back burned: only History offers it once more.
+            guarded = made.kind == "rollback" and made.author == OWN
+            back = None if guarded else offer(revisions[0], listed[made.previous], lens)
+            return LastChange(one.revision, one.author, one.reason, one.at, back)
     return None
 
 

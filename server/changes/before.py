@@ -1,0 +1,27 @@
+"""What changed just before something failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from server.names import OWN
+
+if TYPE_CHECKING:
+    from server.changes.store import Change
+
+BEFORE_S = 1800.0
+# A deploy is recorded with its first outcome, which may be one of the failures: at most a minute late.
+AFTER_S = 60.0
+
+
+def just_before(changes: Iterable[Change], start: float) -> Change | None:
+    """The last change within half an hour before `start`, Unix seconds."""
+    close = [one for one in changes if -AFTER_S <= start - one.at.timestamp() <= BEFORE_S and not brought_back(one)]
+    return max(close, key=lambda change: change.at, default=None)
+
+
+def brought_back(change: Change) -> bool:
+    """Whether Evenkeel itself went back because something failed: that follows from a failure and causes none."""
+    detail = change.detail if isinstance(change.detail, dict) else {}
+    return change.author == OWN and detail.get("kind") == "rollback"

@@ -1,0 +1,182 @@
+"""A staged revision: in force in some processes, and everywhere once it has proven itself there.
+
+While it runs or is paused its base is in force in all other processes. The bake
+clock runs only while it is known how every objective stands and every chosen
+process has applied it; an objective that starts to burn ends it. Time comes in
+as Unix seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from server.config.guard import Standing
+from server.errors import ApiError, invalid
+from server.figures import span
+from server.names import OWN
+
+State = Literal["running", "paused", "promoted", "rolled_back"]
+LIVE: tuple[State, ...] = ("running", "paused")
+
+LOOK_S = 2.5  # the watch looks each second; after a longer gap nobody knows what happened in it
+STALE_S = 3.0
+BAKE_MINUTES_MAX = 24 * 60
+
+
+class RolloutAsked(Struct, forbid_unknown_fields=True):
+    """How a revision is staged: the share of the web processes, above 0 and below 1, and for how long."""
+
+    share: float
+    bake_minutes: int
+
+
+class Staged(Struct):
+    """One staged revision, as stored."""
+
+    revision: int  # as somebody made it
+    newest: int  # the number that it has now: the end of a temporary value makes another
+    base: int  # in force in all other processes
+    state: State
+    state_by: str
+    state_at: float
+    why: str  # why it ended
+    share: float
+    bake_s: int
+    chosen: dict[int, float]  # the processes in which it is in force, and since when they are chosen
+    known: list[str]  # objectives that burned before, so that they do not end it
+    baked_s: float = 0.0
+    checked_at: float | None = None  # when the watch last looked
+    held: str = "the watch has not looked yet"  # why the bake clock stood at that look; empty: it ran
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+
+def checked_rollout(asked: RolloutAsked, minutes: int | None) -> None:
+    """ApiError INVALID for what cannot be staged; `minutes` is how long the values are to last."""
+    if not 0 < asked.share < 1:
+        raise invalid("rollout.share", "give a share of the processes above 0 and below 1, such as 0.25")
+    if not 1 <= asked.bake_minutes <= BAKE_MINUTES_MAX:
+        raise invalid("rollout.bake_minutes", f"give a whole number from 1 to {BAKE_MINUTES_MAX}")
+    if minutes is not None and minutes <= asked.bake_minutes:
+        reason = f"a value for {minutes} min would end before it was promoted; bake it for less, or let it last longer"
+        raise invalid("rollout.bake_minutes", reason)
+
+
+def choose(live: Sequence[int], share: float) -> Sequence[int]:
+    """The first processes of those that live, as many as the share asks for: at least one, and never all."""
+    if len(live) < 2:
+        reason = (
+            "one web process runs, and a share of one cannot be staged; leave `rollout` out to apply it at once, "
+            "or run more processes (WEB_CONCURRENCY)"
+        )
+        raise invalid("rollout", reason)
+    return live[: min(len(live) - 1, max(1, math.ceil(share * len(live))))]
+
+
+def kept_up(chosen: Mapping[int, float], there: Collection[int], fresh: Sequence[int], now: float) -> dict[int, float]:
+    """The chosen processes with those that have gone replaced by the newest others; never all that are `there`.
+
+    One that nobody can stand in for stays in its place, so that it is known how many there should be.
+    """
+    gone = [one for one in chosen if one not in there]
+    others = sorted((one for one in fresh if one not in chosen), reverse=True)
+    room = max(0, len(there) - 1 - (len(chosen) - len(gone)))
+    found = dict(chosen)
+    for old, new in zip(gone, others[:room], strict=False):
+        del found[old]
+        found[new] = now
+    return found
+
+
+def starts_to_burn(staged: Staged, standing: Standing) -> str:
+    """What burns that did not burn before, in words; empty: nothing."""
+    return ", ".join(words for name, words in standing.burning.items() if name not in staged.known)
+
+
+def still_known(staged: Staged, standing: Standing) -> list[str]:
+    """What has burned since before. What recovers and burns again ends the rollout after all."""
+    return [name for name in staged.known if name in standing.burning or name in standing.unsure]
+
+
+def held_by(staged: Staged, standing: Standing, unproven: Sequence[str]) -> str:
+    """Why the bake clock stands; empty: it runs. `unproven` names the chosen processes without a receipt."""
+    age_s = standing.age_s
+    if staged.state == "paused":
+        return "paused"
+    if age_s is None or age_s > STALE_S:
+        return "objectives have not been evaluated " + ("yet" if age_s is None else f"for {span(age_s)}")
+    if not standing.objectives:
+        return "there is no objective to judge it by"
+    if standing.unsure:
+        return ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+    if unproven:
+        return f"{', '.join(unproven)} {'has' if len(unproven) == 1 else 'have'} not applied it"
+    return ""
+
+
+def baked_s(staged: Staged, held: str, now: float) -> float:
+    """The clock after a look at `now`: what lies between two looks counts where nothing was held at either."""
+    if held or staged.held or staged.checked_at is None:
+        return staged.baked_s
+    return staged.baked_s + min(LOOK_S, max(0.0, now - staged.checked_at))
+
+
+def ends_at(staged: Staged) -> float | None:
+    """When it will be promoted if all stays well; None while the clock stands."""
+    if staged.state != "running" or staged.held or staged.checked_at is None:
+        return None
+    return staged.checked_at + max(0.0, staged.bake_s - staged.baked_s)
+
+
+def where(staged: Staged, of: int) -> str:
+    """Revision 15 staged on 1 of 4 processes; once it has ended, where it went."""
+    if staged.state == "promoted":
+        return f"Revision {staged.newest} promoted to every process"
+    if staged.state == "rolled_back":
+        many = len(staged.chosen)
+        return f"Revision {staged.newest} rolled back from {many} process{'' if many == 1 else 'es'}"
+    return f"Revision {staged.newest} staged on {len(staged.chosen)} of {of} process{'' if of == 1 else 'es'}"
+
+
+def clock_words(staged: Staged, now: float) -> str:
+    """Whether it goes well, in words."""
+    if staged.state == "paused":
+        return f"paused by {person(staged.state_by)}"
+    if staged.checked_at is not None and now - staged.checked_at > STALE_S:
+        return f"the bake clock stands: the watch has not looked for {span(now - staged.checked_at)}"
+    if staged.held:
+        return f"the bake clock stands: {staged.held}"
+    if staged.known:
+        return f"no objective burns but {', '.join(staged.known)}, which burned before"
+    return "no objective burns"
+
+
+def how_it_ended(staged: Staged) -> str:
+    """Rolled back by Evenkeel: evenkeel-availability burns 14x."""
+    verb = "Promoted" if staged.state == "promoted" else "Rolled back"
+    return f"{verb} by {person(staged.state_by)}: {staged.why}"
+
+
+def baked_words(staged: Staged) -> str:
+    whole = staged.bake_s // 60
+    if staged.baked_s < 60:
+        return f"baked {staged.baked_s:.0f} s of {whole} min"
+    return f"baked {min(whole, int(staged.baked_s // 60))} of {whole} min"
+
+
+def person(author: str) -> str:
+    return "Evenkeel" if author == OWN else author
+
+
+def refused(staged: Staged) -> ApiError:
+    """409 for a change while one is staged."""
+    many = len(staged.chosen)
+    where = f"{many} process{'' if many == 1 else 'es'}"
+    detail = f"Revision {staged.newest} is staged on {where}: promote it or roll it back first."
+    return ApiError("CONFLICT", f"{detail} What only tightens, at once, ends it. Nothing was saved.")

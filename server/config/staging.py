@@ -1,0 +1,151 @@
+"""A revision is staged, promoted or rolled back: each in the transaction of its act, under the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from server.auth.audit import audit
+from server.changes import store as changes
+from server.config import receipt_store, staged_store, store
+from server.config.guard import Standing
+from server.config.loosening import loosened
+from server.config.receipts import SILENT_S
+from server.config.revisions import Entries, unexpired
+from server.config.saving import Act, Saved
+from server.config.staged import STALE_S, RolloutAsked, Staged, State, choose, refused
+from server.errors import ApiError
+from server.figures import span
+from server.names import OWN
+
+
+async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str) -> Saved:
+    """Make a change that only tightens while one is staged: that ends it, and the change is made on its base.
+
+    Both in the one act: nobody sees the base alone. ApiError CONFLICT where it loosens anything of the base.
+    """
+    base = unexpired((await store.numbered(act.connection, staged.base)).entries, act.now)
+    mine = unexpired(act.current.entries, act.now)
+    if loosened(base, made(base), act.environment, act.now):
+        raise refused(staged)
+    if made(base) == base and made(mine) == mine:
+        return await act.nothing_to_do("These values are in force already; nothing was changed.")
+    ended = f"Revision {staged.newest}, which was staged, is rolled back."
+    saved = await bring_back(act, staged, why := f"to tighten at once: {reason}", why)
+    if made(base) != base:
+        saved = await act.save(made(base), kind="change", reason=reason, action=action)
+    return msgspec.structs.replace(saved, message=f"{saved.message} {ended}")
+
+
+async def stage(act: Act, entries: Entries, asked: RolloutAsked, reason: str, standing: Standing) -> Saved:
+    """Save a change that reaches a share of the web processes.
+
+    Raises ApiError UNAVAILABLE where nothing would guard it, INVALID with a single process.
+    """
+    guarded(standing)
+    live = [one.id for one in await receipt_store.seen(act.connection) if one.silent_s <= SILENT_S]
+    chosen = choose(sorted(live), asked.share)
+    act.where = f"staged on {len(chosen)} of {len(live)} processes for {asked.bake_minutes} min"
+    base = act.current.number
+    saved = await act.save(entries, kind="change", reason=reason, action="config.stage")
+    staged = Staged(
+        revision=saved.revision,
+        newest=saved.revision,
+        base=base,
+        state="running",
+        state_by=act.actor,
+        state_at=act.now,
+        why="",
+        share=asked.share,
+        bake_s=asked.bake_minutes * 60,
+        chosen=dict.fromkeys(chosen, act.now),
+        known=sorted(standing.burning),
+    )
+    await staged_store.add(act.connection, staged)
+    return msgspec.structs.replace(saved, message=" ".join([saved.message, *warnings(standing)]))
+
+
+def guarded(standing: Standing) -> None:
+    """ApiError UNAVAILABLE where the objectives are not evaluated just now."""
+    age_s = standing.age_s
+    if age_s is not None and age_s <= STALE_S:
+        return
+    since = "have not been evaluated" + (f" for {span(age_s)}" if age_s is not None else " yet")
+    detail = f"The objectives {since}, so nothing would guard a staged revision. Nothing was saved; "
+    raise ApiError("UNAVAILABLE", f"{detail}try again, or leave `rollout` out to apply it at once.", retry_after=5)
+
+
+def warnings(standing: Standing) -> list[str]:
+    """What the one who stages should know."""
+    burning = ", ".join(standing.burning.values())
+    unsure = ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+    told = [f"Burning before, so it does not end it: {burning}."] if burning else []
+    return told + ([f"The bake clock stands while {unsure}."] if unsure else [])
+
+
+async def ended_by_rollback(act: Act, to: int, reason: str) -> Staged | None:
+    """End the staged revision because `to` is brought back; None where none is staged.
+
+    ApiError CONFLICT where `to` is the staged one itself.
+    """
+    staged = await staged_store.live(act.connection)
+    if staged is None:
+        return None
+    if staged.revision <= to <= staged.newest and to != staged.base:
+        detail = f"Revision {to} is the one that is staged: promote it to have it everywhere. Nothing was changed."
+        raise ApiError("CONFLICT", detail)
+    await enter(act, staged, "rolled_back", reason or "by hand")
+    return staged
+
+
+async def roll_back(act: Act, staged: Staged, evidence: str) -> None:
+    """Bring its base back because an objective burns."""
+    many = f"{len(staged.chosen)} process{'' if len(staged.chosen) == 1 else 'es'}"
+    reason = f"{evidence} since revision {staged.newest} was staged on {many}"
+    await bring_back(act, staged, evidence, reason)
+
+
+async def bring_back(act: Act, staged: Staged, why: str, reason: str) -> Saved:
+    """End it, and save its base as a rollback."""
+    to = staged.revision - 1
+    entries = unexpired((await store.numbered(act.connection, to)).entries, act.now)
+    await enter(act, staged, "rolled_back", why)
+    return await act.save(entries, kind="rollback", restores=to, reason=reason, action="config.rollback")
+
+
+async def promote(act: Act, staged: Staged, why: str) -> None:
+    """Put it in force everywhere, with an audit entry and a change: now it reaches everybody."""
+    await enter(act, staged, "promoted", why)
+    base = await store.numbered(act.connection, staged.base)
+    found = await act.differences(base, act.current)
+    told = "; ".join(one.text for one in found) or act.current.reason
+    summary = f"revision {staged.newest} promoted to every process: {told}"
+    detail = {
+        "revision": staged.newest,
+        "kind": "promotion",
+        "reason": why,
+        "differences": msgspec.to_builtins(found),
+        "where": "promoted to every process",
+    }
+    number = str(staged.newest)
+    await changes.record(act.connection, "revision", OWN, number, summary, author=act.actor, detail=detail)
+    act.signal = staged.newest
+
+
+async def enter(act: Act, staged: Staged, state: State, why: str) -> None:
+    """Bring it into another state, with an audit entry."""
+    before = {"state": staged.state, "baked_s": round(staged.baked_s)}
+    staged.state, staged.state_by, staged.state_at, staged.why = state, act.actor, act.now, why
+    await staged_store.keep(act.connection, staged)
+    after = {"state": state, "why": why}
+    subject = f"revision {staged.newest}"
+    await audit(act.connection, act.actor, f"config.{ACTIONS[state]}", subject, before, after, act.request_id)
+
+
+ACTIONS: dict[State, str] = {
+    "running": "resume",
+    "paused": "pause",
+    "promoted": "promote",
+    "rolled_back": "end_rollout",
+}

@@ -1,0 +1,1 @@
+"""May this change go out now? The error-budget policy answers."""

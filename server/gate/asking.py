@@ -1,0 +1,123 @@
+"""Asking the gate: what it has to know, from the picture and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from server.alerts.alert import Alert
+from server.changes import store as changes
+from server.errors import ApiError
+from server.gate import store
+from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question, RolledBack, SpentHour
+from server.gate.rule import gate
+from server.live import store as live_store
+from server.slo.objective import Objective
+from server.slo.view import status_in
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.live.relay import Relay
+    from server.parts import Parts
+    from server.slo.policies import Policies
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the database says of a service, and of the version asked about."""
+
+    overrides: Sequence[Override] = ()
+    postmortems: Sequence[Postmortem] = ()
+    spending: dict[str, list[SpentHour]] = field(default_factory=dict)
+    rolled_back: RolledBack | None = None
+    going_back: bool = False
+
+
+async def ask(parts: Parts, question: Question, now: float) -> GateAnswer:
+    """The gate's answer now. ApiError NOT_FOUND for a service that nobody knows."""
+    async with parts.db.ask() as connection:
+        await require_known(parts, connection, question.service)
+        kept = await read_kept(connection, parts.policies, question, now)
+    return decide(parts.relay, parts.policies, question, kept, now)
+
+
+def decide(relay: Relay, policies: Policies, question: Question, kept: Kept, now: float) -> GateAnswer:
+    """The rule over the live picture and what was read."""
+    live = live_facts(relay, question.service, now)
+    held = any(each.service == question.service for each in policies.objectives)
+    facts = replace(
+        live,
+        age_s=None if held and not live.objectives else live.age_s,  # objectives that are new and not evaluated yet
+        overrides=kept.overrides,
+        postmortems=kept.postmortems,
+        spending=kept.spending,
+        rolled_back=kept.rolled_back,
+        going_back=kept.going_back,
+    )
+    return gate(question, facts, policies.budget_policy, now)
+
+
+def live_facts(relay: Relay, service: str, now: float) -> Facts:
+    """What the picture says. Its age counts from the last evaluation of objectives and alerts, either of which may
+    have stopped while pictures come."""
+    picture, status, age = relay.picture, status_in(relay.picture), relay.age_s(now)
+    if picture is None or status is None or age is None:
+        return Facts(None)
+    alerts = msgspec.json.decode(picture.alerts, type=list[Alert])
+    return Facts(
+        age + max(picture.behind_s, picture.at - status.evaluated_at),
+        [each for each in status.objectives if each.service == service],
+        [alert for alert in alerts if alert.service == service],
+    )
+
+
+async def read_kept(connection: AsyncConnection, policies: Policies, question: Question, now: float) -> Kept:
+    """What the answer needs beyond the picture; `version` only for a deploy."""
+    held = [each for each in policies.objectives if each.service == question.service]
+    version = question.version if question.kind == "deploy" else ""
+    undone = await changes.rolled_back(connection, question.service, version) if version else None
+    return Kept(
+        overrides=await store.active(connection, question.service),
+        postmortems=await spent_by_alerts(connection, policies, held, now),
+        spending=await spending(connection, held, now),
+        rolled_back=None if undone is None else RolledBack(undone.author, undone.at),
+        going_back=bool(version) and await changes.older_than_running(connection, question.service, version),
+    )
+
+
+async def spent_by_alerts(
+    connection: AsyncConnection, policies: Policies, held: Sequence[Objective], now: float
+) -> list[Postmortem]:
+    """The alerts that ask for a postmortem, of the longest window."""
+    if not held:
+        return []
+    since = now - max(each.window_s for each in held)
+    names = [each.name for each in held]
+    return await store.spent_by_alerts(connection, names, since, float(policies.budget_policy.postmortem_share))
+
+
+async def spending(connection: AsyncConnection, held: Sequence[Objective], now: float) -> dict[str, list[SpentHour]]:
+    """By objective, the hours of its window that had failures."""
+    if not held:
+        return {}
+    found = await store.spent_hours(connection, {each.id: now - each.window_s for each in held})
+    return {each.name: found[each.id] for each in held}
+
+
+async def require_known(parts: Parts, connection: AsyncConnection, service: str) -> None:
+    """ApiError NOT_FOUND where nothing was ever heard of it: a typing error in a pipeline must not pass as allow."""
+    picture = parts.relay.picture
+    if any(each.service == service for each in parts.policies.objectives):
+        return
+    if picture is not None and any(each.name == service for each in picture.services):
+        return
+    if "\0" in service or not await live_store.exists(connection, service):
+        detail = (
+            f"No outcome of a service named {service} has come, and no objective names it, so the gate has no answer. "
+            "Check the name: /api/v1/services lists those that send."
+        )
+        raise ApiError("NOT_FOUND", detail)

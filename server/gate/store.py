@@ -1,0 +1,128 @@
+"""SQL of the gate: overrides, and what of the past its answer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+from server.gate.answer import Override, Postmortem, SpentHour
+from server.tables import gate_overrides
+from server.times import utc
+
+# One at a time: two presses of the same button make one override.
+LOCK = 0x45564B47
+
+# Alerts of some objectives since a time: open ones and those that are over.
+SPENT_BY_ALERTS = text(
+    """
+    SELECT id AS alert, objective, detected_at AS at, (evidence->>'spent')::double precision AS spent
+    FROM alerts
+    WHERE detected_at >= :since AND objective = ANY(:names) AND (evidence->>'spent')::double precision > :share
+    ORDER BY spent DESC LIMIT 20
+    """
+).bindparams(bindparam("names", type_=ARRAY(Text)))
+
+# The hours that had failures, without what exclusions take out. An hour that the window has begun to leave is left
+# out: of its failures some have returned already.
+SPENT_HOURS = text(
+    """
+    SELECT hours.objective_id, extract(epoch FROM hours.hour)::bigint AS at,
+           hours.bad - coalesce(out.bad, 0) AS bad
+    FROM unnest(CAST(:ids AS integer[]), CAST(:since AS timestamptz[])) AS asked (id, since)
+    JOIN ledger_hours AS hours ON hours.objective_id = asked.id AND hours.hour >= asked.since AND hours.bad > 0
+    LEFT JOIN LATERAL (
+        SELECT sum(ledger_left_out.bad)::bigint AS bad FROM ledger_left_out
+        WHERE ledger_left_out.objective_id = hours.objective_id
+          AND ledger_left_out.minute >= hours.hour AND ledger_left_out.minute < hours.hour + interval '1 hour'
+    ) AS out ON true
+    WHERE hours.bad > coalesce(out.bad, 0)
+    ORDER BY hours.hour
+    """
+)
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Nobody else changes overrides until this transaction ends."""
+    await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+
+async def active(connection: AsyncConnection, service: str, kind: str | None = None) -> list[Override]:
+    """The overrides of a service that are in force, the one that ends last first."""
+    found = select(gate_overrides).where(
+        gate_overrides.c.service == service,
+        gate_overrides.c.expires_at > func.clock_timestamp(),
+        gate_overrides.c.revoked_at.is_(None),
+    )
+    if kind is not None:
+        found = found.where(gate_overrides.c.kind == kind)
+    rows = await connection.execute(found.order_by(gate_overrides.c.expires_at.desc(), gate_overrides.c.id))
+    return [msgspec.convert(row, Override, from_attributes=True) for row in rows]
+
+
+async def listed(connection: AsyncConnection, service: str | None, limit: int) -> list[Override]:
+    """Overrides, also those that are over, newest first."""
+    found = select(gate_overrides)
+    if service is not None:
+        found = found.where(gate_overrides.c.service == service)
+    rows = await connection.execute(found.order_by(gate_overrides.c.id.desc()).limit(limit))
+    return [msgspec.convert(row, Override, from_attributes=True) for row in rows]
+
+
+async def numbered(connection: AsyncConnection, override_id: int) -> Override | None:
+    """One override, locked until this transaction ends."""
+    found = select(gate_overrides).where(gate_overrides.c.id == override_id).with_for_update()
+    row = (await connection.execute(found)).one_or_none()
+    return None if row is None else msgspec.convert(row, Override, from_attributes=True)
+
+
+async def add(
+    connection: AsyncConnection, service: str, kind: str, *, reason: str, author: str, minutes: int
+) -> Override:
+    """A new override, from now by the database's clock."""
+    values = {
+        "service": service,
+        "kind": kind,
+        "reason": reason,
+        "author": author,
+        "created_at": func.clock_timestamp(),
+        "expires_at": func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, minutes),
+    }
+    row = (await connection.execute(insert(gate_overrides).values(values).returning(gate_overrides))).one()
+    return msgspec.convert(row, Override, from_attributes=True)
+
+
+async def revoke(connection: AsyncConnection, override_id: int, by: str) -> Override:
+    """End an override now."""
+    values = {"revoked_at": func.clock_timestamp(), "revoked_by": by}
+    mine = update(gate_overrides).where(gate_overrides.c.id == override_id)
+    row = (await connection.execute(mine.values(values).returning(gate_overrides))).one()
+    return msgspec.convert(row, Override, from_attributes=True)
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's time."""
+    found: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return found
+
+
+async def spent_by_alerts(
+    connection: AsyncConnection, names: Sequence[str], since: float, share: float
+) -> list[Postmortem]:
+    """The alerts that spent more than a share of a budget, the worst first."""
+    rows = await connection.execute(SPENT_BY_ALERTS, {"names": list(names), "since": utc(since), "share": share})
+    return [msgspec.convert(row, Postmortem, from_attributes=True) for row in rows]
+
+
+async def spent_hours(connection: AsyncConnection, since: dict[int, float]) -> dict[int, list[SpentHour]]:
+    """The hours with failures of each ledger since a time of its own (Unix seconds), the oldest first."""
+    found: dict[int, list[SpentHour]] = {ledger: [] for ledger in since}
+    values = {"ids": list(since), "since": [utc(at) for at in since.values()]}
+    for row in await connection.execute(SPENT_HOURS, values):
+        found[row.objective_id].append(SpentHour(row.at, row.bad))
+    return found
