@@ -1,0 +1,1 @@
+"""Review: what a month came to, for each service."""

@@ -1,0 +1,148 @@
+"""The monthly report from one snapshot, and the months there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.changes import store as change_store
+from server.errors import ApiError, invalid
+from server.live import questions
+from server.review import store
+from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, seconds, worst
+from server.review.store import AlertRow
+from server.slo import ledger_store, months, policy_store, spans
+from server.slo.history import Stretch
+from server.slo.objective import Objective
+from server.slo.past import stretches
+from server.slo.policies import Policies
+from server.slo.policy import MAX_OBJECTIVES, parse
+from server.slo.problems import PolicyError
+from server.slo.provisional import with_defaults
+from server.slo.spans import Span, Split
+from server.slo.windows import first_minute
+from server.times import utc
+
+HOURS_KEPT_S = ledger_store.HOURS_KEPT_DAYS * 86_400
+CHANGES_MAX = 2000
+BEFORE_S = 1800
+MONTHS = 13  # as far back as whole months of hours are kept
+
+
+async def monthly(
+    connection: AsyncConnection, policies: Policies, service: str, month: str, now: float
+) -> MonthlyReport:
+    """The report; ApiError where there is no such month or service."""
+    start, end = asked(month, now)
+    stop = min(end, int(now) + 1)
+    number, objectives = await objectives_then(connection, policies, service, stop)
+    if not objectives:
+        await questions.require(connection, service)
+    made = await change_store.recent(connection, start - BEFORE_S, service, CHANGES_MAX, until=stop)
+    held, found = await counted(connection, objectives, start, stop, now)
+    return MonthlyReport(
+        service=service,
+        month=month,
+        start=utc(start),
+        stop=utc(stop),
+        complete=end <= now,
+        made_at=utc(int(now)),
+        policy_revision=number,
+        objectives=held,
+        worst=worst(found, made),
+        alerts=[alert_month(row) for row in await store.alerts(connection, service, start, stop)],
+        changes=await store.changes(connection, service, start, stop),
+        exclusions=await store.exclusions(connection, service, start, stop),
+    )
+
+
+async def counted(
+    connection: AsyncConnection, objectives: Sequence[Objective], start: int, stop: int, now: float
+) -> tuple[list[ObjectiveMonth], list[tuple[Objective, list[Stretch]]]]:
+    """Each objective over the month, and what spent most of it."""
+    month = await spans.read(connection, objectives, Span(start, stop, "minute"))
+    rolling = await rolling_of(connection, objectives, stop, now)
+    ledgers = await store.ledgers(connection, [objective.id for objective in objectives], start, stop)
+    held = [objective_month(o, month[o.id], rolling.get(o.id), ledgers[o.id]) for o in objectives]
+    found = [(o, await stretches(connection, o, start, stop, whole=month[o.id].counts, now=now)) for o in objectives]
+    return held, found
+
+
+async def rolling_of(
+    connection: AsyncConnection, objectives: Sequence[Objective], stop: int, now: float
+) -> dict[int, Split]:
+    """What each objective's own window that ends at `stop` has counted; of one that is not all kept, nothing."""
+    found: dict[int, Split] = {}
+    for window_s in {objective.window_s for objective in objectives}:
+        start = first_minute(stop, window_s)
+        if start >= now - HOURS_KEPT_S:
+            same = [objective for objective in objectives if objective.window_s == window_s]
+            found |= await spans.read(connection, same, Span(start, stop, "minute"))
+    return found
+
+
+def asked(month: str, now: float) -> tuple[int, int]:
+    """The bounds of a month that has begun and is kept whole; ApiError otherwise."""
+    try:
+        start, end = months.bounds(month)
+    except ValueError:
+        raise invalid("month", "give a month of the calendar, as 2026-11") from None
+    if start > now:
+        raise ApiError("NOT_FOUND", f"{month} has not begun.")
+    if start < now - HOURS_KEPT_S:
+        days = ledger_store.HOURS_KEPT_DAYS
+        raise ApiError("NOT_FOUND", f"{month} is not kept whole any more: the ledger's hours are kept for {days} days.")
+    return start, end
+
+
+async def objectives_then(
+    connection: AsyncConnection, policies: Policies, service: str, end: float
+) -> tuple[int, list[Objective]]:
+    """The objectives of a service in the policy that was in force at `end`, so that a later one changes no report."""
+    number, source = await store.policy_at(connection, end)
+    if number != policies.number:
+        try:
+            policy = parse(source)
+        except PolicyError:  # written for another version of Evenkeel: what is in force now is the nearest there is
+            return policies.number, [o for o in policies.objectives if o.service == service]
+        then = [o for o in with_defaults(policy, [service], MAX_OBJECTIVES) if o.service == service]
+        ids = await policy_store.ledger_ids(connection, then)
+        return number, [replace(o, id=ids[o.name, o.indicator]) for o in then if (o.name, o.indicator) in ids]
+    return number, [objective for objective in policies.objectives if objective.service == service]
+
+
+def alert_month(row: AlertRow) -> AlertMonth:
+    """An alert with how long each step took.
+
+    An onset that is only where a long window begins is no time at which anything failed:
+    how long it took to detect is not known, and the alert is as long as it was known of.
+    """
+    estimated = row.onset_method != "window"
+    return AlertMonth(
+        id=row.id,
+        objective=row.objective,
+        severity=row.severity,
+        urgency=row.urgency,
+        state=row.state,
+        onset=row.onset,
+        onset_method=row.onset_method,
+        detected_at=row.detected_at,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        resolved_at=row.resolved_at,
+        time_to_detect_s=seconds(row.onset, row.detected_at) if estimated else None,
+        time_to_acknowledge_s=seconds(row.told_at, row.acknowledged_at),
+        time_to_resolve_s=seconds(row.onset if estimated else row.detected_at, row.resolved_at),
+    )
+
+
+async def months_kept(connection: AsyncConnection, policies: Policies, now: float) -> dict[str, list[str]]:
+    """The months of each service that has an objective, newest first, in which anything was counted."""
+    names = [name for name in months.latest(now, MONTHS) if months.bounds(name)[0] >= now - HOURS_KEPT_S]
+    ledgers = [(objective.id, objective.service) for objective in policies.objectives]
+    bounds = [(name, *months.bounds(name)) for name in names]
+    kept = await store.months(connection, ledgers, bounds)
+    services = sorted({service for _, service in ledgers})
+    return {service: [name for name in names if (service, name) in kept] for service in services}
