@@ -7,11 +7,11 @@ import sys
 
 import click
 import msgspec
-import psycopg
 
 from checks import registry, runner
 from checks.check import ROOT, Check, Surroundings
 from server.db import Database
+from server.embedded import reached
 from server.errors import ConfigurationError
 from server.findings import CheckResult
 from server.settings import Environment, read_environment
@@ -71,19 +71,8 @@ def runnable(check: Check, around: Surroundings) -> bool:
 
 def database() -> tuple[Environment, str | None]:
     """The environment, and the database where one answers: checks never start or make one."""
-    from server import embedded
-
     env = read_environment(for_database_only=True)
-    url = env.database_url or embedded.cluster(env).url
-    return env, url if answers(url) else None
-
-
-def answers(url: str) -> bool:
-    try:
-        with psycopg.connect(url, connect_timeout=3):
-            return True
-    except psycopg.OperationalError:
-        return False
+    return env, reached(env)
 
 
 def table(results: list[CheckResult]) -> str:

@@ -21,7 +21,12 @@ from server.routes import API
 from server.settings import VARIABLES
 
 # Read by the command line and the scripts only, so not in the server's own table.
-TOOL_VARIABLES = {"EVENKEEL_API_KEY": "", "BENCH_FAIL_THRESHOLD_MS": "", "BENCH_FAIL_P95_THRESHOLD_MS": ""}
+TOOL_VARIABLES = {
+    "EVENKEEL_URL": "",
+    "EVENKEEL_API_KEY": "",
+    "BENCH_FAIL_THRESHOLD_MS": "",
+    "BENCH_FAIL_P95_THRESHOLD_MS": "",
+}
 
 ROUTE = re.compile(r"^`?(GET|POST|PUT|PATCH|DELETE) (/\S*?)`?$")
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
-from checks import store
-from checks.check import Check, Surroundings, Unavailable, fail, warn
-from checks.store import Traffic
+from checks.check import Check, Surroundings, Unavailable, fail
 from server.findings import Finding
-from server.names import OTHER
 from server.slo.budget import budget_left
 from server.slo.counts import Counts
+from server.slo.lint import TRAFFIC_DAYS, against_traffic, lint
 from server.slo.objective import Objective, Policy
 from server.slo.policy import parse
 from server.slo.problems import PolicyError
-
-TRAFFIC_DAYS = 7
+from server.slo.traffic_store import traffic
 
 
 async def run(around: Surroundings) -> list[Finding]:
@@ -27,7 +23,7 @@ async def run(around: Surroundings) -> list[Finding]:
     policy, findings = await asyncio.to_thread(inspect, path)
     if policy is not None and around.db is not None:
         async with around.db.ask() as connection:
-            findings += covered(policy, await store.traffic(connection, TRAFFIC_DAYS))
+            findings += against_traffic(policy, await traffic(connection, TRAFFIC_DAYS))
     return findings
 
 
@@ -41,7 +37,7 @@ def inspect(path: Path) -> tuple[Policy | None, list[Finding]]:
         return None, [fail(what, hint, where) for where, what in whats]
     except (OSError, UnicodeDecodeError) as error:
         raise Unavailable(f"{path.name} cannot be read: {error}.", "Set SLO_FILE to a file that can be.") from None
-    return policy, [finding for objective in policy.objectives for finding in reachable(objective)]
+    return policy, [finding for one in policy.objectives for finding in reachable(one)] + lint(policy)
 
 
 def reachable(objective: Objective) -> list[Finding]:
@@ -56,29 +52,6 @@ def reachable(objective: Objective) -> list[Finding]:
     if best > 0 > worst:
         return []
     return [fail(f"It can never be {'missed' if worst >= 0 else 'met'}.", hint, objective.name)]
-
-
-def covered(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Finding]:
-    """What the traffic of the last days says."""
-    guarded = {objective.service for objective in policy.objectives}
-    findings = [
-        warn(f"{service} has traffic and no objective.", "Add one to the policy file.", service)
-        for service in sorted(set(traffic) - guarded - {OTHER})
-    ]
-    for objective in policy.objectives:
-        if objective.service in traffic:
-            findings += enough(objective, traffic[objective.service])
-    return findings
-
-
-def enough(objective: Objective, seen: Traffic) -> list[Finding]:
-    """Whether the objective's window holds enough outcomes for one bad one to be allowed; known after a day."""
-    expected = int(seen.outcomes / seen.days * objective.window_days) if seen.days >= 1 else None
-    if expected is None or expected * objective.allowed >= 1:
-        return []
-    needed = int(1 / objective.allowed)
-    what = f"A single bad outcome misses it: {expected} outcomes are expected in its window, {needed} are needed."
-    return [warn(what, "Lower the target, lengthen the window, or take it as a note only.", objective.name)]
 
 
 CHECK = Check(

@@ -31,7 +31,8 @@ async def processes(connection: AsyncConnection) -> list[ProcessRow]:
                extract(epoch FROM now() - started_at)::float,
                extract(epoch FROM now() - heartbeat_at)::float,
                loop_lag_ms,
-               (SELECT max(revision) FROM receipts WHERE process_id = processes.id)
+               (SELECT revision FROM receipts WHERE process_id = processes.id
+                ORDER BY applied_at DESC, revision DESC LIMIT 1)
         FROM processes
         WHERE {RUNNING} AND heartbeat_at > now() - interval '1 minute'
         ORDER BY host, name, id
@@ -41,24 +42,25 @@ async def processes(connection: AsyncConnection) -> list[ProcessRow]:
 
 
 async def revision_in_force(connection: AsyncConnection) -> tuple[int, float] | None:
-    """The newest revision and its age in seconds; None where there is none."""
-    row = (
-        await connection.execute(
-            text("SELECT number, extract(epoch FROM now() - at)::float FROM revisions ORDER BY number DESC LIMIT 1")
+    """The revision that every process must have applied, and since when, in seconds; None where there is none.
+
+    While one is staged that is its base; a promoted one is in force everywhere since then.
+    """
+    query = text("""
+        SELECT v.number, extract(epoch FROM now() - greatest(v.at, p.state_at))::float
+        FROM revisions v LEFT JOIN rollouts p ON p.newest = v.number AND p.state = 'promoted'
+        WHERE v.number = coalesce(
+            (SELECT max(base) FROM rollouts WHERE state IN ('running', 'paused')),
+            (SELECT max(number) FROM revisions)
         )
-    ).first()
+    """)
+    row = (await connection.execute(query)).first()
     return (row[0], row[1]) if row else None
 
 
 async def lease_age_s(connection: AsyncConnection) -> float | None:
     """Since the watch renewed its lease; None where it never did."""
     query = text("SELECT extract(epoch FROM now() - renewed_at)::float FROM lease WHERE name = 'watch'")
-    return (await connection.execute(query)).scalar()
-
-
-async def picture_age_s(connection: AsyncConnection) -> float | None:
-    """Since the picture was made; None where there is none."""
-    query = text("SELECT extract(epoch FROM now() - at)::float FROM picture ORDER BY seq DESC LIMIT 1")
     return (await connection.execute(query)).scalar()
 
 
@@ -84,24 +86,6 @@ async def partitions(connection: AsyncConnection) -> list[str]:
         ORDER BY 1
         """)
     return [row[0] for row in await connection.execute(query)]
-
-
-class Traffic(NamedTuple):
-    """How many outcomes a service had, over how many days of the rollups that were looked at."""
-
-    outcomes: int
-    days: float
-
-
-async def traffic(connection: AsyncConnection, days: int) -> dict[str, Traffic]:
-    """The traffic of each service over the last days."""
-    query = text("""
-        SELECT service, sum(n)::bigint, extract(epoch FROM now() - min(hour))::float / 86400
-        FROM hours JOIN series ON series.id = series_id
-        WHERE hour > now() - make_interval(days => :days)
-        GROUP BY service HAVING sum(n) > 0
-        """)
-    return {row[0]: Traffic(row[1], row[2]) for row in await connection.execute(query, {"days": days})}
 
 
 async def names(connection: AsyncConnection) -> tuple[int, Sequence[tuple[str, int, int]]]:

@@ -1,4 +1,4 @@
-"""The command line: serve (the default), user, key, import."""
+"""The command line: serve (the default), user, key, import, slo, gate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import sys
 import click
 
 from server import __version__
+from server.alerts.backtest_command import backtest_command
 from server.auth.commands import key, user
 from server.errors import ConfigurationError
+from server.gate.command import gate
 from server.import_command import import_log
 from server.settings import read_environment
+from server.slo.commands import slo
 
 
 @click.group(invoke_without_command=True)
@@ -33,6 +36,9 @@ def serve() -> None:
 main.add_command(user)
 main.add_command(key)
 main.add_command(import_log)
+main.add_command(gate)
+main.add_command(slo)
+slo.add_command(backtest_command)
 
 if __name__ == "__main__":
     try:

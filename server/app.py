@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from server.auth.identity import Authenticator
 from server.bus import Bus
 from server.config.rollout import Rollout
 from server.db import Database
+from server.gate.revision import revision_denied
 from server.handler import NotFound
 from server.host import name_process
 from server.ingest.intake import Intake
@@ -30,6 +32,7 @@ from server.jobs import jobs
 from server.lifecycle import close_each, start_each, stop_signal
 from server.live.relay import Relay
 from server.logs import LogStore
+from server.notify.outbox import enqueue
 from server.parts import Parts
 from server.process import Process
 from server.refused_body import BODY_MAX, Starting, TooLarge
@@ -102,7 +105,7 @@ def build(env: Environment, name: str) -> Parts:
     process = Process(db, "web", name)
     rollout = Rollout(env, db, bus, process)
     policies = Policies(env, db, bus)
-    return Parts(
+    parts = Parts(
         env=env,
         db=db,
         bus=bus,
@@ -113,7 +116,10 @@ def build(env: Environment, name: str) -> Parts:
         policies=policies,
         intake=Intake(env, db, rollout, policies, process),
         relay=Relay(db, bus),
+        tell=enqueue,
     )
+    parts.gate = partial(revision_denied, parts)
+    return parts
 
 
 async def start_web(env: Environment, name: str, sockets: list[socket.socket] | None = None) -> Web:

@@ -2,8 +2,9 @@
 
 A signal only saves waiting: it carries a topic and a number, it may be lost, and
 whoever listens also polls. Topics: `config` (revision number), `receipt`
-(revision number), `picture` (sequence), `keys` and `sessions` (0: something was
-revoked), `policy` (revision number).
+(revision number), `picture` (sequence), `alerts` (an alert, 0: a silence),
+`keys` and `sessions` (0: something was revoked), `policy` (revision number),
+`notify` (0: something is to be sent).
 """
 
 from __future__ import annotations

@@ -12,11 +12,17 @@ from contextlib import asynccontextmanager
 
 import psycopg
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 # A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
 IDLE_IN_TRANSACTION_MS = 2000
+OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
+
+
+class Overtaken(Exception):
+    """Somebody else came between; try again later."""
 
 
 class Database:
@@ -56,6 +62,22 @@ class Database:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
+
+    @asynccontextmanager
+    async def rewrite(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction of one snapshot (REPEATABLE READ) on the control pool, for what is made anew from it.
+
+        Raises Overtaken where somebody has changed meanwhile what it changes; then nothing was done.
+        """
+        async with self.control.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            try:
+                async with connection.begin():
+                    yield connection
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) in OVERTAKEN:
+                    raise Overtaken(str(error.orig)) from error
+                raise
 
     async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
         """A psycopg connection outside the pools, in autocommit; the caller owns and closes it."""

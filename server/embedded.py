@@ -239,17 +239,35 @@ def locked(place: Cluster) -> Iterator[None]:
 
 @contextlib.contextmanager
 def database_for_command(env: Environment) -> Iterator[str]:
-    """A libpq URL for one command: DATABASE_URL, the running embedded database, or one started for its length."""
+    """A libpq URL for one command: DATABASE_URL, the running embedded database, or one started for its length.
+
+    None is made: a command that is not told the server's DATA_DIR would work on an empty one.
+    """
     if env.database_url is not None:
         yield env.database_url
         return
     place = cluster(env)
+    if not (place.data / "PG_VERSION").exists():
+        raise ConfigurationError(
+            f"There is no database in {env.data_dir}. Nothing was done. Set DATA_DIR (or DATABASE_URL) to what the "
+            "server has; where there is no server yet, start it once: `make run`."
+        )
     started = start(place)
     try:
         yield place.url
     finally:
         if started and not others_connected(place):
             stop(place)
+
+
+def reached(env: Environment) -> str | None:
+    """The database's URL where one answers; for what never starts or makes one."""
+    url = env.database_url or cluster(env).url
+    try:
+        with psycopg.connect(url, connect_timeout=3):
+            return url
+    except psycopg.OperationalError:
+        return None
 
 
 def others_connected(place: Cluster) -> bool:

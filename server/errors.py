@@ -15,6 +15,7 @@ CODES: dict[str, tuple[int, str]] = {
     "CONFLICT": (409, "It was changed by somebody else meanwhile"),
     "IN_FLIGHT": (409, "The same request is being handled"),
     "ROLLBACK_AMBIGUOUS": (409, "Say which revision to roll back to"),
+    "GATE_DENIED": (409, "The gate holds this change"),
     "REVISION_CHANGED": (412, "Another revision is in force"),
     "PAYLOAD_TOO_LARGE": (413, "The body is too large"),
     "BATCH_TOO_LARGE": (413, "The batch has too many items"),
@@ -70,5 +71,6 @@ def problem(error: ApiError, request_id: str, instance: str) -> dict[str, Any]:
 
 
 def invalid(field: str, reason: str, **extra: Any) -> ApiError:
-    """422 for one field."""
-    return ApiError("INVALID", f"{field}: {reason}", errors=[{"field": field, "reason": reason}], **extra)
+    """422 for one field, before anything was done; the reason may say that in words of its own."""
+    kept = "" if "Nothing was" in reason else f"{'' if reason.endswith('.') else '.'} Nothing was done."
+    return ApiError("INVALID", f"{field}: {reason}{kept}", errors=[{"field": field, "reason": reason}], **extra)

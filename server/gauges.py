@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
 import msgspec
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from server import __version__, metrics
+from server.alerts.alert import Alert
 from server.findings import CheckStatus
 from server.host import HOST
 from server.live.picture import Picture
 from server.metrics import Metric
 from server.metrics_store import Gauges, ProcessRow
-from server.slo.status import Status
+from server.slo.counts import NOTHING, Counts
+from server.slo.objective import Objective
+from server.slo.status import ObjectiveStatus, Status
+from server.slo.tiers import Urgency, span
 
 STATUSES: tuple[str, ...] = get_args(CheckStatus)
 STALE_S = 60.0  # an older picture says nothing of the budgets of now
 
+MetricFamily = CounterMetricFamily | GaugeMetricFamily
 Value = tuple[tuple[str, ...], float]
 
 
 def families(
-    gauges: Gauges | None, picture: Picture | None, picture_age_s: float | None
-) -> Iterator[GaugeMetricFamily]:
+    gauges: Gauges | None, picture: Picture | None, picture_age_s: float | None, objectives: Sequence[Objective]
+) -> Iterator[MetricFamily]:
     """Every gauge that has a value; without the database (`gauges` None) those that this process knows."""
     yield family(metrics.BUILD_INFO, [((HOST, __version__), 1)])
     yield family(metrics.DATABASE_UP, [((HOST,), 0 if gauges is None else 1)])
@@ -32,15 +38,19 @@ def families(
         yield family(metrics.PICTURE_AGE, [((HOST,), picture_age_s)])
         if picture_age_s < STALE_S:
             yield family(metrics.BUDGET_LEFT, budgets(picture))
+            yield family(metrics.ALERTS_OPEN, alerts(picture))
+            yield family(metrics.BURN_RATE, burns(picture))
     if gauges is not None:
         yield from of_database(gauges)
+        yield family(metrics.SLO_EVENTS, events(objectives, gauges.events))
 
 
-def of_database(gauges: Gauges) -> Iterator[GaugeMetricFamily]:
+def of_database(gauges: Gauges) -> Iterator[MetricFamily]:
     if gauges.lease_age_s is not None:
         yield family(metrics.WATCH_AGE, [((), max(0.0, gauges.lease_age_s))])
     if gauges.revision is not None:
         yield family(metrics.REVISION, [((), gauges.revision)])
+        yield family(metrics.STAGED, [((), float(gauges.staged))])
     rows = gauges.processes
     yield family(metrics.QUEUE_ITEMS, [(place(row), row.queue_items) for row in rows])
     yield family(metrics.QUEUE_BYTES, [(place(row), row.queue_bytes) for row in rows])
@@ -49,6 +59,7 @@ def of_database(gauges: Gauges) -> Iterator[GaugeMetricFamily]:
     yield family(metrics.HEARTBEAT_AGE, [(place(row), row.heartbeat_age_s) for row in rows])
     applied = [(place(row), row.revision) for row in rows if row.revision is not None]
     yield family(metrics.APPLIED_REVISION, applied)
+    yield family(metrics.NOTIFICATION_AGE, [((), gauges.undelivered_age_s)])
     yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
 
@@ -59,13 +70,43 @@ def place(row: ProcessRow) -> tuple[str, str]:
 
 def budgets(picture: Picture) -> list[Value]:
     """What is left of each objective's budget; none for an objective without traffic."""
+    return [((o.name, o.service), o.budget_left) for o in standing(picture) if o.budget_left is not None]
+
+
+def burns(picture: Picture) -> list[Value]:
+    """The burn rate of each objective over each window that decides; none for a window without traffic."""
+    return [
+        ((o.name, o.service, span(each.window_s)), each.burn)
+        for o in standing(picture)
+        for each in o.windows
+        if each.burn is not None
+    ]
+
+
+def standing(picture: Picture) -> list[ObjectiveStatus]:
     status = msgspec.json.decode(picture.slo, type=Status | None)
-    found = status.objectives if status is not None else []
-    return [((o.name, o.service), o.budget_left) for o in found if o.budget_left is not None]
+    return status.objectives if status is not None else []
 
 
-def family(metric: Metric, values: Iterable[Value]) -> GaugeMetricFamily:
-    made = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+def alerts(picture: Picture) -> list[Value]:
+    """How many fire or are resolving; 0 too, so that its absence says something."""
+    found = msgspec.json.decode(picture.alerts, type=list[Alert])
+    counted = Counter((a.severity, a.urgency) for a in found if a.state in ("firing", "resolving"))
+    return [((str(s), urgency), counted[s, urgency]) for s in (1, 2, 3) for urgency in get_args(Urgency)]
+
+
+def events(objectives: Iterable[Objective], counted: Mapping[int, Counts]) -> list[Value]:
+    """What each objective has counted; 0 before its first outcome, so that its first failure is an increase."""
+    return [
+        ((o.name, o.service, o.kind, outcome), value)
+        for o in objectives
+        for outcome, value in zip(("good", "bad"), counted.get(o.id, NOTHING)[:2], strict=True)
+    ]
+
+
+def family(metric: Metric, values: Iterable[Value]) -> MetricFamily:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    made = kind(metric.name, metric.help, labels=metric.labels)
     for labels, value in values:
         made.add_metric(labels, value)
     return made

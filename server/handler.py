@@ -18,6 +18,7 @@ from server import access
 from server.auth.identity import Identity
 from server.auth.proxies import believe
 from server.errors import ApiError, invalid, problem
+from server.field_fault import field_and_reason
 from server.ids import uuid7
 from server.log_line import in_request
 from server.operation import Operation
@@ -123,7 +124,7 @@ class ApiHandler(Handler):
         try:
             return msgspec.convert(values, kind, strict=False)
         except msgspec.ValidationError as error:
-            raise field_error(error) from None
+            raise field_error(error, kind) from None
 
     def body(self, kind: type[T]) -> T:
         """The JSON body as a typed value; 415, 400 or 422 with the field."""
@@ -133,7 +134,7 @@ class ApiHandler(Handler):
         try:
             return msgspec.json.decode(self.request.body, type=kind)
         except msgspec.ValidationError as error:
-            raise field_error(error) from None
+            raise field_error(error, kind) from None
         except msgspec.DecodeError as error:
             raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}.") from None
 
@@ -201,10 +202,10 @@ def is_outage(failure: DBAPIError) -> bool:
     return failure.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "55")
 
 
-def field_error(error: msgspec.ValidationError) -> ApiError:
-    """msgspec's message, `Expected … - at `$.values.x``, as a field and a reason."""
-    reason, _, path = str(error).partition(" - at `")
-    return invalid(path.strip("`").removeprefix("$.").removeprefix("$") or "body", reason)
+def field_error(error: msgspec.ValidationError, kind: Any) -> ApiError:
+    """A value that does not fit its type, as its field, what may stand there and that nothing came of it."""
+    field, reason = field_and_reason(str(error), kind)
+    return invalid(field or "body", reason)
 
 
 def retry_after(seconds: float) -> int:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import time
 
+from server.alerts import retention as alert_retention
+from server.alerts.board import Board
 from server.auth import retention as auth_retention
 from server.bus import Bus
 from server.changes.deploys import Deploys
+from server.config import bake
+from server.config.bake import Bake
 from server.config.expiry import expiry_job
+from server.config.guard import standing
 from server.config.registry import environment_values
 from server.db import Database
 from server.ingest import retention as ingest_retention
@@ -19,32 +24,50 @@ from server.live.fold import Fold
 from server.live.retention import Retention
 from server.live.tick import Tick
 from server.log_store import forget_old_lines
+from server.notify import sender as notify
+from server.notify.outbox import enqueue
+from server.notify.sender import Sender
 from server.process import Process
 from server.settings import Environment
+from server.slo import recount as recount_module
 from server.slo import retention as ledger_retention
 from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
 from server.slo.policies import Policies
+from server.slo.recount import Recount
 from server.slo.retention import retain_ledger
 from server.watch import Job
 
 
 def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:
     """What the holder of the lease does besides the checks, soonest first."""
-    tick = Tick(db, bus, process, Evaluation(db, policies).evaluate)
-    fold = Fold(db, Ledger(policies).fold)
+    evaluation = Evaluation(db, policies)
+    board = Board(db, policies, lambda: evaluation.evidence, enqueue)
+    tick = Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step)
+    environment = environment_values(env.raw)
+    staged = Bake(db, bus, environment, lambda: standing(tick.slo, tick.alerts, time.time()))
+    ledger = Ledger(policies)
+    fold = Fold(db, ledger.fold)
+    recount = Recount(db, fold, ledger)
     live = Retention(db)
     deploys = Deploys(db)
+    sender = Sender(env, db, bus)
     return [
-        Job("tick", tick_module.EVERY_S, tick.run, 10),
+        Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
-        Job("expiry", 1.0, expiry_job(db, bus, environment_values(env.raw)), 5),
+        Job("recount", recount_module.EVERY_S, recount.run, 30),
+        Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
+        Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
+        Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
+        Job("bake", bake.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
         Job("ingest retention", ingest_retention.EVERY_S, lambda _: ingest_retention.age_out(db), 55),
         Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
         Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
         Job("ledger retention", ledger_retention.EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
+        Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
+        Job("alert retention", alert_retention.EVERY_S, lambda _: alert_retention.age_out(db), 120),
         Job("auth retention", auth_retention.EVERY_S, lambda _: auth_retention.forget_ended_sign_ins(db), 30),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
     ]

@@ -50,6 +50,7 @@ def listen_to_ours(level: int) -> None:
     """Let our own loggers through at `level`; other libraries stay at warning (SQLAlchemy would log its SQL)."""
     for name in OURS:
         logging.getLogger(name).setLevel(level)
+    logging.getLogger("tornado.general").setLevel(logging.WARNING)  # below, it repeats what a peer sent: secrets too
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # server/access.py writes the one line a request
 
 

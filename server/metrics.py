@@ -79,6 +79,14 @@ INTAKE_LOST = _metric(
 SIGNINS = _metric(
     "evenkeel_signins_total", "counter", "Attempts to sign in, by result: ok, wrong, slowed.", "host", "result"
 )
+NOTIFIED = _metric(
+    "evenkeel_notifications_total",
+    "counter",
+    "Tries to send a notification, by kind of target and result: sent, failed (and tried again), given_up.",
+    "host",
+    "kind",
+    "result",
+)
 LOG_LINES_DROPPED = _metric(
     "evenkeel_log_lines_dropped_total", "counter", "Log lines not kept for look-up because too many came.", "host"
 )
@@ -96,9 +104,10 @@ MEMORY = _metric("evenkeel_process_resident_memory_bytes", "gauge", "Resident me
 HEARTBEAT_AGE = _metric(
     "evenkeel_process_heartbeat_age_seconds", "gauge", "Time since a process was last heard of.", "host", "process"
 )
-REVISION = _metric("evenkeel_config_revision", "gauge", "The revision of the settings in force.")
+REVISION = _metric("evenkeel_config_revision", "gauge", "The newest revision of the settings, in force or staged.")
+STAGED = _metric("evenkeel_config_staged", "gauge", "1 while the newest revision is staged, running or paused, else 0.")
 APPLIED_REVISION = _metric(
-    "evenkeel_config_applied_revision", "gauge", "The newest revision that a process has applied.", "host", "process"
+    "evenkeel_config_applied_revision", "gauge", "The revision in force in a process.", "host", "process"
 )
 BUDGET_LEFT = _metric(
     "evenkeel_slo_budget_left_ratio",
@@ -106,6 +115,38 @@ BUDGET_LEFT = _metric(
     "Error budget left: 1 untouched, 0 used up, below 0 overspent; absent without traffic.",
     "objective",
     "service",
+)
+ALERTS_FIRED = _metric(
+    "evenkeel_alerts_fired_total", "counter", "Alerts that fired, each time they did.", "host", "severity", "urgency"
+)
+ALERTS_OPEN = _metric(
+    "evenkeel_alerts_open",
+    "gauge",
+    "Alerts that fire or are resolving, by severity and urgency.",
+    "severity",
+    "urgency",
+)
+BURN_RATE = _metric(
+    "evenkeel_slo_burn_rate",
+    "gauge",
+    "How fast the error budget goes: at 1 it lasts exactly its window; absent without traffic.",
+    "objective",
+    "service",
+    "window",
+)
+SLO_EVENTS = _metric(
+    "evenkeel_slo_events_total",
+    "counter",
+    "Outcomes that an objective has counted as they arrived, good and bad; the same from every machine.",
+    "objective",
+    "service",
+    "kind",
+    "outcome",
+)
+NOTIFICATION_AGE = _metric(
+    "evenkeel_notification_oldest_undelivered_seconds",
+    "gauge",
+    "Age of the oldest notification that has neither arrived nor been given up; 0 where there is none.",
 )
 CHECK_STATUS = _metric(
     "evenkeel_check_status", "gauge", "1 for the status that a check's last run had, else 0.", "check", "status"
@@ -138,6 +179,8 @@ _refused_items = _counter(REFUSED_ITEMS)
 _flush_seconds = _histogram(FLUSH_SECONDS).labels(HOST)
 _intake_lost = _counter(INTAKE_LOST).labels(HOST)
 _signins = _counter(SIGNINS)
+_alerts_fired = _counter(ALERTS_FIRED)
+_notified = _counter(NOTIFIED)
 _dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
 
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded: routes, METHODS and statuses are ours
@@ -189,6 +232,16 @@ def intake_lost(requests: int) -> None:
 def signed_in(result: Literal["ok", "wrong", "slowed"]) -> None:
     """One attempt to sign in."""
     _signins.labels(HOST, result).inc()
+
+
+def alert_fired(severity: int, urgency: str) -> None:
+    """An alert fired, or fired again."""
+    _alerts_fired.labels(HOST, str(severity), urgency).inc()
+
+
+def notified(kind: str, result: Literal["sent", "failed", "given_up"]) -> None:
+    """One try to send a notification has ended."""
+    _notified.labels(HOST, kind, result).inc()
 
 
 def log_lines_dropped(lines: int) -> None:

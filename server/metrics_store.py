@@ -10,6 +10,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import check_store
+from server.config import staged_store
+from server.notify.outbox_store import undelivered_age_s
+from server.slo import events_store
+from server.slo.counts import Counts
 from server.tables import lease, processes, receipts, revisions
 
 HEARD_OF = text("interval '1 minute'")  # a process silent for longer is no longer shown
@@ -33,8 +37,11 @@ class Gauges(msgspec.Struct):
 
     processes: list[ProcessRow]
     revision: int | None
+    staged: bool
     lease_age_s: float | None
     checks: Sequence[tuple[str, str, float]]  # name, status, Unix time
+    events: dict[int, Counts]  # good and bad by objective id
+    undelivered_age_s: float  # of notifications
 
 
 async def read(connection: AsyncConnection) -> Gauges:
@@ -44,12 +51,17 @@ async def read(connection: AsyncConnection) -> Gauges:
     lease_age = (await connection.execute(select(age).where(lease.c.name == "watch"))).scalar_one_or_none()
     checks = [(check.name, check.status, check.at.timestamp()) for check in await check_store.latest(connection)]
     lease_age_s = None if lease_age is None else float(lease_age)
-    return Gauges(await process_rows(connection), revision.scalar_one(), lease_age_s, checks)
+    rows = await process_rows(connection)
+    events = await events_store.read(connection)
+    staged = await staged_store.live(connection) is not None
+    undelivered_s = await undelivered_age_s(connection)
+    return Gauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)
 
 
 async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
     """The processes that are running; of those with the same name, the newest."""
-    applied = select(func.max(receipts.c.revision)).where(receipts.c.process_id == processes.c.id).scalar_subquery()
+    newest = select(receipts.c.revision).order_by(receipts.c.applied_at.desc(), receipts.c.revision.desc()).limit(1)
+    applied = newest.where(receipts.c.process_id == processes.c.id).scalar_subquery()
     query = (
         select(
             processes.c.host,

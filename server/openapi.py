@@ -38,6 +38,7 @@ HEADERS = {
     "If-Match": 'The ETag of the revision that you looked at, as in `If-Match: "14"`.',
     "Content-Encoding": "`gzip`, or nothing.",
     "Last-Event-ID": "The last event seen, to go on from there.",
+    "X-PagerDuty-Signature": "`v1=` and the HMAC-SHA256 of the body in hexadecimal; several, with commas between.",
 }
 
 

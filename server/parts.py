@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.alerts.notice import Tell
     from server.auth.identity import Authenticator
     from server.bus import Bus
     from server.config.rollout import Rollout
@@ -33,6 +38,9 @@ class Parts:
     policies: Policies  # the objectives in force here
     intake: Intake  # outcomes in
     relay: Relay  # the picture, and who streams it
+    tell: Tell  # stores what is to be sent to people
+    # Why the gate denies a revision at a time, None where it does not: for the settings, which know no objectives.
+    gate: Callable[[AsyncConnection, float], Awaitable[str | None]] = field(init=False)
     in_flight: set[Handler] = field(default_factory=set)
     started: bool = False  # every part has started
     stopping: bool = False

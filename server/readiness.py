@@ -29,6 +29,7 @@ FRESH_S = 1.0  # asked more often, the last answer is given: health is open to s
 SILENT_S = 5.0  # a database that was slower than LIMIT_S for so long counts as dead
 AUTH_OLD_S = 10.0
 LEASE_OLD_S = 3.0
+BEHIND_S = 3.0
 
 Status = Literal["pass", "warn", "fail"]
 
@@ -96,9 +97,14 @@ class Readiness:
             lease_age_s = None
         found["auth"] = auth_part(self.parts.auth.age_s, self.parts.auth.kept_s, now)
         found["redis"] = redis_part(self.parts.bus.redis_ok, now)
-        found["watch"] = watch_part(lease_age_s, now)
+        found["watch"] = watch_part(lease_age_s, now, self._behind_s())
         found["queue"] = queue_part(self.parts, now)
         return Health(worst(found), __version__, self.parts.process.label, {name: [p] for name, p in found.items()})
+
+    def _behind_s(self) -> float:
+        """For how long a watch that ticks has not evaluated the objectives or the alerts."""
+        picture = self.parts.relay.picture
+        return picture.behind_s if picture else 0.0
 
 
 def worst(found: dict[str, Part]) -> Status:
@@ -153,13 +159,16 @@ def redis_part(redis_ok: bool | None, now: str) -> Part:
     return Part("warn", "lost", now, output="Signals go through PostgreSQL; limits on rate hold per process.")
 
 
-def watch_part(lease_age_s: float | None, now: str) -> Part:
+def watch_part(lease_age_s: float | None, now: str, behind_s: float = 0.0) -> Part:
     if lease_age_s is None:
         return Part("warn", None, now, "s", "No process holds the lease: nothing is evaluated.")
     if lease_age_s > LEASE_OLD_S:
         return Part(
             "warn", round(lease_age_s, 1), now, "s", "The watch does not renew its lease: nothing is evaluated."
         )
+    if behind_s > BEHIND_S:
+        wrong = f"The watch has not evaluated the alerts for {behind_s:.0f} s: its log says why."
+        return Part("warn", round(behind_s, 1), now, "s", wrong)
     return Part("pass", round(max(lease_age_s, 0.0), 1), now, "s")
 
 

@@ -6,7 +6,7 @@ import re
 
 SECRET = re.compile(
     r"""
-      (?P<token>e[ksl]_)[A-Za-z0-9_-]{16,}                     # what we hand out: server/auth/tokens.py
+      (?P<token>e[kslw]_)[A-Za-z0-9_-]{16,}                    # what we hand out: server/auth/tokens.py, of webhooks
     | (?P<url>://[^:/@\s]*:)[^/\s]+(?=@)                       # postgresql://user:PASSWORD@host
     | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
     | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
@@ -23,6 +23,7 @@ MARKS = (
     "ek_",
     "es_",
     "el_",
+    "ew_",
     "://",
     "$argon2",
     "2|1:0|",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from server import api_docs, check_results, health, metrics_handler
+from server.alerts import handlers as alerts
 from server.auth import handlers as auth
 from server.changes import handlers as changes
 from server.config import handlers as config
+from server.gate import handlers as gate
 from server.ingest import handlers as ingest
 from server.live import handlers as live
+from server.notify import handlers as notify
+from server.notify import pagerduty_handler
+from server.review import handlers as review
 from server.route import Route
+from server.slo import exclusions_handler
 from server.slo import handlers as slo
 
 __all__ = ["API", "Route"]
@@ -24,6 +30,12 @@ API: tuple[Route, ...] = (
     *config.ROUTES,
     *changes.ROUTES,
     *slo.ROUTES,
+    *exclusions_handler.ROUTES,
+    *alerts.ROUTES,
+    *gate.ROUTES,
+    *notify.ROUTES,
+    *pagerduty_handler.ROUTES,
+    *review.ROUTES,
     *auth.ROUTES,
     *check_results.ROUTES,
     *health.ROUTES,

@@ -40,7 +40,7 @@ class Families(Collector):
 async def scrape(parts: Parts) -> bytes:
     """What /metrics answers. Without the database the gauges that come from it are left out."""
     gauges = await read_gauges(parts)
-    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(time.time())))
+    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(time.time()), parts.policies.objectives))
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
 
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -17,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from server import embedded, supervisor
-from server.settings import Environment
+from server.settings import Environment, read_environment
 
 log = logging.getLogger("evenkeel.serve")
 
@@ -111,20 +112,27 @@ async def announce(env: Environment) -> None:
         link = await first_admin_link(db, env)
     finally:
         await db.close()
+    print("\n".join(first_steps(env, link)), flush=True)  # noqa: T201 - this block is what a person starts from
+
+
+def first_steps(env: Environment, link: str | None) -> list[str]:
+    """Where to look, how to sign in and how to send an outcome, as commands to paste into another terminal."""
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    usual = env.data_dir == read_environment({}, for_database_only=True).data_dir
+    where = f"DATA_DIR={shlex.quote(str(env.data_dir))} " if not (usual or env.raw.get("DATABASE_URL")) else ""
     lines = [LINE, f"  Evenkeel is ready:  {env.public_url}", ""]
     if link:
         lines += ["  Sign in as the first administrator (works once, for 24 hours):", f"    {link}", ""]
-    lines += [
+    return [
+        *lines,
         "  Send a first outcome:",
-        f"    KEY=$({shown} -m server key create first --scope ingest)",
+        f"    KEY=$({where}{shown} -m server key create first --scope ingest)",
         f'    curl {env.public_url}/api/v1/outcomes -H "Authorization: Bearer $KEY" \\',
         "      -H 'Content-Type: application/json' \\",
         """      -d '[{"service":"checkout","route":"/pay","method":"POST","status":200,"duration_ms":12}]'""",
         LINE,
     ]
-    print("\n".join(lines), flush=True)  # noqa: T201 - this block is what a person starts from
 
 
 async def ready(env: Environment) -> bool:

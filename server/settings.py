@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from server.errors import ConfigurationError
+from server.mail_server import MailServer, mail_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("LOG_FORMAT", "auto", "json, text, or auto: text on a terminal."),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error."),
     Variable("METRICS_PUBLIC", "false", "true: /metrics is open to strangers."),
+    Variable("NOTIFY_ALLOW_PRIVATE", "false", "true: alerts may be sent to addresses within the network, and by http."),
+    Variable("SMTP_URL", "", "Sends e-mail: smtp://user:password@host:587, or smtps:// for TLS from the first byte."),
+    Variable("SMTP_FROM", "", "The address that e-mails come from; required with SMTP_URL."),
     Variable("SERVICES_MAX", "200", "Services counted under their own name; the rest under (other)."),
     Variable("ROUTES_MAX", "200", "Routes per service counted under their own name."),
     Variable("VERSIONS_MAX", "50", "Versions per service counted under their own name."),
@@ -70,6 +74,8 @@ class Environment:
     log_format: str
     log_level: str
     metrics_public: bool
+    notify_allow_private: bool
+    mail: MailServer | None
     services_max: int
     routes_max: int
     versions_max: int
@@ -109,6 +115,8 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         log_format=choice(text, "LOG_FORMAT", ("auto", "json", "text")),
         log_level=choice(text, "LOG_LEVEL", ("debug", "info", "warning", "error")),
         metrics_public=choice(text, "METRICS_PUBLIC", ("true", "false")) == "true",
+        notify_allow_private=choice(text, "NOTIFY_ALLOW_PRIVATE", ("true", "false")) == "true",
+        mail=mail_server(text["SMTP_URL"], text["SMTP_FROM"]),
         services_max=whole(text, "SERVICES_MAX", 1, 10_000),
         routes_max=whole(text, "ROUTES_MAX", 1, 10_000),
         versions_max=whole(text, "VERSIONS_MAX", 1, 10_000),

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from server.errors import invalid
+from server.field_fault import RFC_3339
 
 # A time in an answer; with a zone, or OpenAPI would not call it a date-time.
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -28,4 +29,4 @@ def instant(field: str, text: str) -> datetime:
             raise ValueError("no zone")
         return when.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise invalid(field, "is RFC 3339 with its zone, as 2026-03-01T03:08:12Z") from None
+        raise invalid(field, f"is {RFC_3339}") from None

@@ -37,12 +37,20 @@ class Fenced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work done every `every_s` seconds by the leader: `run(term)`, cut off after `limit_s`."""
+    """Work done every `every_s` seconds by the leader: `run(term)`, cut off after `limit_s`.
+
+    `phase` is the fraction of a second of the clock at which it begins, for what looks at whole seconds.
+    """
 
     name: str
     every_s: float
     run: Callable[[int], Awaitable[None]]
     limit_s: float
+    phase: float | None = None
+
+    def wait_s(self, now: float) -> float:
+        """Seconds from `now`, Unix seconds, to its phase."""
+        return 0.0 if self.phase is None else (self.phase - now) % 1
 
 
 class Lease:
@@ -153,10 +161,10 @@ class Watch:
         self.term = term
         for place, job in enumerate(self.jobs):
             callback = PeriodicCallback(functools.partial(self._run, job, term), job.every_s * 1000)
-            callback.start()
-            self._callbacks.append(callback)
-            # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
             loop = asyncio.get_running_loop()
+            self._callbacks.append(callback)
+            self._first.append(loop.call_later(job.wait_s(time.time()), callback.start))
+            # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
             self._first.append(loop.call_later(place * STAGGER_S, self._start, job, term))
 
     def _resign(self) -> None:

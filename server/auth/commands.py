@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from server.errors import ApiError
 from server.host import HOST
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from server.auth.keys import ApiKey
 
 T = TypeVar("T")
+
+NO_SUCH_TABLE = "42P01"
 
 
 @click.group()
@@ -114,11 +115,18 @@ def actor() -> str:
 @contextmanager
 def told() -> Iterator[None]:
     """Say a failure as a command does, instead of with a traceback."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
     except ApiError as error:
         raise click.ClickException(error.detail) from None
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == NO_SUCH_TABLE:
+            raise click.ClickException(
+                "The database has no tables of Evenkeel. Nothing was done. Set DATABASE_URL or DATA_DIR to what the "
+                "server has, or start the server there once: it makes them."
+            ) from None
         raise click.ClickException(f"The database does not answer as it should: {error.orig}") from None
 
 
@@ -127,7 +135,7 @@ def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     from server.embedded import database_for_command
     from server.settings import read_environment
 
-    with told(), database_for_command(read_environment()) as url:
+    with told(), database_for_command(read_environment(for_database_only=True)) as url:
         return asyncio.run(in_transaction(url, act))
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from server.errors import ApiError
+from server.field_fault import field_and_reason
 from server.ingest.outcome import Outcome, Span, microseconds, time_fault
 
 Form = Literal["array", "lines"]
@@ -120,7 +121,7 @@ def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int
         outcome = one.decode(item)
         at = taken.now if outcome.timestamp is None else microseconds(outcome.timestamp)
     except msgspec.ValidationError as error:
-        return Fault(index, *field_and_reason(str(error)))
+        return Fault(index, *field_and_reason(str(error), Outcome))
     except BROKEN as error:
         return Fault(index, "", f"is not JSON: {error}")
     reason = time_fault(at, taken)
@@ -130,15 +131,6 @@ def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int
         if "\0" in (getattr(outcome, field) or ""):
             return Fault(index, field, "contains a NUL character")
     return outcome, at
-
-
-def field_and_reason(message: str) -> tuple[str, str]:
-    """msgspec's message, ``Expected `int` - at `$.status` ``, as the field and the reason."""
-    reason, _, path = message.partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").removeprefix(".")
-    if not field and "field `" in reason:  # a missing or an unknown one
-        field = reason.partition("field `")[2].rstrip("`")
-    return field, reason
 
 
 def faults_error(faults: list[Fault], items: int) -> ApiError:
