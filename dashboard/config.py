@@ -13,8 +13,6 @@ from dashboard.memo import Memo
 from dashboard.page import Page
 from dashboard.refusals import Effect, effects
 from server.auth.keys import ApiKey, list_keys
-from server.config.history import RevisionView
-from server.config.receipts import Progress
 from server.config.view import ConfigView, config_view
 from server.names import OWN
 from server.parts import Parts
@@ -62,7 +60,7 @@ async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
         effects_known=found is not None,
         keys=await KEYS.get(parts) or [],
         drafts=drafts(config) if config else {},
-        under_way=under_way(config.revision, config.rollout, now) if config else "",
+        under_way=under_way(config, now) if config else "",
     )
 
 
@@ -72,11 +70,14 @@ def drafts(config: ConfigView) -> dict[str, Draft]:
     return {one.name: Draft(one.name, str(one.in_force.value).lower(), seen) for one in config.settings}
 
 
-def under_way(revision: RevisionView, rollout: Progress, now: float) -> str:
+def under_way(config: ConfigView, now: float) -> str:
     """What is happening just now, in words; nothing once every process has applied it or is overdue."""
-    if rollout.complete or now - revision.at.timestamp() > UNDER_WAY_S:
+    rollout, promoted = config.rollout, config.staged is not None and config.staged.state == "promoted"
+    since = config.staged.at if config.staged is not None and promoted else config.revision.at
+    if rollout.complete or now - since.timestamp() > UNDER_WAY_S:
         return ""
-    return f"{VERBS[revision.kind]}, {rollout.applied} of {rollout.of}"
+    verb = "Promoting" if promoted else VERBS[config.revision.kind]
+    return f"{verb}, {rollout.applied} of {rollout.of}"
 
 
 def config_title(view: ConfigPageView) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 from dashboard.local import local_address
 from dashboard.page import Page
 from server.config import service
+from server.config.rollout_acts import RolloutAct, act_on
 from server.errors import ApiError, invalid
 
 WHOLE = re.compile(r"\d{1,11}", re.ASCII)
-TOLD = ("CONFLICT", "ROLLBACK_AMBIGUOUS")  # said where the button was, which shows what is in force now
+TOLD = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # said where the button was, which shows what is in force now
 EXTEND_MINUTES = 30
+ACTS: dict[str, RolloutAct] = {act: act for act in get_args(RolloutAct)}
 
 
 class RollbackAct(Page):
@@ -27,6 +30,22 @@ class RollbackAct(Page):
         except ApiError as error:
             told(self, error)
         self.see_other(after)
+
+
+class RolloutForm(Page):
+    """POST /config/rollout: `act` on the staged `revision` that was seen."""
+
+    async def post(self) -> None:
+        assert self.identity is not None
+        act = ACTS.get(self.get_body_argument("act", ""))
+        if act is None:
+            raise invalid("act", f"give one of {', '.join(ACTS)}")
+        try:
+            done = await act_on(self.parts, self.identity, act, whole(self, "revision"), self.request_id)
+            self.say(done.message)
+        except ApiError as error:
+            told(self, error)
+        self.see_other("/config")
 
 
 class ExtendAct(Page):

@@ -9,15 +9,25 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dashboard.config import read_keys
-from dashboard.draft import UNTILS, Draft, minutes_of, raced, read_draft, value_of
+from dashboard.draft import UNTILS, Draft, minutes_of, raced, read_draft, rollout_of, value_of
 from dashboard.page import Page
 from dashboard.refusals import would_refuse
 from server.auth.keys import ApiKey
 from server.config import service
 from server.config.revisions import key_id_of
+from server.config.saving import Saved
+from server.config.staged import RolloutAsked, checked_rollout, choose
 from server.config.view import SettingView, config_view
 from server.errors import ApiError
+from server.gate.overrides import OverrideAsked, override
+from server.live.picture import Picture
+from server.names import OWN
 from server.parts import Parts
+
+OVERRIDE_MINUTES = 15  # enough to save what the gate has just denied
+
+
+FAULTS = ("INVALID", "CONFLICT", "UNAVAILABLE")  # of a form; another one is staged, or nothing would guard it
 
 
 class EditView(Struct):
@@ -46,29 +56,48 @@ class ChangeAct(Page):
         assert self.identity is not None
         draft = read_draft(self.get_body_argument)
         try:
-            saved = await service.change(
-                self.parts,
-                self.identity,
-                expected=draft.expected,
-                values={draft.setting: value_of(draft)},
-                scope=draft.scope,
-                minutes=minutes_of(draft),
-                reason=draft.reason,
-                request_id=self.request_id,
-            )
+            saved = await self.change(draft)
         except ApiError as error:
             await self.refused(draft, error)
             return
         self.say(saved.message)
         self.see_other("/config")
 
+    async def change(self, draft: Draft) -> Saved:
+        """Save it. Where the gate denies it and a reason to override it was given, that is done first."""
+        try:
+            return await self.save(draft)
+        except ApiError as error:
+            if error.code != "GATE_DENIED" or not draft.override.strip():
+                raise
+        assert self.identity is not None
+        asked = OverrideAsked(OWN, "revision", draft.override, OVERRIDE_MINUTES)
+        await override(self.parts, self.identity, asked, self.request_id)
+        return await self.save(draft)
+
+    async def save(self, draft: Draft) -> Saved:
+        assert self.identity is not None
+        return await service.change(
+            self.parts,
+            self.identity,
+            expected=draft.expected,
+            values={draft.setting: value_of(draft)},
+            scope=draft.scope,
+            minutes=minutes_of(draft),
+            reason=draft.reason,
+            rollout=rollout_of(draft),
+            request_id=self.request_id,
+        )
+
     async def refused(self, draft: Draft, error: ApiError) -> None:
-        """A fault or a lost race is shown in the editor; anything else is an error page."""
+        """A fault, a lost race or a deny of the gate is shown in the editor; anything else is an error page."""
         if error.code == "REVISION_CHANGED":
             scope_name = self.parts.auth.key_name(key_id_of(draft.scope)) if draft.scope != "all" else "all"
             draft = raced(draft, error, scope_name)
-        elif error.code == "INVALID":
+        elif error.code in FAULTS:
             draft = replace(draft, fault=error.detail)
+        elif error.code == "GATE_DENIED":
+            draft = replace(draft, denied=str(error.extra["gate"]))
         else:
             raise error
         self.set_status(error.status)
@@ -89,10 +118,23 @@ class PreviewPart(Page):
 async def preview(parts: Parts, draft: Draft) -> str:
     """What the value would have refused, in a sentence; nothing while the value cannot be one."""
     try:
-        value, key_id = value_of(draft), key_id_of(draft.scope)
+        value, key_id, rollout = value_of(draft), key_id_of(draft.scope), rollout_of(draft)
     except ApiError:
         return ""
-    return await would_refuse(parts, draft.setting, value, key_id, time.time())
+    refused = await would_refuse(parts, draft.setting, value, key_id, time.time())
+    return f"{refused} {staged_sentence(parts.relay.picture, rollout)}" if rollout else refused
+
+
+def staged_sentence(picture: Picture | None, asked: RolloutAsked) -> str:
+    """`In 1 of 4 processes; promoted after 10 min in which no objective starts to burn, else rolled back.`"""
+    live = [one.id for one in picture.processes if one.kind == "web"] if picture else []
+    try:
+        checked_rollout(asked, None)
+        chosen = len(choose(live, asked.share))
+    except ApiError as error:
+        return f"Cannot be staged: {error.extra['errors'][0]['reason']}."
+    where = f"In {chosen} of {len(live)} processes"
+    return f"{where}; promoted after {asked.bake_minutes} min in which no objective starts to burn, else rolled back."
 
 
 async def show_editor(page: Page, draft: Draft) -> None:

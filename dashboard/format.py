@@ -5,9 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from server.figures import NONE, ms, percent, span
+
+__all__ = [
+    "between",
+    "budget",
+    "count",
+    "iso",
+    "moment",
+    "month",
+    "ms",
+    "number",
+    "percent",
+    "plural",
+    "rate",
+    "share",
+    "size",
+    "span",
+    "target",
+    "window",
+]
+
 FEW = 1000  # under this many requests a share is told as `12 of 312`
-FAR_OVER = 9.99  # budgets overspent by more than this are told as how many times they were spent
-NONE = "–"  # no value: never 0
 
 
 def number(value: float | None) -> str:
@@ -27,21 +46,6 @@ def count(value: int | None) -> str:
     return NONE if value is None else f"{value:,}"
 
 
-def percent(ratio: float | None) -> str:
-    """A ratio from 0 to 1 as per cent; what is not all is never told as `100 %`, nor what is not none as `0 %`."""
-    if ratio is None:
-        return NONE
-    value = ratio * 100
-    size = abs(value)
-    if size == 0:
-        return "0 %"
-    if size < 0.01:
-        return "<0.01 %"
-    if 99 <= size < 100:
-        return f"{min(size, 99.9):.3g} %" if value > 0 else f"{value:.3g} %"
-    return f"{value:.2g} %" if size < 9.95 else f"{value:,.0f} %"
-
-
 def share(part: int, whole: int) -> str:
     """`12 of 312` under 1,000, else per cent; nothing counted is no value."""
     if whole == 0:
@@ -52,34 +56,6 @@ def share(part: int, whole: int) -> str:
 def target(ratio: float) -> str:
     """An objective's target, in full: `99.9 %`."""
     return f"{ratio * 100:.6g} %"
-
-
-def ms(value: float | None) -> str:
-    """A latency: `0.41 ms`, `4.1 ms`, `412 ms`, from 1 s `1.24 s`."""
-    if value is None:
-        return NONE
-    if value >= 59_950:
-        return span(value / 1000)
-    if value >= 999.5:
-        return f"{value / 1000:.3g} s"
-    return f"{value:.0f} ms" if value >= 9.95 else f"{value:.2g} ms"
-
-
-def span(seconds: float | None) -> str:
-    """A length of time: `0.8 s`, `42 s`, `3 min 12 s`, `5 h 10 min`, `2 d 4 h`."""
-    if seconds is None:
-        return NONE
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    for unit, small, name, part in ((60, 1, "min", "s"), (3600, 60, "h", "min"), (86400, 3600, "d", "h")):
-        if whole < unit * (60 if unit < 3600 else 24) or name == "d":
-            first, rest = divmod(whole, unit)
-            return f"{first:,} {name} {rest // small} {part}" if rest // small else f"{first:,} {name}"
-    return NONE
 
 
 def rate(per_second: float | None) -> str:
@@ -100,13 +76,9 @@ def size(bytes_: float | None) -> str:
 
 
 def budget(left: float | None, worst: float | None = None, best: float | None = None) -> str:
-    """Budget left: `31 %`, a range `12-31 %` while it is not known exactly; overspent `-54 %`, far over `spent 38x`."""
+    """Budget left: `31 %`, a range `12-31 %` while it is not known exactly; overspent `-54 %`, `-3,700 %`."""
     if worst is not None and best is not None and percent(worst) != percent(best):
-        if worst < -FAR_OVER:
-            return f"{budget(worst)} to {budget(best).removeprefix('spent ')}"
         return f"{percent(worst).removesuffix(' %')}{'-' if worst >= 0 else ' to '}{percent(best)}"
-    if left is not None and left < -FAR_OVER:
-        return f"spent {number(1 - left)}x"
     return percent(left)
 
 
@@ -121,6 +93,16 @@ def window(seconds: int) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min"
     return f"{seconds // 3600} h" if seconds <= 86_400 else f"{seconds // 86_400} d"
+
+
+def iso(at: datetime) -> str:
+    """A time for what is kept or printed: `2026-11-01T00:00:00Z`."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def month(name: str) -> str:
+    """A calendar month: `November 2026` for 2026-11."""
+    return datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC).strftime("%B %Y")
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

@@ -7,9 +7,11 @@ from msgspec import Struct
 from dashboard.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.looks import LOOKS, Look
 from dashboard.rows import Row, left_of
+from dashboard.telling import AlertTold
 from server.live.picture import Part, ServicePicture
-from server.slo.rules import LOW_BUDGET, M5
+from server.slo.rules import LOW_BUDGET
 from server.slo.status import ObjectiveStatus, Status
+from server.slo.tiers import M5
 
 DETAILS = 3  # services told of in a sentence
 ADD = "/objectives#add"
@@ -24,6 +26,7 @@ class Detail(Struct):
     since: float | None = None  # Unix seconds
     href: str = ""  # where more is, named by `link`
     link: str = ""
+    alert: AlertTold | None = None
 
 
 class Headline(Struct):
@@ -54,7 +57,7 @@ def headline(known: bool, status: Status | None, rows: list[Row]) -> Headline:
 def details_of(row: Row, worst: Look, alone: bool) -> list[Detail]:
     """How a service stands; that a limit refuses its items is a second fact beside any other state."""
     named = "" if row.look.state == "partial" or (alone and row.look is worst) else row.name
-    found = [Detail(describe(row), None if row.look is worst else row.look, named, row.since)]
+    found = [Detail(describe(row), None if row.look is worst else row.look, named, row.since, alert=row.alert)]
     if not row.service.partial:
         return found
     if row.look.state != "partial":
@@ -102,8 +105,9 @@ def left(objective: ObjectiveStatus) -> str:
     told = budget(objective.budget_left, objective.budget_worst, objective.budget_best)
     if too_little(objective):
         return "Too little traffic to judge the budget."
-    if objective.budget_left is not None and objective.budget_left < 0:
-        return f"Budget overspent: {told}."
+    most = objective.budget_left if objective.budget_best is None else objective.budget_best
+    if most is not None and most < 0:
+        return f"Budget left {told}, overspent."
     return f"Budget left {told}, gone in {span(gone)}." if gone is not None else f"Budget left {told}."
 
 
@@ -128,12 +132,12 @@ def failing(row: Row) -> str:
 
 
 def named_share(part: Part | None, bad: int, what: str = "") -> str:
-    """`all POST /checkout`, or `92 % of them POST /checkout`; nothing where it is not most."""
-    if part is None or not part.name or part.bad * 2 < bad:
+    """`all POST /checkout`, `12 of 13 POST /checkout`, or of many `92 % of them …`; nothing where it is not most."""
+    if part is None or not part.name or part.bad * 2 <= bad:
         return ""
     if part.bad >= bad:
         return f"{'' if what else 'all '}{what}{part.name}"
-    return f"{percent(part.bad / bad)} of them {what}{part.name}"
+    return f"{share(part.bad, bad)}{'' if bad < FEW else ' of them'} {what}{part.name}"
 
 
 def still(row: Row, failed: list[ObjectiveStatus]) -> str:

@@ -82,3 +82,7 @@ class Memos(Generic[K, T]):
         if len(self._memos) > KEYS_MAX:
             del self._memos[next(iter(self._memos))]
         return await memo.get(parts, version)
+
+    def forget(self, key: K) -> None:
+        """What an act of this process has just changed is read anew."""
+        self._memos.pop(key, None)

@@ -18,10 +18,14 @@ from markupsafe import Markup
 from dashboard import format as told
 from dashboard.differences import differences
 from dashboard.looks import LOOKS
+from dashboard.telling import ALERT_LOOKS
 from server.config.registry import SETTINGS, Value
 from server.slo.rules import LOW_BUDGET
 
-FILTERS = ("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share", "window")
+FILTERS = (
+    *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
+    *("window", "month", "iso"),
+)
 
 
 def environment() -> Environment:
@@ -41,6 +45,7 @@ def environment() -> Environment:
     made.filters["arrow"] = arrow
     made.filters["differences"] = differences
     made.globals["LOOKS"] = LOOKS
+    made.globals["ALERT_LOOKS"] = ALERT_LOOKS
     made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
 
@@ -49,12 +54,12 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     """A <time>: UTC as rendered, in the viewer's zone once JavaScript runs.
 
     `value` is Unix seconds or a datetime. `form`: `clock` (14:32:08), `minute`
-    (14:32), `day` (23 Nov 14:32) or `ago` (3 min 12 s ago, kept current).
+    (14:32), `day` (23 Nov 14:32), `week` (Thu 14:32, of the week to come) or `ago` (3 min 12 s ago, kept current).
     """
     if value is None:
         return Markup("–")
     when = told.moment(value)
-    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
+    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )

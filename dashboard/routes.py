@@ -7,34 +7,57 @@ import re
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
+from dashboard.alert import AlertPage
+from dashboard.alert_acts import AcknowledgeAct, EndAct, SilenceAct
+from dashboard.alerts import AlertsPage
+from dashboard.backtest import BacktestPage
 from dashboard.changes import ChangesPage
 from dashboard.config import ConfigPage
-from dashboard.config_acts import ExtendAct, RollbackAct
+from dashboard.config_acts import ExtendAct, RollbackAct, RolloutForm
 from dashboard.config_edit import ChangeAct, EditPage, PreviewPart
+from dashboard.exclusions import ExclusionMake, ExclusionPreview, ExclusionRevoke, ObjectivePage
 from dashboard.live_handler import LiveHandler
 from dashboard.now import NowPage
 from dashboard.objectives import ObjectivesPage
 from dashboard.page import PageNotFound
 from dashboard.request import RequestPage
+from dashboard.review import ReportPage, ReviewPage
 from dashboard.service import ServicePage
 from dashboard.setup import CheckPage, SetupPage
 from dashboard.setup_acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
+from dashboard.ship import OverrideAct, RevokeAct
 from dashboard.sign_in import SignIn, SignOut, Welcome
 from dashboard.stream import Hub
+from dashboard.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
 from server.parts import Parts
 
 PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/", NowPage),
     (r"/services/(?P<service>[^/]+)", ServicePage),
     (r"/objectives", ObjectivesPage),
+    (r"/objectives/backtest", BacktestPage),
+    (r"/objectives/(?P<name>[^/]+)", ObjectivePage),
+    (r"/objectives/(?P<name>[^/]+)/exclusions", ExclusionMake),
+    (r"/objectives/(?P<name>[^/]+)/exclusions/preview", ExclusionPreview),
+    (r"/objectives/(?P<name>[^/]+)/exclusions/revoke", ExclusionRevoke),
+    (r"/alerts", AlertsPage),
+    (r"/alerts/acknowledge", AcknowledgeAct),
+    (r"/alerts/silence", SilenceAct),
+    (r"/alerts/silence/end", EndAct),
+    (r"/alerts/(?P<id>\d+)", AlertPage),
     (r"/changes", ChangesPage),
     (r"/config", ConfigPage),
     (r"/config/edit", EditPage),
     (r"/config/preview", PreviewPart),
     (r"/config/change", ChangeAct),
     (r"/config/rollback", RollbackAct),
+    (r"/config/rollout", RolloutForm),
     (r"/config/extend", ExtendAct),
+    (r"/gate/override", OverrideAct),
+    (r"/gate/revoke", RevokeAct),
     (r"/requests", RequestPage),
+    (r"/review", ReviewPage),
+    (r"/review/(?P<service>[^/]+)/(?P<month>[^/]+)", ReportPage),
     (r"/setup", SetupPage),
     (r"/setup/checks/(?P<name>[^/]+)", CheckPage),
     (r"/setup/keys", KeyCreate),
@@ -42,6 +65,10 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/people", PersonCreate),
     (r"/setup/people/change", PersonChange),
     (r"/setup/sessions/revoke", SessionRevoke),
+    (r"/setup/targets", TargetAdd),
+    (r"/setup/targets/remove", TargetRemove),
+    (r"/setup/targets/test", TargetTest),
+    (r"/setup/targets/inbound-secret", TargetInboundSecret),
     (r"/sign-in", SignIn),
     (r"/sign-out", SignOut),
     (r"/welcome", Welcome),

@@ -7,10 +7,12 @@ from msgspec import Struct
 from dashboard import sparkline as spark
 from dashboard.format import between, number, share
 from dashboard.looks import BAD, LOOKS, Look
-from dashboard.standing import rank, state_of
+from dashboard.standing import open_alerts, rank, state_of
+from dashboard.telling import AlertTold, alert_told
+from server.alerts.alert import Alert
 from server.live.picture import Picture, ServicePicture
 from server.names import OWN
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.status import ObjectiveStatus, Status
 
 
 class Charts(Struct):
@@ -34,6 +36,7 @@ class Row(Struct):
     tightest: ObjectiveStatus | None  # the objective with least budget left
     silent_s: int | None
     service: ServicePicture
+    alerts: list[Alert]  # the open ones, the worst first
     charts: Charts | None = None
 
     @property
@@ -72,8 +75,15 @@ class Row(Struct):
 
     @property
     def since(self) -> float | None:
-        """When the state began, Unix seconds."""
-        return min((objective.since for objective in self.hit if objective.since is not None), default=None)
+        """When it began: the onset of what burns where that is known, else the state. Unix seconds."""
+        told = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
+        began = [at for at in told if at is not None]
+        return min(began or [alert.began for alert in self.alerts], default=None)
+
+    @property
+    def alert(self) -> AlertTold | None:
+        """Its worst open alert, and who was told."""
+        return alert_told(self.alerts[0]) if self.alerts else None
 
     @property
     def slow(self) -> bool:
@@ -86,18 +96,21 @@ def service_rows(picture: Picture, status: Status | None) -> list[Row]:
     objectives: dict[str, list[ObjectiveStatus]] = {}
     for objective in status.objectives if status else ():
         objectives.setdefault(objective.service, []).append(objective)
+    alerts = open_alerts(picture)
     rows = [
-        service_row(service, state_of(service, status), objectives.get(service.name, []))
+        service_row(service, status, objectives.get(service.name, []), alerts.get(service.name, []))
         for service in picture.services
     ]
     return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
 
 
-def service_row(service: ServicePicture, state: State, objectives: list[ObjectiveStatus]) -> Row:
+def service_row(
+    service: ServicePicture, status: Status | None, objectives: list[ObjectiveStatus], alerts: list[Alert]
+) -> Row:
     """One service, not drawn."""
     return Row(
         name=service.name,
-        look=LOOKS[state],
+        look=LOOKS[state_of(service, status, alerts)],
         n=service.n,
         bad=service.bad,
         p95_ms=service.p95_ms,
@@ -106,6 +119,7 @@ def service_row(service: ServicePicture, state: State, objectives: list[Objectiv
         tightest=min(objectives, key=left_of, default=None),
         silent_s=service.silent_s,
         service=service,
+        alerts=alerts,
     )
 
 

@@ -15,7 +15,8 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from dashboard.refusals import Refusal, spans
 from dashboard.rows import Row, service_row
-from dashboard.standing import state_of, status_of
+from dashboard.ship import ShipView, ship_view
+from dashboard.standing import open_alerts, status_of
 from server.changes import store as changes
 from server.changes.store import Change
 from server.errors import ApiError
@@ -50,7 +51,6 @@ SPANS = {
     )
 }
 INTAKE_S = 3600  # what was refused longer ago is history
-ROUTES_SHOWN = 50
 
 
 class Told(Struct):
@@ -85,6 +85,7 @@ class ServiceView(Struct):
     stores_outcomes: bool
     titles: dict[str, str]  # of the objectives, by name
     refused: str  # what a limit refuses just now, in words
+    ship: ShipView
 
     @property
     def allowed_percent(self) -> float | None:
@@ -145,7 +146,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     row = None
     if picture is not None and found is not None:
         held = [o for o in status.objectives if o.service == name] if status else []
-        row = service_row(found, state_of(found, status), held)
+        row = service_row(found, status, held, open_alerts(picture).get(name, []))
     return ServiceView(
         name=name,
         span=span,
@@ -157,6 +158,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         stores_outcomes=parts.rollout.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(found) if found is not None and found.partial else "",
+        ship=await ship_view(parts, name, now),
     )
 
 
@@ -179,6 +181,7 @@ SERVICE = live_page(
         context=service_view,
         regions={
             "service-head": "service/head.html",
+            "service-ship": "service/ship.html",
             "service-objectives": "service/objectives.html",
             "service-changes": "service/changes.html",
             "service-points": "service/points.html",

@@ -1,4 +1,4 @@
-"""Setup: the self-checks, the keys, the people and their sessions."""
+"""Setup: the self-checks, the keys, the people and their sessions, and where alerts go."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from server.auth.sessions import Session, list_sessions
 from server.errors import ApiError
 from server.findings import CheckResult
 from server.names import OWN
+from server.notify.target import STEPS
+from server.notify.targets import TargetView, list_targets
 from server.parts import Parts
 
 HISTORY = 200
@@ -42,6 +44,17 @@ class Done(Struct):
     after: str
 
 
+class TargetDraft(Struct):
+    """The form of a new target, as typed but for its secret, and what is wrong with it, in which field."""
+
+    name: str = ""
+    kind: str = "webhook"
+    address: str = ""
+    step: str = "1"
+    fault: str = ""
+    field: str = ""
+
+
 class SetupView(Struct):
     """What is not live: for administrators all keys, people, sessions and acts; for others their own sessions."""
 
@@ -52,9 +65,14 @@ class SetupView(Struct):
     sessions: list[Session]
     session_id: int  # the one that is looking
     acts: list[Done]  # the newest
+    targets: list[TargetView]
+    draft: TargetDraft
+    public_url: str
+    mail: bool  # whether e-mail can be sent
     roles: tuple[str, ...] = tuple(ROLES)
     scopes: tuple[str, ...] = SCOPES
     shortest: int = SHORTEST
+    steps: int = STEPS
 
 
 class HistoryView(Struct):
@@ -90,26 +108,35 @@ def one_line(value: Any) -> str:
     return "" if value is None else msgspec.json.encode(value).decode()
 
 
+async def show_setup(page: Page, draft: TargetDraft) -> None:
+    """Answer with the page, for who asks, and the form of a new target as it was typed."""
+    assert page.identity is not None
+    admin, env = "admin" in page.identity.scopes, page.parts.env
+    async with page.parts.db.act() as connection:
+        keys = await list_keys(connection) if admin else []
+        ended = [key for key in keys if has_ended(key)]
+        live = [key for key in keys if key not in ended]
+        view = SetupView(
+            in_use=[key for key in live if key.created_by != OWN],
+            own=[key for key in live if key.created_by == OWN],
+            ended=ended,
+            people=await list_people(connection) if admin else [],
+            sessions=await list_sessions(connection, None if admin else page.identity.id),
+            session_id=page.identity.session_id,
+            acts=[done(act) for act in await recent_acts(connection, ACTS)] if admin else [],
+            targets=await list_targets(connection) if admin else [],
+            draft=draft,
+            public_url=env.public_url,
+            mail=env.mail is not None,
+        )
+    await page.show_live(SETUP, beside=view)
+
+
 class SetupPage(Page):
     """GET /setup."""
 
     async def get(self) -> None:
-        assert self.identity is not None
-        admin = "admin" in self.identity.scopes
-        async with self.parts.db.act() as connection:
-            keys = await list_keys(connection) if admin else []
-            ended = [key for key in keys if has_ended(key)]
-            live = [key for key in keys if key not in ended]
-            view = SetupView(
-                in_use=[key for key in live if key.created_by != OWN],
-                own=[key for key in live if key.created_by == OWN],
-                ended=ended,
-                people=await list_people(connection) if admin else [],
-                sessions=await list_sessions(connection, None if admin else self.identity.id),
-                session_id=self.identity.session_id,
-                acts=[done(act) for act in await recent_acts(connection, ACTS)] if admin else [],
-            )
-        await self.show_live(SETUP, beside=view)
+        await show_setup(self, TargetDraft())
 
 
 class CheckPage(Page):

@@ -22,8 +22,10 @@ class NavItem(Struct, frozen=True):
 
 NAVIGATION = (
     NavItem("Now", "/", "n", ("now", "service", "request")),
-    NavItem("Objectives", "/objectives", "o", ("objectives",)),
+    NavItem("Alerts", "/alerts", "a", ("alerts", "alert")),
+    NavItem("Objectives", "/objectives", "o", ("objectives", "objective")),
     NavItem("Changes", "/changes", "c", ("config", "changes")),
+    NavItem("Review", "/review", "r", ("review",)),
     NavItem("Setup", "/setup", "s", ("setup",)),
 )
 
@@ -65,8 +67,8 @@ def notices(picture: Picture | None, age_s: float | None) -> list[Notice]:
     found: list[Notice] = []
     if picture is None or age_s is None:
         found.append(Notice("burning", "No picture yet: the watch has not begun. Alerts are not being evaluated."))
-    elif age_s > STALE_S:
-        found.append(Notice("burning", f"Alerts have not been evaluated for {age_s:.0f} s"))
+    elif age_s + picture.behind_s > STALE_S:
+        found.append(Notice("burning", f"Alerts have not been evaluated for {age_s + picture.behind_s:.0f} s"))
     if picture is not None and picture.redis is False:
         found.append(Notice("degraded", "Redis lost: changes reach processes within 5 s. Nothing is lost."))
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from dashboard.looks import BAD, LOOKS, Look
+from server.alerts.alert import Alert
 from server.live.picture import Picture, ServicePicture
 from server.slo.status import State, Status
 
@@ -14,7 +17,27 @@ def status_of(picture: Picture | None) -> Status | None:
     return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
 
 
-def state_of(service: ServicePicture, status: Status | None) -> State:
+def alerts_of(picture: Picture | None) -> list[Alert]:
+    """The alerts in the picture: those that are open, and those resolved within some minutes."""
+    return msgspec.json.decode(picture.alerts, type=list[Alert]) if picture else []
+
+
+def open_alerts(picture: Picture | None) -> dict[str, list[Alert]]:
+    """The alerts that have not been resolved, by service, the worst first."""
+    found: dict[str, list[Alert]] = {}
+    for alert in sorted(alerts_of(picture), key=lambda one: (one.state != "firing", one.severity, one.id)):
+        if alert.state != "resolved":
+            found.setdefault(alert.service, []).append(alert)
+    return found
+
+
+def state_of(service: ServicePicture, status: Status | None, alerts: Sequence[Alert] = ()) -> State:
+    """The state of a service. Nothing is healthy before its `alerts`, the open ones, are over."""
+    state = evaluated(service, status)
+    return "at_risk" if alerts and state not in BAD else state
+
+
+def evaluated(service: ServicePicture, status: Status | None) -> State:
     """The state that the watch gave, or without objectives what the picture alone says."""
     if status is not None and service.name in status.services:
         return status.services[service.name]
@@ -34,6 +57,9 @@ def worst(picture: Picture | None) -> Look | None:
         return None
     status = status_of(picture)
     held = {objective.service for objective in status.objectives} if status else set[str]()
-    states = [(state_of(service, status), service.name in held) for service in picture.services]
+    alerts = open_alerts(picture)
+    states = [
+        (state_of(service, status, alerts.get(service.name, ())), service.name in held) for service in picture.services
+    ]
     state, _ = min(states, key=lambda each: rank(*each), default=(None, False))
     return LOOKS[state] if state else None

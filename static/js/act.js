@@ -26,14 +26,18 @@
     if (event.persisted) document.querySelectorAll("form.act[data-sent]").forEach(again);
   });
 
-  // The button of an editor says for how long: `Apply for 30 min`.
+  // The button of an editor says for how long: `Apply for 30 min`, `Stage, promote after 10 min`.
   function label(select) {
     const button = select.form?.querySelector("[data-apply-label]");
-    if (button) button.textContent = button.dataset.applyLabel || select.selectedOptions[0].dataset.apply;
+    if (!button) return;
+    const apply = select.selectedOptions[0].dataset.apply;
+    const { rollout, bake } = select.form.elements;
+    const staged = bake?.value ? `Stage, promote after ${bake.value} min` : "Stage";
+    button.textContent = button.dataset.applyLabel || (rollout?.value === "staged" ? staged : apply);
   }
   for (const select of document.querySelectorAll("select[name=minutes]")) label(select);
-  document.addEventListener("change", (event) => {
-    if (event.target.matches("select[name=minutes]")) label(event.target);
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("[name=minutes], [name=rollout], [name=bake]") && event.target.form?.elements.minutes) label(event.target.form.elements.minutes);
   });
   // An editor opens with its label, and ready to type.
   document.addEventListener("toggle", (event) => {
@@ -42,6 +46,18 @@
     if (select) label(select);
     event.target.querySelector("[name=value]")?.focus();
   }, true);
+
+  // A time typed in UTC, in the viewer's zone under its field.
+  const here = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" });
+  for (const hint of document.querySelectorAll("[data-here]")) {
+    const field = document.getElementById(hint.dataset.here);
+    const tell = () => {
+      const at = new Date(`${field.value}Z`);
+      hint.textContent = Number.isNaN(at.getTime()) ? "" : here.format(at);
+    };
+    field.addEventListener("input", tell);
+    tell();
+  }
 
   // A key is copied whole; browsers allow that over TLS and on this machine.
   for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {

@@ -6,6 +6,7 @@
   const FORMS = {
     clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
     minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+    week: { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
   for (const form of Object.keys(FORMS)) FORMS[form] = new Intl.DateTimeFormat(undefined, FORMS[form]);

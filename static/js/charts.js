@@ -15,17 +15,10 @@
   let step = wanted; // the server widens it where finer values are no longer kept
   const SHRINKS_MS = 60000;
   const sync = uPlot.sync("service");
-  const app = window.evenkeel;
+  const { colour, nice, short, wide, word, hatch, marks, axes } = window.evenkeel.chart;
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   let data = [[], [], [], [], [], []]; // time, error %, p50, p95, p99, requests/s
   const charts = [];
-
-  // 1, 2 or 5 times a power of ten, at or above `value`.
-  function nice(value) {
-    const power = 10 ** Math.floor(Math.log10(value));
-    return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= value * (1 - 1e-9));
-  }
 
   const ROOM = 1.1; // a peak does not touch the top
   function scaleOf(floor, most) {
@@ -41,14 +34,11 @@
     };
   }
 
-  const short = (value) => (value === null || value === undefined ? "–" : value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2))));
   const told = {
     ratio: (value) => (value === null || value === undefined ? "no traffic" : `${short(value)} %`),
     ms: (value) => (value === null || value === undefined ? "no traffic" : value >= 1000 ? `${(value / 1000).toPrecision(3)} s` : `${short(value)} ms`),
     rate: (value) => (value === null || value === undefined ? "–" : `${short(value)}/s`),
   };
-  const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
   const exact = new Intl.DateTimeFormat(undefined, {
     ...(seconds > 86400 ? { day: "numeric", month: "short" } : {}),
     hour: "2-digit", minute: "2-digit", ...(wanted < 60 ? { second: "2-digit" } : {}), hourCycle: "h23",
@@ -89,29 +79,6 @@
     };
   }
 
-  // Words on a ground of their own, so that no line crosses them; `x`, `y` is their left upper corner.
-  const PAD = 4;
-  function wide({ ctx }, text) {
-    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
-    return ctx.measureText(text).width + 2 * PAD * devicePixelRatio;
-  }
-
-  function word(chart, text, x, y) {
-    const { ctx } = chart;
-    const ratio = devicePixelRatio;
-    ctx.save();
-    const width = wide(chart, text);
-    ctx.textAlign = "left";
-    ctx.textBaseline = "middle";
-    ctx.fillStyle = colour("--panel");
-    ctx.globalAlpha = 0.85;
-    ctx.fillRect(x, y, width, 15 * ratio);
-    ctx.globalAlpha = 1;
-    ctx.fillStyle = colour("--secondary");
-    ctx.fillText(text, x + PAD * ratio, y + 8 * ratio);
-    ctx.restore();
-  }
-
   // When outcomes are missing, by the server: refused by a limit, or silent from the last one until now.
   function missing() {
     const now = Date.now() / 1000;
@@ -141,67 +108,6 @@
     }
   }
 
-  function hatch(ctx, bbox, start, end) {
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(start, bbox.top, end - start, bbox.height);
-    ctx.clip();
-    ctx.strokeStyle = colour("--unknown");
-    ctx.lineWidth = devicePixelRatio;
-    ctx.beginPath();
-    const every = 8 * devicePixelRatio;
-    for (let x = Math.floor((start - bbox.height) / every) * every; x < end; x += every) {
-      ctx.moveTo(x, bbox.top + bbox.height);
-      ctx.lineTo(x + bbox.height, bbox.top);
-    }
-    ctx.stroke();
-    ctx.restore();
-  }
-
-  // Each change as a line and, above the first chart, a letter that can be reached by Tab.
-  function marks(chart, first) {
-    const over = chart.over;
-    const wanted = [...document.querySelectorAll("#changes [data-mark]")];
-    const old = [...over.querySelectorAll(".change-line")];
-    const keep = new Map(old.map((line) => [line.dataset.key, line]));
-    for (const change of wanted) {
-      const at = Number(change.dataset.at);
-      const { min, max } = chart.scales.x;
-      if (at < min || at > max) continue;
-      let line = keep.get(change.dataset.key);
-      keep.delete(change.dataset.key);
-      if (!line) {
-        line = document.createElement("div");
-        line.className = "change-line";
-        line.dataset.key = change.dataset.key;
-        if (first) {
-          const mark = document.createElement("button");
-          mark.type = "button";
-          mark.className = "mark";
-          mark.textContent = change.dataset.mark;
-          const text = `${change.dataset.text}, ${exact.format(at * 1000)}`;
-          mark.title = text;
-          mark.setAttribute("aria-label", text);
-          mark.addEventListener("click", () => change.scrollIntoView({ block: "nearest" }));
-          line.append(mark);
-        }
-        over.append(line);
-      }
-      line.style.left = `${chart.valToPos(at, "x")}px`;
-    }
-    for (const line of keep.values()) line.remove();
-  }
-
-  function axes(plot) {
-    const common = { stroke: () => colour("--secondary"), font: "12px system-ui, sans-serif", grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
-    const incrs = [];
-    for (let power = -3; power < 9; power += 1) for (const digit of [1, 2, 5]) incrs.push(digit * 10 ** power);
-    return [
-      { ...common, space: 80, size: 28, gap: 8, grid: { show: false }, values: (_, splits, axis, space, incr) => splits.map((at) => (incr >= 86400 ? days : times).format(at * 1000)) },
-      { ...common, incrs, size: 56, space: 32, values: (_, splits) => splits.map((split) => (split >= 1000 ? `${split / 1000}k` : String(Number(split.toPrecision(3))))) },
-    ];
-  }
-
   function build() {
     for (const [index, plot] of PLOTS.entries()) {
       const figure = document.createElement("figure");
@@ -221,7 +127,7 @@
         legend: { show: false },
         cursor: { sync: { key: sync.key }, drag: { x: false, y: false }, points: { size: 6 } },
         scales: { x: { time: true, range: () => { const now = Date.now() / 1000; return [now - seconds, now]; } }, y: { range } },
-        axes: axes(plot),
+        axes: axes(),
         series: [
           {},
           ...plot.rows.map((_, row) => ({
@@ -232,7 +138,7 @@
         hooks: {
           draw: [drawMissing, drawThreshold(plot)],
           setCursor: [(chart) => tell(legend, plot, chart, chart.cursor.idx)],
-          setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0)); }],
+          setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0, exact)); }],
         },
       }, [data[0], ...plot.rows.map((row) => data[row])], figure);
       charts.push({ plot, chart, figure, legend });
@@ -317,7 +223,7 @@
   document.addEventListener("visibilitychange", refresh);
   document.addEventListener("evenkeel:patched", (event) => {
     if (event.target.id === "service-intake") for (const { chart } of charts) chart.redraw(false, false);
-    if (event.target.id === "service-changes") for (const [i, { chart }] of charts.entries()) marks(chart, i === 0);
+    if (event.target.id === "service-changes") for (const [i, { chart }] of charts.entries()) marks(chart, i === 0, exact);
   });
   new ResizeObserver(resize).observe(root);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const { chart } of charts) chart.redraw(false, true); });
