@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.figure import Figure
 
-ALL = ("ingest", "rollback", "freshness", "memory", "start")
+ALL = ("ingest", "rollback", "freshness", "memory", "start", "detection", "objectives")
 
 
 def main(names: list[str]) -> int:

@@ -27,7 +27,7 @@ from server.live.answers import Metric
 from server.live.outcome_store import Filter
 from server.migrate import migrate
 from server.settings import Environment, read_environment
-from server.slo import report
+from server.slo import budget_report
 from server.slo.policies import Policies
 
 Question = Callable[[AsyncConnection], Awaitable[object]]
@@ -116,7 +116,7 @@ def asked(policies: Policies, ids: Sequence[str]) -> list[tuple[str, Question]]:
         return lambda c: outcomes.outcomes(c, wanted, None, 50)
 
     budgets: list[tuple[str, Question]] = [
-        (f"budget {one.name}", lambda c, one=one: report.budget(c, one, one.window_s, time.time()))  # type: ignore[misc]
+        (f"budget {one.name}", lambda c, one=one: budget_report.budget(c, one, one.window_s, time.time()))  # type: ignore[misc]
         for one in policies.objectives
     ]
     return [

@@ -27,6 +27,12 @@ from server.settings import Environment, read_environment
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")
 
+# Databases are made and dropped by the hundred: in memory, where there is room, that costs an eighth.
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    tempfile.tempdir = str(MEMORY)
+
 MakeEnv = Callable[..., Environment]
 
 

@@ -16,12 +16,16 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 # The composition root may know both the pages and the checks.
 ROOTS = {"server/app.py"}
 
-# What each domain may import of the others; all may use auth, for the audit trail. Incidents, notify: later.
+# What each domain may import of the others; all may use auth, for the audit trail. Incidents: later.
 DOMAINS: dict[str, set[str]] = {
     "auth": set(),
     "ingest": {"auth"},
     "live": {"auth", "ingest"},
     "slo": {"auth", "ingest", "live"},
+    "alerts": {"auth", "live", "slo"},
+    "notify": {"auth", "live", "slo", "alerts"},
+    "gate": {"auth", "live", "slo", "alerts", "changes"},
+    "review": {"auth", "live", "slo", "changes"},
     "config": {"auth", "changes"},
     "changes": {"auth"},
 }
@@ -151,6 +155,7 @@ def pure(path: Path) -> bool:
 
 # The rules and the maths. A file that stops being pure has to be taken off this list on purpose.
 PURE = (
+    "server/figures.py",
     "server/findings.py",
     "server/ids.py",
     "server/live/pairs.py",
@@ -158,14 +163,39 @@ PURE = (
     "server/live/picture.py",
     "server/live/windows.py",
     "server/live/deltas.py",
+    "server/review/csv_form.py",
+    "server/review/markdown.py",
+    "server/review/monthly.py",
+    "server/slo/history.py",
+    "server/slo/months.py",
     "server/slo/policy.py",
     "server/slo/objective.py",
     "server/slo/budget.py",
     "server/slo/burn.py",
     "server/slo/counts.py",
     "server/slo/status.py",
+    "server/slo/tiers.py",
+    "server/slo/budget_policy.py",
+    "server/slo/evidence.py",
+    "server/alerts/alert.py",
+    "server/gate/answer.py",
+    "server/gate/budget.py",
+    "server/gate/incident.py",
+    "server/gate/lift.py",
+    "server/gate/returns.py",
+    "server/gate/rule.py",
+    "server/gate/when.py",
+    "server/config/loosening.py",
+    "server/notify/addresses.py",
+    "server/notify/message.py",
+    "server/notify/payloads.py",
+    "server/notify/retry.py",
+    "server/notify/signing.py",
+    "server/notify/target.py",
     "server/config/limits.py",
+    "server/config/guard.py",
     "server/config/revisions.py",
+    "server/config/staged.py",
     "server/ingest/outcome.py",
     "server/ingest/decode.py",
 )

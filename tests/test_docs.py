@@ -16,6 +16,9 @@ DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 LOCAL = re.compile(r"/work/|/tmp/|/root/|/home/|127\.0\.0\.1|\b10\.\d+\.\d+\.\d+|\.internal:|\bTODO\b|\bFIXME\b")
 
 
+END = "-- and its answer"
+
+
 def blocks(text: str) -> list[str]:
     """The shell blocks, as somebody would paste them."""
     return list(re.findall(r"^ *```bash\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE))
@@ -50,11 +53,12 @@ def test_every_command_of_the_api_works(running: Callable[..., Any]) -> None:
     server = running()
     setting_up, *rest = blocks((ROOT / "docs" / "api.md").read_text())
     assert len(rest) >= 8
-    script = setting_up + "".join(f"{block}echo\n" for block in rest)
-    answers = paste(server, script).splitlines()
+    script = setting_up + "".join(f"{block}echo; echo {END}\n" for block in rest)
+    *answers, after = (answer.strip() for answer in paste(server, script).split(END))
     assert answers[0] == '{"accepted":2}'
-    assert len(answers) == len(rest)
-    assert all(answer.startswith("{") for answer in answers)
+    assert (len(answers), after) == (len(rest), "")
+    # JSON, or what the page says of it: rules with a comment above, a report in Markdown.
+    assert {answer[:1] for answer in answers} == {"{", "#"}
 
 
 def test_what_is_printed_at_the_start_is_what_the_readme_says() -> None:

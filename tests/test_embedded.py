@@ -120,6 +120,11 @@ def test_a_cluster_half_made_is_made_anew(place: Cluster) -> None:
 
 def test_a_command_stops_only_what_it_started(place: Cluster) -> None:
     env = read_environment({"DATA_DIR": str(place.data.parent)})
+    with pytest.raises(ConfigurationError, match="There is no database in"), embedded.database_for_command(env):
+        pass
+    assert not place.data.exists(), "a command makes no database: it would be another one than the server's"
+    embedded.start(place)
+    embedded.stop(place)
     with embedded.database_for_command(env) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert embedded.postmaster_pid(place) is None

@@ -42,6 +42,7 @@ def test_a_slow_moment_warns_and_silence_or_refusal_fails() -> None:
 
 
 def test_a_watch_that_is_late_or_missing_warns() -> None:
+    assert [watch_part(0.5, "", behind).status for behind in (0.0, 3.1)] == ["pass", "warn"]
     assert [watch_part(age, "").status for age in (None, -0.1, 0.0, 3.0, 3.1)] == [
         "warn",
         "pass",

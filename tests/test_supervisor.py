@@ -64,7 +64,7 @@ def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> 
         os.killpg(server.process.pid, signal.SIGINT)
         time.sleep(0.05)
     assert server.process.wait(30) == 0
-    assert all(gone(pid) for pid in children)
+    wait_for(lambda: all(gone(pid) for pid in children), "the children to have ended", 5)
     assert postgres_of(data_dir) is None
 
 

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from server.auth import tokens
 from server.auth.commands import key, user
+from server.serve import first_steps
+from server.settings import read_environment
 from tests.conftest import variables
 
 
@@ -109,3 +111,22 @@ def test_a_database_that_is_away_is_told_without_a_traceback(tmp_path: Path) -> 
     assert failed.exit_code == 1
     assert "Traceback" not in failed.output
     assert "refused" in failed.output
+
+
+def test_a_database_without_tables_says_what_to_do(run: Any, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE api_keys RENAME TO elsewhere")
+    made = run(key, "create", "ci", "--scope", "read")
+    assert made.exit_code == 1
+    assert "has no tables of Evenkeel. Nothing was done. Set DATABASE_URL or DATA_DIR" in made.output
+
+
+def test_the_command_that_the_start_prints_finds_the_servers_database(tmp_path: Path) -> None:
+    def shown(**given: str) -> str:
+        env = read_environment(given, for_database_only=True)
+        (line,) = (line for line in first_steps(env, None) if "key create" in line)
+        return line
+
+    assert f"KEY=$(DATA_DIR='{tmp_path}/a b' " in shown(DATA_DIR=f"{tmp_path}/a b")
+    assert "DATA_DIR" not in shown()
+    assert "DATA_DIR" not in shown(DATA_DIR=str(tmp_path), DATABASE_URL="postgresql://db/x")

@@ -52,7 +52,7 @@ async def test_keys_are_made_listed_and_revoked_by_administrators_only(web: Any)
     [
         ({"name": "", "scopes": ["read"]}, "name"),
         ({"name": "a", "scopes": ["root"]}, "scopes"),
-        ({"name": "a"}, "body"),
+        ({"name": "a"}, "scopes"),
     ],
 )
 async def test_a_bad_key_names_its_field(web: Any, data: dict[str, Any], field: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 
@@ -13,6 +14,7 @@ from checks.check import ROOT, Surroundings
 from checks.store import ProcessRow
 from server.db import Database
 from server.findings import Finding, status_of
+from server.live.picture import Picture
 from tests.conftest import MakeEnv
 
 
@@ -69,9 +71,11 @@ def test_two_versions_are_a_deploy_for_an_hour() -> None:
         ((9.0, 0.5, 0.0), ["last renewed 9.0 s ago"]),
         ((0.5, None, 0.0), ["never made"]),
         ((0.5, 8.0, 400.0), ["last made 8.0 s ago", "waited 400 s"]),
+        ((0.5, 0.5, 0.0, 4.0), []),
+        ((0.5, 0.5, 0.0, 40.0), ["not been evaluated for 40 s"]),
     ],
 )
-def test_the_watch(ages: tuple[float | None, float | None, float], words: list[str]) -> None:
+def test_the_watch(ages: tuple[float, float, float], words: list[str]) -> None:
     found = watch.judged(*ages)
     assert len(found) == len(words)
     assert all(word in finding.what for word, finding in zip(words, found, strict=True))
@@ -115,7 +119,8 @@ async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -
                 INSERT INTO processes (kind, name, host, pid, version, heartbeat_at, stopped_at)
                 VALUES ('web', 'web.2', 'h', 2, '1', now() - interval '20 s', now())""")
             connection.execute("UPDATE lease SET process_id = 1, renewed_at = now()")
-            connection.execute("INSERT INTO picture VALUES (1, 1, 1, now(), '')")
+            body = msgspec.json.encode(Picture(1, 0.0, 1, "h/watch.1", [], [], 0, None))
+            connection.execute("INSERT INTO picture VALUES (1, 1, 1, now(), %s)", (body,))
             connection.execute("INSERT INTO writers (id, process_id, folded_seq) VALUES (1, 1, 1)")
             for seq, age in ((1, 900), (2, 400), (3, 1)):
                 connection.execute(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from msgspec import Raw
 
 from server.auth.caller import Identity
 from server.bus import Bus
@@ -15,12 +18,51 @@ from server.config import service
 from server.config.rollout import Rollout
 from server.config.saving import Saved
 from server.db import Database
+from server.live.picture import Picture
 from server.process import Process
 from server.settings import Environment
+from server.slo.status import ObjectiveStatus, State, Status
 
 ANYBODY = frozenset({"read", "act"})
 MIRA = Identity("person", 1, "mira@example.org", ANYBODY, "commander")
 JON = Identity("person", 2, "jon@example.org", ANYBODY, "commander")
+
+
+class Pictured:
+    """The picture that a process has: what burns, and how old that is; stands in for its relay."""
+
+    def __init__(self) -> None:
+        self.picture: Picture | None = None
+        self.old_s = 0.5
+
+    def age_s(self, now: float) -> float | None:
+        return None if self.picture is None else self.old_s
+
+    def show(self, *objectives: ObjectiveStatus, firing: Sequence[str] = ()) -> None:
+        at = time.time()
+        status = Status(1, at, list(objectives), {})
+        slo = Raw(msgspec.json.encode(status))
+        alerts = Raw(msgspec.json.encode([{"objective": name, "state": "firing"} for name in firing]))
+        self.picture = Picture(1, at, 1, "h/watch", [], [], 1, None, slo, alerts)
+
+
+def objective(name: str = "evenkeel-availability", state: State = "ok", burn: float | None = 0.0) -> ObjectiveStatus:
+    """One objective as the watch has evaluated it."""
+    counts: dict[str, Any] = {"good": 1000, "bad": 0, "excluded": 0}
+    budget: dict[str, Any] = dict.fromkeys(("budget_left", "budget_worst", "budget_best", "exhausted_in_s", "since"))
+    return ObjectiveStatus(
+        name=name,
+        service=name.partition("-")[0],
+        kind="availability",
+        target=0.999,
+        threshold_ms=None,
+        window_days=28,
+        state=state,
+        burn_5m=burn,
+        burn_1h=burn,
+        **counts,
+        **budget,
+    )
 
 
 @dataclass
@@ -32,6 +74,11 @@ class Member:
     bus: Bus
     process: Process
     rollout: Rollout
+    relay: Pictured
+    denied: list[str] = field(default_factory=list)  # why its gate denies revisions; empty: it does not
+
+    async def gate(self, connection: Any, now: float) -> str | None:
+        return next(iter(self.denied), None)
 
     async def change(self, expected: int, values: dict[str, Any], who: Identity = MIRA, **more: Any) -> Saved:
         more = {"reason": "a test", "request_id": "r-1"} | more
@@ -66,7 +113,7 @@ async def member(env: Environment, name: str = "web.1") -> AsyncIterator[Member]
         await process.register()
         await rollout.start()
         await until(lambda: bus.listening and bus.redis_ok is not False, "the bus to listen")
-        yield Member(env, db, bus, process, rollout)
+        yield Member(env, db, bus, process, rollout, Pictured())
     finally:
         await rollout.close()
         await bus.close()

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config.receipts import Awaited, Progress, Seen, progress
+from server.config.receipts import Awaited, Due, Progress, Seen, progress
 
 MADE, NOW = 1000.0, 1020.0
 
@@ -25,7 +25,7 @@ def seen(name: str, number: int, **more: Any) -> Seen:
 
 
 def judged(*found: Seen, now: float = NOW) -> Progress:
-    return progress(found, Awaited(14, MADE, now, {3: "batch items 100"}))
+    return progress(found, Awaited(14, {one.id: Due(14, MADE) for one in found}, now, {3: "batch items 100"}))
 
 
 def test_all_have_applied_it() -> None:

@@ -14,7 +14,6 @@ from server.config.revisions import (
     changed,
     done_before,
     ends_soon,
-    extended,
     key_id_of,
     ordered,
     restored,
@@ -130,7 +129,7 @@ def test_extending_moves_the_end_of_one_value_only() -> None:
     entries = ordered([Entry(BATCH, 100, ALL, 60.0), Entry(RATE, 5, ALL, 60.0), Entry(BATCH, 500)])
     entry = temporary(entries, BATCH, ALL)
     assert entry is not None
-    assert set(extended(entries, entry, 30)) == {
+    assert set(changed(entries, {entry.setting: entry.value}, entry.scope, (entry.until or 0) + 30)) == {
         Entry(BATCH, 100, ALL, 90.0),
         Entry(RATE, 5, ALL, 60.0),
         Entry(BATCH, 500),

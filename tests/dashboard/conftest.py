@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import made_database, variables, wait_for
 from tests.running import Running
@@ -25,6 +26,8 @@ QUIET = (
     "--disable-domain-reliability",
     "--no-first-run",
 )
+# A slow machine is no fault: how long a thing takes is measured in benchmarks/.
+expect.set_options(timeout=20_000)
 HOW = "No Chromium was found: install it (apt-get install chromium), or name it in CHROMIUM=/path/to/chromium."
 
 
@@ -75,6 +78,15 @@ class Served:
             query = "SELECT pid FROM processes WHERE kind = %s AND heartbeat_at > now() - interval '3 s'"
             return [int(pid) for (pid,) in connection.execute(query, (kind,))]
 
+    def recounted(self, objective: str) -> bool:
+        """Whether its ledger holds all that is kept; from then on only what comes is added."""
+        with psycopg.connect(self.database_url) as connection:
+            query = (
+                "SELECT NOT EXISTS (SELECT FROM recounts WHERE objective_id = objectives.id)"
+                " FROM objectives WHERE name = %s AND counted"
+            )
+            return connection.execute(query, (objective,)).fetchone() == (True,)
+
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(statement)
@@ -112,6 +124,14 @@ def sign_in(page: Page) -> None:
     page.fill("input[name=password]", PASSWORD)
     page.click("main button")
     page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def until(page: Page, expression: str, timeout_s: float = 10.0) -> None:
+    """Wait until the expression is true in the page. `wait_for_function` polls with eval, which the page refuses."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {expression}"
+        page.wait_for_timeout(50)
 
 
 OpenPage = Callable[..., Page]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,7 +11,11 @@ from tests.dashboard.conftest import OpenPage, Served
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/?all=1", "/objectives", "/changes", "/config", "/setup", "/requests", "/services/evenkeel")
+MONTH = datetime.now(UTC).strftime("%Y-%m")
+PAGES = (
+    *("/", "/?all=1", "/alerts", "/objectives", "/objectives/evenkeel-latency", "/review", f"/review/evenkeel/{MONTH}"),
+    *("/changes", "/config", "/setup", "/requests", "/services/evenkeel", "/objectives/backtest"),
+)
 HOSTILE = """<img src=x onerror="document.title='owned'">'"&amp;{{ 7*7 }}/../a?b#c%2F"""
 # What makes the page scroll sideways, innermost last.
 WIDER = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
@@ -55,9 +61,9 @@ def test_the_charts_show_what_the_table_says(served: Served, visit: OpenPage) ->
     served.send(*[{"service": "charted", "version": "1"} for _ in range(9)])
     page = visit("/services/charted?window=15m")
     expect(page.locator(".chart canvas")).to_have_count(3)
-    expect(page.locator("#service-head .figures")).to_contain_text("1 of 10", timeout=6000)
-    expect(page.locator(".chart .legend").first).to_contain_text("%", timeout=15000)
-    expect(page.locator(".change-line .mark")).to_have_text("D", timeout=10000)
+    expect(page.locator("#service-head .figures")).to_contain_text("1 of 10")
+    expect(page.locator(".chart .legend").first).to_contain_text("%")
+    expect(page.locator(".change-line .mark")).to_have_text("D")
     page.locator(".change-line .mark").focus()
     assert "Deploy" in (page.locator(".change-line .mark").get_attribute("aria-label") or "")
     for window in ("1 h", "6 h", "24 h", "7 d"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.conftest import wait_for
-from tests.dashboard.conftest import OpenPage, Served, sign_in
+from tests.dashboard.conftest import OpenPage, Served, sign_in, until
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +34,7 @@ def test_the_first_outcome_replaces_the_empty_page_by_itself(served: Served, vis
     expect(page.locator("pre")).to_contain_text("curl")
     expect(page.locator("body.is-live")).to_be_attached()
     served.send({"service": "shop"}, {"service": "shop", "status": 500})
-    expect(page.locator('tr[data-key="shop"]')).to_be_visible(timeout=3000)
+    expect(page.locator('tr[data-key="shop"]')).to_be_visible()
     expect(page.locator('tr[data-key="shop"] .errors .figure')).to_have_text("1 of 2")
     expect(page.get_by_text("No outcomes yet")).to_have_count(0)
 
@@ -71,25 +70,23 @@ document.addEventListener("DOMContentLoaded", () => {
 """
 
 
-def test_a_frozen_server_is_called_stale_within_three_seconds_and_recovers(served: Served, visit: OpenPage) -> None:
+def test_a_frozen_server_is_called_stale_and_recovers(served: Served, visit: OpenPage) -> None:
     page = visit("/", script=NOTED)
     expect(page.locator("body.is-live")).to_be_attached()
-    page.wait_for_function("window.noted.heard")
-    stopped = time.time() * 1000
+    until(page, "window.noted.heard")
     with frozen(served.pids("web")):
-        expect(page.locator("#stale")).to_be_visible(timeout=4500)
+        expect(page.locator("#stale")).to_be_visible()
         noted = page.evaluate("window.noted")
-        assert 2400 <= noted["shown"] - noted["heard"] <= 3000
-        assert noted["shown"] - stopped <= 3200
+        assert noted["shown"] - noted["heard"] >= 2400  # not before; how soon is held below, on a pretended clock
         expect(page.locator("#stale")).to_contain_text("old, reconnecting.")
         expect(page.locator("#stale")).to_contain_text("Last known:")
         assert page.locator("body.is-stale").count() == 1
         fill = page.evaluate("getComputedStyle(document.querySelector('.title .shape')).fill")
         assert fill == "none", "shapes stand in outline while stale"
-    expect(page.locator("#stale")).to_be_hidden(timeout=8000)
+    expect(page.locator("#stale")).to_be_hidden()
     expect(page.locator("body.is-live")).to_be_attached()
     served.send({"service": "after"})
-    expect(page.locator('tr[data-key="after"]')).to_be_attached(timeout=4000)
+    expect(page.locator('tr[data-key="after"]')).to_be_attached()
 
 
 def test_a_killed_server_process_is_survived(served: Served, visit: OpenPage) -> None:
@@ -99,23 +96,22 @@ def test_a_killed_server_process_is_survived(served: Served, visit: OpenPage) ->
         os.kill(pid, signal.SIGKILL)
     served.running.wait_ready()
     served.send({"service": "again"})
-    expect(page.locator('tr[data-key="again"]')).to_be_attached(timeout=8000)
+    expect(page.locator('tr[data-key="again"]')).to_be_attached()
     expect(page.locator("#stale")).to_be_hidden()
 
 
 def test_without_a_watch_the_page_says_that_nothing_is_evaluated(served: Served, visit: OpenPage) -> None:
     page = visit("/")
     with frozen(served.pids("watch")):
-        expect(page.locator("#notices")).to_contain_text("Alerts have not been evaluated for", timeout=6000)
+        expect(page.locator("#notices")).to_contain_text("Alerts have not been evaluated for")
         expect(page.locator("#stale")).to_be_hidden()
-    expect(page.locator("#notices")).not_to_contain_text("Alerts have not", timeout=8000)
+    expect(page.locator("#notices")).not_to_contain_text("Alerts have not")
 
 
 # A stream that the test speaks for, and a clock that it can push on.
 PRETENDED = """
-window.pushed = 0;
-const now = performance.now.bind(performance);
-performance.now = () => now() + window.pushed;
+window.pushed = 1000;
+performance.now = () => window.pushed;
 window.EventSource = class {
   constructor() { window.stream = this; }
   addEventListener(name, listener) { if (name === "picture") this.listener = listener; }
@@ -136,14 +132,15 @@ def test_a_late_picture_is_no_stale_page(visit: OpenPage) -> None:
         page.wait_for_timeout(300)  # a turn of the watchdog
         expect(banner).to_be_hidden()
     page.evaluate("tell()")
-    page.evaluate("window.pushed += 2500")
-    expect(banner).to_be_visible(timeout=500)
+    page.evaluate("window.pushed += 2600")
+    expect(banner).to_be_visible()
     expect(page.locator("#freshness")).to_have_text("2 s old")
     for _ in range(6):  # a try to connect again is no reason to take it away
+        page.evaluate("window.pushed += 150")
         page.wait_for_timeout(150)
-        expect(banner).to_be_visible(timeout=1)
+        assert banner.is_visible()
     page.evaluate("tell()")
-    expect(banner).to_be_hidden(timeout=500)
+    expect(banner).to_be_hidden()
 
 
 STREAMS = """
@@ -165,7 +162,7 @@ def test_a_hidden_tab_closes_its_stream_and_opens_it_when_seen(visit: OpenPage) 
     page.wait_for_timeout(500)
     assert page.evaluate(states) == [2], "a hidden tab does not connect again"
     page.evaluate("pretend(false)")
-    page.wait_for_function(f"{states}.join() === '2,1'")
+    until(page, f"{states}.join() === '2,1'")
     expect(page.locator("#stale")).to_be_hidden()
 
 
@@ -176,7 +173,7 @@ def test_signing_out_elsewhere_ends_the_stream(served: Served, visit: OpenPage) 
     served.execute(
         "UPDATE sessions SET revoked_at = now() WHERE id = (SELECT max(id) FROM sessions WHERE revoked_at IS NULL)"
     )
-    expect(page.locator("#stale")).to_contain_text("You are signed out.", timeout=7000)
+    expect(page.locator("#stale")).to_contain_text("You are signed out.")
     page.locator("#stale a").click()
     page.wait_for_url("**/sign-in?next=%2F")
 

@@ -34,6 +34,7 @@ def test_numbers_have_two_to_three_digits(value: float | None, text: str) -> Non
         (None, "–"),
         (0, "0 %"),
         (0.00001, "<0.01 %"),
+        (1 - 0.9999, "0.01 %"),  # as the budget of an objective is computed
         (0.0012, "0.12 %"),
         (0.041, "4.1 %"),
         (0.31, "31 %"),
@@ -112,9 +113,9 @@ def test_a_budget_that_is_not_known_exactly_is_a_range() -> None:
     assert told.budget(-0.54) == "-54 %"
     assert told.budget(0, -0.54, 0.12) == "-54 to 12 %"
     assert told.budget(-9.99) == "-999 %"
-    assert told.budget(-37) == "spent 38x"
-    assert told.budget(-20, -37, -0.5) == "spent 38x to -50 %"
-    assert told.budget(-20, -37, -20) == "spent 38x to 21x"
+    assert told.budget(-37) == "-3,700 %"
+    assert told.budget(-20, -37, -0.5) == "-3,700 to -50 %"
+    assert told.budget(-20, -37, -20) == "-3,700 to -2,000 %"
     assert told.budget(None) == "–"
 
 

@@ -78,6 +78,17 @@ def test_the_sentence_of_the_design() -> None:
     )
 
 
+def test_where_most_fails_is_told_of_few_in_counts() -> None:
+    def told(bad: int, there: int) -> str:
+        _, (row,) = rows_of(service("checkout", n=2_000, bad=bad, worst_route=Part("POST /pay", 2_000, there)))
+        return describe(row)
+
+    assert "POST /pay" not in told(2, 1), "half of two is not most"
+    assert "requests/min fail, 12 of 13 POST /pay." in told(13, 12)
+    assert "requests/min fail, 92 % of them POST /pay." in told(1_200, 1_100)
+    assert "requests/min fail, all POST /pay." in told(2, 2)
+
+
 def test_a_slow_service_is_not_told_as_failing() -> None:
     windows = [BurnWindow(300, 0, 60, 0.0), BurnWindow(1800, 9, 400, 2.2), BurnWindow(3600, 14, 830, 1.7)]
     slow = {"kind": "latency", "target": 0.99, "threshold_ms": 300.0, "budget_left": -0.1}
@@ -85,7 +96,7 @@ def test_a_slow_service_is_not_told_as_failing() -> None:
     _, (row,) = rows_of(service("cart"), objectives=(burning,))
     assert describe(row) == (
         "14 of 830 requests in the last hour over 300 ms, none of 60 in the last 5 min;"
-        " the objective is 99 % under it. Budget overspent: -10 %."
+        " the objective is 99 % under it. Budget left -10 %, overspent."
     )
     spent = objective("cart", "at_risk", good=9_000, bad=300, **slow)
     _, (row,) = rows_of(service("cart"), objectives=(spent,))
@@ -108,7 +119,7 @@ def test_a_refusal_is_told_beside_a_burn() -> None:
     status, rows = rows_of(limited, objectives=(burning,))
     head = headline(True, status, rows)
     assert head.text == "Burning: checkout"
-    assert head.details[0].text == "1.8-59 % of 722 requests/min fail. Budget overspent: spent 21x to -40 %."
+    assert head.details[0].text == "1.8-59 % of 722 requests/min fail. Budget left -2,000 to -40 %, overspent."
     assert (head.details[1].look and head.details[1].look.state, head.details[1].href) == ("partial", "/config")
     assert head.details[1].text.startswith("41 % of checkout's items are refused by a limit")
     assert (rows[0].ratio, rows[0].rate, rows[0].refused) == ("1.8-59 %", "5.2-12", "41 %")
@@ -226,5 +237,5 @@ def test_our_own_service_is_last_unless_it_is_not_ok() -> None:
 
 def test_a_part_with_less_than_half_of_the_bad_is_not_blamed() -> None:
     assert named_share(Part("GET /", 10, 4), 10) == ""
-    assert named_share(Part("GET /", 10, 9), 10) == "90 % of them GET /"
+    assert named_share(Part("GET /", 10, 9), 10) == "9 of 10 GET /"
     assert named_share(Part("", 10, 10), 10, "version ") == ""

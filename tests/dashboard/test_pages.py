@@ -13,7 +13,7 @@ import pytest
 from dashboard.rendering import time_element, with_ago
 from server.live.picture import Part
 from server.slo.status import BurnWindow, ObjectiveStatus, Status
-from tests.dashboard.visitor import look, service, show, sign_in
+from tests.dashboard.visitor import cut_off_reads, look, service, show, sign_in
 from tests.site import Site
 from tests.slo.making import SHOP, file
 
@@ -166,8 +166,7 @@ async def test_the_live_picture_stays_when_the_database_does_not_answer(web: Web
     cookie = await sign_in(site)
     await show(site, 1, service("shop"))
     await look(site, "/", cookie)
-    await site.parts.db.read.dispose()
-    site.parts.db.read = site.parts.db._engine("read", statement_timeout_ms=1, size=1, wait_s=0.1)
+    await cut_off_reads(site)
     answer = await look(site, "/services/shop", cookie)
     assert answer.code == 200
     assert b"The database does not answer" in answer.body

@@ -21,7 +21,16 @@ from tests.site import Site
 Web = Callable[..., Awaitable[Site]]
 
 HOSTILE = "<script>alert(1)</script>"
-ADMIN_ONLY = ("keys", "keys/revoke", "people", "people/change")
+ADMIN_ONLY = (
+    "keys",
+    "keys/revoke",
+    "people",
+    "people/change",
+    "targets",
+    "targets/remove",
+    "targets/test",
+    "targets/inbound-secret",
+)
 
 
 @pytest.mark.gen_test
@@ -67,7 +76,7 @@ async def test_only_administrators_see_and_make_keys_and_people(web: Web) -> Non
     for role in ("viewer", "responder", "commander"):
         cookie = await sign_in(site, role)
         text = text_of((await look(site, "/setup", cookie)).body)
-        assert "Keys and people are for administrators." in text
+        assert "Keys, people and targets are for administrators." in text
         assert "secret-service" not in text
         for path in ADMIN_ONLY:
             answer = await press(

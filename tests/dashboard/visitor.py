@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,11 +12,14 @@ from sqlalchemy import text
 from tornado.httpclient import HTTPResponse
 from tornado.web import create_signed_value, decode_signed_value
 
+from server.alerts.alert import Alert
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
+from server.db import Database
 from server.live import picture_store
 from server.live.picture import Picture, Point, ServicePicture
 from server.slo.status import Status
+from tests.conftest import free_port
 from tests.site import Site
 
 LEASE = text(
@@ -41,6 +45,13 @@ async def look(site: Site, path: str, cookie: str, **given: Any) -> HTTPResponse
     return await site.fetch(path, headers={"Cookie": cookie}, **given)
 
 
+async def cut_off_reads(site: Site) -> None:
+    """From now on the database refuses every question of this process; what it holds in memory stays."""
+    db = site.parts.db
+    await db.read.dispose()
+    db.read = Database(f"postgresql://evenkeel@127.0.0.1:{free_port()}/gone").read
+
+
 async def press(site: Site, path: str, cookie: str = "", **fields: Any) -> HTTPResponse:
     """A form sent from one of our pages; a list sends a field several times."""
     token = "5ec7e7" * 8
@@ -58,11 +69,12 @@ def said(answer: HTTPResponse, site: Site) -> str:
     return told.decode()
 
 
-async def show(site: Site, seq: int, *services: ServicePicture, slo: Status | None = None) -> None:
+async def show(
+    site: Site, seq: int, *services: ServicePicture, slo: Status | None = None, alerts: Sequence[Alert] = ()
+) -> None:
     """Publish a picture as the watch of term 1, and wait until the site has it."""
-    picture = Picture(
-        seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, msgspec.Raw(msgspec.json.encode(slo))
-    )
+    told = [msgspec.Raw(msgspec.json.encode(one)) for one in (slo, alerts)]
+    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, *told)
     async with site.parts.db.act() as connection:
         await connection.execute(LEASE)
         assert await picture_store.write(connection, 1, seq, msgspec.json.encode(picture))

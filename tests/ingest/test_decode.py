@@ -55,19 +55,19 @@ def test_epoch_seconds_are_recognised() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field", "reason"),
     [
-        ({"status": 99}, "status", ">= 100"),
-        ({"status": "200"}, "status", "got `str`"),
-        ({"status": 600}, "status", "<= 599"),
-        ({"duration_ms": -1}, "duration_ms", ">= 0"),
-        ({"duration_ms": 86_400_001}, "duration_ms", "<="),
-        ({"service": ""}, "service", "length >= 1"),
-        ({"service": "x" * 201}, "service", "length <= 200"),
+        ({"status": 99}, "status", "from 100 to 599"),
+        ({"status": "200"}, "status", "give a whole number from"),
+        ({"status": 600}, "status", "from 100 to 599"),
+        ({"duration_ms": -1}, "duration_ms", "from 0 to 86400000"),
+        ({"duration_ms": 86_400_001}, "duration_ms", "from 0 to 86400000"),
+        ({"service": ""}, "service", "1 to 200 characters"),
+        ({"service": "x" * 201}, "service", "1 to 200 characters"),
         ({"route": "/a\0b"}, "route", "NUL"),
-        ({"request_id": "x" * 129}, "request_id", "length <= 128"),
-        ({"error": 1}, "error", "bool"),
-        ({"timestamp": "yesterday"}, "timestamp", "RFC3339"),
-        ({"timestamp": "2026-11-23T14:00:00"}, "timestamp", "timezone"),
-        ({"durationms": 3}, "durationms", "unknown field"),
+        ({"request_id": "x" * 129}, "request_id", "1 to 128 characters"),
+        ({"error": 1}, "error", "give true or false"),
+        ({"timestamp": "yesterday"}, "timestamp", "give RFC 3339 with its zone, as 2"),
+        ({"timestamp": "2026-11-23T14:00:00"}, "timestamp", "give RFC 3339 with its zone"),
+        ({"durationms": 3}, "durationms", "is an unknown field; known are service, route"),
     ],
 )
 def test_a_fault_names_index_field_and_reason(wrong: dict[str, object], field: str, reason: str) -> None:
@@ -81,7 +81,7 @@ def test_a_fault_names_index_field_and_reason(wrong: dict[str, object], field: s
 
 def test_a_missing_field_is_named() -> None:
     (fault,) = decode(b'[{"service":"a","route":"/","method":"GET","status":200}]', "array", TAKEN).faults
-    assert (fault.field, fault.reason) == ("duration_ms", "Object missing required field `duration_ms`")
+    assert (fault.field, fault.reason) == ("duration_ms", "is missing")
 
 
 def test_at_most_twenty_faults_are_named_and_all_are_counted() -> None:

@@ -18,14 +18,14 @@ from server.watch import Job, Watch
 from tests.live.test_fold import check, nothing, rolled
 from tests.live.test_tick import objectives, service, stored
 from tests.live.waiting import until
-from tests.live.writing import Sample, Writer, database
+from tests.live.writing import Sample, Writer, database, no_alerts, unheard
 
 
 async def candidate(db: Database, bus: Bus, name: str) -> Watch:
     """A watch that ticks and folds as fast as it can."""
     process = Process(db, "watch", name)
     await process.register()
-    tick, fold = Tick(db, bus, process, objectives), Fold(db, nothing)
+    tick, fold = Tick(db, bus, process, unheard, objectives, no_alerts), Fold(db, nothing)
     return Watch(db, process, [Job("tick", 0.05, tick.run, 5), Job("fold", 0.03, fold.run, 5)])
 
 

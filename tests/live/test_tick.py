@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
+from dashboard.shell import notices
 from server.bus import Bus
 from server.db import Database
 from server.live.picture import Picture, ServicePicture
@@ -21,7 +22,7 @@ from server.process import Process
 from server.watch import Fenced
 from tests.live.test_fold import lead
 from tests.live.waiting import until
-from tests.live.writing import Sample, Writer, database
+from tests.live.writing import Sample, Writer, database, no_alerts, unheard
 
 
 async def objectives(services: list[ServicePicture], now: float) -> msgspec.Raw:
@@ -37,7 +38,7 @@ async def ticking(url: str, term: int = 1) -> AsyncIterator[tuple[Database, Bus,
         process = Process(db, "watch", "watch.1")
         await process.register()
         try:
-            yield db, bus, Tick(db, bus, process, objectives)
+            yield db, bus, Tick(db, bus, process, unheard, objectives, no_alerts)
         finally:
             await bus.close()
 
@@ -80,7 +81,7 @@ async def test_a_new_watch_rebuilds_the_same_windows(database_url: str) -> None:
         lead(database_url, 2)
         process = Process(db, "watch", "watch.2")
         await process.register()
-        other = Tick(db, bus, process, objectives)
+        other = Tick(db, bus, process, unheard, objectives, no_alerts)
         while True:
             await other.run(2)
             after = service(stored(database_url))
@@ -115,12 +116,29 @@ async def test_what_a_command_imports_arms_no_silence_also_in_a_new_watch(databa
             await asyncio.sleep(0.1)
             await tick.run(1)
         followed = stored(database_url)
-        again = Tick(db, bus, tick.process, objectives)
+        again = Tick(db, bus, tick.process, unheard, objectives, no_alerts)
         await again.run(1)
         for picture in (followed, stored(database_url)):
             assert (service(picture, "site").n_5m > 0, service(picture, "site").silent_s) == (True, None)
             assert (service(picture).silent_s or 0) >= 100
             assert service(picture).usual_per_second == 1.0
+
+
+@pytest.mark.gen_test
+async def test_what_comes_late_is_told_apart(database_url: str) -> None:
+    """It counts in its own time; also of a service of which nothing else came. An import is not late."""
+    writer, command = Writer(database_url), Writer(database_url, process=0)
+    async with ticking(database_url) as (_, _, tick):
+        await tick.run(1)
+        now = int(time.time())
+        writer.flush([Sample(now - 90)] * 3 + [Sample(now - 7200)] * 2 + [Sample(now)] * 4)
+        writer.flush([Sample(now - 7200, service="other")])
+        command.flush([Sample(now - 7200, service="log")] * 5)
+        await tick.run(1)
+        picture = stored(database_url)
+        assert (service(picture).n, service(picture).n_5m, service(picture).late_items) == (4, 7, 5)
+        assert (service(picture, "other").n_5m, service(picture, "other").late_items) == (0, 1)
+        assert "log" not in {each.name for each in picture.services}
 
 
 @pytest.mark.gen_test
@@ -193,6 +211,31 @@ async def test_the_sequence_grows_also_after_the_row_was_lost(database_url: str)
 
 
 @pytest.mark.gen_test
+@pytest.mark.parametrize("part", ["evaluate", "alert"])
+async def test_the_picture_says_since_when_nothing_was_evaluated(database_url: str, part: str) -> None:
+    async def fails(*_: object) -> msgspec.Raw:
+        raise RuntimeError("a row that nobody can read")
+
+    async with ticking(database_url) as (db, bus, tick):
+        await tick.run(1)
+        good = stored(database_url)
+        assert (good.evaluated_at, good.alerted_at, good.behind_s) == (good.at, good.at, 0.0)
+        setattr(tick, part, fails)
+        await tick.run(1)
+        bad = stored(database_url)
+        assert bad.behind_s == bad.at - good.at > 0
+        lead(database_url, 2)  # the watch that takes over fails at it too, and does not begin to count anew
+        again = Tick(db, bus, tick.process, unheard, objectives, no_alerts)
+        setattr(again, part, fails)
+        await again.run(2)
+        assert stored(database_url).behind_s > bad.behind_s
+        shown = notices(stored(database_url), 3.0)
+        assert shown[0].look == "burning"
+        assert shown[0].text.startswith("Alerts have not been evaluated for ")
+        assert notices(good, 3.0) == []
+
+
+@pytest.mark.gen_test
 async def test_an_old_term_does_not_replace_the_picture(database_url: str) -> None:
     async with ticking(database_url) as (_, _, tick):
         await tick.run(1)
@@ -247,7 +290,7 @@ async def test_a_new_watch_tells_for_how_long_nothing_was_evaluated(database_url
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("UPDATE picture SET at = at - interval '4 s'")
         lead(database_url, 2)
-        again = Tick(db, bus, tick.process, objectives)
+        again = Tick(db, bus, tick.process, unheard, objectives, no_alerts)
         for _ in range(2):
             await again.run(2)
             gap = stored(database_url).gap

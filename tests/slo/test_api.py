@@ -14,8 +14,10 @@ from server.live.fold import Fold
 from server.live.tick import Tick
 from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
+from server.slo.recount import Recount
 from server.slo.view import objective_rows, service_view, status_in
 from tests.live.test_fold import lead
+from tests.live.writing import no_alerts
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file, service
 
@@ -38,7 +40,8 @@ def seconds(told: str) -> float:
 async def picture(site: Site) -> None:
     """Make the picture as the watch does, and wait until this process has it."""
     parts = site.parts
-    tick = Tick(parts.db, parts.bus, parts.process, Evaluation(parts.db, parts.policies).evaluate)
+    evaluation = Evaluation(parts.db, parts.policies)
+    tick = Tick(parts.db, parts.bus, parts.process, evaluation.streams.hear, evaluation.evaluate, no_alerts)
     await tick.run(1)
     await parts.relay.refresh()
 
@@ -52,13 +55,22 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     assert empty["evaluated_at"] is None
     assert [each["status"] for each in empty["objectives"]] == [None, None]
 
-    await send(site, key, [outcome()] * 60 + [outcome(500)] * 20 + [outcome(duration_ms=900)] * 20)
+    await send(site, key, [outcome()] * 120 + [outcome(500)] * 40 + [outcome(duration_ms=900)] * 40)
     at_once = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
-    assert (at_once["good"], at_once["bad"], at_once["excluded"], at_once["total"]) == (80, 20, 0, 100)
-    await Fold(site.parts.db, Ledger(site.parts.policies).fold).run(1)
+    assert (at_once["good"], at_once["bad"], at_once["excluded"], at_once["total"]) == (160, 40, 0, 200)
+    assert at_once["recounting"]
+    assert abs(seconds(at_once["exact_since"]) - time.time()) < 60
+    ledger = Ledger(site.parts.policies)
+    fold = Fold(site.parts.db, ledger.fold)
+    await fold.run(1)
+    while await Recount(site.parts.db, fold, ledger).once(1):
+        pass
     folded = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
-    assert {**folded, "from": 0, "to": 0} == {**at_once, "from": 0, "to": 0}
-    assert folded["budget_left"] == pytest.approx(1 - 20 / 0.1)
+    clocks = dict.fromkeys(("from", "to", "exact_since", "recounting"))
+    assert folded | clocks == at_once | clocks
+    assert not folded["recounting"]
+    assert 399 < (time.time() - seconds(folded["exact_since"])) / 86_400 <= 400
+    assert folded["budget_left"] == pytest.approx(1 - 40 / 0.2)
     assert folded["burn_rate"] == pytest.approx(200)
     assert folded["spent"] == pytest.approx(200)
     assert folded["window_s"] == 28 * 86_400
@@ -67,7 +79,7 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     assert 0 <= (end - 1) - start - 28 * 86_400 < 60
 
     hour = answer(await site.fetch("/api/v1/slos/shop-fast/budget?window=1h", key=key))
-    assert (hour["good"], hour["bad"], hour["excluded"], hour["bad_ratio"]) == (60, 20, 20, 0.25)
+    assert (hour["good"], hour["bad"], hour["excluded"], hour["bad_ratio"]) == (120, 40, 40, 0.25)
     assert hour["spent"] == pytest.approx(25 / (28 * 24))
 
     await send(site, key, [outcome() | {"service": "stranger"}])

@@ -12,10 +12,11 @@ import pytest
 
 from server.live.fold import Fold
 from server.live.picture import Picture, ServicePicture
-from server.slo.counts import NOTHING, Counts
+from server.slo.counts import Counts
 from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
-from server.slo.rules import H1, WINDOWS_S, state_of
+from server.slo.recount import Recount
+from server.slo.rules import budget_low
 from server.slo.status import ObjectiveStatus, Status
 from tests.live.test_fold import lead
 from tests.live.writing import Sample, Writer, database
@@ -84,14 +85,14 @@ async def test_a_handful_is_not_a_burn_and_judges_no_budget(database_url: str, t
     writer = Writer(database_url)
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
         evaluation = Evaluation(db, held)
-        writer.flush(outcomes(20, bad=4))
+        writer.flush(outcomes(20, bad=2))
         few = named(await evaluated(evaluation, NOW), "shop-works")
-        writer.flush(outcomes(1, bad=1))
+        writer.flush(outcomes(28, bad=28))
         enough = named(await evaluated(evaluation, NOW), "shop-works")
     assert (few.state, few.judged, few.decided_by) == ("ok", False, [])
-    assert (enough.state, enough.decided_by) == ("burning", [3600, 300])
-    assert [(w.window_s, w.bad, w.total) for w in enough.windows][:3] == [(300, 5, 21), (1800, 5, 21), (3600, 5, 21)]
-    assert few.budget_left == pytest.approx(1 - 4 / 0.02)
+    assert (enough.state, enough.tier, enough.decided_by) == ("burning", "1h/5m", [3600, 300])
+    assert [(w.window_s, w.bad, w.total) for w in enough.windows][:3] == [(300, 30, 48), (1800, 30, 48), (3600, 30, 48)]
+    assert few.budget_left == pytest.approx(1 - 2 / 0.02)
     assert few.exhausted_in_s == 0
 
 
@@ -184,8 +185,7 @@ async def test_a_burn_while_refused_has_a_range_and_refusal_outranks_silence(dat
     ],
 )
 def test_a_budget_is_judged_by_enough_traffic_and_failures(good: int, bad: int, state: str) -> None:
-    quiet = dict.fromkeys(WINDOWS_S, NOTHING) | {H1: Counts(1)}
-    assert state_of(quiet, Counts(good, bad), Fraction(1, 100), None) == state
+    assert budget_low(Counts(good, bad), Fraction(1, 100)) == (state == "at_risk")
 
 
 @pytest.mark.gen_test
@@ -221,3 +221,21 @@ async def test_a_new_objective_counts_from_the_tick_after_it_is_stored(database_
         status = await evaluated(evaluation, NOW + 1)
     assert status.policy_revision == 2
     assert [objective.name for objective in status.objectives] == ["shop-works", "shop-fast"]
+
+
+@pytest.mark.gen_test
+async def test_a_budget_is_not_known_while_its_ledger_is_recounted(database_url: str, tmp_path: Path) -> None:
+    lead(database_url, 1)
+    writer = Writer(database_url)
+    async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
+        ledger = Ledger(held)
+        evaluation, fold = Evaluation(db, held), Fold(db, ledger.fold)
+        writer.flush(outcomes(6000, bad=3))
+        await fold.run(1)  # begins the ledgers, whose past is now asked for
+        waiting = named(await evaluated(evaluation, NOW), "shop-works")
+        while await Recount(db, fold, ledger).once(1):
+            pass
+        done = named(await evaluated(evaluation, NOW + 1), "shop-works")
+    assert (waiting.recounting, waiting.budget_left, waiting.judged) == (True, None, False)
+    assert waiting.burn_1h == pytest.approx(0.5)
+    assert (done.recounting, done.budget_left) == (False, pytest.approx(0.5))

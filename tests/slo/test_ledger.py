@@ -35,8 +35,8 @@ NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 
 TABLES = (
-    *("series", "writers", "deltas", "minutes", "minute_sketches", "hours"),
-    *("policy_revisions", "ledger_minutes", "ledger_hours", "objectives"),
+    *("series", "writers", "deltas", "outcomes", "minutes", "minute_sketches", "hours"),
+    *("policy_revisions", "ledger_minutes", "ledger_hours", "ledger_left_out", "recounts", "exclusions", "objectives"),
 )
 
 
@@ -186,12 +186,17 @@ def test_hours_and_the_minutes_at_the_ends_are_the_span(
 
 
 @pytest.mark.gen_test
-async def test_the_sum_is_exact_while_the_fold_moves_and_dies(database_url: str, tmp_path: Path) -> None:
-    """Writers write, the fold folds and is killed; every reading in between equals what was acknowledged."""
+async def test_the_sum_is_exact_while_the_fold_moves_and_dies(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers write and others begin, the fold folds and is killed, the ledger is read in parts, one at a time; every
+    reading in between equals what was acknowledged."""
+    monkeypatch.setattr("server.slo.windows.PART", 1)
     lead(database_url, 1)
     random_, done = random.Random(8), list[Sample]()
     writer = Writer(database_url)
-    async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
+    text = SHOP + "".join(service(name) + availability(f"{name}-works", name) for name in ("a", "b", "c"))
+    async with database(database_url) as db, policies(db, database_url, tmp_path, text) as held:
         ledger = Ledger(held)
 
         async def dying(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
@@ -199,16 +204,23 @@ async def test_the_sum_is_exact_while_the_fold_moves_and_dies(database_url: str,
             if random_.random() < 0.4:
                 raise RuntimeError("killed after the ledger was written")
 
-        fold, windows, objective = Fold(db, dying), Windows((3600,)), held.objectives[0]
+        fold, windows = Fold(db, dying), Windows((3600,))
         for step in range(40):
-            batch = [Sample(int(NOW) - random_.randrange(3000), bad=random_.random() < 0.3) for _ in range(5)]
+            batch = [
+                Sample(int(NOW) - random_.randrange(3000), 9, random_.random() < 0.3, random_.choice(("shop", *"abc")))
+                for _ in range(8)
+            ]
+            if step % 10 == 9:
+                writer = Writer(database_url)
             writer.flush(batch)
             done += batch
             await asyncio.gather(fold.run(1), return_exceptions=True)
             async with db.ask() as connection:
                 # The clock moves, so that the ledger is read anew now and then.
                 counts = await windows.read(connection, held.objectives, NOW + step)
-            assert counts[objective.id][3600] == brute(objective, done, 0, NOW)
+            for objective in held.objectives:
+                assert counts[objective.id][3600] == brute(objective, done, 0, NOW)
+        assert len({base.at for base in windows.bases.values()}) > 1
 
 
 @pytest.mark.gen_test

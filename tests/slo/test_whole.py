@@ -23,8 +23,8 @@ def test_a_burn_is_on_the_api_within_seconds(running: Any, tmp_path: Path, datab
         return body["status"] or {"state": None}
 
     wait_for(lambda: standing()["state"] == "no_traffic", "the first evaluation")
-    good = [{"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}] * 90
-    bad = [outcome | {"status": 500} for outcome in good[:10]]
+    good = [{"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}] * 70
+    bad = [outcome | {"status": 500} for outcome in good[:30]]
     began = time.monotonic()
     assert server.call("POST", "/api/v1/outcomes", key=key, data=good + bad)[0] == 201
     wait_for(lambda: standing()["state"] == "burning", "the burn to be seen")
@@ -39,9 +39,9 @@ def test_a_burn_is_on_the_api_within_seconds(running: Any, tmp_path: Path, datab
         assert row is not None
         return row[0], row[1]
 
-    wait_for(lambda: folded() == (90, 10), "the ledger")
+    wait_for(lambda: folded() == (70, 30), "the ledger")
     _, budget = server.get("/api/v1/slos/shop-works/budget", key=key)
-    assert (budget["good"], budget["bad"]) == (90, 10)
+    assert (budget["good"], budget["bad"]) == (70, 30)
 
 
 def test_a_first_start_with_a_wrong_policy_ends_saying_where(database_url: str, tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""Backtest: what a policy would have done, by the live rules over a past that is known exactly."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from server.alerts.backtest import Run, Standing, backtest
+from server.alerts.past_alert import PastAlert
+from server.alerts.timeline import Columns, Timeline, timeline
+from server.slo.budget_policy import BudgetPolicy, Paging
+from server.slo.counts import Counts
+from server.slo.tiers import Tier
+from tests.slo.judging import objective
+
+START = 1_790_000_040  # a whole minute
+DAY = 1440
+WARM = 3 * DAY  # the longest window of the default tiers
+POLICY = BudgetPolicy()
+PAGE = Tier(Fraction("14.4"), 3600, 300, "page")
+ONE_DAY = objective(window_days=1, own_tiers=(PAGE,))
+
+
+def line_of(minutes: int, counted: Callable[[int], tuple[int, int]]) -> Timeline:
+    """Minutes of which `counted` says how many were good and bad."""
+    end = START + minutes * 60
+    good, bad = zip(*map(counted, range(minutes)), strict=True)
+    return timeline(START, end, [Columns(range(START, end, 60), good, bad)])
+
+
+def outage(n: int) -> tuple[int, int]:
+    """3,000 requests a minute; from the minute 1000 on all fail for 20 minutes."""
+    return (0, 3000) if 1000 <= n < 1020 else (3000, 0)
+
+
+def at(minute: int) -> float:
+    return float(START + 60 * minute)
+
+
+def test_an_outage_has_its_onset_detection_reset_and_cost() -> None:
+    (found,) = backtest(ONE_DAY, POLICY, line_of(DAY, outage), START)
+    assert found == PastAlert(
+        objective="shop-works",
+        service="shop",
+        tier="1h/5m",
+        urgency="page",
+        severity=1,
+        onset=at(1000),
+        onset_method="change point",
+        detected_at=at(1001),  # 3000 of 180,000 in the hour is a burn rate of 16.7
+        fired_at=at(1001),
+        reset_at=found.reset_at,
+        times=1,
+        bad=60_000,
+        total=found.total,
+        spent=found.spent,
+        budget_left=found.budget_left,
+    )
+    assert found.reset_at is not None
+    # Surely over after a good minute, then the minute of clearness.
+    assert at(1020) < found.reset_at <= at(1023)
+    assert found.spent == pytest.approx(60_000 / (0.001 * 3000 * 1024), rel=0.01)
+
+
+def test_an_outage_that_is_over_leaves_no_ticket_and_what_goes_on_slowly_does() -> None:
+    ticket = Tier(Fraction(3), 86_400, 7200, "ticket")
+    both = replace(ONE_DAY, own_tiers=(PAGE, ticket))
+    (page,) = backtest(both, POLICY, line_of(2 * DAY, outage), START)
+    assert [page] == backtest(ONE_DAY, POLICY, line_of(2 * DAY, outage), START)
+
+    def lingering(n: int) -> tuple[int, int]:
+        """After the outage a burn rate of 4, which the fast test of a laxer objective does not see."""
+        return (2988, 12) if n >= 1020 else outage(n)
+
+    quiet = replace(POLICY, paging=Paging(Fraction(10_000), Fraction(1)))
+    found = backtest(both, quiet, line_of(2 * DAY, lingering), START)
+    assert found[0].severity == 1
+    assert found[-1].reset_at is None
+
+
+def test_what_goes_on_has_no_reset_and_healthy_traffic_no_alert() -> None:
+    (found,) = backtest(ONE_DAY, POLICY, line_of(1010, outage), START)
+    assert found.reset_at is None
+    assert backtest(ONE_DAY, POLICY, line_of(DAY, lambda n: (3000, 1 if n % 2 else 0)), START) == []
+    assert backtest(ONE_DAY, POLICY, line_of(DAY, lambda n: (0, 0)), START) == []
+
+
+def test_only_what_begins_within_the_days_asked_for_counts() -> None:
+    assert backtest(ONE_DAY, POLICY, line_of(DAY, outage), START + 1200 * 60) == []
+
+
+def test_what_the_fast_test_finds_is_shown_and_tells_nobody_until_it_is_worth_it() -> None:
+    # 0.5 % of 3000 a minute: a burn rate of 5, under the tier.
+    slow = replace(ONE_DAY, window_days=28)
+    line = line_of(600, lambda n: (2985, 15) if 100 <= n < 160 else (3000, 0))
+    (found,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(10), Fraction(1))), line, START)
+    assert (found.tier, found.fired_at) == ("fast", None)
+    (told,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(1, 10_000), Fraction(1))), line, START)
+    assert (told.tier, told.detected_at) == ("fast", found.detected_at)
+    assert told.fired_at is not None
+
+
+class Every(Run):
+    """The same with every minute judged in full: no minute is passed over."""
+
+    def _goes_on(self, standing: Standing, end: int) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_passing_over_minutes_changes_nothing(seed: int) -> None:
+    chance = random.Random(seed)
+    usual = chance.choice([1, 7, 60, 900])
+    ratios = [0.0, 0.0005, 0.002, 0.01, 0.05, 1.0]
+    ratio = 0.0
+
+    def counted(n: int) -> tuple[int, int]:
+        nonlocal ratio
+        if n % 45 == 0:
+            ratio = chance.choice(ratios)
+        total = chance.randrange(2 * usual)
+        bad = sum(chance.random() < ratio for _ in range(total))
+        return total - bad, bad
+
+    one = objective(window_days=chance.choice([1, 7]), target=Fraction(chance.choice([95, 99]), 100))
+    line = line_of(WARM + DAY, counted)
+    plain = Every(one, POLICY, line)
+    plain.near = {tier: set(range(WARM + DAY + 1)) for tier in one.tiers}
+    for minute in range(WARM, WARM + DAY):
+        plain.minute(minute)
+    expected = [kept.told(line, one) for kept in plain.found.values()]
+    assert backtest(one, POLICY, line, START + WARM * 60) == expected
+    assert expected
+
+
+def test_windows_are_the_sums_of_their_minutes() -> None:
+    chance = random.Random(1)
+    minutes = [(chance.randrange(50), chance.randrange(3)) for _ in range(300)]
+    line = line_of(300, lambda n: minutes[n])
+    for end in range(0, 301, 7):
+        for width in (1, 5, 60, 1000):
+            inside = minutes[max(0, end - width) : end]
+            expected = Counts(sum(good for good, _ in inside), sum(bad for _, bad in inside))
+            assert line.before(end, width * 60) == expected
+    burning = {end for end in range(5, 301) if (c := line.before(end, 300)).bad and c.bad >= 0.05 * c.total}
+    assert line.burning(300, 0.05) == burning
+
+
+def test_the_change_point_is_the_beginning_of_what_is_bad() -> None:
+    line = line_of(200, lambda n: (90, 10) if n >= 150 else (100, 0))
+    assert line.change_point(160, 3600, 0.01) == 150

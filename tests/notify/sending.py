@@ -1,0 +1,83 @@
+"""A sender that runs in the test's loop, over a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from server.alerts.notice import Notice
+from server.bus import Bus
+from server.db import Database
+from server.notify.outbox import enqueue
+from server.notify.sender import Sender
+from server.settings import Environment
+from tests.notify.making import Desk
+
+
+@dataclass
+class Office:
+    """What a test of sending needs."""
+
+    env: Environment
+    db: Database
+    bus: Bus
+    desk: Desk
+
+    async def tell(self, *notices: Notice) -> None:
+        async with self.db.act() as connection:
+            await enqueue(connection, notices)
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[Sender]:
+        """A watch's sender, until the block ends."""
+        sender = Sender(self.env, self.db, self.bus)
+        task = asyncio.create_task(sender.run(1))
+        try:
+            yield sender
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def left(self) -> int:
+        """Messages that have not arrived and are not given up."""
+        return int(
+            self.desk.rows("SELECT count(*) FROM notifications WHERE sent_at IS NULL AND gave_up_at IS NULL")[0][0]
+        )
+
+    def due(self) -> None:
+        """Time passes: what waits for its next try is due."""
+        self.desk.do("UPDATE notifications SET next_at = now() WHERE next_at > now()")
+
+
+@asynccontextmanager
+async def office(env: Environment) -> AsyncIterator[Office]:
+    assert env.database_url is not None
+    db = Database(env.database_url, "test")
+    bus = Bus(db, None)
+    bus.start()
+    desk = Desk(env.database_url)
+    try:
+        yield Office(env, db, bus, desk)
+    finally:
+        desk.close()
+        await bus.close()
+        await db.close()
+
+
+async def until(condition: Callable[[], object], what: str = "it", timeout_s: float = 10.0) -> None:
+    """Wait for something; fail naming it."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"waited {timeout_s} s for {what}") from None
+
+
+def twice(found: Sequence[str]) -> set[str]:
+    """What is there more than once."""
+    return {one for one in found if found.count(one) > 1}
