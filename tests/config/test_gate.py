@@ -15,7 +15,7 @@ from server.config.registry import SETTINGS, Value
 from server.config.resolve import resolve
 from server.config.revisions import Entry, changed
 from server.errors import ApiError
-from tests.config.machine import MIRA, member
+from tests.config.machine import MIRA, member, pretend_time_is_over
 from tests.conftest import MakeEnv
 
 BATCH, RATE, STORE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND", "INGEST_STORE_OUTCOMES"
@@ -113,6 +113,6 @@ async def test_a_denied_revision_saves_nothing_and_what_is_never_gated_passes(ma
         assert tight.revision == 4
         assert tight.differences[0].after_until is not None
         assert (await extend(tight.differences[0].after_until.timestamp())).revision == 5
-        await one.do("UPDATE revisions SET values = jsonb_set(values, '{0,until}', '1') WHERE number = 5")
+        await pretend_time_is_over(one)
         assert await expire_due(one.db, one.bus, one.rollout.environment) == 6, "an end is not gated"
         assert (await one.rollback(6, 1)).already, "the same values: 1000 for all"

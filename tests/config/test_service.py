@@ -10,7 +10,7 @@ from server.config import service
 from server.config.expiry import expire_due
 from server.config.saving import Saved
 from server.errors import ApiError
-from tests.config.machine import JON, MIRA, Member, member, members
+from tests.config.machine import JON, MIRA, Member, member, members, pretend_time_is_over
 from tests.conftest import MakeEnv
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
@@ -25,15 +25,6 @@ async def refused(act: Any, code: str) -> ApiError:
 
 async def numbers(one: Member) -> list[int]:
     return [row[0] for row in await one.rows("SELECT number FROM revisions ORDER BY number")]
-
-
-async def pretend_time_is_over(one: Member) -> None:
-    """Move the ends of temporary values into the past, as stored; too little for a process to step in itself."""
-    await one.do(
-        """UPDATE revisions SET values = (SELECT coalesce(jsonb_agg(CASE WHEN e->>'until' IS NULL THEN e
-           ELSE jsonb_set(e, '{until}', to_jsonb(extract(epoch FROM clock_timestamp()) - 1)) END), '[]')
-           FROM jsonb_array_elements(values) e)"""
-    )
 
 
 @pytest.mark.gen_test

@@ -20,8 +20,8 @@ from server.config.staged import RolloutAsked, Staged
 from server.config.view import ConfigView, config_view
 from server.errors import ApiError
 from server.watch import Fenced
-from tests.config.machine import JON, MIRA, Member, members, objective, until
-from tests.config.test_service import pretend_time_is_over, refused
+from tests.config.machine import JON, MIRA, Member, members, objective, pretend_time_is_over, until
+from tests.config.test_service import refused
 from tests.conftest import MakeEnv
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
