@@ -18,8 +18,8 @@ from sqlalchemy import text
 
 from benchmarks.figure import Figure
 from benchmarks.stand import scratch
-from server import embedded
 from server.bus import Bus
+from server.command_database import database_for_command
 from server.db import Database
 from server.live.picture import Picture
 from server.migrate import migrate
@@ -49,7 +49,7 @@ def run() -> list[Figure]:
     try:
         with scratch() as directory:
             env = environment(directory)
-            with embedded.database_for_command(env) as url:
+            with database_for_command(env) as url:
                 migrate(url)
                 return asyncio.run(measure(env, url))
     finally:

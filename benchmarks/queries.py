@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from benchmarks.query_data import fill
 from benchmarks.query_database import own_database
 from checks.store import database_bytes
-from server import check_store, embedded, log_store
+from server import check_store, log_store
 from server.bus import Bus
 from server.changes import store as change_store
+from server.command_database import database_for_command
 from server.db import Database
 from server.errors import ConfigurationError
 from server.ingest.partitions import ensure_partitions
@@ -67,7 +68,7 @@ def main(count: int, rounds: int, yes_write_here: bool) -> None:
             "DATABASE_URL is not the embedded database. The benchmark makes a database of its own on that server, "
             "and loads it; if that is what you want, add --yes-write-here."
         )
-    with embedded.database_for_command(env) as server, own_database(server) as url:
+    with database_for_command(env) as server, own_database(server) as url:
         timings = asyncio.run(measure(replace(env, database_url=url), count, rounds))
     click.echo(table(timings, *limits))
     sys.exit(any(over(timing, *limits) for timing in timings))

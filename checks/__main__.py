@@ -10,8 +10,8 @@ import msgspec
 
 from checks import registry, runner
 from checks.check import ROOT, Check, Surroundings
+from server.command_database import reached
 from server.db import Database
-from server.embedded import reached
 from server.errors import ConfigurationError
 from server.findings import CheckResult
 from server.settings import Environment, read_environment

@@ -7,8 +7,8 @@ import logging
 from alembic import context
 from sqlalchemy import create_engine, pool
 
+from server.command_database import database_for_command
 from server.db import sqlalchemy_url
-from server.embedded import database_for_command
 from server.settings import read_environment
 from server.tables import metadata
 

@@ -28,7 +28,7 @@ def import_log(file: Path, service: str, shift: bool) -> None:
     Importing a file twice counts it twice. Lines older than OUTCOME_RETENTION_DAYS
     are left out; --shift moves the whole log to the present.
     """
-    from server.embedded import database_for_command
+    from server.command_database import database_for_command
     from server.settings import read_environment
 
     if not 1 <= len(service) <= 200 or "\0" in service:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import psycopg
 import pytest
 
 from server import embedded
+from server.command_database import database_for_command
 from server.embedded import Cluster
 from server.errors import ConfigurationError
 from server.private import private_directory
@@ -120,15 +122,32 @@ def test_a_cluster_half_made_is_made_anew(place: Cluster) -> None:
 
 def test_a_command_stops_only_what_it_started(place: Cluster) -> None:
     env = read_environment({"DATA_DIR": str(place.data.parent)})
-    with pytest.raises(ConfigurationError, match="There is no database in"), embedded.database_for_command(env):
+    with pytest.raises(ConfigurationError, match="There is no database in"), database_for_command(env):
         pass
     assert not place.data.exists(), "a command makes no database: it would be another one than the server's"
     embedded.start(place)
     embedded.stop(place)
-    with embedded.database_for_command(env) as url, psycopg.connect(url) as connection:
+    with database_for_command(env) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert embedded.postmaster_pid(place) is None
     embedded.start(place)
-    with embedded.database_for_command(env):
+    with database_for_command(env):
         pass
     assert embedded.postmaster_pid(place) is not None
+
+
+def test_a_command_leaves_the_database_to_who_stays_and_stops_it_after_who_leaves(place: Cluster) -> None:
+    """The command's own connection may still be listed after it was closed: it does not stay."""
+    env = read_environment({"DATA_DIR": str(place.data.parent)})
+    embedded.start(place)
+    embedded.stop(place)
+    with database_for_command(env) as url:
+        leaving = psycopg.connect(url)
+        timer = threading.Timer(0.5, leaving.close)
+        timer.start()
+    timer.join()
+    assert embedded.postmaster_pid(place) is None
+    with database_for_command(env) as url:
+        staying = psycopg.connect(url)
+    with staying:
+        assert staying.execute("SELECT 1").fetchone() == (1,)

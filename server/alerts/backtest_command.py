@@ -42,7 +42,7 @@ def backtest_command(file: Path) -> None:
     test is up to some minutes faster.
     """
     from server.alerts.backtesting import gaps, summary
-    from server.embedded import database_for_command
+    from server.command_database import database_for_command
     from server.settings import read_environment
 
     policy = parsed(file)

@@ -132,7 +132,7 @@ def told() -> Iterator[None]:
 
 def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Do it in one transaction on the database that the environment names."""
-    from server.embedded import database_for_command
+    from server.command_database import database_for_command
     from server.settings import read_environment
 
     with told(), database_for_command(read_environment(for_database_only=True)) as url:

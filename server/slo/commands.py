@@ -70,8 +70,8 @@ def parsed(file: Path) -> Policy:
 
 async def of_traffic(policy: Policy) -> list[Finding]:
     """What traffic says, where a database answers; none is started for it."""
+    from server.command_database import reached
     from server.db import Database
-    from server.embedded import reached
     from server.settings import read_environment
     from server.slo import lint as rules
     from server.slo.traffic_store import traffic

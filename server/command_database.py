@@ -1,0 +1,63 @@
+"""The database of one command: the one that runs, or the embedded one, started for as long as the command takes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from server.embedded import Cluster, cluster, start, stop
+from server.errors import ConfigurationError
+from server.settings import Environment
+
+LEAVING_S = 3.0  # a connection just closed is listed until its process has ended
+
+
+@contextlib.contextmanager
+def database_for_command(env: Environment) -> Iterator[str]:
+    """A libpq URL for one command: DATABASE_URL, the running embedded database, or one started for its length.
+
+    None is made: a command that is not told the server's DATA_DIR would work on an empty one.
+    """
+    if env.database_url is not None:
+        yield env.database_url
+        return
+    place = cluster(env)
+    if not (place.data / "PG_VERSION").exists():
+        raise ConfigurationError(
+            f"There is no database in {env.data_dir}. Nothing was done. Set DATA_DIR (or DATABASE_URL) to what the "
+            "server has; where there is no server yet, start it once: `make run`."
+        )
+    started = start(place)
+    try:
+        yield place.url
+    finally:
+        if started and not others_connected(place):
+            stop(place)
+
+
+def reached(env: Environment) -> str | None:
+    """The database's URL where one answers; for what never starts or makes one."""
+    url = env.database_url or cluster(env).url
+    try:
+        with psycopg.connect(url, connect_timeout=3):
+            return url
+    except psycopg.OperationalError:
+        return None
+
+
+def others_connected(place: Cluster) -> bool:
+    """Whether somebody began to use the database meanwhile, and stays: a server that started during the command."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    deadline = time.monotonic() + LEAVING_S
+    try:
+        with psycopg.connect(place.url, connect_timeout=2, autocommit=True) as connection:
+            while connection.execute(query).fetchone() is not None:
+                if time.monotonic() > deadline:
+                    return True
+                time.sleep(0.02)
+    except psycopg.OperationalError:
+        pass
+    return False
