@@ -13,19 +13,25 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from server import embedded
 from server.settings import Environment, read_environment
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("ASYNC_TEST_TIMEOUT", "30")
+os.environ.setdefault("ASYNC_TEST_TIMEOUT", "90")
+
+# As long as it takes, here too; on CI the profile of hypothesis does the same and draws the same examples each time.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    settings.load_profile("patient")
 
 # Databases are made and dropped by the hundred: in memory, where there is room, that costs an eighth.
 MEMORY = Path("/dev/shm")
@@ -145,14 +151,6 @@ def answers(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    """Wait until the condition holds; fail naming what was waited for."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture

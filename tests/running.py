@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,7 +42,7 @@ class Running:
         except OSError:
             return False
 
-    def wait_ready(self, timeout_s: float = 30) -> None:
+    def wait_ready(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it can accept outcomes; fail with what it printed."""
         deadline = time.monotonic() + timeout_s
         while not self.ready():
@@ -63,7 +65,7 @@ class Running:
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(self.url + path, body, sent, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
                 return response.status, parsed(response.read())
         except urllib.error.HTTPError as error:
             return error.code, parsed(error.read())
@@ -88,7 +90,7 @@ class Running:
         lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in path.read_text().split()}
         return [pid for pid, line in lines.items() if "\0-m\0server" in line]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, wait_s: float = 30) -> int:
+    def stop(self, how: signal.Signals = signal.SIGTERM, wait_s: float = PATIENCE_S) -> int:
         """Send the signal to the supervisor; its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)

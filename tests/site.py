@@ -9,6 +9,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
 from server.app import Web, start_web
 from server.settings import Environment
+from tests.waiting import PATIENCE_S
 
 
 class Site:
@@ -54,7 +55,7 @@ class Site:
             allow_nonstandard_methods=True,
             follow_redirects=False,
             decompress_response=True,
-            request_timeout=20,
+            request_timeout=PATIENCE_S,
         )
         return await self._client.fetch(request, raise_error=False)
 

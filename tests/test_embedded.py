@@ -19,7 +19,7 @@ from server.embedded import Cluster
 from server.errors import ConfigurationError
 from server.private import private_directory
 from server.settings import read_environment
-from tests.conftest import wait_for
+from tests.waiting import wait_for
 
 
 @pytest.fixture

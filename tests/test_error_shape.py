@@ -59,7 +59,7 @@ def is_problem(response: HTTPResponse, code: str, path: str) -> None:
     assert "Traceback" not in response.body.decode()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_a_key_and_with_a_wrong_one(web: Web) -> None:
     site = await web()
     for route, method, _ in GUARDED:
@@ -69,7 +69,7 @@ async def test_without_a_key_and_with_a_wrong_one(web: Web) -> None:
             assert found.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_with_a_key_that_may_not(web: Web) -> None:
     site = await web()
     weak = {"ingest": await site.key("read"), "other": await site.key("ingest")}
@@ -78,7 +78,7 @@ async def test_with_a_key_that_may_not(web: Web) -> None:
         is_problem(await ask(site, route, method, key), "FORBIDDEN", address(route))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_method_that_an_address_does_not_take(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read", "act", "admin")
@@ -99,7 +99,7 @@ async def test_an_address_that_is_none(web: Web, path: str) -> None:
         is_problem(found, "NOT_FOUND", path)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_something_that_does_not_exist(web: Web) -> None:
     site = await web()
     key = await site.key("read", "act", "admin")
@@ -109,7 +109,7 @@ async def test_something_that_does_not_exist(web: Web) -> None:
         is_problem(await ask(site, route, method, key, query=NEEDED.get(route.path, "")), "NOT_FOUND", address(route))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_parameter_that_is_unknown(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read", "act", "admin")
@@ -129,7 +129,7 @@ def texts(one: Operation) -> list[str]:
     return [name for name, schema, _ in fields if schema.get("type") == "string" and "format" not in schema]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_nul_in_any_parameter_is_the_callers_fault(web: Web) -> None:
     """PostgreSQL's text cannot hold it; that is neither an outage nor a failure of ours."""
     site = await web()
@@ -163,7 +163,7 @@ def with_body() -> Iterator[tuple[Route, str, Operation]]:
     return (found for found in OPERATIONS if found[2].body is not None and found[2].scope is not None)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_body_that_is_wrong(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read", "act", "admin")
@@ -175,7 +175,7 @@ async def test_a_body_that_is_wrong(web: Web) -> None:
             is_problem(found, code, address(route))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_body_nested_very_deep(web: Web) -> None:
     """The decoder's own bound answers, the process stays."""
     site = await web()
@@ -189,7 +189,7 @@ async def test_a_body_nested_very_deep(web: Web) -> None:
     assert (await site.fetch("/health/live")).code == 200
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_database_away_is_said_and_nothing_else(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operations that need it answer 503 with Retry-After; none answers with a trace."""
     site = await web()

@@ -1,7 +1,5 @@
 """The whole way of an outcome: sent, acknowledged, in the picture, in the answers and in the ledger."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,17 +7,9 @@ import pytest
 
 from server.app import start_watch
 from tests.site import Site, answer
+from tests.waiting import until
 
 Web = Callable[..., Awaitable[Site]]
-
-
-async def until(found: Callable[[], Any], what: str, timeout_s: float = 15) -> Any:
-    """Wait until `found()` is true; its value."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        await asyncio.sleep(0.05)
-    return value
 
 
 @pytest.mark.gen_test

@@ -13,8 +13,9 @@ import pytest
 
 from server import embedded
 from server.settings import read_environment
-from tests.conftest import ROOT, free_port, wait_for
+from tests.conftest import ROOT, free_port
 from tests.running import Running
+from tests.waiting import PATIENCE_S, wait_for
 
 Start = Callable[..., Running]
 
@@ -63,8 +64,8 @@ def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> 
     for _ in range(presses):  # a terminal sends it to the whole group
         os.killpg(server.process.pid, signal.SIGINT)
         time.sleep(0.05)
-    assert server.process.wait(30) == 0
-    wait_for(lambda: all(gone(pid) for pid in children), "the children to have ended", 5)
+    assert server.process.wait(PATIENCE_S) == 0
+    wait_for(lambda: all(gone(pid) for pid in children), "the children to have ended")
     assert postgres_of(data_dir) is None
 
 
@@ -73,7 +74,7 @@ def test_kill_9_of_the_supervisor_leaves_a_database_that_the_next_start_uses(sta
     key = server.command("key", "create", "kept", "--scope", "read")
     children, database = server.children(), postgres_of(data_dir)
     server.stop(signal.SIGKILL)
-    wait_for(lambda: all(gone(pid) for pid in children), "the children to follow", 30)
+    wait_for(lambda: all(gone(pid) for pid in children), "the children to follow")
     again = start()
     assert postgres_of(data_dir) == database is not None
     assert again.get("/api/v1/services", key)[0] == 200
@@ -95,10 +96,10 @@ def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, dat
 def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: Path) -> None:
     server = start()
     second = Running(server.variables | {"PORT": str(free_port())}, data_dir.parent / "second.log")
-    assert second.process.wait(30) == 2
+    assert second.process.wait(PATIENCE_S) == 2
     assert "Another Evenkeel runs on" in second.output()
     same_port = Running(server.variables, data_dir.parent / "third.log")
-    assert same_port.process.wait(30) == 2
+    assert same_port.process.wait(PATIENCE_S) == 2
     key = server.command("key", "create", "scraper", "--scope", "read")
     assert server.get("/metrics", key)[0] == 200, "what the first one uses is untouched"
 
@@ -107,7 +108,7 @@ def test_a_port_in_use_says_which(start: Start, data_dir: Path) -> None:
     server = start()
     other = {"DATA_DIR": str(data_dir.parent / "other")}
     second = Running(server.variables | other, data_dir.parent / "second.log")
-    assert second.process.wait(30) == 2
+    assert second.process.wait(PATIENCE_S) == 2
     assert f"Port {server.variables['PORT']}" in second.output()
 
 
@@ -140,6 +141,6 @@ def test_a_policy_that_cannot_be_read_ends_a_first_start_and_says_where(data_dir
     data_dir.parent.joinpath("slo.yaml").write_text("apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: x}\nspec: 3\n")
     variables = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "HOST": "127.0.0.1"}
     server = Running(variables | {"SLO_FILE": str(data_dir.parent / "slo.yaml")}, data_dir.parent / "server.log")
-    assert server.process.wait(60) == 2
+    assert server.process.wait(PATIENCE_S) == 2
     assert "slo.yaml:4: spec" in server.output()
     assert postgres_of(data_dir) is None

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from server import watch_store
 from server.db import Database
 from server.process import Process
-from server.watch import Job, Lease, Watch
-from tests.live.waiting import until
+from server.watch import SURE_S, Job, Lease, Watch
 from tests.live.writing import database
+from tests.waiting import NEVER_S, PATIENCE_S, until
 
 
 async def process(db: Database, name: str) -> Process:
@@ -82,7 +83,10 @@ def child(url: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.gen_test
-async def test_one_of_two_leads_and_an_orderly_stop_hands_over_at_once(database_url: str) -> None:
+async def test_one_of_two_leads_and_an_orderly_stop_hands_over_at_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_store, "TAKEN_OVER_AFTER_S", NEVER_S)
     async with database(database_url) as db:
         ran: list[tuple[str, int]] = []
 
@@ -99,10 +103,8 @@ async def test_one_of_two_leads_and_an_orderly_stop_hands_over_at_once(database_
         await until(lambda: len(ran) > 3, "the job")
         assert two.term is None
         assert set(ran) == {("one", 1)}
-        begun = time.monotonic()
         await one.close()
         await until(lambda: two.term == 2, "the second to lead")
-        assert time.monotonic() - begun < 1.5
         await until(lambda: ("two", 2) in ran, "its job")
         await two.close()
 
@@ -120,31 +122,27 @@ async def test_many_that_race_have_one_leader(database_url: str) -> None:
             await lease.close()
 
 
-@pytest.mark.gen_test(timeout=20)
-async def test_a_killed_watch_is_replaced_within_seconds(database_url: str) -> None:
+@pytest.mark.gen_test
+async def test_a_killed_watch_is_replaced(database_url: str) -> None:
     with child(database_url) as first:
         async with database(database_url) as db:
             watch = Watch(db, await process(db, "second"), [])
             await watch.start()
             await asyncio.sleep(0.3)
             first.kill()
-            begun = time.monotonic()
             await until(lambda: watch.term is not None, "the second to lead")
-            assert time.monotonic() - begun < 4.5
             assert watch.term == row(database_url)[1] == 2
             await watch.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_frozen_watch_is_replaced_and_steps_down_when_it_thaws(database_url: str) -> None:
     with child(database_url) as first:
         async with database(database_url) as db:
             watch = Watch(db, await process(db, "second"), [])
             await watch.start()
             first.send_signal(signal.SIGSTOP)
-            begun = time.monotonic()
             await until(lambda: watch.term == 2, "the second to lead")
-            assert time.monotonic() - begun < 5
             first.send_signal(signal.SIGCONT)
             assert first.stdout is not None
             assert await asyncio.to_thread(first.stdout.readline) == "lead None\n"
@@ -156,7 +154,7 @@ async def test_a_frozen_watch_is_replaced_and_steps_down_when_it_thaws(database_
             await watch.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_lost_database_ends_the_lead_in_time_and_it_comes_back(database_url: str) -> None:
     async with database(database_url) as db:
         watch = Watch(db, await process(db, "only"), [])
@@ -167,9 +165,10 @@ async def test_a_lost_database_ends_the_lead_in_time_and_it_comes_back(database_
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test lease'"
             )
-        begun = time.monotonic()
+        lost_at = time.monotonic()
         await until(lambda: watch.term is None, "to step down")
-        assert time.monotonic() - begun < 3.0  # others may have it after 3 s
+        assert watch.lease._sure_until - SURE_S <= lost_at, "it was never sure of what it did not renew"
+        assert SURE_S < watch_store.TAKEN_OVER_AFTER_S
         db.url = kept
         await until(lambda: watch.term == 2, "to lead again")
         await watch.close()
@@ -218,5 +217,5 @@ async def test_a_daily_job_runs_soon_after_gaining_the_lease(database_url: str) 
     async with database(database_url) as db:
         watch = Watch(db, await process(db, "only"), [Job("daily", 86400, daily, 10)])
         await watch.start()
-        await asyncio.wait_for(ran.wait(), 5)
+        await asyncio.wait_for(ran.wait(), PATIENCE_S)
         await watch.close()

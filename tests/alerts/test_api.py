@@ -17,6 +17,7 @@ from tests.dashboard.visitor import look, press, said, sign_in
 from tests.live.test_fold import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
+from tests.waiting import PATIENCE_S
 
 Start = Callable[..., Any]
 POLICY = "".join(service(name) + availability(f"{name}-availability", name) for name in ("checkout", "payments"))
@@ -92,7 +93,7 @@ async def test_acknowledged_once_whoever_presses(web: Start, database_url: str, 
     assert audited(database_url) == [(by, "alert.acknowledge", "alert 1")]
     (alert,) = await second.at(time.time(), burning())
     assert alert.acknowledged_by == by
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while heard != [1]:
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ from tornado.web import create_signed_value
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
 from tests.site import Site, answer
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.gen_test
 
@@ -88,7 +89,7 @@ async def test_a_key_of_one_process_is_refused_by_another_after_its_revocation(w
     listed = answer(await one.fetch("/api/v1/keys", key=admin))
     (made,) = [k for k in listed if k["scopes"] == ["read"]]
     await one.fetch(f"/api/v1/keys/{made['id']}", method="DELETE", key=admin)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while (await other.fetch("/api/v1/services", key=key)).code != 401:
             await asyncio.sleep(0.02)
 

@@ -100,12 +100,12 @@ def test_everything_against_a_running_server(running: Callable[..., Any]) -> Non
     for name in ("runtime_health", "watch", "stragglers", "partitions", "disk", "cardinality"):
         assert results[name]["status"] == "pass", results[name]
     key = server.command("key", "create", "reader", "--scope", "read")
-    from tests.conftest import wait_for
+    from tests.waiting import wait_for
 
     def kept() -> dict[str, Any]:
         return {one["name"]: one for one in server.get("/api/v1/checks", key)[1]["checks"]}
 
-    wait_for(lambda: set(kept()) == set(results), "the service to run every check once", timeout_s=60)
+    wait_for(lambda: set(kept()) == set(results), "the service to run every check once")
     assert kept()["watch"]["status"] == "pass"
     status, history = server.get("/api/v1/checks/watch?limit=1", key)
     assert (status, len(history["results"])) == (200, 1)

@@ -102,7 +102,7 @@ def test_caps(make_env: MakeEnv) -> None:
     assert cardinality.judged(10, [], env)
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -> None:
     """An empty database: no watch, and nothing else to say."""
     db = Database(database_url)

@@ -23,7 +23,7 @@ def no_key_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_health, "kept", runtime_health.Kept())
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_real_server_passes_with_a_key_made_here(web: Web) -> None:
     site = await web(REDIS_URL="")
     found = await runtime_health.run(Surroundings(ROOT, site.env, site.parts.db, site.url))
@@ -36,14 +36,14 @@ async def test_a_real_server_passes_with_a_key_made_here(web: Web) -> None:
     assert names <= {"evenkeel"}, "nothing of what was sent was stored"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_limits_changed_at_run_time_are_asked_for(web: Web) -> None:
     site = await web(INGEST_MAX_BATCH_ITEMS="7", MAX_REQUEST_BODY_BYTES="4096")
     found = await runtime_health.run(Surroundings(ROOT, site.env, site.parts.db, site.url))
     assert [finding.what for finding in found] == ["watch warns."]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_key_from_the_environment_is_used(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     site = await web()
     monkeypatch.setenv("EVENKEEL_API_KEY", await site.key("ingest", "read"))
@@ -54,7 +54,7 @@ async def test_a_key_from_the_environment_is_used(web: Web, monkeypatch: pytest.
     assert any("answered 401 UNAUTHENTICATED, not 200" in finding.what for finding in found)
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_without_a_key_it_says_what_was_not_tried(web: Web) -> None:
     site = await web()
     found = await runtime_health.run(Surroundings(ROOT, base_url=site.url))
@@ -85,7 +85,7 @@ class Careless(RequestHandler):
     def check_xsrf_cookie(self) -> None: ...
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_careless_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENKEEL_API_KEY", "ek_any")
     port = free_port()
@@ -107,7 +107,7 @@ async def test_a_careless_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -
         assert words in texts, words
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_server_that_is_not_ready_fails(web: Web) -> None:
     site = await web()
 

@@ -80,7 +80,7 @@ def test_where_we_answer(make_env: MakeEnv, host: str, url: str) -> None:
     assert schedule.own_url(make_env(HOST=host, PORT="81")) == url
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_check_in_a_process_of_its_own() -> None:
     (check,) = registry.named(("schema_policy",))
     result = await apart.run(check, Surroundings(ROOT))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from server.live.picture import Picture
 from server.process import Process
 from server.settings import Environment
 from server.slo.status import ObjectiveStatus, State, Status
+from tests.waiting import until
 
 ANYBODY = frozenset({"read", "act"})
 MIRA = Identity("person", 1, "mira@example.org", ANYBODY, "commander")
@@ -133,12 +133,3 @@ async def pretend_time_is_over(one: Member) -> None:
            ELSE jsonb_set(e, '{until}', to_jsonb(extract(epoch FROM clock_timestamp()) - 1)) END), '[]')
            FROM jsonb_array_elements(values) e)"""
     )
-
-
-async def until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> float:
-    """Wait until the condition holds; how long it took, in seconds."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < timeout_s, f"waited {timeout_s} s for {what}"
-        await asyncio.sleep(0.002)
-    return time.monotonic() - started

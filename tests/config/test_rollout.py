@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import statistics
 import time
 from typing import Any
 
@@ -14,14 +13,15 @@ from server.config import rollout as module
 from server.config.rollout import Rollout
 from server.config.view import config_view
 from server.errors import ConfigurationError
-from tests.config.machine import Member, member, members, until
+from tests.config.machine import Member, member, members
 from tests.conftest import MakeEnv
+from tests.waiting import NEVER_S, PATIENCE_S, until
 
 BATCH = "INGEST_MAX_BATCH_ITEMS"
 
 
-async def everywhere(all_of_them: list[Member], number: int) -> float:
-    return await until(lambda: all(m.rollout.revision == number for m in all_of_them), f"revision {number} everywhere")
+async def everywhere(all_of_them: list[Member], number: int) -> None:
+    await until(lambda: all(m.rollout.revision == number for m in all_of_them), f"revision {number} everywhere")
 
 
 async def proven(one: Member, number: int, count: int) -> None:
@@ -32,28 +32,27 @@ async def proven(one: Member, number: int, count: int) -> None:
 @pytest.mark.parametrize("bus", ["redis", "postgres"])
 @pytest.mark.gen_test
 async def test_a_revision_is_in_force_everywhere_at_once_and_each_process_proves_it(
-    make_env: MakeEnv, redis_url: str, bus: str
+    make_env: MakeEnv, redis_url: str, bus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "POLL_S", NEVER_S)
     env = make_env(**({"REDIS_URL": redis_url} if bus == "redis" else {}))
     async with members(env, 4) as all_of_them:
-        one, took = all_of_them[0], []
+        one = all_of_them[0]
         receipts: list[int] = []
         all_of_them[3].bus.subscribe("receipt", receipts.append)
         for number in range(2, 12, 2):
             await one.change(number - 1, {BATCH: 100})
-            took.append(await everywhere(all_of_them, number))
+            await everywhere(all_of_them, number)
             assert {m.rollout.limits_for(0).ingest_max_batch_items for m in all_of_them} == {100}
             await one.rollback(number, number - 1)
-            took.append(await everywhere(all_of_them, number + 1))
+            await everywhere(all_of_them, number + 1)
             assert {m.rollout.limits_for(0).ingest_max_batch_items for m in all_of_them} == {1000}
-        assert statistics.median(took) < 0.25
         await proven(one, 11, 4)
         await until(lambda: 11 in receipts, "the signal of a receipt")
         view = await config_view(one, time.time())  # type: ignore[arg-type]
         assert view.rollout.complete
         assert view.rollout.text.startswith("4 of 4 processes, slowest ")
         assert view.rollout.slowest_ms is not None
-        assert view.rollout.slowest_ms < 1000
 
 
 @pytest.mark.gen_test
@@ -66,14 +65,17 @@ async def test_with_the_bus_lost_polling_finds_the_revision(make_env: MakeEnv, m
 
 
 @pytest.mark.gen_test
-async def test_a_revision_applies_while_every_question_and_writer_connection_is_stuck(make_env: MakeEnv) -> None:
+async def test_a_revision_applies_while_every_question_and_writer_connection_is_stuck(
+    make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", NEVER_S)
     async with members(make_env(), 2) as (one, other):
         stuck = [await other.db.raw("writer") for _ in range(2)]
         questions = [await other.db.read.connect() for _ in range(5)]
-        sleeping = [asyncio.ensure_future(c.execute("SELECT pg_sleep(30)")) for c in stuck]
+        sleeping = [asyncio.ensure_future(c.execute("SELECT pg_sleep(600)")) for c in stuck]
         await one.change(1, {BATCH: 100})
-        assert await everywhere([one, other], 2) < 2
-        await asyncio.wait_for(proven(one, 2, 2), 5)
+        await everywhere([one, other], 2)
+        await proven(one, 2, 2)
         for task in sleeping:
             task.cancel()
         await asyncio.gather(*sleeping, return_exceptions=True)
@@ -180,7 +182,7 @@ async def test_a_setting_of_a_newer_version_does_not_stop_this_one(make_env: Mak
 
 
 @pytest.mark.parametrize("bus", ["redis", "postgres"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test
 async def test_a_process_can_be_closed_at_any_moment_of_a_rollout(make_env: MakeEnv, redis_url: str, bus: str) -> None:
     env = make_env(**({"REDIS_URL": redis_url} if bus == "redis" else {}))
     async with member(env) as one:
@@ -190,22 +192,21 @@ async def test_a_process_can_be_closed_at_any_moment_of_a_rollout(make_env: Make
             other._receipt = 0  # so that it writes and signals again
             other._wake.set()
             await asyncio.sleep(step / 6_000)
-            await asyncio.wait_for(other.close(), 10)
+            await asyncio.wait_for(other.close(), PATIENCE_S)
 
 
 @pytest.mark.gen_test
-async def test_a_frozen_redis_does_not_hold_the_brake_up(make_env: MakeEnv, redis_url: str) -> None:
+async def test_a_frozen_redis_does_not_hold_the_brake_up(
+    make_env: MakeEnv, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", NEVER_S)
     with redis.Redis.from_url(redis_url) as client:
         pid = client.info()["process_id"]
     async with members(make_env(REDIS_URL=redis_url), 3) as all_of_them:
         os.kill(pid, signal.SIGSTOP)
         try:
-            clicked = time.monotonic()
             await all_of_them[0].change(1, {BATCH: 100})
-            answered = time.monotonic() - clicked
             await everywhere(all_of_them, 2)
-            assert time.monotonic() - clicked < 1
-            assert answered < 1
         finally:
             os.kill(pid, signal.SIGCONT)
         await until(lambda: all(m.bus.redis_ok for m in all_of_them), "Redis to be used again")

@@ -12,6 +12,7 @@ from server.config.saving import Saved
 from server.errors import ApiError
 from tests.config.machine import JON, MIRA, Member, member, members, pretend_time_is_over
 from tests.conftest import MakeEnv
+from tests.waiting import until
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
 
@@ -165,19 +166,13 @@ async def test_a_key_has_its_own_limit_only_while_it_is_in_use(make_env: MakeEnv
         )
         saved = await one.change(1, {BATCH: 100}, scope="key:1")
         assert saved.differences[0].text == "batch items 1000 -> 100 for ci-loadgen"
-        limits = [one.rollout.limits_for(key).ingest_max_batch_items for key in (0, 1, 2)]
-        await asyncio.wait_for(wait_for_revision(one, 2), 5)
+        await until(lambda: one.rollout.revision >= 2, "revision 2")
         limits = [one.rollout.limits_for(key).ingest_max_batch_items for key in (0, 1, 2)]
         assert limits == [1000, 100, 1000]
         await one.do("UPDATE api_keys SET revoked_at = now() WHERE id = 2")
         error = await refused(one.change(2, {BATCH: 100}, scope="key:2"), "INVALID")
         assert "key:1 (ci-loadgen)" in error.detail
         await refused(one.change(2, {BATCH: 100}, scope="key:77"), "INVALID")
-
-
-async def wait_for_revision(one: Member, number: int) -> None:
-    while one.rollout.revision < number:
-        await asyncio.sleep(0.005)
 
 
 @pytest.mark.gen_test
@@ -196,7 +191,7 @@ async def test_a_revision_its_audit_entry_and_its_change_are_stored_together_or_
             await one.rollback()
         assert await numbers(one) == [1, 2]
         assert len(await one.rows("SELECT 1 FROM audit")) == 1
-        await asyncio.wait_for(wait_for_revision(one, 2), 5)
+        await until(lambda: one.rollout.revision >= 2, "revision 2")
         assert one.rollout.limits_for(0).ingest_max_batch_items == 100
 
 

@@ -20,9 +20,10 @@ from server.config.staged import RolloutAsked, Staged
 from server.config.view import ConfigView, config_view
 from server.errors import ApiError
 from server.watch import Fenced
-from tests.config.machine import JON, MIRA, Member, members, objective, pretend_time_is_over, until
+from tests.config.machine import JON, MIRA, Member, members, objective, pretend_time_is_over
 from tests.config.test_service import refused
 from tests.conftest import MakeEnv
+from tests.waiting import PATIENCE_S, until
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
 QUARTER = RolloutAsked(0.25, 10)
@@ -74,7 +75,7 @@ class Fleet:
         """Every chosen process has its receipt."""
         for one in await self.chosen():
             query = f"SELECT 1 FROM receipts WHERE revision = {number} AND process_id = {one.process.id}"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while not await one.rows(query):
                     await asyncio.sleep(0.005)
 
@@ -149,7 +150,7 @@ async def test_after_a_promotion_the_receipts_are_timed_from_it(make_env: MakeEn
         await ships.one.do("UPDATE revisions SET at = at - interval '10 min' WHERE number = 2")
         await ships.act("promote")
         await ships.in_force(2, 2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not (progress := (await ships.view()).rollout).complete:
                 await asyncio.sleep(0.01)
         assert progress.slowest_ms is not None
@@ -376,7 +377,7 @@ async def test_another_process_stands_in_for_a_chosen_one_that_died_and_one_that
         await ships.in_force(2, 1)
         query = f"""SELECT revision FROM receipts WHERE process_id = {died.process.id}
                     ORDER BY applied_at DESC LIMIT 1"""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (await died.rows(query))[0][0] != 1:
                 await asyncio.sleep(0.01)
         await ships.one.do("UPDATE processes SET heartbeat_at = now()")

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 
-from tests.conftest import wait_for
 from tests.running import Running
 from tests.slo.making import SHOP, file
+from tests.waiting import wait_for
 
 BATCH = "INGEST_MAX_BATCH_ITEMS"
 
@@ -53,7 +53,7 @@ def test_a_real_burn_rolls_it_back_also_where_the_watch_is_killed_meanwhile(
     os.kill(row[0], signal.SIGKILL)
     for _ in range(40):
         send(1, 500, "shop", key)
-    wait_for(lambda: config()["staged"]["state"] == "rolled_back", "the new watch to see the burn", 20)
+    wait_for(lambda: config()["staged"]["state"] == "rolled_back", "the new watch to see the burn")
     after = config()
     assert (after["revision"]["kind"], after["revision"]["author"], after["revision"]["restores"]) == (
         "rollback",

@@ -6,8 +6,9 @@ import pytest
 
 from server.config.service import extend
 from server.config.view import ConfigView, SettingView, config_view
-from tests.config.machine import JON, MIRA, Member, member, members, until
+from tests.config.machine import JON, MIRA, Member, member, members
 from tests.conftest import MakeEnv
+from tests.waiting import until
 
 BATCH, RATE, STORE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND", "INGEST_STORE_OUTCOMES"
 

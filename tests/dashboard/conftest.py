@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.conftest import made_database, variables, wait_for
+from tests.conftest import made_database, variables
 from tests.running import Running
+from tests.waiting import PATIENCE_S, wait_for
 
 EMAIL = "mira@example.com"
 PASSWORD = "correct horse battery staple"
@@ -100,7 +101,7 @@ def served(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
     directory = tmp_path_factory.mktemp("served")
     running = Running(variables(url, directory), directory / "server.log")
     try:
-        wait_for(running.ready, "the server to be ready", 60)
+        wait_for(running.ready, "the server to be ready")
         yield Served(running, url)
     finally:
         running.stop()
@@ -126,7 +127,7 @@ def sign_in(page: Page) -> None:
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
-def until(page: Page, expression: str, timeout_s: float = 10.0) -> None:
+def until(page: Page, expression: str, timeout_s: float = PATIENCE_S) -> None:
     """Wait until the expression is true in the page. `wait_for_function` polls with eval, which the page refuses."""
     deadline = time.monotonic() + timeout_s
     while not page.evaluate(expression):

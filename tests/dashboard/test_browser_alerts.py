@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.alerts.making import at, burning
-from tests.conftest import made_database, variables, wait_for
+from tests.conftest import made_database, variables
 from tests.dashboard.conftest import OpenPage, Served
 from tests.running import Running
 from tests.slo.making import availability, file, service
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +30,7 @@ def served(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
     policy = service("shop") + availability("shop-availability", "shop")
     running = Running(variables(url, directory, SLO_FILE=file(directory, policy)), directory / "server.log")
     try:
-        wait_for(running.ready, "the server to be ready", 60)
+        wait_for(running.ready, "the server to be ready")
         made = Served(running, url)
         made.send({"service": "shop"})
         yield made

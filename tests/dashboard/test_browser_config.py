@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import made_database, variables, wait_for
+from tests.conftest import made_database, variables
 from tests.dashboard.conftest import PASSWORD, OpenPage, Served
 from tests.running import Running
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ def served(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
     directory = tmp_path_factory.mktemp("served")
     running = Running(variables(url, directory, WEB_CONCURRENCY="2"), directory / "server.log")
     try:
-        wait_for(running.ready, "the server to be ready", 60)
+        wait_for(running.ready, "the server to be ready")
         yield Served(running, url)
     finally:
         running.stop()

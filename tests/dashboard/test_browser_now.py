@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import wait_for
 from tests.dashboard.conftest import OpenPage, Served, sign_in, until
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.conftest import wait_for
 from tests.dashboard.conftest import OpenPage, Served, until
 from tests.dashboard.test_browser_everywhere import WIDER
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 

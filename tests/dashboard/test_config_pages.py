@@ -20,6 +20,7 @@ from server.parts import Parts
 from server.tables import processes
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.site import Site
+from tests.waiting import PATIENCE_S, until
 
 Web = Callable[..., Awaitable[Site]]
 
@@ -47,12 +48,6 @@ def text_of(body: bytes) -> str:
     return " ".join(html.unescape(plain).split())
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.gen_test
 async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web: Web) -> None:
     first, second = await web("web.1"), await web("web.2")
@@ -62,16 +57,16 @@ async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web
     assert "Roll back to 1: batch items 100 → 1000" in text_of(page.encode())
     answer = await press(first, "/config/rollback", cookie, **{"from": 2, "to": 1})
     assert (answer.code, answer.headers["Location"]) == (303, "/config")
-    await until(lambda: second.parts.rollout.limits_for(0).ingest_max_batch_items == 1000)
-    await until(lambda: second.parts.rollout.revision == 3)
-    async with asyncio.timeout(5):
+    await until(lambda: second.parts.rollout.limits_for(0).ingest_max_batch_items == 1000, "the old limit")
+    await until(lambda: second.parts.rollout.revision == 3, "revision 3")
+    async with asyncio.timeout(PATIENCE_S):
         while "2 of 2 processes" not in (text := text_of((await look(second, "/config", cookie)).body)):
             await asyncio.sleep(0.05)
     assert "Revision 3 (= 1)" in text
     assert "Undo: batch items 1000 → 100, back to 2" in text
     undone = await press(second, "/config/rollback", cookie, **{"from": 3, "to": 2})
     assert said(undone, second) == "Revision 4 (= 2) is in force."
-    await until(lambda: first.parts.rollout.limits_for(0).ingest_max_batch_items == 100)
+    await until(lambda: first.parts.rollout.limits_for(0).ingest_max_batch_items == 100, "the limit again")
 
 
 @pytest.mark.gen_test
@@ -178,7 +173,7 @@ async def test_a_value_is_saved_for_one_key_for_a_while(web: Web) -> None:
         expected="1",
     )
     assert (answer.code, answer.headers["Location"]) == (303, "/config")
-    await until(lambda: site.parts.rollout.limits_for(key_id).ingest_max_batch_items == 100)
+    await until(lambda: site.parts.rollout.limits_for(key_id).ingest_max_batch_items == 100, "the limit of the key")
     assert site.parts.rollout.limits_for(0).ingest_max_batch_items == 1000
     shown = await look(site, "/config", cookie)
     assert "For ci-loadgen 100 Standing 1000" in text_of(shown.body)
@@ -255,7 +250,7 @@ async def test_the_preview_says_what_would_have_been_refused_and_from_whom(web: 
     for key, size in ((small, 8), (large, 92), (own, 700)):
         assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[outcome] * size)).code == 201
     path = f"/config/preview?setting={BATCH}&scope=all&value="
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while "92 of 100" not in (told := text_of((await look(site, path + "50", cookie)).body)):
             await asyncio.sleep(0.1)
     assert told == "In the last 5 min this would have refused 92 of 100 items, all from ci-loadgen."
@@ -289,7 +284,7 @@ async def test_a_silent_process_is_named_with_what_it_may_still_enforce(web: Web
     site, other = await web("web.1"), await web("web.2")
     cookie = await sign_in(site)
     await change(site, 100)
-    await until(lambda: other.parts.rollout.revision == 2)
+    await until(lambda: other.parts.rollout.revision == 2, "revision 2")
     await other.web.close()
     async with site.parts.db.act() as connection:
         # As if it had been killed: it neither stopped in order nor beats.
@@ -299,7 +294,7 @@ async def test_a_silent_process_is_named_with_what_it_may_still_enforce(web: Web
             .values(stopped_at=None, heartbeat_at=processes.c.heartbeat_at - text("interval '12 seconds'"))
         )
     await press(site, "/config/rollback", cookie, **{"from": 2, "to": 1})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while "may still enforce" not in (shown := text_of((await look(site, "/config", cookie)).body)):
             await asyncio.sleep(0.1)
-    assert re.search(r"web\.2 silent for 1\d s; may still enforce batch items 100", shown)
+    assert re.search(r"web\.2 silent for \d+ s; may still enforce batch items 100", shown)

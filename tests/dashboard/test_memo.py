@@ -11,6 +11,7 @@ import pytest
 from dashboard import memo
 from dashboard.memo import Memo, Memos
 from server.parts import Parts
+from tests.waiting import PATIENCE_S
 
 
 def parts() -> Parts:
@@ -54,7 +55,7 @@ async def test_an_old_value_is_shown_while_it_is_read_again() -> None:
         await asyncio.sleep(0)
     assert source.reads == 2, "one read at a time"
     source.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await kept.get(here) == 1:
             await asyncio.sleep(0)
 

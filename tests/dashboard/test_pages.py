@@ -16,6 +16,7 @@ from server.slo.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import cut_off_reads, look, service, show, sign_in
 from tests.site import Site
 from tests.slo.making import SHOP, file
+from tests.waiting import PATIENCE_S
 
 Web = Callable[..., Awaitable[Site]]
 
@@ -194,7 +195,7 @@ async def test_a_request_that_brought_outcomes_says_how_many(web: Web) -> None:
             "/api/v1/outcomes", method="POST", key=key, headers=form, body=msgspec.json.encode(body)
         )
         assert sent.code == 201
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while told not in (await look(site, f"/requests?id={sent.headers['X-Request-Id']}", cookie)).body:
                 await asyncio.sleep(0.05)
 

@@ -17,8 +17,8 @@ from dashboard.stream import STREAMS_MAX
 from server.parts import Parts
 from server.tables import sessions
 from tests.dashboard.visitor import look, service, show, sign_in
-from tests.live.waiting import until
 from tests.site import Site
+from tests.waiting import PATIENCE_S, until
 
 Web = Callable[..., Awaitable[Site]]
 
@@ -37,7 +37,7 @@ class Stream:
             self.headers[name.lower()] = value.strip()
         return status
 
-    async def event(self, timeout_s: float = 5) -> dict[str, Any]:
+    async def event(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next event with data: its name, id and data."""
         found: dict[str, Any] = {}
         async with asyncio.timeout(timeout_s):
@@ -54,7 +54,7 @@ class Stream:
         assert event["event"] == "picture"
         return int(event["id"]), json.loads(event["data"])
 
-    async def ended(self, timeout_s: float = 8) -> bytes:
+    async def ended(self, timeout_s: float = PATIENCE_S) -> bytes:
         """What still comes until the end."""
         return await asyncio.wait_for(self.reader.read(), timeout_s)
 
@@ -243,7 +243,7 @@ def heavy() -> Iterator[None]:
     del PAGES["heavy"]
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(
     web: Web, heavy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +262,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(
         await reading.picture()
         assert len(site.parts.in_flight) == 2
         seq = 1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while len(site.parts.in_flight) == 2:
                 seq += 1
                 await show(site, seq)

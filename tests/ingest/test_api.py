@@ -16,6 +16,7 @@ from server.host import HOST
 from server.ingest.partitions import name_of
 from tests.ingest.making import body, outcome, rows, value
 from tests.site import answer
+from tests.waiting import until
 
 URL = "/api/v1/outcomes"
 
@@ -23,14 +24,6 @@ URL = "/api/v1/outcomes"
 async def send(site: Any, key: str, sent: bytes, path: str = URL, **headers: str) -> Any:
     given = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
     return await site.fetch(path, method="POST", key=key, body=sent, headers=given)
-
-
-async def eventually(condition: Any, what: str) -> None:
-    """Wait until the condition holds."""
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.05)
 
 
 @pytest.mark.gen_test
@@ -292,7 +285,7 @@ async def test_a_full_queue_says_so_and_the_rest_keeps_working(
     async with await psycopg.AsyncConnection.connect(database_url) as blocker:
         await blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
         waiting = [asyncio.ensure_future(send(site, key, body(outcome(), outcome()))) for _ in range(2)]
-        await eventually(lambda: site.parts.intake.depth()[0] == 4, "the queue to fill")
+        await until(lambda: site.parts.intake.depth()[0] == 4, "the queue to fill")
         refused = await send(site, key, body(outcome()))
         assert (refused.code, answer(refused)["code"], refused.headers["Retry-After"]) == (503, "QUEUE_FULL", "1")
         ok, observed = site.parts.intake.ready()
@@ -314,7 +307,7 @@ async def test_stopping_stores_what_was_taken_in(web: Any, database_url: str) ->
     site = await web()
     key = await site.key("ingest")
     sends = [asyncio.ensure_future(send(site, key, body(*[outcome()] * 100))) for _ in range(10)]
-    await eventually(lambda: site.parts.intake.depth()[0] > 0 or all(one.done() for one in sends), "a batch to queue")
+    await until(lambda: site.parts.intake.depth()[0] > 0 or all(one.done() for one in sends), "a batch to queue")
     await site.parts.intake.close()
     codes = [response.code for response in await asyncio.gather(*sends)]
     assert value(database_url, "SELECT count(*) FROM outcomes") == 100 * codes.count(201)
@@ -359,6 +352,6 @@ async def test_a_partition_that_cannot_be_made_is_no_fault_of_the_sender_and_not
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")
         connection.execute(mend)
-    await eventually(lambda: site.parts.intake.ready()[0], "ready again, though nobody sends")
+    await until(lambda: site.parts.intake.ready()[0], "ready again, though nobody sends")
     assert (await send(site, key, body(outcome()))).code == 201
     assert value(database_url, "SELECT count(*) FROM outcomes") == 3

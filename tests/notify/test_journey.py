@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from tests.conftest import wait_for
 from tests.notify.test_outage import Hook
+from tests.waiting import wait_for
 
 Start = Callable[..., Any]
 
 
-@pytest.mark.timeout(90)
 def test_requests_fail_and_somebody_hears_of_it(running: Start) -> None:
     """Nobody has configured the service: its provisional objective finds the outage."""
     hook = Hook()
@@ -38,7 +35,7 @@ def test_requests_fail_and_somebody_hears_of_it(running: Start) -> None:
         return len(hook.bodies) > 0
 
     with hook.up():
-        wait_for(some_fail, "the page", 40)
+        wait_for(some_fail, "the page")
         told = hook.bodies[0]
         assert told["event"] == "trigger"
         assert told["text"].startswith("SEV-1 shop: ")

@@ -14,8 +14,9 @@ from server.mail_server import mail_server
 from server.notify import mail
 from tests.conftest import MakeEnv
 from tests.notify.making import notice
-from tests.notify.sending import office, until
+from tests.notify.sending import office
 from tests.notify.smtp import mail_box
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.mark.gen_test
@@ -88,7 +89,7 @@ async def test_a_server_that_drips_is_cut_off_and_gets_no_mail_later(
     message = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
     with pytest.raises(TimeoutError):
         await mail.send(server, message)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await closed.wait()
     assert b"DATA" not in heard
     dripping.close()

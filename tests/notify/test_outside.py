@@ -25,6 +25,7 @@ from server.notify.target import Target
 from tests.conftest import MakeEnv
 from tests.notify.making import SECRET
 from tests.notify.receiver import Receiver, receiving
+from tests.waiting import PATIENCE_S
 
 PRIVATE = (
     "127.0.0.1",
@@ -258,7 +259,7 @@ async def test_look_ups_that_take_long_hold_up_nobody(make_env: MakeEnv, monkeyp
 
     def look_up(host: str, *args: Any, **given: Any) -> Any:
         if host.startswith("dead"):
-            woken.wait(20)
+            woken.wait(PATIENCE_S + 30)
         return real(host, *args, **given)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -266,7 +267,7 @@ async def test_look_ups_that_take_long_hold_up_nobody(make_env: MakeEnv, monkeyp
     async with receiving() as hook:
         waiting = [asyncio.create_task(sent_to(env, f"http://dead{number}.example.com/")) for number in range(32)]
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await sent_to(env, hook.url.replace("127.0.0.1", "localhost"))).error == ""
             # What else the process looks up is not held up either: its database, for one.
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from server.slo.policies import Policies
 from tests.conftest import variables
 from tests.live.writing import database
 from tests.slo.making import SHOP, availability, file, latency, service
+from tests.waiting import until
 
 ONE = service("shop") + availability("one", "shop")
 
@@ -29,19 +30,13 @@ async def process(url: str, slo_file: str, *, bus_works: bool = True) -> AsyncIt
         bus = Bus(db, None)
         if bus_works:
             bus.start()
-            await until(lambda: bus.listening)
+            await until(lambda: bus.listening, "the bus to listen")
         policies = Policies(env, db, bus)
         try:
             yield policies
         finally:
             await policies.close()
             await bus.close()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def stored(url: str) -> list[tuple[int, int]]:
@@ -75,13 +70,13 @@ async def test_a_new_file_reaches_the_running_processes_by_the_bus(database_url:
         works = old.objective("one")
         async with process(database_url, file(tmp_path, ONE + latency("two", "shop"), "new.yaml")) as new:
             await new.start()
-            await until(lambda: old.number == 2, 2)
+            await until(lambda: old.number == 2, "revision 2")
             assert old.thresholds_us("shop") == (300_000,)
             assert old.objective("one") == works  # the same ledger
             # The old one starts anew, with its own file: that is a revision too, and all follow it.
             async with process(database_url, file(tmp_path, ONE)) as again:
                 await again.start()
-                await until(lambda: old.number == new.number == 3, 2)
+                await until(lambda: old.number == new.number == 3, "revision 3")
                 assert new.thresholds_us("shop") == ()
 
 
@@ -96,7 +91,7 @@ async def test_without_a_bus_it_is_found_by_polling(
     ):
         await old.start()
         await new.start()
-        await until(lambda: old.number == 2, 3)
+        await until(lambda: old.number == 2, "revision 2")
         assert old.objectives == new.objectives
 
 

@@ -25,7 +25,8 @@ from tests.live.test_fold import lead
 from tests.site import Site, answer
 from tests.slo.making import SHOP, availability, file, service
 from tests.slo.test_api import outcome, picture, send
-from tests.slo.test_policies import process, until
+from tests.slo.test_policies import process
+from tests.waiting import until
 
 DEFAULTS = """
 ---
@@ -103,7 +104,7 @@ async def test_the_first_outage_of_a_new_service_is_seen(
     other: Site = await web("web.2", SLO_FILE=str(tmp_path / "slo.yaml"))
     key = await site.key("ingest", "read")
     await send(site, key, [outcome(500) | {"service": "Kasse/1"}] * 50)
-    await until(lambda: None not in (held(site), held(other)), 5)
+    await until(lambda: None not in (held(site), held(other)), "both to have it")
     one = held(site)
     assert one == held(other)
     assert one is not None
@@ -124,7 +125,7 @@ async def test_the_first_outage_of_a_new_service_is_seen(
     async with process(database_url, file(tmp_path, configured, "new.yaml")) as newer:
         await newer.start()
         assert {o.name for o in newer.objectives if o.service != OWN} == {"shop-works", "shop-fast", "kasse"}
-        await until(lambda: other.parts.policies.objective("kasse") is not None, 5)
+        await until(lambda: other.parts.policies.objective("kasse") is not None, "the other to have it")
         assert not any(o.provisional for o in other.parts.policies.objectives if o.service != OWN)
 
 
@@ -149,7 +150,7 @@ async def test_processes_that_meet_a_service_at_once_begin_one_ledger(database_u
         )
         async with process(database_url, path) as a, process(database_url, path) as b, process(database_url, path) as c:
             await asyncio.gather(*(each.start() for each in (a, b, c)))
-            await until(lambda: all(len(each.objectives) == 4 for each in (a, b, c)), 10)
+            await until(lambda: all(len(each.objectives) == 4 for each in (a, b, c)), "all four everywhere")
             assert a.objectives == b.objectives == c.objectives
             assert {one.service for one in a.objectives} == {"shop", "cart", "pay"}
             assert connection.execute("SELECT count(*) FROM objectives").fetchone() == (4,)

@@ -139,7 +139,7 @@ async def test_an_old_term_recounts_nothing(database_url: str, tmp_path: Path) -
         assert ledger_rows(database_url, "ledger_minutes", "minute")
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_two_watches_and_one_that_is_killed_anywhere_count_once(database_url: str, tmp_path: Path) -> None:
     """Both fold and recount at once while writers go on, objectives change, and one loses its connections."""
     random_ = random.Random(9)

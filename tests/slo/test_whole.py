@@ -1,19 +1,19 @@
-"""The whole service as processes: a burn on the API within seconds, and a policy that cannot be read."""
+"""The whole service as processes: a burn on the API, and a policy that cannot be read."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from tests.conftest import variables, wait_for
+from tests.conftest import variables
 from tests.running import Running
 from tests.slo.making import SHOP, file
+from tests.waiting import PATIENCE_S, wait_for
 
 
-def test_a_burn_is_on_the_api_within_seconds(running: Any, tmp_path: Path, database_url: str) -> None:
+def test_a_burn_is_on_the_api(running: Any, tmp_path: Path, database_url: str) -> None:
     server: Running = running(SLO_FILE=file(tmp_path, SHOP))
     key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
 
@@ -25,10 +25,8 @@ def test_a_burn_is_on_the_api_within_seconds(running: Any, tmp_path: Path, datab
     wait_for(lambda: standing()["state"] == "no_traffic", "the first evaluation")
     good = [{"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}] * 70
     bad = [outcome | {"status": 500} for outcome in good[:30]]
-    began = time.monotonic()
     assert server.call("POST", "/api/v1/outcomes", key=key, data=good + bad)[0] == 201
     wait_for(lambda: standing()["state"] == "burning", "the burn to be seen")
-    assert time.monotonic() - began < 4
 
     def folded() -> tuple[int, int]:
         with psycopg.connect(database_url) as connection:
@@ -48,7 +46,7 @@ def test_a_first_start_with_a_wrong_policy_ends_saying_where(database_url: str, 
     path = file(tmp_path, SHOP.replace("0.999", "1"))
     server = Running(variables(database_url, tmp_path, SLO_FILE=path), tmp_path / "log")
     try:
-        assert server.process.wait(30) == 2
+        assert server.process.wait(PATIENCE_S) == 2
         assert f"{path}:34: spec.objectives[0].target: is 1; give a number above 0 and below 1" in server.output()
     finally:
         server.stop()
