@@ -32,8 +32,9 @@ from server.ingest.rows import BEGIN, END
 from server.ingest.series import Name, Series, Spelling
 from server.ingest.store import COPY_OUTCOMES
 from server.settings import read_environment
-from tests.conftest import answers, wait_for
+from tests.conftest import answers
 from tests.running import Running
+from tests.waiting import wait_for
 
 ROUNDS = 5
 SECONDS = 3.0

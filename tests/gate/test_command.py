@@ -21,6 +21,7 @@ from tests.conftest import free_port
 from tests.gate.making import objective
 from tests.gate.test_api import ask, override, publish, rows
 from tests.site import Site
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 Web = Callable[..., Awaitable[Site]]
@@ -134,12 +135,12 @@ def told(status: str, body: str = "", *headers: str) -> bytes:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Answers, Any]]:
     """The answer, or what is wrong, of a server that answers so."""
-    monkeypatch.setattr(asked_over_http, "TIMEOUT_S", 0.3)
     monkeypatch.setattr(asked_over_http, "PAUSE_S", 0.01)
     monkeypatch.setenv("EVENKEEL_API_KEY", "ek_secret")
 
     def ask_one(*answers: bytes | None) -> tuple[Answers, Any]:
         server = Answers(*answers)
+        monkeypatch.setattr(asked_over_http, "TIMEOUT_S", 1.5 if None in answers else PATIENCE_S)
         monkeypatch.setenv("EVENKEEL_URL", server.url)
         try:
             return server, fetch({"service": "checkout", "kind": "deploy"})
@@ -157,7 +158,7 @@ def test_a_moment_of_trouble_is_tried_again_once(asked: Any) -> None:
         server, found = asked(first, ALLOW)
         assert (found["answer"] if isinstance(found, dict) else found, len(server.seen)) == ("allow", 2), first
     server, found = asked(None, None, ALLOW)
-    assert (len(server.seen), "no answer within 0.3 s" in found) == (2, True), found
+    assert (len(server.seen), "no answer within 1.5 s" in found) == (2, True), found
 
 
 def test_the_key_goes_to_no_other_address(asked: Any) -> None:

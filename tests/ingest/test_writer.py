@@ -304,12 +304,13 @@ async def test_a_writer_that_was_dismissed_while_frozen_begins_anew(database_url
 async def test_a_flush_that_hangs_is_given_up_and_really_not_stored(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 0.3)
     it = await bench(database_url)
     batch = await it.batch(outcome())
     async with await psycopg.AsyncConnection.connect(database_url) as blocker:
         await blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
-        await it.writer.store([batch], 0.5)
+        with monkeypatch.context() as patched:
+            patched.setattr("server.ingest.writer.FLUSH_MAX_S", 0.3)
+            await it.writer.store([batch], 0.5)
         with pytest.raises(ApiError) as raised:
             await batch.done
         assert "Nothing was stored" in raised.value.detail
@@ -325,7 +326,7 @@ async def test_a_commit_that_hangs_and_then_succeeds_counts_once(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old transaction is still committing while the writer, on a new connection, asks what became of it."""
-    monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 1.0)
+    monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 20.0)
     it = await bench(database_url)
     await it.writer.store([await it.batch(outcome())], 5)
     connection = await it.writer._road.open()
@@ -346,7 +347,7 @@ async def test_a_commit_that_hangs_and_then_succeeds_counts_once(
 
     monkeypatch.setattr(connection, "execute", slow)
     batch = await it.batch(outcome(), outcome())
-    await it.writer.store([batch], 5)
+    await it.writer.store([batch], 30)
     assert not (await batch.done).repeated
     await asyncio.gather(*late)
     assert value(database_url, "SELECT count(*) FROM outcomes") == 3

@@ -212,7 +212,7 @@ async def answering(*chunks: bytes) -> tuple[asyncio.Server, str]:
 async def test_a_strange_answer_has_an_end(
     make_env: MakeEnv, answer: bytes, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outside, "REQUEST_S", 1.0)
+    monkeypatch.setattr(outside, "REQUEST_S", PATIENCE_S if taken else 1.0)
     server, url = await answering(answer)
     outcome = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), url)
     assert (outcome.error == "") is taken, outcome
