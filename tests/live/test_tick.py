@@ -297,5 +297,5 @@ async def test_a_new_watch_tells_for_how_long_nothing_was_evaluated(database_url
             await again.run(2)
             gap = stored(database_url).gap
             assert gap is not None
-            assert gap.s == pytest.approx(4, abs=1)
-            assert gap.at == pytest.approx(time.time(), abs=2)
+            assert 4 <= gap.s < 4 + PATIENCE_S
+            assert gap.at == pytest.approx(time.time(), abs=PATIENCE_S)
