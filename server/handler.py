@@ -172,6 +172,9 @@ class NotFound(ApiHandler):
         raise ApiError("NOT_FOUND", f"{self.request.path} is not an address of this API; see /api/docs.")
 
 
+STALLED = "25P03"  # we stood still inside a transaction, and the database ended it
+
+
 def as_api_error(failure: BaseException | None, status: int) -> ApiError:
     """Any exception as what the caller is told; the one mapping."""
     if isinstance(failure, ApiError):
@@ -199,7 +202,7 @@ def said(failure: DataError | psycopg.DataError) -> str:
 def is_outage(failure: DBAPIError) -> bool:
     """Whether the database is away, as opposed to having refused a statement of ours."""
     state = getattr(failure.orig, "sqlstate", None)
-    return failure.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "55")
+    return failure.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "55") or state == STALLED
 
 
 def field_error(error: msgspec.ValidationError, kind: Any) -> ApiError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from tornado.httpclient import HTTPResponse
 
 from server.errors import CODES
+from server.handler import as_api_error
 from server.openapi import operations, query_fields
 from server.operation import Operation
 from server.route import Route
@@ -216,6 +220,20 @@ async def test_the_database_away_is_said_and_nothing_else(web: Web, monkeypatch:
         else:
             assert found.code in (200, 404), (route.path, found.body)
     assert lost_count >= 6
+
+
+@pytest.mark.gen_test
+async def test_a_process_that_stood_still_in_a_transaction_has_it_sent_again(web: Web) -> None:
+    site = await web()
+    with pytest.raises(DBAPIError) as failure:  # noqa: PT012
+        async with site.parts.db.act() as connection:
+            await connection.execute(text("SET idle_in_transaction_session_timeout = '20ms'"))
+            await asyncio.sleep(0.2)
+            await connection.execute(text("SELECT 1"))
+    told = as_api_error(failure.value, 500)
+    assert (told.code, told.status, told.retry_after) == ("UNAVAILABLE", 503, 2)
+    async with site.parts.db.act() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
 
 
 def test_codes_have_a_title_each() -> None:
