@@ -17,12 +17,10 @@ import psycopg
 from sqlalchemy import text
 
 from benchmarks.figure import Figure
-from benchmarks.stand import scratch
+from benchmarks.stand import database, scratch
 from server.bus import Bus
-from server.command_database import database_for_command
 from server.db import Database
 from server.live.picture import Picture
-from server.migrate import migrate
 from server.settings import Environment, read_environment
 from server.slo import recount_store, report
 from server.slo.evaluate import Evaluation
@@ -49,8 +47,7 @@ def run() -> list[Figure]:
     try:
         with scratch() as directory:
             env = environment(directory)
-            with database_for_command(env) as url:
-                migrate(url)
+            with database(env) as url:
                 return asyncio.run(measure(env, url))
     finally:
         os.sched_setaffinity(0, cores)

@@ -10,6 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from server import embedded
+from server.migrate import migrate
+from server.settings import Environment
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +57,18 @@ def stand(**variables: str) -> Iterator[Running]:
             yield server
         finally:
             server.stop(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def database(env: Environment) -> Iterator[str]:
+    """A database without a server, migrated; its URL."""
+    place = embedded.cluster(env)
+    embedded.start(place)
+    try:
+        migrate(place.url)
+        yield place.url
+    finally:
+        embedded.stop(place)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -28,21 +28,23 @@ from tests.waiting import wait_for
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("ASYNC_TEST_TIMEOUT", "90")
 
-# As long as it takes, here too; on CI the profile of hypothesis does the same and draws the same examples each time.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-if "CI" not in os.environ:
-    settings.load_profile("patient")
-
-# Databases are made and dropped by the hundred: in memory, where there is room, that costs an eighth.
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
-if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
-    tempfile.tempdir = str(MEMORY)
-
-# A busy machine may stand still inside a transaction; whole processes that tests start keep the limit of 2 s.
-db.IDLE_IN_TRANSACTION_MS = 20_000
 
 MakeEnv = Callable[..., Environment]
+
+
+def pytest_configure() -> None:
+    """For tests alone: who imports this file to measure something, measures as it is."""
+    # Databases are made and dropped by the hundred: in memory, where there is room, that costs an eighth.
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+        tempfile.tempdir = str(MEMORY)
+    # A busy machine may stand still inside a transaction; whole processes that tests start keep the limit of 2 s.
+    db.IDLE_IN_TRANSACTION_MS = 20_000
+    # On CI the profile of hypothesis does the same, and draws the same examples each time.
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    if "CI" not in os.environ:
+        settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
