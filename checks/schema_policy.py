@@ -101,18 +101,18 @@ class Buffer:
 
 
 def disagreements(connection: Connection) -> list[Finding]:
-    """Where the database at the head differs from server/tables.py. Partitions are not in the tables."""
+    """Where the database at the head differs from server/tables. Partitions are not in the tables."""
     options = {"include_object": declared, "compare_type": True, "compare_server_default": False}
     context = MigrationContext.configure(connection, opts=options)
-    hint = "Write a migration, or correct server/tables.py; an older database: python -m alembic upgrade head"
+    hint = "Write a migration, or correct server/tables; an older database: python -m alembic upgrade head"
     return [
-        fail(f"The migrated database differs from the tables: {described(difference)}.", hint, "server/tables.py")
+        fail(f"The migrated database differs from the tables: {described(difference)}.", hint, "server/tables")
         for difference in compare_metadata(context, metadata)
     ]
 
 
 def declared(thing: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
-    """Partitions of outcomes and Alembic's own table are not in server/tables.py."""
+    """Partitions of outcomes and Alembic's own table are not in server/tables."""
     table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", name)
     return table in metadata.tables or not (str(table).startswith("outcomes_") or table == "alembic_version")
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.findings import CheckResult, Finding
-from server.tables import check_results
+from server.tables.records import check_results
 
 KEPT_DAYS = 7
 CURRENT = text("interval '3 hours'")  # the rarest check runs each hour: one without a result is no longer run

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.db import Database
 from server.log_line import Line, moment
-from server.tables import log_lines
+from server.tables.records import log_lines
 
 COPY = "COPY log_lines (at, level, process, logger, request_id, message, fields) FROM STDIN"
 CHUNK = 5_000

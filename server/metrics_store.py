@@ -14,7 +14,8 @@ from server.config import staged_store
 from server.notify.outbox_store import undelivered_age_s
 from server.slo import events_store
 from server.slo.counts import Counts
-from server.tables import lease, processes, receipts, revisions
+from server.tables.config import receipts, revisions
+from server.tables.processes import lease, processes
 
 HEARD_OF = text("interval '1 minute'")  # a process silent for longer is no longer shown
 

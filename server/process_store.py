@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import __version__
-from server.tables import processes
+from server.tables.processes import processes
 
 if TYPE_CHECKING:
     from server.process import Gauges

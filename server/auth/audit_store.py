@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.tables import audit
+from server.tables.people import audit
 
 
 async def add(connection: AsyncConnection, values: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.tables import api_keys
+from server.tables.people import api_keys
 
 
 async def add(connection: AsyncConnection, values: dict[str, Any], lifetime_s: int | None) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.slowdown import WINDOW_S
-from server.tables import sessions, signin_failures, signin_links, users
+from server.tables.people import sessions, signin_failures, signin_links, users
 
 PEOPLE_LOCK = 7_301_990_001  # advisory: who makes, disables or demotes people does so alone
 

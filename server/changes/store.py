@@ -10,7 +10,8 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.names import OTHER, OWN
-from server.tables import changes, series
+from server.tables.outcomes import series
+from server.tables.records import changes
 from server.times import Instant
 
 # Two watches that both believe to lead for a moment must not record a deploy twice.

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.receipts import Seen
 from server.process_store import RUNNING
-from server.tables import processes, receipts
+from server.tables.config import receipts
+from server.tables.processes import processes
 
 LISTED_S = 3600  # a process that has gone is told of for an hour
 

@@ -9,7 +9,8 @@ from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.staged import LIVE, Staged
-from server.tables import lease, rollouts
+from server.tables.config import rollouts
+from server.tables.processes import lease
 
 
 def query() -> Select[Any]:

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.revisions import Entries, Kind, Revision, key_id_of
 from server.config.staged import LIVE
-from server.tables import api_keys, revisions, rollouts
+from server.tables.config import revisions, rollouts
+from server.tables.people import api_keys
 
 # Every act on the settings is made under this lock, so that numbers have no gaps and races have one winner.
 LOCK = 0x45564B43

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from server.gate.answer import Override, Postmortem, SpentHour
-from server.tables import gate_overrides
+from server.tables.slo import gate_overrides
 from server.times import utc
 
 # One at a time: two presses of the same button make one override.

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.live.deltas import Delta, SeriesKey, counts
 from server.live.excluded_store import excluded
 from server.live.merge_store import FLUSHES, merged
-from server.tables import lease
+from server.tables.processes import lease
 
 
 class Range(NamedTuple):

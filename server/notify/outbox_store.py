@@ -20,7 +20,7 @@ from server.alerts.store import mark_notified
 from server.notify.message import Event
 from server.notify.store import as_target
 from server.notify.target import Target
-from server.tables import notifications
+from server.tables.alerts import notifications
 
 CLAIM_S = 30.0  # longer than any try
 KEPT_DAYS = 90

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.notify.target import Target
-from server.tables import targets
+from server.tables.alerts import targets
 from server.times import Instant
 
 COLUMNS = [targets.c[name] for name in Target.__struct_fields__]

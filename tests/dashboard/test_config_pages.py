@@ -17,7 +17,7 @@ from server.auth.keys import create_key
 from server.config import service, store
 from server.config.view import ConfigView, config_view
 from server.parts import Parts
-from server.tables import processes
+from server.tables.processes import processes
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.site import Site
 from tests.waiting import PATIENCE_S, until

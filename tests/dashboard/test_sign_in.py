@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPResponse
 
 from server.auth.people import create_person
 from server.auth.signin_link import first_admin_link
-from server.tables import sessions, users
+from server.tables.people import sessions, users
 from tests.dashboard.visitor import PASSWORD, look, press, sign_in
 from tests.site import Site
 

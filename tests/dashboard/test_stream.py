@@ -15,7 +15,7 @@ import dashboard.stream as module
 from dashboard.live import PAGES, Ask, LivePage
 from dashboard.stream import STREAMS_MAX
 from server.parts import Parts
-from server.tables import sessions
+from server.tables.people import sessions
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site
 from tests.waiting import PATIENCE_S, until

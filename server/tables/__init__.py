@@ -1,0 +1,18 @@
+"""Every table.
+
+Times are timestamptz. Durations are whole microseconds. `bigint[]` columns named
+`sketch`, `fast`, `slow`, `sizes` hold packed pairs, `key << 32 | count`, sorted by key
+(see server/live/pairs.py): a sketch maps bucket to count, `fast` maps a latency
+threshold in microseconds to the count of good outcomes at or under it. A delta
+has a pair for every threshold that its writer measured, also where the count is 0.
+
+Nothing refers to `outcomes` and it has no unique constraint, so that Citus can
+distribute it by request_id.
+"""
+
+from __future__ import annotations
+
+from server.tables import alerts, config, outcomes, people, processes, records, slo
+from server.tables.columns import metadata
+
+__all__ = ["alerts", "config", "metadata", "outcomes", "people", "processes", "records", "slo"]

@@ -1,0 +1,137 @@
+"""Outcomes, and what is counted from them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from server.tables.columns import Pairs, Time, metadata
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("version", Text, nullable=False),  # '' where none was sent
+    Column("route", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("first_seen_at", Time, nullable=False, server_default=func.now()),
+    UniqueConstraint("service", "version", "route", "method", "status", name="series_key"),
+)
+
+outcomes = Table(  # partitioned by day on `at`; the partitions are made by server/ingest/partitions.py
+    "outcomes",
+    metadata,
+    Column("at", Time, nullable=False),
+    Column("series_id", Integer, nullable=False),
+    Column("duration_us", BigInteger),  # null: not known, from a log without request times
+    Column("bad", Boolean, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("detail", JSONB),  # trace_id, error_class, dependency, client, instance; null where none was sent
+    postgresql_partition_by="RANGE (at)",
+)
+Index("outcomes_series_at", outcomes.c.series_id, outcomes.c.at)
+Index("outcomes_request_id", outcomes.c.request_id)
+
+writer_ids = Sequence("writer_ids", metadata=metadata)
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("id", BigInteger, primary_key=True),  # from writer_ids, new at each start
+    Column("process_id", BigInteger, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=func.now()),
+    Column("folded_seq", BigInteger, nullable=False, server_default="0"),  # deltas up to here are in the rollups
+)
+
+deltas = Table(
+    "deltas",
+    metadata,
+    Column("writer_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # the writer's own, one a flush, rising by commit
+    Column("series_id", Integer, primary_key=True),
+    Column("second", Time, primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("bad", Integer, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),  # the sum of those that are in the sketch
+    Column("fast", Pairs, nullable=False),
+    Column("sketch", Pairs, nullable=False),
+    Column("written_at", Time, nullable=False, server_default=func.now()),
+)
+Index("deltas_second", deltas.c.second)
+Index("deltas_written_at", deltas.c.written_at)
+
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("fast", Pairs, nullable=False),
+    Column("slow", Pairs, nullable=False, server_default="{}"),  # good ones above each threshold that was measured
+)
+Index("minutes_minute", minutes.c.minute)
+
+minute_sketches = Table(  # apart, because they are dropped after 7 days
+    "minute_sketches",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("sketch", Pairs, nullable=False),
+)
+Index("minute_sketches_minute", minute_sketches.c.minute)
+
+hours = Table(
+    "hours",
+    metadata,
+    Column("series_id", Integer, primary_key=True),
+    Column("hour", Time, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("fast", Pairs, nullable=False),
+    Column("sketch", Pairs, nullable=False),
+)
+Index("hours_hour", hours.c.hour)
+
+intake = Table(  # what came in and what was refused, in slots of 10 s
+    "intake",
+    metadata,
+    Column("slot", Time, primary_key=True),
+    Column("process_id", BigInteger, primary_key=True),
+    Column("key_id", Integer, primary_key=True),  # 0: no valid key
+    Column("service", Text, primary_key=True),  # '': not known when it was refused
+    Column("reason", Text, primary_key=True),  # 'accepted', or the error code
+    Column("requests", BigInteger, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("item_sizes", Pairs, nullable=False),  # sketch of items a request
+    Column("byte_sizes", Pairs, nullable=False),  # sketch of bytes a request
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # 16 bytes of key id, path, query and Idempotency-Key
+    Column("body", LargeBinary, nullable=False),  # 16 bytes of the decompressed body's hash
+    Column("answer", LargeBinary, nullable=False),  # the first answer, as sent
+    Column("at", Time, nullable=False, server_default=func.now()),
+)
+Index("idempotency_at", idempotency.c.at)
