@@ -24,7 +24,7 @@ def judged(targets: Sequence[Faring]) -> list[Finding]:
     if not targets:
         return [warn("There is no target: nobody is told of an alert.", "Add one on Setup, under Targets.")]
     found = [finding for target in targets if (finding := dead(target)) is not None]
-    if targets and all(target.kind == "pagerduty" for target in targets):
+    if all(target.kind == "pagerduty" for target in targets):
         hint = "Add a webhook, Slack or e-mail target on Setup: PagerDuty is not told of what need not wake anybody."
         found.append(warn("Tickets go nowhere: every target is PagerDuty.", hint))
     return found

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.process_store import RUNNING
+from server.process_store import REVISION_IN_FORCE, RUNNING
 
 
 class ProcessRow(NamedTuple):
@@ -20,7 +20,7 @@ class ProcessRow(NamedTuple):
     age_s: float
     heartbeat_age_s: float
     loop_lag_ms: float
-    revision: int | None  # the newest that it has a receipt for
+    revision: int | None  # in force in it, as its receipt says
 
 
 async def processes(connection: AsyncConnection) -> list[ProcessRow]:
@@ -31,8 +31,7 @@ async def processes(connection: AsyncConnection) -> list[ProcessRow]:
                extract(epoch FROM now() - started_at)::float,
                extract(epoch FROM now() - heartbeat_at)::float,
                loop_lag_ms,
-               (SELECT revision FROM receipts WHERE process_id = processes.id
-                ORDER BY applied_at DESC, revision DESC LIMIT 1)
+               {REVISION_IN_FORCE}
         FROM processes
         WHERE {RUNNING} AND heartbeat_at > now() - interval '1 minute'
         ORDER BY host, name, id

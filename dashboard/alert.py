@@ -11,14 +11,14 @@ from dashboard.format import number, percent
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memos
 from dashboard.page import Page
-from dashboard.standing import alerts_of
 from dashboard.telling import ALERT_LOOKS
 from server.alerts import list_store, silence_store
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, alerts_in
 from server.alerts.list_store import Reach
 from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.errors import ApiError
+from server.ids import number_in
 from server.parts import Parts
 from server.slo.evidence import Evidence
 
@@ -55,8 +55,7 @@ KEPT = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
 
 def asked_id(ask: Ask) -> int:
     """The id in the address; 0, which no alert has, for what is none."""
-    text = ask.get("id")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return number_in(ask.get("id")) or 0
 
 
 async def there(parts: Parts, ask: Ask) -> None:
@@ -71,7 +70,7 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
     kept = await KEPT.get(parts, asked_id(ask), now)
     if kept is None or kept.alert is None:
         return AlertView(None, [], [])
-    live = next((one for one in alerts_of(parts.relay.picture) if one.id == kept.alert.id), None)
+    live = next((one for one in alerts_in(parts.relay.picture) if one.id == kept.alert.id), None)
     alert = newest(kept.alert, live) if kept.alert.state != "resolved" else kept.alert
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     shown = row(alert, kept.silences, kept.reach, titles)

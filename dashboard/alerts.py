@@ -10,10 +10,9 @@ from msgspec.structs import replace
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.memo import Memo
 from dashboard.page import Page
-from dashboard.standing import alerts_of
 from dashboard.telling import Telling, telling
 from server.alerts import list_store, silence_store
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, alerts_in
 from server.alerts.list_store import MeasureRow, Reach
 from server.alerts.silence import Silence
 from server.alerts.words import failing
@@ -85,7 +84,7 @@ KEPT = Memo(read, kept_s=5)  # read anew each second: an act is seen at once
 
 async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
     """What is open with the newest evidence; without the database what the watch published last."""
-    live = {alert.id: alert for alert in alerts_of(parts.relay.picture)}
+    live = {alert.id: alert for alert in alerts_in(parts.relay.picture)}
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     kept = await KEPT.get(parts, now)
     if kept is None:

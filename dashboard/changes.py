@@ -11,6 +11,7 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from server.changes import store
 from server.changes.store import Change
+from server.ids import number_in
 from server.parts import Parts
 
 SHOWN = 50
@@ -39,7 +40,7 @@ class ChangesView(Struct):
 async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     """The newest changes, of one service where the address names it."""
     service, text = ask.get("service")[:200], ask.get("before")
-    before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    before = number_in(text, 18)
     found = await READ.get(parts, (service, before), parts.rollout.revision)
     shown = None if found is None else found[:SHOWN]
     more = shown[-1].id if shown and len(found or ()) > SHOWN else None

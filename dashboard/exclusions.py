@@ -13,7 +13,6 @@ from dashboard.config_acts import whole
 from dashboard.objective import OBJECTIVE, READ, held
 from dashboard.page import Page
 from dashboard.rendering import segment
-from dashboard.standing import status_of
 from server.errors import ApiError, invalid
 from server.handler import as_api_error
 from server.parts import Parts
@@ -23,6 +22,7 @@ from server.slo.exclusion_preview import preview
 from server.slo.exclusion_preview_store import taken_by
 from server.slo.exclusions import Act, Exclusion, ExclusionAsked
 from server.slo.objective import Objective
+from server.slo.view import status_in
 
 SHOWN = 50
 USUAL = timedelta(minutes=30)
@@ -130,7 +130,7 @@ def moment(name: str, text: str) -> datetime:
 
 async def told(parts: Parts, objective: Objective, draft: Draft) -> str:
     """What the form would do, in a sentence; why not, where it would be refused."""
-    status = status_of(parts.relay.picture)
+    status = status_in(parts.relay.picture)
     standing = {one.name: one for one in status.objectives} if status else {}
     try:
         async with parts.db.ask() as connection:

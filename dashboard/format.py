@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from server.figures import NONE, ms, percent, span
+from server.figures import NONE, iso, ms, percent, plural, span
 
 __all__ = [
     "between",
@@ -95,19 +95,9 @@ def window(seconds: int) -> str:
     return f"{seconds // 3600} h" if seconds <= 86_400 else f"{seconds // 86_400} d"
 
 
-def iso(at: datetime) -> str:
-    """A time for what is kept or printed: `2026-11-01T00:00:00Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def month(name: str) -> str:
     """A calendar month: `November 2026` for 2026-11."""
     return datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC).strftime("%B %Y")
-
-
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """`1 service`, `7 services`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def moment(value: float | datetime) -> datetime:

@@ -9,9 +9,9 @@ from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.rows import Row, draw, service_rows
 from dashboard.side import Side, side
-from dashboard.standing import status_of
 from server.names import OWN
 from server.parts import Parts
+from server.slo.view import status_in
 
 SHOWN = 20  # rows, before the rest is folded
 DRAWN = 60  # rows with charts, which are made anew every second
@@ -33,7 +33,7 @@ class NowView(Struct):
 async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     """The page from the picture that this process holds."""
     picture = parts.relay.picture
-    status = status_of(picture)
+    status = status_in(picture)
     rows = service_rows(picture, status) if picture else []
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]

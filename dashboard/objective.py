@@ -13,9 +13,8 @@ from dashboard.live import Ask, LivePage, live_page
 from dashboard.looks import BAD, LOOKS, Look
 from dashboard.memo import Memos
 from dashboard.seeing import seeing
-from dashboard.standing import alerts_of, status_of
 from dashboard.tiers import TierRow, tier_rows
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, alerts_in
 from server.alerts.list_store import listed
 from server.changes import store as changes
 from server.changes.before import just_before
@@ -28,7 +27,7 @@ from server.slo.history import Stretch
 from server.slo.objective import Objective
 from server.slo.past import Past, past
 from server.slo.status import ObjectiveStatus
-from server.slo.view import text
+from server.slo.view import status_in, text
 
 CHANGES = 200
 ALERTS = 8
@@ -115,7 +114,7 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     objective = held(parts, ask.get("name"))
     picture = parts.relay.picture
-    status = status_of(picture)
+    status = status_in(picture)
     standing = next((one for one in status.objectives if one.name == objective.name), None) if status else None
     service = next((one for one in picture.services if one.name == objective.service), None) if picture else None
     alert = open_alert(picture, objective.name)
@@ -142,7 +141,7 @@ def look_of(standing: ObjectiveStatus | None, alert: Alert | None) -> Look | Non
 
 def open_alert(picture: Picture | None, objective: str) -> Alert | None:
     """The alert of an objective that has not been resolved."""
-    return next((one for one in alerts_of(picture) if one.objective == objective and one.state != "resolved"), None)
+    return next((one for one in alerts_in(picture) if one.objective == objective and one.state != "resolved"), None)
 
 
 def unseen(service: ServicePicture | None) -> str:

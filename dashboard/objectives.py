@@ -7,8 +7,7 @@ from msgspec import Struct
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.looks import BAD, LOOKS, Look
 from dashboard.page import Page
-from dashboard.standing import alerts_of
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, alerts_in
 from server.parts import Parts
 from server.slo.status import ObjectiveStatus, State
 from server.slo.view import ObjectiveRow, objective_rows, status_in
@@ -90,7 +89,7 @@ def standings(parts: Parts) -> list[Standing]:
     picture = parts.relay.picture
     status = status_in(picture)
     counted = {one.name: one for one in status.objectives} if status else {}
-    alerts = {alert.objective: alert for alert in alerts_of(picture) if alert.state != "resolved"}
+    alerts = {alert.objective: alert for alert in alerts_in(picture) if alert.state != "resolved"}
     provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
     return [
         told(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)

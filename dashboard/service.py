@@ -16,7 +16,7 @@ from dashboard.page import Page
 from dashboard.refusals import Refusal, spans
 from dashboard.rows import Row, service_row
 from dashboard.ship import ShipView, ship_view
-from dashboard.standing import open_alerts, status_of
+from dashboard.standing import open_alerts
 from server.changes import store as changes
 from server.changes.store import Change
 from server.errors import ApiError
@@ -26,6 +26,7 @@ from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
 from server.live.store import first_seen_at
 from server.parts import Parts
+from server.slo.view import status_in
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
 
@@ -141,7 +142,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
     picture = parts.relay.picture
-    status = status_of(picture)
+    status = status_in(picture)
     found = next((s for s in picture.services if s.name == name), None) if picture else None
     row = None
     if picture is not None and found is not None:

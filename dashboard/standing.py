@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from dashboard.looks import BAD, LOOKS, Look
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, alerts_in
 from server.live.picture import Picture, ServicePicture
 from server.slo.status import State, Status
-
-
-def status_of(picture: Picture | None) -> Status | None:
-    """The objectives in the picture; None before the first evaluation."""
-    return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
-
-
-def alerts_of(picture: Picture | None) -> list[Alert]:
-    """The alerts in the picture: those that are open, and those resolved within some minutes."""
-    return msgspec.json.decode(picture.alerts, type=list[Alert]) if picture else []
+from server.slo.view import status_in
 
 
 def open_alerts(picture: Picture | None) -> dict[str, list[Alert]]:
     """The alerts that have not been resolved, by service, the worst first."""
     found: dict[str, list[Alert]] = {}
-    for alert in sorted(alerts_of(picture), key=lambda one: (one.state != "firing", one.severity, one.id)):
+    for alert in sorted(alerts_in(picture), key=lambda one: (one.state != "firing", one.severity, one.id)):
         if alert.state != "resolved":
             found.setdefault(alert.service, []).append(alert)
     return found
@@ -55,7 +44,7 @@ def worst(picture: Picture | None) -> Look | None:
     """The worst state of any service; None: nothing is known."""
     if picture is None:
         return None
-    status = status_of(picture)
+    status = status_in(picture)
     held = {objective.service for objective in status.objectives} if status else set[str]()
     alerts = open_alerts(picture)
     states = [

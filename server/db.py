@@ -7,7 +7,7 @@ connections, opened with `raw`. When one is full the others keep working.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -62,6 +62,13 @@ class Database:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
+
+    async def in_bites(self, drop: Callable[[AsyncConnection], Awaitable[int]], bite: int) -> None:
+        """Call `drop`, which deletes at most `bite` rows and says how many, a transaction each, until few are left."""
+        dropped = bite
+        while dropped >= bite:
+            async with self.act() as connection:
+                dropped = await drop(connection)
 
     @asynccontextmanager
     async def rewrite(self) -> AsyncIterator[AsyncConnection]:

@@ -1,6 +1,8 @@
-"""Ratios and lengths of time as people read them (UI.md, Values), on pages and in what is sent."""
+"""Ratios, times and lengths of time as people read them (UI.md, Values), on pages and in what is sent."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 NONE = "–"  # no value: never 0
 
@@ -55,3 +57,18 @@ def ms(value: float | None) -> str:
     if value >= 999.5:
         return f"{value / 1000:.3g} s"
     return f"{value:.0f} ms" if value >= 9.95 else f"{value:.2g} ms"
+
+
+def iso(at: datetime) -> str:
+    """A UTC time for what is kept or printed: `2026-11-01T00:00:00Z`."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(at: datetime) -> str:
+    """A UTC time within a sentence: `2026-11-26 14:00 UTC`."""
+    return at.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """`1 service`, `7 services`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import get_args
 
-import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from server import __version__, metrics
-from server.alerts.alert import Alert
+from server.alerts.alert import alerts_in
 from server.findings import CheckStatus
 from server.host import HOST
 from server.live.picture import Picture
@@ -18,8 +17,9 @@ from server.metrics import Metric
 from server.metrics_store import Gauges, ProcessRow
 from server.slo.counts import NOTHING, Counts
 from server.slo.objective import Objective
-from server.slo.status import ObjectiveStatus, Status
+from server.slo.status import ObjectiveStatus
 from server.slo.tiers import Urgency, span
+from server.slo.view import status_in
 
 STATUSES: tuple[str, ...] = get_args(CheckStatus)
 STALE_S = 60.0  # an older picture says nothing of the budgets of now
@@ -37,9 +37,11 @@ def families(
     if picture is not None and picture_age_s is not None:
         yield family(metrics.PICTURE_AGE, [((HOST,), picture_age_s)])
         if picture_age_s < STALE_S:
-            yield family(metrics.BUDGET_LEFT, budgets(picture))
+            status = status_in(picture)
+            standing = status.objectives if status is not None else []
+            yield family(metrics.BUDGET_LEFT, budgets(standing))
             yield family(metrics.ALERTS_OPEN, alerts(picture))
-            yield family(metrics.BURN_RATE, burns(picture))
+            yield family(metrics.BURN_RATE, burns(standing))
     if gauges is not None:
         yield from of_database(gauges)
         yield family(metrics.SLO_EVENTS, events(objectives, gauges.events))
@@ -68,30 +70,24 @@ def place(row: ProcessRow) -> tuple[str, str]:
     return row.host, row.name
 
 
-def budgets(picture: Picture) -> list[Value]:
+def budgets(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
     """What is left of each objective's budget; none for an objective without traffic."""
-    return [((o.name, o.service), o.budget_left) for o in standing(picture) if o.budget_left is not None]
+    return [((o.name, o.service), o.budget_left) for o in objectives if o.budget_left is not None]
 
 
-def burns(picture: Picture) -> list[Value]:
+def burns(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
     """The burn rate of each objective over each window that decides; none for a window without traffic."""
     return [
         ((o.name, o.service, span(each.window_s)), each.burn)
-        for o in standing(picture)
+        for o in objectives
         for each in o.windows
         if each.burn is not None
     ]
 
 
-def standing(picture: Picture) -> list[ObjectiveStatus]:
-    status = msgspec.json.decode(picture.slo, type=Status | None)
-    return status.objectives if status is not None else []
-
-
 def alerts(picture: Picture) -> list[Value]:
     """How many fire or are resolving; 0 too, so that its absence says something."""
-    found = msgspec.json.decode(picture.alerts, type=list[Alert])
-    counted = Counter((a.severity, a.urgency) for a in found if a.state in ("firing", "resolving"))
+    counted = Counter((a.severity, a.urgency) for a in alerts_in(picture) if a.state in ("firing", "resolving"))
     return [((str(s), urgency), counted[s, urgency]) for s in (1, 2, 3) for urgency in get_args(Urgency)]
 
 

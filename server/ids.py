@@ -1,4 +1,4 @@
-"""Request ids: UUIDv7 (RFC 9562, section 5.7), cheap enough for one an outcome."""
+"""Ids: of requests, UUIDv7 (RFC 9562, section 5.7), cheap enough for one an outcome; and numbers in addresses."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def uuid7_from(milliseconds: int, random: bytes) -> str:
     value[8] = 0x80 | value[8] & 0x3F
     text = value.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def number_in(text: str, digits: int = 9) -> int | None:
+    """The number of a row in an address, where it is one of at most so many digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import func, select, text
+from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import check_store
 from server.config import staged_store
 from server.notify.outbox_store import undelivered_age_s
+from server.process_store import REVISION_IN_FORCE
 from server.slo import events_store
 from server.slo.counts import Counts
-from server.tables.config import receipts, revisions
+from server.tables.config import revisions
 from server.tables.processes import lease, processes
 
 HEARD_OF = text("interval '1 minute'")  # a process silent for longer is no longer shown
@@ -61,8 +62,6 @@ async def read(connection: AsyncConnection) -> Gauges:
 
 async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
     """The processes that are running; of those with the same name, the newest."""
-    newest = select(receipts.c.revision).order_by(receipts.c.applied_at.desc(), receipts.c.revision.desc()).limit(1)
-    applied = newest.where(receipts.c.process_id == processes.c.id).scalar_subquery()
     query = (
         select(
             processes.c.host,
@@ -72,7 +71,7 @@ async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
             processes.c.loop_lag_ms,
             processes.c.rss_bytes,
             func.extract("epoch", func.clock_timestamp() - processes.c.heartbeat_at),
-            applied,
+            literal_column(REVISION_IN_FORCE),
         )
         .ext(distinct_on(processes.c.host, processes.c.name))
         .where(processes.c.stopped_at.is_(None), processes.c.heartbeat_at > func.now() - HEARD_OF)

@@ -13,6 +13,10 @@ from server.tables.processes import processes
 if TYPE_CHECKING:
     from server.process import Gauges
 
+# The revision in force in a process, as a column of `processes`: the receipt that was applied last.
+REVISION_IN_FORCE = """(
+    SELECT revision FROM receipts WHERE process_id = processes.id ORDER BY applied_at DESC, revision DESC LIMIT 1
+)"""
 # Neither stopped in order, nor silent and started again by its supervisor, who has seen it die: the one rule
 # for who is told of as a process, as a condition on `processes`.
 RUNNING = """

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tornado.ioloop import PeriodicCallback
 
 from server import watch_store as store
@@ -33,6 +34,12 @@ SURE_S = 2.5  # since the last renewal began; others wait for 3 s
 
 class Fenced(Exception):
     """Another watch has taken over: what a job was doing is not committed."""
+
+
+async def require_term(connection: AsyncConnection, term: int) -> None:
+    """Fenced where another watch has taken over since `term` began."""
+    if await store.term_now(connection) != term:
+        raise Fenced(f"the lease is no longer in term {term}")
 
 
 @dataclass(frozen=True, slots=True)

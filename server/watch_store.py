@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.tables.processes import lease
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -44,6 +48,11 @@ async def give_up(connection: Connection, process_id: int, term: int) -> None:
         "UPDATE lease SET renewed_at = NULL WHERE name = 'watch' AND process_id = %s AND term = %s",
         (process_id, term),
     )
+
+
+async def term_now(connection: AsyncConnection) -> int | None:
+    """The term that the lease is in, within a transaction of somebody's work."""
+    return (await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))).scalar_one_or_none()
 
 
 def _term(row: tuple[Any, ...] | None) -> int | None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from server.alerts import list_store, silence_store, store
 from server.alerts.alert import Alert
 from server.alerts.asked import checked_matcher, checked_minutes
-from server.alerts.notice import Notice, Tell, key_of
+from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.auth.audit import audit
@@ -47,25 +47,17 @@ class Silenced(Struct):
 async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> Acknowledged:
     """Acknowledge an alert; ApiError NOT_FOUND, or CONFLICT where it was over already."""
     async with parts.db.act() as connection:
-        done = await acknowledge_in(connection, parts.tell, alert_id, by, request_id)
-    if not done.already:
-        await parts.bus.publish("alerts", alert_id)
-    return done
-
-
-async def acknowledge_in(
-    connection: AsyncConnection, tell: Tell, alert_id: int, by: str, request_id: str
-) -> Acknowledged:
-    """The same inside a transaction of the caller's, who sends the signal."""
-    alert = await store.acknowledge(connection, alert_id, by)
-    if alert is None:
-        return await not_acknowledged(connection, alert_id)
-    now = alert.acknowledged_at or time.time()
-    await store.add_events(connection, [Line(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
-    await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, {"service": alert.service}, request_id)
-    if alert.told is not None:
-        text = f"Acknowledged by {by}: {alert.service}."
-        await tell(connection, [Notice(alert, "acknowledge", text, key_of(alert, "acknowledge", now))])
+        alert = await store.acknowledge(connection, alert_id, by)
+        if alert is None:
+            return await not_acknowledged(connection, alert_id)
+        now = alert.acknowledged_at or time.time()
+        await store.add_events(connection, [Line(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
+        after = {"service": alert.service}
+        await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, after, request_id)
+        if alert.told is not None:
+            text = f"Acknowledged by {by}: {alert.service}."
+            await parts.tell(connection, [Notice(alert, "acknowledge", text, key_of(alert, "acknowledge", now))])
+    await parts.bus.publish("alerts", alert_id)
     unless = ", unless it becomes a page" if alert.urgency == "ticket" else ""
     return Acknowledged(alert, False, f"Acknowledged: {alert.service}. Nobody else is told{unless}.")
 

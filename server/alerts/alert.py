@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
+from server.live.picture import Picture
 from server.slo.evidence import Evidence, OnsetMethod
 from server.slo.tiers import Urgency
 
@@ -53,3 +55,8 @@ class Alert(Struct):
     def began(self) -> float:
         """What its length is counted from: the onset, where that is estimated, else its detection."""
         return self.onset if self.estimated else self.detected_at
+
+
+def alerts_in(picture: Picture | None) -> list[Alert]:
+    """The alerts in the picture: those that are open, and those resolved within some minutes."""
+    return msgspec.json.decode(picture.alerts, type=list[Alert]) if picture else []

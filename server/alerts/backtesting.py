@@ -12,8 +12,11 @@ from server.alerts.backtest import backtest
 from server.alerts.past_alert import PastAlert
 from server.alerts.timeline import MINUTE_S, timeline
 from server.db import Database
+from server.figures import plural
 from server.slo.budget_policy import BudgetPolicy
+from server.slo.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.objective import Objective, Policy
+from server.slo.own_tiers import MAX_S
 from server.slo.policy import MAX_OBJECTIVES
 from server.slo.policy_store import sending_services
 from server.slo.provisional import with_defaults
@@ -21,8 +24,7 @@ from server.slo.provisional import with_defaults
 DAYS = 28
 DAY_S = 86_400
 HOUR_S = 3600
-MINUTES_DAYS = 34  # the ledger's minutes are kept for 35; what is older is taken by the hour
-LONGEST_S = 7 * DAY_S  # a tier's window
+MINUTES_DAYS = MINUTES_KEPT_DAYS - 1  # what is older is taken by the hour
 
 
 class Backtested(Struct):
@@ -62,7 +64,7 @@ async def one(
 ) -> list[PastAlert]:
     """The alerts of one objective."""
     kept = (found.end - MINUTES_DAYS * DAY_S) // HOUR_S * HOUR_S
-    first = min(kept, (found.start - max(objective.window_s, LONGEST_S)) // HOUR_S * HOUR_S)
+    first = min(kept, (found.start - max(objective.window_s, MAX_S)) // HOUR_S * HOUR_S)
     async with db.ask() as connection:
         minutes = await store.minutes(connection, ids, first, kept, found.end)
     line = await asyncio.to_thread(timeline, first, found.end, minutes)
@@ -74,14 +76,10 @@ def summary(found: Backtested) -> str:
     fired = [alert for alert in found.alerts if alert.fired_at is not None]
     pages = sum(alert.urgency == "page" for alert in fired)
     return (
-        f"{number(len(found.alerts), 'alert')} of {number(len(found.looked_at), 'objective')} in {DAYS} days:"
-        f" {number(pages, 'page')}, {number(len(fired) - pages, 'ticket')},"
+        f"{plural(len(found.alerts), 'alert')} of {plural(len(found.looked_at), 'objective')} in {DAYS} days:"
+        f" {plural(pages, 'page')}, {plural(len(fired) - pages, 'ticket')},"
         f" {len(found.alerts) - len(fired)} only shown."
     )
-
-
-def number(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def gaps(found: Backtested) -> list[str]:

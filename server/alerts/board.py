@@ -23,10 +23,9 @@ from server.alerts.store import Line
 from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
 from server.db import Database
-from server.live.fold_store import term_now
 from server.slo.evidence import Evidence
 from server.slo.policies import Policies
-from server.watch import Fenced
+from server.watch import require_term
 
 REFRESH_S = 5.0  # how often the evidence of what goes on is written
 STALE_S = 2.0  # evidence older than this says nothing: objectives are not being evaluated
@@ -119,8 +118,7 @@ class Board:
             notices = [notice for alert, events in stepped.changed for notice in notices_of(alert, events, now)]
             if notices:
                 await self.tell(connection, notices)
-            if await term_now(connection) != term:
-                raise Fenced(f"the lease is no longer in term {term}")
+            await require_term(connection, term)
         if stepped.refreshed:
             self._refreshed_at = now
         for alert, events in stepped.changed:

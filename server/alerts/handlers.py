@@ -23,6 +23,7 @@ from server.alerts.answers import (
 from server.alerts.list_store import State
 from server.errors import ApiError
 from server.handler import ApiHandler
+from server.ids import number_in
 from server.operation import operation
 from server.route import Route
 
@@ -147,9 +148,10 @@ class EndHandler(ApiHandler):
 
 def numbered(text: str) -> int:
     """An id in an address; what is none is not there."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = number_in(text)
+    if number is None:
         raise ApiError("NOT_FOUND", f"{text[:40]} is not a number; the lists have the numbers. Nothing was done.")
-    return int(text)
+    return number
 
 
 ROUTES: tuple[Route, ...] = (

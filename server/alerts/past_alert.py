@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert
 from server.alerts.timeline import Timeline
-from server.slo.budget import budget_left
-from server.slo.evidence import OnsetMethod
+from server.slo.history import share_of
 from server.slo.objective import Objective
 from server.slo.tiers import Urgency
 
@@ -21,12 +20,10 @@ class PastAlert(Struct):
     """
 
     objective: str
-    service: str
     tier: str  # that fired it; else the last one
     urgency: Urgency  # the highest
     severity: int  # the worst
     onset: float
-    onset_method: OnsetMethod
     detected_at: float
     fired_at: float | None
     reset_at: float | None
@@ -34,7 +31,6 @@ class PastAlert(Struct):
     bad: int
     total: int
     spent: float
-    budget_left: float | None  # at that moment
 
 
 @dataclass(slots=True)
@@ -60,18 +56,15 @@ class Kept:
         whole = line.before(self.burned, objective.window_s)
         return PastAlert(
             objective=alert.objective,
-            service=alert.service,
             tier=first.tier,
             urgency=alert.urgency,
             severity=self.severity,
             onset=alert.onset,
-            onset_method=alert.onset_method,
             detected_at=alert.detected_at,
             fired_at=first.fired_at,
             reset_at=alert.resolved_at,
             times=alert.fired_times,
             bad=since.bad,
             total=since.total,
-            spent=float(since.bad / (objective.allowed * whole.total)) if whole.total else 0.0,
-            budget_left=budget_left(whole, objective.allowed),
+            spent=share_of(since.bad, whole, objective.allowed),
         )

@@ -11,7 +11,4 @@ EVERY_S = 3600.0
 async def age_out(db: Database) -> None:
     """Drop what is older than people look back, some of it at a time."""
     for drop in (store.drop_alerts, store.drop_silences):
-        dropped = store.BITE
-        while dropped >= store.BITE:
-            async with db.act() as connection:
-                dropped = await drop(connection)
+        await db.in_bites(drop, store.BITE)

@@ -39,7 +39,7 @@ class Event:
 def quieted(alert: Alert, suppressor: Alert | None, silence: Silence | None, events: list[Event]) -> Alert:
     """What keeps it quiet now, if anything."""
     by = suppressor.id if suppressor else None
-    if by is not None and alert.suppressed_by is None and suppressor is not None:
+    if suppressor is not None and alert.suppressed_by is None:
         events.append(Event("suppressed", f"Explained by alert {by} of {suppressor.service}, which it depends on."))
     elif by is None and alert.suppressed_by is not None:
         events.append(Event("unsuppressed", f"Alert {alert.suppressed_by} no longer explains it."))

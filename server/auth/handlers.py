@@ -10,6 +10,7 @@ from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
 from server.errors import invalid
 from server.handler import ApiHandler
+from server.ids import number_in
 from server.operation import operation
 from server.route import Route
 
@@ -48,10 +49,11 @@ class Key(ApiHandler):
     @operation("Revoke an API key; refused everywhere within 5 s", scope="admin", returns=ApiKey, errors=("NOT_FOUND",))
     async def delete(self, key_id: str) -> None:
         assert self.identity is not None
-        if not (key_id.isascii() and key_id.isdigit() and len(key_id) < 10):
+        number = number_in(key_id)
+        if number is None:
             raise invalid("key_id", "is a whole number")
         async with self.parts.db.act() as connection:
-            ended = await revoke_key(connection, int(key_id), actor=self.identity.actor, request_id=self.request_id)
+            ended = await revoke_key(connection, number, actor=self.identity.actor, request_id=self.request_id)
         await self.parts.auth.keys.fresh.quietly()
         self.reply(ended)
 

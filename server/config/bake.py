@@ -11,10 +11,10 @@ from server.config.guard import Standing
 from server.config.receipts import GONE_S, SILENT_S, Seen, labels
 from server.config.resolve import Environment
 from server.config.saving import Act
-from server.config.staged import STALE_S, Staged, baked_s, held_by, kept_up, starts_to_burn, still_known
+from server.config.staged import Staged, baked_s, held_by, kept_up, stale, starts_to_burn, still_known
 from server.db import Database
 from server.names import OWN
-from server.watch import Fenced
+from server.watch import require_term
 
 log = logging.getLogger("evenkeel.bake")
 
@@ -36,8 +36,7 @@ class Bake:
             if await staged_store.live(connection) is None:
                 return
             await store.lock(connection)
-            if await staged_store.term_now(connection) != term:
-                raise Fenced(f"the lease is no longer in term {term}")
+            await require_term(connection, term)
             staged = await staged_store.live(connection)
             if staged is None:  # somebody has ended it while we waited
                 return
@@ -51,12 +50,13 @@ class Bake:
 async def look(act: Act, staged: Staged, standing: Standing, seen: list[Seen]) -> None:
     """Keep the chosen processes up; then roll back, promote, or count on."""
     keep_processes(act, staged, seen)
-    burns = starts_to_burn(staged, standing) if is_fresh(standing) else ""
+    fresh = not stale(standing)
+    burns = starts_to_burn(staged, standing) if fresh else ""
     if burns:
         log.warning("revision %d is rolled back: %s", staged.newest, burns)
         await staging.roll_back(act, staged, burns)
         return
-    if is_fresh(standing):
+    if fresh:
         staged.known = still_known(staged, standing)
     held = held_by(staged, standing, unproven(staged, seen))
     staged.baked_s = baked_s(staged, held, act.now)
@@ -76,10 +76,6 @@ def keep_processes(act: Act, staged: Staged, seen: list[Seen]) -> None:
     if chosen != staged.chosen:
         log.warning("revision %d: processes %s, before %s", staged.newest, sorted(chosen), sorted(staged.chosen))
         staged.chosen, act.signal = chosen, staged.newest
-
-
-def is_fresh(standing: Standing) -> bool:
-    return standing.age_s is not None and standing.age_s <= STALE_S
 
 
 def unproven(staged: Staged, seen: list[Seen]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from server.figures import plural
 from server.times import Instant, utc
 
 LATE_S = 1.0  # a process that has not applied a revision by then is a straggler
@@ -96,7 +97,7 @@ def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
         of=len(live),
         slowest_ms=slowest,
         complete=applied == len(live),
-        text=f"{applied} of {len(live)} process{'' if len(live) == 1 else 'es'}{ended}",
+        text=f"{applied} of {plural(len(live), 'process', 'processes')}{ended}",
         receipts=live,
         stragglers=[one for one in live if one.state == "straggler"],
         gone=[one for one in listed if one.state == "gone"],

@@ -14,6 +14,8 @@ from server.errors import ApiError
 from server.figures import ago
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from server.auth.identity import Identity
     from server.parts import Parts
 
@@ -44,7 +46,7 @@ async def act_on(parts: Parts, identity: Identity, act: RolloutAct, revision: in
     if act == "roll_back":
         return await roll_back(parts, identity, revision, request_id)
     async with service.acting(parts, identity, request_id) as doing:
-        staged = await seen_one(doing, revision)
+        staged = await seen_one(doing.connection, revision)
         state = INTO[act]
         if staged.state == state:
             return await answer(doing, staged, already(doing, staged), already=True)
@@ -63,9 +65,7 @@ async def act_on(parts: Parts, identity: Identity, act: RolloutAct, revision: in
 async def roll_back(parts: Parts, identity: Identity, revision: int, request_id: str) -> RolloutDone:
     """The brake: also where it was promoted meanwhile."""
     async with parts.db.act() as connection:
-        staged = await staged_store.of(connection, revision)
-    if staged is None:
-        raise never_staged(revision)
+        staged = await seen_one(connection, revision)
     to = staged.revision - 1
     saved = await service.rollback(parts, identity, from_=revision, to=to, request_id=request_id)
     async with parts.db.act() as connection:
@@ -74,16 +74,12 @@ async def roll_back(parts: Parts, identity: Identity, revision: int, request_id:
     return RolloutDone(saved.already, saved.message, view)
 
 
-async def seen_one(act: Act, revision: int) -> Staged:
-    """The staged revision that has, or had, this number."""
-    staged = await staged_store.of(act.connection, revision)
+async def seen_one(connection: AsyncConnection, revision: int) -> Staged:
+    """The staged revision that has, or had, this number; ApiError CONFLICT."""
+    staged = await staged_store.of(connection, revision)
     if staged is None:
-        raise never_staged(revision)
+        raise ApiError("CONFLICT", f"Revision {revision} was not staged. Nothing was changed.")
     return staged
-
-
-def never_staged(revision: int) -> ApiError:
-    return ApiError("CONFLICT", f"Revision {revision} was not staged. Nothing was changed.")
 
 
 def already(act: Act, staged: Staged) -> str:

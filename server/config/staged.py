@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from server.config.guard import Standing
 from server.errors import ApiError, invalid
-from server.figures import span
+from server.figures import plural, span
 from server.names import OWN
 
 State = Literal["running", "paused", "promoted", "rolled_back"]
@@ -104,17 +104,29 @@ def still_known(staged: Staged, standing: Standing) -> list[str]:
     return [name for name in staged.known if name in standing.burning or name in standing.unsure]
 
 
+def stale(standing: Standing) -> str:
+    """That the objectives are not evaluated just now, in words; empty: they are."""
+    age_s = standing.age_s
+    if age_s is not None and age_s <= STALE_S:
+        return ""
+    return "objectives have not been evaluated " + ("yet" if age_s is None else f"for {span(age_s)}")
+
+
+def unsure_words(standing: Standing) -> str:
+    """What is not known well enough to judge a revision by; the first three."""
+    return ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+
+
 def held_by(staged: Staged, standing: Standing, unproven: Sequence[str]) -> str:
     """Why the bake clock stands; empty: it runs. `unproven` names the chosen processes without a receipt."""
-    age_s = standing.age_s
     if staged.state == "paused":
         return "paused"
-    if age_s is None or age_s > STALE_S:
-        return "objectives have not been evaluated " + ("yet" if age_s is None else f"for {span(age_s)}")
+    if not_evaluated := stale(standing):
+        return not_evaluated
     if not standing.objectives:
         return "there is no objective to judge it by"
     if standing.unsure:
-        return ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+        return unsure_words(standing)
     if unproven:
         return f"{', '.join(unproven)} {'has' if len(unproven) == 1 else 'have'} not applied it"
     return ""
@@ -139,9 +151,8 @@ def where(staged: Staged, of: int) -> str:
     if staged.state == "promoted":
         return f"Revision {staged.newest} promoted to every process"
     if staged.state == "rolled_back":
-        many = len(staged.chosen)
-        return f"Revision {staged.newest} rolled back from {many} process{'' if many == 1 else 'es'}"
-    return f"Revision {staged.newest} staged on {len(staged.chosen)} of {of} process{'' if of == 1 else 'es'}"
+        return f"Revision {staged.newest} rolled back from {plural(len(staged.chosen), 'process', 'processes')}"
+    return f"Revision {staged.newest} staged on {len(staged.chosen)} of {plural(of, 'process', 'processes')}"
 
 
 def clock_words(staged: Staged, now: float) -> str:
@@ -176,7 +187,6 @@ def person(author: str) -> str:
 
 def refused(staged: Staged) -> ApiError:
     """409 for a change while one is staged."""
-    many = len(staged.chosen)
-    where = f"{many} process{'' if many == 1 else 'es'}"
+    where = plural(len(staged.chosen), "process", "processes")
     detail = f"Revision {staged.newest} is staged on {where}: promote it or roll it back first."
     return ApiError("CONFLICT", f"{detail} What only tightens, at once, ends it. Nothing was saved.")

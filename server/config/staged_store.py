@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.staged import LIVE, Staged
 from server.tables.config import rollouts
-from server.tables.processes import lease
 
 
 def query() -> Select[Any]:
@@ -57,8 +56,3 @@ def columns(staged: Staged) -> dict[str, Any]:
     values["state_at"] = func.to_timestamp(staged.state_at)
     values["checked_at"] = None if staged.checked_at is None else func.to_timestamp(staged.checked_at)
     return values
-
-
-async def term_now(connection: AsyncConnection) -> int | None:
-    """The term that the lease of the watch is in."""
-    return (await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))).scalar_one_or_none()

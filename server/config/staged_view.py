@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from server.config.receipts import GONE_S, Due, Seen, labels
 from server.config.revisions import Revision
-from server.config.staged import Staged, State, baked_words, clock_words, ends_at, how_it_ended, where
+from server.config.staged import LIVE, Staged, State, baked_words, clock_words, ends_at, how_it_ended, where
 from server.times import Instant, utc
 
 
@@ -35,7 +35,7 @@ class StagedView(Struct):
 
     @property
     def live(self) -> bool:
-        return self.state in ("running", "paused")
+        return self.state in LIVE
 
 
 def staged_view(staged: Staged, seen: Sequence[Seen], now: float) -> StagedView:

@@ -14,9 +14,9 @@ from server.config.loosening import loosened
 from server.config.receipts import SILENT_S
 from server.config.revisions import Entries, unexpired
 from server.config.saving import Act, Saved
-from server.config.staged import STALE_S, RolloutAsked, Staged, State, choose, refused
+from server.config.staged import RolloutAsked, Staged, State, choose, refused, stale, unsure_words
 from server.errors import ApiError
-from server.figures import span
+from server.figures import plural
 from server.names import OWN
 
 
@@ -27,14 +27,16 @@ async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], 
     """
     base = unexpired((await store.numbered(act.connection, staged.base)).entries, act.now)
     mine = unexpired(act.current.entries, act.now)
-    if loosened(base, made(base), act.environment, act.now):
+    tightened = made(base)
+    if loosened(base, tightened, act.environment, act.now):
         raise refused(staged)
-    if made(base) == base and made(mine) == mine:
+    if tightened == base and made(mine) == mine:
         return await act.nothing_to_do("These values are in force already; nothing was changed.")
     ended = f"Revision {staged.newest}, which was staged, is rolled back."
-    saved = await bring_back(act, staged, why := f"to tighten at once: {reason}", why)
-    if made(base) != base:
-        saved = await act.save(made(base), kind="change", reason=reason, action=action)
+    why = f"to tighten at once: {reason}"
+    saved = await bring_back(act, staged, why, why)
+    if tightened != base:
+        saved = await act.save(tightened, kind="change", reason=reason, action=action)
     return msgspec.structs.replace(saved, message=f"{saved.message} {ended}")
 
 
@@ -68,18 +70,17 @@ async def stage(act: Act, entries: Entries, asked: RolloutAsked, reason: str, st
 
 def guarded(standing: Standing) -> None:
     """ApiError UNAVAILABLE where the objectives are not evaluated just now."""
-    age_s = standing.age_s
-    if age_s is not None and age_s <= STALE_S:
+    not_evaluated = stale(standing)
+    if not not_evaluated:
         return
-    since = "have not been evaluated" + (f" for {span(age_s)}" if age_s is not None else " yet")
-    detail = f"The objectives {since}, so nothing would guard a staged revision. Nothing was saved; "
+    detail = f"The {not_evaluated}, so nothing would guard a staged revision. Nothing was saved; "
     raise ApiError("UNAVAILABLE", f"{detail}try again, or leave `rollout` out to apply it at once.", retry_after=5)
 
 
 def warnings(standing: Standing) -> list[str]:
     """What the one who stages should know."""
     burning = ", ".join(standing.burning.values())
-    unsure = ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+    unsure = unsure_words(standing)
     told = [f"Burning before, so it does not end it: {burning}."] if burning else []
     return told + ([f"The bake clock stands while {unsure}."] if unsure else [])
 
@@ -101,7 +102,7 @@ async def ended_by_rollback(act: Act, to: int, reason: str) -> Staged | None:
 
 async def roll_back(act: Act, staged: Staged, evidence: str) -> None:
     """Bring its base back because an objective burns."""
-    many = f"{len(staged.chosen)} process{'' if len(staged.chosen) == 1 else 'es'}"
+    many = plural(len(staged.chosen), "process", "processes")
     reason = f"{evidence} since revision {staged.newest} was staged on {many}"
     await bring_back(act, staged, evidence, reason)
 

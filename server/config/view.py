@@ -134,8 +134,11 @@ async def read_stand(connection: AsyncConnection, parts: Parts, now: float) -> S
     live = staged is not None and staged.live
     base = await store.numbered(connection, staged.base) if staged is not None and live else current
     target = base if live else await store.numbered(connection, max(1, last_act.number - 1))
-    were = {one.number: await staged_store.of(connection, one.number) for one in (current, base)}
-    due = dues(current, base, {number: one for number, one in were.items() if one is not None}, seen)
+    were = {staged.newest: staged} if staged is not None else {}  # a staged one that holds `current` is the latest
+    before = await staged_store.of(connection, base.number) if live else None
+    if before is not None:
+        were[base.number] = before
+    due = dues(current, base, were, seen)
     behind = [one for one in seen if one.revision is not None and one.revision != due[one.id].revision]
     late = [(one, await store.numbered(connection, one.revision or 1)) for one in behind]
     lens = await lens_for(connection, parts, revisions, now)

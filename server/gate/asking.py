@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from server.alerts.alert import Alert
+from server.alerts.alert import alerts_in
 from server.changes import store as changes
 from server.errors import ApiError
 from server.gate import store
@@ -67,11 +65,10 @@ def live_facts(relay: Relay, service: str, now: float) -> Facts:
     picture, status, age = relay.picture, status_in(relay.picture), relay.age_s(now)
     if picture is None or status is None or age is None:
         return Facts(None)
-    alerts = msgspec.json.decode(picture.alerts, type=list[Alert])
     return Facts(
         age + max(picture.behind_s, picture.at - status.evaluated_at),
         [each for each in status.objectives if each.service == service],
-        [alert for alert in alerts if alert.service == service],
+        [alert for alert in alerts_in(picture) if alert.service == service],
     )
 
 

@@ -13,6 +13,7 @@ from server.gate.answer import AskedReason, GateAnswer, Override, Question
 from server.gate.asking import ask
 from server.gate.overrides import Overridden, OverrideAsked
 from server.handler import ApiHandler
+from server.ids import number_in
 from server.operation import operation
 from server.route import Route
 from server.slo.budget_policy import ChangeKind
@@ -86,10 +87,11 @@ class RevokeHandler(ApiHandler):
 
     @operation("Let the gate hold again", scope="act", returns=Overridden, errors=("NOT_FOUND",))
     async def post(self, override_id: str) -> None:
-        if not (override_id.isascii() and override_id.isdecimal() and len(override_id) < 10):
+        number = number_in(override_id)
+        if number is None:
             raise ApiError("NOT_FOUND", f"There is no override {override_id[:40]}.")
         assert self.identity is not None
-        self.reply(await overrides.revoke(self.parts, self.identity, int(override_id), self.request_id))
+        self.reply(await overrides.revoke(self.parts, self.identity, number, self.request_id))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from server.figures import clock
 from server.gate.answer import Applied, Facts, Override, Question
 from server.gate.budget import Decider, excepted, state_of
 from server.gate.incident import open_incident
-from server.gate.words import clock
 from server.slo.budget_policy import BudgetPolicy, Reason
 
 REASONS: dict[Reason, str] = {"security": "a security fix", "p0": "a P0 fix"}
 
 
 def lift(  # noqa: PLR0917 - everything that is known
-    first: Applied, question: Question, facts: Facts, policy: BudgetPolicy, found: Decider | None, now: float
+    first: Applied,
+    question: Question,
+    facts: Facts,
+    policy: BudgetPolicy,
+    found: Decider | None,
+    overrides: Sequence[Override],
 ) -> Applied | None:
     """The first that lifts it; None: it stands. What was rolled back only an override lets out again."""
-    override = next(iter(in_force(facts, question, now)), None)
+    override = next(iter(overrides), None)
     if first.rule != "rolled_back_version":
         lifted = by_incident(first, question, facts) or by_exception(first, question, policy, found)
         if lifted is not None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
-from server.figures import percent
+from server.figures import clock, percent
 from server.gate.answer import Applied, Facts, GateAnswer, Postmortem, Question
 from server.gate.budget import Decider, decider, goes_out, numbers, state_of
 from server.gate.incident import firing_pages
 from server.gate.lift import in_force, lift
 from server.gate.when import changes
-from server.gate.words import NOUNS, WORDS, clock, verdict
+from server.gate.words import NOUNS, WORDS, verdict
 from server.slo.budget_policy import BudgetPolicy, BudgetState
 from server.slo.status import ObjectiveStatus
 from server.times import utc
@@ -29,9 +29,9 @@ def gate(question: Question, facts: Facts, policy: BudgetPolicy, now: float) -> 
     """The answer with its numbers; `now` is Unix seconds."""
     found = decider(facts, policy)
     first = going_back(question, facts) or not_to_be_asked(question, facts) or by_budget(question, found, policy)
-    lifted = None if first.answer == "allow" else lift(first, question, facts, policy, found, now)
-    last = lifted or first
     overrides = in_force(facts, question, now)
+    lifted = None if first.answer == "allow" else lift(first, question, facts, policy, found, overrides)
+    last = lifted or first
     at, when = changes(first, lifted, overrides, question, facts, policy)
     state = state_of(found) if fresh(facts) else None
     return GateAnswer(
@@ -107,7 +107,7 @@ def by_budget(question: Question, found: Decider | None, policy: BudgetPolicy) -
         return Applied("no_traffic", "allow", f"there was no traffic in the {one.window_days} days of {one.name}")
     state: BudgetState = found.standing
     allowed = goes_out(policy, state, question.kind)
-    text = left(one) + limits(one, state, policy)
+    text = left(one) + limits(state, policy)
     if not allowed:
         text += f", where the policy stops {NOUNS[question.kind]}"
     return Applied("budget", "allow" if allowed else "deny", text)
@@ -134,7 +134,7 @@ def left(one: ObjectiveStatus) -> str:
     return f"{percent(one.budget_left or 0.0)} of {whose} is left"
 
 
-def limits(one: ObjectiveStatus, state: BudgetState, policy: BudgetPolicy) -> str:
+def limits(state: BudgetState, policy: BudgetPolicy) -> str:
     """The threshold that the budget is under."""
     if state == "healthy":
         return ""

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from server.slo.budget_policy import Answer, BudgetState
 
 WORDS: dict[Answer, str] = {"allow": "Allowed", "deny": "Denied", "unknown": "Not known"}
 NOUNS = {"deploy": "deploys", "revision": "revisions", "scale": "scaling", "flag": "flags"}
-
-
-def clock(at: datetime) -> str:
-    """A time within a sentence: `2026-11-26 14:00 UTC`."""
-    return at.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def cautious(answer: Answer, state: BudgetState | None) -> bool:

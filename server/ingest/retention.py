@@ -16,10 +16,7 @@ KEYS_MAX = 20_000_000  # about 3 GB: above it the oldest go before their 24 hour
 async def age_out(db: Database) -> None:
     """Drop keys and counts that are a day old, and the oldest keys where there are too many."""
     for drop in (store.drop_keys, store.drop_intake):
-        dropped = store.BITE
-        while dropped >= store.BITE:
-            async with db.act() as connection:
-                dropped = await drop(connection)
+        await db.in_bites(drop, store.BITE)
     async with db.act() as connection:
         excess = await store.keys_over(connection, KEYS_MAX)
     if excess > 0:

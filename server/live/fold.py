@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.db import Database
 from server.live import fold_store as store
 from server.live.deltas import Delta
-from server.watch import Fenced
+from server.watch import require_term
 
 log = logging.getLogger("evenkeel.fold")
 
@@ -49,8 +49,7 @@ class Fold:
     async def within(self, connection: AsyncConnection, term: int) -> bool:
         """Fold in a transaction that is alone; whether it leaves a backlog."""
         ranges = await store.pending(connection, ROWS)
-        if await store.term_now(connection) != term:
-            raise Fenced(f"the lease is no longer in term {term}")
+        await require_term(connection, term)
         if not ranges:
             return False
         await store.add_to_rollups(connection, ranges)

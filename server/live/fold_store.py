@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.deltas import Delta, SeriesKey, counts
 from server.live.excluded_store import excluded
 from server.live.merge_store import FLUSHES, merged
-from server.tables.processes import lease
 
 
 class Range(NamedTuple):
@@ -29,12 +28,6 @@ def bound(ranges: Sequence[Range]) -> dict[str, list[int]]:
         "after": [each.after for each in ranges],
         "upto": [each.upto for each in ranges],
     }
-
-
-async def term_now(connection: AsyncConnection) -> int | None:
-    """The term that the lease is in."""
-    row = await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))
-    return row.scalar_one_or_none()
 
 
 async def alone(connection: AsyncConnection) -> None:

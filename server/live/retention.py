@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.db import Database
 from server.live import fold_store
@@ -26,21 +23,15 @@ class Retention:
         """Drop the deltas that nothing needs any more; give a cursor to writers that have lost theirs."""
         async with self.db.act() as connection:
             await fold_store.adopt(connection)
-        await self._in_bites(store.drop_deltas)
+        await self.db.in_bites(store.drop_deltas, store.BITE)
 
     async def rollups(self, term: int) -> None:
         """Drop rollups that have aged out, and processes that are long gone."""
         for kept in store.ROLLUPS:
-            await self._in_bites(functools.partial(store.drop_rollups, kept=kept))
+            await self.db.in_bites(functools.partial(store.drop_rollups, kept=kept), store.BITE)
         async with self.db.act() as connection:
             dead = await store.dead(connection)
             # Twice in a row: a laptop that wakes up finds everybody dead, for a second.
             await store.drop_processes(connection, sorted(dead & self._dead))
             await store.drop_writers(connection)
         self._dead = dead
-
-    async def _in_bites(self, bite: Callable[[AsyncConnection], Awaitable[int]]) -> None:
-        dropped = store.BITE
-        while dropped >= store.BITE:
-            async with self.db.act() as connection:
-                dropped = await bite(connection)

@@ -6,6 +6,7 @@ import msgspec
 
 from server.errors import invalid
 from server.handler import ApiHandler
+from server.ids import number_in
 from server.notify import targets
 from server.notify.targets import NewTarget, Removed, TargetRequest, TargetView, Tested
 from server.operation import operation
@@ -14,9 +15,10 @@ from server.route import Route
 
 def whole(target_id: str) -> int:
     """The id in an address, or ApiError INVALID."""
-    if not (target_id.isascii() and target_id.isdigit() and len(target_id) < 10):
+    number = number_in(target_id)
+    if number is None:
         raise invalid("target_id", "is a whole number")
-    return int(target_id)
+    return number
 
 
 class TargetsHandler(ApiHandler):

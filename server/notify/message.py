@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from server.alerts.alert import Alert
+from server.alerts.notice import NoticeEvent
 
-Event = Literal["trigger", "update", "acknowledge", "resolve", "test"]
+Event = NoticeEvent | Literal["test"]
 
 CHARACTERS = 178  # before the link; what a lock screen shows
 NAME_CHARACTERS = 60  # of a service, or of what is likely

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from server.alerts.alert import Alert
 from server.alerts.notice import Notice
 from server.auth.store import signal
 from server.notify import outbox_store, store
@@ -43,8 +44,14 @@ def receiving(notice: Notice, targets: Sequence[Target], told: Iterable[int]) ->
 
 def row_of(notice: Notice, target: Target) -> Row:
     alert = notice.alert
-    key = f"{notice.key}/{int(alert.detected_at)}/target-{target.id}"  # with the time: another database counts anew
-    return Row(alert.id, target.id, notice.event, key, Body(fit(alert, notice.text), alert))
+    return Row(
+        alert.id, target.id, notice.event, key_for(notice.key, alert, target), Body(fit(alert, notice.text), alert)
+    )
+
+
+def key_for(stem: str, alert: Alert, target: Target) -> str:
+    """What a message is told apart by; with the time, for another database counts its alerts anew."""
+    return f"{stem}/{int(alert.detected_at)}/target-{target.id}"
 
 
 async def escalate(connection: AsyncConnection) -> None:
@@ -61,13 +68,7 @@ def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[Row]:
     text = fit(alert, escalated(last.body.text))
     stem = f"alert-{alert.id}/trigger/{alert.fired_times}"
     return [
-        Row(
-            alert.id,
-            target.id,
-            "trigger",
-            f"{stem}/step-{target.step}/{int(alert.detected_at)}/target-{target.id}",
-            Body(text, alert),
-        )
+        Row(alert.id, target.id, "trigger", key_for(f"{stem}/step-{target.step}", alert, target), Body(text, alert))
         for target in next_step(targets, alert.urgency, last.step)
     ]
 

@@ -61,7 +61,7 @@ async def verify(db: Database, target_id: int, signatures: str, body: bytes) -> 
     Who asks is a stranger until then: nothing of the acts' pool is his.
     """
     async with db.ask() as connection:
-        found = await store.seen(connection, target_id)
+        found = await store.one(connection, target_id)
     if found is None:
         raise no_target(target_id)
     secret = found.inbound_secret

@@ -68,17 +68,10 @@ async def every(connection: AsyncConnection) -> list[Target]:
     return [as_target(row) for row in rows]
 
 
-async def by_id(connection: AsyncConnection, target_id: int) -> Target | None:
-    """One target, locked until the transaction ends; None where there is none or it was removed."""
-    found = select(*COLUMNS).where(targets.c.id == target_id, targets.c.removed_at.is_(None)).with_for_update()
-    row = (await connection.execute(found)).one_or_none()
-    return None if row is None else as_target(row)
-
-
-async def seen(connection: AsyncConnection, target_id: int) -> Target | None:
-    """One target, not locked."""
+async def one(connection: AsyncConnection, target_id: int, *, lock: bool = False) -> Target | None:
+    """One target, with `lock` until the transaction ends; None where there is none or it was removed."""
     found = select(*COLUMNS).where(targets.c.id == target_id, targets.c.removed_at.is_(None))
-    row = (await connection.execute(found)).one_or_none()
+    row = (await connection.execute(found.with_for_update() if lock else found)).one_or_none()
     return None if row is None else as_target(row)
 
 

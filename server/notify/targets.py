@@ -93,7 +93,7 @@ async def add_target(
 ) -> NewTarget:
     """A new target; ApiError INVALID names the field that is wrong."""
     name = target.checked_name(wanted.name)
-    kind = target.checked_kind(wanted.kind)
+    kind = wanted.kind
     if kind == "email" and env.mail is None:
         raise invalid("kind", "e-mail needs SMTP_URL and SMTP_FROM in the environment, see docs/settings.md")
     given = target.checked_secret(kind, wanted.secret)
@@ -117,7 +117,7 @@ async def add_target(
 
 async def remove_target(connection: AsyncConnection, target_id: int, *, actor: str, request_id: str = "") -> Removed:
     """Take a target away; a repeat changes nothing. ApiError NOT_FOUND."""
-    found = await store.by_id(connection, target_id)
+    found = await store.one(connection, target_id, lock=True)
     if found is None:
         gone = await store.removed(connection, target_id)
         if gone is None:
@@ -134,7 +134,7 @@ async def set_inbound_secret(
     connection: AsyncConnection, target_id: int, secret: str, *, actor: str, request_id: str = ""
 ) -> Target:
     """What PagerDuty signs its webhooks with, known only after the target is there. ApiError INVALID, NOT_FOUND."""
-    found = await store.by_id(connection, target_id)
+    found = await store.one(connection, target_id, lock=True)
     if found is None:
         raise no_target(target_id)
     await store.set_inbound_secret(connection, target_id, target.checked_inbound_secret(found.kind, secret))
@@ -145,7 +145,7 @@ async def set_inbound_secret(
 async def send_test(env: Environment, db: Database, target_id: int, *, actor: str, request_id: str = "") -> Tested:
     """Send a test message now, once, and say what came of it. ApiError NOT_FOUND."""
     async with db.act() as connection:
-        found = await store.seen(connection, target_id)
+        found = await store.one(connection, target_id)
         if found is None:
             raise no_target(target_id)
         await audit(connection, actor, "target.test", found.name, None, {"id": target_id}, request_id)

@@ -10,8 +10,9 @@ import io
 from collections.abc import Iterator
 from datetime import datetime
 
-import msgspec
+from msgspec.structs import asdict
 
+from server.figures import iso
 from server.review.monthly import MonthlyReport
 
 COLUMNS = (
@@ -51,22 +52,18 @@ def as_csv(report: MonthlyReport) -> str:
 
 
 def records(report: MonthlyReport) -> Iterator[Cells]:
-    """Every line, as what it has beside what all have; its own times outrank those of the report."""
+    """Every line, as what it has beside what all have; its own times outrank those of the report. What is no column
+    is left out by the writer."""
     for held in report.objectives:
-        yield {"record": "objective", "objective": held.name} | fields(held)
+        yield {"record": "objective", "objective": held.name} | asdict(held)
     for one in report.worst:
-        yield {"record": "stretch", "from": one.start, "to": one.end} | fields(one)
+        yield {"record": "stretch", "from": one.start, "to": one.end} | asdict(one)
     for alert in report.alerts:
-        yield {"record": "alert", "from": alert.onset, "to": alert.resolved_at} | fields(alert)
+        yield {"record": "alert", "from": alert.onset, "to": alert.resolved_at} | asdict(alert)
     for kind, changes in report.changes.items():
         yield {"record": "change", "kind": kind, "changes": changes}
     for out in report.exclusions:
-        yield {"record": "exclusion", "from": out.start, "to": out.stop} | fields(out)
-
-
-def fields(one: msgspec.Struct) -> Cells:
-    """The fields of a part of the report by name; those that are no column are left out."""
-    return {name: value for name, value in msgspec.structs.asdict(one).items() if name in COLUMNS}
+        yield {"record": "exclusion", "from": out.start, "to": out.stop} | asdict(out)
 
 
 def cell(value: object) -> object:
@@ -76,7 +73,7 @@ def cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return iso(value)
     if isinstance(value, str):
         return f"'{value}" if value.startswith(FORMULA) else value
     return value

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from server.figures import percent, span
+from server.figures import NONE, iso, percent, span
 from server.review.monthly import AlertMonth, ExclusionMonth, MonthlyReport, ObjectiveMonth, WorstStretch
 from server.times import Instant
 
 # What Markdown, GitHub's too, could read as markup; a line break would end the table's row.
 MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@])")
 BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
-NONE = "–"
 
 
 def plain(text: str) -> str:
@@ -111,8 +110,3 @@ def alert(one: AlertMonth) -> tuple[str, ...]:
 def exclusion(one: ExclusionMonth) -> tuple[str, ...]:
     revoked = f"{iso(one.revoked_at)} by {plain(one.revoked_by)}" if one.revoked_at else "no"
     return iso(one.start), iso(one.stop), plain(one.what), plain(one.reason), plain(one.author), revoked
-
-
-def iso(at: Instant) -> str:
-    """`2026-11-01T00:00:00Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from server.changes.before import just_before
 from server.slo.budget import budget_left
@@ -172,11 +173,7 @@ def told_stretch(objective: str, one: Stretch, changes: Sequence[Change]) -> Wor
     before = just_before(changes, one.start.timestamp())
     return WorstStretch(
         objective=objective,
-        start=one.start,
-        end=one.end,
-        bad=one.bad,
-        total=one.total,
-        share=one.share,
+        **asdict(one),
         changed_before=words(before) if before else "",
         changed_at=before.at if before else None,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes import store as change_store
+from server.changes.before import BEFORE_S
 from server.errors import ApiError, invalid
 from server.live import questions
 from server.review import store
@@ -27,7 +28,6 @@ from server.times import utc
 
 HOURS_KEPT_S = ledger_store.HOURS_KEPT_DAYS * 86_400
 CHANGES_MAX = 2000
-BEFORE_S = 1800
 MONTHS = 13  # as far back as whole months of hours are kept
 
 
@@ -120,20 +120,12 @@ def alert_month(row: AlertRow) -> AlertMonth:
     how long it took to detect is not known, and the alert is as long as it was known of.
     """
     estimated = row.onset_method != "window"
+    kept = row._asdict()
+    told_at = kept.pop("told_at")
     return AlertMonth(
-        id=row.id,
-        objective=row.objective,
-        severity=row.severity,
-        urgency=row.urgency,
-        state=row.state,
-        onset=row.onset,
-        onset_method=row.onset_method,
-        detected_at=row.detected_at,
-        acknowledged_at=row.acknowledged_at,
-        acknowledged_by=row.acknowledged_by,
-        resolved_at=row.resolved_at,
+        **kept,
         time_to_detect_s=seconds(row.onset, row.detected_at) if estimated else None,
-        time_to_acknowledge_s=seconds(row.told_at, row.acknowledged_at),
+        time_to_acknowledge_s=seconds(told_at, row.acknowledged_at),
         time_to_resolve_s=seconds(row.onset if estimated else row.detected_at, row.resolved_at),
     )
 

@@ -33,7 +33,6 @@ SPANS = text("""
 SELECT extract(epoch FROM start)::bigint, extract(epoch FROM stop)::bigint FROM exclusions
 WHERE service = :service AND revoked_at IS NULL AND stop > :start AND start < :stop
 """)
-KNOWN = text("SELECT EXISTS (SELECT FROM series WHERE service = :service)")
 ROUTES = text("SELECT DISTINCT route FROM series WHERE service = :service ORDER BY route")
 
 
@@ -87,11 +86,6 @@ async def spans(connection: AsyncConnection, service: str, start: int, stop: int
     """What is taken out of a service in [start, stop), whole exclusions, by whatever selector; Unix seconds."""
     rows = await connection.execute(SPANS, {"service": service, "start": utc(start), "stop": utc(stop)})
     return [(row[0], row[1]) for row in rows]
-
-
-async def sends(connection: AsyncConnection, service: str) -> bool:
-    """Whether an outcome of the service has ever come."""
-    return bool((await connection.execute(KNOWN, {"service": service})).scalar_one())
 
 
 async def routes(connection: AsyncConnection, service: str) -> list[str]:

@@ -7,7 +7,6 @@ taken out or put back in it, and what is folded later is told apart by the fold.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
@@ -17,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.auth.audit import audit
 from server.db import Database
 from server.errors import ApiError, invalid
-from server.figures import span
+from server.figures import clock, span
 from server.live import fold_store
+from server.live import store as live_store
 from server.reasons import checked_reason
 from server.slo import exclusion_store as store
 from server.slo import rebuild_store
@@ -158,7 +158,7 @@ def kept_from(now: float) -> str:
 async def check_known(connection: AsyncConnection, policies: Policies, asked: ExclusionAsked) -> None:
     """ApiError INVALID for a service or route that nothing was ever sent of."""
     declared = any(objective.service == asked.service for objective in policies.objectives)
-    if not declared and not await store.sends(connection, asked.service):
+    if not declared and not await live_store.exists(connection, asked.service):
         reason = f"{asked.service} has sent nothing yet and has no objective; GET /api/v1/services lists those that do"
         raise invalid("service", f"{reason}. Nothing was excluded.")
     if not asked.route:
@@ -224,7 +224,3 @@ def hours(seconds: int) -> str:
     """A sum of excluded minutes, as the policy tells it: `25 h`, `3 h 10 min`, `0 h`."""
     whole, rest = divmod(seconds, HOUR_S)
     return f"{whole} h {rest // MINUTE_S} min" if rest else f"{whole} h"
-
-
-def clock(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M UTC")

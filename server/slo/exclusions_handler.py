@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from server.errors import ApiError
 from server.handler import ApiHandler
+from server.ids import number_in
 from server.operation import operation
 from server.route import Route
 from server.slo import exclusions
@@ -57,10 +58,11 @@ class RevokeHandler(ApiHandler):
     )
     async def post(self, number: str) -> None:
         assert self.identity is not None
-        if not number.isascii() or not number.isdigit() or len(number) > 9:
+        exclusion_id = number_in(number)
+        if exclusion_id is None:
             raise ApiError("NOT_FOUND", "An exclusion has a number; GET /api/v1/exclusions lists them.")
         by = Act(self.identity.actor, self.request_id, time.time())
-        self.reply(await exclusions.revoke(self.parts.db, self.parts.policies, int(number), by))
+        self.reply(await exclusions.revoke(self.parts.db, self.parts.policies, exclusion_id, by))
 
 
 ROUTES: tuple[Route, ...] = (

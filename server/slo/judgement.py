@@ -12,6 +12,7 @@ from server.slo.burn import burn_rate
 from server.slo.confidence import surely_exceeds
 from server.slo.counts import Counts
 from server.slo.evidence import Evidence, OnsetMethod
+from server.slo.history import share_of
 from server.slo.objective import Objective
 from server.slo.rules import budget_low, deciding, judged, spans, standings, state_of
 from server.slo.senders import Senders
@@ -120,7 +121,7 @@ def evidence_of(
     tier = seen.tier
     onset, method = onset_of(seen, tier, now)
     since = since_onset(seen, tier)
-    spent = spent_share(since, seen.whole, seen.objective.allowed)
+    spent = share_of(since.bad, seen.whole, seen.objective.allowed)
     name = status.tier
     return Evidence(
         objective=status.name,
@@ -157,11 +158,6 @@ def since_onset(seen: Seen, tier: Tier | None) -> Counts:
     if seen.fast:
         return Counts(seen.verdict.total - seen.verdict.bad, seen.verdict.bad)
     return seen.counts[tier.long_s] if tier else Counts()
-
-
-def spent_share(since: Counts, whole: Counts, allowed: Fraction) -> float:
-    """The share of the whole budget that `since` took: bad / (allowed * total)."""
-    return float(since.bad / (allowed * whole.total)) if whole.total else 0.0
 
 
 def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> bool:

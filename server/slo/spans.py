@@ -109,10 +109,3 @@ def added(
 ) -> tuple[Counts, Counts]:
     new = tally.counts(objective)
     return (counts, left_out.plus(new)) if excluded else (counts.plus(new), left_out)
-
-
-async def month_counts(
-    connection: AsyncConnection, objectives: Sequence[Objective], month: str, now: float
-) -> dict[int, Split]:
-    """What each objective counted in a calendar month, `2026-11`, up to now. ApiError INVALID."""
-    return await read(connection, objectives, month_span(month, now))

@@ -45,12 +45,10 @@ def test_an_outage_has_its_onset_detection_reset_and_cost() -> None:
     (found,) = backtest(ONE_DAY, POLICY, line_of(DAY, outage), START)
     assert found == PastAlert(
         objective="shop-works",
-        service="shop",
         tier="1h/5m",
         urgency="page",
         severity=1,
         onset=at(1000),
-        onset_method="change point",
         detected_at=at(1001),  # 3000 of 180,000 in the hour is a burn rate of 16.7
         fired_at=at(1001),
         reset_at=found.reset_at,
@@ -58,7 +56,6 @@ def test_an_outage_has_its_onset_detection_reset_and_cost() -> None:
         bad=60_000,
         total=found.total,
         spent=found.spent,
-        budget_left=found.budget_left,
     )
     assert found.reset_at is not None
     # Surely over after a good minute, then the minute of clearness.

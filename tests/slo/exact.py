@@ -89,7 +89,7 @@ async def check_windows(
     month = "2026-09"
     async with db.ask() as connection:
         rolling = await Windows((300, 3600, 86_400)).read(connection, objectives, now)
-        monthly = await spans.month_counts(connection, objectives, month, now)
+        monthly = await spans.read(connection, objectives, spans.month_span(month, now))
     end = int(now) - int(now) % 60 + 60  # a minute belongs to a window when it has begun
     start, stop = spans.months.bounds(month)
     for objective in objectives:
