@@ -16,10 +16,6 @@ from server.refused_body import BODY_MAX
 pytestmark = pytest.mark.gen_test
 
 
-async def in_thread(call: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, call)
-
-
 def send(site: Any, method: str, path: str, data: Any, **headers: str) -> tuple[int, dict[str, Any], Any]:
     """One request through http.client, which sends everything before it reads."""
     connection = http.client.HTTPConnection("127.0.0.1", site.env.port, timeout=20)
@@ -46,7 +42,7 @@ async def test_a_stranger_cannot_fill_the_memory_anywhere(web: Any, method: str,
     site = await web()
     body = b" " * 60_000_000
     before = rss_bytes()
-    status, told, headers = await in_thread(lambda: send(site, method, path, body))
+    status, told, headers = await asyncio.to_thread(lambda: send(site, method, path, body))
     assert (status, told["code"], told["limit"], told["sent"]) == (413, "PAYLOAD_TOO_LARGE", BODY_MAX, len(body))
     assert headers["Content-Type"] == "application/problem+json"
     assert told["request_id"] == headers["X-Request-Id"]
@@ -60,8 +56,8 @@ async def test_the_limit_itself_is_read(web: Any) -> None:
     key = await site.key("admin")
     body = json.dumps({"name": "a", "scopes": ["read"]}).encode().ljust(BODY_MAX)
     allowed = {"Authorization": f"Bearer {key}"}
-    assert (await in_thread(lambda: send(site, "POST", "/api/v1/keys", body, **allowed)))[0] == 201
-    assert (await in_thread(lambda: send(site, "POST", "/api/v1/keys", body + b" ", **allowed)))[0] == 413
+    assert (await asyncio.to_thread(lambda: send(site, "POST", "/api/v1/keys", body, **allowed)))[0] == 201
+    assert (await asyncio.to_thread(lambda: send(site, "POST", "/api/v1/keys", body + b" ", **allowed)))[0] == 413
 
 
 async def test_a_body_without_its_length_is_cut_off(web: Any) -> None:
@@ -79,7 +75,7 @@ async def test_a_body_without_its_length_is_cut_off(web: Any) -> None:
                 pass
         return sent
 
-    assert await in_thread(flood) < 50_000_000
+    assert await asyncio.to_thread(flood) < 50_000_000
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +87,13 @@ async def test_a_body_that_does_not_come_is_not_waited_for(web: Any, monkeypatch
             connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
             return connection.recv(100)
 
-    assert await in_thread(stall) == b""  # closed; a timeout would raise
+    assert await asyncio.to_thread(stall) == b""  # closed; a timeout would raise
 
 
 async def test_a_large_body_while_starting_is_to_be_sent_again(web: Any) -> None:
     site = await web()
     site.parts.started = False
     for path in ("/api/v1/outcomes", "/sign-in"):
-        status, told, headers = await in_thread(lambda path=path: send(site, "POST", path, b" " * 3_000_000))
+        status, told, headers = await asyncio.to_thread(lambda path=path: send(site, "POST", path, b" " * 3_000_000))
         assert (status, told["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "2")
     site.parts.started = True

@@ -10,7 +10,7 @@ from server.alerts.silence import Silence
 from server.alerts.telling import Event
 from server.slo.budget_policy import BudgetPolicy
 from server.slo.evidence import Evidence
-from tests.alerts.making import NOW, at
+from tests.alerts.making import NOW, at, burning
 
 CONTEXT = Context(BudgetPolicy())
 SILENCE = Silence(1, "checkout", "", "a known fault", "mira", NOW, NOW + 3600)
@@ -48,3 +48,9 @@ class Objective:
 
 def told(events: list[Event]) -> list[str]:
     return [event.notice for event in events if event.notice]
+
+
+def fired_page(service: str) -> Alert:
+    alert, _ = step(None, at(burning(service), NOW), CONTEXT, NOW)
+    assert alert is not None
+    return alert

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 import msgspec
 import psycopg
 import pytest
@@ -13,10 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from checks import watch
 from checks.check import ROOT, Surroundings
-from server.alerts import list_store, silence_store, store
+from server.alerts import list_store
 from server.alerts.machine import REOPEN_S, RESOLVE_S
-from server.alerts.telling import AWAITED_HOLD_S, HOLD_S, STAYS_S
-from server.slo.budget_policy import BudgetPolicy
 from server.slo.evidence import Evidence
 from server.watch import Fenced
 from tests.alerts.making import NOW, Second, Told, at, board, burning, clear, objective
@@ -30,6 +25,8 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
 
 
 STATES = "SELECT objective, state, fired_times FROM alerts ORDER BY id"
+
+
 KINDS = "SELECT kind FROM alert_events ORDER BY id"
 
 
@@ -146,63 +143,6 @@ async def test_an_alert_that_cannot_be_read_stops_no_other_and_its_objective_pag
 
 
 @pytest.mark.gen_test
-async def test_acknowledged_while_a_step_is_under_way(database_url: str) -> None:
-    async with board(database_url) as (second, _):
-        (alert,) = await second.at(NOW, burning())
-        stepping = asyncio.create_task(second.at(NOW + 1, burning(bad_ratio=0.8)))
-        async with second.board.db.act() as connection:
-            done = await store.acknowledge(connection, alert.id, "mira")
-            assert done is not None
-            await store.mark_notified(connection, alert.id, NOW + 0.5)
-            await asyncio.sleep(0.05)
-        await stepping
-        (alert,) = await second.at(NOW + 2, burning(bad_ratio=0.8))
-        assert (alert.severity, alert.acknowledged_by, alert.notified_at) == (1, "mira", NOW + 0.5)
-        await second.at(NOW + 3, clear())
-        await second.at(NOW + 3 + RESOLVE_S, clear())
-        (alert,) = await second.at(NOW + 4 + RESOLVE_S, burning())
-        assert (alert.acknowledged_by, alert.acknowledged_at, alert.notified_at) == ("", None, None)
-
-
-@pytest.mark.gen_test
-async def test_acknowledged_while_pending_nobody_is_told_and_it_stays_acknowledged(database_url: str) -> None:
-    async with board(database_url) as (second, _):
-        (alert,) = await second.at(NOW, burning(due=False))
-        async with second.board.db.act() as connection:
-            await store.acknowledge(connection, alert.id, "mira")
-        (alert,) = await second.at(NOW + 1, burning())
-        (alert,) = await second.at(NOW + 2, burning())
-        assert (alert.state, alert.acknowledged_by, alert.acknowledged_as) == ("firing", "mira", "page")
-        assert second.told.events() == []
-
-
-@pytest.mark.gen_test
-async def test_an_outage_after_flapping_asks_to_be_acknowledged_again_whoever_watches(database_url: str) -> None:
-    async with board(database_url) as (second, _):
-        now = NOW
-        for _ in range(3):
-            await second.at(now, burning())
-            await second.at(now + 1, clear())
-            await second.at(now + 1 + RESOLVE_S, clear())
-            now += RESOLVE_S + 2
-        async with second.board.db.act() as connection:
-            done = await store.acknowledge(connection, 1, "mira")
-            await store.mark_notified(connection, 1, now)
-        assert done is not None
-        assert done.calmed
-        again = max(now, done.acknowledged_at or 0) + 1
-        second.told.events()
-        await second.at(again, burning())
-        lead(database_url, 2)
-        other = Second(second.board.db, second.board.policies, Told(), term=2)
-        (alert,) = await other.at(again + STAYS_S, burning())
-        assert [notice.key for notice in other.told.notices] == ["alert-1/resolve/3", "alert-1/trigger/4/page"]
-        (alert,) = await other.at(again + STAYS_S + 1, burning())
-        assert (alert.acknowledged_by, alert.acknowledged_at, alert.notified_at) == ("", None, None)
-        assert (alert.fired_at, alert.returned_at) == (again + STAYS_S, None)
-
-
-@pytest.mark.gen_test
 async def test_what_an_incident_spent_stays_with_it_also_under_another_watch(database_url: str) -> None:
     async with board(database_url) as (second, _):
         await second.at(NOW, replace(burning(), spent=0.3))
@@ -211,83 +151,6 @@ async def test_what_an_incident_spent_stays_with_it_also_under_another_watch(dat
         await other.at(NOW + 10, replace(burning(), spent=0.1))
         await other.at(NOW + 11, clear())
     assert rows(database_url, "SELECT (evidence->>'spent')::float8 FROM alerts") == [(0.3,)]
-
-
-@pytest.mark.gen_test
-async def test_one_page_for_a_service_and_those_that_depend_on_it(database_url: str) -> None:
-    policy = BudgetPolicy(depends_on={"shop": ("checkout",), "checkout": ("payments",)})
-    names = ("checkout", "payments", "shop")
-    async with board(database_url, names, policy) as (second, _):
-        all_ = [burning(name) for name in names]
-        await second.at(NOW, burning("shop"), burning())
-        assert second.told.events() == []
-        for tick in range(1, 20):
-            await second.at(NOW + tick, *all_)
-        assert second.told.events() == [("payments", "trigger")]
-        await second.at(NOW + 20, burning(), burning("shop"), clear("payments"))
-        await second.at(NOW + 20 + RESOLVE_S, burning(), burning("shop"), clear("payments"))
-        assert second.told.events() == [("payments", "resolve")]
-        for tick in range(3):
-            await second.at(NOW + 21 + RESOLVE_S + tick, burning(), burning("shop"), clear("payments"))
-        assert second.told.events() == [("checkout", "trigger")]
-
-
-@pytest.mark.gen_test
-async def test_a_dependency_that_is_silenced_explains_nothing(database_url: str) -> None:
-    policy = BudgetPolicy(depends_on={"checkout": ("payments",)})
-    async with board(database_url, ("checkout", "payments"), policy) as (second, _):
-        now = time.time()
-        async with second.board.db.act() as connection:
-            await silence_store.add(
-                connection, service="payments", objective="", reason="maintenance", author="mira", minutes=30
-            )
-        for tick in range(int(HOLD_S) + 2):
-            await second.at(now + tick, burning("payments", bad_ratio=0.002), burning(bad_ratio=1.0))
-        assert second.told.events() == [("checkout", "trigger")]
-
-
-@pytest.mark.gen_test
-async def test_a_dependency_that_is_detected_holds_back_what_it_may_explain(database_url: str) -> None:
-    policy = BudgetPolicy(depends_on={"shop": ("checkout",), "checkout": ("payments",)})
-    names = ("checkout", "payments", "shop")
-    async with board(database_url, names, policy) as (second, _):
-        coming = burning("payments", due=False)
-        for tick in range(40):
-            await second.at(NOW + tick, burning(), burning("shop"), coming)
-        assert second.told.events() == []
-        for tick in range(40, 80):
-            shown = await second.at(NOW + tick, burning(), burning("shop"), burning("payments"))
-        assert second.told.events() == [("payments", "trigger")]
-        assert {alert.service: bool(alert.suppressed_by) for alert in shown} == {
-            "payments": False,
-            "checkout": True,
-            "shop": True,
-        }
-
-
-@pytest.mark.gen_test
-async def test_one_that_never_fires_holds_back_no_longer_than_a_minute(database_url: str) -> None:
-    policy = BudgetPolicy(depends_on={"checkout": ("payments",)})
-    async with board(database_url, ("checkout", "payments"), policy) as (second, _):
-        for tick in range(int(AWAITED_HOLD_S)):
-            await second.at(NOW + tick, burning(), burning("payments", due=False))
-        assert second.told.events() == []
-        await second.at(NOW + AWAITED_HOLD_S, burning(), burning("payments", due=False))
-        assert second.told.events() == [("checkout", "trigger")]
-
-
-@pytest.mark.gen_test
-async def test_a_silence_that_ends_tells_what_still_fires(database_url: str) -> None:
-    async with board(database_url) as (second, _):
-        now = time.time()
-        async with second.board.db.act() as connection:
-            made = await silence_store.add(
-                connection, service="checkout", objective="", reason="load test", author="mira", minutes=1
-            )
-        (alert,) = await second.at(now, burning())
-        assert (alert.state, alert.silence_id, second.told.events()) == ("firing", made.id, [])
-        await second.at(now + 61, burning())
-        assert second.told.events() == [("checkout", "trigger")]
 
 
 @pytest.mark.gen_test

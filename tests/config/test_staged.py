@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
 from server.config.rollout_acts import RolloutDone
 from server.config.staged import RolloutAsked
@@ -93,7 +94,7 @@ async def test_of_acts_at_the_same_time_one_ends_it_and_the_others_learn_who(mak
         for result in results:
             if isinstance(result, ApiError):
                 assert result.code == "CONFLICT"
-                assert "by" in result.detail
+                assert any(who in result.detail for who in ("mira@example.org", "jon@example.org", "Evenkeel"))
             else:
                 assert result is None or isinstance(result, RolloutDone)
         # Jon's brake is never lost: whoever was first, the base is in force in the end.
@@ -191,7 +192,7 @@ async def test_a_watch_that_was_replaced_or_dies_half_way_changes_nothing_and_tw
         with pytest.raises(Fenced):
             await ships.look(1)
         await ships.one.do("ALTER TABLE changes RENAME TO changes_away")
-        with pytest.raises(Exception, match="changes"):
+        with pytest.raises(ProgrammingError, match='relation "changes" does not exist'):
             await ships.look(2)
         await ships.one.do("ALTER TABLE changes_away RENAME TO changes")
         assert (await ships.staged()).state == "running"

@@ -124,6 +124,7 @@ async def test_what_cannot_be_asked_or_overridden_is_named(web: Web) -> None:
     ):
         wrong = await site.fetch(f"/api/v1/gate?{query}", key=reader)
         assert (wrong.code, answer(wrong)["code"]) == (422, "INVALID"), field
+        assert answer(wrong)["errors"][0]["field"] == field
     assert (await override(site, reader)).code == 403
     for bad in ({"minutes": 0}, {"minutes": 1441}, {"reason": " "}, {"kind": "any"}, {"reason": "x" * 501}):
         assert (await override(site, actor, service="evenkeel", **bad)).code == 422, bad

@@ -88,7 +88,7 @@ async def test_a_target_that_is_none(web: Web, wrong: dict[str, Any], field: str
     wanted = {"name": "ops", "kind": "webhook", "address": "https://example.com/hook"} | wrong
     refused = await post(site, key, "", **wanted)
     assert refused.code == 422
-    assert field in answer(refused)["detail"]
+    assert answer(refused)["errors"][0]["field"] == field
     assert answer(await site.fetch("/api/v1/targets", key=key)) == []
 
 

@@ -10,13 +10,22 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.mail_server import mail_server
+from server.mail_server import MailServer, mail_server
 from server.notify import mail
 from tests.conftest import MakeEnv
 from tests.notify.making import notice
 from tests.notify.sending import office
-from tests.notify.smtp import mail_box
+from tests.notify.smtp import MailBox, mail_box
 from tests.waiting import PATIENCE_S, until
+
+MESSAGE = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
+
+
+async def arrives(server: MailServer, box: MailBox) -> None:
+    """One mail, from who has signed in."""
+    await mail.send(server, MESSAGE)
+    assert box.logins == ["\0mira\0s3cret"]
+    assert len(box.came) == 1
 
 
 @pytest.mark.gen_test
@@ -86,9 +95,8 @@ async def test_a_server_that_drips_is_cut_off_and_gets_no_mail_later(
     dripping = await asyncio.start_server(drip, "127.0.0.1", 0)
     server = mail_server(f"smtp://127.0.0.1:{dripping.sockets[0].getsockname()[1]}", "e@example.com")
     assert server is not None
-    message = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
     with pytest.raises(TimeoutError):
-        await mail.send(server, message)
+        await mail.send(server, MESSAGE)
     async with asyncio.timeout(PATIENCE_S):
         await closed.wait()
     assert b"DATA" not in heard
@@ -101,11 +109,10 @@ async def test_a_mail_that_waited_too_long_for_its_connection_is_not_sent() -> N
     async with mail_box() as box:
         server = mail_server(f"smtp://127.0.0.1:{box.port}", "e@example.com")
         assert server is not None
-        message = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
         call = mail.Call()
         call.end()
         with pytest.raises(TimeoutError):
-            await asyncio.to_thread(mail.send_now, server, message, call)
+            await asyncio.to_thread(mail.send_now, server, MESSAGE, call)
         assert box.came == []
 
 
@@ -113,41 +120,35 @@ async def test_a_mail_that_waited_too_long_for_its_connection_is_not_sent() -> N
 async def test_a_password_goes_over_tls_to_who_can_prove_it_or_not_at_all(
     certificate: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
     async with mail_box() as plain:
         server = mail_server(f"smtp://mira:s3cret@127.0.0.1:{plain.port}", "e@example.com")
         assert server is not None
         assert "s3cret" not in repr(server)
         with pytest.raises(mail.NoTls):
-            await mail.send(server, message)
+            await mail.send(server, MESSAGE)
         assert plain.logins == []
     async with mail_box(certificate) as box:
         server = mail_server(f"smtp://mira:s3cret@127.0.0.1:{box.port}", "e@example.com")
         assert server is not None
         with pytest.raises(ssl.SSLCertVerificationError):
-            await mail.send(server, message)
+            await mail.send(server, MESSAGE)
         assert box.logins == []
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        await mail.send(server, message)
-        assert box.logins == ["\0mira\0s3cret"]
-        assert len(box.came) == 1
+        await arrives(server, box)
 
 
 @pytest.mark.gen_test
 async def test_tls_from_the_first_byte(
     certificate: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    message = mail.mail("e@example.com", "x@example.com", "s", "t", key="k/1", now=0.0)
     async with mail_box(certificate, smtps=True) as box:
         server = mail_server(f"smtps://mira:s3cret@127.0.0.1:{box.port}", "e@example.com")
         assert server is not None
         with pytest.raises(ssl.SSLCertVerificationError):
-            await mail.send(server, message)
+            await mail.send(server, MESSAGE)
         assert box.commands == []
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        await mail.send(server, message)
-        assert box.logins == ["\0mira\0s3cret"]
-        assert len(box.came) == 1
+        await arrives(server, box)
 
 
 @pytest.mark.parametrize(

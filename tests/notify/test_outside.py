@@ -232,23 +232,29 @@ async def test_nothing_that_a_server_answers_is_repeated(make_env: MakeEnv, capl
         b"4": b"HTTP/1.1 403 No\r\nX: %b\r\n\r\n%b",  # in the body
     }
 
+    came: list[bytes] = []
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n") + await reader.read(9999)
-        assert b"T0KENBODY" in request
+        came.append(request)
         line = b" ".join(request.split())
         writer.write(heads[request.split(b" ", 2)[1][-1:]] % (line, line) + b"\r\n\r\n" + line)
         writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for end in "1234":
+    broken = "no answer: Connection closed"
+    errors = {"1": "HTTP 500 Internal Server Error", "2": broken, "3": broken, "4": "HTTP 403 Forbidden"}
+    for end, error in errors.items():
         address = f"http://USERINFO:p4ss@{place}/services/T0KENPATH?key=T0KENQUERY&{end}"
         parcel = Parcel(replace(target, address=address), "test/1", "test", "T0KENBODY")
         outcome = await deliver(make_env(NOTIFY_ALLOW_PRIVATE="true"), parcel)
-        assert outcome.error, end
+        assert outcome.error == error, end
+        for sent in (b"T0KENPATH", b"T0KENQUERY", b"T0KENBODY"):
+            assert sent in came[-1]  # it had it to repeat
         for secret in secrets:
             assert secret not in outcome.error + caplog.text, end
-    assert outcome.error == "HTTP 403 Forbidden"
+    assert len(came) == len(errors)
     server.close()
 
 
@@ -271,6 +277,7 @@ async def test_look_ups_that_take_long_hold_up_nobody(make_env: MakeEnv, monkeyp
             assert (await sent_to(env, hook.url.replace("127.0.0.1", "localhost"))).error == ""
             # What else the process looks up is not held up either: its database, for one.
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        assert not any(task.done() for task in waiting), "they still wait"
         woken.set()
         for task in waiting:
             task.cancel()

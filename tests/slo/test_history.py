@@ -40,13 +40,17 @@ def test_the_budget_by_the_hour_is_that_of_each_window(seed: int, into_the_hour:
     slots, window = some(seed, 120), 48 * HOUR
     end = START + 110 * HOUR + into_the_hour
     points = history.over_time(slots, window, ALLOWED, START + 60 * HOUR, end)
-    assert [p.end.timestamp() for p in points[:-1]] == [START + h * HOUR for h in range(61, 60 + len(points))]
+    assert [p.end.timestamp() for p in points[:-1]] == [
+        START + h * HOUR for h in range(61, 111 if into_the_hour else 110)
+    ]
     assert points[-1].end.timestamp() == end
     for point in points:
         stop = point.end.timestamp()
         inside = [s for s in slots if (stop - window) // HOUR * HOUR <= s.start < stop]
         good, bad = sum(s.counts.good for s in inside), sum(s.counts.bad for s in inside)
         out_good, out_bad = sum(s.left_out.good for s in inside), sum(s.left_out.bad for s in inside)
+        of_it = [s.counts.without(s.left_out) for s in slots if s.start == (stop - 1) // HOUR * HOUR]
+        assert (point.good, point.bad) == ((of_it[0].good, of_it[0].bad) if of_it else (0, 0))
         assert point.budget_left_without_exclusions == budget_left(Counts(good, bad), ALLOWED)
         assert point.budget_left == budget_left(Counts(good - out_good, bad - out_bad), ALLOWED)
     days = history.by_day(points, ALLOWED)

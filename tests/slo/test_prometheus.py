@@ -131,7 +131,6 @@ async def test_every_machine_counts_the_same_events_and_a_scrape_is_clean(
     )
     scraped = (await site.fetch("/metrics", key=key)).body
     assert b'evenkeel_slo_burn_rate{objective="shop-works",service="shop",window="5m"}' in scraped
-    promtool("check", "metrics", given=scraped)
     late = outcome(500) | {"timestamp": stamp(-3600)}
     await send(site, key, [late])
     await Fold(site.parts.db, Ledger(site.parts.policies).fold).run(1)
@@ -142,6 +141,7 @@ async def test_every_machine_counts_the_same_events_and_a_scrape_is_clean(
     await send(site, key, [outcome(500)] * 5)
     await Fold(site.parts.db, Ledger(site.parts.policies).fold).run(1)
     assert (await events(site, key))["shop-works", "bad"] == "3.0"  # nothing is added, and nothing taken back
+    promtool("check", "metrics", given=scraped)  # last: without it on this machine the test ends here
 
 
 def stamp(seconds: float) -> str:
