@@ -14,7 +14,7 @@ from server import readiness
 from server.db import Database
 from server.readiness import Schema, schema_part, silent_parts, watch_part
 from tests.site import Site, answer
-from tests.waiting import PATIENCE_S
+from tests.waiting import until
 
 PARTS = ["auth", "database", "queue", "redis", "schema", "watch"]
 
@@ -74,9 +74,7 @@ async def test_ready_shows_each_part_with_value_and_time(web: Any, redis_url: st
     site = await web(REDIS_URL=redis_url)
     async with site.parts.db.act() as connection:
         await connection.execute(text("UPDATE lease SET renewed_at = now()"))
-    async with asyncio.timeout(PATIENCE_S):
-        while not site.parts.bus.redis_ok:
-            await asyncio.sleep(0.01)
+    await until(lambda: site.parts.bus.redis_ok, "Redis")
     code, health = await ready(site)
     assert (code, health["status"]) == (200, "pass")
     assert sorted(health["checks"]) == PARTS

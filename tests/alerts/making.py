@@ -23,7 +23,7 @@ from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.tiers import Urgency
 from tests.conftest import variables
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.live.writing import database
 
 NOW = 1_790_000_000.0

@@ -14,10 +14,10 @@ import pytest
 from server.alerts.machine import RESOLVE_S
 from tests.alerts.making import Second, Told, burning, clear
 from tests.dashboard.visitor import look, press, said, sign_in
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
-from tests.waiting import PATIENCE_S
+from tests.waiting import until
 
 Start = Callable[..., Any]
 POLICY = "".join(service(name) + availability(f"{name}-availability", name) for name in ("checkout", "payments"))
@@ -93,9 +93,7 @@ async def test_acknowledged_once_whoever_presses(web: Start, database_url: str, 
     assert audited(database_url) == [(by, "alert.acknowledge", "alert 1")]
     (alert,) = await second.at(time.time(), burning())
     assert alert.acknowledged_by == by
-    async with asyncio.timeout(PATIENCE_S):
-        while heard != [1]:
-            await asyncio.sleep(0.01)
+    await until(lambda: heard == [1], "the signal")
 
     reader = await site.key("read", name="reader")
     assert (await site.fetch(path, method="POST", key=reader)).code == 403

@@ -16,7 +16,7 @@ from server.slo.evidence import Evidence
 from server.watch import Fenced
 from tests.alerts.making import NOW, Second, Told, at, board, burning, clear, objective
 from tests.conftest import MakeEnv
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 
 
 def rows(url: str, query: str) -> list[tuple[object, ...]]:

@@ -10,7 +10,7 @@ from server.alerts import store
 from server.alerts.machine import RESOLVE_S
 from server.alerts.telling import STAYS_S
 from tests.alerts.making import NOW, Second, Told, board, burning, clear
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 
 
 @pytest.mark.gen_test

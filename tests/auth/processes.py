@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from server.auth.cookies import SESSION_COOKIE
 from server.auth.identity import Authenticator, Identity
 from server.bus import Bus
 from server.db import Database
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -23,8 +23,7 @@ async def process(env: Any) -> AsyncIterator[Authenticator]:
     auth = Authenticator(env, db, bus)
     bus.start()
     await auth.start()
-    while not bus.listening:
-        await asyncio.sleep(0.01)
+    await until(lambda: bus.listening, "the bus to listen")
     try:
         yield auth
     finally:

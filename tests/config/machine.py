@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pytest
 from msgspec import Raw
 
 from server.auth.caller import Identity
@@ -17,6 +18,7 @@ from server.config import service
 from server.config.rollout import Rollout
 from server.config.saving import Saved
 from server.db import Database
+from server.errors import ApiError
 from server.live.picture import Picture
 from server.process import Process
 from server.settings import Environment
@@ -133,3 +135,10 @@ async def pretend_time_is_over(one: Member) -> None:
            ELSE jsonb_set(e, '{until}', to_jsonb(extract(epoch FROM clock_timestamp()) - 1)) END), '[]')
            FROM jsonb_array_elements(values) e)"""
     )
+
+
+async def refused(act: Any, code: str) -> ApiError:
+    with pytest.raises(ApiError) as error:
+        await act
+    assert error.value.code == code, error.value.detail
+    return error.value

@@ -10,18 +10,11 @@ from server.config import service
 from server.config.expiry import expire_due
 from server.config.saving import Saved
 from server.errors import ApiError
-from tests.config.machine import JON, MIRA, Member, member, members, pretend_time_is_over
+from tests.config.machine import JON, MIRA, Member, member, members, pretend_time_is_over, refused
 from tests.conftest import MakeEnv
 from tests.waiting import until
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
-
-
-async def refused(act: Any, code: str) -> ApiError:
-    with pytest.raises(ApiError) as error:
-        await act
-    assert error.value.code == code, error.value.detail
-    return error.value
 
 
 async def numbers(one: Member) -> list[int]:

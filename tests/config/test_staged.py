@@ -12,8 +12,7 @@ from server.config.staged import RolloutAsked
 from server.errors import ApiError
 from server.watch import Fenced
 from tests.config.fleet import BATCH, fleet, limit
-from tests.config.machine import JON, members, objective
-from tests.config.test_service import refused
+from tests.config.machine import JON, members, objective, refused
 from tests.conftest import MakeEnv
 from tests.waiting import PATIENCE_S, until
 

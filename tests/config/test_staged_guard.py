@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.config.fleet import BATCH, RATE, fleet, limit
-from tests.config.machine import JON, objective
-from tests.config.test_service import refused
+from tests.config.machine import JON, objective, refused
 from tests.conftest import MakeEnv
 
 

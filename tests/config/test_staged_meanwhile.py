@@ -10,8 +10,7 @@ import pytest
 from server.config import service
 from server.config.expiry import expire_due
 from tests.config.fleet import BATCH, QUARTER, RATE, fleet, limit
-from tests.config.machine import JON, MIRA, pretend_time_is_over
-from tests.config.test_service import refused
+from tests.config.machine import JON, MIRA, pretend_time_is_over, refused
 from tests.conftest import MakeEnv
 
 

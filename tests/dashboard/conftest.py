@@ -173,3 +173,10 @@ def visit(browser: Browser, served: Served, signed_in: Any) -> Iterator[OpenPage
 @pytest.fixture(scope="session")
 def static() -> Path:
     return Path(__file__).resolve().parents[2] / "static"
+
+
+# What makes the page scroll sideways, innermost last.
+WIDER = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.querySelectorAll('body *')]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+    .map((e) => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().right)}`)"""

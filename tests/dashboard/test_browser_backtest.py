@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.alerts.test_backtesting import ASKED, fill
-from tests.dashboard.conftest import OpenPage, Served
-from tests.dashboard.test_browser_everywhere import WIDER
+from tests.alerts.past import ASKED, fill
+from tests.dashboard.conftest import WIDER, OpenPage, Served
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.conftest import OpenPage, Served
+from tests.dashboard.conftest import WIDER, OpenPage, Served
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +17,6 @@ PAGES = (
     *("/changes", "/config", "/setup", "/requests", "/services/evenkeel", "/objectives/backtest"),
 )
 HOSTILE = """<img src=x onerror="document.title='owned'">'"&amp;{{ 7*7 }}/../a?b#c%2F"""
-# What makes the page scroll sideways, innermost last.
-WIDER = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
-  [...document.querySelectorAll('body *')]
-    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-    .map((e) => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().right)}`)"""
 LONG = "a-service-with-a-name-that-nobody-would-choose-" * 3
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.dashboard.conftest import OpenPage, Served, until
-from tests.dashboard.test_browser_everywhere import WIDER
+from tests.dashboard.conftest import WIDER, OpenPage, Served, until
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser

@@ -16,10 +16,9 @@ import pytest
 from server.live.fold import Fold
 from server.slo.ledger import Ledger
 from server.slo.status import Status
-from tests.dashboard.test_objective_pages import seen, standing
-from tests.dashboard.test_pages import Web
-from tests.dashboard.visitor import look, press, said, service, show, sign_in
-from tests.live.test_fold import lead
+from tests.dashboard.objective_page import seen, standing
+from tests.dashboard.visitor import Web, look, press, said, service, show, sign_in
+from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer
 from tests.site import Site
 from tests.slo.making import SHOP, file

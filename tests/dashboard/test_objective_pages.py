@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,14 @@ import pytest
 
 from server.alerts.alert import Alert
 from server.slo.evidence import Evidence
-from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
-from tests.dashboard.test_config_pages import text_of
-from tests.dashboard.test_pages import Web
-from tests.dashboard.visitor import cut_off_reads, look, service, show, sign_in
-from tests.site import Site
+from server.slo.status import BurnWindow, Status
+from tests.dashboard.config_page import text_of
+from tests.dashboard.objective_page import seen, standing
+from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
 from tests.slo.making import SHOP, availability, file
 from tests.slo.making import service as service_document
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def standing(name: str, state: State = "ok", of: str = "shop", **given: Any) -> ObjectiveStatus:
-    """One objective as the watch would say, 60 % left."""
-    usual: dict[str, Any] = {
-        "budget_left": 0.6,
-        "budget_worst": None,
-        "budget_best": None,
-        "exhausted_in_s": None,
-        "windows": [BurnWindow(300, 0, 60, 0.0), BurnWindow(3600, 4, 6000, 0.67)],
-    }
-    return ObjectiveStatus(
-        name=name,
-        service=of,
-        kind="availability",
-        target=0.999,
-        threshold_ms=None,
-        window_days=28,
-        state=state,
-        good=99_960,
-        bad=40,
-        excluded=0,
-        burn_5m=0.0,
-        burn_1h=0.67,
-        since=time.time() - 60,
-        **(usual | given),
-    )
 
 
 def alert(objective: str, of: str = "shop", **given: Any) -> Alert:
@@ -84,12 +55,6 @@ def alert(objective: str, of: str = "shop", **given: Any) -> Alert:
         "evidence": evidence,
     }
     return Alert(objective=objective, service=of, **(usual | given))
-
-
-async def seen(site: Site, path: str, cookie: str) -> str:
-    answer = await look(site, path, cookie)
-    assert answer.code == 200, answer.body
-    return unescape(answer.body.decode()).replace("\u00a0", " ")
 
 
 @pytest.mark.gen_test

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from html import unescape
 from pathlib import Path
 
@@ -13,12 +12,9 @@ import pytest
 from dashboard.rendering import time_element, with_ago
 from server.live.picture import Part
 from server.slo.status import BurnWindow, ObjectiveStatus, Status
-from tests.dashboard.visitor import cut_off_reads, look, service, show, sign_in
-from tests.site import Site
+from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
 from tests.slo.making import SHOP, file
 from tests.waiting import PATIENCE_S
-
-Web = Callable[..., Awaitable[Site]]
 
 
 @pytest.mark.gen_test

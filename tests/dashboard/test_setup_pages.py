@@ -14,7 +14,7 @@ from server.changes import store
 from server.findings import CheckResult, Finding
 from server.ids import uuid7
 from server.tables.people import api_keys, audit, users
-from tests.dashboard.test_config_pages import text_of
+from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import PASSWORD, look, press, said, sign_in
 from tests.site import Site
 

@@ -10,7 +10,7 @@ import pytest
 
 from server.review import store as review
 from server.slo.status import ObjectiveStatus, Status
-from tests.dashboard.test_config_pages import text_of
+from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, press, said, service, show, sign_in
 from tests.gate.making import alert, objective
 from tests.site import Site

@@ -13,7 +13,7 @@ from server.config.staged import RolloutAsked
 from server.live.picture import Picture, ProcessPicture
 from server.slo.status import Status
 from tests.config.machine import objective
-from tests.dashboard.test_config_pages import BATCH, JON, change, in_force, text_of
+from tests.dashboard.config_page import BATCH, JON, change, in_force, text_of
 from tests.dashboard.visitor import look, press, said, show, sign_in
 from tests.site import Site
 from tests.waiting import until

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.dashboard.test_config_pages import text_of
+from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.notify.making import ROUTING_KEY, Desk
 from tests.notify.receiver import receiving

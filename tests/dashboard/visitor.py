@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -102,3 +102,6 @@ def service(name: str, n: int = 60, bad: int = 0, **given: Any) -> ServicePictur
         "silent_s": None,
     }
     return ServicePicture(name=name, n=n, bad=bad, **(usual | given))
+
+
+Web = Callable[..., Awaitable[Site]]

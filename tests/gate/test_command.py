@@ -18,8 +18,8 @@ import yaml
 from server.gate import asked_over_http
 from server.gate.asked_over_http import NotAsked, fetch
 from tests.conftest import free_port
+from tests.gate.asking import ask, override, publish, rows
 from tests.gate.making import objective
-from tests.gate.test_api import ask, override, publish, rows
 from tests.site import Site
 from tests.waiting import PATIENCE_S
 

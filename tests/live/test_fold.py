@@ -9,35 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live import fold_store
 from server.live.deltas import Delta
 from server.live.fold import Fold
-from server.live.pairs import COUNT_MASK
-from server.live.sketch import bucket
 from server.watch import Fenced
+from tests.live.rollups import check, lead, nothing, rolled
 from tests.live.writing import Sample, Writer, database
 
 BASE = 1_790_000_000 // 3600 * 3600
-
-
-def lead(url: str, term: int) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO lease (name, term) VALUES ('watch', %s) ON CONFLICT (name) DO UPDATE SET term = %s",
-            (term, term),
-        )
-
-
-async def nothing(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
-    """No ledger."""
 
 
 def some(random_: random.Random, count: int) -> list[Sample]:
@@ -50,48 +35,6 @@ def some(random_: random.Random, count: int) -> list[Sample]:
         )
         for _ in range(count)
     ]
-
-
-def rolled(url: str, table: str, column: str) -> dict[tuple[str, int], tuple[int, int, int, int]]:
-    """route, time -> n, bad, duration_us, fast at the one threshold."""
-    with psycopg.connect(url) as connection:
-        rows = connection.execute(
-            f"""
-            SELECT s.route, extract(epoch FROM {column})::bigint, n, bad, duration_us, fast
-            FROM {table} JOIN series s ON s.id = series_id
-            """.encode()
-        ).fetchall()
-    return {(row[0], row[1]): (row[2], row[3], row[4], sum(pair & COUNT_MASK for pair in row[5])) for row in rows}
-
-
-def expected(samples: Sequence[Sample], span: int) -> dict[tuple[str, int], tuple[int, int, int, int]]:
-    groups: dict[tuple[str, int], list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault((sample.route, sample.second // span * span), []).append(sample)
-    return {
-        key: (
-            len(group),
-            sum(s.bad for s in group),
-            sum(s.duration_us for s in group),
-            sum(not s.bad and s.duration_us <= 300_000 for s in group),
-        )
-        for key, group in groups.items()
-    }
-
-
-def sketches(url: str, table: str) -> Counter[int]:
-    total: Counter[int] = Counter()
-    with psycopg.connect(url) as connection:
-        for (packed,) in connection.execute(f"SELECT sketch FROM {table}".encode()).fetchall():
-            assert packed == sorted(packed)
-            total.update({pair >> 32: pair & COUNT_MASK for pair in packed})
-    return total
-
-
-def check(url: str, samples: Sequence[Sample]) -> None:
-    assert rolled(url, "minutes", "minute") == expected(samples, 60)
-    assert rolled(url, "hours", "hour") == expected(samples, 3600)
-    assert sketches(url, "minute_sketches") == sketches(url, "hours") == Counter(bucket(s.duration_us) for s in samples)
 
 
 @pytest.mark.gen_test

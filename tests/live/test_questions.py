@@ -12,7 +12,7 @@ from server.db import Database
 from server.live import questions
 from server.live.fold import Fold
 from server.live.sketch import rank
-from tests.live.test_fold import lead, nothing
+from tests.live.rollups import lead, nothing
 from tests.live.writing import Sample, Writer, database
 
 

@@ -15,8 +15,8 @@ from server.live.fold import Fold
 from server.live.tick import Tick
 from server.process import Process
 from server.watch import Job, Watch
-from tests.live.test_fold import check, nothing, rolled
-from tests.live.test_tick import objectives, service, stored
+from tests.live.rollups import check, nothing, rolled
+from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard
 from tests.waiting import until
 

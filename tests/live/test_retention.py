@@ -10,7 +10,7 @@ import pytest
 
 from server.live.fold import Fold
 from server.live.retention import Retention
-from tests.live.test_fold import lead, nothing
+from tests.live.rollups import lead, nothing
 from tests.live.writing import Sample, Writer, database
 
 

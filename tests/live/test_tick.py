@@ -21,13 +21,10 @@ from server.live.relay import Relay
 from server.live.tick import Tick
 from server.process import Process
 from server.watch import Fenced
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
+from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard
 from tests.waiting import NEVER_S, PATIENCE_S, until
-
-
-async def objectives(services: list[ServicePicture], now: float) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode({"evaluated_at": now, "services": len(services)}))
 
 
 @asynccontextmanager
@@ -42,17 +39,6 @@ async def ticking(url: str, term: int = 1) -> AsyncIterator[tuple[Database, Bus,
             yield db, bus, Tick(db, bus, process, unheard, objectives, no_alerts)
         finally:
             await bus.close()
-
-
-def stored(url: str) -> Picture:
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT body FROM picture").fetchone()
-    assert row is not None
-    return msgspec.json.decode(row[0], type=Picture)
-
-
-def service(picture: Picture, name: str = "shop") -> ServicePicture:
-    return next(each for each in picture.services if each.name == name)
 
 
 @pytest.mark.gen_test
@@ -101,7 +87,6 @@ async def tick_again(tick: Tick) -> None:
     """The old watch reads on, though it can no longer write."""
     with pytest.raises(Fenced):
         await tick.run(1)
-    # Fenced after reading: its windows are whole, only its picture was refused.
 
 
 @pytest.mark.gen_test

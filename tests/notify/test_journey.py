@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.notify.test_outage import Hook
+from tests.notify.hook import Hook
 from tests.waiting import wait_for
 
 Start = Callable[..., Any]

@@ -2,21 +2,18 @@
 
 On a real `python -m server`. The short test moves the clocks of the outbox (when it is
 tried again, how old it is, when a claim ends) instead of waiting for them; the soak
-waits, and moves nothing.
-"""
+waits, and moves nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -26,54 +23,20 @@ from server.alerts.alert import Alert
 from server.alerts.notice import Notice, NoticeEvent
 from server.db import Database
 from server.notify.outbox import enqueue
-from tests.conftest import free_port
+from tests.notify.hook import Hook
 from tests.notify.making import Desk, notice
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import wait_for
 
 Start = Callable[..., Any]
+
+
 SERVICES = tuple(f"s{number}" for number in range(8))
+
+
 ALERTS = 16  # of the soak
+
+
 TEN_MINUTES_S = 600.0
-
-
-class Hook:
-    """A receiver in threads of its own, which can be down."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.keys: list[str] = []  # every copy, as it came
-        self.bodies: list[Any] = []
-        self.takes_s = 0.0
-        self.stalls_after: int | None = None  # so many it answers
-        self.goes_on = threading.Event()
-
-    @contextmanager
-    def up(self) -> Iterator[None]:
-        hook = self
-
-        class Take(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                hook.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                hook.keys.append(self.headers["Evenkeel-Delivery"])
-                time.sleep(hook.takes_s)
-                if hook.stalls_after is not None and len(hook.keys) > hook.stalls_after:
-                    hook.goes_on.wait(PATIENCE_S)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), Take)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 def tell(url: str, notices: Sequence[Notice]) -> None:

@@ -24,11 +24,11 @@ from server.review.reading import monthly, months_kept
 from server.slo.exclusions import Act, ExclusionAsked, make
 from server.slo.ledger import Ledger
 from server.times import utc
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
 from tests.site import Site, answer
+from tests.slo.ledgers import policies
 from tests.slo.making import SHOP, file
-from tests.slo.test_ledger import policies
 
 
 def at(year: int, month: int, day: int = 1, second: int = 0) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,39 +10,13 @@ from urllib.parse import quote
 import pytest
 
 from server.live.fold import Fold
-from server.live.tick import Tick
-from server.slo.evaluate import Evaluation
 from server.slo.ledger import Ledger
 from server.slo.recount import Recount
 from server.slo.view import objective_rows, service_view, status_in
-from tests.live.test_fold import lead
-from tests.live.writing import no_alerts
+from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file, service
-
-
-def outcome(status: int = 200, duration_ms: float = 20) -> dict[str, Any]:
-    return {"service": "shop", "route": "/pay", "method": "GET", "status": status, "duration_ms": duration_ms}
-
-
-async def send(site: Site, key: str, outcomes: list[dict[str, Any]]) -> None:
-    response = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=outcomes)
-    assert response.code == 201, response.body
-
-
-def seconds(told: str) -> float:
-    """A time of the API as Unix seconds."""
-    assert told.endswith("Z"), told
-    return datetime.fromisoformat(told).timestamp()
-
-
-async def picture(site: Site) -> None:
-    """Make the picture as the watch does, and wait until this process has it."""
-    parts = site.parts
-    evaluation = Evaluation(parts.db, parts.policies)
-    tick = Tick(parts.db, parts.bus, parts.process, evaluation.streams.hear, evaluation.evaluate, no_alerts)
-    await tick.run(1)
-    await parts.relay.refresh()
+from tests.slo.over_http import outcome, picture, seconds, send
 
 
 @pytest.mark.gen_test

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from server.slo.budget_policy import Allowance, BudgetPolicy, Defaults, Paging, SeverityRule
 from server.slo.policy import parse
 from tests.slo.making import service
-from tests.slo.test_policy import found_problems, problems, spoil
+from tests.slo.spoiling import found_problems, problems, spoil
 
 SHIPPED = (Path(__file__).parents[2] / "slo.yaml").read_text()
 

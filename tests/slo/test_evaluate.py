@@ -18,35 +18,13 @@ from server.slo.ledger import Ledger
 from server.slo.recount import Recount
 from server.slo.rules import budget_low
 from server.slo.status import ObjectiveStatus, Status
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
+from tests.slo.judging import seen
+from tests.slo.ledgers import policies
 from tests.slo.making import SHOP, availability, service
-from tests.slo.test_ledger import policies
 
 NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
-
-
-def seen(name: str, **given: Any) -> ServicePicture:
-    """A service as the picture has it."""
-    usual: dict[str, Any] = {
-        "name": name,
-        "n": 0,
-        "bad": 0,
-        "n_5m": 0,
-        "bad_5m": 0,
-        "p50_ms": None,
-        "p95_ms": None,
-        "p99_ms": None,
-        "points": [],
-        "routes": [],
-        "versions": [],
-        "worst_route": None,
-        "worst_version": None,
-        "last_seen": None,
-        "usual_per_second": None,
-        "silent_s": None,
-    }
-    return ServicePicture(**(usual | given))
 
 
 async def evaluated(evaluation: Evaluation, now: float, *services: ServicePicture) -> Status:

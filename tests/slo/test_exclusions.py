@@ -11,10 +11,10 @@ import pytest
 from server.live.fold import Fold
 from server.slo.ledger import Ledger
 from server.times import utc
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file
-from tests.slo.test_api import outcome, seconds, send
+from tests.slo.over_http import outcome, seconds, send
 
 
 def told(at: float) -> str:

@@ -18,7 +18,7 @@ from server.slo.streams import SILENT, Verdict
 from server.slo.tiers import D3, H1, H6, H24, M5, M30
 from server.slo.windows import ByWindow
 from tests.slo.judging import objective
-from tests.slo.test_evaluate import seen as picture
+from tests.slo.judging import seen as picture
 
 NOW = 1_790_000_000.0
 CALM = Counts(1_000_000, 10)

@@ -4,60 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.bus import Bus
-from server.db import Database
 from server.live.deltas import Delta
 from server.live.fold import Fold
-from server.settings import read_environment
 from server.slo import ledger_store
 from server.slo.counts import Counts
 from server.slo.ledger import Ledger
 from server.slo.objective import Objective
-from server.slo.policies import Policies
 from server.slo.retention import retain_ledger
 from server.slo.windows import Windows, first_minute
-from tests.conftest import variables
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
-from tests.slo.making import SHOP, availability, file, latency, service
-
-NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
-
-
-TABLES = (
-    *("series", "writers", "deltas", "outcomes", "minutes", "minute_sketches", "hours"),
-    *("policy_revisions", "ledger_minutes", "ledger_hours", "ledger_left_out", "recounts", "exclusions", "objectives"),
-)
-
-
-def clear(url: str) -> None:
-    """What an example left; a DELETE of a few rows is quicker than a TRUNCATE."""
-    with psycopg.connect(url) as connection:
-        for table in TABLES:
-            connection.execute(f"DELETE FROM {table}".encode())
-
-
-@asynccontextmanager
-async def policies(db: Database, url: str, directory: Path, text: str) -> AsyncIterator[Policies]:
-    env = read_environment(variables(url, directory, SLO_FILE=file(directory, text)))
-    bus = Bus(db, None)
-    found = Policies(env, db, bus)
-    await found.start()
-    try:
-        yield found
-    finally:
-        await found.close()
-        await bus.close()
+from tests.slo.ledgers import NOW, clear, in_a_database, policies
+from tests.slo.making import SHOP, availability, latency, service
 
 
 def brute(objective: Objective, samples: Sequence[Sample], start: float, end: float) -> Counts:
@@ -93,16 +61,6 @@ def expected_rows(objectives: Sequence[Objective], samples: Sequence[Sample], sp
     }
 
 
-def in_a_database(examples: int) -> settings:
-    """Each example takes many round trips, so there are few, and no minutes of shrinking."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        phases=[Phase.explicit, Phase.reuse, Phase.generate],
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-
-
 sample = st.builds(
     Sample,
     second=st.one_of(
@@ -118,6 +76,8 @@ sample = st.builds(
     method=st.just("GET"),
     status=st.just(200),
 )
+
+
 flushes = st.lists(st.lists(sample, min_size=1, max_size=12), min_size=1, max_size=8)
 
 

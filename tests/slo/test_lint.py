@@ -10,7 +10,7 @@ from server.__main__ import main
 from server.slo.lint import Traffic, against_traffic, lint
 from server.slo.policy import parse
 from tests.slo.making import SHOP, availability, file, service
-from tests.slo.test_own_tiers import FAST, SLOW, objective, tier
+from tests.slo.tiers import FAST, SLOW, objective, tier
 
 SEVERITIES = """
 ---

@@ -21,11 +21,11 @@ from server.slo.ledger import Ledger
 from server.slo.policy import parse
 from server.slo.prometheus import rules
 from server.slo.provisional import provisional
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.site import Site
 from tests.slo.making import SHOP, file
-from tests.slo.test_api import outcome, picture, send
-from tests.slo.test_own_tiers import FAST, SLOW, objective
+from tests.slo.over_http import outcome, picture, send
+from tests.slo.tiers import FAST, SLOW, objective
 
 CASE = """
 rule_files: [rules.yml]

@@ -21,11 +21,11 @@ from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.policy import parse
 from server.slo.provisional import with_defaults
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.site import Site, answer
+from tests.slo.following import process
 from tests.slo.making import SHOP, availability, file, service
-from tests.slo.test_api import outcome, picture, send
-from tests.slo.test_policies import process
+from tests.slo.over_http import outcome, picture, send
 from tests.waiting import until
 
 DEFAULTS = """

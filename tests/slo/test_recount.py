@@ -17,12 +17,12 @@ from server.slo.ledger import Ledger
 from server.slo.recount import Recount, Weight, oldest, part_start
 from server.slo.recount_store import Exactness
 from server.watch import Fenced
-from tests.live.test_fold import lead
+from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer
 from tests.slo.exact import adopt, ledger_rows
+from tests.slo.ledgers import NOW
 from tests.slo.making import SHOP, availability, latency, service
-from tests.slo.test_exactness import SLOWER, World, some, world
-from tests.slo.test_ledger import NOW
+from tests.slo.world import SLOWER, World, some, world
 
 DAY_S = 86_400
 HOUR_S = 3600

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.live.deltas import Delta, SeriesKey
 from server.slo.sequential import Fast
 from server.slo.streams import FORGOTTEN_S, LATE_S, Stream, Streams
-from tests.slo.judging import objective
+from tests.slo.judging import START, delta, objective
 
-START = 1_790_000_000
 P = 0.001
-
-
-def delta(second: int, n: int, bad: int, **given: Any) -> Delta:
-    key = SeriesKey("shop", "v1", "/pay", "GET", 200)
-    usual: dict[str, Any] = {"duration_us": 0, "fast": {}, "sketch": []}
-    return Delta(1, key, second, n, bad, **(usual | given))
 
 
 def straight(seconds: dict[int, tuple[int, int]], end: int) -> Fast:

@@ -13,8 +13,7 @@ from server.live.tail import Tail
 from server.slo.memory import Memory
 from server.slo.streams import Streams, Verdict
 from tests.live.writing import Sample, Writer, database
-from tests.slo.judging import objective
-from tests.slo.test_streams import START, delta
+from tests.slo.judging import START, delta, objective
 
 WORKS = objective()
 

@@ -1,0 +1,55 @@
+"""Policies and a ledger without a process around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+from hypothesis import HealthCheck, Phase, settings
+
+from server.bus import Bus
+from server.db import Database
+from server.settings import read_environment
+from server.slo.policies import Policies
+from tests.conftest import variables
+from tests.slo.making import file
+
+NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
+
+
+TABLES = (
+    *("series", "writers", "deltas", "outcomes", "minutes", "minute_sketches", "hours"),
+    *("policy_revisions", "ledger_minutes", "ledger_hours", "ledger_left_out", "recounts", "exclusions", "objectives"),
+)
+
+
+def clear(url: str) -> None:
+    """What an example left; a DELETE of a few rows is quicker than a TRUNCATE."""
+    with psycopg.connect(url) as connection:
+        for table in TABLES:
+            connection.execute(f"DELETE FROM {table}".encode())
+
+
+@asynccontextmanager
+async def policies(db: Database, url: str, directory: Path, text: str) -> AsyncIterator[Policies]:
+    env = read_environment(variables(url, directory, SLO_FILE=file(directory, text)))
+    bus = Bus(db, None)
+    found = Policies(env, db, bus)
+    await found.start()
+    try:
+        yield found
+    finally:
+        await found.close()
+        await bus.close()
+
+
+def in_a_database(examples: int) -> settings:
+    """Each example takes many round trips, so there are few, and no minutes of shrinking."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
