@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
+from dashboard.act import Act
 from dashboard.config_acts import whole
 from dashboard.local import local_address
-from dashboard.page import Page
 from server.alerts import acts
-from server.errors import ApiError
-
-REFUSED = ("INVALID", "CONFLICT", "NOT_FOUND")  # told where the button was
 
 
-class AlertAct(Page):
+class AlertAct(Act):
     """What the acts share."""
 
-    async def post(self) -> None:
-        try:
-            self.say(await self.act())
-        except ApiError as error:
-            if error.code not in REFUSED:
-                raise
-            self.say(error.detail)
-        self.see_other(local_address(self.get_body_argument("next", ""), "/alerts"))
+    @property
+    def back(self) -> str:
+        return local_address(self.get_body_argument("next", ""), "/alerts")
 
     @property
     def by(self) -> str:
         """Who acts."""
         assert self.identity is not None
         return self.identity.actor
-
-    async def act(self) -> str:
-        """Do it; what was done, in words."""
-        raise NotImplementedError
 
 
 class AcknowledgeAct(AlertAct):

@@ -5,77 +5,67 @@ from __future__ import annotations
 import re
 from typing import get_args
 
+from dashboard.act import Act
 from dashboard.local import local_address
 from dashboard.page import Page
+from server.auth.caller import Identity
 from server.config import service
 from server.config.rollout_acts import RolloutAct, act_on
-from server.errors import ApiError, invalid
+from server.errors import invalid
 
 WHOLE = re.compile(r"\d{1,11}", re.ASCII)
-TOLD = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # said where the button was, which shows what is in force now
 EXTEND_MINUTES = 30
 ACTS: dict[str, RolloutAct] = {act: act for act in get_args(RolloutAct)}
 
 
-class RollbackAct(Page):
+class ConfigAct(Act):
+    """What the acts on settings share."""
+
+    told = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # the page shows what is in force now
+
+    @property
+    def back(self) -> str:
+        return local_address(self.get_body_argument("next", ""), "/config")
+
+    @property
+    def by(self) -> Identity:
+        """Who acts."""
+        assert self.identity is not None
+        return self.identity
+
+
+class RollbackAct(ConfigAct):
     """POST /config/rollback: `from` is the revision that was seen in force, `to` the one whose values come back."""
 
-    async def post(self) -> None:
-        assert self.identity is not None
+    async def act(self) -> str:
         from_, to = whole(self, "from"), whole(self, "to")
-        after = local_address(self.get_body_argument("next", ""), "/config")
-        try:
-            saved = await service.rollback(self.parts, self.identity, from_=from_, to=to, request_id=self.request_id)
-            self.say(saved.message)
-        except ApiError as error:
-            told(self, error)
-        self.see_other(after)
+        return (await service.rollback(self.parts, self.by, from_=from_, to=to, request_id=self.request_id)).message
 
 
-class RolloutForm(Page):
+class RolloutForm(ConfigAct):
     """POST /config/rollout: `act` on the staged `revision` that was seen."""
 
-    async def post(self) -> None:
-        assert self.identity is not None
+    async def act(self) -> str:
         act = ACTS.get(self.get_body_argument("act", ""))
         if act is None:
             raise invalid("act", f"give one of {', '.join(ACTS)}")
-        try:
-            done = await act_on(self.parts, self.identity, act, whole(self, "revision"), self.request_id)
-            self.say(done.message)
-        except ApiError as error:
-            told(self, error)
-        self.see_other("/config")
+        return (await act_on(self.parts, self.by, act, whole(self, "revision"), self.request_id)).message
 
 
-class ExtendAct(Page):
+class ExtendAct(ConfigAct):
     """POST /config/extend: a temporary value lasts EXTEND_MINUTES longer than the end that was seen."""
 
-    async def post(self) -> None:
-        assert self.identity is not None
-        setting, scope = self.get_body_argument("setting", ""), self.get_body_argument("scope", "")
-        try:
-            until = float(whole(self, "until"))
-            saved = await service.extend(
-                self.parts,
-                self.identity,
-                setting=setting,
-                scope=scope,
-                until=until,
-                minutes=EXTEND_MINUTES,
-                request_id=self.request_id,
-            )
-            self.say(saved.message)
-        except ApiError as error:
-            told(self, error)
-        self.see_other(local_address(self.get_body_argument("next", ""), "/config"))
-
-
-def told(page: Page, error: ApiError) -> None:
-    """Say why nothing was done; anything but a conflict is an error page."""
-    if error.code not in TOLD:
-        raise error
-    page.say(error.detail)
+    async def act(self) -> str:
+        saved = await service.extend(
+            self.parts,
+            self.by,
+            setting=self.get_body_argument("setting", ""),
+            scope=self.get_body_argument("scope", ""),
+            until=float(whole(self, "until")),
+            minutes=EXTEND_MINUTES,
+            request_id=self.request_id,
+        )
+        return saved.message
 
 
 def whole(page: Page, name: str) -> int:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from dashboard.act import Act
 from dashboard.config_acts import whole
-from dashboard.page import Page
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people import Person
 from server.errors import ApiError
 from server.operation import Scope
-
-REFUSED = ("INVALID", "CONFLICT", "NOT_FOUND")
 
 
 class By(TypedDict):
@@ -22,10 +20,11 @@ class By(TypedDict):
     request_id: str
 
 
-class AdminAct(Page):
+class AdminAct(Act):
     """What the acts of administrators share: a refusal is told on Setup, where what was typed was wrong."""
 
     acts: Scope | None = "admin"
+    back = "/setup"
 
     @property
     def by(self) -> By:
@@ -33,34 +32,14 @@ class AdminAct(Page):
         assert self.identity is not None
         return {"actor": self.identity.actor, "request_id": self.request_id}
 
-    async def post(self) -> None:
-        try:
-            self.say(await self.act())
-        except ApiError as error:
-            if error.code not in REFUSED:
-                raise
-            self.say(error.detail)
-        self.see_other("/setup")
-
-    async def act(self) -> str:
-        """Do it; what was done, in words."""
-        raise NotImplementedError
-
 
 class KeyCreate(AdminAct):
     """POST /setup/keys: the answer shows the key, this once."""
 
-    async def post(self) -> None:
+    async def act(self) -> None:
         name, scopes = self.get_body_argument("name", ""), self.get_body_arguments("scope")
-        try:
-            async with self.parts.db.act() as connection:
-                made = await create_key(connection, name, scopes, **self.by)
-        except ApiError as error:
-            if error.code not in REFUSED:
-                raise
-            self.say(error.detail)
-            self.see_other("/setup")
-            return
+        async with self.parts.db.act() as connection:
+            made = await create_key(connection, name, scopes, **self.by)
         self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", url=self.parts.env.public_url)
 
 

@@ -16,17 +16,12 @@ LONGEST = 2000  # characters of any field that is shown again
 class TargetAdd(AdminAct):
     """POST /setup/targets: where a secret was made, the answer shows it, this once."""
 
-    async def post(self) -> None:
-        try:
-            made = await self.add()
-        except ApiError as error:
-            await self.refused(error)
-            return
+    async def act(self) -> str | None:
+        made = await self.add()
         if made.secret is None:
-            self.say(f"{made.name} is told of alerts in step {made.step} now. Send it a test message.")
-            self.see_other("/setup")
-            return
+            return f"{made.name} is told of alerts in step {made.step} now. Send it a test message."
         self.show("setup/target.html", made, title="A new target · Evenkeel", page="setup")
+        return None
 
     async def refused(self, error: ApiError) -> None:
         """The page again, with what was typed and what is wrong with it beside it. The secret is typed again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 
 from tornado.web import stream_request_body
 
@@ -25,7 +26,7 @@ CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "g
 
 
 @stream_request_body
-class UploadHandler(ApiHandler):
+class UploadHandler(ApiHandler, ABC):
     """The base of a handler whose bodies are counted and decompressed as they arrive."""
 
     upload: Body | None = None
@@ -58,9 +59,9 @@ class UploadHandler(ApiHandler):
         self.request.connection.set_max_body_size(math.inf)  # type: ignore[union-attr]
         self.request.connection.set_body_timeout(None)  # type: ignore[union-attr]
 
+    @abstractmethod
     def body_limit(self) -> int:
         """Bytes, for this sender."""
-        raise NotImplementedError
 
     def begin(self, limit: int) -> None:
         coding = CODINGS.get(self.request.headers.get("Content-Encoding", "").strip().lower())
@@ -111,9 +112,9 @@ class UploadHandler(ApiHandler):
         elif self.received > DRAIN_BYTES:
             self.end()
 
+    @abstractmethod
     def count_refusal(self, error: ApiError) -> None:
         """Called once for a request that is refused."""
-        raise NotImplementedError
 
     def refuse_now(self, error: ApiError) -> None:
         """Answer at once; what is still coming is read and dropped, then the connection closes."""

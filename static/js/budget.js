@@ -8,7 +8,7 @@
 (() => {
   const root = document.getElementById("budget-chart");
   if (!root || !window.uPlot) return;
-  const { colour, short, wide, word, marks, alone, axes } = window.evenkeel.chart;
+  const { colour, short, wide, word, level, marks, alone, axes } = window.evenkeel.chart;
   const seconds = Number(root.dataset.seconds);
   const EVERY_MS = 60000;
   const DAY_S = 86400;
@@ -58,20 +58,11 @@
 
   // Where the budget is used up.
   function drawZero(chart) {
-    const { ctx, bbox } = chart;
+    const { bbox } = chart;
     const y = Math.round(chart.valToPos(0, "y", true)) + 0.5;
     if (y > bbox.top + bbox.height - 1) return;
-    const ratio = devicePixelRatio;
-    ctx.save();
-    ctx.strokeStyle = colour("--secondary");
-    ctx.lineWidth = ratio;
-    ctx.setLineDash([4 * ratio, 4 * ratio]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-    ctx.restore();
-    word(chart, "used up", bbox.left + bbox.width - wide(chart, "used up"), y - 16 * ratio);
+    level(chart, y);
+    word(chart, "used up", bbox.left + bbox.width - wide(chart, "used up"), y - 16 * devicePixelRatio);
   }
 
   // At the lower edge, what is drawn there is lower still.

@@ -38,6 +38,20 @@
     ctx.restore();
   }
 
+  // A level across the chart, dashed.
+  function level({ ctx, bbox }, y) {
+    const ratio = devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = colour("--secondary");
+    ctx.lineWidth = ratio;
+    ctx.setLineDash([4 * ratio, 4 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+  }
+
   function hatch(ctx, bbox, start, end) {
     ctx.save();
     ctx.beginPath();
@@ -125,5 +139,5 @@
     ];
   }
 
-  app.chart = { colour, nice, short, wide, word, hatch, marks, alone, axes };
+  app.chart = { colour, nice, short, wide, word, level, hatch, marks, alone, axes };
 })();

@@ -15,7 +15,7 @@
   let step = wanted; // the server widens it where finer values are no longer kept
   const SHRINKS_MS = 60000;
   const sync = uPlot.sync("service");
-  const { colour, nice, short, wide, word, hatch, marks, axes } = window.evenkeel.chart;
+  const { colour, nice, short, wide, word, level, hatch, marks, axes } = window.evenkeel.chart;
 
   let data = [[], [], [], [], [], []]; // time, error %, p50, p95, p99, requests/s
   const charts = [];
@@ -59,23 +59,14 @@
     return (chart) => {
       const value = plot.limit();
       if (value === null) return;
-      const { ctx, bbox } = chart;
+      const { bbox } = chart;
       const bottom = bbox.top + bbox.height;
       // At a large scale the line lies on the axis: it is still told.
       const y = Math.min(Math.round(chart.valToPos(value, "y", true)) + 0.5, bottom - 0.5);
       if (y < bbox.top) return;
-      const ratio = devicePixelRatio;
-      ctx.save();
-      ctx.strokeStyle = ctx.fillStyle = colour("--secondary");
-      ctx.lineWidth = ratio;
-      ctx.setLineDash([4 * ratio, 4 * ratio]);
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-      ctx.restore();
+      level(chart, y);
       const text = plot.label(value);
-      word(chart, text, bbox.left + bbox.width - wide(chart, text), Math.max(bbox.top, y - 16 * ratio));
+      word(chart, text, bbox.left + bbox.width - wide(chart, text), Math.max(bbox.top, y - 16 * devicePixelRatio));
     };
   }
 
