@@ -59,8 +59,11 @@ async def run(around: Surroundings) -> list[Finding]:
 
 
 async def key_for(around: Surroundings) -> str | None:
-    """EVENKEEL_API_KEY, else a key made in the local database, else None."""
-    given = os.environ.get("EVENKEEL_API_KEY")
+    """EVENKEEL_API_KEY, else a key made in the local database, else None.
+
+    The server's own look takes no key that somebody may send with: what is refused of it would count as theirs.
+    """
+    given = None if around.lasting else os.environ.get("EVENKEEL_API_KEY")
     if given or around.db is None:
         return given
     if kept.until - KEY_LEFT_S < time.time():

@@ -179,7 +179,8 @@ def refused(service: ServicePicture) -> str:
     """`41 % of checkout's items are refused by a limit (THROTTLED), most from ci-loadgen. Its ratios are ranges.`"""
     offered = service.accepted_items + service.refused_items
     told = share(service.refused_items, offered)
-    told += f" items of {service.name}" if offered < FEW else f" of {service.name}'s items"
+    whose = f"{service.name}'" if service.name.endswith("s") else f"{service.name}'s"
+    told += f" items of {service.name}" if offered < FEW else f" of {whose} items"
     by = f" ({service.refused_by})" if service.refused_by else ""
     most = f", most from {service.refused_key}" if service.refused_key else ""
     return f"{told} are refused by a limit{by}{most}. Its ratios are ranges."

@@ -27,8 +27,8 @@ def markdown(report: MonthlyReport) -> str:
 def lines(report: MonthlyReport) -> Iterator[str]:
     yield f"# {plain(report.service)}, {report.month}{'' if report.complete else ' so far'}"
     yield ""
-    yield f"{iso(report.start)} to {iso(report.stop)}, made {iso(report.made_at)}. Policy revision "
-    yield f"{report.policy_revision}. Times are UTC."
+    made = f"made {iso(report.made_at)}. Policy revision {report.policy_revision}. Times are UTC."
+    yield f"{iso(report.start)} to {iso(report.stop)}, {made}"
     yield from section("Objectives", OBJECTIVES, [objective(one, report.start) for one in report.objectives])
     yield "The month's budget is what the month's own traffic allowed to fail: it begins anew each month. The rolling "
     yield "budget is of the objective's own window, which ends with this report."

@@ -48,7 +48,7 @@ async def monthly(
         start=utc(start),
         stop=utc(stop),
         complete=end <= now,
-        made_at=utc(int(now)),
+        made_at=utc(max(int(now), stop)),  # of a month that goes on, `stop` is the end of this second
         policy_revision=number,
         objectives=held,
         worst=worst(found, made),

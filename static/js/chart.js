@@ -11,7 +11,7 @@
     return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= value * (1 - 1e-9));
   }
 
-  const short = (value) => (value === null || value === undefined ? "–" : value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2))));
+  const short = (value) => (value === null || value === undefined ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : String(Number(value.toPrecision(2))));
   const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
