@@ -22,7 +22,7 @@ from server.slo.exclusion_preview import preview
 from server.slo.exclusion_preview_store import taken_by
 from server.slo.exclusions import Act, Exclusion, ExclusionAsked
 from server.slo.objective import Objective
-from server.slo.view import status_in
+from server.slo.view import by_name, status_in
 
 SHOWN = 50
 USUAL = timedelta(minutes=30)
@@ -130,8 +130,7 @@ def moment(name: str, text: str) -> datetime:
 
 async def told(parts: Parts, objective: Objective, draft: Draft) -> str:
     """What the form would do, in a sentence; why not, where it would be refused."""
-    status = status_in(parts.relay.picture)
-    standing = {one.name: one for one in status.objectives} if status else {}
+    standing = by_name(status_in(parts.relay.picture))
     try:
         async with parts.db.ask() as connection:
             given = asked(draft, objective.service)

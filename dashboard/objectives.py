@@ -10,7 +10,7 @@ from dashboard.page import Page
 from server.alerts.alert import Alert, alerts_in
 from server.parts import Parts
 from server.slo.status import ObjectiveStatus, State
-from server.slo.view import ObjectiveRow, objective_rows, status_in
+from server.slo.view import ObjectiveRow, by_name, objective_rows, status_in
 
 ENDED = float("inf")
 SHOWN = 30  # rows, before those that are fine are folded
@@ -88,7 +88,7 @@ def standings(parts: Parts) -> list[Standing]:
     """Every objective as the picture has it."""
     picture = parts.relay.picture
     status = status_in(picture)
-    counted = {one.name: one for one in status.objectives} if status else {}
+    counted = by_name(status)
     alerts = {alert.objective: alert for alert in alerts_in(picture) if alert.state != "resolved"}
     provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
     return [

@@ -7,7 +7,6 @@ were committed with the sums; so a crash anywhere leaves both or neither.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -18,13 +17,11 @@ from server.live import fold_store as store
 from server.live.deltas import Delta
 from server.watch import require_term
 
-log = logging.getLogger("evenkeel.fold")
-
 EVERY_S = 2.0
 ROWS = 20_000  # deltas in one transaction: about half a second of work
 BUSY_S = 5.0  # a backlog is folded for this long before the watch looks round
 
-Also = Callable[[AsyncConnection, Sequence[Delta], int], Awaitable[None]]
+Also = Callable[[AsyncConnection, Sequence[Delta]], Awaitable[None]]
 
 
 class Fold:
@@ -53,6 +50,6 @@ class Fold:
         if not ranges:
             return False
         await store.add_to_rollups(connection, ranges)
-        await self.also(connection, await store.deltas(connection, ranges), term)
+        await self.also(connection, await store.deltas(connection, ranges))
         await store.advance(connection, ranges)
         return any(each.more for each in ranges)

@@ -22,15 +22,15 @@ def divergence(seen: float, true: float) -> float:
     return bad + good
 
 
-def surely_exceeds(bad: int, total: int, ratio: float, error: float = ERROR) -> bool:
-    """Whether the lower confidence bound of bad/total, at 1 - `error`, is above `ratio`; never of fewer than 3 bad."""
+def surely_exceeds(bad: int, total: int, ratio: float) -> bool:
+    """Whether the lower confidence bound of bad/total, at 1 - ERROR, is above `ratio`; never of fewer than 3 bad."""
     if bad < FEWEST or not 0 < ratio < 1 or bad <= ratio * total:
         return False
-    return total * divergence(bad / total, ratio) > math.log(1 / error)
+    return total * divergence(bad / total, ratio) > math.log(1 / ERROR)
 
 
-def surely_below(bad: int, total: int, ratio: float, error: float = ERROR / 10) -> bool:
-    """Whether the upper confidence bound of bad/total, at 1 - `error`, is below `ratio`."""
+def surely_below(bad: int, total: int, ratio: float) -> bool:
+    """Whether the upper confidence bound of bad/total, at 1 - ERROR / 10, is below `ratio`."""
     if not 0 < ratio < 1 or bad >= ratio * total:
         return False
-    return total * divergence(bad / total, ratio) > math.log(1 / error)
+    return total * divergence(bad / total, ratio) > math.log(10 / ERROR)

@@ -20,7 +20,7 @@ from server.slo.rules import spans, worst
 from server.slo.senders import ALL_ARRIVES, Senders, senders_of
 from server.slo.status import ObjectiveStatus, State, Status
 from server.slo.streams import SILENT, Streams
-from server.slo.view import status_in
+from server.slo.view import by_name, status_in
 from server.slo.windows import Windows
 
 
@@ -87,7 +87,7 @@ async def last_status(connection: AsyncConnection) -> Status | None:
 
 def keep_since(states: list[ObjectiveStatus], last: Status | None) -> None:
     """A state that held before has held since then."""
-    before = {status.name: status for status in last.objectives} if last else {}
+    before = by_name(last)
     for status in states:
         old = before.get(status.name)
         if old is not None and old.state == status.state:

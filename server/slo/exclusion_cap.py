@@ -17,6 +17,11 @@ class Use(NamedTuple):
     used: int
     wanted: int
 
+    @property
+    def asked(self) -> int:
+        """What is asked takes out so much more of it."""
+        return self.wanted - self.used
+
 
 def union(spans: Iterable[Span]) -> list[Span]:
     """The spans without overlaps, rising."""

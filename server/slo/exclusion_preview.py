@@ -8,12 +8,10 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.figures import percent, span
-from server.slo import exclusion_store
 from server.slo.budget import budget_left
 from server.slo.counts import NOTHING, Counts
-from server.slo.exclusion_cap import most_used
 from server.slo.exclusion_preview_store import ALL, taken
-from server.slo.exclusions import HOUR_S, USUAL_WINDOW_S, ExclusionAsked, hours, whole_minutes
+from server.slo.exclusions import ExclusionAsked, cap_of, hours, whole_minutes
 from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.status import ObjectiveStatus
@@ -76,17 +74,15 @@ async def preview(
     """What it would do; `standing` is how the objectives stand now, by name. ApiError INVALID as `make` gives it."""
     start, stop = whole_minutes(asked, now)
     objectives = [objective for objective in policies.objectives if objective.service == asked.service]
-    window_s = max((objective.window_s for objective in objectives), default=USUAL_WINDOW_S)
-    others = await exclusion_store.spans(connection, asked.service, start - window_s, stop + window_s)
-    use = most_used(others, (start, stop), window_s)
+    use, window_s, allowed_s = await cap_of(connection, policies, asked.service, start, stop)
     found = await taken(connection, objectives, asked, start, stop)
     return Preview(
         total=found[ALL].total,
         failed=found[ALL].bad,
         budgets=[budget(o, standing[o.name], found.get(o.id, NOTHING)) for o in objectives if o.name in standing],
         used_s=use.used,
-        asked_s=use.wanted - use.used,
-        allowed_s=policies.budget_policy.exclusions_max_hours * HOUR_S,
+        asked_s=use.asked,
+        allowed_s=allowed_s,
         window_s=window_s,
     )
 

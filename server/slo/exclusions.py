@@ -22,7 +22,7 @@ from server.live import store as live_store
 from server.reasons import checked_reason
 from server.slo import exclusion_store as store
 from server.slo import rebuild_store
-from server.slo.exclusion_cap import most_used
+from server.slo.exclusion_cap import Use, most_used
 from server.slo.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.recount import oldest
 from server.times import Instant, utc
@@ -170,20 +170,33 @@ async def check_known(connection: AsyncConnection, policies: Policies, asked: Ex
         raise invalid("route", f"{asked.service} has no route {asked.route}; it has {known}. Nothing was excluded.")
 
 
-async def check_cap(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> None:
-    """ApiError INVALID with the arithmetic where policy does not allow so much."""
-    allowed = policies.budget_policy.exclusions_max_hours * HOUR_S
+class Cap(NamedTuple):
+    """What policy allows to be taken out of a service within its longest window, and what of it would be used."""
+
+    use: Use
+    window_s: int
+    allowed_s: int
+
+
+async def cap_of(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> Cap:
+    """The cap of a service, with [start, stop) taken out too."""
     window_s = max((o.window_s for o in policies.objectives if o.service == service), default=USUAL_WINDOW_S)
     others = await store.spans(connection, service, start - window_s, stop + window_s)
-    use = most_used(others, (start, stop), window_s)
+    allowed_s = policies.budget_policy.exclusions_max_hours * HOUR_S
+    return Cap(most_used(others, (start, stop), window_s), window_s, allowed_s)
+
+
+async def check_cap(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> None:
+    """ApiError INVALID with the arithmetic where policy does not allow so much."""
+    use, window_s, allowed = await cap_of(connection, policies, service, start, stop)
     if use.wanted > allowed:
-        sum_ = f"{hours(use.used)} excluded already and {hours(use.wanted - use.used)} asked make {hours(use.wanted)}"
+        sum_ = f"{hours(use.used)} excluded already and {hours(use.asked)} asked make {hours(use.wanted)}"
         days = f"the {window_s // DAY_S} days to {clock(utc(use.stop))}"
         raise invalid(
             "stop",
             f"{sum_} of {service} in {days}; the policy allows {hours(allowed)}. Nothing was excluded.",
             used_s=use.used,
-            asked_s=use.wanted - use.used,
+            asked_s=use.asked,
             allowed_s=allowed,
         )
 

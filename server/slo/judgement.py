@@ -14,7 +14,7 @@ from server.slo.counts import Counts
 from server.slo.evidence import Evidence, OnsetMethod
 from server.slo.history import share_of
 from server.slo.objective import Objective
-from server.slo.rules import budget_low, deciding, judged, spans, standings, state_of
+from server.slo.rules import budget_low, holding, judged, spans, standings, state_of
 from server.slo.senders import Senders
 from server.slo.status import BurnWindow, ObjectiveStatus
 from server.slo.streams import Verdict
@@ -42,13 +42,6 @@ class Seen:
         return self.counts[self.objective.window_s]
 
     @property
-    def tier(self) -> Tier | None:
-        """The burn tier that holds."""
-        return deciding(
-            self.objective.tiers, self.counts, self.objective.allowed, self.verdict.memory, self.verdict.end
-        )
-
-    @property
     def fast(self) -> bool:
         """Whether the fast test is on."""
         return self.verdict.onset is not None
@@ -60,7 +53,8 @@ def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
     known = not seen.recounting
     left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
     span = budget_range(whole, seen.senders.unseen, allowed) if seen.senders.state and known else None
-    tier = seen.tier
+    stand = standings(objective.tiers, counts, allowed, seen.verdict.memory, seen.verdict.end)
+    tier = holding(objective.tiers, stand)
     onset, method = onset_of(seen, tier, now)
     return ObjectiveStatus(
         name=objective.name,
@@ -90,7 +84,7 @@ def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
         left_out_good=counts.out(objective.window_s).good,
         left_out_bad=counts.out(objective.window_s).bad,
         budget_left_counted=budget_left(counts.counted(objective.window_s), allowed) if known else None,
-        tiers=standings(objective.tiers, counts, allowed, seen.verdict.memory, seen.verdict.end),
+        tiers=stand,
         recounting=seen.recounting,
     )
 
@@ -118,7 +112,7 @@ def evidence_of(
     seen: Seen, status: ObjectiveStatus, service: ServicePicture | None, paging: Paging, now: float
 ) -> Evidence:
     """What an alert of the objective is made from."""
-    tier = seen.tier
+    tier = holding(seen.objective.tiers, status.tiers)
     onset, method = onset_of(seen, tier, now)
     since = since_onset(seen, tier)
     spent = share_of(since.bad, seen.whole, seen.objective.allowed)

@@ -92,7 +92,7 @@ class Ledger:
     def __init__(self, policies: Policies) -> None:
         self.policies = policies
 
-    async def fold(self, connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
+    async def fold(self, connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
         """Add deltas, in the fold's own transaction, which has checked the term."""
         await self.follow(connection)
         objectives, tallies = self.policies.objectives, tallied(deltas)

@@ -59,7 +59,6 @@ class Policy:
     """Every objective of the file, by name."""
 
     objectives: tuple[Objective, ...]
-    services: tuple[str, ...]  # every declared service, with or without an objective
     budget_policy: BudgetPolicy = field(default_factory=BudgetPolicy)
     unused: tuple[Problem, ...] = ()  # documents that nothing asks for: no fault
 

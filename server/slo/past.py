@@ -5,12 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.slo import history, history_store, ledger_store, months
+from server.slo import history, history_store, months
 from server.slo.counts import Counts
 from server.slo.history import Day, Left, Stretch
 from server.slo.months import Month
 from server.slo.objective import Objective
 from server.slo.recount_store import exactness
+from server.slo.spans import granularity_of
 from server.times import Instant, utc
 
 STRETCHES = 5
@@ -64,7 +65,7 @@ async def stretches(
     `whole` is what the span has counted.
     """
     allowed = objective.allowed
-    unit: history_store.Unit = "minute" if now - start <= (ledger_store.MINUTES_KEPT_DAYS - 1) * DAY_S else "hour"
+    unit = granularity_of(start, now)
     found = await history_store.stretches(
         connection, objective.id, start, end, unit=unit, ratio=history.hot_ratio(allowed), many=STRETCHES
     )

@@ -63,7 +63,7 @@ class Reading:
         for document, slo in self.objectives.values():
             objective = self.objective(document, slo)
             found += [] if objective is None else [objective]
-        policy = Policy(tuple(found), tuple(self.services), self.budget_policy(), tuple(self.unused()))
+        policy = Policy(tuple(found), self.budget_policy(), tuple(self.unused()))
         self.problems += too_many(policy)
         if self.problems:
             raise PolicyError(self.problems)

@@ -11,8 +11,8 @@ from server.live.picture import Picture
 from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.recount_store import Exactness
-from server.slo.status import BurnWindow, ObjectiveStatus, Standing, State, Status
-from server.slo.view import status_in, text, urgency
+from server.slo.status import BurnWindow, ObjectiveStatus, Standing, State
+from server.slo.view import by_name, status_in, text, urgency
 from server.times import Instant, utc
 
 
@@ -93,11 +93,6 @@ def objectives(policies: Policies, picture: Picture | None, exact: Mapping[int, 
 def objective(one: Objective, picture: Picture | None, exact: Mapping[int, Exactness]) -> ObjectiveAnswer:
     """One objective as the last picture has it."""
     return answer(one, by_name(status_in(picture)).get(one.name), exact[one.id])
-
-
-def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
-    """How each objective stands; empty before the first evaluation."""
-    return {each.name: each for each in status.objectives} if status else {}
 
 
 def answer(one: Objective, standing: ObjectiveStatus | None, exact: Exactness) -> ObjectiveAnswer:

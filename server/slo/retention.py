@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from server.db import Database
 from server.slo import ledger_store
 
@@ -10,7 +12,4 @@ EVERY_S = 600.0
 
 async def retain_ledger(db: Database, now: float) -> None:
     """Delete what is too old, some rows at a time."""
-    gone = 1
-    while gone:
-        async with db.act() as connection:
-            gone = await ledger_store.drop_old(connection, now)
+    await db.in_bites(functools.partial(ledger_store.drop_old, now=now), 1)

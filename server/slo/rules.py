@@ -47,6 +47,11 @@ def standings(
     return {name: one for name, one in found.items() if one is not None}
 
 
+def holding(tiers: Iterable[Tier], stand: Mapping[str, Standing]) -> Tier | None:
+    """The most urgent tier that holds, as `standings` says."""
+    return next((tier for tier in tiers if stand.get(tier.name) == "holds"), None)
+
+
 def standing(
     tier: Tier, counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
 ) -> Standing | None:

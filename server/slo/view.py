@@ -41,16 +41,16 @@ def status_in(picture: Picture | None) -> Status | None:
     return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
 
 
+def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
+    """How each objective stands; empty before the first evaluation."""
+    return {each.name: each for each in status.objectives} if status else {}
+
+
 def objective_rows(objectives: Iterable[Objective], status: Status | None) -> list[ObjectiveRow]:
     """A row for each objective, the worst state first, then the least budget."""
-    standing = {each.name: each for each in status.objectives} if status else {}
+    standing = by_name(status)
     ordered = sorted(objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
     return [row(each, standing.get(each.name)) for each in ordered]
-
-
-def service_view(objectives: Iterable[Objective], status: Status | None, service: str) -> list[ObjectiveRow]:
-    """The rows of one service; empty where it has no objective."""
-    return objective_rows((o for o in objectives if o.service == service), status)
 
 
 def row(objective: Objective, standing: ObjectiveStatus | None) -> ObjectiveRow:

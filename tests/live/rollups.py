@@ -22,7 +22,7 @@ def lead(url: str, term: int) -> None:
         )
 
 
-async def nothing(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
+async def nothing(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
     """No ledger."""
 
 

@@ -60,7 +60,7 @@ async def test_a_crash_before_the_commit_leaves_nothing_and_the_next_fold_does_i
     samples = some(random.Random(2), 100)
     Writer(database_url).flush(samples)
 
-    async def crash(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
+    async def crash(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
         raise RuntimeError("the ledger failed")
 
     async with database(database_url) as db:
@@ -79,7 +79,7 @@ async def test_a_server_side_kill_anywhere_counts_nothing_twice(database_url: st
     random_, samples = random.Random(3), list[Sample]()
     writer = Writer(database_url)
 
-    async def slow(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
+    async def slow(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
         await asyncio.sleep(0.02)
 
     async with database(database_url) as db:
@@ -137,7 +137,7 @@ async def test_the_ledger_sees_exactly_what_is_folded(database_url: str, monkeyp
         writer.flush(batch)
     seen: list[list[Delta]] = []
 
-    async def ledger(connection: AsyncConnection, deltas: Sequence[Delta], term: int) -> None:
+    async def ledger(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
         seen.append(list(deltas))
 
     async with database(database_url) as db:
@@ -174,7 +174,7 @@ import asyncio, os, sys
 from server.db import Database
 from server.live.fold import Fold
 
-async def stop(connection, deltas, term):
+async def stop(connection, deltas):
     os.kill(os.getpid(), int(sys.argv[2]))
 
 asyncio.run(Fold(Database(sys.argv[1]), stop).run(1))
