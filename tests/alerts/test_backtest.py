@@ -54,13 +54,13 @@ def test_an_outage_has_its_onset_detection_reset_and_cost() -> None:
         reset_at=found.reset_at,
         times=1,
         bad=60_000,
-        total=found.total,
+        total=63_000,  # with the good minute after which it is surely over
         spent=found.spent,
     )
     assert found.reset_at is not None
     # Surely over after a good minute, then the minute of clearness.
     assert at(1020) < found.reset_at <= at(1023)
-    assert found.spent == pytest.approx(60_000 / (0.001 * 3000 * 1024), rel=0.01)
+    assert found.spent == pytest.approx(60_000 / (0.001 * 3000 * 1021))
 
 
 def test_an_outage_that_is_over_leaves_no_ticket_and_what_goes_on_slowly_does() -> None:
