@@ -17,7 +17,7 @@ from benchmarks.failing import WARM_S, Failing, watch
 from benchmarks.figure import Figure
 from benchmarks.stand import percentile, stand
 from server import embedded
-from server.settings import read_environment
+from server.kernel.settings import read_environment
 from server.slo.detection import first_tier
 from tests.running import Running
 from tests.slo.evaluating import alarms

@@ -31,7 +31,7 @@ from server.ingest.outcome import span
 from server.ingest.rows import BEGIN, END
 from server.ingest.series import Name, Series, Spelling
 from server.ingest.store import COPY_OUTCOMES
-from server.settings import read_environment
+from server.kernel.settings import read_environment
 from tests.conftest import answers
 from tests.running import Running
 from tests.waiting import wait_for

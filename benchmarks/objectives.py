@@ -18,10 +18,10 @@ from sqlalchemy import text
 
 from benchmarks.figure import Figure
 from benchmarks.stand import database, scratch
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import Environment, read_environment
 from server.live.picture import Picture
-from server.settings import Environment, read_environment
 from server.slo import recount_store, report
 from server.slo.evaluate import Evaluation
 from server.slo.policies import Policies

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from server.ids import uuid7_from
+from server.kernel.ids import uuid7_from
 from server.live.pairs import pack
 from server.live.sketch import bucket
 

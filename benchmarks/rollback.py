@@ -22,7 +22,7 @@ import psycopg
 from benchmarks.figure import Figure
 from benchmarks.stand import free_port, percentile, stand
 from server import embedded
-from server.settings import read_environment
+from server.kernel.settings import read_environment
 from tests.running import Running
 
 PROCESSES = 4

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server import embedded
+from server.kernel.settings import Environment
 from server.migrate import migrate
-from server.settings import Environment
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parent.parent

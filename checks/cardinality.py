@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from checks import store
 from checks.check import Check, Surroundings, Unavailable, warn
 from server.findings import Finding
-from server.names import OTHER
-from server.settings import Environment
+from server.kernel.names import OTHER
+from server.kernel.settings import Environment
 
 NEAR = 0.9
 

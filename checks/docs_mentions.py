@@ -8,8 +8,8 @@ from pathlib import Path
 
 from checks.check import fail
 from checks.markdown import Document
-from server.errors import CODES
 from server.findings import Finding
+from server.kernel.errors import CODES
 from server.metrics import METRICS
 from server.routes import API
 

@@ -13,12 +13,12 @@ from checks.check import Check, Surroundings, Unavailable, fail
 from checks.docs_mentions import commands, links, mentions
 from checks.markdown import Document, plain
 from server.config.registry import SETTINGS
-from server.errors import CODES
 from server.findings import Finding
+from server.kernel.errors import CODES
+from server.kernel.settings import VARIABLES
 from server.metrics import METRICS
 from server.openapi import operations
 from server.routes import API
-from server.settings import VARIABLES
 
 # Read by the command line and the scripts only, so not in the server's own table.
 TOOL_VARIABLES = {

@@ -17,8 +17,8 @@ from checks.probe import Answer, Probe
 from server.auth.keys import create_key
 from server.config.registry import SETTINGS
 from server.findings import Finding
-from server.ids import uuid7
-from server.names import OWN
+from server.kernel.ids import uuid7
+from server.kernel.names import OWN
 
 INGEST = "/api/v1/outcomes"
 KEY_NAME = "self-check"

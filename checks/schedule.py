@@ -7,8 +7,8 @@ import time
 from checks import apart, registry, runner
 from checks.check import ROOT, Check, Surroundings
 from server import check_store as store
-from server.db import Database
-from server.settings import Environment
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 from server.watch import Job
 
 FIRST_S = 10.0  # a new watch runs each check for the first time after this long, also the hourly ones

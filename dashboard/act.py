@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from dashboard.page import Page
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 
 class Act(Page, ABC):

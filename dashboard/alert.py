@@ -17,8 +17,8 @@ from server.alerts.alert import Alert, alerts_in
 from server.alerts.list_store import Reach
 from server.alerts.silence import Silence
 from server.alerts.store import Line
-from server.errors import ApiError
-from server.ids import number_in
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
 from server.parts import Parts
 from server.slo.evidence import Evidence
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from dashboard.page import Page
 from server.alerts.backtesting import Backtested, gaps, run, summary
-from server.errors import ApiError
 from server.findings import Finding
+from server.kernel.errors import ApiError
 from server.parts import Parts
 from server.slo.lint import lint
 from server.slo.policy import parse

@@ -11,7 +11,7 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from server.changes import store
 from server.changes.store import Change
-from server.ids import number_in
+from server.kernel.ids import number_in
 from server.parts import Parts
 
 SHOWN = 50

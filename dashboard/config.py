@@ -14,7 +14,7 @@ from dashboard.page import Page
 from dashboard.refusals import Effect, effects
 from server.auth.keys import ApiKey, list_keys
 from server.config.view import ConfigView, config_view
-from server.names import OWN
+from server.kernel.names import OWN
 from server.parts import Parts
 
 UNDER_WAY_S = 30.0  # a rollout that is not complete by then has stragglers, which are named

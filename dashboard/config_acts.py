@@ -11,7 +11,7 @@ from dashboard.page import Page
 from server.auth.caller import Identity
 from server.config import service
 from server.config.rollout_acts import RolloutAct, act_on
-from server.errors import invalid
+from server.kernel.errors import invalid
 
 WHOLE = re.compile(r"\d{1,11}", re.ASCII)
 EXTEND_MINUTES = 30

@@ -18,10 +18,10 @@ from server.config.revisions import key_id_of
 from server.config.saving import Saved
 from server.config.staged import RolloutAsked, checked_rollout, choose
 from server.config.view import SettingView, config_view
-from server.errors import ApiError
 from server.gate.overrides import OverrideAsked, override
+from server.kernel.errors import ApiError
+from server.kernel.names import OWN
 from server.live.picture import Picture
-from server.names import OWN
 from server.parts import Parts
 
 OVERRIDE_MINUTES = 15  # enough to save what the gate has just denied

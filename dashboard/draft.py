@@ -10,7 +10,7 @@ from msgspec import Struct
 from server.config.registry import SETTINGS, Value, number
 from server.config.saving import Summary
 from server.config.staged import RolloutAsked
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
 
 UNTILS = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("", "until changed"))
 MINUTES = tuple(minutes for minutes, _ in UNTILS)

@@ -13,8 +13,8 @@ from dashboard.config_acts import whole
 from dashboard.objective import OBJECTIVE, READ, held
 from dashboard.page import Page
 from dashboard.rendering import segment
-from server.errors import ApiError, invalid
 from server.handler import as_api_error
+from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
 from server.slo import exclusions
 from server.slo.counts import NOTHING, Counts

@@ -12,7 +12,7 @@ from tornado.iostream import StreamClosedError
 from dashboard.live import PAGES
 from dashboard.page import Page
 from dashboard.stream import Client, Hub
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.parts import Parts
 
 COMMENT_S = 15.0  # a silence longer than a proxy's patience is broken by a comment

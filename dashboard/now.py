@@ -9,7 +9,7 @@ from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.rows import Row, draw, service_rows
 from dashboard.side import Side, side
-from server.names import OWN
+from server.kernel.names import OWN
 from server.parts import Parts
 from server.slo.view import status_in
 

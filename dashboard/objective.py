@@ -19,7 +19,7 @@ from server.alerts.list_store import listed
 from server.changes import store as changes
 from server.changes.before import just_before
 from server.changes.store import Change
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.live.picture import Picture, ServicePicture
 from server.parts import Parts
 from server.slo.detection import Detection

@@ -10,8 +10,8 @@ from dashboard.looks import BAD, LOOKS, Look
 from dashboard.standing import open_alerts, rank, state_of
 from dashboard.telling import AlertTold, alert_told
 from server.alerts.alert import Alert
+from server.kernel.names import OWN
 from server.live.picture import Picture, ServicePicture
-from server.names import OWN
 from server.slo.status import ObjectiveStatus, Status
 
 

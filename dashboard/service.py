@@ -19,8 +19,8 @@ from dashboard.ship import ShipView, ship_view
 from dashboard.standing import open_alerts
 from server.changes import store as changes
 from server.changes.store import Change
-from server.errors import ApiError
 from server.ingest.refused_store import refused_slots
+from server.kernel.errors import ApiError
 from server.live import picture_store, questions
 from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake

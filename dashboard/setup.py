@@ -18,9 +18,9 @@ from server.auth.passwords import SHORTEST
 from server.auth.people import Person, list_people
 from server.auth.roles import ROLES, SCOPES
 from server.auth.sessions import Session, list_sessions
-from server.errors import ApiError
 from server.findings import CheckResult
-from server.names import OWN
+from server.kernel.errors import ApiError
+from server.kernel.names import OWN
 from server.notify.target import STEPS
 from server.notify.targets import TargetView, list_targets
 from server.parts import Parts

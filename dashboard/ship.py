@@ -11,7 +11,6 @@ from dashboard.memo import Memos
 from dashboard.page import Page
 from dashboard.rendering import segment
 from server.config.registry import number
-from server.errors import invalid
 from server.gate import overrides
 from server.gate.answer import Override, Question
 from server.gate.asking import Kept, decide, live_facts, read_kept
@@ -19,6 +18,7 @@ from server.gate.deploy_store import deploy_costs
 from server.gate.overrides import MINUTES_MAX, OverrideAsked
 from server.gate.ship import DEPLOYS_DAYS, DeployHours, Ship, rules_told, ship
 from server.gate.words import cautious
+from server.kernel.errors import invalid
 from server.parts import Parts
 from server.slo.budget_policy import KINDS
 

@@ -11,7 +11,7 @@ from dashboard.page import Page
 from server.auth.cookies import clear_session, write_session
 from server.auth.passwords import SHORTEST
 from server.auth.signin_link import PATH, link_works
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 REFUSED = ("UNAUTHENTICATED", "TOO_MANY_ATTEMPTS", "INVALID")
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from dashboard.live import PAGES, Ask, LivePage, Made, make
 from server.auth.identity import Identity
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.parts import Parts
 
 log = logging.getLogger("evenkeel.stream")

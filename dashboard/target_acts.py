@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboard.config_acts import whole
 from dashboard.setup import TargetDraft, show_setup
 from dashboard.setup_acts import AdminAct
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.notify import targets
 from server.notify.target import checked_kind
 from server.notify.targets import NewTarget, TargetRequest

@@ -9,10 +9,10 @@ import click
 from server import __version__
 from server.alerts.backtest_command import backtest_command
 from server.auth.commands import key, user
-from server.errors import ConfigurationError
 from server.gate.command import gate
 from server.import_command import import_log
-from server.settings import read_environment
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import read_environment
 from server.slo.commands import slo
 
 

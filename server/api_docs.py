@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup, escape
 
-from server.errors import CODES, ApiError
 from server.handler import ApiHandler
+from server.kernel.errors import CODES, ApiError
 from server.openapi import METHODS, document
 from server.operation import Operation, operation
 from server.route import Route

@@ -20,23 +20,23 @@ from checks import schedule
 from dashboard.routes import routes as pages
 from server import routes, supervisor
 from server.auth.identity import Authenticator
-from server.bus import Bus
 from server.config.rollout import Rollout
-from server.db import Database
 from server.gate.revision import revision_denied
 from server.handler import NotFound
-from server.host import name_process
 from server.ingest.intake import Intake
 from server.ingest.upload import declared
 from server.jobs import jobs
-from server.lifecycle import close_each, start_each, stop_signal
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.host import name_process
+from server.kernel.lifecycle import close_each, start_each, stop_signal
+from server.kernel.settings import Environment
 from server.live.relay import Relay
 from server.logs import LogStore
 from server.notify.outbox import enqueue
 from server.parts import Parts
 from server.process import Process
 from server.refused_body import BODY_MAX, Starting, TooLarge
-from server.settings import Environment
 from server.slo.policies import Policies
 from server.watch import Watch
 

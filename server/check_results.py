@@ -7,9 +7,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from server import check_store as store
-from server.errors import ApiError
 from server.findings import CheckResult
 from server.handler import ApiHandler
+from server.kernel.errors import ApiError
 from server.operation import operation
 from server.route import Route
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import psycopg
 
 from server.embedded import Cluster, cluster, start, stop
-from server.errors import ConfigurationError
-from server.settings import Environment
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import Environment
 
 LEAVING_S = 3.0  # a connection just closed is listed until its process has ended
 

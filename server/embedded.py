@@ -25,9 +25,9 @@ from pathlib import Path
 
 import psycopg
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import Environment
 from server.private import private_directory
-from server.settings import Environment
 
 SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
 START_TIMEOUT_S = 30.0

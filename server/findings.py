@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from server.times import Instant
+from server.kernel.times import Instant
 
 Level = Literal["fail", "warn"]
 CheckStatus = Literal["pass", "warn", "fail"]

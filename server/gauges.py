@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from server import __version__, metrics
 from server.alerts.alert import alerts_in
 from server.findings import CheckStatus
-from server.host import HOST
+from server.kernel.host import HOST
 from server.live.picture import Picture
 from server.metrics import Metric
 from server.metrics_store import Gauges, ProcessRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from server.db import Database
+from server.kernel.db import Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from server.auth.commands import told
 
 if TYPE_CHECKING:
     from server.ingest.importer import Report
-    from server.settings import Environment
+    from server.kernel.settings import Environment
 
 FORM = '192.0.2.7 - - [23/Nov/2026:03:30:19 +0000] "GET /cart HTTP/1.1" 200 512 "-" "curl/8" 0.012'
 
@@ -29,7 +29,7 @@ def import_log(file: Path, service: str, shift: bool) -> None:
     are left out; --shift moves the whole log to the present.
     """
     from server.command_database import database_for_command
-    from server.settings import read_environment
+    from server.kernel.settings import read_environment
 
     if not 1 <= len(service) <= 200 or "\0" in service:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")
@@ -41,9 +41,9 @@ def import_log(file: Path, service: str, shift: bool) -> None:
 
 async def run(env: Environment, url: str, file: Path, service: str, *, size: int, shift: bool) -> Report:
     """Import with the thresholds of the objectives in force."""
-    from server.bus import Bus
-    from server.db import Database
     from server.ingest.importer import Importer, newest
+    from server.kernel.bus import Bus
+    from server.kernel.db import Database
     from server.slo.policies import Policies
 
     db = Database(url, "evenkeel import")

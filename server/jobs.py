@@ -7,16 +7,17 @@ import time
 from server.alerts import retention as alert_retention
 from server.alerts.board import Board
 from server.auth import retention as auth_retention
-from server.bus import Bus
 from server.changes.deploys import Deploys
 from server.config import bake
 from server.config.bake import Bake
 from server.config.expiry import expiry_job
 from server.config.guard import standing
 from server.config.registry import environment_values
-from server.db import Database
 from server.ingest import retention as ingest_retention
 from server.ingest.partitions import drop_partitions, ensure_partitions
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 from server.live import fold as fold_module
 from server.live import retention
 from server.live import tick as tick_module
@@ -28,7 +29,6 @@ from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
 from server.process import Process
-from server.settings import Environment
 from server.slo import recount as recount_module
 from server.slo import retention as ledger_retention
 from server.slo.evaluate import Evaluation

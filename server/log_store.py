@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.db import Database
+from server.kernel.db import Database
 from server.log_line import Line, moment
 from server.tables.records import log_lines
 

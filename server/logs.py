@@ -16,11 +16,11 @@ from typing import IO
 import psycopg
 
 from server import log_store, metrics
-from server.db import Database
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 from server.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
 from server.log_output import Output
 from server.process import Process
-from server.settings import Environment
 
 __all__ = ["LogStore", "in_request", "setup"]
 

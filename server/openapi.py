@@ -2,7 +2,7 @@
 
 Nothing is written twice: addresses come from server/routes.py, what a method
 takes and answers from its `@operation`, schemas from the msgspec types, error
-codes from server/errors.py.
+codes from server/kernel/errors.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.errors import CODES
+from server.kernel.errors import CODES
 from server.operation import Operation
 
 Json = dict[str, Any]

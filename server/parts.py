@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     from server.alerts.notice import Tell
     from server.auth.identity import Authenticator
-    from server.bus import Bus
     from server.config.rollout import Rollout
-    from server.db import Database
     from server.handler import Handler
     from server.ingest.intake import Intake
+    from server.kernel.bus import Bus
+    from server.kernel.db import Database
+    from server.kernel.settings import Environment
     from server.live.relay import Relay
     from server.logs import LogStore
     from server.process import Process
-    from server.settings import Environment
     from server.slo.policies import Policies
 
 

@@ -7,7 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 
 
 def private_directory(path: Path, user: pwd.struct_passwd | None) -> None:

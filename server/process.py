@@ -13,8 +13,8 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import process_store as store
-from server.db import Database
-from server.host import HOST, name_process
+from server.kernel.db import Database
+from server.kernel.host import HOST, name_process
 
 log = logging.getLogger("evenkeel.process")
 

@@ -16,8 +16,8 @@ import psycopg
 
 from server import __version__, health_store
 from server.health_store import Seen
-from server.lifecycle import first_line
-from server.times import InstantText
+from server.kernel.lifecycle import first_line
+from server.kernel.times import InstantText
 
 if TYPE_CHECKING:
     from server.parts import Parts

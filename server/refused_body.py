@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.errors import ApiError
 from server.handler import ApiHandler
 from server.ingest.upload import UploadHandler, declared
+from server.kernel.errors import ApiError
 
 BODY_MAX = 256 * 1024  # bytes, of every address that does not count its bodies as they arrive
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server import metrics, metrics_store
 from server.gauges import families
-from server.lifecycle import first_line
+from server.kernel.lifecycle import first_line
 
 if TYPE_CHECKING:
     from server.parts import Parts

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from server import embedded, supervisor
-from server.settings import Environment, read_environment
+from server.kernel.settings import Environment, read_environment
 
 log = logging.getLogger("evenkeel.serve")
 
@@ -102,7 +102,7 @@ def announce_in_child(env: Environment, sockets: list[socket.socket]) -> int:
 async def announce(env: Environment) -> None:
     """Wait until we are ready, then print where to look, how to sign in and how to send an outcome."""
     from server.auth.signin_link import first_admin_link
-    from server.db import Database
+    from server.kernel.db import Database
 
     began = time.monotonic()
     while not await ready(env) and time.monotonic() - began < 60:  # noqa: ASYNC110 - another process says it

@@ -23,8 +23,8 @@ from typing import IO, Any
 from tornado.netutil import bind_sockets
 
 from server import embedded
-from server.errors import ConfigurationError
-from server.settings import Environment
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import Environment
 
 log = logging.getLogger("evenkeel.supervisor")
 

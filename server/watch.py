@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tornado.ioloop import PeriodicCallback
 
 from server import watch_store as store
-from server.db import Database
+from server.kernel.db import Database
 from server.process import Process
 
 log = logging.getLogger("evenkeel.watch")

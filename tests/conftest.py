@@ -21,8 +21,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from server import db, embedded
-from server.settings import Environment, read_environment
+from server import embedded
+from server.kernel import db
+from server.kernel.settings import Environment, read_environment
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent

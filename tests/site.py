@@ -8,7 +8,7 @@ from typing import Any
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 
 from server.app import Web, start_web
-from server.settings import Environment
+from server.kernel.settings import Environment
 from tests.waiting import PATIENCE_S
 
 

@@ -94,8 +94,8 @@ def test_the_data_is_as_ingest_and_the_fold_leave_it(empty_database_url: str) ->
     import time
 
     from benchmarks.query_data import fill
-    from server.db import Database
     from server.ingest.partitions import ensure_partitions
+    from server.kernel.db import Database
     from server.live.questions import whole_summary
     from server.migrate import migrate
 

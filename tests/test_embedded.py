@@ -16,9 +16,9 @@ import pytest
 from server import embedded
 from server.command_database import database_for_command
 from server.embedded import Cluster
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import read_environment
 from server.private import private_directory
-from server.settings import read_environment
 from tests.waiting import wait_for
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tornado.httpclient import HTTPResponse
 
-from server.errors import CODES
 from server.handler import as_api_error
+from server.kernel.errors import CODES
 from server.openapi import operations, query_fields
 from server.operation import Operation
 from server.route import Route

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from server import readiness
-from server.db import Database
+from server.kernel.db import Database
 from server.readiness import Schema, schema_part, silent_parts, watch_part
 from tests.site import Site, answer
 from tests.waiting import until

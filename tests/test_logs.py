@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from server import log_output, log_store, logs, metrics
 from server.auth.tokens import new_token
-from server.db import Database
-from server.host import HOST
+from server.kernel.db import Database
+from server.kernel.host import HOST
 from server.log_line import JsonFormatter, TextFormatter, line_of
 from server.process import Process
 from server.redact import redact

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from server import metrics
-from server.host import HOST
+from server.kernel.host import HOST
 from server.live.picture import Picture
 from tests.site import Site
 
@@ -219,7 +219,7 @@ async def test_budgets_come_from_the_picture_and_go_when_it_is_old(web: Any) -> 
 
 @pytest.mark.gen_test
 async def test_without_the_database_the_counters_still_come(web: Any) -> None:
-    from server.db import Database
+    from server.kernel.db import Database
 
     site = await web()
     key = await site.key("read")

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler
 
 from server import __version__
 from server.api_docs import page
-from server.errors import CODES
+from server.kernel.errors import CODES
 from server.openapi import METHODS, document, operations
 from server.routes import API
 from tests.site import answer

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from server import embedded
-from server.settings import read_environment
+from server.kernel.settings import read_environment
 from tests.conftest import ROOT, free_port
 from tests.running import Running
 from tests.waiting import PATIENCE_S, wait_for

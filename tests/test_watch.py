@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from server import watch_store
-from server.db import Database
+from server.kernel.db import Database
 from server.process import Process
 from server.watch import SURE_S, Job, Lease, Watch
 from tests.live.writing import database

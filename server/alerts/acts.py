@@ -18,9 +18,9 @@ from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.auth.audit import audit
-from server.errors import ApiError
-from server.figures import ago
-from server.reasons import checked_reason
+from server.kernel.errors import ApiError
+from server.kernel.figures import ago
+from server.kernel.reasons import checked_reason
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

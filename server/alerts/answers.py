@@ -14,9 +14,9 @@ from server.alerts.list_store import MeasureRow
 from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.alerts.words import failing
+from server.kernel.times import Instant
 from server.slo.evidence import OnsetMethod
 from server.slo.tiers import Urgency
-from server.times import Instant
 
 
 class EvidenceAnswer(Struct):

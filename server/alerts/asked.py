@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server.errors import invalid
+from server.kernel.errors import invalid
 from server.slo.objective import Objective
 
 MINUTES_MAX = 30 * 24 * 60

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.auth.commands import told
-from server.figures import percent, span
+from server.kernel.figures import percent, span
 from server.slo.commands import FILE, parsed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def backtest_command(file: Path) -> None:
     """
     from server.alerts.backtesting import gaps, summary
     from server.command_database import database_for_command
-    from server.settings import read_environment
+    from server.kernel.settings import read_environment
 
     policy = parsed(file)
     with told(), database_for_command(read_environment(for_database_only=True)) as url:
@@ -55,7 +55,7 @@ def backtest_command(file: Path) -> None:
 
 async def over(url: str, policy: Policy) -> Backtested:
     from server.alerts.backtesting import run
-    from server.db import Database
+    from server.kernel.db import Database
 
     db = Database(url, "evenkeel backtest")
     try:

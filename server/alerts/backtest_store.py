@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.timeline import Columns
-from server.times import utc
+from server.kernel.times import utc
 
 LEDGERS = text("""
 SELECT indicator, array_agg(id ORDER BY id) FROM objectives WHERE indicator = ANY(:indicators)

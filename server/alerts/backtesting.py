@@ -11,8 +11,8 @@ from server.alerts import backtest_store as store
 from server.alerts.backtest import backtest
 from server.alerts.past_alert import PastAlert
 from server.alerts.timeline import MINUTE_S, timeline
-from server.db import Database
-from server.figures import plural
+from server.kernel.db import Database
+from server.kernel.figures import plural
 from server.slo.budget_policy import BudgetPolicy
 from server.slo.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.objective import Objective, Policy

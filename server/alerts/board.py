@@ -22,7 +22,7 @@ from server.alerts.silence import Silence, silencing
 from server.alerts.store import Line
 from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
-from server.db import Database
+from server.kernel.db import Database
 from server.slo.evidence import Evidence
 from server.slo.policies import Policies
 from server.watch import require_term

@@ -21,9 +21,9 @@ from server.alerts.answers import (
     silence_answer,
 )
 from server.alerts.list_store import State
-from server.errors import ApiError
 from server.handler import ApiHandler
-from server.ids import number_in
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
 from server.operation import operation
 from server.route import Route
 

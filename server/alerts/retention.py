@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.alerts import retention_store as store
-from server.db import Database
+from server.kernel.db import Database
 
 EVERY_S = 3600.0
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import Alert
-from server.names import OWN
+from server.kernel.names import OWN
 from server.slo.evidence import Evidence
 
 TIMES = (

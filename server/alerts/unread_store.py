@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.names import OWN
+from server.kernel.names import OWN
 
 UNREAD = "unreadable"  # a line of the timeline
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from server.auth import audit_store
-from server.times import Instant
+from server.kernel.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from server.errors import ApiError
-from server.host import HOST
+from server.kernel.errors import ApiError
+from server.kernel.host import HOST
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -133,14 +133,14 @@ def told() -> Iterator[None]:
 def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Do it in one transaction on the database that the environment names."""
     from server.command_database import database_for_command
-    from server.settings import read_environment
+    from server.kernel.settings import read_environment
 
     with told(), database_for_command(read_environment(for_database_only=True)) as url:
         return asyncio.run(in_transaction(url, act))
 
 
 async def in_transaction(url: str, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    from server.db import Database
+    from server.kernel.db import Database
 
     db = Database(url, "evenkeel command")
     try:

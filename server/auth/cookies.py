@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tornado.web import RequestHandler, create_signed_value, decode_signed_value
 
-from server.settings import Environment
+from server.kernel.settings import Environment
 
 SESSION_COOKIE = "evenkeel_session"
 SESSION_DAYS = 30

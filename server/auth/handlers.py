@@ -8,9 +8,9 @@ import msgspec
 
 from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
-from server.errors import invalid
 from server.handler import ApiHandler
-from server.ids import number_in
+from server.kernel.errors import invalid
+from server.kernel.ids import number_in
 from server.operation import operation
 from server.route import Route
 

@@ -17,9 +17,9 @@ from server.auth.passwords import Passwords
 from server.auth.session_cache import Listener, SessionCache
 from server.auth.sessions import Visitor, revoke_session
 from server.auth.signin import accept_link, sign_in
-from server.bus import Bus
-from server.db import Database
-from server.settings import Environment
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 
 __all__ = ["Authenticator", "Identity"]
 

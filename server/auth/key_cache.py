@@ -7,8 +7,8 @@ import time
 from server.auth import store, tokens
 from server.auth.caller import Identity
 from server.auth.fresh import OUTAGE, Fresh
-from server.db import Database
-from server.errors import ApiError
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 
 KEPT_WITHOUT_DATABASE_S = 300.0
 

@@ -10,8 +10,8 @@ import msgspec
 from server.auth import key_store, store, tokens
 from server.auth.audit import audit
 from server.auth.roles import checked_scopes
-from server.errors import ApiError, invalid
-from server.times import Instant
+from server.kernel.errors import ApiError, invalid
+from server.kernel.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

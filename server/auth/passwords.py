@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
 
 SHORTEST = 12
 LONGEST = 256

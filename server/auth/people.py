@@ -11,7 +11,7 @@ import msgspec
 from server.auth import people_store, signin_store, store
 from server.auth.audit import audit
 from server.auth.roles import checked_role
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

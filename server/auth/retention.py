@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.auth.signin_store import forget_ended
-from server.db import Database
+from server.kernel.db import Database
 
 EVERY_S = 600.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.errors import invalid
+from server.kernel.errors import invalid
 
 SCOPES: tuple[str, ...] = ("ingest", "read", "act", "admin")
 

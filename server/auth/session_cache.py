@@ -11,7 +11,7 @@ from server.auth import store, tokens
 from server.auth.caller import Identity
 from server.auth.fresh import OUTAGE, Fresh
 from server.auth.key_cache import KEPT_WITHOUT_DATABASE_S, unavailable
-from server.db import Database
+from server.kernel.db import Database
 
 log = logging.getLogger("evenkeel.auth")
 

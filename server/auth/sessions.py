@@ -10,7 +10,7 @@ import msgspec
 
 from server.auth import people_store, store, tokens
 from server.auth.audit import audit
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -11,8 +11,8 @@ from server.auth.passwords import Passwords
 from server.auth.people import EMAIL, create_person
 from server.auth.sessions import Visitor, open_session
 from server.auth.slowdown import ACCOUNT, ADDRESS, Rule, wait_s
-from server.db import Database
-from server.errors import ApiError
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

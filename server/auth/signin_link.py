@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from server.auth import people_store, signin_store, tokens
-from server.db import Database
-from server.settings import Environment
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 
 LIFETIME_S = 24 * 3600
 PATH = "/welcome"  # the page that asks for address and password; opening it changes nothing

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.caller import Identity
 from server.auth.roles import scopes_of
-from server.bus import CHANNEL
+from server.kernel.bus import CHANNEL
 from server.tables.people import api_keys, sessions, users
 
 

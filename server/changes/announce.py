@@ -15,8 +15,8 @@ from msgspec import Meta, Struct, structs
 from server.auth.audit import audit
 from server.changes import store
 from server.changes.store import Change
-from server.errors import invalid
-from server.names import OTHER, OWN
+from server.kernel.errors import invalid
+from server.kernel.names import OTHER, OWN
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

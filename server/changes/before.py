@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from server.names import OWN
+from server.kernel.names import OWN
 
 if TYPE_CHECKING:
     from server.changes.store import Change

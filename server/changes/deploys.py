@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from server.changes import store
-from server.db import Database
+from server.kernel.db import Database
 
 log = logging.getLogger("evenkeel.changes")
 

@@ -11,9 +11,9 @@ from server.changes import store
 from server.changes.announce import Announced, AnnouncedChange, announce
 from server.changes.store import Change
 from server.handler import ApiHandler
+from server.kernel.times import InstantText, instant
 from server.operation import operation
 from server.route import Route
-from server.times import InstantText, instant
 
 DAY_S = 24 * 3600.0
 

@@ -9,10 +9,10 @@ from msgspec import Struct
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.names import OTHER, OWN
+from server.kernel.names import OTHER, OWN
+from server.kernel.times import Instant
 from server.tables.outcomes import series
 from server.tables.records import changes
-from server.times import Instant
 
 # Two watches that both believe to lead for a moment must not record a deploy twice.
 LOCK = 0x45564B44

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from server.config.registry import SETTINGS, Value
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
 
 MINUTES_MAX = 7 * 24 * 60
 

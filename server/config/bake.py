@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from server.bus import Bus
 from server.config import receipt_store, staged_store, staging, store
 from server.config.guard import Standing
 from server.config.receipts import GONE_S, SILENT_S, Seen, labels
 from server.config.resolve import Environment
 from server.config.saving import Act
 from server.config.staged import Staged, baked_s, held_by, kept_up, stale, starts_to_burn, still_known
-from server.db import Database
-from server.names import OWN
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.names import OWN
 from server.watch import require_term
 
 log = logging.getLogger("evenkeel.bake")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from server.bus import Bus
 from server.config import staged_store, staging, store
 from server.config.resolve import Environment
 from server.config.revisions import Revision, unexpired
 from server.config.saving import Act
 from server.config.staged import Staged
-from server.db import Database
-from server.names import OWN
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.names import OWN
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -16,8 +16,8 @@ from server.config.rollout_acts import RolloutAct, RolloutDone, act_on
 from server.config.saving import Saved
 from server.config.staged import RolloutAsked
 from server.config.view import ConfigView
-from server.errors import ApiError
 from server.handler import ApiHandler
+from server.kernel.errors import ApiError
 from server.operation import operation
 from server.route import Route
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Lens, differences
 from server.config.revisions import Kind, Revision
-from server.times import Instant, utc
+from server.kernel.times import Instant, utc
 
 
 class RevisionView(Struct):

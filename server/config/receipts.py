@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from server.figures import plural
-from server.times import Instant, utc
+from server.kernel.figures import plural
+from server.kernel.times import Instant, utc
 
 LATE_S = 1.0  # a process that has not applied a revision by then is a straggler
 SILENT_S = 3.0  # three heartbeats missed

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 
 Value = int | bool
 

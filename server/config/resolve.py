@@ -15,7 +15,7 @@ from msgspec import Struct
 from server.config.limits import Limits
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import ALL, KEY, Entries, Entry
-from server.times import Instant, utc
+from server.kernel.times import Instant, utc
 
 Source = Literal["revision", "environment", "default"]
 Environment = Mapping[str, Value]

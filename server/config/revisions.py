@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 
 from server.config.registry import Value
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
 
 ALL = "all"
 KEY = re.compile(r"key:([1-9]\d{0,8})", re.ASCII)

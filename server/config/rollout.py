@@ -13,7 +13,6 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.bus import Bus
 from server.changes import store as changes
 from server.config import receipt_store, store
 from server.config.expiry import expire_due
@@ -21,10 +20,11 @@ from server.config.limits import Limits
 from server.config.registry import SETTINGS, Value, environment_values
 from server.config.resolve import limits, scopes, sources
 from server.config.revisions import Entries, Revision, key_id_of
-from server.db import Database
-from server.names import OWN
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.names import OWN
+from server.kernel.settings import Environment
 from server.process import Process
-from server.settings import Environment
 
 log = logging.getLogger("evenkeel.config")
 

@@ -10,8 +10,8 @@ from server.config import receipt_store, service, staged_store, staging
 from server.config.saving import Act
 from server.config.staged import Staged, State, baked_words, how_it_ended, person
 from server.config.staged_view import StagedView, staged_view
-from server.errors import ApiError
-from server.figures import ago
+from server.kernel.errors import ApiError
+from server.kernel.figures import ago
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

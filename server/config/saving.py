@@ -15,10 +15,10 @@ from server.config import store
 from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Environment, Lens, differences, scopes
 from server.config.revisions import Entries, Kind, Revision
-from server.errors import ApiError
-from server.figures import ago
-from server.names import OWN
-from server.times import Instant, utc
+from server.kernel.errors import ApiError
+from server.kernel.figures import ago
+from server.kernel.names import OWN
+from server.kernel.times import Instant, utc
 
 
 class Saved(Struct):

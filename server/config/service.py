@@ -29,9 +29,9 @@ from server.config.revisions import (
 )
 from server.config.saving import Act, Saved, clock, lost_race
 from server.config.staged import RolloutAsked, checked_rollout, refused
-from server.errors import ApiError, invalid
-from server.reasons import checked_reason
-from server.times import utc
+from server.kernel.errors import ApiError, invalid
+from server.kernel.reasons import checked_reason
+from server.kernel.times import utc
 
 if TYPE_CHECKING:
     from server.auth.identity import Identity

@@ -15,9 +15,9 @@ from typing import Literal
 from msgspec import Struct
 
 from server.config.guard import Standing
-from server.errors import ApiError, invalid
-from server.figures import plural, span
-from server.names import OWN
+from server.kernel.errors import ApiError, invalid
+from server.kernel.figures import plural, span
+from server.kernel.names import OWN
 
 State = Literal["running", "paused", "promoted", "rolled_back"]
 LIVE: tuple[State, ...] = ("running", "paused")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from server.config.receipts import GONE_S, Due, Seen, labels
 from server.config.revisions import Revision
 from server.config.staged import LIVE, Staged, State, baked_words, clock_words, ends_at, how_it_ended, where
-from server.times import Instant, utc
+from server.kernel.times import Instant, utc
 
 
 class StagedView(Struct):

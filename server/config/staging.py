@@ -15,9 +15,9 @@ from server.config.receipts import SILENT_S
 from server.config.revisions import Entries, unexpired
 from server.config.saving import Act, Saved
 from server.config.staged import RolloutAsked, Staged, State, choose, refused, stale, unsure_words
-from server.errors import ApiError
-from server.figures import plural
-from server.names import OWN
+from server.kernel.errors import ApiError
+from server.kernel.figures import plural
+from server.kernel.names import OWN
 
 
 async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str) -> Saved:

@@ -16,8 +16,8 @@ from server.config.resolve import Difference, Environment, Lens, Source, differe
 from server.config.revisions import ALL, Revision, ends_soon, key_id_of
 from server.config.staged import Staged
 from server.config.staged_view import StagedView, dues, staged_view, told_of
-from server.names import OWN
-from server.times import Instant, utc
+from server.kernel.names import OWN
+from server.kernel.times import Instant, utc
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -9,9 +9,9 @@ from typing import Literal
 from msgspec import Struct
 
 from server.alerts.alert import Alert
+from server.kernel.times import Instant
 from server.slo.budget_policy import Answer, BudgetState, ChangeKind, Reason
 from server.slo.status import ObjectiveStatus
-from server.times import Instant
 
 # What the policy may except; incident: it is needed for one that somebody works on.
 AskedReason = Literal[Reason, "incident"]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from server.alerts.alert import alerts_in
 from server.changes import store as changes
-from server.errors import ApiError
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question, RolledBack, SpentHour
 from server.gate.rule import gate
+from server.kernel.errors import ApiError
 from server.live import store as live_store
 from server.slo.objective import Objective
 from server.slo.view import status_in

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.gate.ship import DeployHours
+from server.kernel.times import utc
 from server.slo.ledger_store import MINUTES_KEPT_DAYS
-from server.times import utc
 
 DEPLOYS_MAX = 2000  # the newest
 

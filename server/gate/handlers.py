@@ -7,13 +7,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.errors import ApiError
 from server.gate import overrides, store
 from server.gate.answer import AskedReason, GateAnswer, Override, Question
 from server.gate.asking import ask
 from server.gate.overrides import Overridden, OverrideAsked
 from server.handler import ApiHandler
-from server.ids import number_in
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
 from server.operation import operation
 from server.route import Route
 from server.slo.budget_policy import ChangeKind

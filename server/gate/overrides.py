@@ -12,13 +12,13 @@ from msgspec import Meta, Struct
 
 from server.auth.audit import audit
 from server.changes import store as changes
-from server.errors import ApiError
-from server.figures import ago, clock, span
 from server.gate import store
 from server.gate.answer import Override
 from server.gate.asking import require_known
 from server.gate.words import NOUNS
-from server.reasons import checked_reason
+from server.kernel.errors import ApiError
+from server.kernel.figures import ago, clock, span
+from server.kernel.reasons import checked_reason
 from server.slo.budget_policy import ChangeKind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.gate.answer import Question
 from server.gate.asking import decide, read_kept
-from server.names import OWN
+from server.kernel.names import OWN
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -11,16 +11,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
-from server.figures import clock, percent
 from server.gate.answer import Applied, Facts, GateAnswer, Postmortem, Question
 from server.gate.budget import Decider, decider, goes_out, numbers, state_of
 from server.gate.incident import firing_pages
 from server.gate.lift import in_force, lift
 from server.gate.when import changes
 from server.gate.words import NOUNS, WORDS, verdict
+from server.kernel.figures import clock, percent
+from server.kernel.times import utc
 from server.slo.budget_policy import BudgetPolicy, BudgetState
 from server.slo.status import ObjectiveStatus
-from server.times import utc
 
 STALE_S = 10.0
 

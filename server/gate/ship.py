@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from server.figures import percent
 from server.gate.answer import Applied, GateAnswer, SpentHour
 from server.gate.returns import Return, allowance, next_return
 from server.gate.words import verdict
+from server.kernel.figures import percent
 from server.slo.status import ObjectiveStatus
 
 DEPLOYS_DAYS = 90

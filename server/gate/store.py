@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from server.gate.answer import Override, Postmortem, SpentHour
+from server.kernel.times import utc
 from server.tables.slo import gate_overrides
-from server.times import utc
 
 # One at a time: two presses of the same button make one override.
 LOCK = 0x45564B47

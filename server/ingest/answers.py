@@ -8,9 +8,9 @@ import re
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from server.errors import ApiError, invalid
 from server.ingest.batch import Claim
 from server.ingest.decode import FAULTS_NAMED, Decoded, Fault
+from server.kernel.errors import ApiError, invalid
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.errors import ApiError
 from server.ingest.count import Counted
+from server.kernel.errors import ApiError
 
 # Beside the encoded rows: a duration in a list, and its share of the cells.
 BYTES_AN_ITEM = 48

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Literal
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 Coding = Literal["identity", "gzip"]
 

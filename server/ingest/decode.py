@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from server.errors import ApiError
-from server.field_fault import field_and_reason
 from server.ingest.outcome import Outcome, Span, microseconds, time_fault
+from server.kernel.errors import ApiError
+from server.kernel.field_fault import field_and_reason
 
 Form = Literal["array", "lines"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from psycopg.errors import LockNotAvailable
 
-from server.errors import ApiError
 from server.ingest import store
 from server.ingest.batch import Batch, Claim, Stored
 from server.ingest.count import Thresholds, delta_rows, merged
 from server.ingest.road import Connection
 from server.ingest.rows import BEGIN, END
+from server.kernel.errors import ApiError
 
 # Claims wait for one another only in the order of their digests, and only so long (TRAPS: Idempotency keys).
 BEGIN_CLAIMING = "BEGIN; SET LOCAL lock_timeout = '250ms'"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from server.db import Database
 from server.ingest.accesslog import parse
 from server.ingest.batch import Batch
 from server.ingest.count import Counted, Thresholds, Unnumbered, count
@@ -16,7 +15,8 @@ from server.ingest.outcome import Outcome, Span, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
-from server.settings import Environment
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 
 BATCH_ITEMS = 5_000
 SHOWN = 5

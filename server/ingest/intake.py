@@ -14,8 +14,6 @@ import psycopg
 
 from server import metrics
 from server.config.limits import Limits
-from server.db import Database
-from server.errors import ApiError
 from server.ingest import partitions
 from server.ingest.batch import Batch, Stored
 from server.ingest.count import Counted, Unnumbered, count
@@ -28,8 +26,10 @@ from server.ingest.series import Caps
 from server.ingest.tally import ACCEPTED, Tally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
+from server.kernel.settings import Environment
 from server.process import Process
-from server.settings import Environment
 
 log = logging.getLogger("evenkeel.intake")
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 import psycopg
 
 from server import __version__, metrics
-from server.db import Database
-from server.errors import ApiError
 from server.ingest import intake_store
 from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
@@ -26,7 +24,9 @@ from server.ingest.road import Road
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, Count, Line, Tally, requests
 from server.ingest.writer import Writer
-from server.names import OWN
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
+from server.kernel.names import OWN
 
 log = logging.getLogger("evenkeel.lane")
 

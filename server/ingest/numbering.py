@@ -8,11 +8,11 @@ from typing import Protocol
 
 import psycopg
 
-from server.db import Database
-from server.errors import ApiError
 from server.ingest import store
 from server.ingest.road import Connection, Road
 from server.ingest.series import FRESH_S, Book, Caps, Name, Series, Spelling
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 
 LIMIT_S = 5.0
 LIMITS = "SET statement_timeout = '3s'"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 
-from server.db import Database
 from server.ingest import partition_store as store
+from server.kernel.db import Database
 
 DAYS_AHEAD = 3
 LATE_S = 3600  # an outcome taken just inside the retention may be stored this much later

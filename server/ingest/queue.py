@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections import deque
 
-from server.errors import ApiError
 from server.ingest.batch import Batch
+from server.kernel.errors import ApiError
 
 ITEMS_MAX = 100_000
 BYTES_MAX = 24 * 1024 * 1024

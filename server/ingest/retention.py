@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from server.db import Database
 from server.ingest import retention_store as store
+from server.kernel.db import Database
 
 log = logging.getLogger("evenkeel.ingest")
 

@@ -6,7 +6,7 @@ import contextlib
 
 import psycopg
 
-from server.db import Database
+from server.kernel.db import Database
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.names import OTHER, OWN
+from server.kernel.names import OTHER, OWN
 
 KNOWN_MAX = 50_000  # spellings remembered: a hostile sender must not grow our memory
 FRESH_S = 60.0

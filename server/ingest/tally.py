@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from server.ingest.sizes import size_key
-from server.names import OTHER
+from server.kernel.names import OTHER
 
 SLOT_S = 10
 ACCEPTED = "accepted"

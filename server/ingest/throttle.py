@@ -15,7 +15,7 @@ from typing import Any
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 log = logging.getLogger("evenkeel.throttle")
 

@@ -13,9 +13,9 @@ from abc import ABC, abstractmethod
 
 from tornado.web import stream_request_body
 
-from server.errors import ApiError
 from server.handler import ApiHandler, as_api_error
 from server.ingest.body import Body, Coding, too_large
+from server.kernel.errors import ApiError
 
 DRAIN_BYTES = 1024 * 1024 * 1024
 DRAIN_S = 20.0

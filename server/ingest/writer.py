@@ -16,8 +16,6 @@ from collections.abc import Awaitable, Callable, Sequence
 import psycopg
 from psycopg.errors import CheckViolation, UniqueViolation
 
-from server.db import Database
-from server.errors import ApiError
 from server.ingest import flush as flushes
 from server.ingest import store
 from server.ingest.batch import Batch
@@ -25,6 +23,8 @@ from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
 from server.ingest.road import Connection, Road
 from server.ingest.rows import BEGIN, END
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 
 log = logging.getLogger("evenkeel.writer")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from server.times import Instant
+from server.kernel.times import Instant
 
 Group = Literal["route", "version", "method", "status"]
 Metric = Literal["error_ratio", "latency", "volume"]

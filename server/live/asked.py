@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from server.errors import invalid
-from server.times import instant
+from server.kernel.errors import invalid
+from server.kernel.times import instant
 
 WINDOW = re.compile(r"([1-9][0-9]{0,7})(s|m|h|d)", re.ASCII)
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live import fold_store as store
 from server.live.deltas import Delta
 from server.watch import require_term

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.errors import invalid
+from server.kernel.errors import invalid
 from server.live import outcome_store as store
 from server.live.answers import Outcome, Outcomes
 from server.live.outcome_store import Filter, Found, Place

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
+from server.kernel.times import utc
 from server.live import store
 from server.live.answers import Metric, Series, SeriesPoint, ServiceRow, Summary, SummaryRow
 from server.live.ranges import Pieces, down, plan, step_for
 from server.live.sketch import value_us
 from server.live.sliding import milliseconds
-from server.times import utc
 
 SERVICES_S = 300
 

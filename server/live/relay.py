@@ -11,9 +11,9 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.bus import Bus
-from server.db import Database
-from server.lifecycle import first_line
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.lifecycle import first_line
 from server.live import picture_store as store
 from server.live.picture import Picture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live import fold_store
 from server.live import retention_store as store
 

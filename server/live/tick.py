@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
 from server.live import picture_store as store
 from server.live.picture import Gap, Picture, ServicePicture
 from server.live.refusals import Refusals, refusals

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from http.client import responses
 
 from server.alerts.alert import Alert
+from server.kernel.settings import Environment
 from server.notify import mail, outside, payloads
 from server.notify.message import Event, link, short, subject
 from server.notify.outside import Closed, NoAnswer
 from server.notify.retry import GIVE_UP_S, patience_s, retry_after_s
 from server.notify.signing import signature
 from server.notify.target import Target
-from server.settings import Environment
 
 ERROR_CHARACTERS = 300
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from server.errors import invalid
 from server.handler import ApiHandler
-from server.ids import number_in
+from server.kernel.errors import invalid
+from server.kernel.ids import number_in
 from server.notify import targets
 from server.notify.targets import NewTarget, Removed, TargetRequest, TargetView, Tested
 from server.operation import operation

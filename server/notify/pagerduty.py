@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from server.alerts import acts
 from server.alerts.list_store import one
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.notify import store
 from server.notify.message import short
 from server.notify.payloads import alert_of
@@ -16,7 +16,7 @@ from server.notify.signing import signed_by
 from server.notify.targets import no_target
 
 if TYPE_CHECKING:
-    from server.db import Database
+    from server.kernel.db import Database
     from server.parts import Parts
 
 ACKNOWLEDGED = "incident.acknowledged"

@@ -9,9 +9,9 @@ import msgspec
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import Instant
 from server.notify.target import Target
 from server.tables.alerts import targets
-from server.times import Instant
 
 COLUMNS = [targets.c[name] for name in Target.__struct_fields__]
 

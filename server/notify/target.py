@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from server.errors import invalid
+from server.kernel.errors import invalid
 from server.notify.addresses import is_literal_private
 from server.slo.tiers import Urgency
 

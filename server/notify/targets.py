@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from server.auth.audit import audit
-from server.errors import ApiError, invalid
-from server.ids import uuid7
+from server.kernel.errors import ApiError, invalid
+from server.kernel.ids import uuid7
+from server.kernel.times import Instant
 from server.notify import outbox_store, store, target
 from server.notify.delivery import Parcel, deliver
 from server.notify.message import test_text
 from server.notify.target import Kind, Target, shown_address
-from server.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from server.db import Database
-    from server.settings import Environment
+    from server.kernel.db import Database
+    from server.kernel.settings import Environment
 
 
 class TargetView(msgspec.Struct):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from server.figures import NONE, iso, percent, span
+from server.kernel.figures import NONE, iso, percent, span
+from server.kernel.times import Instant
 from server.review.monthly import AlertMonth, ExclusionMonth, MonthlyReport, ObjectiveMonth, WorstStretch
-from server.times import Instant
 
 # What Markdown, GitHub's too, could read as markup; a line break would end the table's row.
 MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@])")

@@ -10,13 +10,13 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from server.changes.before import just_before
+from server.kernel.times import Instant
 from server.slo.budget import budget_left
 from server.slo.evidence import OnsetMethod
 from server.slo.history import Stretch
 from server.slo.months import spent
 from server.slo.objective import Objective
 from server.slo.view import text
-from server.times import Instant
 
 if TYPE_CHECKING:
     from server.changes.store import Change

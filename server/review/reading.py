@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes import store as change_store
 from server.changes.before import BEFORE_S
-from server.errors import ApiError, invalid
+from server.kernel.errors import ApiError, invalid
+from server.kernel.times import utc
 from server.live import questions
 from server.review import store
 from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, seconds, worst
@@ -24,7 +25,6 @@ from server.slo.problems import PolicyError
 from server.slo.provisional import with_defaults
 from server.slo.spans import Span, Split
 from server.slo.windows import first_minute
-from server.times import utc
 
 HOURS_KEPT_S = ledger_store.HOURS_KEPT_DAYS * 86_400
 CHANGES_MAX = 2000

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import utc
 from server.review.monthly import ExclusionMonth, Ledger
-from server.times import utc
 
 ALERTS_MAX = 500
 

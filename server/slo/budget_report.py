@@ -7,7 +7,8 @@ from typing import Literal
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.errors import invalid
+from server.kernel.errors import invalid
+from server.kernel.times import Instant, utc
 from server.live import asked
 from server.slo import ledger_store, recount_store, spans
 from server.slo.budget import budget_left, exhausted_in_s
@@ -16,7 +17,6 @@ from server.slo.objective import Objective
 from server.slo.spans import Granularity, Span, Split, granularity_of
 from server.slo.tiers import H1
 from server.slo.windows import ByWindow, Windows, first_minute
-from server.times import Instant, utc
 
 SHORTEST_S = 300
 

@@ -44,7 +44,7 @@ def lint(file: Path) -> None:
 @click.argument("file", type=FILE, required=False)
 def rules_command(file: Path | None) -> None:
     """Print the objectives of a policy file, by default SLO_FILE, as rules for Prometheus."""
-    from server.settings import read_environment
+    from server.kernel.settings import read_environment
     from server.slo.prometheus import rules
 
     path = read_environment(for_database_only=True).slo_file if file is None else file
@@ -71,8 +71,8 @@ def parsed(file: Path) -> Policy:
 async def of_traffic(policy: Policy) -> list[Finding]:
     """What traffic says, where a database answers; none is started for it."""
     from server.command_database import reached
-    from server.db import Database
-    from server.settings import read_environment
+    from server.kernel.db import Database
+    from server.kernel.settings import read_environment
     from server.slo import lint as rules
     from server.slo.traffic_store import traffic
 

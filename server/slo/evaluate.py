@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live import picture_store
 from server.live.picture import Picture, ServicePicture
 from server.slo import recount_store

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.figures import percent, span
+from server.kernel.figures import percent, span
 from server.slo.budget import budget_left
 from server.slo.counts import NOTHING, Counts
 from server.slo.exclusion_preview_store import ALL, taken

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.times import utc
+from server.kernel.times import utc
 
 COLUMNS = """
     id, service, route, version, method, start, stop, reason, author, created_at, revoked_at, revoked_by,

@@ -14,18 +14,18 @@ from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.audit import audit
-from server.db import Database
-from server.errors import ApiError, invalid
-from server.figures import clock, span
+from server.kernel.db import Database
+from server.kernel.errors import ApiError, invalid
+from server.kernel.figures import clock, span
+from server.kernel.reasons import checked_reason
+from server.kernel.times import Instant, utc
 from server.live import fold_store
 from server.live import store as live_store
-from server.reasons import checked_reason
 from server.slo import exclusion_store as store
 from server.slo import rebuild_store
 from server.slo.exclusion_cap import Use, most_used
 from server.slo.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.recount import oldest
-from server.times import Instant, utc
 
 if TYPE_CHECKING:
     from server.slo.policies import Policies

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.errors import ApiError
 from server.handler import ApiHandler
-from server.ids import number_in
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
 from server.operation import operation
 from server.route import Route
 from server.slo import exclusions

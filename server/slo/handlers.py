@@ -7,8 +7,9 @@ from typing import Annotated
 
 import msgspec
 
-from server.errors import ApiError, invalid
 from server.handler import ApiHandler
+from server.kernel.errors import ApiError, invalid
+from server.kernel.times import InstantText
 from server.operation import operation
 from server.route import Route
 from server.slo import budget_report, recount_store, report, spans
@@ -18,7 +19,6 @@ from server.slo.past import Past, past
 from server.slo.prometheus import rules
 from server.slo.recount_store import Exactness
 from server.slo.report import ObjectiveAnswer, ObjectivesAnswer
-from server.times import InstantText
 
 YAML = "application/yaml"
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from server.kernel.times import Instant, utc
 from server.slo.budget import budget_left
 from server.slo.counts import NOTHING, Counts
-from server.times import Instant, utc
 
 HOUR_S = 3600
 DAY_S = 86_400

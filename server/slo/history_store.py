@@ -11,9 +11,9 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import utc
 from server.slo.counts import Counts
 from server.slo.history import Slot
-from server.times import utc
 
 Unit = Literal["minute", "hour"]
 GAP_S = {"minute": 180, "hour": 3600}  # what is no further apart is one stretch

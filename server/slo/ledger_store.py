@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import utc
 from server.live.excluded_store import excluded
 from server.slo.counts import Counts
 from server.slo.tally import Tally
-from server.times import utc
 
 MINUTES_KEPT_DAYS = 35
 HOURS_KEPT_DAYS = 400

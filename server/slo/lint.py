@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from server.findings import Finding
-from server.names import OTHER, OWN
+from server.kernel.names import OTHER, OWN
 from server.slo.budget_policy import severity
 from server.slo.objective import Objective, Policy
 from server.slo.rules import HANDFUL

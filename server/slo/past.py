@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import Instant, utc
 from server.slo import history, history_store, months
 from server.slo.counts import Counts
 from server.slo.history import Day, Left, Stretch
@@ -12,7 +13,6 @@ from server.slo.months import Month
 from server.slo.objective import Objective
 from server.slo.recount_store import exactness
 from server.slo.spans import granularity_of
-from server.times import Instant, utc
 
 STRETCHES = 5
 MONTHS = 3

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.bus import Bus
-from server.db import Database
-from server.errors import ConfigurationError
-from server.host import HOST
-from server.settings import Environment
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.errors import ConfigurationError
+from server.kernel.host import HOST
+from server.kernel.settings import Environment
 from server.slo import policy_store
 from server.slo.budget_policy import BudgetPolicy
 from server.slo.marked_yaml import MAX_BYTES

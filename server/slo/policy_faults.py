@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from server.field_fault import field_and_reason
+from server.kernel.field_fault import field_and_reason
 from server.slo.measures import Fault
 from server.slo.openslo import hint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)

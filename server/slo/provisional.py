@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from server.names import OTHER
+from server.kernel.names import OTHER
 from server.slo.budget_policy import Defaults
 from server.slo.objective import Objective, Policy
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import utc
 from server.live.excluded_store import excluded
 from server.slo.objective import Objective
-from server.times import utc
 
 OBJECTIVES = "unnest(CAST(:ids AS integer[]), CAST(:thresholds AS bigint[])) AS o (id, threshold)"
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.db import Database, Overtaken
+from server.kernel.db import Database, Overtaken
 from server.live import fold_store
 from server.live.fold import Fold
 from server.slo import rebuild_store

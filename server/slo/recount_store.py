@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.times import utc
+from server.kernel.times import utc
 
 HOUR_S = 3600
 EVER_S, NEVER_S = 0, 4_102_444_800  # 1970 and 2100: a new ledger is recounted as far as anything is kept

@@ -7,13 +7,13 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
+from server.kernel.times import Instant, utc
 from server.live.picture import Picture
 from server.slo.objective import Objective
 from server.slo.policies import Policies
 from server.slo.recount_store import Exactness
 from server.slo.status import BurnWindow, ObjectiveStatus, Standing, State
 from server.slo.view import by_name, status_in, text, urgency
-from server.times import Instant, utc
 
 
 class StatusAnswer(Struct):

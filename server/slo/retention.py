@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from server.db import Database
+from server.kernel.db import Database
 from server.slo import ledger_store
 
 EVERY_S = 600.0

@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.errors import invalid
+from server.kernel.errors import invalid
+from server.kernel.times import instant
 from server.slo import ledger_store as store
 from server.slo import months
 from server.slo.counts import NOTHING, Counts
 from server.slo.objective import Objective
 from server.slo.tally import Tally
-from server.times import instant
 
 MINUTE_S = 60
 HOUR_S = 3600

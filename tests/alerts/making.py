@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.alerts.alert import Alert
 from server.alerts.board import Board
 from server.alerts.notice import Notice
-from server.bus import Bus
-from server.db import Database
-from server.settings import read_environment
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import read_environment
 from server.slo.budget_policy import BudgetPolicy
 from server.slo.evidence import Evidence
 from server.slo.objective import Objective

@@ -11,7 +11,7 @@ from server.auth.people import (
     Person,
     create_person,
 )
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.auth.processes import signed_in
 from tests.waiting import PATIENCE_S
 

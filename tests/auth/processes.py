@@ -11,8 +11,8 @@ from tornado.web import create_signed_value
 
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.identity import Authenticator, Identity
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
 from tests.waiting import until
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from server.auth.audit import audit, recent_acts
-from server.db import Database
+from server.kernel.db import Database
 
 pytestmark = pytest.mark.gen_test
 

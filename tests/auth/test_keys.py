@@ -12,8 +12,8 @@ from server.auth import fresh, key_cache
 from server.auth.audit import recent_acts
 from server.auth.identity import Authenticator, Identity
 from server.auth.keys import NewKey, create_key, list_keys, revoke_key
-from server.db import Database
-from server.errors import ApiError
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 from tests.auth.processes import Asked, bearer, process
 from tests.waiting import NEVER_S, PATIENCE_S
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from server.auth.signin_link import first_admin_link, link_works
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD
 from tests.auth.processes import process, signed_in
 

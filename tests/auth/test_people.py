@@ -17,7 +17,7 @@ from server.auth.people import (
     list_people,
     set_password,
 )
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.auth.people import enter, fails, person, until_nobody
 from tests.auth.processes import process, signed_in
 from tests.waiting import NEVER_S, PATIENCE_S

@@ -12,7 +12,7 @@ from server.auth.people import checked_email
 from server.auth.proxies import believe
 from server.auth.roles import ROLES, checked_role, checked_scopes, scopes_of
 from server.auth.slowdown import ACCOUNT, ADDRESS, WINDOW_S, wait_s
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 
 def test_a_key_has_256_bits_and_only_its_digest_can_be_looked_up() -> None:

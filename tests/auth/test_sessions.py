@@ -16,8 +16,8 @@ from server.auth.people import (
 )
 from server.auth.session_cache import IDLE_S
 from server.auth.sessions import list_sessions
-from server.db import Database
-from server.errors import ApiError
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD, enter, person, until_nobody
 from tests.auth.processes import process, signed_in
 from tests.waiting import NEVER_S, PATIENCE_S

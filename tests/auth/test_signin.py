@@ -15,7 +15,7 @@ from server.auth.people import (
     disable_person,
 )
 from server.auth.signin_store import forget_ended
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD, enter, fails, person
 from tests.auth.processes import process
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.changes.deploys import Deploys
-from server.db import Database
+from server.kernel.db import Database
 from tests.site import Site, answer
 
 Web = Callable[..., Awaitable[Site]]

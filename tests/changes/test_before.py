@@ -6,7 +6,7 @@ from typing import Any
 
 from server.changes.before import just_before
 from server.changes.store import Change
-from server.times import utc
+from server.kernel.times import utc
 
 START = 1_790_000_040.0
 

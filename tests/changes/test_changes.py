@@ -7,7 +7,7 @@ import pytest
 
 from server.changes import deploys, store
 from server.changes.deploys import Deploys
-from server.db import Database
+from server.kernel.db import Database
 
 
 async def add_series(db: Database, *rows: tuple[str, str, str]) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from checks import notify_targets
 from checks.check import ROOT, Surroundings
-from server.db import Database
 from server.findings import status_of
+from server.kernel.db import Database
 from tests.conftest import MakeEnv
 from tests.notify.making import Desk
 

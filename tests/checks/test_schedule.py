@@ -12,8 +12,8 @@ import pytest
 from checks import apart, registry, schedule
 from checks.check import ROOT, Check, Surroundings, warn
 from server import check_store as store
-from server.db import Database
 from server.findings import Finding
+from server.kernel.db import Database
 from tests.conftest import MakeEnv
 
 

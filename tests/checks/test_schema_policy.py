@@ -9,7 +9,7 @@ import pytest
 
 from checks import schema_policy
 from checks.check import ROOT, Surroundings
-from server.db import Database
+from server.kernel.db import Database
 
 HEAD = 'from alembic import op\nimport sqlalchemy as sa\nrevision = "{me}"\ndown_revision = {before}\n'
 

@@ -11,7 +11,7 @@ import pytest
 
 from checks import slo_policy
 from checks.check import ROOT, Surroundings, Unavailable
-from server.db import Database
+from server.kernel.db import Database
 from server.slo.lint import Traffic, against_traffic
 
 SHIPPED = ROOT / "slo.yaml"

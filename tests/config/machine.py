@@ -13,15 +13,15 @@ import pytest
 from msgspec import Raw
 
 from server.auth.caller import Identity
-from server.bus import Bus
 from server.config import service
 from server.config.rollout import Rollout
 from server.config.saving import Saved
-from server.db import Database
-from server.errors import ApiError
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.errors import ApiError
+from server.kernel.settings import Environment
 from server.live.picture import Picture
 from server.process import Process
-from server.settings import Environment
 from server.slo.status import ObjectiveStatus, State, Status
 from tests.waiting import until
 

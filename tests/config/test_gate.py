@@ -14,7 +14,7 @@ from server.config.loosening import at, loosened, size
 from server.config.registry import SETTINGS, Value
 from server.config.resolve import resolve
 from server.config.revisions import Entry, changed
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.config.machine import MIRA, member, pretend_time_is_over
 from tests.conftest import MakeEnv
 

@@ -20,7 +20,7 @@ from server.config.revisions import (
     temporary,
     unexpired,
 )
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 
 BATCH, RATE, STORE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND", "INGEST_STORE_OUTCOMES"
 

@@ -12,7 +12,7 @@ import redis
 from server.config import rollout as module
 from server.config.rollout import Rollout
 from server.config.view import config_view
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 from tests.config.machine import Member, member, members
 from tests.conftest import MakeEnv
 from tests.waiting import NEVER_S, PATIENCE_S, until

@@ -9,7 +9,7 @@ import pytest
 from server.config import service
 from server.config.expiry import expire_due
 from server.config.saving import Saved
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.config.machine import JON, MIRA, Member, member, members, pretend_time_is_over, refused
 from tests.conftest import MakeEnv
 from tests.waiting import until

@@ -9,7 +9,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from server.config.rollout_acts import RolloutDone
 from server.config.staged import RolloutAsked
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.watch import Fenced
 from tests.config.fleet import BATCH, fleet, limit
 from tests.config.machine import JON, members, objective, refused

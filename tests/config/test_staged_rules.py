@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from server.config.guard import Standing, standing
 from server.config.staged import Staged, baked_s, choose, clock_words, ends_at, held_by, kept_up
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.slo.status import BurnWindow, Status
 from tests.config.machine import objective
 

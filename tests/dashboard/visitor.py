@@ -15,7 +15,7 @@ from tornado.web import create_signed_value, decode_signed_value
 from server.alerts.alert import Alert
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
-from server.db import Database
+from server.kernel.db import Database
 from server.live import picture_store
 from server.live.picture import Picture, Point, ServicePicture
 from server.slo.status import Status

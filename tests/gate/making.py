@@ -6,9 +6,9 @@ from typing import Any
 
 from server.alerts.alert import Alert
 from server.gate.answer import Override
+from server.kernel.times import utc
 from server.slo.evidence import Evidence
 from server.slo.status import ObjectiveStatus
-from server.times import utc
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.db import Database
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Question, SpentHour
 from server.gate.deploy_store import deploy_costs
 from server.gate.returns import Return, next_return
 from server.gate.rule import gate
 from server.gate.ship import DeployHours, Worst, left, ship, worst_deploy
+from server.kernel.db import Database
 from server.slo.budget_policy import BudgetPolicy
 from server.slo.status import ObjectiveStatus
 from tests.gate.making import DAY_S, NOW, blind, objective

@@ -6,12 +6,12 @@ import os
 import time
 from typing import Any
 
-from server.db import Database
 from server.ingest.batch import Batch, Claim
 from server.ingest.count import Counted, count
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
+from server.kernel.db import Database
 from tests.ingest.making import decoded, ready_database
 
 CAPS = Caps(200, 200, 50)

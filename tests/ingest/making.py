@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from server.db import Database
 from server.ingest.decode import Decoded, decode
 from server.ingest.outcome import span
 from server.ingest.partitions import ensure_partitions
+from server.kernel.db import Database
 
 
 def outcome(**given: Any) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import ApiError
 from server.ingest.body import Body
+from server.kernel.errors import ApiError
 
 
 def read(body: Body, data: bytes, step: int) -> bytes:

@@ -8,8 +8,8 @@ import time
 import psycopg
 import pytest
 
-from server.errors import ApiError
 from server.ingest.batch import Batch, Stored
+from server.kernel.errors import ApiError
 from tests.ingest.bench import Bench, bench, claim
 from tests.ingest.making import outcome, value
 

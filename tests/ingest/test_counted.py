@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server import metrics
-from server.host import HOST
+from server.kernel.host import HOST
 from tests.ingest.making import body, outcome, rows, value
 from tests.ingest.sending import URL, send
 from tests.site import answer

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.errors import ApiError
 from server.ingest.decode import Form, decode, decode_each, faults_error
 from server.ingest.outcome import span
+from server.kernel.errors import ApiError
 from tests.ingest.making import body, outcome
 
 NOW = 1_795_442_504.0

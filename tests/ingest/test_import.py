@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.__main__ import main
-from server.db import Database
+from server.kernel.db import Database
 from server.live.outcomes import outcomes_by_request_id
 from server.live.questions import summary
 from tests.conftest import variables

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.db import Database
 from server.ingest import partition_store
 from server.ingest.partitions import (
     DAYS_AHEAD,
@@ -21,6 +20,7 @@ from server.ingest.partitions import (
     name_of,
     wanted_days,
 )
+from server.kernel.db import Database
 from tests.ingest.making import rows, value
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

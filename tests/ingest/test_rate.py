@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from tests.ingest.making import body, outcome, rows
 from tests.ingest.sending import send
 from tests.site import answer

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.db import Database
 from server.ingest.numbering import Numbering
 from server.ingest.series import FRESH_S, Book, Caps, Series, Spelling
-from server.names import OTHER
+from server.kernel.db import Database
+from server.kernel.names import OTHER
 from tests.ingest.making import rows, value
 
 CAPS = Caps(services=2, routes=3, versions=2)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.db import Database
 from server.ingest import intake_store, retention
 from server.ingest.preview import Refused, effect, preview
 from server.ingest.sizes import size_key
 from server.ingest.tally import ACCEPTED, Line, Tally
+from server.kernel.db import Database
 from tests.ingest.making import rows, value
 
 NOW = 1_795_442_504.0

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.errors import ApiError
 from server.ingest.batch import Batch, Stored
+from server.kernel.errors import ApiError
 from tests.ingest.bench import bench, claim
 from tests.ingest.making import outcome, rows, value
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.live.outcomes import read_cursor, write_cursor
 from tests.site import answer
 

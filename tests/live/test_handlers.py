@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from server.times import utc
+from server.kernel.times import utc
 from tests.site import Site, answer
 
 Web = Callable[..., Any]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live import questions
 from server.live.fold import Fold
 from server.live.sketch import rank

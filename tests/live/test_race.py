@@ -9,8 +9,8 @@ import time
 import psycopg
 import pytest
 
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
 from server.live.fold import Fold
 from server.live.tick import Tick
 from server.process import Process

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from dashboard.shell import notices
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
 from server.live import relay as relay_module
 from server.live.picture import Picture, ServicePicture
 from server.live.relay import Relay

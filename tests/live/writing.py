@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 import psycopg
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live.pairs import pack
 from server.live.sketch import bucket
 

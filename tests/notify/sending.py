@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from server.alerts.notice import Notice
-from server.bus import Bus
-from server.db import Database
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import Environment
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
-from server.settings import Environment
 from tests.notify.making import Desk
 from tests.waiting import until
 

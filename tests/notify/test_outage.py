@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from server.alerts.alert import Alert
 from server.alerts.notice import Notice, NoticeEvent
-from server.db import Database
+from server.kernel.db import Database
 from server.notify.outbox import enqueue
 from tests.notify.hook import Hook
 from tests.notify.making import Desk, notice

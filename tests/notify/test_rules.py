@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from server.alerts.words import message, resolved
-from server.errors import ApiError
+from server.kernel.errors import ApiError
 from server.notify import payloads, retry, signing, target
 from server.notify.message import CHARACTERS, escalated, fit, link, subject
 from server.notify.retry import (

@@ -15,7 +15,8 @@ import msgspec
 import psycopg
 import pytest
 
-from server.errors import ApiError
+from server.kernel.errors import ApiError
+from server.kernel.times import utc
 from server.live.fold import Fold
 from server.review.csv_form import as_csv
 from server.review.markdown import markdown
@@ -23,7 +24,6 @@ from server.review.monthly import MonthlyReport
 from server.review.reading import monthly, months_kept
 from server.slo.exclusions import Act, ExclusionAsked, make
 from server.slo.ledger import Ledger
-from server.times import utc
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
 from tests.site import Site, answer

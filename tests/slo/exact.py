@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from server.db import Database
+from server.kernel.db import Database
 from server.slo import policy_store, spans
 from server.slo.counts import Counts
 from server.slo.exclusions import ExclusionAsked

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from server.bus import Bus
-from server.settings import read_environment
+from server.kernel.bus import Bus
+from server.kernel.settings import read_environment
 from server.slo.policies import Policies
 from tests.conftest import variables
 from tests.live.writing import database

@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 from hypothesis import HealthCheck, Phase, settings
 
-from server.bus import Bus
-from server.db import Database
-from server.settings import read_environment
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.settings import read_environment
 from server.slo.policies import Policies
 from tests.conftest import variables
 from tests.slo.making import file

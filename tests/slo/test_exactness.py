@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.kernel.times import utc
 from server.slo.exclusions import ExclusionAsked
-from server.times import utc
 from tests.live.writing import Sample
 from tests.slo.exact import adopt
 from tests.slo.ledgers import NOW, clear, in_a_database

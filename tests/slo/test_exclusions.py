@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from server.kernel.times import utc
 from server.live.fold import Fold
 from server.slo.ledger import Ledger
-from server.times import utc
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file

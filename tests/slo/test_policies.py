@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 from tests.slo.following import process
 from tests.slo.making import SHOP, availability, file, latency, service
 from tests.waiting import until

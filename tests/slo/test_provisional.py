@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.kernel.names import OTHER, OWN
 from server.live.fold import Fold
-from server.names import OTHER, OWN
 from server.slo.budget_policy import Defaults
 from server.slo.ledger import Ledger
 from server.slo.objective import Objective

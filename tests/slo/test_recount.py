@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live.fold import Fold
 from server.slo import recount_store
 from server.slo.ledger import Ledger

@@ -8,8 +8,8 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.db import Database
 from server.ingest.partitions import ensure_partitions
+from server.kernel.db import Database
 from server.live.fold import Fold
 from server.slo import exclusions, recount_store
 from server.slo.exclusions import Act, ExclusionAsked

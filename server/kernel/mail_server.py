@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from urllib.parse import unquote, urlsplit
 
-from server.errors import ConfigurationError
+from server.kernel.errors import ConfigurationError
 
 PORTS = {"smtp": 587, "smtps": 465}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.errors import invalid
+from server.kernel.errors import invalid
 
 REASON_MAX = 500
 

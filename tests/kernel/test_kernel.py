@@ -1,7 +1,7 @@
 import psycopg
 import pytest
 
-from server.db import Database
+from server.kernel.db import Database
 from server.live import pairs
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from server.errors import invalid
-from server.field_fault import RFC_3339
+from server.kernel.errors import invalid
+from server.kernel.field_fault import RFC_3339
 
 # A time in an answer; with a zone, or OpenAPI would not call it a date-time.
 Instant = Annotated[datetime, Meta(tz=True)]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from server.errors import ConfigurationError
-from server.mail_server import MailServer, mail_server
+from server.kernel.errors import ConfigurationError
+from server.kernel.mail_server import MailServer, mail_server
 
 
 @dataclass(frozen=True, slots=True)

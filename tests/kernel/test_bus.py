@@ -10,9 +10,9 @@ import psycopg
 import pytest
 import redis.asyncio as redis
 
-from server import bus
-from server.bus import Bus
-from server.db import Database
+from server.kernel import bus
+from server.kernel.bus import Bus
+from server.kernel.db import Database
 from tests.waiting import NEVER_S, PATIENCE_S, until
 
 pytestmark = pytest.mark.gen_test

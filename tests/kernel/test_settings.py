@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import secret_key
+from server.kernel.settings import secret_key
 
 
 def made(data_dir: str) -> str:

@@ -18,7 +18,7 @@ import psycopg
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
-from server.db import Database
+from server.kernel.db import Database
 
 log = logging.getLogger("evenkeel.bus")
 

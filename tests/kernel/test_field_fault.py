@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from server.field_fault import field_and_reason
-from server.times import Instant
+from server.kernel.field_fault import field_and_reason
+from server.kernel.times import Instant
 from tests.site import Site, answer
 
 
