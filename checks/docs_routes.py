@@ -14,10 +14,10 @@ from checks.docs_mentions import commands, links, mentions
 from checks.markdown import Document, plain
 from server.config.registry import SETTINGS
 from server.findings import Finding
+from server.http.openapi import operations
 from server.kernel.errors import CODES
 from server.kernel.settings import VARIABLES
 from server.metrics import METRICS
-from server.openapi import operations
 from server.routes import API
 
 # Read by the command line and the scripts only, so not in the server's own table.

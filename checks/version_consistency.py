@@ -45,13 +45,15 @@ def in_changelog(root: Path, version: str) -> list[Finding]:
 
 
 def in_api(version: str) -> list[Finding]:
-    from server.openapi import document
+    from server.http.openapi import document
 
     said = document()["info"]["version"]
     if said == version:
         return []
     return [
-        fail(f"The API says {said}, the package {version}.", "Take it from server.__version__.", "server/openapi.py")
+        fail(
+            f"The API says {said}, the package {version}.", "Take it from server.__version__.", "server/http/openapi.py"
+        )
     ]
 
 

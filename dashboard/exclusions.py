@@ -13,7 +13,7 @@ from dashboard.config_acts import whole
 from dashboard.objective import OBJECTIVE, READ, held
 from dashboard.page import Page
 from dashboard.rendering import segment
-from server.handler import as_api_error
+from server.http.handler import as_api_error
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
 from server.slo import exclusions

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from dashboard.rendering import render
 from dashboard.shell import Shell, shell
-from server.operation import Scope
+from server.http.operation import Scope
 from server.parts import Parts
 
 

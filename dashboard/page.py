@@ -12,9 +12,9 @@ from tornado.web import HTTPError
 from dashboard.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.rendering import render, with_ago
 from dashboard.shell import shell
-from server.handler import Handler, as_api_error
+from server.http.handler import Handler, as_api_error
+from server.http.operation import Scope
 from server.kernel.errors import CODES, ApiError
-from server.operation import Scope
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (

@@ -9,8 +9,8 @@ from dashboard.config_acts import whole
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people import Person
+from server.http.operation import Scope
 from server.kernel.errors import ApiError
-from server.operation import Scope
 
 
 class By(TypedDict):

@@ -22,7 +22,8 @@ from server import routes, supervisor
 from server.auth.identity import Authenticator
 from server.config.rollout import Rollout
 from server.gate.revision import revision_denied
-from server.handler import NotFound
+from server.http.handler import NotFound
+from server.http.refused_body import BODY_MAX, Starting, TooLarge
 from server.ingest.intake import Intake
 from server.ingest.upload import declared
 from server.jobs import jobs
@@ -36,7 +37,6 @@ from server.logs import LogStore
 from server.notify.outbox import enqueue
 from server.parts import Parts
 from server.process import Process
-from server.refused_body import BODY_MAX, Starting, TooLarge
 from server.slo.policies import Policies
 from server.watch import Watch
 

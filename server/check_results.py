@@ -8,10 +8,10 @@ from msgspec import Meta, Struct
 
 from server import check_store as store
 from server.findings import CheckResult
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError
-from server.operation import operation
-from server.route import Route
 
 
 class Checks(Struct):

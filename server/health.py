@@ -7,10 +7,10 @@ from http import HTTPStatus
 import msgspec
 
 from server import __version__
-from server.handler import ApiHandler
-from server.operation import operation
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.readiness import Health, Readiness
-from server.route import Route
 
 MEDIA = "application/health+json"
 

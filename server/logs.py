@@ -51,7 +51,9 @@ def listen_to_ours(level: int) -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(level)
     logging.getLogger("tornado.general").setLevel(logging.WARNING)  # below, it repeats what a peer sent: secrets too
-    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # server/access.py writes the one line a request
+    logging.getLogger("tornado.access").setLevel(
+        logging.CRITICAL
+    )  # server/http/access.py writes the one line a request
 
 
 class Gatherer(logging.Handler):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from server.handler import ApiHandler
-from server.operation import Operation, operation
-from server.route import Route
+from server.http.handler import ApiHandler
+from server.http.operation import Operation, operation
+from server.http.route import Route
 from server.scrape import scrape
 
 MEDIA = "text/plain"

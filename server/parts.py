@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from server.alerts.notice import Tell
     from server.auth.identity import Authenticator
     from server.config.rollout import Rollout
-    from server.handler import Handler
+    from server.http.handler import Handler
     from server.ingest.intake import Intake
     from server.kernel.bus import Bus
     from server.kernel.db import Database

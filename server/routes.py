@@ -1,19 +1,20 @@
-"""The API at a glance: one table of every domain's addresses. Domains import Route from server/route.py."""
+"""The API at a glance: one table of every domain's addresses. Domains import Route from server/http/route.py."""
 
 from __future__ import annotations
 
-from server import api_docs, check_results, health, metrics_handler
+from server import check_results, health, metrics_handler
 from server.alerts import handlers as alerts
 from server.auth import handlers as auth
 from server.changes import handlers as changes
 from server.config import handlers as config
 from server.gate import handlers as gate
+from server.http import api_docs
+from server.http.route import Route
 from server.ingest import handlers as ingest
 from server.live import handlers as live
 from server.notify import handlers as notify
 from server.notify import pagerduty_handler
 from server.review import handlers as review
-from server.route import Route
 from server.slo import exclusions_handler
 from server.slo import handlers as slo
 

@@ -21,11 +21,11 @@ from server.alerts.answers import (
     silence_answer,
 )
 from server.alerts.list_store import State
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
-from server.operation import operation
-from server.route import Route
 
 DAY_S = 86_400
 MEASURED_DAYS = 30

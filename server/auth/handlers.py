@@ -8,11 +8,11 @@ import msgspec
 
 from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import invalid
 from server.kernel.ids import number_in
-from server.operation import operation
-from server.route import Route
 
 
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 from server.changes import store
 from server.changes.announce import Announced, AnnouncedChange, announce
 from server.changes.store import Change
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.times import InstantText, instant
-from server.operation import operation
-from server.route import Route
 
 DAY_S = 24 * 3600.0
 

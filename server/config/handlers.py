@@ -16,10 +16,10 @@ from server.config.rollout_acts import RolloutAct, RolloutDone, act_on
 from server.config.saving import Saved
 from server.config.staged import RolloutAsked
 from server.config.view import ConfigView
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError
-from server.operation import operation
-from server.route import Route
 
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 

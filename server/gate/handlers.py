@@ -11,11 +11,11 @@ from server.gate import overrides, store
 from server.gate.answer import AskedReason, GateAnswer, Override, Question
 from server.gate.asking import ask
 from server.gate.overrides import Overridden, OverrideAsked
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
-from server.operation import operation
-from server.route import Route
 from server.slo.budget_policy import ChangeKind
 
 Name = Annotated[str, Meta(max_length=200)]

@@ -6,15 +6,15 @@ import time
 from collections import Counter
 
 from server.config.limits import Limits
-from server.handler import as_api_error
+from server.http.handler import as_api_error
+from server.http.operation import operation
+from server.http.route import Route
 from server.ingest.answers import Accepted, PostQuery, answer, claim, too_many
 from server.ingest.batch import Batch
 from server.ingest.decode import MEDIA, Decoded, Form, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.upload import UploadHandler
 from server.kernel.errors import ApiError
-from server.operation import operation
-from server.route import Route
 
 ERRORS = (
     "BAD_REQUEST",

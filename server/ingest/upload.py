@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 
 from tornado.web import stream_request_body
 
-from server.handler import ApiHandler, as_api_error
+from server.http.handler import ApiHandler, as_api_error
 from server.ingest.body import Body, Coding, too_large
 from server.kernel.errors import ApiError
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.times import InstantText, instant
 from server.live import asked, outcomes, questions
 from server.live.answers import Group, Metric, Outcomes, Series, Services, Summary
 from server.live.outcome_store import Filter
 from server.live.ranges import default_step
-from server.operation import operation
-from server.route import Route
 
 Text = Annotated[str, Meta(max_length=1000)]
 

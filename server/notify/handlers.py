@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import invalid
 from server.kernel.ids import number_in
 from server.notify import targets
 from server.notify.targets import NewTarget, Removed, TargetRequest, TargetView, Tested
-from server.operation import operation
-from server.route import Route
 
 
 def whole(target_id: str) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.notify import pagerduty
 from server.notify.handlers import whole
-from server.operation import operation
-from server.route import Route
 
 
 class PagerDutyHandler(ApiHandler):

@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
-from server.handler import ApiHandler
-from server.operation import operation
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.review.csv_form import as_csv
 from server.review.markdown import markdown
 from server.review.monthly import MonthlyReport
 from server.review.reading import monthly
-from server.route import Route
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
-from server.operation import operation
-from server.route import Route
 from server.slo import exclusions
 from server.slo.exclusions import Act, Exclusion, ExclusionAsked, ExclusionSaved
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import msgspec
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
 from server.kernel.errors import ApiError, invalid
 from server.kernel.times import InstantText
-from server.operation import operation
-from server.route import Route
 from server.slo import budget_report, recount_store, report, spans
 from server.slo.budget_report import BudgetAnswer
 from server.slo.objective import Objective

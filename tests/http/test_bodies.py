@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from server.http.refused_body import BODY_MAX
 from server.process import rss_bytes
-from server.refused_body import BODY_MAX
 
 pytestmark = pytest.mark.gen_test
 

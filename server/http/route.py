@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tornado.routing import URLSpec
 
 if TYPE_CHECKING:
-    from server.handler import Handler
+    from server.http.handler import Handler
     from server.parts import Parts
 
 

@@ -12,9 +12,9 @@ import pytest
 from tornado.web import RequestHandler
 
 from server import __version__
-from server.api_docs import page
+from server.http.api_docs import page
+from server.http.openapi import METHODS, document, operations
 from server.kernel.errors import CODES
-from server.openapi import METHODS, document, operations
 from server.routes import API
 from tests.site import answer
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from server import metrics
 
 if TYPE_CHECKING:
-    from server.handler import Handler
+    from server.http.handler import Handler
 
 log = logging.getLogger("evenkeel.access")
 

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 import jinja2
 from markupsafe import Markup, escape
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
+from server.http.openapi import METHODS, document
+from server.http.operation import Operation, operation
+from server.http.route import Route
 from server.kernel.errors import CODES, ApiError
-from server.openapi import METHODS, document
-from server.operation import Operation, operation
-from server.route import Route
 
 CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 

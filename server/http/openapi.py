@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from server import __version__
-from server.openapi_errors import PROBLEM, codes, problems
-from server.operation import Operation
-from server.route import Route
+from server.http.openapi_errors import PROBLEM, codes, problems
+from server.http.operation import Operation
+from server.http.route import Route
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REF = "#/components/schemas/{name}"

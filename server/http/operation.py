@@ -1,7 +1,7 @@
 """What an API method is: who may call it, what it takes and what it answers.
 
 `@operation` on a handler's method is the one place that says so; the handler
-base enforces it and server/openapi.py prints it.
+base enforces it and server/http/openapi.py prints it.
 """
 
 from __future__ import annotations

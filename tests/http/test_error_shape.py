@@ -13,11 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tornado.httpclient import HTTPResponse
 
-from server.handler import as_api_error
+from server.http.handler import as_api_error
+from server.http.openapi import operations, query_fields
+from server.http.operation import Operation
+from server.http.route import Route
 from server.kernel.errors import CODES
-from server.openapi import operations, query_fields
-from server.operation import Operation
-from server.route import Route
 from server.routes import API
 from tests.site import Site, answer
 

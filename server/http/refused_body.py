@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.handler import ApiHandler
+from server.http.handler import ApiHandler
 from server.ingest.upload import UploadHandler, declared
 from server.kernel.errors import ApiError
 

@@ -14,14 +14,14 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tornado.web import HTTPError, RequestHandler
 
-from server import access
 from server.auth.identity import Identity
 from server.auth.proxies import believe
+from server.http import access
+from server.http.operation import Operation
 from server.kernel.errors import ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import uuid7
 from server.log_line import in_request
-from server.operation import Operation
 from server.parts import Parts
 
 T = TypeVar("T")

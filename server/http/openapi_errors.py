@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from server.http.operation import Operation
 from server.kernel.errors import CODES
-from server.operation import Operation
 
 Json = dict[str, Any]
 
