@@ -16,8 +16,8 @@ import psycopg
 from benchmarks.failing import WARM_S, Failing, watch
 from benchmarks.figure import Figure
 from benchmarks.stand import percentile, stand
-from server import embedded
 from server.kernel.settings import read_environment
+from server.process import embedded
 from server.slo.detection import first_tier
 from tests.running import Running
 from tests.slo.evaluating import alarms

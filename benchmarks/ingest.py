@@ -24,7 +24,6 @@ import psycopg
 from benchmarks.figure import Figure
 from benchmarks.stand import ROOT, free_port, stand
 from benchmarks.traffic import bodies
-from server import embedded
 from server.ingest.count import Unnumbered, count
 from server.ingest.decode import decode
 from server.ingest.outcome import span
@@ -32,6 +31,7 @@ from server.ingest.rows import BEGIN, END
 from server.ingest.series import Name, Series, Spelling
 from server.ingest.store import COPY_OUTCOMES
 from server.kernel.settings import read_environment
+from server.process import embedded
 from tests.conftest import answers
 from tests.running import Running
 from tests.waiting import wait_for

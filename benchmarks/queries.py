@@ -18,7 +18,6 @@ from benchmarks.query_database import own_database
 from checks.store import database_bytes
 from server import check_store, log_store
 from server.changes import store as change_store
-from server.command_database import database_for_command
 from server.ingest.partitions import ensure_partitions
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -27,7 +26,8 @@ from server.kernel.settings import Environment, read_environment
 from server.live import outcomes, questions
 from server.live.answers import Metric
 from server.live.outcome_store import Filter
-from server.migrate import migrate
+from server.process.command_database import database_for_command
+from server.process.migrate import migrate
 from server.slo import budget_report
 from server.slo.policies import Policies
 

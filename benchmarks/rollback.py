@@ -21,8 +21,8 @@ import psycopg
 
 from benchmarks.figure import Figure
 from benchmarks.stand import free_port, percentile, stand
-from server import embedded
 from server.kernel.settings import read_environment
+from server.process import embedded
 from tests.running import Running
 
 PROCESSES = 4

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from server import embedded
 from server.kernel.settings import Environment
-from server.migrate import migrate
+from server.process import embedded
+from server.process.migrate import migrate
 from tests.running import Running
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.process_store import REVISION_IN_FORCE, RUNNING
+from server.process.process_store import REVISION_IN_FORCE, RUNNING
 
 
 class ProcessRow(NamedTuple):

@@ -7,9 +7,9 @@ import logging
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-from server.command_database import database_for_command
 from server.kernel.db import sqlalchemy_url
 from server.kernel.settings import read_environment
+from server.process.command_database import database_for_command
 from server.tables import metadata
 
 LOCK_TIMEOUT = "3s"  # a migration that cannot get its lock fails rather than queueing ingest behind it

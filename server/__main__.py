@@ -28,7 +28,7 @@ def main(context: click.Context) -> None:
 @main.command()
 def serve() -> None:
     """Serve on PORT until Ctrl-C or SIGTERM. Settings come from the environment: docs/settings.md."""
-    from server.serve import serve as run
+    from server.process.serve import serve as run
 
     run(read_environment())
 

@@ -18,7 +18,7 @@ from tornado.web import Application
 
 from checks import schedule
 from dashboard.routes import routes as pages
-from server import routes, supervisor
+from server import routes
 from server.auth.identity import Authenticator
 from server.config.rollout import Rollout
 from server.gate.revision import revision_denied
@@ -36,9 +36,10 @@ from server.live.relay import Relay
 from server.logs import LogStore
 from server.notify.outbox import enqueue
 from server.parts import Parts
-from server.process import Process
+from server.process import supervisor
+from server.process.process import Process
+from server.process.watch import Watch
 from server.slo.policies import Policies
-from server.watch import Watch
 
 log = logging.getLogger("evenkeel.app")
 

@@ -28,8 +28,8 @@ def import_log(file: Path, service: str, shift: bool) -> None:
     Importing a file twice counts it twice. Lines older than OUTCOME_RETENTION_DAYS
     are left out; --shift moves the whole log to the present.
     """
-    from server.command_database import database_for_command
     from server.kernel.settings import read_environment
+    from server.process.command_database import database_for_command
 
     if not 1 <= len(service) <= 200 or "\0" in service:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")

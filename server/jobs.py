@@ -28,7 +28,8 @@ from server.log_store import forget_old_lines
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
-from server.process import Process
+from server.process.process import Process
+from server.process.watch import Job
 from server.slo import recount as recount_module
 from server.slo import retention as ledger_retention
 from server.slo.evaluate import Evaluation
@@ -36,7 +37,6 @@ from server.slo.ledger import Ledger
 from server.slo.policies import Policies
 from server.slo.recount import Recount
 from server.slo.retention import retain_ledger
-from server.watch import Job
 
 
 def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:

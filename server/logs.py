@@ -20,7 +20,7 @@ from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
 from server.log_output import Output
-from server.process import Process
+from server.process.process import Process
 
 __all__ = ["LogStore", "in_request", "setup"]
 

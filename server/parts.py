@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from server.kernel.settings import Environment
     from server.live.relay import Relay
     from server.logs import LogStore
-    from server.process import Process
+    from server.process.process import Process
     from server.slo.policies import Policies
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server import check_results, health, metrics_handler
+from server import check_results, metrics_handler
 from server.alerts import handlers as alerts
 from server.auth import handlers as auth
 from server.changes import handlers as changes
@@ -14,6 +14,7 @@ from server.ingest import handlers as ingest
 from server.live import handlers as live
 from server.notify import handlers as notify
 from server.notify import pagerduty_handler
+from server.process import health
 from server.review import handlers as review
 from server.slo import exclusions_handler
 from server.slo import handlers as slo

@@ -21,9 +21,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from server import embedded
 from server.kernel import db
 from server.kernel.settings import Environment, read_environment
+from server.process import embedded
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,7 +81,7 @@ def cluster(scratch: Path) -> Iterator[embedded.Cluster]:
 @pytest.fixture(scope="session")
 def template(cluster: embedded.Cluster) -> str:
     """The name of a migrated database, to copy."""
-    from server.migrate import migrate
+    from server.process.migrate import migrate
 
     with psycopg.connect(cluster.url, dbname="postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_evenkeel")

@@ -222,9 +222,9 @@ STATEMENT = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE
 # Where SQL stands outside a store, each with its reason.
 SQL_ELSEWHERE = {
     "server/kernel/bus.py": "NOTIFY and LISTEN are the bus",
-    "server/command_database.py": "looks who uses the database itself",
-    "server/embedded.py": "makes the database itself",
-    "server/migrate.py": "reads Alembic's own table",
+    "server/process/command_database.py": "looks who uses the database itself",
+    "server/process/embedded.py": "makes the database itself",
+    "server/process/migrate.py": "reads Alembic's own table",
 }
 
 
@@ -239,7 +239,7 @@ def test_sql_stands_in_stores(path: Path) -> None:
     assert not bound - {"sqlalchemy.exc", "sqlalchemy.ext.asyncio", "sqlalchemy.pool"}, bound
 
 
-REDIS_PLACES = ("server/kernel/bus.py", "server/health.py", "server/ingest/throttle.py")
+REDIS_PLACES = ("server/kernel/bus.py", "server/process/health.py", "server/ingest/throttle.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -97,7 +97,7 @@ def test_the_data_is_as_ingest_and_the_fold_leave_it(empty_database_url: str) ->
     from server.ingest.partitions import ensure_partitions
     from server.kernel.db import Database
     from server.live.questions import whole_summary
-    from server.migrate import migrate
+    from server.process.migrate import migrate
 
     migrate(empty_database_url)
 

@@ -19,7 +19,7 @@ from server.auth.tokens import new_token
 from server.kernel.db import Database
 from server.kernel.host import HOST
 from server.log_line import JsonFormatter, TextFormatter, line_of
-from server.process import Process
+from server.process.process import Process
 from server.redact import redact
 
 SECRETS = [

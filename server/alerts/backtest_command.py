@@ -42,8 +42,8 @@ def backtest_command(file: Path) -> None:
     test is up to some minutes faster.
     """
     from server.alerts.backtesting import gaps, summary
-    from server.command_database import database_for_command
     from server.kernel.settings import read_environment
+    from server.process.command_database import database_for_command
 
     policy = parsed(file)
     with told(), database_for_command(read_environment(for_database_only=True)) as url:

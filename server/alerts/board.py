@@ -23,9 +23,9 @@ from server.alerts.store import Line
 from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
 from server.kernel.db import Database
+from server.process.watch import require_term
 from server.slo.evidence import Evidence
 from server.slo.policies import Policies
-from server.watch import require_term
 
 REFRESH_S = 5.0  # how often the evidence of what goes on is written
 STALE_S = 2.0  # evidence older than this says nothing: objectives are not being evaluated

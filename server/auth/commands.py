@@ -132,8 +132,8 @@ def told() -> Iterator[None]:
 
 def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     """Do it in one transaction on the database that the environment names."""
-    from server.command_database import database_for_command
     from server.kernel.settings import read_environment
+    from server.process.command_database import database_for_command
 
     with told(), database_for_command(read_environment(for_database_only=True)) as url:
         return asyncio.run(in_transaction(url, act))

@@ -14,7 +14,7 @@ from server.config.staged import Staged, baked_s, held_by, kept_up, stale, start
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN
-from server.watch import require_term
+from server.process.watch import require_term
 
 log = logging.getLogger("evenkeel.bake")
 

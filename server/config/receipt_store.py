@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config.receipts import Seen
-from server.process_store import RUNNING
+from server.process.process_store import RUNNING
 from server.tables.config import receipts
 from server.tables.processes import processes
 

@@ -24,7 +24,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN
 from server.kernel.settings import Environment
-from server.process import Process
+from server.process.process import Process
 
 log = logging.getLogger("evenkeel.config")
 

@@ -29,7 +29,7 @@ from server.ingest.writer import Writer
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
-from server.process import Process
+from server.process.process import Process
 
 log = logging.getLogger("evenkeel.intake")
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.live import fold_store as store
 from server.live.deltas import Delta
-from server.watch import require_term
+from server.process.watch import require_term
 
 EVERY_S = 2.0
 ROWS = 20_000  # deltas in one transaction: about half a second of work

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.names import OTHER
 from server.live.picture import ProcessPicture, Restart
 from server.live.refusals import Intake
-from server.process_store import RUNNING
+from server.process.process_store import RUNNING
 
 GONE_S = 30  # a process without a heartbeat for this long is left out
 RESTARTS_TOLD_S = 15 * 60

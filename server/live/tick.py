@@ -17,8 +17,8 @@ from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, Windows
-from server.process import Process
-from server.watch import Fenced
+from server.process.process import Process
+from server.process.watch import Fenced
 
 log = logging.getLogger("evenkeel.tick")
 

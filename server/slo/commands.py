@@ -70,9 +70,9 @@ def parsed(file: Path) -> Policy:
 
 async def of_traffic(policy: Policy) -> list[Finding]:
     """What traffic says, where a database answers; none is started for it."""
-    from server.command_database import reached
     from server.kernel.db import Database
     from server.kernel.settings import read_environment
+    from server.process.command_database import reached
     from server.slo import lint as rules
     from server.slo.traffic_store import traffic
 

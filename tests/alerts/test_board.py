@@ -12,8 +12,8 @@ from checks import watch
 from checks.check import ROOT, Surroundings
 from server.alerts import list_store
 from server.alerts.machine import REOPEN_S, RESOLVE_S
+from server.process.watch import Fenced
 from server.slo.evidence import Evidence
-from server.watch import Fenced
 from tests.alerts.making import NOW, Second, Told, at, board, burning, clear, objective
 from tests.conftest import MakeEnv
 from tests.live.rollups import lead

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from server.auth import tokens
 from server.auth.commands import key, user
 from server.kernel.settings import read_environment
-from server.serve import first_steps
+from server.process.serve import first_steps
 from tests.conftest import variables
 
 

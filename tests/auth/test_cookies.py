@@ -13,7 +13,7 @@ from tornado.web import Application, RequestHandler
 
 from server.auth.cookies import SESSION_COOKIE, clear_session, read_session, write_session
 from server.auth.people import create_person
-from server.serve import warn
+from server.process.serve import warn
 
 
 def handler(cookie: str = "") -> RequestHandler:

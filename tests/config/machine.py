@@ -21,7 +21,7 @@ from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
 from server.live.picture import Picture
-from server.process import Process
+from server.process.process import Process
 from server.slo.status import ObjectiveStatus, State, Status
 from tests.waiting import until
 

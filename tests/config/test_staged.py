@@ -10,7 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 from server.config.rollout_acts import RolloutDone
 from server.config.staged import RolloutAsked
 from server.kernel.errors import ApiError
-from server.watch import Fenced
+from server.process.watch import Fenced
 from tests.config.fleet import BATCH, fleet, limit
 from tests.config.machine import JON, members, objective, refused
 from tests.conftest import MakeEnv

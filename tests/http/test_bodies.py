@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from server.http.refused_body import BODY_MAX
-from server.process import rss_bytes
+from server.process.process import rss_bytes
 
 pytestmark = pytest.mark.gen_test
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from server.process import rss_bytes
+from server.process.process import rss_bytes
 from tests.ingest.making import body, outcome, rows, value
 from tests.ingest.wire import URL, connect, head, post, read_answer
 

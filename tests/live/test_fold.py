@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.live import fold_store
 from server.live.deltas import Delta
 from server.live.fold import Fold
-from server.watch import Fenced
+from server.process.watch import Fenced
 from tests.live.rollups import check, lead, nothing, rolled
 from tests.live.writing import Sample, Writer, database
 

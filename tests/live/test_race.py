@@ -13,8 +13,8 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.live.fold import Fold
 from server.live.tick import Tick
-from server.process import Process
-from server.watch import Job, Watch
+from server.process.process import Process
+from server.process.watch import Job, Watch
 from tests.live.rollups import check, nothing, rolled
 from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard

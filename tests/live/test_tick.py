@@ -19,8 +19,8 @@ from server.live import relay as relay_module
 from server.live.picture import Picture, ServicePicture
 from server.live.relay import Relay
 from server.live.tick import Tick
-from server.process import Process
-from server.watch import Fenced
+from server.process.process import Process
+from server.process.watch import Fenced
 from tests.live.rollups import lead
 from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard

@@ -12,11 +12,11 @@ import pytest
 
 from server.kernel.db import Database
 from server.live.fold import Fold
+from server.process.watch import Fenced
 from server.slo import recount_store
 from server.slo.ledger import Ledger
 from server.slo.recount import Recount, Weight, oldest, part_start
 from server.slo.recount_store import Exactness
-from server.watch import Fenced
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer
 from tests.slo.exact import adopt, ledger_rows

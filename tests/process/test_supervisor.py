@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from server import embedded
 from server.kernel.settings import read_environment
+from server.process import embedded
 from tests.conftest import ROOT, free_port
 from tests.running import Running
 from tests.waiting import PATIENCE_S, wait_for

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from server import embedded, supervisor
 from server.kernel.settings import Environment, read_environment
+from server.process import embedded, supervisor
 
 log = logging.getLogger("evenkeel.serve")
 
@@ -58,7 +58,7 @@ def warn(env: Environment) -> None:
 
 def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:
     """Start and migrate the embedded database; the environment that points to it."""
-    from server.migrate import migrate
+    from server.process.migrate import migrate
 
     embedded.start(cluster)
     migrate(cluster.url)

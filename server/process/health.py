@@ -10,7 +10,7 @@ from server import __version__
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
-from server.readiness import Health, Readiness
+from server.process.readiness import Health, Readiness
 
 MEDIA = "application/health+json"
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import psycopg
 
-from server import __version__, health_store
-from server.health_store import Seen
+from server import __version__
 from server.kernel.lifecycle import first_line
 from server.kernel.times import InstantText
+from server.process import health_store
+from server.process.health_store import Seen
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -184,7 +185,7 @@ def queue_part(parts: Parts, now: str) -> Part:
 
 def read_schema() -> Schema:
     """From the files of this release; reads and imports them, so not in the loop."""
-    from server.migrate import head, known
+    from server.process.migrate import head, known
 
     return Schema(head(), known())
 

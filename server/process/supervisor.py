@@ -22,9 +22,9 @@ from typing import IO, Any
 
 from tornado.netutil import bind_sockets
 
-from server import embedded
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
+from server.process import embedded
 
 log = logging.getLogger("evenkeel.supervisor")
 

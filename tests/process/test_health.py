@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from server import readiness
 from server.kernel.db import Database
-from server.readiness import Schema, schema_part, silent_parts, watch_part
+from server.process import readiness
+from server.process.readiness import Schema, schema_part, silent_parts, watch_part
 from tests.site import Site, answer
 from tests.waiting import until
 

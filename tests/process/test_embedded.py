@@ -13,12 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server import embedded
-from server.command_database import database_for_command
-from server.embedded import Cluster
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import read_environment
-from server.private import private_directory
+from server.process import embedded
+from server.process.command_database import database_for_command
+from server.process.embedded import Cluster
+from server.process.private import private_directory
 from tests.waiting import wait_for
 
 

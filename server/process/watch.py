@@ -19,9 +19,9 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tornado.ioloop import PeriodicCallback
 
-from server import watch_store as store
 from server.kernel.db import Database
-from server.process import Process
+from server.process import watch_store as store
+from server.process.process import Process
 
 log = logging.getLogger("evenkeel.watch")
 

@@ -27,7 +27,7 @@ import psycopg
 
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
-from server.private import private_directory
+from server.process.private import private_directory
 
 SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
 START_TIMEOUT_S = 30.0

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from server import watch_store
 from server.kernel.db import Database
-from server.process import Process
-from server.watch import SURE_S, Job, Lease, Watch
+from server.process import watch_store
+from server.process.process import Process
+from server.process.watch import SURE_S, Job, Lease, Watch
 from tests.live.writing import database
 from tests.waiting import NEVER_S, PATIENCE_S, until
 

@@ -11,7 +11,7 @@ from server import __version__
 from server.tables.processes import processes
 
 if TYPE_CHECKING:
-    from server.process import Gauges
+    from server.process.process import Gauges
 
 # The revision in force in a process, as a column of `processes`: the receipt that was applied last.
 REVISION_IN_FORCE = """(

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import psycopg
 
-from server.embedded import Cluster, cluster, start, stop
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
+from server.process.embedded import Cluster, cluster, start, stop
 
 LEAVING_S = 3.0  # a connection just closed is listed until its process has ended
 
