@@ -10,8 +10,8 @@ from checks.check import fail
 from checks.markdown import Document
 from server.findings import Finding
 from server.kernel.errors import CODES
-from server.metrics import METRICS
 from server.routes import API
+from server.telemetry.metrics import METRICS
 
 MENTIONED = re.compile(r"(?<!\w)(?:/api/v1|/api|/health|/metrics)(?:/[\w{}.-]+)*")
 VARIABLE = re.compile(r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$")

@@ -17,8 +17,8 @@ from server.findings import Finding
 from server.http.openapi import operations
 from server.kernel.errors import CODES
 from server.kernel.settings import VARIABLES
-from server.metrics import METRICS
 from server.routes import API
+from server.telemetry.metrics import METRICS
 
 # Read by the command line and the scripts only, so not in the server's own table.
 TOOL_VARIABLES = {

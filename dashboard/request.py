@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.page import Page
-from server import log_store
 from server.live.answers import Outcome
 from server.live.outcomes import outcomes_by_request_id
-from server.log_store import KeptLine
+from server.telemetry import log_store
+from server.telemetry.log_store import KeptLine
 
 LONGEST = 128  # characters of a request id
 

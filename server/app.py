@@ -33,13 +33,13 @@ from server.kernel.host import name_process
 from server.kernel.lifecycle import close_each, start_each, stop_signal
 from server.kernel.settings import Environment
 from server.live.relay import Relay
-from server.logs import LogStore
 from server.notify.outbox import enqueue
 from server.parts import Parts
 from server.process import supervisor
 from server.process.process import Process
 from server.process.watch import Watch
 from server.slo.policies import Policies
+from server.telemetry.logs import LogStore
 
 log = logging.getLogger("evenkeel.app")
 

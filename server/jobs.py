@@ -24,7 +24,6 @@ from server.live import tick as tick_module
 from server.live.fold import Fold
 from server.live.retention import Retention
 from server.live.tick import Tick
-from server.log_store import forget_old_lines
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
@@ -37,6 +36,7 @@ from server.slo.ledger import Ledger
 from server.slo.policies import Policies
 from server.slo.recount import Recount
 from server.slo.retention import retain_ledger
+from server.telemetry.log_store import forget_old_lines
 
 
 def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:

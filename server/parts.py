@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from server.kernel.db import Database
     from server.kernel.settings import Environment
     from server.live.relay import Relay
-    from server.logs import LogStore
     from server.process.process import Process
     from server.slo.policies import Policies
+    from server.telemetry.logs import LogStore
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server import check_results, metrics_handler
+from server import check_results
 from server.alerts import handlers as alerts
 from server.auth import handlers as auth
 from server.changes import handlers as changes
@@ -18,6 +18,7 @@ from server.process import health
 from server.review import handlers as review
 from server.slo import exclusions_handler
 from server.slo import handlers as slo
+from server.telemetry import metrics_handler
 
 __all__ = ["API", "Route"]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from server import metrics
 from server.alerts import silence_store, store, unread_store
 from server.alerts.alert import Alert
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
@@ -26,6 +25,7 @@ from server.kernel.db import Database
 from server.process.watch import require_term
 from server.slo.evidence import Evidence
 from server.slo.policies import Policies
+from server.telemetry import metrics
 
 REFRESH_S = 5.0  # how often the evidence of what goes on is written
 STALE_S = 2.0  # evidence older than this says nothing: objectives are not being evaluated

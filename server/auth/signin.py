@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from server import metrics
 from server.auth import people_store, signin_store, tokens
 from server.auth.passwords import Passwords
 from server.auth.people import EMAIL, create_person
@@ -13,6 +12,7 @@ from server.auth.sessions import Visitor, open_session
 from server.auth.slowdown import ACCOUNT, ADDRESS, Rule, wait_s
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
+from server.telemetry import metrics
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

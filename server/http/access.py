@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from server import metrics
+from server.telemetry import metrics
 
 if TYPE_CHECKING:
     from server.http.handler import Handler

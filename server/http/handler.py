@@ -21,8 +21,8 @@ from server.http.operation import Operation
 from server.kernel.errors import ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import uuid7
-from server.log_line import in_request
 from server.parts import Parts
+from server.telemetry.log_line import in_request
 
 T = TypeVar("T")
 

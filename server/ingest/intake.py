@@ -12,7 +12,6 @@ from typing import Protocol
 
 import psycopg
 
-from server import metrics
 from server.config.limits import Limits
 from server.ingest import partitions
 from server.ingest.batch import Batch, Stored
@@ -30,6 +29,7 @@ from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
 from server.process.process import Process
+from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.intake")
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from server import __version__, metrics
+from server import __version__
 from server.ingest import intake_store
 from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
@@ -27,6 +27,7 @@ from server.ingest.writer import Writer
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
+from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.lane")
 

@@ -14,7 +14,6 @@ import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from server import metrics
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.lifecycle import first_line
@@ -23,6 +22,7 @@ from server.notify import outbox, outbox_store
 from server.notify.delivery import Outcome, Parcel, deliver
 from server.notify.outbox_store import Claimed
 from server.notify.retry import GIVE_UP_S, REFUSED_S, delay_s, goes_on
+from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.notify")
 

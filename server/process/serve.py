@@ -34,7 +34,8 @@ def serve(env: Environment) -> None:
             stack.enter_context(supervisor.hold(env))
         stack.enter_context(metrics_directory(env))
         # Only now: prometheus-client looks for its directory when it is imported.
-        from server import app, logs
+        from server import app
+        from server.telemetry import logs
 
         logs.setup(env.log_level, env.log_format, sys.stdout)
         warn(env)

@@ -20,7 +20,7 @@ from server.slo.objective import Objective
 from server.slo.rules import HANDFUL
 from server.slo.tiers import Tier, span
 
-EVENTS = "evenkeel_slo_events_total"  # as server/metrics.py names it
+EVENTS = "evenkeel_slo_events_total"  # as server/telemetry/metrics.py names it
 RATIO = "evenkeel:slo_bad_ratio:rate"
 BAD = "evenkeel:slo_bad:increase"
 HEAD = "# Objectives of Evenkeel as Prometheus rules, over its own /metrics; made by `python -m server slo rules`.\n"

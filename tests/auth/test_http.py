@@ -95,7 +95,7 @@ async def test_a_key_of_one_process_is_refused_by_another_after_its_revocation(w
 
 
 async def test_the_address_in_the_log_is_what_the_trusted_proxy_saw(web: Any) -> None:
-    from server.log_store import lines
+    from server.telemetry.log_store import lines
 
     site = await web(TRUSTED_PROXIES="1")
     headers = {"X-Forwarded-For": "6.6.6.6, 192.0.2.7", "X-Request-Id": "proxied", "X-Real-Ip": "6.6.6.6"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server import metrics
 from server.kernel.host import HOST
+from server.telemetry import metrics
 from tests.ingest.making import body, outcome, rows, value
 from tests.ingest.sending import URL, send
 from tests.site import answer

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from server.logs import listen_to_ours
 from server.notify import outside
 from server.notify.addresses import is_private
 from server.notify.delivery import Outcome, Parcel, deliver
 from server.notify.retry import GIVE_UP_S
 from server.notify.target import Target
+from server.telemetry.logs import listen_to_ours
 from tests.conftest import MakeEnv
 from tests.notify.making import SECRET
 from tests.notify.receiver import Receiver, receiving

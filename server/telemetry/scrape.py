@@ -15,9 +15,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from server import metrics, metrics_store
-from server.gauges import families
 from server.kernel.lifecycle import first_line
+from server.telemetry import metrics, metrics_store
+from server.telemetry.gauges import families
 
 if TYPE_CHECKING:
     from server.parts import Parts

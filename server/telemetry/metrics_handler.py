@@ -7,7 +7,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from server.http.handler import ApiHandler
 from server.http.operation import Operation, operation
 from server.http.route import Route
-from server.scrape import scrape
+from server.telemetry.scrape import scrape
 
 MEDIA = "text/plain"
 

@@ -8,18 +8,19 @@ from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from server import __version__, metrics
+from server import __version__
 from server.alerts.alert import alerts_in
 from server.findings import CheckStatus
 from server.kernel.host import HOST
 from server.live.picture import Picture
-from server.metrics import Metric
-from server.metrics_store import Gauges, ProcessRow
 from server.slo.counts import NOTHING, Counts
 from server.slo.objective import Objective
 from server.slo.status import ObjectiveStatus
 from server.slo.tiers import Urgency, span
 from server.slo.view import status_in
+from server.telemetry import metrics
+from server.telemetry.metrics import Metric
+from server.telemetry.metrics_store import Gauges, ProcessRow
 
 STATUSES: tuple[str, ...] = get_args(CheckStatus)
 STALE_S = 60.0  # an older picture says nothing of the budgets of now

@@ -1,4 +1,4 @@
-"""A log line: what it holds, and how it is written as JSON or text. No secret is in it: server/redact.py."""
+"""A log line: what it holds, and how it is written as JSON or text. No secret is in it: server/telemetry/redact.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from server.kernel.host import HOST, process_name
-from server.redact import redact
+from server.telemetry.redact import redact
 
 MESSAGE_CHARACTERS = 4_000
 EXCEPTION_CHARACTERS = 8_000

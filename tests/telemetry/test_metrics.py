@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from server import metrics
 from server.kernel.host import HOST
 from server.live.picture import Picture
+from server.telemetry import metrics
 from tests.site import Site
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,7 +132,7 @@ def test_an_invented_method_makes_no_series() -> None:
 
 
 def render() -> bytes:
-    from server.scrape import render
+    from server.telemetry.scrape import render
 
     return render([])
 

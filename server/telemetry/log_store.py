@@ -12,8 +12,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
-from server.log_line import Line, moment
 from server.tables.records import log_lines
+from server.telemetry.log_line import Line, moment
 
 COPY = "COPY log_lines (at, level, process, logger, request_id, message, fields) FROM STDIN"
 CHUNK = 5_000

@@ -15,12 +15,12 @@ from typing import IO
 
 import psycopg
 
-from server import log_store, metrics
 from server.kernel.db import Database
 from server.kernel.settings import Environment
-from server.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
-from server.log_output import Output
 from server.process.process import Process
+from server.telemetry import log_store, metrics
+from server.telemetry.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
+from server.telemetry.log_output import Output
 
 __all__ = ["LogStore", "in_request", "setup"]
 

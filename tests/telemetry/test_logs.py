@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import log_output, log_store, logs, metrics
 from server.auth.tokens import new_token
 from server.kernel.db import Database
 from server.kernel.host import HOST
-from server.log_line import JsonFormatter, TextFormatter, line_of
 from server.process.process import Process
-from server.redact import redact
+from server.telemetry import log_output, log_store, logs, metrics
+from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of
+from server.telemetry.redact import redact
 
 SECRETS = [
     new_token("ek"),
