@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from benchmarks.query_data import fill
 from benchmarks.query_database import own_database
 from checks.store import database_bytes
-from server import check_store
 from server.changes import store as change_store
 from server.ingest.partitions import ensure_partitions
 from server.kernel.bus import Bus
@@ -28,6 +27,7 @@ from server.live.answers import Metric
 from server.live.outcome_store import Filter
 from server.process.command_database import database_for_command
 from server.process.migrate import migrate
+from server.selfcheck import store as check_store
 from server.slo import budget_report
 from server.slo.policies import Policies
 from server.telemetry import log_store

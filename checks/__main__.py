@@ -10,11 +10,11 @@ import msgspec
 
 from checks import registry, runner
 from checks.check import ROOT, Check, Surroundings
-from server.findings import CheckResult
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment, read_environment
 from server.process.command_database import reached
+from server.selfcheck.findings import CheckResult
 
 WORDS = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
 

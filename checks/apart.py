@@ -13,7 +13,7 @@ import msgspec
 
 from checks import runner
 from checks.check import Check, Run, Surroundings
-from server.findings import CheckResult, Finding
+from server.selfcheck.findings import CheckResult, Finding
 
 # A check must not slow the brake: right after a start, several run.
 POLITELY = ("nice", "-n", "10") if shutil.which("nice") else ()

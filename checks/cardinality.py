@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from checks import store
 from checks.check import Check, Surroundings, Unavailable, warn
-from server.findings import Finding
 from server.kernel.names import OTHER
 from server.kernel.settings import Environment
+from server.selfcheck.findings import Finding
 
 NEAR = 0.9
 

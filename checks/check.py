@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from server.findings import Finding
 from server.kernel.db import Database
 from server.kernel.settings import Environment
+from server.selfcheck.findings import Finding
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 
 GIB = 1024**3
 FAIL_FREE = 0.05

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from checks.check import fail
 from checks.markdown import Document
-from server.findings import Finding
 from server.kernel.errors import CODES
 from server.routes import API
+from server.selfcheck.findings import Finding
 from server.telemetry.metrics import METRICS
 
 MENTIONED = re.compile(r"(?<!\w)(?:/api/v1|/api|/health|/metrics)(?:/[\w{}.-]+)*")

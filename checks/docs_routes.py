@@ -13,11 +13,11 @@ from checks.check import Check, Surroundings, Unavailable, fail
 from checks.docs_mentions import commands, links, mentions
 from checks.markdown import Document, plain
 from server.config.registry import SETTINGS
-from server.findings import Finding
 from server.http.openapi import operations
 from server.kernel.errors import CODES
 from server.kernel.settings import VARIABLES
 from server.routes import API
+from server.selfcheck.findings import Finding
 from server.telemetry.metrics import METRICS
 
 # Read by the command line and the scripts only, so not in the server's own table.

@@ -6,7 +6,7 @@ import asyncio
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 
 SAMPLES = 5  # a heartbeat carries the longest delay since the one before, so one sample a second sees all
 WARN_MS = 250.0

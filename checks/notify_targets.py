@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checks.check import Check, Surroundings, fail, warn
-from server.findings import Finding
 from server.notify.store import Faring, faring
+from server.selfcheck.findings import Finding
 
 FAILING_S = 120.0
 

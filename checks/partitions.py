@@ -6,8 +6,8 @@ import time
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
-from server.findings import Finding
 from server.ingest.partitions import DAYS_AHEAD, day_of, days_ahead, is_over
+from server.selfcheck.findings import Finding
 
 DAY_S = 86_400
 HINT = "The watch makes and drops them every 10 minutes: its log says why not. Without one, ingest answers 503."

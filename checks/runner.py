@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from checks.check import Check, Surroundings, Unavailable, fail
-from server.findings import CheckResult, Finding, status_of
+from server.selfcheck.findings import CheckResult, Finding, status_of
 
 log = logging.getLogger("evenkeel.checks")
 

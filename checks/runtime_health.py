@@ -16,9 +16,9 @@ from checks.check import Check, Surroundings, Unavailable, fail, warn
 from checks.probe import Answer, Probe
 from server.auth.keys import create_key
 from server.config.registry import SETTINGS
-from server.findings import Finding
 from server.kernel.ids import uuid7
 from server.kernel.names import OWN
+from server.selfcheck.findings import Finding
 
 INGEST = "/api/v1/outcomes"
 KEY_NAME = "self-check"

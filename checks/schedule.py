@@ -6,10 +6,10 @@ import time
 
 from checks import apart, registry, runner
 from checks.check import ROOT, Check, Surroundings
-from server import check_store as store
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.process.watch import Job
+from server.selfcheck import store
 
 FIRST_S = 10.0  # a new watch runs each check for the first time after this long, also the hourly ones
 RECORD_S = 5.0  # for the result to be kept

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from checks.check import Check, Surroundings, fail
 from checks.locks import broken, statements
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 from server.tables import metadata
 
 

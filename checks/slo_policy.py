@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from checks.check import Check, Surroundings, Unavailable, fail
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 from server.slo.budget import budget_left
 from server.slo.counts import Counts
 from server.slo.lint import TRAFFIC_DAYS, against_traffic, lint

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 
 SILENT_S = 5.0  # a heartbeat comes each second
 APPLIED_WITHIN_S = 10.0  # by polling at the latest after 5 s

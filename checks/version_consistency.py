@@ -8,7 +8,7 @@ from pathlib import Path
 
 from checks.check import Check, Surroundings, fail, text_of
 from server import __version__
-from server.findings import Finding
+from server.selfcheck.findings import Finding
 
 RELEASE = re.compile(r"^## \[?(\d+\.\d+\.\d+)\]?", re.MULTILINE)
 SEMANTIC = re.compile(r"\d+\.\d+\.\d+")

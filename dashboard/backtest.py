@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from dashboard.page import Page
 from server.alerts.backtesting import Backtested, gaps, run, summary
-from server.findings import Finding
 from server.kernel.errors import ApiError
 from server.parts import Parts
+from server.selfcheck.findings import Finding
 from server.slo.lint import lint
 from server.slo.policy import parse
 from server.slo.problems import PolicyError

@@ -11,19 +11,19 @@ from dashboard.keys import has_ended
 from dashboard.live import Ask, LivePage, live_page
 from dashboard.page import Page
 from dashboard.side import CHECKS
-from server import check_store
 from server.auth.audit import Act, recent_acts
 from server.auth.keys import ApiKey, list_keys
 from server.auth.passwords import SHORTEST
 from server.auth.people import Person, list_people
 from server.auth.roles import ROLES, SCOPES
 from server.auth.sessions import Session, list_sessions
-from server.findings import CheckResult
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.notify.target import STEPS
 from server.notify.targets import TargetView, list_targets
 from server.parts import Parts
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult
 
 HISTORY = 200
 ACTS = 20

@@ -9,13 +9,13 @@ from msgspec import Struct
 from dashboard.config import CONFIG
 from dashboard.format import span
 from dashboard.memo import Memo
-from server import check_store
 from server.changes import store as changes
 from server.changes.store import Change
 from server.config.view import ConfigView, SettingView
-from server.findings import CheckResult
 from server.live.picture import Picture
 from server.parts import Parts
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult
 
 HOUR_S = 3600
 SHOWN = 5

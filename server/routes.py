@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from server import check_results
 from server.alerts import handlers as alerts
 from server.auth import handlers as auth
 from server.changes import handlers as changes
@@ -16,6 +15,7 @@ from server.notify import handlers as notify
 from server.notify import pagerduty_handler
 from server.process import health
 from server.review import handlers as review
+from server.selfcheck import handlers as check_results
 from server.slo import exclusions_handler
 from server.slo import handlers as slo
 from server.telemetry import metrics_handler

@@ -12,7 +12,7 @@ import click
 from server.slo.problems import PolicyError
 
 if TYPE_CHECKING:
-    from server.findings import Finding
+    from server.selfcheck.findings import Finding
     from server.slo.objective import Policy
 
 FILE = click.Path(dir_okay=False, path_type=Path)

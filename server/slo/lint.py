@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from server.findings import Finding
 from server.kernel.names import OTHER, OWN
+from server.selfcheck.findings import Finding
 from server.slo.budget_policy import severity
 from server.slo.objective import Objective, Policy
 from server.slo.rules import HANDFUL

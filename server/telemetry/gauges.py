@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from server import __version__
 from server.alerts.alert import alerts_in
-from server.findings import CheckStatus
 from server.kernel.host import HOST
 from server.live.picture import Picture
+from server.selfcheck.findings import CheckStatus
 from server.slo.counts import NOTHING, Counts
 from server.slo.objective import Objective
 from server.slo.status import ObjectiveStatus

@@ -9,10 +9,10 @@ from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server import check_store
 from server.config import staged_store
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
+from server.selfcheck import store as check_store
 from server.slo import events_store
 from server.slo.counts import Counts
 from server.tables.config import revisions

@@ -6,8 +6,8 @@ import pytest
 
 from checks import notify_targets
 from checks.check import ROOT, Surroundings
-from server.findings import status_of
 from server.kernel.db import Database
+from server.selfcheck.findings import status_of
 from tests.conftest import MakeEnv
 from tests.notify.making import Desk
 

@@ -8,7 +8,7 @@ import pytest
 
 from checks import runner
 from checks.check import ROOT, Check, Surroundings, Unavailable, fail, warn
-from server.findings import CheckResult, Finding
+from server.selfcheck.findings import CheckResult, Finding
 
 AROUND = Surroundings(ROOT)
 

@@ -11,9 +11,9 @@ import pytest
 
 from checks import apart, registry, schedule
 from checks.check import ROOT, Check, Surroundings, warn
-from server import check_store as store
-from server.findings import Finding
 from server.kernel.db import Database
+from server.selfcheck import store
+from server.selfcheck.findings import Finding
 from tests.conftest import MakeEnv
 
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from server import check_store
 from server.changes import store
-from server.findings import CheckResult, Finding
 from server.kernel.ids import uuid7
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult, Finding
 from server.tables.people import api_keys, audit, users
 from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import PASSWORD, look, press, said, sign_in

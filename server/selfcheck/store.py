@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.findings import CheckResult, Finding
+from server.selfcheck.findings import CheckResult, Finding
 from server.tables.records import check_results
 
 KEPT_DAYS = 7

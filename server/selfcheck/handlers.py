@@ -6,12 +6,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server import check_store as store
-from server.findings import CheckResult
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.errors import ApiError
+from server.selfcheck import store
+from server.selfcheck.findings import CheckResult
 
 
 class Checks(Struct):
