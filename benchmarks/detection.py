@@ -18,7 +18,7 @@ from benchmarks.figure import Figure
 from benchmarks.stand import percentile, stand
 from server.kernel.settings import read_environment
 from server.process import embedded
-from server.slo.detection import first_tier
+from server.slo.judge.detection import first_tier
 from tests.running import Running
 from tests.slo.evaluating import alarms
 from tests.slo.judging import objective

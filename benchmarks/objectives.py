@@ -22,10 +22,11 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment, read_environment
 from server.live.picture import Picture
-from server.slo import recount_store, report
-from server.slo.evaluate import Evaluation
-from server.slo.policies import Policies
-from server.slo.windows import Windows
+from server.slo.api import report
+from server.slo.judge.evaluate import Evaluation
+from server.slo.ledger import recount_store
+from server.slo.ledger.windows import Windows
+from server.slo.policy.policies import Policies
 from tests.slo.making import availability, latency, service
 
 OBJECTIVES = 500  # half of them latency

@@ -28,8 +28,8 @@ from server.live.outcome_store import Filter
 from server.process.command_database import database_for_command
 from server.process.migrate import migrate
 from server.selfcheck import store as check_store
-from server.slo import budget_report
-from server.slo.policies import Policies
+from server.slo.api import budget_report
+from server.slo.policy.policies import Policies
 from server.telemetry import log_store
 
 Question = Callable[[AsyncConnection], Awaitable[object]]

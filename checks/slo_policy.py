@@ -7,13 +7,13 @@ from pathlib import Path
 
 from checks.check import Check, Surroundings, Unavailable, fail
 from server.selfcheck.findings import Finding
-from server.slo.budget import budget_left
-from server.slo.counts import Counts
-from server.slo.lint import TRAFFIC_DAYS, against_traffic, lint
-from server.slo.objective import Objective, Policy
-from server.slo.policy import parse
-from server.slo.problems import PolicyError
-from server.slo.traffic_store import traffic
+from server.slo.model.budget import budget_left
+from server.slo.model.counts import Counts
+from server.slo.model.objective import Objective, Policy
+from server.slo.model.problems import PolicyError
+from server.slo.policy.lint import TRAFFIC_DAYS, against_traffic, lint
+from server.slo.policy.policy import parse
+from server.slo.policy.traffic_store import traffic
 
 
 async def run(around: Surroundings) -> list[Finding]:

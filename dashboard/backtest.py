@@ -12,9 +12,9 @@ from server.alerts.backtesting import Backtested, gaps, run, summary
 from server.kernel.errors import ApiError
 from server.parts import Parts
 from server.selfcheck.findings import Finding
-from server.slo.lint import lint
-from server.slo.policy import parse
-from server.slo.problems import PolicyError
+from server.slo.model.problems import PolicyError
+from server.slo.policy.lint import lint
+from server.slo.policy.policy import parse
 
 LIMIT_S = 15.0  # of work; objectives that are not reached are named
 SHOWN = 200  # alerts

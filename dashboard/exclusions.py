@@ -16,13 +16,13 @@ from dashboard.rendering import segment
 from server.http.handler import as_api_error
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
-from server.slo import exclusions
-from server.slo.counts import NOTHING, Counts
-from server.slo.exclusion_preview import preview
-from server.slo.exclusion_preview_store import taken_by
-from server.slo.exclusions import Act, Exclusion, ExclusionAsked
-from server.slo.objective import Objective
-from server.slo.view import by_name, status_in
+from server.slo.judge.view import by_name, status_in
+from server.slo.ledger import exclusions
+from server.slo.ledger.exclusion_preview import preview
+from server.slo.ledger.exclusion_preview_store import taken_by
+from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.objective import Objective
 
 SHOWN = 50
 USUAL = timedelta(minutes=30)

@@ -9,9 +9,9 @@ from dashboard.looks import LOOKS, Look
 from dashboard.rows import Row, left_of
 from dashboard.telling import AlertTold
 from server.live.picture import Part, ServicePicture
-from server.slo.rules import LOW_BUDGET
-from server.slo.status import ObjectiveStatus, Status
-from server.slo.tiers import M5
+from server.slo.judge.rules import LOW_BUDGET
+from server.slo.model.status import ObjectiveStatus, Status
+from server.slo.model.tiers import M5
 
 DETAILS = 3  # services told of in a sentence
 ADD = "/objectives#add"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from server.slo.status import State
+from server.slo.model.status import State
 
 
 class Look(Struct, frozen=True):

@@ -11,7 +11,7 @@ from dashboard.rows import Row, draw, service_rows
 from dashboard.side import Side, side
 from server.kernel.names import OWN
 from server.parts import Parts
-from server.slo.view import status_in
+from server.slo.judge.view import status_in
 
 SHOWN = 20  # rows, before the rest is folded
 DRAWN = 60  # rows with charts, which are made anew every second

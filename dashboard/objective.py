@@ -22,12 +22,12 @@ from server.changes.store import Change
 from server.kernel.errors import ApiError
 from server.live.picture import Picture, ServicePicture
 from server.parts import Parts
-from server.slo.detection import Detection
-from server.slo.history import Stretch
-from server.slo.objective import Objective
-from server.slo.past import Past, past
-from server.slo.status import ObjectiveStatus
-from server.slo.view import status_in, text
+from server.slo.judge.detection import Detection
+from server.slo.judge.view import status_in, text
+from server.slo.ledger.history import Stretch
+from server.slo.ledger.past import Past, past
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
 
 CHANGES = 200
 ALERTS = 8

@@ -9,8 +9,8 @@ from dashboard.looks import BAD, LOOKS, Look
 from dashboard.page import Page
 from server.alerts.alert import Alert, alerts_in
 from server.parts import Parts
-from server.slo.status import ObjectiveStatus, State
-from server.slo.view import ObjectiveRow, by_name, objective_rows, status_in
+from server.slo.judge.view import ObjectiveRow, by_name, objective_rows, status_in
+from server.slo.model.status import ObjectiveStatus, State
 
 ENDED = float("inf")
 SHOWN = 30  # rows, before those that are fine are folded

@@ -20,7 +20,7 @@ from dashboard.differences import differences
 from dashboard.looks import LOOKS
 from dashboard.telling import ALERT_LOOKS
 from server.config.registry import SETTINGS, Value
-from server.slo.rules import LOW_BUDGET
+from server.slo.judge.rules import LOW_BUDGET
 
 FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),

@@ -11,7 +11,7 @@ from dashboard.page import Page
 from server.parts import Parts
 from server.review.monthly import MonthlyReport, middle
 from server.review.reading import monthly, months_kept
-from server.slo import months
+from server.slo.ledger import months
 
 KEPT_S = 60.0
 

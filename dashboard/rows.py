@@ -12,7 +12,7 @@ from dashboard.telling import AlertTold, alert_told
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
 from server.live.picture import Picture, ServicePicture
-from server.slo.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus, Status
 
 
 class Charts(Struct):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from server.live.picture import ServicePicture
-from server.slo.detection import Detection, detection
-from server.slo.objective import Objective
-from server.slo.status import ObjectiveStatus
-from server.slo.tiers import H1
+from server.slo.judge.detection import Detection, detection
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
+from server.slo.model.tiers import H1
 
 
 def seeing(objective: Objective, standing: ObjectiveStatus | None, service: ServicePicture | None) -> Detection | None:

@@ -26,7 +26,7 @@ from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
 from server.live.store import first_seen_at
 from server.parts import Parts
-from server.slo.view import status_in
+from server.slo.judge.view import status_in
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
 

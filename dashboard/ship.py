@@ -20,7 +20,7 @@ from server.gate.ship import DEPLOYS_DAYS, DeployHours, Ship, rules_told, ship
 from server.gate.words import cautious
 from server.kernel.errors import invalid
 from server.parts import Parts
-from server.slo.budget_policy import KINDS
+from server.slo.model.budget_policy import KINDS
 
 MINUTES = ((15, "15 min"), (60, "1 h"), (240, "4 h"), (1440, "24 h"))
 BARS = {"allow": "ok", "deny": "burning", "unknown": "blind"}  # the colour beside the words

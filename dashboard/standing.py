@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dashboard.looks import BAD, LOOKS, Look
 from server.alerts.alert import Alert, alerts_in
 from server.live.picture import Picture, ServicePicture
-from server.slo.status import State, Status
-from server.slo.view import status_in
+from server.slo.judge.view import status_in
+from server.slo.model.status import State, Status
 
 
 def open_alerts(picture: Picture | None) -> dict[str, list[Alert]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from server.alerts.alert import Alert, AlertState
-from server.slo.status import State
+from server.slo.model.status import State
 
 
 class AlertLook(NamedTuple):

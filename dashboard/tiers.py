@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from server.slo.objective import Objective
-from server.slo.status import BurnWindow, ObjectiveStatus, Standing
-from server.slo.tiers import Urgency
+from server.slo.model.objective import Objective
+from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing
+from server.slo.model.tiers import Urgency
 
 TOLD: dict[Standing, str] = {
     "holds": "holds too",

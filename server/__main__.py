@@ -13,7 +13,7 @@ from server.gate.command import gate
 from server.import_command import import_log
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import read_environment
-from server.slo.commands import slo
+from server.slo.policy.commands import slo
 
 
 @click.group(invoke_without_command=True)

@@ -38,7 +38,7 @@ from server.parts import Parts
 from server.process import supervisor
 from server.process.process import Process
 from server.process.watch import Watch
-from server.slo.policies import Policies
+from server.slo.policy.policies import Policies
 from server.telemetry.logs import LogStore
 
 log = logging.getLogger("evenkeel.app")

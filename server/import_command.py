@@ -44,7 +44,7 @@ async def run(env: Environment, url: str, file: Path, service: str, *, size: int
     from server.ingest.importer import Importer, newest
     from server.kernel.bus import Bus
     from server.kernel.db import Database
-    from server.slo.policies import Policies
+    from server.slo.policy.policies import Policies
 
     db = Database(url, "evenkeel import")
     policies = Policies(env, db, Bus(db, None))

@@ -29,13 +29,13 @@ from server.notify.outbox import enqueue
 from server.notify.sender import Sender
 from server.process.process import Process
 from server.process.watch import Job
-from server.slo import recount as recount_module
-from server.slo import retention as ledger_retention
-from server.slo.evaluate import Evaluation
-from server.slo.ledger import Ledger
-from server.slo.policies import Policies
-from server.slo.recount import Recount
-from server.slo.retention import retain_ledger
+from server.slo.judge.evaluate import Evaluation
+from server.slo.ledger import recount as recount_module
+from server.slo.ledger import retention as ledger_retention
+from server.slo.ledger.ledger import Ledger
+from server.slo.ledger.recount import Recount
+from server.slo.ledger.retention import retain_ledger
+from server.slo.policy.policies import Policies
 from server.telemetry.log_store import forget_old_lines
 
 

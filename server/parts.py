@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from server.kernel.settings import Environment
     from server.live.relay import Relay
     from server.process.process import Process
-    from server.slo.policies import Policies
+    from server.slo.policy.policies import Policies
     from server.telemetry.logs import LogStore
 
 

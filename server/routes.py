@@ -16,8 +16,8 @@ from server.notify import pagerduty_handler
 from server.process import health
 from server.review import handlers as review
 from server.selfcheck import handlers as check_results
-from server.slo import exclusions_handler
-from server.slo import handlers as slo
+from server.slo.api import exclusions_handler
+from server.slo.api import handlers as slo
 from server.telemetry import metrics_handler
 
 __all__ = ["API", "Route"]

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from server.live.picture import Picture
-from server.slo.evidence import Evidence, OnsetMethod
-from server.slo.tiers import Urgency
+from server.slo.model.evidence import Evidence, OnsetMethod
+from server.slo.model.tiers import Urgency
 
 # pending: detected and shown, nobody is told yet; resolving: clear, and held for a while in case it comes back.
 AlertState = Literal["pending", "firing", "resolving", "resolved"]

@@ -15,8 +15,8 @@ from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.alerts.words import failing
 from server.kernel.times import Instant
-from server.slo.evidence import OnsetMethod
-from server.slo.tiers import Urgency
+from server.slo.model.evidence import OnsetMethod
+from server.slo.model.tiers import Urgency
 
 
 class EvidenceAnswer(Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from server.kernel.errors import invalid
-from server.slo.objective import Objective
+from server.slo.model.objective import Objective
 
 MINUTES_MAX = 30 * 24 * 60
 SHOWN = 10

@@ -17,17 +17,17 @@ from server.alerts.alert import Alert
 from server.alerts.machine import Context, step
 from server.alerts.past_alert import Kept, PastAlert
 from server.alerts.timeline import Timeline
-from server.slo.budget_policy import BudgetPolicy, severity
-from server.slo.evidence import Evidence
-from server.slo.judgement import ENOUGH, Seen, evidence_of, objective_status
-from server.slo.memory import Memory
-from server.slo.objective import Objective
-from server.slo.rules import deciding, spans
-from server.slo.senders import ALL_ARRIVES
-from server.slo.sequential import Fast
-from server.slo.streams import Verdict
-from server.slo.tiers import Tier
-from server.slo.windows import ByWindow
+from server.slo.judge.judgement import ENOUGH, Seen, evidence_of, objective_status
+from server.slo.judge.rules import deciding, spans
+from server.slo.judge.senders import ALL_ARRIVES
+from server.slo.judge.streams import Verdict
+from server.slo.ledger.windows import ByWindow
+from server.slo.model.budget_policy import BudgetPolicy, severity
+from server.slo.model.evidence import Evidence
+from server.slo.model.memory import Memory
+from server.slo.model.objective import Objective
+from server.slo.model.sequential import Fast
+from server.slo.model.tiers import Tier
 
 
 def backtest(objective: Objective, policy: BudgetPolicy, line: Timeline, start: int) -> list[PastAlert]:

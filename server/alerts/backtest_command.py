@@ -12,12 +12,12 @@ import click
 
 from server.auth.commands import told
 from server.kernel.figures import percent, span
-from server.slo.commands import FILE, parsed
+from server.slo.policy.commands import FILE, parsed
 
 if TYPE_CHECKING:
     from server.alerts.backtesting import Backtested
     from server.alerts.past_alert import PastAlert
-    from server.slo.objective import Policy
+    from server.slo.model.objective import Policy
 
 HEAD = (
     "ONSET (UTC)",

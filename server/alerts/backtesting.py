@@ -13,13 +13,13 @@ from server.alerts.past_alert import PastAlert
 from server.alerts.timeline import MINUTE_S, timeline
 from server.kernel.db import Database
 from server.kernel.figures import plural
-from server.slo.budget_policy import BudgetPolicy
-from server.slo.ledger_store import MINUTES_KEPT_DAYS
-from server.slo.objective import Objective, Policy
-from server.slo.own_tiers import MAX_S
-from server.slo.policy import MAX_OBJECTIVES
-from server.slo.policy_store import sending_services
-from server.slo.provisional import with_defaults
+from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
+from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.objective import Objective, Policy
+from server.slo.policy.own_tiers import MAX_S
+from server.slo.policy.policy import MAX_OBJECTIVES
+from server.slo.policy.policy_store import sending_services
+from server.slo.policy.provisional import with_defaults
 
 DAYS = 28
 DAY_S = 86_400

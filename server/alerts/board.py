@@ -23,8 +23,8 @@ from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
 from server.kernel.db import Database
 from server.process.watch import require_term
-from server.slo.evidence import Evidence
-from server.slo.policies import Policies
+from server.slo.model.evidence import Evidence
+from server.slo.policy.policies import Policies
 from server.telemetry import metrics
 
 REFRESH_S = 5.0  # how often the evidence of what goes on is written

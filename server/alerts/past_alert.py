@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert
 from server.alerts.timeline import Timeline
-from server.slo.history import share_of
-from server.slo.objective import Objective
-from server.slo.tiers import Urgency
+from server.slo.ledger.history import share_of
+from server.slo.model.objective import Objective
+from server.slo.model.tiers import Urgency
 
 
 class PastAlert(Struct):

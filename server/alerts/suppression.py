@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.alerts.alert import Alert
-from server.slo.budget_policy import BudgetPolicy, dependencies
+from server.slo.model.budget_policy import BudgetPolicy, dependencies
 
 
 @dataclass(frozen=True, slots=True)

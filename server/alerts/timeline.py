@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from server.slo.counts import Counts
+from server.slo.model.counts import Counts
 
 MINUTE_S = 60
 

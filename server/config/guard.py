@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct, field
 
-from server.slo.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus, Status
 
 UNSURE = ("blind", "partial")
 

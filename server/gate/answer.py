@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert
 from server.kernel.times import Instant
-from server.slo.budget_policy import Answer, BudgetState, ChangeKind, Reason
-from server.slo.status import ObjectiveStatus
+from server.slo.model.budget_policy import Answer, BudgetState, ChangeKind, Reason
+from server.slo.model.status import ObjectiveStatus
 
 # What the policy may except; incident: it is needed for one that somebody works on.
 AskedReason = Literal[Reason, "incident"]

@@ -13,15 +13,15 @@ from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question
 from server.gate.rule import gate
 from server.kernel.errors import ApiError
 from server.live import store as live_store
-from server.slo.objective import Objective
-from server.slo.view import status_in
+from server.slo.judge.view import status_in
+from server.slo.model.objective import Objective
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from server.live.relay import Relay
     from server.parts import Parts
-    from server.slo.policies import Policies
+    from server.slo.policy.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from server.gate.answer import Facts, GateBudget
-from server.slo.budget_policy import BudgetPolicy, BudgetState, ChangeKind, Reason, budget_state
-from server.slo.status import ObjectiveStatus
+from server.slo.model.budget_policy import BudgetPolicy, BudgetState, ChangeKind, Reason, budget_state
+from server.slo.model.status import ObjectiveStatus
 
 Standing = Literal["frozen", "not_known", "caution", "healthy"]
 ORDER: tuple[Standing, ...] = ("frozen", "not_known", "caution", "healthy")  # worst first

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.gate.ship import DeployHours
 from server.kernel.times import utc
-from server.slo.ledger_store import MINUTES_KEPT_DAYS
+from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
 
 DEPLOYS_MAX = 2000  # the newest
 

@@ -16,7 +16,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
-from server.slo.budget_policy import ChangeKind
+from server.slo.model.budget_policy import ChangeKind
 
 Name = Annotated[str, Meta(max_length=200)]
 

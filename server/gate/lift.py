@@ -8,7 +8,7 @@ from server.gate.answer import Applied, Facts, Override, Question
 from server.gate.budget import Decider, excepted, state_of
 from server.gate.incident import open_incident
 from server.kernel.figures import clock
-from server.slo.budget_policy import BudgetPolicy, Reason
+from server.slo.model.budget_policy import BudgetPolicy, Reason
 
 REASONS: dict[Reason, str] = {"security": "a security fix", "p0": "a P0 fix"}
 

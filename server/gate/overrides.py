@@ -19,7 +19,7 @@ from server.gate.words import NOUNS
 from server.kernel.errors import ApiError
 from server.kernel.figures import ago, clock, span
 from server.kernel.reasons import checked_reason
-from server.slo.budget_policy import ChangeKind
+from server.slo.model.budget_policy import ChangeKind
 
 if TYPE_CHECKING:
     from datetime import datetime

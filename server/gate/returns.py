@@ -11,7 +11,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from server.gate.answer import SpentHour
-from server.slo.status import ObjectiveStatus
+from server.slo.model.status import ObjectiveStatus
 
 HOUR_S = 3600
 AHEAD_S = 7 * 86_400

@@ -19,8 +19,8 @@ from server.gate.when import changes
 from server.gate.words import NOUNS, WORDS, verdict
 from server.kernel.figures import clock, percent
 from server.kernel.times import utc
-from server.slo.budget_policy import BudgetPolicy, BudgetState
-from server.slo.status import ObjectiveStatus
+from server.slo.model.budget_policy import BudgetPolicy, BudgetState
+from server.slo.model.status import ObjectiveStatus
 
 STALE_S = 10.0
 

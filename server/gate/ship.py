@@ -10,7 +10,7 @@ from server.gate.answer import Applied, GateAnswer, SpentHour
 from server.gate.returns import Return, allowance, next_return
 from server.gate.words import verdict
 from server.kernel.figures import percent
-from server.slo.status import ObjectiveStatus
+from server.slo.model.status import ObjectiveStatus
 
 DEPLOYS_DAYS = 90
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from server.gate.answer import Applied, Facts, Override, Question
 from server.gate.budget import goes_out, standing
 from server.gate.returns import reached_at
-from server.slo.budget_policy import BudgetPolicy
+from server.slo.model.budget_policy import BudgetPolicy
 
 When = tuple[float | None, str]  # Unix seconds, None: not known; and by what
 

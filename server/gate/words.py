@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.slo.budget_policy import Answer, BudgetState
+from server.slo.model.budget_policy import Answer, BudgetState
 
 WORDS: dict[Answer, str] = {"allow": "Allowed", "deny": "Denied", "unknown": "Not known"}
 NOUNS = {"deploy": "deploys", "revision": "revisions", "scale": "scaling", "flag": "flags"}

@@ -47,7 +47,7 @@ class LimitsByKey(Protocol):
 
 
 class Objectives(Protocol):
-    """What intake needs of server/slo/policies.py."""
+    """What intake needs of server/slo/policy/policies.py."""
 
     def thresholds_us(self, service: str) -> tuple[int, ...]: ...
 

@@ -96,7 +96,7 @@ class Gap(Struct):
 
 
 class Picture(Struct):
-    """Everything live. `slo` is server/slo/status.py's `Status`, opaque here."""
+    """Everything live. `slo` is server/slo/model/status.py's `Status`, opaque here."""
 
     seq: int
     at: float

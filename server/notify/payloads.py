@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert, AlertState
 from server.notify.message import Event, link
-from server.slo.tiers import Urgency
+from server.slo.model.tiers import Urgency
 
 PagerDutyAction = Literal["trigger", "acknowledge", "resolve"]
 

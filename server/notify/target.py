@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from server.kernel.errors import invalid
 from server.notify.addresses import is_literal_private
-from server.slo.tiers import Urgency
+from server.slo.model.tiers import Urgency
 
 Kind = Literal["webhook", "slack", "pagerduty", "email"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -11,16 +11,16 @@ from msgspec.structs import asdict
 
 from server.changes.before import just_before
 from server.kernel.times import Instant
-from server.slo.budget import budget_left
-from server.slo.evidence import OnsetMethod
-from server.slo.history import Stretch
-from server.slo.months import spent
-from server.slo.objective import Objective
-from server.slo.view import text
+from server.slo.judge.view import text
+from server.slo.ledger.history import Stretch
+from server.slo.ledger.months import spent
+from server.slo.model.budget import budget_left
+from server.slo.model.evidence import OnsetMethod
+from server.slo.model.objective import Objective
 
 if TYPE_CHECKING:
     from server.changes.store import Change
-    from server.slo.spans import Split
+    from server.slo.ledger.spans import Split
 
 WORST = 10
 

@@ -15,16 +15,17 @@ from server.live import questions
 from server.review import store
 from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, seconds, worst
 from server.review.store import AlertRow
-from server.slo import ledger_store, months, policy_store, spans
-from server.slo.history import Stretch
-from server.slo.objective import Objective
-from server.slo.past import stretches
-from server.slo.policies import Policies
-from server.slo.policy import MAX_OBJECTIVES, parse
-from server.slo.problems import PolicyError
-from server.slo.provisional import with_defaults
-from server.slo.spans import Span, Split
-from server.slo.windows import first_minute
+from server.slo.ledger import ledger_store, months, spans
+from server.slo.ledger.history import Stretch
+from server.slo.ledger.past import stretches
+from server.slo.ledger.spans import Span, Split
+from server.slo.ledger.windows import first_minute
+from server.slo.model.objective import Objective
+from server.slo.model.problems import PolicyError
+from server.slo.policy import policy_store
+from server.slo.policy.policies import Policies
+from server.slo.policy.policy import MAX_OBJECTIVES, parse
+from server.slo.policy.provisional import with_defaults
 
 HOURS_KEPT_S = ledger_store.HOURS_KEPT_DAYS * 86_400
 CHANGES_MAX = 2000

@@ -13,11 +13,11 @@ from server.alerts.alert import alerts_in
 from server.kernel.host import HOST
 from server.live.picture import Picture
 from server.selfcheck.findings import CheckStatus
-from server.slo.counts import NOTHING, Counts
-from server.slo.objective import Objective
-from server.slo.status import ObjectiveStatus
-from server.slo.tiers import Urgency, span
-from server.slo.view import status_in
+from server.slo.judge.view import status_in
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
+from server.slo.model.tiers import Urgency, span
 from server.telemetry import metrics
 from server.telemetry.metrics import Metric
 from server.telemetry.metrics_store import Gauges, ProcessRow

@@ -13,8 +13,8 @@ from server.config import staged_store
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import store as check_store
-from server.slo import events_store
-from server.slo.counts import Counts
+from server.slo.ledger import events_store
+from server.slo.model.counts import Counts
 from server.tables.config import revisions
 from server.tables.processes import lease, processes
 

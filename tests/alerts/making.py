@@ -17,11 +17,11 @@ from server.alerts.notice import Notice
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import read_environment
-from server.slo.budget_policy import BudgetPolicy
-from server.slo.evidence import Evidence
-from server.slo.objective import Objective
-from server.slo.policies import Policies
-from server.slo.tiers import Urgency
+from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.evidence import Evidence
+from server.slo.model.objective import Objective
+from server.slo.model.tiers import Urgency
+from server.slo.policy.policies import Policies
 from tests.conftest import variables
 from tests.live.rollups import lead
 from tests.live.writing import database

@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from server.slo.policy import parse
+from server.slo.policy.policy import parse
 from tests.slo.making import availability, latency, service
 
 KEPT = service("shop") + availability("works", "shop", days=1)

@@ -12,9 +12,9 @@ import pytest
 from server.alerts.backtest import Run, Standing, backtest
 from server.alerts.past_alert import PastAlert
 from server.alerts.timeline import Columns, Timeline, timeline
-from server.slo.budget_policy import BudgetPolicy, Paging
-from server.slo.counts import Counts
-from server.slo.tiers import Tier
+from server.slo.model.budget_policy import BudgetPolicy, Paging
+from server.slo.model.counts import Counts
+from server.slo.model.tiers import Tier
 from tests.slo.judging import objective
 
 START = 1_790_000_040  # a whole minute

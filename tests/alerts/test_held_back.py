@@ -9,7 +9,7 @@ import pytest
 from server.alerts import silence_store
 from server.alerts.machine import RESOLVE_S
 from server.alerts.telling import AWAITED_HOLD_S, HOLD_S
-from server.slo.budget_policy import BudgetPolicy
+from server.slo.model.budget_policy import BudgetPolicy
 from tests.alerts.making import NOW, board, burning, clear
 
 

@@ -12,7 +12,7 @@ import pytest
 from checks import slo_policy
 from checks.check import ROOT, Surroundings, Unavailable
 from server.kernel.db import Database
-from server.slo.lint import Traffic, against_traffic
+from server.slo.policy.lint import Traffic, against_traffic
 
 SHIPPED = ROOT / "slo.yaml"
 

@@ -22,7 +22,7 @@ from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
 from server.live.picture import Picture
 from server.process.process import Process
-from server.slo.status import ObjectiveStatus, State, Status
+from server.slo.model.status import ObjectiveStatus, State, Status
 from tests.waiting import until
 
 ANYBODY = frozenset({"read", "act"})

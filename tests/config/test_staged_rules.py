@@ -13,7 +13,7 @@ from msgspec import Raw
 from server.config.guard import Standing, standing
 from server.config.staged import Staged, baked_s, choose, clock_words, ends_at, held_by, kept_up
 from server.kernel.errors import ApiError
-from server.slo.status import BurnWindow, Status
+from server.slo.model.status import BurnWindow, Status
 from tests.config.machine import objective
 
 FINE = Standing(0.5, 2)

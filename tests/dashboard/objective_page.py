@@ -6,7 +6,7 @@ import time
 from html import unescape
 from typing import Any
 
-from server.slo.status import BurnWindow, ObjectiveStatus, State
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State
 from tests.dashboard.visitor import look
 from tests.site import Site
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from server.live.fold import Fold
-from server.slo.ledger import Ledger
-from server.slo.status import Status
+from server.slo.ledger.ledger import Ledger
+from server.slo.model.status import Status
 from tests.dashboard.objective_page import seen, standing
 from tests.dashboard.visitor import Web, look, press, said, service, show, sign_in
 from tests.live.rollups import lead

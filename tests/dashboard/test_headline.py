@@ -13,7 +13,7 @@ from dashboard.now import others
 from dashboard.rows import Row, service_rows
 from dashboard.standing import state_of, worst
 from server.live.picture import Part, Picture, ServicePicture
-from server.slo.status import BurnWindow, ObjectiveStatus, State, Status
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
 
 
 def service(name: str, **given: Any) -> ServicePicture:

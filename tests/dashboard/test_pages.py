@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.rendering import time_element, with_ago
 from server.live.picture import Part
-from server.slo.status import BurnWindow, ObjectiveStatus, Status
+from server.slo.model.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
 from tests.slo.making import SHOP, file
 from tests.waiting import PATIENCE_S

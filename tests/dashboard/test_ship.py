@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.review import store as review
-from server.slo.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus, Status
 from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, press, said, service, show, sign_in
 from tests.gate.making import alert, objective

@@ -11,7 +11,7 @@ import pytest
 from dashboard.config_edit import staged_sentence
 from server.config.staged import RolloutAsked
 from server.live.picture import Picture, ProcessPicture
-from server.slo.status import Status
+from server.slo.model.status import Status
 from tests.config.machine import objective
 from tests.dashboard.config_page import BATCH, JON, change, in_force, text_of
 from tests.dashboard.visitor import look, press, said, show, sign_in

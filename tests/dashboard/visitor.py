@@ -18,7 +18,7 @@ from server.auth.people import create_person
 from server.kernel.db import Database
 from server.live import picture_store
 from server.live.picture import Picture, Point, ServicePicture
-from server.slo.status import Status
+from server.slo.model.status import Status
 from tests.conftest import free_port
 from tests.site import Site
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from server.slo.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus, Status
 from tests.dashboard.visitor import service, show
 from tests.site import Site, answer
 

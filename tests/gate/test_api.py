@@ -12,7 +12,7 @@ from msgspec import structs
 
 from server.gate import asking
 from server.gate.revision import revision_denied
-from server.slo.status import Status
+from server.slo.model.status import Status
 from tests.dashboard.visitor import service, show
 from tests.gate.asking import ask, override, publish, rows
 from tests.gate.making import alert, objective

@@ -14,7 +14,7 @@ from server.alerts.alert import Alert
 from server.gate.answer import Facts, Postmortem, Question, RolledBack, SpentHour
 from server.gate.rule import gate
 from server.kernel.times import utc
-from server.slo.budget_policy import Allowance, BudgetPolicy
+from server.slo.model.budget_policy import Allowance, BudgetPolicy
 from tests.gate.making import DAY_S, NOW, alert, blind, objective, override
 
 DEPLOY = Question("checkout", "deploy", "5f2c1a9")

@@ -13,8 +13,8 @@ from server.gate.returns import Return, next_return
 from server.gate.rule import gate
 from server.gate.ship import DeployHours, Worst, left, ship, worst_deploy
 from server.kernel.db import Database
-from server.slo.budget_policy import BudgetPolicy
-from server.slo.status import ObjectiveStatus
+from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.status import ObjectiveStatus
 from tests.gate.making import DAY_S, NOW, blind, objective
 
 HOUR_S = 3600

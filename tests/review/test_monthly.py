@@ -22,8 +22,8 @@ from server.review.csv_form import as_csv
 from server.review.markdown import markdown
 from server.review.monthly import MonthlyReport
 from server.review.reading import monthly, months_kept
-from server.slo.exclusions import Act, ExclusionAsked, make
-from server.slo.ledger import Ledger
+from server.slo.ledger.exclusions import Act, ExclusionAsked, make
+from server.slo.ledger.ledger import Ledger
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
 from tests.site import Site, answer

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from server.slo.budget_policy import Paging
-from server.slo.counts import NOTHING, Counts
-from server.slo.evidence import Evidence
-from server.slo.judgement import Seen, evidence_of, objective_status
-from server.slo.objective import Objective
-from server.slo.rules import spans
-from server.slo.senders import ALL_ARRIVES
-from server.slo.streams import Stream
-from server.slo.windows import ByWindow
+from server.slo.judge.judgement import Seen, evidence_of, objective_status
+from server.slo.judge.rules import spans
+from server.slo.judge.senders import ALL_ARRIVES
+from server.slo.judge.streams import Stream
+from server.slo.ledger.windows import ByWindow
+from server.slo.model.budget_policy import Paging
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.evidence import Evidence
+from server.slo.model.objective import Objective
 
 MINUTE_S = 60
 START = 1_790_000_000 // 86_400 * 86_400

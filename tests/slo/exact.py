@@ -9,14 +9,15 @@ from typing import NamedTuple
 import psycopg
 
 from server.kernel.db import Database
-from server.slo import policy_store, spans
-from server.slo.counts import Counts
-from server.slo.exclusions import ExclusionAsked
-from server.slo.objective import Objective
-from server.slo.policies import Policies
-from server.slo.policy import parse
-from server.slo.spans import Split
-from server.slo.windows import Windows, first_minute
+from server.slo.ledger import spans
+from server.slo.ledger.exclusions import ExclusionAsked
+from server.slo.ledger.spans import Split
+from server.slo.ledger.windows import Windows, first_minute
+from server.slo.model.counts import Counts
+from server.slo.model.objective import Objective
+from server.slo.policy import policy_store
+from server.slo.policy.policies import Policies
+from server.slo.policy.policy import parse
 from tests.live.writing import Sample
 
 

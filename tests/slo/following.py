@@ -8,7 +8,7 @@ from pathlib import Path
 
 from server.kernel.bus import Bus
 from server.kernel.settings import read_environment
-from server.slo.policies import Policies
+from server.slo.policy.policies import Policies
 from tests.conftest import variables
 from tests.live.writing import database
 from tests.waiting import until

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.live.deltas import Delta, SeriesKey
 from server.live.picture import ServicePicture
-from server.slo.objective import Objective
+from server.slo.model.objective import Objective
 
 
 def objective(target: str = "0.999", **given: Any) -> Objective:

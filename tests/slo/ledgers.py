@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import read_environment
-from server.slo.policies import Policies
+from server.slo.policy.policies import Policies
 from tests.conftest import variables
 from tests.slo.making import file
 

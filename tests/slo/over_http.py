@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from server.live.tick import Tick
-from server.slo.evaluate import Evaluation
+from server.slo.judge.evaluate import Evaluation
 from tests.live.writing import no_alerts
 from tests.site import Site
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from server.slo.policy import parse
-from server.slo.problems import PolicyError, Problem
+from server.slo.model.problems import PolicyError, Problem
+from server.slo.policy.policy import parse
 
 
 def problems(source: str) -> list[str]:

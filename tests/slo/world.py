@@ -11,11 +11,11 @@ from pathlib import Path
 from server.ingest.partitions import ensure_partitions
 from server.kernel.db import Database
 from server.live.fold import Fold
-from server.slo import exclusions, recount_store
-from server.slo.exclusions import Act, ExclusionAsked
-from server.slo.ledger import Ledger
-from server.slo.policies import Policies
-from server.slo.recount import Recount
+from server.slo.ledger import exclusions, recount_store
+from server.slo.ledger.exclusions import Act, ExclusionAsked
+from server.slo.ledger.ledger import Ledger
+from server.slo.ledger.recount import Recount
+from server.slo.policy.policies import Policies
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
 from tests.slo.exact import Sent, check_rows, check_windows

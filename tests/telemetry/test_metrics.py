@@ -193,7 +193,7 @@ async def test_a_scrape_shows_every_process_of_every_machine(web: Any) -> None:
 async def test_budgets_come_from_the_picture_and_go_when_it_is_old(web: Any) -> None:
     import msgspec
 
-    from server.slo.status import ObjectiveStatus, Status
+    from server.slo.model.status import ObjectiveStatus, Status
 
     site = await web()
     objectives = [

@@ -1,0 +1,116 @@
+"""What the API answers about the budget of one objective: over a window that ends now, a month, or any span."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.errors import invalid
+from server.kernel.times import Instant, utc
+from server.live import asked
+from server.slo.ledger import ledger_store, recount_store, spans
+from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
+from server.slo.ledger.windows import ByWindow, Windows, first_minute
+from server.slo.model.budget import budget_left, exhausted_in_s
+from server.slo.model.burn import burn_rate, spent
+from server.slo.model.objective import Objective
+from server.slo.model.tiers import H1
+
+SHORTEST_S = 300
+
+
+class BudgetAnswer(Struct, rename={"from_": "from"}):
+    """Counts over [from, to), whole minutes or hours by `granularity`; ratios from 0 to 1.
+
+    `good`, `bad`, `excluded` are without what exclusions take out, which is in `left_out_good`
+    and `left_out_bad`. `state` no_traffic: nothing was counted, so there is no ratio and
+    no burn rate. `span_left` is the budget of this span by itself, as of a calendar month;
+    `budget_left` and `exhausted_in_s` are of the objective's own window; `spent` is the share of
+    that budget which this span's burn rate takes in it. `_counted`: with nothing
+    taken out. From `exact_since` on every outcome is counted exactly; with `recounting`, older ones still will be.
+    """
+
+    name: str
+    service: str
+    window_s: int
+    from_: Instant
+    to: Instant
+    granularity: Granularity
+    state: Literal["counted", "no_traffic"]
+    good: int
+    bad: int
+    excluded: int
+    total: int
+    left_out_good: int
+    left_out_bad: int
+    bad_ratio: float | None
+    burn_rate: float | None
+    spent: float | None
+    span_left: float | None
+    span_left_counted: float | None
+    budget_left: float | None
+    budget_left_counted: float | None
+    exhausted_in_s: float | None
+    counted_since: Instant
+    exact_since: Instant
+    recounting: bool
+
+
+def window_s(text: str, objective: Objective) -> int:
+    """`5m` as seconds, at least 5 minutes; the objective's own window where nothing is asked. ApiError 422."""
+    seconds = asked.window_s(text) if text else objective.window_s
+    if seconds < SHORTEST_S:
+        raise invalid("window", "is at least 5m: objectives are counted by the minute")
+    return seconds
+
+
+async def budget(connection: AsyncConnection, objective: Objective, window: int, now: float) -> BudgetAnswer:
+    """Over a window that ends now; one snapshot of the ledger and of what is committed and not in it yet."""
+    read = (await Windows((window, H1)).read(connection, (objective,), now))[objective.id]
+    start = first_minute(now, window)
+    span = Span(start, int(now) + 1, granularity_of(start, now))
+    split = Split(read[window], read.out(window))
+    return await told(connection, objective, read, split, span, window, now)
+
+
+async def span_budget(connection: AsyncConnection, objective: Objective, span: Span, now: float) -> BudgetAnswer:
+    """Over a span; one snapshot."""
+    read = (await Windows((H1,)).read(connection, (objective,), now))[objective.id]
+    split = (await spans.read(connection, [objective], span))[objective.id]
+    return await told(connection, objective, read, split, span, span.stop - span.start, now)
+
+
+async def told(  # noqa: PLR0917 - what was read, in its order
+    connection: AsyncConnection, objective: Objective, read: ByWindow, split: Split, span: Span, window: int, now: float
+) -> BudgetAnswer:
+    counts, allowed, own = split.counts, objective.allowed, objective.window_s
+    burn, left = burn_rate(counts, allowed), budget_left(read[own], allowed)
+    exact = (await recount_store.exactness(connection, [objective.id], now))[objective.id]
+    return BudgetAnswer(
+        name=objective.name,
+        service=objective.service,
+        window_s=window,
+        from_=utc(span.start),
+        to=utc(span.stop),
+        granularity=span.granularity,
+        state="counted" if counts.total else "no_traffic",
+        good=counts.good,
+        bad=counts.bad,
+        excluded=counts.excluded,
+        total=counts.total,
+        left_out_good=split.left_out.good,
+        left_out_bad=split.left_out.bad,
+        bad_ratio=counts.bad / counts.total if counts.total else None,
+        burn_rate=burn,
+        spent=None if burn is None else spent(burn, window, own),
+        span_left=budget_left(counts, allowed),
+        span_left_counted=budget_left(split.counted, allowed),
+        budget_left=left,
+        budget_left_counted=budget_left(read.counted(own), allowed),
+        exhausted_in_s=exhausted_in_s(left, burn_rate(read[H1], allowed), own),
+        counted_since=utc(await ledger_store.counted_since(connection, objective.id)),
+        exact_since=utc(exact.since),
+        recounting=exact.recounting,
+    )

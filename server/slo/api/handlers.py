@@ -1,0 +1,121 @@
+"""The objectives' addresses."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
+from server.kernel.errors import ApiError, invalid
+from server.kernel.times import InstantText
+from server.slo.api import budget_report, report
+from server.slo.api.budget_report import BudgetAnswer
+from server.slo.api.report import ObjectiveAnswer, ObjectivesAnswer
+from server.slo.ledger import recount_store, spans
+from server.slo.ledger.past import Past, past
+from server.slo.ledger.recount_store import Exactness
+from server.slo.model.objective import Objective
+from server.slo.policy.prometheus import rules
+
+YAML = "application/yaml"
+
+
+class BudgetQuery(msgspec.Struct):
+    """`window`: 5m to 400d, ending now; by default the objective's own. It begins at a whole minute, beyond 28d
+    at a whole hour. Or `month`, a calendar month in UTC: 2026-11. Or `from` and `to` (now, if left out), widened to
+    whole minutes, or to whole hours where `from` is more than 34 days ago."""
+
+    window: Annotated[str, msgspec.Meta(max_length=10)] = ""
+    month: Annotated[str, msgspec.Meta(max_length=10)] = ""
+    from_: InstantText = msgspec.field(default="", name="from")
+    to: InstantText = ""
+
+    def span(self, now: float) -> spans.Span | None:
+        """The month or the span that is asked for; None: a window. ApiError INVALID."""
+        given = [name for name, value in (("month", self.month), ("from", self.from_ or self.to)) if value]
+        if len(given) + bool(self.window) > 1:
+            raise invalid(given[-1], "stands for itself: give one of window, month, or from and to")
+        if self.month:
+            return spans.month_span(self.month, now)
+        return spans.asked_span(self.from_, self.to, now) if given else None
+
+
+class SloHandler(ApiHandler):
+    """What the three share."""
+
+    def objective(self, name: str) -> Objective:
+        """The objective of a name; 404 otherwise."""
+        found = self.parts.policies.objective(name)
+        if found is None:
+            raise ApiError("NOT_FOUND", f"There is no objective {name}; GET /api/v1/slos lists them.")
+        return found
+
+    async def exactness(self, *objectives: Objective) -> dict[int, Exactness]:
+        """How far back each ledger is exact, by its number."""
+        async with self.parts.db.ask() as connection:
+            return await recount_store.exactness(connection, [each.id for each in objectives], time.time())
+
+
+class ObjectivesHandler(SloHandler):
+    @operation("Every objective, the worst first", scope="read", returns=ObjectivesAnswer)
+    async def get(self) -> None:
+        policies, exact = self.parts.policies, await self.exactness(*self.parts.policies.objectives)
+        self.reply(report.objectives(policies, self.parts.relay.picture, exact))
+
+
+class ObjectiveHandler(SloHandler):
+    @operation("One objective", scope="read", returns=ObjectiveAnswer, errors=("NOT_FOUND",))
+    async def get(self, name: str) -> None:
+        found = self.objective(name)
+        self.reply(report.objective(found, self.parts.relay.picture, await self.exactness(found)))
+
+
+class RulesHandler(SloHandler):
+    @operation("The objectives as recording and alerting rules for Prometheus", scope="read", returns=str, media=YAML)
+    async def get(self) -> None:
+        self.set_header("Content-Type", YAML)
+        self.write(rules(self.parts.policies.objectives))
+
+
+class BudgetHandler(SloHandler):
+    @operation(
+        "An objective's exact counts, budget and burn rate over a window, up to the last acknowledged outcome",
+        scope="read",
+        query=BudgetQuery,
+        returns=BudgetAnswer,
+        errors=("NOT_FOUND",),
+    )
+    async def get(self, name: str) -> None:
+        objective, query, now = self.objective(name), self.query(BudgetQuery), time.time()
+        span = query.span(now)
+        window_s = budget_report.window_s(query.window, objective)
+        async with self.parts.db.ask() as connection:
+            if span is None:
+                self.reply(await budget_report.budget(connection, objective, window_s, now))
+            else:
+                self.reply(await budget_report.span_budget(connection, objective, span, now))
+
+
+class HistoryHandler(SloHandler):
+    @operation(
+        "An objective's budget over its window by the hour, what spent most of it, and its calendar months",
+        scope="read",
+        returns=Past,
+        errors=("NOT_FOUND",),
+    )
+    async def get(self, name: str) -> None:
+        async with self.parts.db.ask() as connection:
+            self.reply(await past(connection, self.objective(name), time.time()))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/slos", ObjectivesHandler),
+    Route("/api/v1/slos/rules", RulesHandler),
+    Route("/api/v1/slos/{name}", ObjectiveHandler),
+    Route("/api/v1/slos/{name}/budget", BudgetHandler),
+    Route("/api/v1/slos/{name}/history", HistoryHandler),
+)

@@ -1,0 +1,177 @@
+"""One objective, judged: its state for the picture, and the evidence that alerts are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from server.live.picture import ServicePicture
+from server.slo.judge.rules import budget_low, holding, judged, spans, standings, state_of
+from server.slo.judge.senders import Senders
+from server.slo.judge.streams import Verdict
+from server.slo.ledger.history import share_of
+from server.slo.ledger.windows import ByWindow
+from server.slo.model.budget import budget_left, budget_range, exhausted_in_s
+from server.slo.model.budget_policy import Paging
+from server.slo.model.burn import burn_rate
+from server.slo.model.confidence import surely_exceeds
+from server.slo.model.counts import Counts
+from server.slo.model.evidence import Evidence, OnsetMethod
+from server.slo.model.objective import Objective
+from server.slo.model.status import BurnWindow, ObjectiveStatus
+from server.slo.model.tiers import H1, M5, Tier
+
+MINUTE_S = 60
+ENOUGH = 30  # outcomes in a minute: of fewer a ratio says nothing of the impact
+YOUNG_S = 60  # heard of for less: whether what burns still goes on is not known, and nobody is woken by the past
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of an objective in this second."""
+
+    objective: Objective
+    counts: ByWindow
+    senders: Senders
+    verdict: Verdict
+    recounting: bool = False  # its past is still being counted
+
+    @property
+    def whole(self) -> Counts:
+        """Over the objective's own window."""
+        return self.counts[self.objective.window_s]
+
+    @property
+    def fast(self) -> bool:
+        """Whether the fast test is on."""
+        return self.verdict.onset is not None
+
+
+def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
+    """One objective, in its state since now."""
+    objective, counts, whole, allowed = seen.objective, seen.counts, seen.whole, seen.objective.allowed
+    known = not seen.recounting
+    left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
+    span = budget_range(whole, seen.senders.unseen, allowed) if seen.senders.state and known else None
+    stand = standings(objective.tiers, counts, allowed, seen.verdict.memory, seen.verdict.end)
+    tier = holding(objective.tiers, stand)
+    onset, method = onset_of(seen, tier, now)
+    return ObjectiveStatus(
+        name=objective.name,
+        service=objective.service,
+        kind=objective.kind,
+        target=float(objective.target),
+        threshold_ms=None if objective.threshold_us is None else objective.threshold_us / 1000,
+        window_days=objective.window_days,
+        state=state_of(tier, seen.fast, known and budget_low(whole, allowed), counts[H1].total > 0, seen.senders.state),
+        good=whole.good,
+        bad=whole.bad,
+        excluded=whole.excluded,
+        budget_left=left,
+        budget_worst=span[0] if span else None,
+        budget_best=span[1] if span else None,
+        burn_5m=burn_rate(counts[M5], allowed),
+        burn_1h=burn_1h,
+        exhausted_in_s=exhausted_in_s(left, burn_1h, objective.window_s),
+        since=now,
+        windows=[burn_window(span_s, counts[span_s], allowed) for span_s in spans(objective.tiers)],
+        decided_by=[tier.long_s, tier.short_s] if tier else [],
+        judged=known and judged(whole, allowed),
+        tier=tier_name(seen, tier),
+        onset=None if method == "window" else onset,
+        suspicion=round(seen.verdict.suspicion, 2),
+        provisional=objective.provisional,
+        left_out_good=counts.out(objective.window_s).good,
+        left_out_bad=counts.out(objective.window_s).bad,
+        budget_left_counted=budget_left(counts.counted(objective.window_s), allowed) if known else None,
+        tiers=stand,
+        recounting=seen.recounting,
+    )
+
+
+def burn_window(span_s: int, counts: Counts, allowed: Fraction) -> BurnWindow:
+    """One of the windows that decide."""
+    return BurnWindow(span_s, counts.bad, counts.total, burn_rate(counts, allowed))
+
+
+def tier_name(seen: Seen, tier: Tier | None) -> str | None:
+    """What holds: a tier that pages outranks the fast test, which outranks one that makes a ticket."""
+    if seen.fast and (tier is None or tier.urgency != "page"):
+        return "fast"
+    return tier.name if tier else None
+
+
+def onset_of(seen: Seen, tier: Tier | None, now: float) -> tuple[float | None, OnsetMethod | None]:
+    """The first bad second of what burns, and how it was found."""
+    if seen.verdict.onset is not None:
+        return float(seen.verdict.onset), "change point"
+    return (now - tier.long_s, "window") if tier else (None, None)
+
+
+def evidence_of(
+    seen: Seen, status: ObjectiveStatus, service: ServicePicture | None, paging: Paging, now: float
+) -> Evidence:
+    """What an alert of the objective is made from."""
+    tier = holding(seen.objective.tiers, status.tiers)
+    onset, method = onset_of(seen, tier, now)
+    since = since_onset(seen, tier)
+    spent = share_of(since.bad, seen.whole, seen.objective.allowed)
+    name = status.tier
+    return Evidence(
+        objective=status.name,
+        service=status.service,
+        kind=status.kind,
+        target=status.target,
+        threshold_ms=status.threshold_ms,
+        at=now,
+        known=seen.senders.state is None,
+        tier=name,
+        urgency=None if name is None else "page" if name == "fast" or tier is None else tier.urgency,
+        due=is_due(seen, name, since, spent, paging),
+        onset=onset,
+        onset_method=method,
+        bad=since.bad,
+        total=since.total,
+        bad_ratio=impact(seen, since) if name else None,
+        spent=spent,
+        budget_left=status.budget_left,
+        likely=likely(service) if name and status.kind == "availability" else "",
+        provisional=status.provisional,
+    )
+
+
+def is_due(seen: Seen, name: str | None, since: Counts, spent: float, paging: Paging) -> bool:
+    """Whether what holds is worth telling somebody."""
+    if seen.fast and large(since, seen.objective.allowed, spent, paging):
+        return True
+    return name not in (None, "fast") and not seen.verdict.memory.younger(YOUNG_S, seen.verdict.end)
+
+
+def since_onset(seen: Seen, tier: Tier | None) -> Counts:
+    """What was counted since the onset; where it is not known to the second, over the tier's long window."""
+    if seen.fast:
+        return Counts(seen.verdict.total - seen.verdict.bad, seen.verdict.bad)
+    return seen.counts[tier.long_s] if tier else Counts()
+
+
+def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> bool:
+    """Whether what the fast test has found may wake somebody: enough of it, and beyond doubt."""
+    if not surely_exceeds(since.bad, since.total, float(allowed)):
+        return False
+    return spent >= paging.spent or Fraction(since.bad, since.total) >= paging.bad_ratio
+
+
+def impact(seen: Seen, since: Counts) -> float | None:
+    """The bad ratio of the last minute, or since the onset: where that is later, or the minute has few outcomes."""
+    (bad, total), onset = seen.verdict.minute, seen.verdict.onset
+    if total >= ENOUGH and (onset is None or onset <= seen.verdict.end - MINUTE_S):
+        return bad / total
+    return since.bad / since.total if since.total else None
+
+
+def likely(service: ServicePicture | None) -> str:
+    """The version that has most of the failures, where it is one of several and has more than its share."""
+    part = service.worst_version if service else None
+    if service is None or part is None or not part.name or len(service.versions) < 2 or not service.bad:
+        return ""
+    return f"version {part.name}" if part.bad / service.bad > max(0.5, part.n / service.n) else ""

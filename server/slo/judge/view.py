@@ -1,0 +1,91 @@
+"""What the pages and the API show of objectives, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from server.live.picture import Picture
+from server.slo.judge.rules import SEVERITY
+from server.slo.model.objective import Objective
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
+
+
+class ObjectiveRow(msgspec.Struct):
+    """One row of an objectives table; the fields that ObjectiveStatus has are its own.
+
+    `state` None: not evaluated yet.
+    """
+
+    name: str
+    title: str
+    service: str
+    text: str  # 99.9 % of requests succeed, over 28 days
+    state: State | None
+    budget_left: float | None
+    budget_worst: float | None
+    budget_best: float | None
+    burn_5m: float | None
+    burn_1h: float | None
+    exhausted_in_s: float | None
+    since: float | None
+    windows: list[BurnWindow]
+    judged: bool
+    provisional: bool  # the default of a service that nobody configured
+    recounting: bool  # the budget is not known yet
+
+
+def status_in(picture: Picture | None) -> Status | None:
+    """How the objectives stood when the picture was made; None before the first evaluation."""
+    return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
+
+
+def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
+    """How each objective stands; empty before the first evaluation."""
+    return {each.name: each for each in status.objectives} if status else {}
+
+
+def objective_rows(objectives: Iterable[Objective], status: Status | None) -> list[ObjectiveRow]:
+    """A row for each objective, the worst state first, then the least budget."""
+    standing = by_name(status)
+    ordered = sorted(objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
+    return [row(each, standing.get(each.name)) for each in ordered]
+
+
+def row(objective: Objective, standing: ObjectiveStatus | None) -> ObjectiveRow:
+    """One objective as the tables show it."""
+    return ObjectiveRow(
+        name=objective.name,
+        title=objective.title,
+        service=objective.service,
+        text=text(objective),
+        state=standing.state if standing else None,
+        budget_left=standing.budget_left if standing else None,
+        budget_worst=standing.budget_worst if standing else None,
+        budget_best=standing.budget_best if standing else None,
+        burn_5m=standing.burn_5m if standing else None,
+        burn_1h=standing.burn_1h if standing else None,
+        exhausted_in_s=standing.exhausted_in_s if standing else None,
+        since=standing.since if standing else None,
+        windows=standing.windows if standing else [],
+        judged=standing.judged if standing else True,
+        provisional=objective.provisional,
+        recounting=standing.recounting if standing else False,
+    )
+
+
+def text(objective: Objective) -> str:
+    """An objective in a sentence: `99 % of requests within 300 ms, over 28 days`; a provisional one says so."""
+    share = f"{float(objective.target * 100):.10g} %"
+    days = "1 day" if objective.window_days == 1 else f"{objective.window_days} days"
+    if objective.threshold_us is None:
+        return f"{share} of requests succeed, over {days}{', by default' if objective.provisional else ''}"
+    return f"{share} of requests within {objective.threshold_us / 1000:.10g} ms, over {days}"
+
+
+def urgency(name: str, standing: ObjectiveStatus | None) -> tuple[int, float, str]:
+    """What sorts first is what a commander looks at first."""
+    if standing is None:
+        return len(SEVERITY), 1.0, name
+    return SEVERITY.index(standing.state), 1.0 if standing.budget_left is None else standing.budget_left, name

@@ -1,0 +1,239 @@
+"""Exclusions: time that people take out of the budgets of a service, for maintenance or a load test.
+
+Made and revoked in one transaction that is alone with the ledgers: what was folded is
+taken out or put back in it, and what is folded later is told apart by the fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.auth.audit import audit
+from server.kernel.db import Database
+from server.kernel.errors import ApiError, invalid
+from server.kernel.figures import clock, span
+from server.kernel.reasons import checked_reason
+from server.kernel.times import Instant, utc
+from server.live import fold_store
+from server.live import store as live_store
+from server.slo.ledger import exclusion_store as store
+from server.slo.ledger import rebuild_store
+from server.slo.ledger.exclusion_cap import Use, most_used
+from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
+from server.slo.ledger.recount import oldest
+
+if TYPE_CHECKING:
+    from server.slo.policy.policies import Policies
+
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 86_400
+AHEAD_DAYS = 90
+USUAL_WINDOW_S = 28 * DAY_S  # of a service without an objective
+SHOWN_ROUTES = 10
+LISTED = 500
+
+Name = Annotated[str, Meta(max_length=200)]
+Route = Annotated[str, Meta(max_length=500)]
+
+
+class ExclusionAsked(Struct, forbid_unknown_fields=True):
+    """[start, stop), widened to whole minutes. `route`, `version`, `method`: only these; '' is any."""
+
+    service: Annotated[str, Meta(min_length=1, max_length=200)]
+    start: Instant
+    stop: Instant
+    reason: str
+    route: Route = ""
+    version: Name = ""
+    method: Name = ""
+
+
+class Exclusion(Struct):
+    """What is taken out of the budgets of a service: whole minutes [start, stop). '' is any route, version, method."""
+
+    id: int
+    service: str
+    route: str
+    version: str
+    method: str
+    start: Instant
+    stop: Instant
+    reason: str
+    author: str
+    created_at: Instant
+    revoked_at: Instant | None
+    revoked_by: str
+
+
+class ExclusionSaved(Struct):
+    """What an act did. With `already`, it was found done and nothing was changed."""
+
+    exclusion: Exclusion
+    already: bool
+    message: str
+
+
+class Act(NamedTuple):
+    """Who acts, and when, Unix seconds."""
+
+    actor: str
+    request_id: str
+    now: float
+
+
+async def make(db: Database, policies: Policies, asked: ExclusionAsked, by: Act) -> ExclusionSaved:
+    """Take time out of the budgets of a service. ApiError INVALID where it may not be."""
+    start, stop = whole_minutes(asked, by.now)
+    values: dict[str, object] = {
+        "service": asked.service,
+        "route": asked.route,
+        "version": asked.version,
+        "method": asked.method,
+        "start": utc(start),
+        "stop": utc(stop),
+        "reason": checked_reason(asked.reason),
+        "author": by.actor,
+    }
+    async with db.act() as connection:
+        await fold_store.alone(connection)
+        await policies.follow(connection)
+        same = await store.same(connection, values)
+        if same is not None:
+            return saved(same, f"Already excluded by {same.author}, {span(same.age_s)} ago.", already=True)
+        await check_known(connection, policies, asked)
+        await check_cap(connection, policies, asked.service, start, stop)
+        row = await store.add(connection, values)
+        await rebuild(connection, policies, row, by.now)
+        await audit(connection, by.actor, "exclusion.make", f"exclusion {row.id}", None, exclusion(row), by.request_id)
+    return saved(row, f"Left out: {told(row)}.{widened(asked, row)}", already=False)
+
+
+async def revoke(db: Database, policies: Policies, number: int, by: Act) -> ExclusionSaved:
+    """Count again what an exclusion took out. ApiError NOT_FOUND, or INVALID where its minutes are gone."""
+    async with db.act() as connection:
+        await fold_store.alone(connection)
+        await policies.follow(connection)
+        row = await store.one(connection, number)
+        if row is None:
+            raise ApiError("NOT_FOUND", f"There is no exclusion {number}; GET /api/v1/exclusions lists them.")
+        if row.revoked_at is not None:
+            return saved(row, f"Already revoked by {row.revoked_by}, {span(row.age_s)} ago.", already=True)
+        if row.start.timestamp() < oldest(by.now, MINUTES_KEPT_DAYS):
+            raise invalid("number", f"{kept_from(by.now)}; it stays. Nothing was changed.")
+        after = await store.revoke(connection, number, by.actor)
+        await rebuild(connection, policies, after, by.now)
+        subject, was = f"exclusion {number}", exclusion(row)
+        await audit(connection, by.actor, "exclusion.revoke", subject, was, exclusion(after), by.request_id)
+    return saved(after, f"Counted again: {told(after)}.", already=False)
+
+
+async def listed(connection: AsyncConnection, service: str | None, now: float) -> list[Exclusion]:
+    """The exclusions of one service or of all that are not older than 400 days, the last one first."""
+    rows = await store.recent(connection, service, now - 400 * DAY_S, LISTED)
+    return [exclusion(row) for row in rows]
+
+
+def whole_minutes(asked: ExclusionAsked, now: float) -> tuple[int, int]:
+    """What is asked for as whole minutes, Unix seconds: the start floored, the stop ceiled. ApiError INVALID."""
+    if asked.stop <= asked.start:
+        raise invalid("stop", "is not after `start`. Nothing was excluded.")
+    if asked.stop.timestamp() > now + AHEAD_DAYS * DAY_S:
+        raise invalid("stop", f"is more than {AHEAD_DAYS} days ahead. Nothing was excluded.")
+    start = int(asked.start.timestamp() // MINUTE_S * MINUTE_S)
+    if start < oldest(now, MINUTES_KEPT_DAYS):
+        raise invalid("start", f"{kept_from(now)}. Nothing was excluded.")
+    return start, int(-(-asked.stop.timestamp() // MINUTE_S) * MINUTE_S)
+
+
+def kept_from(now: float) -> str:
+    return f"minutes are kept for {MINUTES_KEPT_DAYS} days, from {clock(utc(oldest(now, MINUTES_KEPT_DAYS)))} on"
+
+
+async def check_known(connection: AsyncConnection, policies: Policies, asked: ExclusionAsked) -> None:
+    """ApiError INVALID for a service or route that nothing was ever sent of."""
+    declared = any(objective.service == asked.service for objective in policies.objectives)
+    if not declared and not await live_store.exists(connection, asked.service):
+        reason = f"{asked.service} has sent nothing yet and has no objective; GET /api/v1/services lists those that do"
+        raise invalid("service", f"{reason}. Nothing was excluded.")
+    if not asked.route:
+        return
+    routes = await store.routes(connection, asked.service)
+    if asked.route not in routes:
+        more = f" and {len(routes) - SHOWN_ROUTES} more" if len(routes) > SHOWN_ROUTES else ""
+        known = f"{', '.join(routes[:SHOWN_ROUTES]) or 'none'}{more}"
+        raise invalid("route", f"{asked.service} has no route {asked.route}; it has {known}. Nothing was excluded.")
+
+
+class Cap(NamedTuple):
+    """What policy allows to be taken out of a service within its longest window, and what of it would be used."""
+
+    use: Use
+    window_s: int
+    allowed_s: int
+
+
+async def cap_of(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> Cap:
+    """The cap of a service, with [start, stop) taken out too."""
+    window_s = max((o.window_s for o in policies.objectives if o.service == service), default=USUAL_WINDOW_S)
+    others = await store.spans(connection, service, start - window_s, stop + window_s)
+    allowed_s = policies.budget_policy.exclusions_max_hours * HOUR_S
+    return Cap(most_used(others, (start, stop), window_s), window_s, allowed_s)
+
+
+async def check_cap(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> None:
+    """ApiError INVALID with the arithmetic where policy does not allow so much."""
+    use, window_s, allowed = await cap_of(connection, policies, service, start, stop)
+    if use.wanted > allowed:
+        sum_ = f"{hours(use.used)} excluded already and {hours(use.asked)} asked make {hours(use.wanted)}"
+        days = f"the {window_s // DAY_S} days to {clock(utc(use.stop))}"
+        raise invalid(
+            "stop",
+            f"{sum_} of {service} in {days}; the policy allows {hours(allowed)}. Nothing was excluded.",
+            used_s=use.used,
+            asked_s=use.asked,
+            allowed_s=allowed,
+        )
+
+
+async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Row, now: float) -> None:
+    """Take out, or put back, what was counted in the minutes of an exclusion; an hour at a time."""
+    objectives = [objective for objective in policies.objectives if objective.service == row.service]
+    start, stop = int(row.start.timestamp()), int(min(row.stop.timestamp(), now + HOUR_S))
+    for hour in range(start, stop, HOUR_S):
+        await rebuild_store.left_out(connection, objectives, hour, min(hour + HOUR_S, stop))
+
+
+def exclusion(row: store.Row) -> Exclusion:
+    return msgspec.convert(row._asdict(), Exclusion)
+
+
+def saved(row: store.Row, message: str, *, already: bool) -> ExclusionSaved:
+    return ExclusionSaved(exclusion(row), already, message)
+
+
+def told(row: store.Row) -> str:
+    """`checkout, route /pay, from … to … (31 min)`."""
+    parts = [f"{word} {value}" for word, value in selectors(row) if value]
+    length = span((row.stop - row.start).total_seconds())
+    return ", ".join([row.service, *parts, f"from {clock(row.start)} to {clock(row.stop)} ({length})"])
+
+
+def selectors(row: store.Row) -> Iterable[tuple[str, str]]:
+    return (("route", row.route), ("version", row.version), ("method", row.method))
+
+
+def widened(asked: ExclusionAsked, row: store.Row) -> str:
+    """Says so where whole minutes are more than was asked for."""
+    return "" if (asked.start, asked.stop) == (row.start, row.stop) else " Widened to whole minutes."
+
+
+def hours(seconds: int) -> str:
+    """A sum of excluded minutes, as the policy tells it: `25 h`, `3 h 10 min`, `0 h`."""
+    whole, rest = divmod(seconds, HOUR_S)
+    return f"{whole} h {rest // MINUTE_S} min" if rest else f"{whole} h"

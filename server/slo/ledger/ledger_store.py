@@ -1,0 +1,237 @@
+"""The ledger's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.times import utc
+from server.live.excluded_store import excluded
+from server.slo.model.counts import Counts
+from server.slo.model.tally import Tally
+
+MINUTES_KEPT_DAYS = 35
+HOURS_KEPT_DAYS = 400
+DELETE_AT_ONCE = 20_000
+
+
+def add_statement(table: str, unit: str) -> str:
+    return f"""
+INSERT INTO {table} AS kept (objective_id, {unit}, good, bad, excluded)
+SELECT * FROM unnest(
+    CAST(:ids AS integer[]), CAST(:times AS timestamptz[]),
+    CAST(:good AS bigint[]), CAST(:bad AS bigint[]), CAST(:left_out AS bigint[])
+)
+ON CONFLICT (objective_id, {unit}) DO UPDATE SET
+    good = kept.good + excluded.good,
+    bad = kept.bad + excluded.bad,
+    excluded = kept.excluded + excluded.excluded
+"""
+
+
+ADD_MINUTES = text(add_statement("ledger_minutes", "minute"))
+ADD_HOURS = text(add_statement("ledger_hours", "hour"))
+
+ADD_LEFT_OUT = text("""
+INSERT INTO ledger_left_out AS kept (objective_id, minute, good, bad)
+SELECT * FROM unnest(
+    CAST(:ids AS integer[]), CAST(:times AS timestamptz[]), CAST(:good AS bigint[]), CAST(:bad AS bigint[])
+)
+ON CONFLICT (objective_id, minute) DO UPDATE SET good = kept.good + excluded.good, bad = kept.bad + excluded.bad
+""")
+
+# Whole hours from the hours, the rest of the span from the minutes at its ends.
+SUMS = text("""
+SELECT objective_id, sum(good)::bigint, sum(bad)::bigint, sum(excluded)::bigint FROM (
+    SELECT objective_id, good, bad, excluded FROM ledger_hours
+    WHERE objective_id = ANY(:ids) AND hour >= :first_hour AND hour < :last_hour
+    UNION ALL
+    SELECT objective_id, good, bad, excluded FROM ledger_minutes
+    WHERE objective_id = ANY(:ids) AND minute >= :start AND minute < least(:first_hour, :end)
+    UNION ALL
+    SELECT objective_id, good, bad, excluded FROM ledger_minutes
+    WHERE objective_id = ANY(:ids) AND minute >= greatest(:last_hour, :first_hour) AND minute < :end
+) AS parts
+GROUP BY objective_id
+""")
+
+# One row for each window in which something is left out; all windows end at :end.
+LEFT_OUT = text("""
+SELECT objective_id, extract(epoch FROM opens)::bigint, sum(good)::bigint, sum(bad)::bigint
+FROM ledger_left_out JOIN unnest(CAST(:starts AS timestamptz[])) AS opens ON minute >= opens
+WHERE objective_id = ANY(:ids) AND minute >= :first AND minute < :end
+GROUP BY objective_id, opens
+""")
+
+# Differs with every exclusion that is made or revoked.
+EXCLUSIONS = text("SELECT service, count(*), count(revoked_at) FROM exclusions GROUP BY service")
+
+# The deltas after some cursors, each service after those of its part, by service and minute, what exclusions cover
+# apart; thresholds in rows of their own.
+# OFFSET 0 and two-sided ranges keep the planner on the primary key: the cost depends on what is new, not on what is
+# kept.
+AFTER = text(f"""
+WITH cursor AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:parts AS integer[]), CAST(:ids AS bigint[]), CAST(:read AS bigint[]))
+        AS read (part, id, seq)
+),
+asked AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:services AS text[]), CAST(:of_part AS integer[])) AS given (service, part)
+),
+fresh AS MATERIALIZED (
+    SELECT series.service, date_trunc('minute', delta.second, 'UTC') AS minute, delta.n, delta.bad, delta.fast,
+        {excluded("series", "delta.second")} AS left_out
+    FROM writers
+    LEFT JOIN (SELECT id, min(seq) AS seq FROM cursor GROUP BY id) AS first ON first.id = writers.id
+    CROSS JOIN LATERAL (
+        SELECT seq, series_id, second, n, bad, fast FROM deltas
+        WHERE writer_id = writers.id
+          AND seq > coalesce(first.seq, 0) AND seq <= coalesce(first.seq, 0) + 1000000000
+        OFFSET 0
+    ) AS delta
+    JOIN series ON series.id = delta.series_id
+    JOIN asked ON asked.service = series.service
+    LEFT JOIN cursor ON cursor.part = asked.part AND cursor.id = writers.id
+    WHERE delta.seq > coalesce(cursor.seq, 0)
+)
+SELECT service, extract(epoch FROM minute)::bigint, left_out, NULL::bigint, sum(n)::bigint, sum(bad)::bigint
+FROM fresh GROUP BY service, minute, left_out
+UNION ALL
+SELECT service, extract(epoch FROM minute)::bigint, left_out, pair >> 32, sum(n - bad)::bigint,
+    sum(pair & 4294967295)::bigint
+FROM fresh, unnest(fast) AS pair GROUP BY service, minute, left_out, pair >> 32
+""")
+
+CURSORS = text("SELECT id, folded_seq FROM writers")
+
+COUNTED_SINCE = text("SELECT created_at FROM objectives WHERE id = :id")
+
+
+def drop_statement(table: str, unit: str) -> str:
+    return f"""
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+    SELECT old.ctid FROM objectives CROSS JOIN LATERAL (
+        SELECT ctid FROM {table} WHERE objective_id = objectives.id AND {unit} < :before LIMIT :many
+    ) AS old LIMIT :many))
+"""
+
+
+DROP_MINUTES = text(drop_statement("ledger_minutes", "minute"))
+DROP_HOURS = text(drop_statement("ledger_hours", "hour"))
+DROP_LEFT_OUT = text(drop_statement("ledger_left_out", "minute"))
+
+Cursors = dict[int, int]  # writer -> the sequence up to which its deltas are in the ledger
+Exclusions = dict[str, tuple[int, int]]  # by service, how many were made and revoked
+Fresh = dict[tuple[str, int, bool], Tally]  # service, minute, and whether an exclusion covers it
+
+
+async def add(
+    connection: AsyncConnection,
+    minutes: Mapping[tuple[int, int], Counts],
+    hours: Mapping[tuple[int, int], Counts],
+) -> None:
+    """Add to the ledger's minutes and hours."""
+    for statement, rows in ((ADD_MINUTES, minutes), (ADD_HOURS, hours)):
+        keys = sorted(rows)
+        if keys:
+            await connection.execute(
+                statement,
+                {
+                    "ids": [objective_id for objective_id, _ in keys],
+                    "times": [utc(second) for _, second in keys],
+                    "good": [rows[key].good for key in keys],
+                    "bad": [rows[key].bad for key in keys],
+                    "left_out": [rows[key].excluded for key in keys],
+                },
+            )
+
+
+async def add_left_out(connection: AsyncConnection, minutes: Mapping[tuple[int, int], Counts]) -> None:
+    """Add to what exclusions take out of the minutes."""
+    keys = sorted(minutes)
+    if keys:
+        await connection.execute(
+            ADD_LEFT_OUT,
+            {
+                "ids": [objective_id for objective_id, _ in keys],
+                "times": [utc(second) for _, second in keys],
+                "good": [minutes[key].good for key in keys],
+                "bad": [minutes[key].bad for key in keys],
+            },
+        )
+
+
+async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end: int) -> dict[int, Counts]:
+    """The counts of each ledger over [start, end), Unix seconds, `start` a whole minute.
+
+    A minute belongs to the span when it begins in it.
+    """
+    hour = 3600
+    bounds = {"first_hour": -(-start // hour) * hour, "last_hour": end // hour * hour, "start": start, "end": end}
+    rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: utc(at) for name, at in bounds.items()})
+    return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
+
+
+async def left_out(
+    connection: AsyncConnection, ids: Sequence[int], starts: Iterable[int], end: int
+) -> dict[tuple[int, int], Counts]:
+    """By objective and start: what exclusions take out of [start, end). Nothing: no entry."""
+    opens = sorted(set(starts))
+    values = {"ids": list(ids), "starts": [utc(start) for start in opens], "first": utc(opens[0]), "end": utc(end)}
+    rows = await connection.execute(LEFT_OUT, values)
+    return {(row[0], row[1]): Counts(row[2], row[3]) for row in rows}
+
+
+async def exclusions(connection: AsyncConnection) -> Exclusions:
+    """What tells two states of the exclusions of a service apart."""
+    return {row[0]: (row[1], row[2]) for row in await connection.execute(EXCLUSIONS)}
+
+
+async def cursors(connection: AsyncConnection) -> Cursors:
+    """How far the ledger of this snapshot goes."""
+    return {row[0]: row[1] for row in await connection.execute(CURSORS)}
+
+
+async def after(connection: AsyncConnection, read: Sequence[tuple[Cursors, Collection[str]]]) -> Fresh:
+    """What was committed after the cursors of each part, of the services in it.
+
+    A writer that is new to a part has been read in no other: its cursor there would be 0.
+    """
+    values: dict[str, list[object]] = {name: [] for name in ("parts", "ids", "read", "services", "of_part")}
+    writers = {writer for cursors, _ in read for writer in cursors}
+    for part, (cursors, services) in enumerate(read):
+        values["parts"] += [part] * len(writers)
+        values["ids"] += sorted(writers)
+        values["read"] += [cursors.get(writer, 0) for writer in sorted(writers)]
+        values["services"] += sorted(services)
+        values["of_part"] += [part] * len(services)
+    tallies: Fresh = {}
+    for service, minute, left_out, threshold, n, part in await connection.execute(AFTER, values):
+        tally = tallies.setdefault((service, minute, left_out), Tally())
+        if threshold is None:
+            tally.n, tally.bad = n, part
+        else:
+            tally.fast[threshold], tally.slow[threshold] = part, n - part
+    return tallies
+
+
+async def counted_since(connection: AsyncConnection, objective_id: int) -> float:
+    """When a ledger began, Unix seconds."""
+    began: datetime = (await connection.execute(COUNTED_SINCE, {"id": objective_id})).scalar_one()
+    return began.timestamp()
+
+
+async def drop_old(connection: AsyncConnection, now: float) -> int:
+    """Delete some rows that no window reaches any more; how many. Call again until 0."""
+    gone = 0
+    for statement, days in (
+        (DROP_MINUTES, MINUTES_KEPT_DAYS),
+        (DROP_HOURS, HOURS_KEPT_DAYS),
+        (DROP_LEFT_OUT, HOURS_KEPT_DAYS),
+    ):
+        before = utc(int(now)) - timedelta(days=days)
+        gone += (await connection.execute(statement, {"before": before, "many": DELETE_AT_ONCE})).rowcount
+    return gone

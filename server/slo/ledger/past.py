@@ -1,0 +1,75 @@
+"""What an objective's page and the API tell of its past: the budget by the hour, the worst stretches, the months."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.times import Instant, utc
+from server.slo.ledger import history, history_store, months
+from server.slo.ledger.history import Day, Left, Stretch
+from server.slo.ledger.months import Month
+from server.slo.ledger.recount_store import exactness
+from server.slo.ledger.spans import granularity_of
+from server.slo.model.counts import Counts
+from server.slo.model.objective import Objective
+
+STRETCHES = 5
+MONTHS = 3
+DAY_S = 86_400
+
+
+class Past(Struct):
+    """The window that ends at `end`. `exact_since`: from then on every outcome is counted exactly; with `recounting`,
+    older ones still will be."""
+
+    end: Instant
+    exact_since: Instant
+    recounting: bool
+    points: list[Left]
+    days: list[Day]
+    stretches: list[Stretch]
+    spread: int  # failures of the window outside of those stretches
+    months: list[Month]  # newest first; those of which nothing was counted are left out
+
+
+async def past(connection: AsyncConnection, objective: Objective, now: float) -> Past:
+    """One snapshot of it."""
+    allowed, window_s = objective.allowed, objective.window_s
+    names = months.latest(now, MONTHS)
+    first = min(int(now) - 2 * window_s, months.bounds(names[-1])[0])
+    slots = await history_store.hours(connection, objective.id, history.whole_hour(first), now)
+    start = history.whole_hour(now - window_s)
+    points = history.over_time(slots, window_s, allowed, start, now)
+    whole = months.sum_of(slot.kept for slot in slots if slot.start >= start)
+    worst = await stretches(connection, objective, start, now, whole=whole, now=now)
+    found = [months.month_of(name, slots, allowed) for name in names]
+    exact = (await exactness(connection, [objective.id], now))[objective.id]
+    return Past(
+        end=utc(now),
+        exact_since=utc(exact.since),
+        recounting=exact.recounting,
+        points=points,
+        days=history.by_day(points, allowed),
+        stretches=worst,
+        spread=sum(point.bad for point in points) - sum(one.bad for one in worst),
+        months=[month for month in found if month.spent_without_exclusions is not None],
+    )
+
+
+async def stretches(
+    connection: AsyncConnection, objective: Objective, start: int, end: float, *, whole: Counts, now: float
+) -> list[Stretch]:
+    """What spent most of the budget of [start, end), worst first, by the minute where all its minutes are kept.
+
+    `whole` is what the span has counted.
+    """
+    allowed = objective.allowed
+    unit = granularity_of(start, now)
+    found = await history_store.stretches(
+        connection, objective.id, start, end, unit=unit, ratio=history.hot_ratio(allowed), many=STRETCHES
+    )
+    told = [
+        Stretch(utc(a), utc(min(b, end)), c.bad, c.total, history.share_of(c.bad, whole, allowed)) for a, b, c in found
+    ]
+    return [one for one in told if one.share >= history.LEAST_SHARE]

@@ -1,0 +1,189 @@
+"""The counts of objectives over windows: the ledger, and what was committed after it.
+
+A window of `w` seconds ends now and begins at a whole minute, at most one minute
+early; beyond 28 days at a whole hour. The ledger is read every few seconds, together with the writers' cursors of
+the same snapshot; what each writer committed after its cursor is read each time.
+So every delta counts once: it is in the ledger of that snapshot, or after it.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.slo.ledger import ledger_store as store
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.objective import Objective
+from server.slo.model.tally import Tally
+
+MINUTE_S = 60
+HOUR_S = 3600
+BY_MINUTE_S = 28 * 86_400  # the ledger's minutes are kept for 35 days, its hours for 400
+REREAD_S = 5.0
+REREAD_SHARE = 20  # reading a part of the ledger takes at most a twentieth of the time, however long it is
+LATEST_S = 30.0  # then a part is read whatever else there is to read
+PART = 100  # objectives: some tens of milliseconds
+
+
+class ByWindow(dict[int, Counts]):
+    """Window in seconds -> the counts that decide. What exclusions take out is not in them, but in `left_out`."""
+
+    __slots__ = ("left_out",)
+
+    def __init__(self, deciding: Mapping[int, Counts], left_out: Mapping[int, Counts] | None = None) -> None:
+        super().__init__(deciding)
+        self.left_out: dict[int, Counts] = dict(left_out or {})
+
+    def out(self, window: int) -> Counts:
+        """What exclusions take out of a window."""
+        return self.left_out.get(window, NOTHING)
+
+    def counted(self, window: int) -> Counts:
+        """A window as counted, with nothing taken out."""
+        return self[window].plus(self.out(window))
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The ledger of some objectives as of one snapshot."""
+
+    objectives: tuple[Objective, ...]
+    at: float
+    keep_s: float
+    cursors: store.Cursors
+    exclusions: store.Exclusions  # of their services
+    counts: Mapping[int, ByWindow]  # by objective id
+    starts: Mapping[int, int]  # window -> its first minute, Unix seconds
+
+    @property
+    def services(self) -> frozenset[str]:
+        return frozenset(objective.service for objective in self.objectives)
+
+
+class Windows:
+    """The counts of each objective over `spans` seconds and over its own window.
+
+    With many objectives the ledger is read in parts, one each time, so that no time takes long.
+    """
+
+    def __init__(self, spans: Sequence[int]) -> None:
+        self.spans = tuple(spans)
+        self.bases: dict[int, Base] = {}
+
+    async def read(
+        self, connection: AsyncConnection, objectives: tuple[Objective, ...], now: float
+    ) -> dict[int, ByWindow]:
+        """By objective id and window; `connection` holds one snapshot."""
+        asked, exclusions = parts(objectives), await store.exclusions(connection)
+        self.bases = {number: base for number, base in self.bases.items() if number in asked}
+        for number in stale(self.bases, asked, exclusions, now):
+            self.bases[number] = await read_base(connection, asked[number], self.spans, now, exclusions)
+        bases = list(self.bases.values())
+        fresh = await store.after(connection, [(base.cursors, base.services) for base in bases])
+        news = by_service(fresh, now)
+        found = {o.id: with_news(o, base, news.get(o.service, ())) for base in bases for o in base.objectives}
+        return {objective.id: found[objective.id] for objective in objectives}
+
+
+def parts(objectives: Sequence[Objective]) -> dict[int, tuple[Objective, ...]]:
+    """The objectives in parts of about PART; a service is always in the same one, as long as they are as many."""
+    many = -(-len(objectives) // PART)
+    found: dict[int, list[Objective]] = {}
+    for objective in objectives:
+        found.setdefault(zlib.crc32(objective.service.encode()) % many, []).append(objective)
+    return {number: tuple(each) for number, each in found.items()}
+
+
+def stale(
+    bases: Mapping[int, Base],
+    asked: Mapping[int, tuple[Objective, ...]],
+    exclusions: store.Exclusions,
+    now: float,
+) -> list[int]:
+    """The parts to read: those that do not serve any more, and of those that have grown old the oldest."""
+    useless = [
+        n for n, objectives in asked.items() if n not in bases or not serves(bases[n], objectives, exclusions, now)
+    ]
+    old = [n for n in asked if n not in useless and now - bases[n].at >= bases[n].keep_s]
+    return useless + sorted(old, key=lambda number: bases[number].at)[:1]
+
+
+def serves(base: Base, objectives: tuple[Objective, ...], exclusions: store.Exclusions, now: float) -> bool:
+    """Whether what was read of the ledger can still be used."""
+    unchanged = base.objectives == objectives and base.exclusions == of_services(exclusions, base.services)
+    return unchanged and 0 <= now - base.at < max(LATEST_S, 2 * base.keep_s)
+
+
+def of_services(exclusions: store.Exclusions, services: Collection[str]) -> store.Exclusions:
+    return {service: state for service, state in exclusions.items() if service in services}
+
+
+async def read_base(
+    connection: AsyncConnection,
+    objectives: tuple[Objective, ...],
+    spans: Sequence[int],
+    now: float,
+    exclusions: store.Exclusions,
+) -> Base:
+    """Read the ledger over every window that is asked for."""
+    began = time.monotonic()
+    by_window: dict[int, list[Objective]] = {span: list(objectives) for span in spans}
+    for objective in objectives:
+        if objective.window_s not in spans:
+            by_window.setdefault(objective.window_s, []).append(objective)
+    starts = {window: first_minute(now, window) for window in by_window}
+    end = int(now) + 1
+    counted: dict[int, dict[int, Counts]] = {objective.id: {} for objective in objectives}
+    for window, asked in by_window.items():
+        found = await store.sums(connection, [o.id for o in asked], starts[window], end)
+        for objective in asked:
+            counted[objective.id][window] = found.get(objective.id, NOTHING)
+    out = await store.left_out(connection, list(counted), starts.values(), end)
+    counts = {number: without(sums, starts, number, out) for number, sums in counted.items()}
+    cursors = await store.cursors(connection)
+    keep_s = max(REREAD_S, REREAD_SHARE * (time.monotonic() - began))
+    theirs = of_services(exclusions, {objective.service for objective in objectives})
+    return Base(objectives, now, keep_s, cursors, theirs, counts, starts)
+
+
+def without(
+    sums: Mapping[int, Counts], starts: Mapping[int, int], objective_id: int, out: Mapping[tuple[int, int], Counts]
+) -> ByWindow:
+    """The ledger's sums with what exclusions take out told apart."""
+    parts = {window: out.get((objective_id, starts[window]), NOTHING) for window in sums}
+    return ByWindow({window: counts.without(parts[window]) for window, counts in sums.items()}, parts)
+
+
+def first_minute(now: float, window_s: int) -> int:
+    """The whole minute in which a window that ends now begins; beyond 28 days the whole hour."""
+    start = int(now) - window_s
+    return start - start % (HOUR_S if window_s > BY_MINUTE_S else MINUTE_S)
+
+
+News = tuple[int, bool, Tally]  # the minute, whether an exclusion covers it, what was counted
+
+
+def by_service(fresh: store.Fresh, now: float) -> dict[str, list[News]]:
+    """What is not in the ledger yet; minutes that lie ahead wait."""
+    found: dict[str, list[News]] = {}
+    for (service, minute, left_out), tally in fresh.items():
+        if minute <= now:
+            found.setdefault(service, []).append((minute, left_out, tally))
+    return found
+
+
+def with_news(objective: Objective, base: Base, news: Sequence[News]) -> ByWindow:
+    """The ledger's counts with each fresh minute added to the windows that it is in."""
+    if not news:
+        return base.counts[objective.id]
+    total = ByWindow(base.counts[objective.id], base.counts[objective.id].left_out)
+    for minute, left_out, tally in news:
+        counts, into = tally.counts(objective), total.left_out if left_out else total
+        for window in total:
+            if minute >= base.starts[window]:
+                into[window] = into.get(window, NOTHING).plus(counts)
+    return total

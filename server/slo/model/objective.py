@@ -1,0 +1,71 @@
+"""One objective, and the policy they make up."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.problems import Problem
+from server.slo.model.tiers import Tier, tiers_for
+
+Kind = Literal["availability", "latency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """An SLO: `target` of what is counted is good, over a rolling window.
+
+    Availability counts outcomes that are not bad, of all. Latency counts outcomes of
+    at most `threshold_us` microseconds, of those that are not bad.
+    """
+
+    name: str
+    title: str
+    service: str
+    kind: Kind
+    target: Fraction  # exact: 999/1000; above 0, below 1
+    threshold_us: int | None  # latency only
+    window_days: int
+    id: int = 0  # the number of its ledger; 0 until it is stored
+    own_tiers: tuple[Tier, ...] | None = None  # from its alert policies; None: the book's
+    provisional: bool = False  # the default of a service that nobody configured
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """The burn tiers in force, the most urgent first."""
+        return tiers_for(self.window_s, self.allowed) if self.own_tiers is None else self.own_tiers
+
+    @property
+    def allowed(self) -> Fraction:
+        """The share that may be bad: 1 - target."""
+        return 1 - self.target
+
+    @property
+    def indicator(self) -> str:
+        """A digest of what is counted. With another one, another ledger begins."""
+        counted = f"{self.service}\0{self.kind}\0{self.threshold_us}"
+        return hashlib.sha256(counted.encode()).hexdigest()[:32]
+
+    @property
+    def window_s(self) -> int:
+        return self.window_days * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every objective of the file, by name."""
+
+    objectives: tuple[Objective, ...]
+    budget_policy: BudgetPolicy = field(default_factory=BudgetPolicy)
+    unused: tuple[Problem, ...] = ()  # documents that nothing asks for: no fault
+
+    def thresholds_us(self) -> dict[str, tuple[int, ...]]:
+        """The latency thresholds of each service in microseconds, rising."""
+        found: dict[str, set[int]] = {}
+        for objective in self.objectives:
+            if objective.threshold_us is not None:
+                found.setdefault(objective.service, set()).add(objective.threshold_us)
+        return {service: tuple(sorted(thresholds)) for service, thresholds in found.items()}

@@ -1,0 +1,88 @@
+"""`python -m server slo …`: what a policy file says, before it is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from server.slo.model.problems import PolicyError
+
+if TYPE_CHECKING:
+    from server.selfcheck.findings import Finding
+    from server.slo.model.objective import Policy
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def slo() -> None:
+    """The objectives' file: look at it before it is saved."""
+
+
+@slo.command()
+@click.argument("file", type=FILE)
+def lint(file: Path) -> None:
+    """Name what is odd about a policy file. Exit 0: nothing, 1: something to look at, 2: it cannot be used.
+
+    Where the database answers, the traffic of the last days is looked at too.
+    """
+    from server.slo.policy import lint as rules
+
+    policy = parsed(file)
+    found = [*rules.lint(policy), *(asyncio.run(of_traffic(policy)))]
+    for one in found:
+        click.echo(f"{file}: {one.where}: {one.what} {one.hint}")
+    click.echo(f"{file}: {len(policy.objectives)} objectives, {len(found) or 'nothing'} to look at.", err=True)
+    sys.exit(1 if found else 0)
+
+
+@slo.command("rules")
+@click.argument("file", type=FILE, required=False)
+def rules_command(file: Path | None) -> None:
+    """Print the objectives of a policy file, by default SLO_FILE, as rules for Prometheus."""
+    from server.kernel.settings import read_environment
+    from server.slo.policy.prometheus import rules
+
+    path = read_environment(for_database_only=True).slo_file if file is None else file
+    click.echo(rules(parsed(path).objectives), nl=False)
+
+
+def parsed(file: Path) -> Policy:
+    """The policy of a file; ends with status 2 and the faults where it cannot be used."""
+    from server.slo.policy.marked_yaml import MAX_BYTES
+    from server.slo.policy.policy import parse
+
+    try:
+        with file.open("rb") as opened:
+            return parse(opened.read(MAX_BYTES + 1).decode(), str(file))
+    except PolicyError as error:
+        click.echo(str(error), err=True)
+    except OSError as error:
+        click.echo(f"{file}: {error.strerror}", err=True)
+    except UnicodeDecodeError:
+        click.echo(f"{file}: not UTF-8 text", err=True)
+    sys.exit(2)
+
+
+async def of_traffic(policy: Policy) -> list[Finding]:
+    """What traffic says, where a database answers; none is started for it."""
+    from server.kernel.db import Database
+    from server.kernel.settings import read_environment
+    from server.process.command_database import reached
+    from server.slo.policy import lint as rules
+    from server.slo.policy.traffic_store import traffic
+
+    url = reached(read_environment(for_database_only=True))
+    if url is None:
+        click.echo("Traffic is not looked at: no database answers.", err=True)
+        return []
+    db = Database(url, "evenkeel slo")
+    try:
+        async with db.ask() as connection:
+            return rules.against_traffic(policy, await traffic(connection, rules.TRAFFIC_DAYS))
+    finally:
+        await db.close()

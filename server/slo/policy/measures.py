@@ -1,0 +1,103 @@
+"""What the values of an SLO document mean: what is counted, the target, the window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+from server.slo.model.objective import Kind
+from server.slo.policy import openslo
+
+MIN_DAYS, MAX_DAYS = 1, 90
+MAX_THRESHOLD_MS = 600_000
+DECIMALS = 7
+
+AVAILABILITY = (("good", "good", "all"), ("bad", "bad", "all"))  # which of good and bad, its count, the total's
+FORMS = (
+    "count it in one of these ways: good {count: good} of total {count: all}; bad {count: bad} of total {count: all}; "
+    "or good {count: good, at_most_ms: N} of total {count: good}"
+)
+
+
+class Fault(Exception):
+    """A problem in one document, by its path."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.reason = reason
+
+
+class Faults(Exception):
+    """Several problems in one document; none where they are told where they stand."""
+
+    def __init__(self, found: Sequence[Fault] = ()) -> None:
+        super().__init__()
+        self.found = found
+
+
+def count(metric: openslo.RatioMetric, at: str) -> tuple[Kind, int | None]:
+    """Availability or latency, from what is counted as good or bad of which total."""
+    path = f"{at}.ratioMetric"
+    if (metric.good is None) == (metric.bad is None):
+        raise Fault(path, "give one of good and bad")
+    total = metric.total.metric_source.spec
+    part = metric.good or metric.bad
+    assert part is not None, "one of the two was given"
+    chosen = part.metric_source.spec
+    side = "good" if metric.good else "bad"
+    pair = (side, chosen.count, total.count)
+    if total.at_most_ms is None and chosen.at_most_ms is None and pair in AVAILABILITY:
+        return "availability", None
+    if total.at_most_ms is None and chosen.at_most_ms is not None and pair == ("good", "good", "good"):
+        return "latency", microseconds(chosen.at_most_ms, f"{path}.good.metricSource.spec.at_most_ms")
+    raise Fault(f"{path}.{side}", FORMS)
+
+
+def microseconds(milliseconds: Decimal, path: str) -> int:
+    """A threshold in whole microseconds."""
+    if (
+        not milliseconds.is_finite()
+        or not 0 < milliseconds <= MAX_THRESHOLD_MS
+        or milliseconds != round(milliseconds, 3)
+    ):
+        raise Fault(path, f"give milliseconds above 0 and up to {MAX_THRESHOLD_MS}, with 3 decimals at most")
+    return int(milliseconds * 1000)
+
+
+def target(given: Decimal | None, percent: Decimal | None, path: str) -> Fraction:
+    """The target as an exact share; one that can neither be met nor missed is refused."""
+    if (given is None) == (percent is None):
+        raise Fault(path, "give one of target and targetPercent")
+    if given is not None:
+        return share(given, Decimal(1), f"{path}.target")
+    assert percent is not None, "one of the two was given"
+    return share(percent, Decimal(100), f"{path}.targetPercent")
+
+
+def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
+    if not value.is_finite() or not 0 < value < whole:
+        raise Fault(path, f"is {value}; give a number above 0 and below {whole}: one that can be met and missed")
+    if value != round(value, DECIMALS):  # before it is made a fraction: 1e-999999999 would fill the memory
+        raise Fault(path, f"give {DECIMALS} decimals at most")
+    return Fraction(value) / Fraction(whole)
+
+
+def number(value: Decimal, low: Decimal, high: Decimal, path: str) -> Fraction:
+    """An exact number from `low` to `high`."""
+    if not value.is_finite() or not low <= value <= high:
+        raise Fault(path, f"is {value}; give a number from {low} to {high}")
+    if value != round(value, DECIMALS):
+        raise Fault(path, f"give {DECIMALS} decimals at most")
+    return Fraction(value)
+
+
+def days(duration: str, path: str) -> int:
+    """A rolling window in whole days, from `28d` or `4w`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,3})([dw])", duration, re.ASCII)
+    found = int(match[1]) * (7 if match[2] == "w" else 1) if match else 0
+    if not MIN_DAYS <= found <= MAX_DAYS:
+        raise Fault(path, f"is {duration!r}; give days or weeks, such as 28d or 4w, from {MIN_DAYS}d to {MAX_DAYS}d")
+    return found

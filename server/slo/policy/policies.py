@@ -1,0 +1,203 @@
+"""The objectives in force here, the same on every machine.
+
+At start the file is stored as a numbered revision where it differs from the newest;
+from then on each process follows the newest number, by the bus and by polling, and
+the services that send: where the policy has defaults, one without an objective gets
+a provisional one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.errors import ConfigurationError
+from server.kernel.host import HOST
+from server.kernel.settings import Environment
+from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.objective import Objective, Policy
+from server.slo.model.problems import PolicyError, Problem
+from server.slo.policy import policy_store
+from server.slo.policy.marked_yaml import MAX_BYTES
+from server.slo.policy.policy import MAX_OBJECTIVES, parse
+from server.slo.policy.provisional import with_defaults
+
+log = logging.getLogger("evenkeel.slo")
+
+POLL_S = 5.0
+LOGGED = 1000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A policy revision, the services that send, and what is held to it: each objective that has a ledger."""
+
+    number: int
+    policy: Policy
+    services: frozenset[str]
+    objectives: tuple[Objective, ...]
+    missing: tuple[Objective, ...]  # provisional ones whose ledger is not begun yet
+
+
+class Policies:
+    """One process's copy of the policy in force. `number` is 0 until `start`."""
+
+    def __init__(self, env: Environment, db: Database, bus: Bus) -> None:
+        self.env = env
+        self.db = db
+        self.bus = bus
+        self.number = 0
+        self.objectives: tuple[Objective, ...] = ()
+        self.budget_policy = BudgetPolicy()
+        self.file_problem: str | None = None  # what is wrong with the file, while a stored revision is used
+        self._in_force: Newer | None = None
+        self._thresholds: dict[str, tuple[int, ...]] = {}
+        self._unread = 0  # a revision that this version of Evenkeel cannot read
+        self._signal = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def thresholds_us(self, service: str) -> tuple[int, ...]:
+        """The latency thresholds to count for a service, in microseconds, rising; usually none."""
+        return self._thresholds.get(service, ())
+
+    def objective(self, name: str) -> Objective | None:
+        """The objective of a name, if there is one."""
+        return next((objective for objective in self.objectives if objective.name == name), None)
+
+    async def start(self) -> None:
+        """Store the file's policy if it is new, and take the newest.
+
+        A file that cannot be used stops a first start with ConfigurationError; later
+        it is reported, and the stored policy stays: a typing error stops no restart.
+        """
+        source = await asyncio.to_thread(self._read)
+        async with self.db.act() as connection:
+            new = source is not None and await self._adopt(connection, source)
+            found, _ = await self._begun(connection)
+        self._take(found)  # not before the commit: ledger ids that were rolled back do not exist
+        if not self.number:
+            raise ConfigurationError(self.file_problem or "There is no policy.")
+        if source is None:
+            log.error("policy revision %d stays in force, the file cannot be used: %s", self.number, self.file_problem)
+        if new:
+            log.info("policy revision %d stored: %d objectives", self.number, len(self.objectives))
+            await self.bus.publish("policy", self.number)
+        self.bus.subscribe("policy", lambda number: self._signal.set())
+        self._task = asyncio.create_task(self._follow_forever(), name="policy")
+
+    def _read(self) -> str | None:
+        """The file's text if it can be used."""
+        path = self.env.slo_file
+        try:
+            with path.open("rb") as file:
+                source = file.read(MAX_BYTES + 1).decode()
+            parse(source, str(path))
+        except OSError as error:
+            self.file_problem = f"{path}: {error.strerror}. Set SLO_FILE to the file with the objectives."
+        except UnicodeDecodeError:
+            self.file_problem = str(PolicyError([Problem(1, "", "not UTF-8 text")], str(path)))
+        except PolicyError as error:
+            self.file_problem = str(error)
+        else:
+            self.file_problem = None
+            return source
+        return None
+
+    async def _adopt(self, connection: AsyncConnection, source: str) -> bool:
+        digest = hashlib.sha256(source.encode()).hexdigest()
+        return await policy_store.adopt(connection, source, digest, HOST, parse(source).objectives)
+
+    async def _begun(self, connection: AsyncConnection) -> tuple[Newer | None, bool]:
+        """What is to be in force, with a ledger for each objective; whether one was begun for that.
+
+        A service that has just appeared gets its provisional objective so.
+        """
+        found = await self._newer(connection)
+        if found is None or not found.missing:
+            return found, False
+        await policy_store.begin_ledgers(connection, found.missing)
+        log.info("ledgers begun: %s", ", ".join(objective.name for objective in found.missing)[:LOGGED])
+        return await self._newer(connection), True
+
+    async def follow(self, connection: AsyncConnection) -> None:
+        """Take the newest revision and the services that send, where they are not in force here; begin nothing."""
+        self._take(await self._newer(connection))
+
+    async def _newer(self, connection: AsyncConnection) -> Newer | None:
+        """What is to be in force where it is not here yet and can be read."""
+        number = await policy_store.newest_number(connection)
+        policy = await self._policy(connection, number)
+        if policy is None:
+            return None
+        if number == self._unread:
+            number = self.number
+        services = await self._services(connection, policy)
+        old = self._in_force
+        if old is not None and (old.number, old.services, old.missing) == (number, services, ()):
+            return None
+        asked = with_defaults(policy, services, MAX_OBJECTIVES)
+        ids = await policy_store.ledger_ids(connection, asked)
+        begun = tuple(replace(o, id=ids[o.name, o.indicator]) for o in asked if (o.name, o.indicator) in ids)
+        missing = tuple(o for o in asked if (o.name, o.indicator) not in ids)
+        return Newer(number, policy, services, begun, missing)
+
+    async def _policy(self, connection: AsyncConnection, number: int) -> Policy | None:
+        """The policy of a revision; None where there is none that can be read."""
+        if self._in_force is not None and number in (self.number, self._unread):
+            return self._in_force.policy
+        if number == self._unread:
+            return None
+        revision = await policy_store.newest(connection)
+        try:
+            return parse(revision.source, f"policy revision {revision.number}")
+        except PolicyError as error:
+            self._unread = revision.number
+            log.error("policy revision %d cannot be read by this version: %s", revision.number, error)
+            return self._in_force.policy if self._in_force else None
+
+    async def _services(self, connection: AsyncConnection, policy: Policy) -> frozenset[str]:
+        """The services that send, where the policy has defaults for them."""
+        if policy.budget_policy.defaults is None:
+            return frozenset()
+        return await policy_store.sending_services(connection)
+
+    def _take(self, newer: Newer | None) -> None:
+        if newer is None:
+            return
+        if newer.objectives != self.objectives:
+            self.objectives = newer.objectives
+        self.budget_policy = newer.policy.budget_policy
+        self._thresholds = newer.policy.thresholds_us()
+        if self.number and newer.number != self.number:
+            log.info("policy revision %d is in force, before it %d", newer.number, self.number)
+        self.number = newer.number
+        self._in_force = newer
+
+    async def _follow_forever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._signal.wait()
+            self._signal.clear()
+            try:
+                async with self.db.act() as connection:
+                    found, begun = await self._begun(connection)
+                self._take(found)
+                if begun:
+                    await self.bus.publish("policy", self.number)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("policy not read, trying again: %s", error)
+
+    async def close(self) -> None:
+        """Follow no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

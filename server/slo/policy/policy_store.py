@@ -1,0 +1,94 @@
+"""Policy revisions: numbered, never changed; and the ledgers of their objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.slo.model.objective import Objective
+
+LOCK = text("SELECT pg_advisory_xact_lock(hashtext('evenkeel.policy'))")
+NEWEST = text("SELECT number, source, digest FROM policy_revisions ORDER BY number DESC LIMIT 1")
+NUMBER = text("SELECT coalesce(max(number), 0) FROM policy_revisions")
+ADD = text("INSERT INTO policy_revisions (number, source, digest, host) VALUES (:number, :source, :digest, :host)")
+MISSING = text("""
+INSERT INTO objectives (name, indicator)
+SELECT name, indicator FROM unnest(CAST(:names AS text[]), CAST(:indicators AS text[])) AS given (name, indicator)
+WHERE NOT EXISTS (SELECT FROM objectives AS known
+                  WHERE known.name = given.name AND known.indicator = given.indicator)
+ORDER BY name
+ON CONFLICT DO NOTHING
+""")
+# The services one by one along the series' key, then the first trace of each: the cost depends on the services.
+SENDING = text("""
+WITH RECURSIVE each (service) AS (
+    (SELECT service FROM series ORDER BY service LIMIT 1)
+    UNION ALL
+    SELECT (SELECT service FROM series WHERE series.service > each.service ORDER BY service LIMIT 1)
+    FROM each WHERE each.service IS NOT NULL
+)
+SELECT service FROM each
+WHERE EXISTS (
+    SELECT FROM series WHERE series.service = each.service AND (
+        first_seen_at > now() - interval '28 days'
+        OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
+""")
+LEDGERS = text("SELECT name, indicator, id FROM objectives WHERE name = ANY(:names)")
+
+
+class Revision(NamedTuple):
+    """One policy as it was stored; number 0 where none is."""
+
+    number: int
+    source: str
+    digest: str
+
+
+async def newest(connection: AsyncConnection) -> Revision:
+    """The revision in force."""
+    row = (await connection.execute(NEWEST)).first()
+    return Revision(*row) if row else Revision(0, "", "")
+
+
+async def newest_number(connection: AsyncConnection) -> int:
+    """The number of the revision in force, or 0."""
+    return int((await connection.execute(NUMBER)).scalar_one())
+
+
+async def adopt(
+    connection: AsyncConnection, source: str, digest: str, host: str, objectives: Iterable[Objective]
+) -> bool:
+    """Store a policy unless it is the one in force already; whether it was new.
+
+    Processes that start at once take turns, so that one file makes one revision.
+    """
+    await connection.execute(LOCK)
+    current = await newest(connection)
+    if current.digest == digest:
+        return False
+    values = {"number": current.number + 1, "source": source, "digest": digest, "host": host}
+    await connection.execute(ADD, values)
+    await begin_ledgers(connection, objectives)
+    return True
+
+
+async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Objective]) -> None:
+    """Give each objective a ledger that has none; processes that do so at once take turns."""
+    await connection.execute(LOCK)
+    given = list(objectives)
+    names = {"names": [o.name for o in given], "indicators": [o.indicator for o in given]}
+    await connection.execute(MISSING, names)
+
+
+async def sending_services(connection: AsyncConnection) -> frozenset[str]:
+    """Every service that has sent within the last 28 days, by the look of the series and the hours."""
+    return frozenset(row[0] for row in await connection.execute(SENDING))
+
+
+async def ledger_ids(connection: AsyncConnection, objectives: Iterable[Objective]) -> dict[tuple[str, str], int]:
+    """The number of each objective's ledger, by name and indicator."""
+    rows = await connection.execute(LEDGERS, {"names": [objective.name for objective in objectives]})
+    return {(row[0], row[1]): row[2] for row in rows}

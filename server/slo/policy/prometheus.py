@@ -1,0 +1,84 @@
+"""The objectives as Prometheus rules, over the counters that /metrics shows.
+
+The form of The Site Reliability Workbook, chapter 5, section 6: the bad ratio over each
+window as a recording rule, and an alert per tier that both its windows burn. No alert
+has a `for`: the short window is what ends it.
+
+Every machine's scrape has the same counters, so the ratio is made per scrape and the
+greatest taken: a machine that shows an old picture hides no failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import yaml
+
+from server.slo.judge.rules import HANDFUL
+from server.slo.model.objective import Objective
+from server.slo.model.tiers import Tier, span
+
+EVENTS = "evenkeel_slo_events_total"  # as server/telemetry/metrics.py names it
+RATIO = "evenkeel:slo_bad_ratio:rate"
+BAD = "evenkeel:slo_bad:increase"
+HEAD = "# Objectives of Evenkeel as Prometheus rules, over its own /metrics; made by `python -m server slo rules`.\n"
+
+
+class Plain(yaml.SafeDumper):
+    """Writes every value out; there are no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def rules(objectives: Iterable[Objective]) -> str:
+    """A rules file for Prometheus, one group an objective."""
+    groups = [{"name": f"evenkeel-slo-{one.name}", "rules": list(of_objective(one))} for one in objectives]
+    return HEAD + yaml.dump({"groups": groups}, Dumper=Plain, sort_keys=False, width=1000)
+
+
+def of_objective(one: Objective) -> Iterator[dict[str, Any]]:
+    """The ratios that its tiers ask for, then an alert a tier; the label tells promtool that no two are the same."""
+    labels = {"objective": one.name}
+    for window_s in sorted({each for tier in one.tiers for each in (tier.long_s, tier.short_s)}):
+        yield {"record": RATIO + span(window_s), "expr": ratio(one.name, span(window_s)), "labels": labels}
+    for window_s in sorted({tier.long_s for tier in one.tiers}):
+        yield {"record": BAD + span(window_s), "expr": bad(one.name, span(window_s)), "labels": labels}
+    for tier in one.tiers:
+        yield alert(one, tier)
+
+
+def ratio(name: str, window: str) -> str:
+    """The share of what was counted in a window that was bad."""
+    failed = f'sum without (outcome) (rate({EVENTS}{{objective="{name}",outcome="bad"}}[{window}]))'
+    counted = f'sum without (outcome) (rate({EVENTS}{{objective="{name}"}}[{window}]))'
+    return f"max by (objective, service) ({failed} / {counted})"
+
+
+def bad(name: str, window: str) -> str:
+    """How many were bad in a window."""
+    return f'max by (objective, service) (increase({EVENTS}{{objective="{name}",outcome="bad"}}[{window}]))'
+
+
+def alert(one: Objective, tier: Tier) -> dict[str, Any]:
+    """Both windows burn, on at least a handful of failures in the long one."""
+    at = f'{{objective="{one.name}"}}'
+    burning = f"({decimal(tier.burn)} * {decimal(one.allowed)})"
+    long, short = span(tier.long_s), span(tier.short_s)
+    return {
+        "alert": "EvenkeelObjectiveBurns",
+        "expr": f"{RATIO}{long}{at} >= {burning} and {RATIO}{short}{at} >= {burning} and {BAD}{long}{at} >= {HANDFUL}",
+        "labels": {"objective": one.name, "severity": tier.urgency, "tier": tier.name},
+        "annotations": {
+            "summary": f"{{{{ $labels.objective }}}} of {{{{ $labels.service }}}} burns over {long} and {short}",
+            "description": "{{ $value | humanizePercentage }} is bad; the objective allows "
+            f"{float(one.allowed * 100):.10g}%, and this tier {float(tier.burn * one.allowed * 100):.10g}%.",
+        },
+    }
+
+
+def decimal(value: Fraction) -> str:
+    """A number as PromQL takes it."""
+    return f"{float(value):.12g}"

@@ -1,0 +1,137 @@
+"""From what is known of an objective to the evidence that alerts are made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from server.live.picture import Part, ServicePicture
+from server.slo.judge.judgement import Seen, evidence_of, objective_status
+from server.slo.judge.rules import spans, standings
+from server.slo.judge.senders import ALL_ARRIVES, Senders
+from server.slo.judge.streams import SILENT, Verdict
+from server.slo.ledger.windows import ByWindow
+from server.slo.model.budget_policy import Paging
+from server.slo.model.counts import Counts
+from server.slo.model.evidence import Evidence
+from server.slo.model.memory import Memory
+from server.slo.model.tiers import D3, H1, H6, H24, M5, M30
+from tests.slo.judging import objective
+from tests.slo.judging import seen as picture
+
+NOW = 1_790_000_000.0
+CALM = Counts(1_000_000, 10)
+
+
+def judged(
+    verdict: Verdict = SILENT,
+    windows: dict[int, Counts] | None = None,
+    senders: Senders = ALL_ARRIVES,
+    service: ServicePicture | None = None,
+    **given: Any,
+) -> Evidence:
+    held = objective(**given)
+    counts = dict.fromkeys((*spans(held.tiers), held.window_s), CALM) | (windows or {})
+    known = Seen(held, ByWindow(counts), senders, verdict)
+    return evidence_of(known, objective_status(known, NOW), service, Paging(), NOW)
+
+
+def alarm(bad: int, total: int, minute: tuple[int, int] = (0, 0), ago_s: int = 40) -> Verdict:
+    return Verdict(int(NOW) - ago_s, bad, total, 1.0, minute, end=int(NOW))
+
+
+FIRST = {H1: Counts(9_000, 1_000), M5: Counts(900, 100)}
+THIRD = {H24: Counts(990_000, 10_000), 7200: Counts(99_000, 1_000)}
+
+
+def test_what_holds_and_whom_it_wakes() -> None:
+    calm = judged()
+    assert (calm.tier, calm.urgency, calm.due, calm.onset, calm.bad_ratio) == (None, None, False, None, None)
+    page = judged(windows=FIRST)
+    assert (page.tier, page.urgency, page.due) == ("1h/5m", "page", True)
+    assert (page.onset, page.onset_method, page.bad, page.total) == (NOW - 3600, "window", 1000, 10_000)
+    assert page.spent == pytest.approx(1000 / (0.001 * CALM.total))
+    ticket = judged(windows=THIRD)
+    assert (ticket.tier, ticket.urgency, ticket.due) == ("1d/2h", "ticket", True)
+    fast = judged(alarm(60, 60), THIRD)
+    assert (fast.tier, fast.urgency, fast.onset, fast.onset_method) == ("fast", "page", NOW - 40, "change point")
+    both = judged(alarm(60, 60), FIRST)
+    assert (both.tier, both.onset, both.bad) == ("1h/5m", NOW - 40, 60)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "due"),
+    [
+        (alarm(2, 2), False),  # two may be one person
+        (alarm(3, 3), True),  # all fail
+        (alarm(4, 100), False),  # 4 % is shown, and nobody is woken yet
+        (alarm(4, 40), True),  # a tenth fails
+        (alarm(6, 600), True),  # half a per cent of the budget, here 1,000 failures, is spent
+        (alarm(6, 10_000), False),  # less than is tolerated
+    ],
+)
+def test_the_fast_test_is_told_when_it_matters(verdict: Verdict, due: bool) -> None:
+    assert judged(verdict).due == due
+
+
+def test_nothing_is_known_while_outcomes_do_not_arrive() -> None:
+    assert not judged(senders=Senders("blind", 100)).known
+    assert not judged(alarm(60, 60), senders=Senders("partial", 100)).known
+    assert judged().known
+
+
+def test_the_impact_is_of_the_last_minute_with_traffic() -> None:
+    assert judged(alarm(60, 100, minute=(10, 40), ago_s=400)).bad_ratio == 0.25
+    assert judged(alarm(60, 60, minute=(60, 400))).bad_ratio == 1  # what was healthy before the onset dilutes nothing
+    assert judged(alarm(60, 100, minute=(1, 2), ago_s=400)).bad_ratio == 0.6  # of two a ratio says nothing
+    assert judged(alarm(60, 100)).bad_ratio == 0.6
+    assert judged(windows=FIRST).bad_ratio == 0.1
+
+
+def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
+    def served(versions: list[Part], worst: Part) -> ServicePicture:
+        return picture("shop", n=100, bad=20, versions=versions, worst_version=worst)
+
+    old, new = Part("v1", 80, 2), Part("v2", 20, 18)
+    verdict = alarm(60, 100)
+    assert judged(verdict, service=served([old, new], new)).likely == "version v2"
+    assert judged(verdict, service=served([Part("v1", 95, 18), Part("v2", 5, 2)], Part("v1", 95, 18))).likely == ""
+    assert judged(verdict, service=served([Part("v2", 100, 20)], Part("v2", 100, 20))).likely == ""
+    assert judged(service=served([old, new], new)).likely == ""
+
+
+def test_nobody_is_woken_by_what_was_before_anybody_listened() -> None:
+    """An objective that is added after an outage: its ledger burns, and whether it goes on is not known yet."""
+    for heard_s, due in ((10, False), (59, False), (60, True)):
+        end = int(NOW)
+        verdict = Verdict(None, 0, 0, 0.0, (0, 0), Memory(minutes=[0], heard=end - heard_s, since=end - heard_s), end)
+        assert judged(verdict, FIRST).due == due
+    quiet = Memory(minutes=[0], heard=end - 30, since=end - 30, total=2000)
+    assert judged(Verdict(None, 0, 0, 0.0, (0, 0), quiet, end), FIRST).tier is None
+
+
+def test_other_windows_and_targets_scale_the_tiers() -> None:
+    month, week = objective(window_days=30), objective(window_days=7)
+    assert [float(tier.burn) for tier in month.tiers] == [14.4, 6, 3, 1]
+    assert [float(tier.burn) for tier in week.tiers] == pytest.approx([3.36, 1.4, 1, 1])
+    assert [tier.name for tier in objective("0.9").tiers] == ["6h/30m", "1d/2h", "3d/6h"]  # 13.44 * 0.1 is above 1
+    assert {(t.long_s, t.short_s) for t in month.tiers} == {(H1, M5), (H6, M30), (H24, 7200), (D3, H6)}
+
+
+def test_each_tier_that_burns_says_how_it_stands() -> None:
+    """Windows that all burn: why one holds and another does not is told of each."""
+    held, end = objective(), int(NOW)
+    hot = dict.fromkeys(spans(held.tiers), Counts(9_000, 1_000))
+    names = [tier.name for tier in held.tiers]
+
+    def told(counts: dict[int, Counts], memory: Memory) -> dict[str, str]:
+        return dict(standings(held.tiers, counts, held.allowed, memory, end))
+
+    assert told(hot, Memory()) == dict.fromkeys(names, "holds")
+    after = told(hot, Memory(since=end - 600, total=20_000))  # ten minutes without a failure since the alarm
+    assert after == {"1h/5m": "holds", "6h/30m": "over", "1d/2h": "over", "3d/6h": "over"}
+    few = dict.fromkeys(spans(held.tiers), Counts(90, 3))
+    assert told(few, Memory([end - 60]))["3d/6h"] == "one_client"
+    assert told(few, Memory([end - 60]))["1h/5m"] == "unsure"
+    assert told({**hot, M5: CALM, M30: CALM}, Memory()).keys() == {"1d/2h", "3d/6h"}
