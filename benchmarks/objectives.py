@@ -21,7 +21,7 @@ from benchmarks.stand import database, scratch
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment, read_environment
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.slo.api import report
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import recount_store

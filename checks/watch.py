@@ -7,8 +7,8 @@ import msgspec
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
 from server.alerts.unread_store import ended_unread
-from server.live import picture_store
-from server.live.picture import Picture
+from server.picture import store as picture_store
+from server.picture.picture import Picture
 from server.selfcheck.findings import Finding
 
 LEASE_S = 5.0  # renewed each second, taken over after 3 s

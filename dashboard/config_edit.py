@@ -21,8 +21,8 @@ from server.config.view import SettingView, config_view
 from server.gate.overrides import OverrideAsked, override
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
-from server.live.picture import Picture
 from server.parts import Parts
+from server.picture.picture import Picture
 
 OVERRIDE_MINUTES = 15  # enough to save what the gate has just denied
 

@@ -8,7 +8,7 @@ from dashboard.format import FEW, budget, ms, number, percent, plural, share, sp
 from dashboard.looks import LOOKS, Look
 from dashboard.rows import Row, left_of
 from dashboard.telling import AlertTold
-from server.live.picture import Part, ServicePicture
+from server.picture.picture import Part, ServicePicture
 from server.slo.judge.rules import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5

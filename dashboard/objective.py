@@ -20,8 +20,8 @@ from server.changes import store as changes
 from server.changes.before import just_before
 from server.changes.store import Change
 from server.kernel.errors import ApiError
-from server.live.picture import Picture, ServicePicture
 from server.parts import Parts
+from server.picture.picture import Picture, ServicePicture
 from server.slo.judge.detection import Detection
 from server.slo.judge.view import status_in, text
 from server.slo.ledger.history import Stretch

@@ -11,7 +11,7 @@ from dashboard.standing import open_alerts, rank, state_of
 from dashboard.telling import AlertTold, alert_told
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
-from server.live.picture import Picture, ServicePicture
+from server.picture.picture import Picture, ServicePicture
 from server.slo.model.status import ObjectiveStatus, Status
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from server.live.picture import ServicePicture
+from server.picture.picture import ServicePicture
 from server.slo.judge.detection import Detection, detection
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus

@@ -21,11 +21,12 @@ from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.refused_store import refused_slots
 from server.kernel.errors import ApiError
-from server.live import picture_store, questions
+from server.live import questions
 from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
 from server.live.store import first_seen_at
 from server.parts import Parts
+from server.picture import store as picture_store
 from server.slo.judge.view import status_in
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]

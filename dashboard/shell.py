@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.standing import worst
-from server.live.picture import Picture
 from server.parts import Parts
+from server.picture.picture import Picture
 
 STALE_S = 3.0  # a picture older than this is not the present
 

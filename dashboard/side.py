@@ -12,8 +12,8 @@ from dashboard.memo import Memo
 from server.changes import store as changes
 from server.changes.store import Change
 from server.config.view import ConfigView, SettingView
-from server.live.picture import Picture
 from server.parts import Parts
+from server.picture.picture import Picture
 from server.selfcheck import store as check_store
 from server.selfcheck.findings import CheckResult
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dashboard.looks import BAD, LOOKS, Look
 from server.alerts.alert import Alert, alerts_in
-from server.live.picture import Picture, ServicePicture
+from server.picture.picture import Picture, ServicePicture
 from server.slo.judge.view import status_in
 from server.slo.model.status import State, Status
 

@@ -32,9 +32,9 @@ from server.kernel.db import Database
 from server.kernel.host import name_process
 from server.kernel.lifecycle import close_each, start_each, stop_signal
 from server.kernel.settings import Environment
-from server.live.relay import Relay
 from server.notify.outbox import enqueue
 from server.parts import Parts
+from server.picture.relay import Relay
 from server.process import supervisor
 from server.process.process import Process
 from server.process.watch import Watch

@@ -20,13 +20,13 @@ from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.live import fold as fold_module
 from server.live import retention
-from server.live import tick as tick_module
 from server.live.fold import Fold
 from server.live.retention import Retention
-from server.live.tick import Tick
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
+from server.picture import tick as tick_module
+from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job
 from server.slo.judge.evaluate import Evaluation

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.kernel.settings import Environment
-    from server.live.relay import Relay
+    from server.picture.relay import Relay
     from server.process.process import Process
     from server.slo.policy.policies import Policies
     from server.telemetry.logs import LogStore

@@ -33,7 +33,7 @@ DOMAINS: dict[str, set[str]] = {
 SHARED_PURE = {
     "server.live.pairs",
     "server.live.sketch",
-    "server.live.picture",
+    "server.picture.picture",
     "server.slo.model.status",
     "server.config.limits",
     "server.auth.identity",
@@ -161,7 +161,7 @@ PURE = (
     "server/kernel/ids.py",
     "server/live/pairs.py",
     "server/live/sketch.py",
-    "server/live/picture.py",
+    "server/picture/picture.py",
     "server/live/windows.py",
     "server/live/deltas.py",
     "server/review/csv_form.py",

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.slo.model.evidence import Evidence, OnsetMethod
 from server.slo.model.tiers import Urgency
 

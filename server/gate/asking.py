@@ -19,8 +19,8 @@ from server.slo.model.objective import Objective
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from server.live.relay import Relay
     from server.parts import Parts
+    from server.picture.relay import Relay
     from server.slo.policy.policies import Policies
 
 

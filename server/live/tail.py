@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live import tail_store as store
 from server.live.deltas import Delta
-from server.live.picture import Picture
 from server.live.silence import USUAL_S
 from server.live.windows import POINTS_S, Windows
+from server.picture.picture import Picture
 
 SLICE_S = 10  # a rebuild reads this many seconds at once, so that its memory is bounded
 AHEAD_S = 310  # outcomes are accepted up to 5 minutes ahead

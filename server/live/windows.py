@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 from server.kernel.names import OTHER, OWN
 from server.live.deltas import Delta
-from server.live.picture import Part, Point, ServicePicture
 from server.live.refusals import NONE, Refusals
 from server.live.silence import USUAL_S, Usual
 from server.live.sketch import quantile_us
 from server.live.sliding import Ring, Sliding, milliseconds
+from server.picture.picture import Part, Point, ServicePicture
 
 MINUTE_S = 60
 POINTS_S = 120

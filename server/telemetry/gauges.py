@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from server import __version__
 from server.alerts.alert import alerts_in
 from server.kernel.host import HOST
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.selfcheck.findings import CheckStatus
 from server.slo.judge.view import status_in
 from server.slo.model.counts import NOTHING, Counts

@@ -13,7 +13,7 @@ from checks import cardinality, disk, loop_lag, partitions, stragglers, watch
 from checks.check import ROOT, Surroundings
 from checks.store import ProcessRow
 from server.kernel.db import Database
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.selfcheck.findings import Finding, status_of
 from tests.conftest import MakeEnv
 

@@ -20,7 +20,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.process.process import Process
 from server.slo.model.status import ObjectiveStatus, State, Status
 from tests.waiting import until

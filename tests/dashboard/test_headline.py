@@ -12,7 +12,7 @@ from dashboard.headline import describe, headline, named_share
 from dashboard.now import others
 from dashboard.rows import Row, service_rows
 from dashboard.standing import state_of, worst
-from server.live.picture import Part, Picture, ServicePicture
+from server.picture.picture import Part, Picture, ServicePicture
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dashboard.side import happened, own
-from server.live.picture import Gap, Picture, ProcessPicture, Restart
+from server.picture.picture import Gap, Picture, ProcessPicture, Restart
 
 NOW = time.time()
 

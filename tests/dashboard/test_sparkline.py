@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import sparkline as spark
-from server.live.picture import Point
+from server.picture.picture import Point
 
 END = 1_000_000
 

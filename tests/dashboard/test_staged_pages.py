@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.config_edit import staged_sentence
 from server.config.staged import RolloutAsked
-from server.live.picture import Picture, ProcessPicture
+from server.picture.picture import Picture, ProcessPicture
 from server.slo.model.status import Status
 from tests.config.machine import objective
 from tests.dashboard.config_page import BATCH, JON, change, in_force, text_of

@@ -16,8 +16,8 @@ from server.alerts.alert import Alert
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
 from server.kernel.db import Database
-from server.live import picture_store
-from server.live.picture import Picture, Point, ServicePicture
+from server.picture import store as picture_store
+from server.picture.picture import Picture, Point, ServicePicture
 from server.slo.model.status import Status
 from tests.conftest import free_port
 from tests.site import Site

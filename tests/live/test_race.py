@@ -12,12 +12,12 @@ import pytest
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.live.fold import Fold
-from server.live.tick import Tick
+from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job, Watch
 from tests.live.rollups import check, nothing, rolled
-from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard
+from tests.picture.ticking import objectives, service, stored
 from tests.waiting import until
 
 

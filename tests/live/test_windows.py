@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from server.live.deltas import Delta, SeriesKey
 from server.live.pairs import pack
-from server.live.picture import Part, ServicePicture
 from server.live.refusals import Intake, refusals
 from server.live.sketch import bucket, quantile_us
 from server.live.sliding import Ring, milliseconds
 from server.live.windows import Windows
+from server.picture.picture import Part, ServicePicture
 
 T = 1_790_000_000
 

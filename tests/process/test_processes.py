@@ -7,8 +7,8 @@ import pytest
 
 from checks import store as checks_store
 from server.config import receipt_store
-from server.live import picture_store
-from server.live.picture import Restart
+from server.picture import store as picture_store
+from server.picture.picture import Restart
 from tests.live.writing import database
 
 # kind, name, host, seconds since its heartbeat, since it started, since it stopped

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from server.live.deltas import Delta, SeriesKey
-from server.live.picture import ServicePicture
+from server.picture.picture import ServicePicture
 from server.slo.model.objective import Objective
 
 

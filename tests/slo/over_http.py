@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from server.live.tick import Tick
+from server.picture.tick import Tick
 from server.slo.judge.evaluate import Evaluation
 from tests.live.writing import no_alerts
 from tests.site import Site

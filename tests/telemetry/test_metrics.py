@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from server.kernel.host import HOST
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.telemetry import metrics
 from tests.site import Site
 

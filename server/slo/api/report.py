@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from server.kernel.times import Instant, utc
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.slo.judge.view import by_name, status_in, text, urgency
 from server.slo.ledger.recount_store import Exactness
 from server.slo.model.objective import Objective

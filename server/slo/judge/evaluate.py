@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
-from server.live import picture_store
-from server.live.picture import Picture, ServicePicture
+from server.picture import store as picture_store
+from server.picture.picture import Picture, ServicePicture
 from server.slo.judge.judgement import Seen, evidence_of, objective_status
 from server.slo.judge.refused import Refused
 from server.slo.judge.rules import spans, worst

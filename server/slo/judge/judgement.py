@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from server.live.picture import ServicePicture
+from server.picture.picture import ServicePicture
 from server.slo.judge.rules import budget_low, holding, judged, spans, standings, state_of
 from server.slo.judge.senders import Senders
 from server.slo.judge.streams import Verdict

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live import picture_store
-from server.live.picture import ServicePicture
 from server.live.refusals import refusals
+from server.picture import store as picture_store
+from server.picture.picture import ServicePicture
 
 LATELY_S = 3600
 REREAD_S = 5.0

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from server.live.picture import ServicePicture
+from server.picture.picture import ServicePicture
 from server.slo.model.status import State
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from server.live.picture import Picture
+from server.picture.picture import Picture
 from server.slo.judge.rules import SEVERITY
 from server.slo.model.objective import Objective
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status

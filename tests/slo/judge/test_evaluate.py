@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from server.live.fold import Fold
-from server.live.picture import Picture, ServicePicture
+from server.picture.picture import Picture, ServicePicture
 from server.slo.judge.evaluate import Evaluation
 from server.slo.judge.rules import budget_low
 from server.slo.ledger.ledger import Ledger

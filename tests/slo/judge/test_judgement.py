@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.live.picture import Part, ServicePicture
+from server.picture.picture import Part, ServicePicture
 from server.slo.judge.judgement import Seen, evidence_of, objective_status
 from server.slo.judge.rules import spans, standings
 from server.slo.judge.senders import ALL_ARRIVES, Senders

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.names import OTHER
-from server.live.picture import ProcessPicture, Restart
 from server.live.refusals import Intake
+from server.picture.picture import ProcessPicture, Restart
 from server.process.process_store import RUNNING
 
 GONE_S = 30  # a process without a heartbeat for this long is left out

@@ -15,15 +15,15 @@ import pytest
 from dashboard.shell import notices
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.live import relay as relay_module
-from server.live.picture import Picture, ServicePicture
-from server.live.relay import Relay
-from server.live.tick import Tick
+from server.picture import relay as relay_module
+from server.picture.picture import Picture, ServicePicture
+from server.picture.relay import Relay
+from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Fenced
 from tests.live.rollups import lead
-from tests.live.ticking import objectives, service, stored
 from tests.live.writing import Sample, Writer, database, no_alerts, unheard
+from tests.picture.ticking import objectives, service, stored
 from tests.waiting import NEVER_S, PATIENCE_S, until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import psycopg
 
-from server.live.picture import Picture, ServicePicture
+from server.picture.picture import Picture, ServicePicture
 
 
 async def objectives(services: list[ServicePicture], now: float) -> msgspec.Raw:

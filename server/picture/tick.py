@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.live import picture_store as store
-from server.live.picture import Gap, Picture, ServicePicture
 from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, Windows
+from server.picture import store
+from server.picture.picture import Gap, Picture, ServicePicture
 from server.process.process import Process
 from server.process.watch import Fenced
 

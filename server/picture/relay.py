@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.lifecycle import first_line
-from server.live import picture_store as store
-from server.live.picture import Picture
+from server.picture import store
+from server.picture.picture import Picture
 
 log = logging.getLogger("evenkeel.relay")
 
