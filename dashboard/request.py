@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dashboard.page import Page
+from dashboard.shared.page import Page
 from server.live.answers import Outcome
 from server.live.outcomes import outcomes_by_request_id
 from server.telemetry import log_store

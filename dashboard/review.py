@@ -6,8 +6,8 @@ import time
 
 from msgspec import Struct
 
-from dashboard.memo import Memo
-from dashboard.page import Page
+from dashboard.shared.memo import Memo
+from dashboard.shared.page import Page
 from server.parts import Parts
 from server.review.monthly import MonthlyReport, middle
 from server.review.reading import monthly, months_kept

@@ -7,28 +7,28 @@ import re
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
-from dashboard.alert import AlertPage
-from dashboard.alert_acts import AcknowledgeAct, EndAct, SilenceAct
-from dashboard.alerts import AlertsPage
-from dashboard.backtest import BacktestPage
-from dashboard.changes import ChangesPage
-from dashboard.config import ConfigPage
-from dashboard.config_acts import ExtendAct, RollbackAct, RolloutForm
-from dashboard.config_edit import ChangeAct, EditPage, PreviewPart
-from dashboard.exclusions import ExclusionMake, ExclusionPreview, ExclusionRevoke, ObjectivePage
-from dashboard.live_handler import LiveHandler
-from dashboard.now import NowPage
-from dashboard.objectives import ObjectivesPage
-from dashboard.page import PageNotFound
+from dashboard.alerts.acts import AcknowledgeAct, EndAct, SilenceAct
+from dashboard.alerts.alert import AlertPage
+from dashboard.alerts.list import AlertsPage
+from dashboard.changes.page import ChangesPage
+from dashboard.config.acts import ExtendAct, RollbackAct, RolloutForm
+from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
+from dashboard.config.page import ConfigPage
+from dashboard.now.page import NowPage
+from dashboard.objectives.backtest import BacktestPage
+from dashboard.objectives.exclusions import ExclusionMake, ExclusionPreview, ExclusionRevoke, ObjectivePage
+from dashboard.objectives.list import ObjectivesPage
 from dashboard.request import RequestPage
 from dashboard.review import ReportPage, ReviewPage
-from dashboard.service import ServicePage
-from dashboard.setup import CheckPage, SetupPage
-from dashboard.setup_acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
-from dashboard.ship import OverrideAct, RevokeAct
+from dashboard.service.page import ServicePage
+from dashboard.service.ship import OverrideAct, RevokeAct
+from dashboard.setup.acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
+from dashboard.setup.page import CheckPage, SetupPage
+from dashboard.setup.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
+from dashboard.shared.live_handler import LiveHandler
+from dashboard.shared.page import PageNotFound
+from dashboard.shared.stream import Hub
 from dashboard.sign_in import SignIn, SignOut, Welcome
-from dashboard.stream import Hub
-from dashboard.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
 from server.parts import Parts
 
 PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from msgspec import Struct
 
-from dashboard.local import local_address
-from dashboard.page import Page
+from dashboard.shared.local import local_address
+from dashboard.shared.page import Page
 from server.auth.cookies import clear_session, write_session
 from server.auth.passwords import SHORTEST
 from server.auth.signin_link import PATH, link_works

@@ -1,1 +1,1 @@
-"""."""
+"""What the self-checks found: types, store, HTTP."""

@@ -1,1 +1,1 @@
-"""."""
+"""Our own metrics and logs."""

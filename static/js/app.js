@@ -15,7 +15,7 @@
   });
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
-  // `3 min 12 s`, as dashboard/format.py says it.
+  // `3 min 12 s`, as dashboard/shared/format.py says it.
   app.span = (seconds) => {
     seconds = Math.max(0, seconds);
     if (seconds < 60) return `${Math.floor(seconds)} s`;

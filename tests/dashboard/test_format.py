@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import format as told
+from dashboard.shared import format as told
 
 
 @pytest.mark.parametrize(

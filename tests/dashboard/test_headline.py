@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from msgspec import json
 
-from dashboard.headline import describe, headline, named_share
-from dashboard.now import others
-from dashboard.rows import Row, service_rows
-from dashboard.standing import state_of, worst
+from dashboard.now.headline import describe, headline, named_share
+from dashboard.now.page import others
+from dashboard.now.rows import Row, service_rows
+from dashboard.shared.standing import state_of, worst
 from server.picture.picture import Part, Picture, ServicePicture
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.local import local_address
+from dashboard.shared.local import local_address
 
 BASE = "https://evenkeel.example/sign-in"
 

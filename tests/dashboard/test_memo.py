@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from dashboard import memo
-from dashboard.memo import Memo, Memos
+from dashboard.shared import memo
+from dashboard.shared.memo import Memo, Memos
 from server.parts import Parts
 from tests.waiting import PATIENCE_S
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dashboard.rendering import time_element, with_ago
+from dashboard.shared.rendering import time_element, with_ago
 from server.picture.picture import Part
 from server.slo.model.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import text
 
-from dashboard.refusals import refused, sentence, spans
+from dashboard.config.refusals import refused, sentence, spans
 from server.ingest.preview import Preview, Refused
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dashboard.side import happened, own
+from dashboard.now.side import happened, own
 from server.picture.picture import Gap, Picture, ProcessPicture, Restart
 
 NOW = time.time()

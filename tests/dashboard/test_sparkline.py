@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import sparkline as spark
+from dashboard.now import sparkline as spark
 from server.picture.picture import Point
 
 END = 1_000_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.config_edit import staged_sentence
+from dashboard.config.edit import staged_sentence
 from server.config.staged import RolloutAsked
 from server.picture.picture import Picture, ProcessPicture
 from server.slo.model.status import Status

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-import dashboard.stream as module
-from dashboard.live import PAGES, Ask, LivePage
-from dashboard.stream import STREAMS_MAX
+from dashboard.shared import stream as module
+from dashboard.shared.live import PAGES, Ask, LivePage
+from dashboard.shared.stream import STREAMS_MAX
 from server.parts import Parts
 from server.tables.people import sessions
 from tests.dashboard.visitor import look, service, show, sign_in
@@ -249,7 +249,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(
 ) -> None:
     from jinja2 import ChoiceLoader, DictLoader
 
-    from dashboard.rendering import ENVIRONMENT
+    from dashboard.shared.rendering import ENVIRONMENT
 
     assert ENVIRONMENT.loader is not None
     loader = ChoiceLoader([DictLoader({"tests_big.html": "{{ view[0] }}"}), ENVIRONMENT.loader])

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
-from dashboard.shell import notices
+from dashboard.shared.shell import notices
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.picture import relay as relay_module

@@ -19,7 +19,7 @@ from server.picture.picture import Picture
 from server.telemetry import metrics
 from tests.site import Site
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # What promtool's linter refuses (client_golang, prometheus/testutil/promlint).
 ABBREVIATED = {"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"}

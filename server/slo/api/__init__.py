@@ -1,1 +1,1 @@
-"""."""
+"""HTTP of objectives and exclusions."""

@@ -1,1 +1,1 @@
-"""."""
+"""Each second: how every objective stands."""

@@ -1,1 +1,1 @@
-"""."""
+"""The exact integer ledger: folding, recounting, exclusions, history."""

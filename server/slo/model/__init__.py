@@ -1,1 +1,1 @@
-"""."""
+"""The maths of objectives: counts, budget, burn, tiers, the sequential test. Pure."""

@@ -17,7 +17,7 @@ from server.slo.policy.policy import parse
 from tests.slo.making import service
 from tests.slo.spoiling import found_problems, problems, spoil
 
-SHIPPED = (Path(__file__).parents[2] / "slo.yaml").read_text()
+SHIPPED = (Path(__file__).parents[3] / "slo.yaml").read_text()
 
 WHOLE = """
 ---

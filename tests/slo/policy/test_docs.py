@@ -19,7 +19,7 @@ from server.slo.model.tiers import WORKBOOK, span
 from server.slo.policy.policy import MAX_OBJECTIVES, MAX_THRESHOLDS, parse
 from tests.slo.making import SHOP, service
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "slo.md").read_text()
 
 

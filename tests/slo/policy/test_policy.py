@@ -16,7 +16,7 @@ from server.slo.policy.policy import parse
 from tests.slo.making import SHOP, availability, latency, service
 from tests.slo.spoiling import found_problems, problems
 
-SHIPPED = (Path(__file__).parents[2] / "slo.yaml").read_text()
+SHIPPED = (Path(__file__).parents[3] / "slo.yaml").read_text()
 
 
 def test_the_shipped_file_holds_evenkeel_to_its_two_objectives() -> None:

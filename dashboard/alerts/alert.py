@@ -1,0 +1,133 @@
+"""One alert: since when, who was told, what says so, and what became of it."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.alerts.list import AlertRow, newest, row
+from dashboard.shared.format import number, percent
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memos
+from dashboard.shared.page import Page
+from dashboard.shared.telling import ALERT_LOOKS
+from server.alerts import list_store, silence_store
+from server.alerts.alert import Alert, alerts_in
+from server.alerts.list_store import Reach
+from server.alerts.silence import Silence
+from server.alerts.store import Line
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
+from server.parts import Parts
+from server.slo.model.evidence import Evidence
+
+
+class Kept(Struct):
+    """What is read from the database; `alert` None: there is none."""
+
+    alert: Alert | None
+    timeline: list[Line]
+    silences: list[Silence]
+    reach: Reach
+
+
+class AlertView(Struct):
+    """The page; None: it cannot be read just now."""
+
+    one: AlertRow | None
+    timeline: list[Line]  # newest first
+    evidence: list[str]  # in words
+
+
+async def read(parts: Parts, alert_id: int) -> Kept:
+    async with parts.db.act() as connection:
+        return Kept(
+            await list_store.one(connection, alert_id),
+            await list_store.timeline(connection, alert_id),
+            await silence_store.active(connection, time.time()),
+            await list_store.reach(connection, [alert_id]),
+        )
+
+
+KEPT = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
+
+
+def asked_id(ask: Ask) -> int:
+    """The id in the address; 0, which no alert has, for what is none."""
+    return number_in(ask.get("id")) or 0
+
+
+async def there(parts: Parts, ask: Ask) -> None:
+    """ApiError NOT_FOUND where there is no such alert; one that cannot be read just now may be there."""
+    kept = await KEPT.get(parts, asked_id(ask))
+    if not asked_id(ask) or (kept is not None and kept.alert is None):
+        raise ApiError("NOT_FOUND", f"There is no alert {ask.get('id')[:40]}. The page Alerts lists them.")
+
+
+async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
+    """The alert with the newest evidence."""
+    kept = await KEPT.get(parts, asked_id(ask), now)
+    if kept is None or kept.alert is None:
+        return AlertView(None, [], [])
+    live = next((one for one in alerts_in(parts.relay.picture) if one.id == kept.alert.id), None)
+    alert = newest(kept.alert, live) if kept.alert.state != "resolved" else kept.alert
+    titles = {objective.name: objective.title for objective in parts.policies.objectives}
+    shown = row(alert, kept.silences, kept.reach, titles)
+    return AlertView(shown, kept.timeline[::-1], in_words(alert.evidence, alert.clear_since is not None))
+
+
+def in_words(evidence: Evidence, over: bool) -> list[str]:
+    """What the last evidence says that burns, a sentence each; `over`: it burns no longer."""
+    when = "when it last burned" if over else "lately"
+    bad = "failed" if evidence.threshold_ms is None else f"took over {evidence.threshold_ms:.10g} ms"
+    told = []
+    if evidence.bad_ratio == 0:
+        told.append(f"None of the requests of the last minute {bad}; {evidence.tier} still burns.")
+    elif evidence.bad_ratio is not None:
+        allowed = percent(round(1 - evidence.target, 9))
+        told.append(f"{percent(evidence.bad_ratio)} of requests {bad} {when}; {allowed} may.")
+    if evidence.total:
+        told.append(f"{evidence.bad:,} of {evidence.total:,} since the onset.")
+    times = f"{number(evidence.spent)} times" if evidence.spent >= 1 else f"{percent(evidence.spent)} of"
+    told.append(f"That is {times} the whole budget.")
+    if evidence.budget_left is not None and evidence.budget_left >= 0:
+        told.append(f"{percent(evidence.budget_left)} of it is left.")
+    if evidence.likely:
+        told.append(f"Likely: {evidence.likely}.")
+    return told
+
+
+def alert_title(view: AlertView) -> str:
+    """The tab: `Firing · SEV-2 checkout`."""
+    if view.one is None:
+        return "Alert · Evenkeel"
+    alert = view.one.alert
+    mark = "■ " if alert.state == "firing" else ""
+    return f"{mark}{ALERT_LOOKS[alert.state].word} · SEV-{alert.severity} {alert.service} · Evenkeel"
+
+
+ALERT = live_page(
+    LivePage(
+        name="alert",
+        template="alert.html",
+        context=alert_view,
+        regions={
+            "alert-head": "alert/head.html",
+            "alert-facts": "alert/facts.html",
+            "alert-line": "alert/timeline.html",
+        },
+        args=("id",),
+        require=there,
+        wakes=("alerts",),
+        title="Alert · Evenkeel",
+        titles=alert_title,
+    )
+)
+
+
+class AlertPage(Page):
+    """GET /alerts/{id}."""
+
+    async def get(self, id: str) -> None:
+        await self.show_live(ALERT, id=id)

@@ -1,0 +1,158 @@
+"""Alerts: what is open and who was told, what is silenced, and what was resolved in the last days."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memo
+from dashboard.shared.page import Page
+from dashboard.shared.telling import Telling, telling
+from server.alerts import list_store, silence_store
+from server.alerts.alert import Alert, alerts_in
+from server.alerts.list_store import MeasureRow, Reach
+from server.alerts.silence import Silence
+from server.alerts.words import failing
+from server.parts import Parts
+
+DAY_S = 86_400.0
+RESOLVED_S = 7 * DAY_S
+RESOLVED_SHOWN = 50
+MEASURED_S = 30 * DAY_S
+DURATIONS = ((60, "1 h"), (240, "4 h"), (1440, "1 day"), (10_080, "7 days"))
+
+
+class AlertRow(Struct):
+    """One alert of a list."""
+
+    alert: Alert
+    failing: str  # 4.1 % of requests fail (objective 0.1 %)
+    telling: Telling
+    told_to: list[str]  # names of targets
+    silence: Silence | None
+    title: str  # of its objective
+
+
+class Kept(Struct):
+    """What is read from the database."""
+
+    open: list[Alert]
+    resolved: list[Alert]
+    silences: list[Silence]
+    reach: Reach
+    measures: MeasureRow
+
+
+class AlertsView(Struct):
+    """The page. `known` False: it cannot be read just now, and what is shown is what the watch published last."""
+
+    open: list[AlertRow]
+    resolved: list[AlertRow]
+    silences: list[Silence]
+    measures: MeasureRow | None
+    targets: int | None
+    known: bool
+
+
+class SilenceForm(Struct):
+    """What can be silenced: every service that has an objective, and every objective by its title."""
+
+    services: list[str]
+    objectives: list[tuple[str, str]]
+    durations: tuple[tuple[int, str], ...] = DURATIONS
+
+
+async def read(parts: Parts) -> Kept:
+    now = time.time()
+    async with parts.db.act() as connection:
+        open_ = await list_store.listed(connection, "open", limit=500)
+        resolved = await list_store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
+        return Kept(
+            sorted(open_, key=urgency),
+            sorted(resolved, key=lambda alert: -(alert.resolved_at or 0)),
+            await silence_store.active(connection, now),
+            await list_store.reach(connection, [alert.id for alert in open_ + resolved]),
+            await list_store.measures(connection, now - MEASURED_S),
+        )
+
+
+KEPT = Memo(read, kept_s=5)  # read anew each second: an act is seen at once
+
+
+async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
+    """What is open with the newest evidence; without the database what the watch published last."""
+    live = {alert.id: alert for alert in alerts_in(parts.relay.picture)}
+    titles = {objective.name: objective.title for objective in parts.policies.objectives}
+    kept = await KEPT.get(parts, now)
+    if kept is None:
+        open_ = [row(alert, [], Reach({}, None), titles) for alert in live.values() if alert.state != "resolved"]
+        return AlertsView(open_, [], [], None, None, False)
+    fresh = [newest(alert, live.get(alert.id)) for alert in kept.open]
+    return AlertsView(
+        [row(alert, kept.silences, kept.reach, titles) for alert in fresh],
+        [row(alert, kept.silences, kept.reach, titles) for alert in kept.resolved],
+        kept.silences,
+        kept.measures,
+        kept.reach.targets,
+        True,
+    )
+
+
+def newest(alert: Alert, live: Alert | None) -> Alert:
+    """With the evidence of the picture, which is written down only now and then."""
+    return alert if live is None else replace(alert, evidence=live.evidence)
+
+
+def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, str]) -> AlertRow:
+    """One alert for people."""
+    return AlertRow(
+        alert=alert,
+        failing=failing(alert),
+        telling=telling(alert, reach.targets),
+        told_to=reach.told_to.get(alert.id, []),
+        silence=next((one for one in silences if one.id == alert.silence_id), None),
+        title=titles.get(alert.objective, alert.objective),
+    )
+
+
+def urgency(alert: Alert) -> tuple[int, bool, bool, int, int]:
+    """What is looked at first: what fires, has no other explanation and is not silenced, pages, is worst, is newest."""
+    order = ("firing", "resolving", "pending", "resolved")
+    quiet = alert.suppressed_by is not None or alert.silence_id is not None
+    return order.index(alert.state), quiet, alert.urgency != "page", alert.severity, -alert.id
+
+
+def alerts_title(view: AlertsView) -> str:
+    """The tab: `■ 2 firing · Alerts`."""
+    firing = sum(one.alert.state == "firing" for one in view.open)
+    return f"■ {firing} firing · Alerts · Evenkeel" if firing else "Alerts · Evenkeel"
+
+
+ALERTS = live_page(
+    LivePage(
+        name="alerts",
+        template="alerts.html",
+        context=alerts_view,
+        regions={
+            "alerts-head": "alerts/head.html",
+            "alerts-open": "alerts/open.html",
+            "alerts-silences": "alerts/silences.html",
+            "alerts-resolved": "alerts/resolved.html",
+        },
+        wakes=("alerts",),
+        title="Alerts · Evenkeel",
+        titles=alerts_title,
+    )
+)
+
+
+class AlertsPage(Page):
+    """GET /alerts."""
+
+    async def get(self) -> None:
+        objectives = self.parts.policies.objectives
+        form = SilenceForm(sorted({o.service for o in objectives}), sorted((o.name, o.title) for o in objectives))
+        await self.show_live(ALERTS, beside=form)

@@ -1,0 +1,81 @@
+"""Changes: whatever altered production, newest first."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memos
+from dashboard.shared.page import Page
+from server.changes import store
+from server.changes.store import Change
+from server.kernel.ids import number_in
+from server.parts import Parts
+
+SHOWN = 50
+KEPT_S = 400 * 24 * 3600.0
+# The boxed letters that mark changes, here and on charts; the environment is where settings come from.
+LETTERS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "flag": "F", "override": "O"}
+
+
+class Told(Struct):
+    """One change with its letter, and why it was made."""
+
+    change: Change
+    letter: str
+    reason: str
+
+
+class ChangesView(Struct):
+    """One page of changes; None: they cannot be read just now. `next` continues below the last one."""
+
+    changes: list[Told] | None
+    service: str
+    before: int | None
+    next: int | None
+
+
+async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
+    """The newest changes, of one service where the address names it."""
+    service, text = ask.get("service")[:200], ask.get("before")
+    before = number_in(text, 18)
+    found = await READ.get(parts, (service, before), parts.rollout.revision)
+    shown = None if found is None else found[:SHOWN]
+    more = shown[-1].id if shown and len(found or ()) > SHOWN else None
+    return ChangesView(None if shown is None else [told(one) for one in shown], service, before, more)
+
+
+def told(change: Change) -> Told:
+    """A change for people; a detail of another shape, of another version say, tells nothing more."""
+    detail = change.detail if isinstance(change.detail, dict) else {}
+    return Told(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")))
+
+
+async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:
+    service, before = asked
+    async with parts.db.ask() as connection:
+        return await store.recent(connection, time.time() - KEPT_S, service or None, SHOWN + 1, before)
+
+
+READ = Memos(read, kept_s=2)
+
+
+CHANGES = live_page(
+    LivePage(
+        name="changes",
+        template="changes.html",
+        context=changes_view,
+        regions={"changes": "changes/list.html"},
+        args=("service", "before"),
+        title="Changes · Evenkeel",
+    )
+)
+
+
+class ChangesPage(Page):
+    """GET /changes."""
+
+    async def get(self) -> None:
+        await self.show_live(CHANGES)

@@ -1,0 +1,76 @@
+"""Acts on the settings from the pages: roll back, extend. Each is one press, and goes back to where it was pressed."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from dashboard.shared.act import Act
+from dashboard.shared.local import local_address
+from dashboard.shared.page import Page
+from server.auth.caller import Identity
+from server.config import service
+from server.config.rollout_acts import RolloutAct, act_on
+from server.kernel.errors import invalid
+
+WHOLE = re.compile(r"\d{1,11}", re.ASCII)
+EXTEND_MINUTES = 30
+ACTS: dict[str, RolloutAct] = {act: act for act in get_args(RolloutAct)}
+
+
+class ConfigAct(Act):
+    """What the acts on settings share."""
+
+    told = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # the page shows what is in force now
+
+    @property
+    def back(self) -> str:
+        return local_address(self.get_body_argument("next", ""), "/config")
+
+    @property
+    def by(self) -> Identity:
+        """Who acts."""
+        assert self.identity is not None
+        return self.identity
+
+
+class RollbackAct(ConfigAct):
+    """POST /config/rollback: `from` is the revision that was seen in force, `to` the one whose values come back."""
+
+    async def act(self) -> str:
+        from_, to = whole(self, "from"), whole(self, "to")
+        return (await service.rollback(self.parts, self.by, from_=from_, to=to, request_id=self.request_id)).message
+
+
+class RolloutForm(ConfigAct):
+    """POST /config/rollout: `act` on the staged `revision` that was seen."""
+
+    async def act(self) -> str:
+        act = ACTS.get(self.get_body_argument("act", ""))
+        if act is None:
+            raise invalid("act", f"give one of {', '.join(ACTS)}")
+        return (await act_on(self.parts, self.by, act, whole(self, "revision"), self.request_id)).message
+
+
+class ExtendAct(ConfigAct):
+    """POST /config/extend: a temporary value lasts EXTEND_MINUTES longer than the end that was seen."""
+
+    async def act(self) -> str:
+        saved = await service.extend(
+            self.parts,
+            self.by,
+            setting=self.get_body_argument("setting", ""),
+            scope=self.get_body_argument("scope", ""),
+            until=float(whole(self, "until")),
+            minutes=EXTEND_MINUTES,
+            request_id=self.request_id,
+        )
+        return saved.message
+
+
+def whole(page: Page, name: str) -> int:
+    """A whole number in a form's field, or ApiError INVALID."""
+    text = page.get_body_argument(name, "")
+    if WHOLE.fullmatch(text) is None:
+        raise invalid(name, "give a whole number")
+    return int(text)

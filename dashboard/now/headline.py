@@ -1,0 +1,192 @@
+"""The first thing read: what is broken, how badly, for whom, and how long the budget lasts."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.now.rows import Row, left_of
+from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
+from dashboard.shared.looks import LOOKS, Look
+from dashboard.shared.telling import AlertTold
+from server.picture.picture import Part, ServicePicture
+from server.slo.judge.rules import LOW_BUDGET
+from server.slo.model.status import ObjectiveStatus, Status
+from server.slo.model.tiers import M5
+
+DETAILS = 3  # services told of in a sentence
+ADD = "/objectives#add"
+
+
+class Detail(Struct):
+    """One sentence or two. `look` is set where the state is another one than the headline's."""
+
+    text: str
+    look: Look | None = None
+    service: str = ""
+    since: float | None = None  # Unix seconds
+    href: str = ""  # where more is, named by `link`
+    link: str = ""
+    alert: AlertTold | None = None
+
+
+class Headline(Struct):
+    """`look` None: nothing is known."""
+
+    look: Look | None
+    text: str
+    details: list[Detail]
+
+
+def headline(known: bool, status: Status | None, rows: list[Row]) -> Headline:
+    """The worst state and who is in it; else how many objectives are met."""
+    if not known:
+        return Headline(None, "No picture yet", [])
+    troubled = [row for row in rows if row.troubled]
+    if not troubled:
+        return calm(status, rows)
+    troubled.sort(key=lambda row: row.rank)
+    worst = troubled[0].look
+    names = [row.name for row in troubled if row.look is worst]
+    details = [detail for row in troubled[:DETAILS] for detail in details_of(row, worst, len(names) == 1)]
+    rest = [row.name for row in troubled[DETAILS:]]
+    if rest:
+        details.append(Detail(f"And {len(rest)} more: {listed(rest)}."))
+    return Headline(worst, f"{worst.word}: {listed(names)}", details)
+
+
+def details_of(row: Row, worst: Look, alone: bool) -> list[Detail]:
+    """How a service stands; that a limit refuses its items is a second fact beside any other state."""
+    named = "" if row.look.state == "partial" or (alone and row.look is worst) else row.name
+    found = [Detail(describe(row), None if row.look is worst else row.look, named, row.since, alert=row.alert)]
+    if not row.service.partial:
+        return found
+    if row.look.state != "partial":
+        found.append(Detail(refused(row.service), LOOKS["partial"]))
+    found[-1].href, found[-1].link = "/config", "The limit and its rollback"
+    return found
+
+
+def calm(status: Status | None, rows: list[Row]) -> Headline:
+    """Nothing is wrong: said only of what is known."""
+    objectives = status.objectives if status else []
+    ok = sum(objective.state == "ok" for objective in objectives)
+    unheld = [row.name for row in rows if row.look.state == "no_objective"]
+    details = [Detail(f"No objective: {listed(unheld)}.", href=ADD, link="How to add one")] if unheld else []
+    if not objectives:
+        return Headline(LOOKS["no_objective"], "No objectives", details)
+    if ok == 0:
+        return Headline(LOOKS["no_traffic"], "No traffic", details)
+    idle = len(objectives) - ok
+    if idle:
+        details.insert(0, Detail(f"{plural(idle, 'objective')} without traffic."))
+        return Headline(LOOKS["ok"], f"{plural(ok, 'objective')} OK", details)
+    return Headline(LOOKS["ok"], f"All {ok} objectives OK" if ok > 1 else "1 objective OK", details)
+
+
+def describe(row: Row) -> str:
+    """How badly, for whom, and what is left."""
+    if row.look.state == "blind":
+        return blind(row)
+    if row.look.state == "partial":
+        return refused(row.service)
+    hit = row.hit
+    failed = [o for o in hit if o.kind == "availability"]
+    sentences = [failing(row) + still(row, failed)] if row.bad or failed or not hit else []
+    sentences += [slow(o) for o in hit if o.kind == "latency"]
+    tightest = min(hit, key=left_of, default=row.tightest)
+    if tightest is not None and tightest.budget_left is not None:
+        sentences.append(left(tightest))
+    return " ".join(sentences)
+
+
+def left(objective: ObjectiveStatus) -> str:
+    """`Budget left 31 %, gone in 5 h 10 min.`"""
+    gone = objective.exhausted_in_s
+    told = budget(objective.budget_left, objective.budget_worst, objective.budget_best)
+    if too_little(objective):
+        return "Too little traffic to judge the budget."
+    most = objective.budget_left if objective.budget_best is None else objective.budget_best
+    if most is not None and most < 0:
+        return f"Budget left {told}, overspent."
+    return f"Budget left {told}, gone in {span(gone)}." if gone is not None else f"Budget left {told}."
+
+
+def too_little(objective: ObjectiveStatus) -> bool:
+    """Whether there is less left than is allowed to count, of too little traffic to judge it."""
+    return not objective.judged and objective.budget_left is not None and objective.budget_left < LOW_BUDGET
+
+
+def failing(row: Row) -> str:
+    """`4.1 % of 312 requests/min fail, all POST /checkout, version 5f2c1a9.`"""
+    service = row.service
+    if service.n == 0:
+        return "No request was accepted in the last minute." if service.partial else "No requests in the last minute."
+    if service.bad == 0 and row.troubled and service.clean_s is not None and service.n_since_bad:
+        return f"None of the last {service.n_since_bad:,} requests failed; last failure {span(service.clean_s)} ago."
+    if service.bad == 0 and not service.partial:
+        return f"None of {service.n:,} requests/min fail."
+    named = [named_share(service.worst_route, service.bad), named_share(service.worst_version, service.bad, "version ")]
+    ratio = row.ratio if service.partial else percent(service.bad / service.n)
+    parts = [f"{ratio} of {service.n + service.refused_items:,} requests/min fail", *filter(None, named)]
+    return ", ".join(parts) + "."
+
+
+def named_share(part: Part | None, bad: int, what: str = "") -> str:
+    """`all POST /checkout`, `12 of 13 POST /checkout`, or of many `92 % of them …`; nothing where it is not most."""
+    if part is None or not part.name or part.bad * 2 <= bad:
+        return ""
+    if part.bad >= bad:
+        return f"{'' if what else 'all '}{what}{part.name}"
+    return f"{share(part.bad, bad)}{'' if bad < FEW else ' of them'} {what}{part.name}"
+
+
+def still(row: Row, failed: list[ObjectiveStatus]) -> str:
+    """` The 1 h burn rate is still 186x, that of 5 min 32x.`, where nothing fails any more and a window still burns."""
+    burning = next((o for o in failed if o.decided_by), None)
+    if row.bad or burning is None:
+        return ""
+    burns = {each.window_s: each.burn for each in burning.windows}
+    long, short = ((window(span_s), f"{number(burns.get(span_s))}x") for span_s in burning.decided_by)
+    return f" The {long[0]} burn rate is still {long[1]}, that of {short[0]} {short[1]}."
+
+
+def slow(objective: ObjectiveStatus) -> str:
+    """`14 of 830 requests in the last hour over 300 ms; the objective is 99 % under it.` Of the window that decides."""
+    counted = {each.window_s: each for each in objective.windows}
+    deciding = counted.get(objective.decided_by[0]) if objective.decided_by else None
+    bad, total, span_s = objective.bad, objective.good + objective.bad, objective.window_days * 86_400
+    if deciding is not None:
+        bad, total, span_s = deciding.bad, deciding.total, deciding.window_s
+    last = "hour" if span_s == 3600 else window(span_s)
+    told = f"{bad:,} of {total:,} requests in the last {last} over {ms(objective.threshold_ms)}"
+    newest = counted.get(M5)
+    if newest is not None and newest.total and not newest.bad:
+        told += f", none of {newest.total:,} in the last {window(M5)}"
+    return f"{told}; the objective is {target(objective.target)} under it."
+
+
+def blind(row: Row) -> str:
+    """`Silent for 42 s (usually 5.2/s). Budget 12-31 %.`"""
+    usual = row.service.usual_per_second
+    told = f"Silent for {span(row.silent_s)}" + (f" (usually {number(usual)}/s)." if usual else ".")
+    if row.tightest is None or (row.tightest.budget_left is None and row.tightest.budget_worst is None):
+        return told
+    o = row.tightest
+    return f"{told} Budget {budget(o.budget_left, o.budget_worst, o.budget_best)}."
+
+
+def refused(service: ServicePicture) -> str:
+    """`41 % of checkout's items are refused by a limit (THROTTLED), most from ci-loadgen. Its ratios are ranges.`"""
+    offered = service.accepted_items + service.refused_items
+    told = share(service.refused_items, offered)
+    whose = f"{service.name}'" if service.name.endswith("s") else f"{service.name}'s"
+    told += f" items of {service.name}" if offered < FEW else f" of {whose} items"
+    by = f" ({service.refused_by})" if service.refused_by else ""
+    most = f", most from {service.refused_key}" if service.refused_key else ""
+    return f"{told} are refused by a limit{by}{most}. Its ratios are ranges."
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,98 @@
+"""Now: is it broken, how badly and for whom, since when, what changed."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.now.headline import Headline, headline
+from dashboard.now.rows import Row, draw, service_rows
+from dashboard.now.side import Side, side
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.page import Page
+from server.kernel.names import OWN
+from server.parts import Parts
+from server.slo.judge.view import status_in
+
+SHOWN = 20  # rows, before the rest is folded
+DRAWN = 60  # rows with charts, which are made anew every second
+
+
+class NowView(Struct):
+    """What the Now page shows. `empty`: nobody but Evenkeel itself has sent an outcome."""
+
+    headline: Headline
+    rows: list[Row]
+    folded: int  # rows that are not in trouble and not shown
+    others: str  # `6 others OK`, on a phone in place of the rows not in trouble
+    all: bool
+    empty: bool
+    public_url: str
+    side: Side
+
+
+async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
+    """The page from the picture that this process holds."""
+    picture = parts.relay.picture
+    status = status_in(picture)
+    rows = service_rows(picture, status) if picture else []
+    everything = ask.get("all") == "1"
+    shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
+    draw(shown[:DRAWN], int(picture.at) if picture else 0)
+    return NowView(
+        headline=headline(picture is not None, status, rows),
+        rows=shown,
+        folded=len(rows) - len(shown),
+        others=others(rows),
+        all=everything,
+        empty=all(row.name == OWN for row in rows),
+        public_url=parts.env.public_url,
+        side=await side(parts, picture),
+    )
+
+
+def others(rows: list[Row]) -> str:
+    """`6 others OK, 1 without an objective`: each state is named, so that nothing is called OK that is not."""
+    words = {"ok": "OK", "no_traffic": "without traffic", "no_objective": "without an objective"}
+    counted = [(sum(row.look.state == state for row in rows), word) for state, word in words.items()]
+    told = [(n, word) for n, word in counted if n]
+    if not told:
+        return ""
+    (first, word), *rest = told
+    noun = (
+        ("others" if first > 1 else "other")
+        if any(r.troubled for r in rows)
+        else "services"
+        if first > 1
+        else "service"
+    )
+    return ", ".join([f"{first} {noun} {word}", *(f"{n} {word}" for n, word in rest)])
+
+
+def now_title(view: NowView) -> str:
+    """The tab's title: the mark first, so that it is seen in a row of tabs."""
+    look = view.headline.look
+    return f"{look.mark + ' ' if look else ''}{view.headline.text} · Evenkeel"
+
+
+NOW = live_page(
+    LivePage(
+        name="now",
+        template="now.html",
+        context=now_view,
+        regions={
+            "headline": "now/headline.html",
+            "services": "now/services.html",
+            "side": "now/side.html",
+        },
+        args=("all",),
+        title="Now · Evenkeel",
+        titles=now_title,
+    )
+)
+
+
+class NowPage(Page):
+    """GET /."""
+
+    async def get(self) -> None:
+        await self.show_live(NOW)

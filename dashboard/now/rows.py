@@ -1,0 +1,144 @@
+"""The services of the picture as rows: worst first, each with its live charts."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.now import sparkline as spark
+from dashboard.shared.format import between, number, share
+from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.standing import open_alerts, rank, state_of
+from dashboard.shared.telling import AlertTold, alert_told
+from server.alerts.alert import Alert
+from server.kernel.names import OWN
+from server.picture.picture import Picture, ServicePicture
+from server.slo.model.status import ObjectiveStatus, Status
+
+
+class Charts(Struct):
+    """The last two minutes of a service."""
+
+    errors: spark.Sparkline
+    latency: spark.Sparkline
+    traffic: spark.Sparkline
+
+
+class Row(Struct):
+    """One service. `n` and `bad` are of the last minute; `charts` None: not drawn."""
+
+    name: str
+    look: Look
+    n: int
+    bad: int
+    p95_ms: float | None
+    per_second: float
+    objectives: list[ObjectiveStatus]
+    tightest: ObjectiveStatus | None  # the objective with least budget left
+    silent_s: int | None
+    service: ServicePicture
+    alerts: list[Alert]  # the open ones, the worst first
+    charts: Charts | None = None
+
+    @property
+    def troubled(self) -> bool:
+        return self.look.state in BAD
+
+    @property
+    def rank(self) -> float:
+        """What orders rows, worst first."""
+        return rank(self.look.state, bool(self.objectives))
+
+    @property
+    def ratio(self) -> str:
+        """What failed of the last minute; while a limit refuses, from none of the refused to all of them."""
+        refused = self.service.refused_items
+        offered = self.n + refused
+        if not refused:
+            return share(self.bad, self.n)
+        return between(self.bad / offered, (self.bad + refused) / offered)
+
+    @property
+    def rate(self) -> str:
+        """Requests a second in the last minute; a range while a limit refuses."""
+        return between(self.per_second, (self.n + self.service.refused_items) / 60, number)
+
+    @property
+    def refused(self) -> str:
+        """`41 %` of its items, refused by a limit; nothing where none is."""
+        service = self.service
+        return share(service.refused_items, service.accepted_items + service.refused_items) if service.partial else ""
+
+    @property
+    def hit(self) -> list[ObjectiveStatus]:
+        """The objectives that gave the service its state."""
+        return [objective for objective in self.objectives if objective.state == self.look.state]
+
+    @property
+    def since(self) -> float | None:
+        """When it began: the onset of what burns where that is known, else the state. Unix seconds."""
+        told = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
+        began = [at for at in told if at is not None]
+        return min(began or [alert.began for alert in self.alerts], default=None)
+
+    @property
+    def alert(self) -> AlertTold | None:
+        """Its worst open alert, and who was told."""
+        return alert_told(self.alerts[0]) if self.alerts else None
+
+    @property
+    def slow(self) -> bool:
+        """Whether it is in trouble for latency alone: then p95 says more than errors."""
+        return self.troubled and bool(self.hit) and all(objective.kind == "latency" for objective in self.hit)
+
+
+def service_rows(picture: Picture, status: Status | None) -> list[Row]:
+    """Every service, worst first, then busiest; our own last, unless it is not OK."""
+    objectives: dict[str, list[ObjectiveStatus]] = {}
+    for objective in status.objectives if status else ():
+        objectives.setdefault(objective.service, []).append(objective)
+    alerts = open_alerts(picture)
+    rows = [
+        service_row(service, status, objectives.get(service.name, []), alerts.get(service.name, []))
+        for service in picture.services
+    ]
+    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
+
+
+def service_row(
+    service: ServicePicture, status: Status | None, objectives: list[ObjectiveStatus], alerts: list[Alert]
+) -> Row:
+    """One service, not drawn."""
+    return Row(
+        name=service.name,
+        look=LOOKS[state_of(service, status, alerts)],
+        n=service.n,
+        bad=service.bad,
+        p95_ms=service.p95_ms,
+        per_second=service.n / 60,
+        objectives=objectives,
+        tightest=min(objectives, key=left_of, default=None),
+        silent_s=service.silent_s,
+        service=service,
+        alerts=alerts,
+    )
+
+
+def draw(rows: list[Row], end: int) -> None:
+    """Draw the charts of the rows. `end` is the picture's second, which is not over yet and so not drawn."""
+    for row in rows:
+        allowed = min((1 - o.target for o in row.objectives if o.kind == "availability"), default=None)
+        slow = min((o.threshold_ms for o in row.objectives if o.threshold_ms is not None), default=None)
+        points, silent = row.service.points, row.silent_s
+        row.charts = Charts(
+            errors=spark.sparkline(points, end, spark.error_ratio, allowed, silent),
+            latency=spark.sparkline(points, end, spark.slowest_p95, slow, silent),
+            traffic=spark.sparkline(points, end, spark.per_second, None, silent),
+        )
+
+
+def left_of(objective: ObjectiveStatus) -> float:
+    """What orders budgets: the least that may be left; one without traffic, or too little, is whole."""
+    if not objective.judged:
+        return 1.0
+    known = [left for left in (objective.budget_worst, objective.budget_left) if left is not None]
+    return min(known, default=1.0)

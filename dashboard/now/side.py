@@ -1,0 +1,126 @@
+"""The side column of Now: what changed in the last hour, the limits, and Evenkeel itself."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.config.page import CONFIG
+from dashboard.shared.format import span
+from dashboard.shared.memo import Memo
+from server.changes import store as changes
+from server.changes.store import Change
+from server.config.view import ConfigView, SettingView
+from server.parts import Parts
+from server.picture.picture import Picture
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult
+
+HOUR_S = 3600
+SHOWN = 5
+SILENT_S = 3.0  # without a heartbeat for this long a process is named
+GAP_S = 2.5  # a shorter one is an orderly hand-over
+TOLD_S = 15 * 60  # as restarts are
+
+
+class Happened(Struct):
+    """`web.1 was restarted`, when (Unix seconds), `it ended without a stop`."""
+
+    what: str
+    at: float
+    how: str
+
+
+class Own(Struct):
+    """Evenkeel itself. `troubles` are sentences; where there are none, all is well."""
+
+    fine: list[str]  # what was looked at and is well: Database, watch, Redis
+    troubles: list[str]
+    happened: list[Happened]  # within 15 minutes, and over
+    checks: list[CheckResult] | None  # None: not readable just now
+
+    @property
+    def well(self) -> str:
+        """`Database, watch, Redis OK`."""
+        told = f"{', '.join(self.fine)} OK"
+        return told[:1].upper() + told[1:]
+
+    @property
+    def failing(self) -> list[CheckResult]:
+        return [check for check in self.checks or () if check.status != "pass"]
+
+
+class Side(Struct):
+    """None where it cannot be read just now."""
+
+    changes: list[Change] | None
+    more: int  # changes of the hour beyond those shown
+    config: ConfigView | None
+    own: Own
+
+    @property
+    def limits(self) -> list[SettingView]:
+        """Limits changed within a day, or temporary."""
+        return [setting for setting in self.config.settings if setting.recent] if self.config else []
+
+
+async def read_changes(parts: Parts) -> list[Change]:
+    async with parts.db.ask() as connection:
+        return await changes.recent(connection, time.time() - HOUR_S, limit=100)
+
+
+async def read_checks(parts: Parts) -> list[CheckResult]:
+    async with parts.db.ask() as connection:
+        return await check_store.latest(connection)
+
+
+CHANGES = Memo(read_changes, kept_s=2)
+CHECKS = Memo(read_checks, kept_s=10)
+
+
+async def side(parts: Parts, picture: Picture | None) -> Side:
+    """The column; each part is read at most every few seconds for all who look."""
+    revision = parts.rollout.revision
+    recent = await CHANGES.get(parts, revision)
+    return Side(
+        changes=None if recent is None else recent[:SHOWN],
+        more=max(0, len(recent or ()) - SHOWN),
+        config=await CONFIG.get(parts, revision),
+        own=own(picture, await CHECKS.get(parts)),
+    )
+
+
+def own(picture: Picture | None, checks: list[CheckResult] | None) -> Own:
+    """Who beats and who does not, and what is lost."""
+    fine: list[str] = []
+    troubles: list[str] = []
+    (fine if checks is not None else troubles).append("Database" if checks is not None else "Database does not answer")
+    if picture is None:
+        troubles.append("The watch has not begun")
+    else:
+        fine.append("watch")
+        if picture.redis is not None:
+            (fine if picture.redis else troubles).append("Redis" if picture.redis else "Redis lost")
+        silent = [process for process in picture.processes if process.heartbeat_age_s > SILENT_S]
+        troubles += [f"{one.name} on {one.host} silent for {span(one.heartbeat_age_s)}" for one in silent]
+        web = sum(process.kind == "web" for process in picture.processes) - sum(one.kind == "web" for one in silent)
+        fine.append(f"{web} web process{'es' if web != 1 else ''}")
+    return Own(fine, troubles, happened(picture, time.time()) if picture else [], checks)
+
+
+def happened(picture: Picture, now: float) -> list[Happened]:
+    """What Evenkeel went through: processes that ended without a stop, and when nothing was evaluated."""
+    hosts = {one.host for one in picture.processes} | {one.host for one in picture.restarts}
+    found, gap = list[Happened](), picture.gap
+    if gap is not None and gap.s >= GAP_S and now - gap.at < TOLD_S:
+        began = "restarted" if any(one.kind == "watch" for one in picture.restarts) else "took over"
+        length = span(round(gap.s)).replace(" ", "\N{NO-BREAK SPACE}")
+        found.append(Happened(f"Watch {began}", gap.at, f"alerts were not evaluated for {length}"))
+    for one in picture.restarts:
+        if one.kind == "watch" and found and found[0].what == "Watch restarted":
+            continue
+        name = one.name if len(hosts) == 1 else f"{one.name} on {one.host}"
+        what = f"{name} was restarted" if one.times == 1 else f"{name} was restarted {one.times} times, lastly"
+        found.append(Happened(what, one.at, "it ended without a stop"))
+    return found

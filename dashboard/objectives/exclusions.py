@@ -1,0 +1,213 @@
+"""Exclusions on the page of an objective: what was taken out of its budget, by whom and why; making and revoking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from dashboard.config.acts import whole
+from dashboard.objectives.objective import OBJECTIVE, READ, held
+from dashboard.shared.page import Page
+from dashboard.shared.rendering import segment
+from server.http.handler import as_api_error
+from server.kernel.errors import ApiError, invalid
+from server.parts import Parts
+from server.slo.judge.view import by_name, status_in
+from server.slo.ledger import exclusions
+from server.slo.ledger.exclusion_preview import preview
+from server.slo.ledger.exclusion_preview_store import taken_by
+from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.objective import Objective
+
+SHOWN = 50
+USUAL = timedelta(minutes=30)
+MINUTE = timedelta(minutes=1)
+LONGEST = 600  # characters of any field; the functions say which bounds really hold
+TYPED = "%Y-%m-%dT%H:%M"  # as a browser sends a time without its zone: UTC here
+Field = Callable[[str, str], str]  # a field's text by name, and the default
+
+
+class Draft(Struct):
+    """The form, as typed. Times are UTC."""
+
+    start: str
+    stop: str
+    route: str = ""
+    version: str = ""
+    method: str = ""
+    reason: str = ""
+    preview: str = ""
+    fault: str = ""
+    open: bool = False
+
+
+class Made(Struct):
+    """An exclusion and what is taken out of this objective within it."""
+
+    exclusion: Exclusion
+    out: Counts
+    when: Literal["past", "running", "to come"]
+
+
+class ExclusionsView(Struct):
+    """Beside the live regions: the exclusions that reach into the window, the last one first, and the form.
+
+    `made` None: they cannot be read just now.
+    """
+
+    made: list[Made] | None
+    draft: Draft
+    max_hours: int
+
+
+async def exclusions_view(parts: Parts, objective: Objective, draft: Draft) -> ExclusionsView:
+    """The section; without its list where the database does not answer, as the rest of the page goes on."""
+    try:
+        made = await read(parts, objective)
+    except Exception as error:
+        if as_api_error(error, 500).code != "UNAVAILABLE":
+            raise
+        made = None
+    return ExclusionsView(made, draft, parts.policies.budget_policy.exclusions_max_hours)
+
+
+async def read(parts: Parts, objective: Objective) -> list[Made]:
+    """From one snapshot."""
+    now = time.time()
+    async with parts.db.ask() as connection:
+        found = await exclusions.listed(connection, objective.service, now)
+        shown = [one for one in found if one.stop.timestamp() > now - objective.window_s][:SHOWN]
+        counted = [(one.id, one.start, one.stop) for one in shown if one.revoked_at is None]
+        out = await taken_by(connection, objective.id, counted)
+    return [Made(one, out.get(one.id, NOTHING), when(one, now)) for one in shown]
+
+
+def when(one: Exclusion, now: float) -> Literal["past", "running", "to come"]:
+    """Where an exclusion lies."""
+    if one.start.timestamp() > now:
+        return "to come"
+    return "running" if now < one.stop.timestamp() else "past"
+
+
+def read_draft(field: Field, now: float) -> Draft:
+    """The form's fields; by default the last half hour, with the minute that is not over."""
+    until = datetime.fromtimestamp(now, UTC) + MINUTE
+    return Draft(
+        start=field("start", (until - USUAL).strftime(TYPED))[:LONGEST],
+        stop=field("stop", until.strftime(TYPED))[:LONGEST],
+        route=field("route", "")[:LONGEST],
+        version=field("version", "")[:LONGEST],
+        method=field("method", "")[:LONGEST],
+        reason=field("reason", "")[:LONGEST],
+    )
+
+
+def asked(draft: Draft, service: str) -> ExclusionAsked:
+    """What the form asks for; ApiError INVALID."""
+    return ExclusionAsked(
+        service=service,
+        start=moment("From", draft.start),
+        stop=moment("To", draft.stop),
+        reason=draft.reason,
+        route=draft.route.strip(),
+        version=draft.version.strip(),
+        method=draft.method.strip(),
+    )
+
+
+def moment(name: str, text: str) -> datetime:
+    """A time as typed, UTC."""
+    try:
+        return datetime.fromisoformat(text.strip().removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        raise invalid(name, "is a time in UTC, as 2026-11-26T03:08") from None
+
+
+async def told(parts: Parts, objective: Objective, draft: Draft) -> str:
+    """What the form would do, in a sentence; why not, where it would be refused."""
+    standing = by_name(status_in(parts.relay.picture))
+    try:
+        async with parts.db.ask() as connection:
+            given = asked(draft, objective.service)
+            return (await preview(connection, parts.policies, standing, given, time.time())).told
+    except ApiError as error:
+        return error.detail
+
+
+def forget(parts: Parts, service: str) -> None:
+    """What the pages of its objectives have read is of before the act."""
+    for objective in parts.policies.objectives:
+        if objective.service == service:
+            READ.forget(objective.name)
+
+
+class ObjectivePage(Page):
+    """GET /objectives/NAME; with the form's fields in the address, their preview without JavaScript."""
+
+    async def get(self, name: str) -> None:
+        objective = held(self.parts, name)
+        draft = read_draft(self.get_query_argument, time.time())
+        if self.get_query_argument("start", ""):
+            draft.preview, draft.open = await told(self.parts, objective, draft), True
+        beside = await exclusions_view(self.parts, objective, draft)
+        await self.show_live(OBJECTIVE, beside, name=name)
+
+
+class ExclusionPreview(Page):
+    """GET /objectives/NAME/exclusions/preview: the sentence under the form, as HTML."""
+
+    needs = "act"
+
+    async def get(self, name: str) -> None:
+        objective = held(self.parts, name)
+        draft = read_draft(self.get_query_argument, time.time())
+        self.show("objective/preview.html", await told(self.parts, objective, draft))
+
+
+class ExclusionMake(Page):
+    """POST /objectives/NAME/exclusions: take out, and go back; where that fails the form says why."""
+
+    async def post(self, name: str) -> None:
+        assert self.identity is not None
+        objective, now = held(self.parts, name), time.time()
+        draft = read_draft(self.get_body_argument, now)
+        try:
+            given, by = asked(draft, objective.service), Act(self.identity.actor, self.request_id, now)
+            made = await exclusions.make(self.parts.db, self.parts.policies, given, by)
+        except ApiError as error:
+            await self.refused(objective, draft, error)
+            return
+        forget(self.parts, objective.service)
+        self.say(made.message)
+        self.see_other(f"/objectives/{segment(name)}#exclusions")
+
+    async def refused(self, objective: Objective, draft: Draft, error: ApiError) -> None:
+        """The page again, with the draft and what is wrong with it."""
+        if error.code != "INVALID":
+            raise error
+        draft.fault, draft.open = error.detail, True
+        self.set_status(error.status)
+        beside = await exclusions_view(self.parts, objective, draft)
+        await self.show_live(OBJECTIVE, beside, name=objective.name)
+
+
+class ExclusionRevoke(Page):
+    """POST /objectives/NAME/exclusions/revoke."""
+
+    async def post(self, name: str) -> None:
+        assert self.identity is not None
+        objective = held(self.parts, name)
+        by = Act(self.identity.actor, self.request_id, time.time())
+        try:
+            self.say((await exclusions.revoke(self.parts.db, self.parts.policies, whole(self, "id"), by)).message)
+        except ApiError as error:
+            if error.code not in ("INVALID", "NOT_FOUND"):
+                raise
+            self.say(error.detail)
+        forget(self.parts, objective.service)
+        self.see_other(f"/objectives/{segment(name)}#exclusions")

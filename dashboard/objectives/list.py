@@ -1,0 +1,148 @@
+"""Objectives: what each service is held to, what is left of its budget, and how fast that goes."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.page import Page
+from server.alerts.alert import Alert, alerts_in
+from server.parts import Parts
+from server.slo.judge.view import ObjectiveRow, by_name, objective_rows, status_in
+from server.slo.model.status import ObjectiveStatus, State
+
+ENDED = float("inf")
+SHOWN = 30  # rows, before those that are fine are folded
+
+
+class Standing(Struct):
+    """One objective with its look, its counts over the window (None before the first evaluation) and its alert."""
+
+    row: ObjectiveRow
+    look: Look | None
+    counted: ObjectiveStatus | None
+    alert: Alert | None
+    provisional: bool
+
+    @property
+    def total(self) -> int:
+        return self.counted.good + self.counted.bad if self.counted else 0
+
+    @property
+    def allowed(self) -> float:
+        """How many may be bad among those counted; of few requests less than one."""
+        return (1 - self.counted.target) * self.total if self.counted else 0.0
+
+    @property
+    def without(self) -> float | None:
+        """What would be left if nothing were excluded; None where nothing is."""
+        one = self.counted
+        return one.budget_left_counted if one and one.left_out_good + one.left_out_bad else None
+
+    @property
+    def troubled(self) -> bool:
+        """Whether it is never folded."""
+        return self.alert is not None or self.look is None or self.look.state in BAD
+
+
+class ObjectivesView(Struct):
+    """The table, the objective most at risk first, and the services that are held to nothing."""
+
+    rows: list[Standing]
+    rest: list[Standing]  # those that are fine, in short, where all are asked for
+    folded: str  # `480 others OK, 3 without traffic`; nothing where all are shown
+    all: bool
+    service: str  # the only one that is shown; '' all of them
+    services: list[str]
+    unheld: list[str]
+    policy_revision: int
+    slo_file: str
+
+
+async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
+    """The table from the picture that this process holds."""
+    picture = parts.relay.picture
+    objectives = parts.policies.objectives
+    held = {objective.service for objective in objectives}
+    service = ask.get("service")
+    rows = sorted((row for row in standings(parts) if service in ("", row.row.service)), key=risk)
+    everything = ask.get("all") == "1"
+    many = max(SHOWN, sum(row.troubled for row in rows))
+    shown, rest = rows[:many], rows[many:]
+    sending = [found.name for found in picture.services] if picture else []
+    return ObjectivesView(
+        rows=shown,
+        rest=rest if everything else [],
+        folded="" if everything else folded(rest),
+        all=everything,
+        service=service,
+        services=sorted(held),
+        unheld=sorted(name for name in sending if name not in held and service in ("", name)),
+        policy_revision=parts.policies.number,
+        slo_file=str(parts.env.slo_file.name),
+    )
+
+
+def standings(parts: Parts) -> list[Standing]:
+    """Every objective as the picture has it."""
+    picture = parts.relay.picture
+    status = status_in(picture)
+    counted = by_name(status)
+    alerts = {alert.objective: alert for alert in alerts_in(picture) if alert.state != "resolved"}
+    provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
+    return [
+        told(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)
+        for row in objective_rows(parts.policies.objectives, status)
+    ]
+
+
+def told(row: ObjectiveRow, counted: ObjectiveStatus | None, alert: Alert | None, *, provisional: bool) -> Standing:
+    """One objective. Nothing is healthy before its alert is over."""
+    if row.state is not None and alert is not None and row.state not in BAD:
+        row.state = "at_risk"
+    return Standing(row, LOOKS[row.state] if row.state else None, counted, alert, provisional)
+
+
+def risk(standing: Standing) -> tuple[int, int, float, float, str]:
+    """Worst state first, then the worst alert, then what is gone soonest, then the least budget that can be judged."""
+    row = standing.row
+    gone = ENDED if row.exhausted_in_s is None or not row.judged else row.exhausted_in_s
+    left = ENDED if row.budget_left is None or not row.judged else row.budget_left
+    severity = standing.alert.severity if standing.alert else len(LOOKS)
+    return standing.look.rank if standing.look else len(LOOKS), severity, gone, left, row.name
+
+
+def folded(rows: list[Standing]) -> str:
+    """What is not shown, each state named: `480 others OK, 3 without traffic`."""
+    words: dict[State, str] = {"ok": "OK", "no_traffic": "without traffic"}
+    counted = [
+        (sum(row.look is not None and row.look.state == state for row in rows), word) for state, word in words.items()
+    ]
+    told = [f"{n:,} {word}" for n, word in counted if n]
+    return f"Not shown: {', '.join(told)}." if told else ""
+
+
+def objectives_title(view: ObjectivesView) -> str:
+    look = view.rows[0].look if view.rows else None
+    return f"{look.mark + ' ' if look else ''}Objectives · Evenkeel"
+
+
+OBJECTIVES = live_page(
+    LivePage(
+        name="objectives",
+        template="objectives.html",
+        context=objectives_view,
+        regions={"objectives": "objectives/table.html", "objectives-rest": "objectives/rest.html"},
+        args=("service", "all"),
+        title="Objectives · Evenkeel",
+        titles=objectives_title,
+    )
+)
+
+
+class ObjectivesPage(Page):
+    """GET /objectives."""
+
+    async def get(self) -> None:
+        await self.show_live(OBJECTIVES)

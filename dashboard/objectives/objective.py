@@ -1,0 +1,180 @@
+"""One objective: what is left, how fast it goes, what spent it, and how soon it would be seen."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct
+
+from dashboard.changes.page import LETTERS
+from dashboard.now.headline import refused, too_little
+from dashboard.objectives.seeing import seeing
+from dashboard.objectives.tiers import TierRow, tier_rows
+from dashboard.shared.format import rate, span
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.memo import Memos
+from server.alerts.alert import Alert, alerts_in
+from server.alerts.list_store import listed
+from server.changes import store as changes
+from server.changes.before import just_before
+from server.changes.store import Change
+from server.kernel.errors import ApiError
+from server.parts import Parts
+from server.picture.picture import Picture, ServicePicture
+from server.slo.judge.detection import Detection
+from server.slo.judge.view import status_in, text
+from server.slo.ledger.history import Stretch
+from server.slo.ledger.past import Past, past
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
+
+CHANGES = 200
+ALERTS = 8
+KEPT_S = 15.0
+
+
+class Spent(Struct):
+    """A stretch of failures, and what changed just before it."""
+
+    stretch: Stretch
+    change: Change | None
+
+
+class Told(Struct):
+    """What is read from the database: the past of the budget, the changes of its window and alerts, newest first."""
+
+    past: Past
+    spent: list[Spent]
+    changes: list[Change]
+    alerts: list[Alert]
+
+
+class ObjectiveView(Struct):
+    """The page. `now` and `look` None: not evaluated yet; `told` None: the database does not answer."""
+
+    objective: Objective
+    text: str
+    now: ObjectiveStatus | None
+    look: Look | None
+    alert: Alert | None
+    unseen: str  # why the budget is a range
+    tiers: list[TierRow]
+    seeing: Detection | None
+    told: Told | None
+    marks: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        return self.objective.title or self.objective.name
+
+    @property
+    def allowed(self) -> float:
+        """How many may fail among those counted; of few requests less than one."""
+        return float(self.objective.allowed) * (self.now.good + self.now.bad) if self.now else 0.0
+
+    @property
+    def without(self) -> float | None:
+        """What would be left if nothing were excluded; None where nothing is."""
+        return self.now.budget_left_counted if self.now and self.now.left_out_good + self.now.left_out_bad else None
+
+    @property
+    def too_little(self) -> bool:
+        """Whether there is too little traffic to judge what is left."""
+        return self.now is not None and too_little(self.now)
+
+
+async def read(parts: Parts, name: str) -> Told:
+    """One snapshot of an objective's past."""
+    objective, now = held(parts, name), time.time()
+    async with parts.db.ask() as connection:
+        found = await past(connection, objective, now)
+        made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)
+        alerts = await listed(connection, "all", objective=name, limit=ALERTS)
+    spent = [Spent(one, just_before(made, one.start.timestamp())) for one in found.stretches]
+    return Told(found, spent, made, alerts)
+
+
+READ = Memos(read, kept_s=KEPT_S)
+
+
+def held(parts: Parts, name: str) -> Objective:
+    """The objective of a name; ApiError NOT_FOUND otherwise."""
+    found = parts.policies.objective(name)
+    if found is None:
+        raise ApiError("NOT_FOUND", f"There is no objective {name}. It may have been renamed or taken out of the file.")
+    return found
+
+
+async def require(parts: Parts, ask: Ask) -> None:
+    held(parts, ask.get("name"))
+
+
+async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
+    """The page: its head from the picture, the rest as read at most every few seconds."""
+    objective = held(parts, ask.get("name"))
+    picture = parts.relay.picture
+    status = status_in(picture)
+    standing = next((one for one in status.objectives if one.name == objective.name), None) if status else None
+    service = next((one for one in picture.services if one.name == objective.service), None) if picture else None
+    alert = open_alert(picture, objective.name)
+    return ObjectiveView(
+        objective=objective,
+        text=text(objective),
+        now=standing,
+        look=look_of(standing, alert),
+        alert=alert,
+        unseen=unseen(service),
+        tiers=tier_rows(objective, standing),
+        seeing=seeing(objective, standing, service),
+        told=await READ.get(parts, objective.name, parts.policies.number),
+        marks=LETTERS,
+    )
+
+
+def look_of(standing: ObjectiveStatus | None, alert: Alert | None) -> Look | None:
+    """How it looks; nothing is healthy before its alert is over."""
+    if standing is None:
+        return None
+    return LOOKS["at_risk" if alert is not None and standing.state not in BAD else standing.state]
+
+
+def open_alert(picture: Picture | None, objective: str) -> Alert | None:
+    """The alert of an objective that has not been resolved."""
+    return next((one for one in alerts_in(picture) if one.objective == objective and one.state != "resolved"), None)
+
+
+def unseen(service: ServicePicture | None) -> str:
+    """Why the outcomes of a service are not all known just now, in a sentence; nothing where they are."""
+    if service is None or (service.silent_s is None and not service.partial):
+        return ""
+    if service.partial:
+        return refused(service)
+    usual = f" (usually {rate(service.usual_per_second)})" if service.usual_per_second else ""
+    return f"{service.name} has been silent for {span(service.silent_s)}{usual}."
+
+
+def objective_title(view: ObjectiveView) -> str:
+    return f"{view.look.mark + ' ' if view.look else ''}{view.title} · Evenkeel"
+
+
+OBJECTIVE = live_page(
+    LivePage(
+        name="objective",
+        template="objective.html",
+        context=objective_view,
+        regions={
+            "objective-head": "objective/head.html",
+            "objective-days": "objective/days.html",
+            "objective-spent": "objective/spent.html",
+            "objective-burn": "objective/burn.html",
+            "objective-seeing": "objective/seeing.html",
+            "objective-alerts": "objective/alerts.html",
+            "objective-months": "objective/months.html",
+            "objective-changes": "objective/changes.html",
+        },
+        args=("name",),
+        require=require,
+        titles=objective_title,
+    )
+)

@@ -1,0 +1,205 @@
+"""Service: one service over the last 15 minutes to 7 days, by route and version, and what its senders were refused."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from dashboard.changes.page import LETTERS
+from dashboard.config.refusals import Refusal, spans
+from dashboard.now.headline import describe, refused
+from dashboard.now.rows import Row, service_row
+from dashboard.service.ship import ShipView, ship_view
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memos
+from dashboard.shared.page import Page
+from dashboard.shared.standing import open_alerts
+from server.changes import store as changes
+from server.changes.store import Change
+from server.ingest.refused_store import refused_slots
+from server.kernel.errors import ApiError
+from server.live import questions
+from server.live.answers import SeriesPoint, SummaryRow
+from server.live.refusals import BY_LIMIT, Intake
+from server.live.store import first_seen_at
+from server.parts import Parts
+from server.picture import store as picture_store
+from server.slo.judge.view import status_in
+
+Window = Literal["15m", "1h", "6h", "24h", "7d"]
+
+
+class Span(Struct, frozen=True):
+    """One choice of window. Seconds; `row_s` is the step of the table, `step_s` that of the charts."""
+
+    name: Window
+    label: str
+    seconds: int
+    step_s: int
+    row_s: int
+
+
+SPANS = {
+    span.name: span
+    for span in (
+        Span("15m", "15 min", 900, 5, 60),
+        Span("1h", "1 h", 3600, 60, 300),
+        Span("6h", "6 h", 6 * 3600, 300, 1800),
+        Span("24h", "24 h", 86400, 600, 3600),
+        Span("7d", "7 d", 7 * 86400, 3600, 6 * 3600),
+    )
+}
+INTAKE_S = 3600  # what was refused longer ago is history
+
+
+class Told(Struct):
+    """What is read from the database for one service and window."""
+
+    since: datetime | None  # when its first outcome came: before that there is no value, not even 0
+    total: SummaryRow
+    routes: list[SummaryRow]
+    versions: list[SummaryRow]
+    points: list[SeriesPoint]  # oldest first, for the table; p50 to p99 in ms
+    changes: list[Change]
+    intake: list[Intake]
+    refused: list[Refusal]  # when a limit refused its senders; what is less than a step of the charts apart is one
+    point_s: int  # how long one of the points is
+
+    def refused_in(self, point: SeriesPoint) -> bool:
+        """Whether anything was refused during a point: without traffic then is not quiet."""
+        start = point.at.timestamp()
+        return any(one.start < start + self.point_s and start < one.end for one in self.refused)
+
+
+class ServiceView(Struct):
+    """What the Service page shows. `row` None: nothing in the picture; `told` None: the database does not answer."""
+
+    name: str
+    span: Span
+    spans: list[Span]
+    row: Row | None
+    sentence: str
+    told: Told | None
+    marks: dict[str, str]
+    stores_outcomes: bool
+    titles: dict[str, str]  # of the objectives, by name
+    refused: str  # what a limit refuses just now, in words
+    ship: ShipView
+
+    @property
+    def allowed_percent(self) -> float | None:
+        """The strictest availability objective, as the failing per cent that it allows."""
+        held = self.row.objectives if self.row else []
+        return min((round(100 * (1 - o.target), 6) for o in held if o.kind == "availability"), default=None)
+
+    @property
+    def slow_ms(self) -> float | None:
+        """The strictest latency threshold."""
+        held = self.row.objectives if self.row else []
+        return min((o.threshold_ms for o in held if o.threshold_ms is not None), default=None)
+
+
+async def read(parts: Parts, key: tuple[str, Window]) -> Told:
+    """One snapshot of everything for a service and window."""
+    service, name = key
+    span, now = SPANS[name], time.time()
+    async with parts.db.ask() as connection:
+        (total,) = await questions.summary(connection, service, span.seconds, now)
+        start = now - span.seconds
+        latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
+        refused = await refused_slots(connection, service, start, BY_LIMIT)
+        intake = await picture_store.intake(connection, now - min(span.seconds, INTAKE_S))
+        return Told(
+            since=await first_seen_at(connection, service),
+            total=total,
+            routes=await questions.summary(connection, service, span.seconds, now, "route"),
+            versions=await questions.summary(connection, service, span.seconds, now, "version"),
+            points=latency.points,
+            changes=await changes.recent(connection, start, service, limit=50),
+            intake=sorted((i for i in intake if i.service == service), key=lambda i: (i.key, i.reason)),
+            refused=spans(refused, span.step_s),
+            point_s=latency.step,
+        )
+
+
+async def require(parts: Parts, ask: Ask) -> None:
+    """ApiError NOT_FOUND where no outcome of the service ever came, or where it is no window."""
+    service, picture = ask.get("service"), parts.relay.picture
+    if ask.get("window", "15m") not in SPANS:
+        raise ApiError("NOT_FOUND", f"The windows are {', '.join(SPANS)}.")
+    if picture is None or all(found.name != service for found in picture.services):
+        async with parts.db.ask() as connection:
+            await questions.require(connection, service)
+
+
+# By how far the window reaches: what it shows moves slowly where it is long.
+TOLD = {name: Memos(read, kept_s=max(2.0, span.step_s / 5)) for name, span in SPANS.items()}
+
+
+async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
+    """The page: its head from the picture, the rest as read at most every few seconds."""
+    name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
+    picture = parts.relay.picture
+    status = status_in(picture)
+    found = next((s for s in picture.services if s.name == name), None) if picture else None
+    row = None
+    if picture is not None and found is not None:
+        held = [o for o in status.objectives if o.service == name] if status else []
+        row = service_row(found, status, held, open_alerts(picture).get(name, []))
+    return ServiceView(
+        name=name,
+        span=span,
+        spans=list(SPANS.values()),
+        row=row,
+        sentence=sentence(row),
+        told=await TOLD[span.name].get(parts, (name, span.name)),
+        marks=LETTERS,
+        stores_outcomes=parts.rollout.limits_for(0).ingest_store_outcomes,
+        titles={o.name: o.title for o in parts.policies.objectives},
+        refused=refused(found) if found is not None and found.partial else "",
+        ship=await ship_view(parts, name, now),
+    )
+
+
+def sentence(row: Row | None) -> str:
+    """The last minute in words."""
+    if row is None:
+        return "Nothing of it has come in the last 15 minutes."
+    return describe(row)
+
+
+def service_title(view: ServiceView) -> str:
+    mark = f"{view.row.look.mark} " if view.row else ""
+    return f"{mark}{view.name} · Evenkeel"
+
+
+SERVICE = live_page(
+    LivePage(
+        name="service",
+        template="service.html",
+        context=service_view,
+        regions={
+            "service-head": "service/head.html",
+            "service-ship": "service/ship.html",
+            "service-objectives": "service/objectives.html",
+            "service-changes": "service/changes.html",
+            "service-points": "service/points.html",
+            "service-routes": "service/routes.html",
+            "service-versions": "service/versions.html",
+            "service-intake": "service/intake.html",
+        },
+        args=("service", "window"),
+        require=require,
+        titles=service_title,
+    )
+)
+
+
+class ServicePage(Page):
+    """GET /services/NAME?window=15m."""
+
+    async def get(self, service: str) -> None:
+        await self.show_live(SERVICE, service=service)

@@ -1,0 +1,1 @@
+"""The pages of Setup: checks, keys, people, targets."""

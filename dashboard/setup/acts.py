@@ -1,0 +1,103 @@
+"""Acts of Setup: keys, people, sessions. Each says what it did on the page that it stands on."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from dashboard.config.acts import whole
+from dashboard.shared.act import Act
+from server.auth import people
+from server.auth.keys import create_key, revoke_key
+from server.auth.people import Person
+from server.http.operation import Scope
+from server.kernel.errors import ApiError
+
+
+class By(TypedDict):
+    """Who acts and in which request, as the audit is told."""
+
+    actor: str
+    request_id: str
+
+
+class AdminAct(Act):
+    """What the acts of administrators share: a refusal is told on Setup, where what was typed was wrong."""
+
+    acts: Scope | None = "admin"
+    back = "/setup"
+
+    @property
+    def by(self) -> By:
+        """Who acts, for the audit."""
+        assert self.identity is not None
+        return {"actor": self.identity.actor, "request_id": self.request_id}
+
+
+class KeyCreate(AdminAct):
+    """POST /setup/keys: the answer shows the key, this once."""
+
+    async def act(self) -> None:
+        name, scopes = self.get_body_argument("name", ""), self.get_body_arguments("scope")
+        async with self.parts.db.act() as connection:
+            made = await create_key(connection, name, scopes, **self.by)
+        self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", url=self.parts.env.public_url)
+
+
+class KeyRevoke(AdminAct):
+    """POST /setup/keys/revoke."""
+
+    async def act(self) -> str:
+        async with self.parts.db.act() as connection:
+            key = await revoke_key(connection, whole(self, "id"), **self.by)
+        return f"{key.name} ({key.prefix}…) is revoked; every process refuses it within 5 s."
+
+
+class PersonCreate(AdminAct):
+    """POST /setup/people."""
+
+    async def act(self) -> str:
+        email, role = self.get_body_argument("email", ""), self.get_body_argument("role", "")
+        people.checked_email(email)
+        hashed = await self.parts.auth.passwords.hash(self.get_body_argument("password", "", strip=False))
+        async with self.parts.db.act() as connection:
+            person = await people.create_person(connection, email, hashed, role, **self.by)
+        return f"{person.email} can sign in now, as {person.role}."
+
+
+class PersonChange(AdminAct):
+    """POST /setup/people/change: `do` is role, disable, enable or password."""
+
+    async def act(self) -> str:
+        person_id, do = whole(self, "id"), self.get_body_argument("do", "")
+        if do == "password":
+            return await self.password(person_id)
+        async with self.parts.db.act() as connection:
+            if do == "role":
+                role = self.get_body_argument("role", "")
+                return told(await people.change_role(connection, person_id, role, **self.by), f"is {role} now")
+            if do == "disable":
+                return told(await people.disable_person(connection, person_id, **self.by), "is signed out everywhere")
+            if do == "enable":
+                return told(await people.enable_person(connection, person_id, **self.by), "may sign in again")
+        raise ApiError("INVALID", "Choose what to do.")
+
+    async def password(self, person_id: int) -> str:
+        hashed = await self.parts.auth.passwords.hash(self.get_body_argument("password", "", strip=False))
+        async with self.parts.db.act() as connection:
+            person = await people.set_password(connection, person_id, hashed, **self.by)
+        return told(person, "has a new password; sessions with the old one have ended")
+
+
+class SessionRevoke(AdminAct):
+    """POST /setup/sessions/revoke: one's own, or as an administrator anybody's."""
+
+    acts = "read"
+
+    async def act(self) -> str:
+        assert self.identity is not None
+        await self.parts.auth.revoke_session(whole(self, "id"), self.identity, self.request_id)
+        return "The session has ended; its pages say so within 5 s."
+
+
+def told(person: Person, what: str) -> str:
+    return f"{person.email} {what}."

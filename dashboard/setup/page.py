@@ -1,0 +1,150 @@
+"""Setup: the self-checks, the keys, the people and their sessions, and where alerts go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dashboard.now.side import CHECKS
+from dashboard.setup.keys import has_ended
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.page import Page
+from server.auth.audit import Act, recent_acts
+from server.auth.keys import ApiKey, list_keys
+from server.auth.passwords import SHORTEST
+from server.auth.people import Person, list_people
+from server.auth.roles import ROLES, SCOPES
+from server.auth.sessions import Session, list_sessions
+from server.kernel.errors import ApiError
+from server.kernel.names import OWN
+from server.notify.target import STEPS
+from server.notify.targets import TargetView, list_targets
+from server.parts import Parts
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult
+
+HISTORY = 200
+ACTS = 20
+WORST_FIRST = {"fail": 0, "warn": 1, "pass": 2}
+
+
+class ChecksView(Struct):
+    """The newest result of each check, worst first; None: they cannot be read just now."""
+
+    checks: list[CheckResult] | None
+
+
+class Done(Struct):
+    """An act, and its values before and after as one line of JSON each; empty where there are none."""
+
+    act: Act
+    before: str
+    after: str
+
+
+class TargetDraft(Struct):
+    """The form of a new target, as typed but for its secret, and what is wrong with it, in which field."""
+
+    name: str = ""
+    kind: str = "webhook"
+    address: str = ""
+    step: str = "1"
+    fault: str = ""
+    field: str = ""
+
+
+class SetupView(Struct):
+    """What is not live: for administrators all keys, people, sessions and acts; for others their own sessions."""
+
+    in_use: list[ApiKey]
+    own: list[ApiKey]  # short-lived ones that our own checks made
+    ended: list[ApiKey]  # revoked or expired
+    people: list[Person]
+    sessions: list[Session]
+    session_id: int  # the one that is looking
+    acts: list[Done]  # the newest
+    targets: list[TargetView]
+    draft: TargetDraft
+    public_url: str
+    mail: bool  # whether e-mail can be sent
+    roles: tuple[str, ...] = tuple(ROLES)
+    scopes: tuple[str, ...] = SCOPES
+    shortest: int = SHORTEST
+    steps: int = STEPS
+
+
+class HistoryView(Struct):
+    """The results of one check, newest first."""
+
+    name: str
+    results: list[CheckResult]
+
+
+async def checks_view(parts: Parts, ask: Ask, now: float) -> ChecksView:
+    """The checks as they were read a few seconds ago."""
+    checks = await CHECKS.get(parts)
+    return ChecksView(None if checks is None else sorted(checks, key=lambda c: (WORST_FIRST[c.status], c.name)))
+
+
+SETUP = live_page(
+    LivePage(
+        name="setup",
+        template="setup.html",
+        context=checks_view,
+        regions={"checks": "setup/checks.html"},
+        title="Setup · Evenkeel",
+    )
+)
+
+
+def done(act: Act) -> Done:
+    """An act as the page tells it."""
+    return Done(act, one_line(act.before), one_line(act.after))
+
+
+def one_line(value: Any) -> str:
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+async def show_setup(page: Page, draft: TargetDraft) -> None:
+    """Answer with the page, for who asks, and the form of a new target as it was typed."""
+    assert page.identity is not None
+    admin, env = "admin" in page.identity.scopes, page.parts.env
+    async with page.parts.db.act() as connection:
+        keys = await list_keys(connection) if admin else []
+        ended = [key for key in keys if has_ended(key)]
+        live = [key for key in keys if key not in ended]
+        view = SetupView(
+            in_use=[key for key in live if key.created_by != OWN],
+            own=[key for key in live if key.created_by == OWN],
+            ended=ended,
+            people=await list_people(connection) if admin else [],
+            sessions=await list_sessions(connection, None if admin else page.identity.id),
+            session_id=page.identity.session_id,
+            acts=[done(act) for act in await recent_acts(connection, ACTS)] if admin else [],
+            targets=await list_targets(connection) if admin else [],
+            draft=draft,
+            public_url=env.public_url,
+            mail=env.mail is not None,
+        )
+    await page.show_live(SETUP, beside=view)
+
+
+class SetupPage(Page):
+    """GET /setup."""
+
+    async def get(self) -> None:
+        await show_setup(self, TargetDraft())
+
+
+class CheckPage(Page):
+    """GET /setup/checks/NAME: the results of one check."""
+
+    async def get(self, name: str) -> None:
+        async with self.parts.db.ask() as connection:
+            results = await check_store.history(connection, name, HISTORY)
+        if not results:
+            raise ApiError("NOT_FOUND", f"No check named {name} has run.")
+        self.show("setup/check.html", HistoryView(name, results), title=f"{name} · Evenkeel", page="setup")

@@ -1,0 +1,172 @@
+"""The base of every page: who looks, forms that cannot be forged, headers, and one way to render."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from markupsafe import Markup, escape
+from tornado.web import HTTPError
+
+from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
+from dashboard.shared.rendering import render, with_ago
+from dashboard.shared.shell import shell
+from server.http.handler import Handler, as_api_error
+from server.http.operation import Scope
+from server.kernel.errors import CODES, ApiError
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+SAID_COOKIE = "evenkeel_said"
+SAID_CHARACTERS = 1000
+SAID_S = 60  # what nobody came to read by then is not told on some later page
+
+
+class Page(Handler):
+    """A page for a person. `needs` is the scope to look, `acts` the scope to send a form; None: open to strangers."""
+
+    needs: Scope | None = "read"
+    acts: Scope | None = "act"
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        self.set_header("X-Frame-Options", "DENY")
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.set_header("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+
+    async def prepare(self) -> None:
+        looking = self.request.method in ("GET", "HEAD")
+        if not looking:
+            self.check_xsrf_cookie()
+        self.identity = await self.parts.auth.identify(self, allow_session=True)
+        scope = self.needs if looking else self.acts
+        if scope is None:
+            return
+        if self.identity is None:
+            self.redirect(f"/sign-in?{urlencode({'next': self.here()})}", status=302 if looking else 303)
+        elif scope not in self.identity.scopes:
+            raise ApiError("FORBIDDEN", f"{self.identity.name} may look but not do this; it needs {scope}.")
+
+    def check_xsrf_cookie(self) -> None:
+        """ApiError FORBIDDEN for a form that did not come from a page of ours."""
+        try:
+            super().check_xsrf_cookie()
+        except HTTPError:
+            detail = "This form is too old, or it did not come from here. Nothing was done: go back, reload, try again."
+            raise ApiError("FORBIDDEN", detail) from None
+
+    def say(self, text: str) -> None:
+        """What came of an act, to be told on the page that is shown next."""
+        self.set_signed_cookie(SAID_COOKIE, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax")
+
+    def said(self) -> str:
+        """What is to be told here; it is told once."""
+        text = self.get_signed_cookie(SAID_COOKIE, max_age_days=1)
+        if text is not None:
+            self.clear_cookie(SAID_COOKIE)
+        return text.decode(errors="replace") if text else ""
+
+    def here(self) -> str:
+        """The address to come back to: this one, or for a form the page that it stood on."""
+        if self.request.method in ("GET", "HEAD"):
+            return self.request.uri or "/"
+        back = urlsplit(self.request.headers.get("Referer", ""))
+        return (back.path or "/") + (f"?{back.query}" if back.query else "")
+
+    def ask(self, page: LivePage, **given: str) -> Ask:
+        """This request's view of a page: its arguments (from the path or the query) and what the viewer may."""
+        args = {name: given.get(name) or self.get_query_argument(name, "") for name in page.args}
+        may = frozenset(self.identity.scopes if self.identity else ())
+        return Ask(tuple(sorted((name, value) for name, value in args.items() if value)), may)  # type: ignore[arg-type]
+
+    async def show_live(self, page: LivePage, beside: Any = None, **given: str) -> None:
+        """Answer with a live page; `beside` is the context of what is not live, `given` arguments from the path."""
+        ask = self.ask(page, **given)
+        await page.require(self.parts, ask)
+        made = await make(page, self.parts, ask, time.time())
+
+        def region(id_: str, classes: str = "", tag: str = "div") -> Markup:
+            inner = Markup(made.regions[id_].replace(XSRF_FIELD, self.xsrf()))  # noqa: S704 - escaped by the template
+            return Markup('<{0} id="{1}" class="{2}" data-region>{3}</{0}>').format(tag, id_, classes, inner)
+
+        live = "/live?" + urlencode([("page", page.name), *ask.args])
+        self.show(
+            page.template,
+            made.view,
+            title=made.title,
+            page=page.name,
+            shell=made.shell,
+            may=ask.may,
+            region=region,
+            notices=region("notices"),
+            live=live,
+            beside=beside,
+        )
+
+    def show(self, template: str, view: Any = None, *, title: str = "Evenkeel", page: str = "", **more: Any) -> None:
+        """Answer with a page that extends base.html; `view` is its typed context, `page` its name in the navigation."""
+        context = {
+            "view": view,
+            "title": title,
+            "page": page,
+            "who": self.identity,
+            "may": frozenset(self.identity.scopes) if self.identity else frozenset(),
+            "xsrf": self.xsrf,
+            "static": self.static_url,
+            "request_id": self.request_id,
+            "live": None,
+            "notices": "",
+            "said": self.said() if "said" not in more else "",
+        }
+        if "shell" not in more:
+            context["shell"] = shell(self.parts, time.time())
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.finish(with_ago(render(template, **context | more), time.time()))
+
+    def xsrf(self) -> Markup:
+        """The hidden field that every form carries."""
+        return Markup('<input type="hidden" name="_xsrf" value="{}">').format(self.xsrf_token.decode())
+
+    def see_other(self, address: str) -> None:
+        """After an act: go and look at what came of it."""
+        self.redirect(address, status=303)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
+        self.set_status(error.status)
+        if error.retry_after is not None:
+            self.set_header("Retry-After", str(error.retry_after))
+        title = CODES[error.code][1]
+        try:
+            self.show("error.html", error, title=title)
+        except Exception:
+            # The page about a failure must not fail: without the templates the bare words remain.
+            self.finish(f"<!doctype html><title>{escape(title)}</title><p>{escape(error.detail)}</p>")
+            raise
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, ApiError | HTTPError):
+            super().log_exception(typ, value, tb)
+
+
+class PageNotFound(Page):
+    """Any address that is no page."""
+
+    needs = None
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        raise ApiError("NOT_FOUND", f"{self.request.path} is not a page. What you look for may have moved or ended.")

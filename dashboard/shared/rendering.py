@@ -1,0 +1,99 @@
+"""The template environment: Jinja2 with autoescape, and the filters of dashboard/shared/format.py.
+
+A page and its live regions are made from the same partial templates, so there is
+one way to say each thing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from dashboard.changes.differences import differences
+from dashboard.shared import format as told
+from dashboard.shared.looks import LOOKS
+from dashboard.shared.telling import ALERT_LOOKS
+from server.config.registry import SETTINGS, Value
+from server.slo.judge.rules import LOW_BUDGET
+
+FILTERS = (
+    *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
+    *("window", "month", "iso"),
+)
+
+
+def environment() -> Environment:
+    """A new environment over dashboard/templates."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update({name: getattr(told, name) for name in FILTERS})
+    made.filters["urlencode"] = segment
+    made.filters["time"] = time_element
+    made.filters["setting"] = setting_value
+    made.filters["arrow"] = arrow
+    made.filters["differences"] = differences
+    made.globals["LOOKS"] = LOOKS
+    made.globals["ALERT_LOOKS"] = ALERT_LOOKS
+    made.globals["LOW_BUDGET"] = LOW_BUDGET
+    return made
+
+
+def time_element(value: Any, form: str = "clock") -> Markup:
+    """A <time>: UTC as rendered, in the viewer's zone once JavaScript runs.
+
+    `value` is Unix seconds or a datetime. `form`: `clock` (14:32:08), `minute`
+    (14:32), `day` (23 Nov 14:32), `week` (Thu 14:32, of the week to come) or `ago` (3 min 12 s ago, kept current).
+    """
+    if value is None:
+        return Markup("–")
+    when = told.moment(value)
+    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
+    return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
+        when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
+    )
+
+
+AGO = re.compile(r'(<time datetime="([^"]+)" data-form="ago">)[^<]*')
+
+
+def with_ago(html: str, now: float) -> str:
+    """How long ago, as of `now`, for a page that no JavaScript keeps current. Regions leave it out: they would
+    differ each second."""
+    return AGO.sub(
+        lambda found: f"{found[1]}{told.span(int(now - datetime.fromisoformat(found[2]).timestamp()))} ago", html
+    )
+
+
+def segment(text: str) -> str:
+    """A name as one segment of an address: a slash in it is part of the name."""
+    return quote(text, safe="")
+
+
+def arrow(text: str) -> str:
+    """A difference for people: the API writes its arrow in ASCII."""
+    return text.replace("->", "→")
+
+
+def setting_value(value: Value, name: str) -> str:
+    """A setting's value for people: `on`, `no limit`, `1000`."""
+    return SETTINGS[name].shown(value)
+
+
+ENVIRONMENT = environment()
+
+
+def render(template: str, **context: Any) -> str:
+    """One template as HTML; what is not given is an error, never an empty place."""
+    return ENVIRONMENT.get_template(template).render(**context)
