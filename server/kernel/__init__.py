@@ -1,1 +1,1 @@
-"""What everything stands on: errors, names, text, times, settings, the database and the bus. Imports nothing of ours above it."""
+"""What everything stands on: errors, names, text, times, settings, the database and the bus. Imports nothing above."""
