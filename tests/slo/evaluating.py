@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from server.slo.judge.judgement import Seen, evidence_of, objective_status
+from server.slo.judge.judgement import ALL_ARRIVES, Seen, evidence_of, objective_status
 from server.slo.judge.rules import spans
-from server.slo.judge.senders import ALL_ARRIVES
 from server.slo.judge.streams import Stream
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging

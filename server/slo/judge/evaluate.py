@@ -8,12 +8,11 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
+from server.live.refusals import refusals
 from server.picture import store as picture_store
 from server.picture.picture import Picture, ServicePicture
-from server.slo.judge.judgement import Seen, evidence_of, objective_status
-from server.slo.judge.refused import Refused
+from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status, senders_of
 from server.slo.judge.rules import spans, worst
-from server.slo.judge.senders import ALL_ARRIVES, Senders, senders_of
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.view import by_name, status_in
 from server.slo.ledger import recount_store
@@ -22,6 +21,28 @@ from server.slo.model.evidence import Evidence
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus, State, Status
 from server.slo.policy.policies import Policies
+
+LATELY_S = 3600  # what limits refused within it widens the range of a budget while a service is partial
+REREAD_S = 5.0
+
+
+class Refused:
+    """The refused items of the last hour by service, read every few seconds while any service is partial."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, int] = {}
+        self._read_at = float("-inf")
+
+    async def read(self, connection: AsyncConnection, services: Iterable[ServicePicture], now: float) -> dict[str, int]:
+        """By service; empty while nobody is refused."""
+        if not any(service.partial for service in services):
+            return {}
+        if not 0 <= now - self._read_at < REREAD_S:
+            rows = await picture_store.intake(connection, now - LATELY_S)
+            senders = await picture_store.senders(connection, now - LATELY_S)
+            self.items = {name: found.refused_items for name, found in refusals(rows, senders).items()}
+            self._read_at = now
+        return self.items
 
 
 class Evaluation:

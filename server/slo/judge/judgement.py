@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from server.picture.picture import ServicePicture
 from server.slo.judge.rules import budget_low, holding, judged, spans, standings, state_of
-from server.slo.judge.senders import Senders
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
@@ -18,12 +19,38 @@ from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.evidence import Evidence, OnsetMethod
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State
 from server.slo.model.tiers import H1, M5, Tier
 
 MINUTE_S = 60
 ENOUGH = 30  # outcomes in a minute: of fewer a ratio says nothing of the impact
 YOUNG_S = 60  # heard of for less: whether what burns still goes on is not known, and nobody is woken by the past
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """`state` is blind, partial or None; `unseen` outcomes happened, or should have, and were not counted."""
+
+    state: State | None = None
+    unseen: int = 0
+
+
+ALL_ARRIVES = Senders()
+
+
+def senders_of(services: Iterable[ServicePicture], refused: Mapping[str, int]) -> dict[str, Senders]:
+    """By service; `refused` are items that a limit refused lately."""
+    return {service.name: senders(service, refused.get(service.name, 0)) for service in services}
+
+
+def senders(service: ServicePicture, refused: int) -> Senders:
+    """Partial outranks blind: a sender that is refused still sends. Silence is counted at the usual rate."""
+    if service.partial:
+        return Senders("partial", max(refused, service.refused_items))
+    silent = math.ceil((service.silent_s or 0) * (service.usual_per_second or 0.0))
+    if service.silent_s is not None:
+        return Senders("blind", silent + refused)
+    return ALL_ARRIVES
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from server.picture.picture import Part, ServicePicture
-from server.slo.judge.judgement import Seen, evidence_of, objective_status
+from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status
 from server.slo.judge.rules import spans, standings
-from server.slo.judge.senders import ALL_ARRIVES, Senders
 from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging
