@@ -45,7 +45,7 @@ class RequestPage(Page):
             id=request_id,
             outcomes=outcomes,
             lines=lines,
-            storing=self.parts.rollout.limits_for(0).ingest_store_outcomes,
+            storing=self.parts.settings.limits_for(0).ingest_store_outcomes,
             outcome_days=self.parts.env.outcome_retention_days,
             log_days=self.parts.env.log_retention_days,
         )

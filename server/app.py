@@ -20,7 +20,7 @@ from checks import schedule
 from dashboard.routes import routes as pages
 from server import routes
 from server.auth.identity import Authenticator
-from server.config.rollout import Rollout
+from server.config.in_force import SettingsInForce
 from server.gate.revision import revision_denied
 from server.http.handler import NotFound
 from server.http.refused_body import BODY_MAX, Starting, TooLarge
@@ -104,7 +104,7 @@ def build(env: Environment, name: str) -> Parts:
     db = Database(env.database_url, f"evenkeel {name}")
     bus = Bus(db, env.redis_url)
     process = Process(db, "web", name)
-    rollout = Rollout(env, db, bus, process)
+    settings = SettingsInForce(env, db, bus, process)
     policies = Policies(env, db, bus)
     parts = Parts(
         env=env,
@@ -113,9 +113,9 @@ def build(env: Environment, name: str) -> Parts:
         process=process,
         logs=LogStore(env, db, process),
         auth=Authenticator(env, db, bus),
-        rollout=rollout,
+        settings=settings,
         policies=policies,
-        intake=Intake(env, db, rollout, policies, process),
+        intake=Intake(env, db, policies, process),
         relay=Relay(db, bus),
         tell=enqueue,
     )
@@ -163,7 +163,7 @@ async def start_parts(parts: Parts) -> None:
 
 
 def started_in_order(parts: Parts) -> list[Any]:
-    return [parts.logs, parts.auth, parts.rollout, parts.policies, parts.intake, parts.relay]
+    return [parts.logs, parts.auth, parts.settings, parts.policies, parts.intake, parts.relay]
 
 
 async def close_parts(parts: Parts) -> None:

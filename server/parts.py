@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from server.alerts.notice import Tell
     from server.auth.identity import Authenticator
-    from server.config.rollout import Rollout
+    from server.config.in_force import SettingsInForce
     from server.http.handler import Handler
     from server.ingest.intake import Intake
     from server.kernel.bus import Bus
@@ -34,7 +34,7 @@ class Parts:
     process: Process  # who we are: id, name, heartbeat
     logs: LogStore  # lines kept for look-up
     auth: Authenticator  # keys and sessions, from a short cache
-    rollout: Rollout  # the settings in force here, and receipts
+    settings: SettingsInForce  # the settings in force here, and receipts
     policies: Policies  # the objectives in force here
     intake: Intake  # outcomes in
     relay: Relay  # the picture, and who streams it

@@ -41,7 +41,7 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     """The newest changes, of one service where the address names it."""
     service, text = ask.get("service")[:200], ask.get("before")
     before = number_in(text, 18)
-    found = await READ.get(parts, (service, before), parts.rollout.revision)
+    found = await READ.get(parts, (service, before), parts.settings.revision)
     shown = None if found is None else found[:SHOWN]
     more = shown[-1].id if shown and len(found or ()) > SHOWN else None
     return ChangesView(None if shown is None else [told(one) for one in shown], service, before, more)

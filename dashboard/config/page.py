@@ -55,7 +55,7 @@ async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
     found = await EFFECTS.get(parts)
     return ConfigPageView(
         config=config,
-        revision=parts.rollout.revision,
+        revision=parts.settings.revision,
         effects=found or {},
         effects_known=found is not None,
         keys=await KEYS.get(parts) or [],

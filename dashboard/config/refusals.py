@@ -59,7 +59,7 @@ async def effects(parts: Parts) -> dict[str, Effect]:
         if one.reason in REASONS:
             by_setting.setdefault(REASONS[one.reason], []).append(one)
     told = {name: Effect(refused(rows, parts.auth.key_name)) for name, rows in by_setting.items()}
-    if not parts.rollout.limits_for(0).ingest_store_outcomes:
+    if not parts.settings.limits_for(0).ingest_store_outcomes:
         told["INGEST_STORE_OUTCOMES"] = Effect("Raw outcomes are not kept: none can be looked up by request id.")
     return told
 

@@ -81,7 +81,7 @@ CHECKS = Memo(read_checks, kept_s=10)
 
 async def side(parts: Parts, picture: Picture | None) -> Side:
     """The column; each part is read at most every few seconds for all who look."""
-    revision = parts.rollout.revision
+    revision = parts.settings.revision
     recent = await CHANGES.get(parts, revision)
     return Side(
         changes=None if recent is None else recent[:SHOWN],

@@ -157,7 +157,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         sentence=sentence(row),
         told=await TOLD[span.name].get(parts, (name, span.name)),
         marks=LETTERS,
-        stores_outcomes=parts.rollout.limits_for(0).ingest_store_outcomes,
+        stores_outcomes=parts.settings.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(found) if found is not None and found.partial else "",
         ship=await ship_view(parts, name, now),

@@ -1,1 +1,1 @@
-"""Settings that change at run time: registry, revisions, rollout, receipts."""
+"""Settings that change at run time: registry, revisions, staged revisions, receipts."""

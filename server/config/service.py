@@ -44,10 +44,10 @@ async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIter
     async with parts.db.act() as connection:
         await store.lock(connection)
         current, now = await store.current(connection)
-        act = Act(connection, parts.rollout.environment, identity.actor, request_id, now, current)
+        act = Act(connection, parts.settings.environment, identity.actor, request_id, now, current)
         yield act
     if act.signal is not None:
-        parts.rollout.signal(act.signal)
+        parts.settings.signal(act.signal)
         await parts.bus.publish("config", act.signal)
 
 

@@ -156,7 +156,7 @@ async def revisions_view(parts: Parts, now: float, limit: int, before: int | Non
 
 async def lens_for(connection: AsyncConnection, parts: Parts, revisions: Sequence[Revision], now: float) -> Lens:
     named = scopes(tuple(entry for one in revisions for entry in one.entries))
-    return Lens(parts.rollout.environment, await store.scope_names(connection, named), now)
+    return Lens(parts.settings.environment, await store.scope_names(connection, named), now)
 
 
 def may_enforce(process: Seen, current: Revision, older: Revision, lens: Lens) -> str:

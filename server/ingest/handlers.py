@@ -41,7 +41,7 @@ class OutcomesHandler(UploadHandler):
 
     @property
     def limits(self) -> Limits:
-        return self.parts.rollout.limits_for(self.key_id)
+        return self.parts.settings.limits_for(self.key_id)
 
     @property
     def key_id(self) -> int:

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import psycopg
 
-from server.config.limits import Limits
 from server.ingest import partitions
 from server.ingest.batch import Batch, Stored
 from server.ingest.count import Counted, Unnumbered, count
@@ -40,12 +39,6 @@ STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
 RECOUNTS = 5
 
 
-class LimitsByKey(Protocol):
-    """What intake needs of server/config/rollout.py."""
-
-    def limits_for(self, key_id: int) -> Limits: ...
-
-
 class Objectives(Protocol):
     """What intake needs of server/slo/policy/policies.py."""
 
@@ -55,12 +48,9 @@ class Objectives(Protocol):
 class Intake:
     """The outcomes of one web process. `start` and `close` inside its loop."""
 
-    def __init__(
-        self, env: Environment, db: Database, rollout: LimitsByKey, policies: Objectives, process: Process
-    ) -> None:
+    def __init__(self, env: Environment, db: Database, policies: Objectives, process: Process) -> None:
         self.env = env
         self.db = db
-        self.rollout = rollout
         self.process = process
         self.queue = Queue()
         self.tally = Tally(env.services_max)

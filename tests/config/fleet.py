@@ -62,8 +62,8 @@ class Fleet:
 
     async def in_force(self, in_chosen: int, elsewhere: int) -> None:
         chosen, others = await self.chosen(), await self.others()
-        await until(lambda: all(one.rollout.revision == in_chosen for one in chosen), f"{in_chosen} in the chosen")
-        await until(lambda: all(one.rollout.revision == elsewhere for one in others), f"{elsewhere} elsewhere")
+        await until(lambda: all(one.settings.revision == in_chosen for one in chosen), f"{in_chosen} in the chosen")
+        await until(lambda: all(one.settings.revision == elsewhere for one in others), f"{elsewhere} elsewhere")
 
     async def proven(self, number: int) -> None:
         """Every chosen process has its receipt."""
@@ -88,10 +88,10 @@ async def fleet(make_env: MakeEnv, count: int = 4) -> AsyncIterator[Fleet]:
         one = all_of_them[0]
         await one.do("UPDATE lease SET term = 1, renewed_at = now()")
         standing = lambda: service.guard(one, time.time())  # type: ignore[arg-type]  # noqa: E731
-        found = Fleet(all_of_them, Bake(one.db, one.bus, one.rollout.environment, standing))
+        found = Fleet(all_of_them, Bake(one.db, one.bus, one.settings.environment, standing))
         found.show()
         yield found
 
 
 async def limit(one: Member) -> int:
-    return one.rollout.limits_for(0).ingest_max_batch_items
+    return one.settings.limits_for(0).ingest_max_batch_items

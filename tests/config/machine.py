@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from server.auth.caller import Identity
 from server.config import service
-from server.config.rollout import Rollout
+from server.config.in_force import SettingsInForce
 from server.config.saving import Saved
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -75,7 +75,7 @@ class Member:
     db: Database
     bus: Bus
     process: Process
-    rollout: Rollout
+    settings: SettingsInForce
     relay: Pictured
     denied: list[str] = field(default_factory=list)  # why its gate denies revisions; empty: it does not
 
@@ -109,15 +109,15 @@ async def member(env: Environment, name: str = "web.1") -> AsyncIterator[Member]
     db = Database(env.database_url, name)
     bus = Bus(db, env.redis_url)
     process = Process(db, "web", name)
-    rollout = Rollout(env, db, bus, process)
+    settings = SettingsInForce(env, db, bus, process)
     bus.start()
     try:
         await process.register()
-        await rollout.start()
+        await settings.start()
         await until(lambda: bus.listening and bus.redis_ok is not False, "the bus to listen")
-        yield Member(env, db, bus, process, rollout, Pictured())
+        yield Member(env, db, bus, process, settings, Pictured())
     finally:
-        await rollout.close()
+        await settings.close()
         await bus.close()
         await db.close()
 

@@ -114,5 +114,5 @@ async def test_a_denied_revision_saves_nothing_and_what_is_never_gated_passes(ma
         assert tight.differences[0].after_until is not None
         assert (await extend(tight.differences[0].after_until.timestamp())).revision == 5
         await pretend_time_is_over(one)
-        assert await expire_due(one.db, one.bus, one.rollout.environment) == 6, "an end is not gated"
+        assert await expire_due(one.db, one.bus, one.settings.environment) == 6, "an end is not gated"
         assert (await one.rollback(6, 1)).already, "the same values: 1000 for all"

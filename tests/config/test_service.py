@@ -94,9 +94,9 @@ async def test_the_end_of_a_value_restores_only_its_own_setting(make_env: MakeEn
     async with member(make_env(INGEST_MAX_BATCH_ITEMS="700")) as one:
         await one.change(1, {BATCH: 100}, minutes=30)
         await one.change(2, {RATE: 50})
-        assert await expire_due(one.db, one.bus, one.rollout.environment) is None
+        assert await expire_due(one.db, one.bus, one.settings.environment) is None
         await pretend_time_is_over(one)
-        ended = await asyncio.gather(*(expire_due(one.db, one.bus, one.rollout.environment) for _ in range(3)))
+        ended = await asyncio.gather(*(expire_due(one.db, one.bus, one.settings.environment) for _ in range(3)))
         assert sorted(ended, key=str) == [4, None, None]
         rows = await one.rows("SELECT kind, author, values FROM revisions WHERE number = 4")
         assert rows[0] == ("expiry", "evenkeel", [{"setting": RATE, "value": 50, "scope": "all", "until": None}])
@@ -159,8 +159,8 @@ async def test_a_key_has_its_own_limit_only_while_it_is_in_use(make_env: MakeEnv
         )
         saved = await one.change(1, {BATCH: 100}, scope="key:1")
         assert saved.differences[0].text == "batch items 1000 -> 100 for ci-loadgen"
-        await until(lambda: one.rollout.revision >= 2, "revision 2")
-        limits = [one.rollout.limits_for(key).ingest_max_batch_items for key in (0, 1, 2)]
+        await until(lambda: one.settings.revision >= 2, "revision 2")
+        limits = [one.settings.limits_for(key).ingest_max_batch_items for key in (0, 1, 2)]
         assert limits == [1000, 100, 1000]
         await one.do("UPDATE api_keys SET revoked_at = now() WHERE id = 2")
         error = await refused(one.change(2, {BATCH: 100}, scope="key:2"), "INVALID")
@@ -184,8 +184,8 @@ async def test_a_revision_its_audit_entry_and_its_change_are_stored_together_or_
             await one.rollback()
         assert await numbers(one) == [1, 2]
         assert len(await one.rows("SELECT 1 FROM audit")) == 1
-        await until(lambda: one.rollout.revision >= 2, "revision 2")
-        assert one.rollout.limits_for(0).ingest_max_batch_items == 100
+        await until(lambda: one.settings.revision >= 2, "revision 2")
+        assert one.settings.limits_for(0).ingest_max_batch_items == 100
 
 
 @pytest.mark.gen_test

@@ -149,13 +149,13 @@ async def test_it_is_never_in_every_process_and_one_that_starts_takes_the_base(m
         await other.do(dead)
         await ships.look()
         assert list((await ships.staged()).chosen) == [chosen.process.id], "nobody can stand in"
-        assert other.rollout.revision == 1
+        assert other.settings.revision == 1
         assert (await ships.staged()).held == "a process that has gone has not applied it"
         async with members(make_env(), 1) as (fresh,):
-            assert fresh.rollout.revision == 1
+            assert fresh.settings.revision == 1
             await ships.look()
-            await until(lambda: fresh.rollout.revision == 2, "the stand-in")
-            assert other.rollout.revision == 1
+            await until(lambda: fresh.settings.revision == 2, "the stand-in")
+            assert other.settings.revision == 1
 
 
 @pytest.mark.gen_test

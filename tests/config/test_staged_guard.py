@@ -107,7 +107,7 @@ async def test_the_clock_counts_only_what_was_looked_at_and_a_pause_stops_it_but
 @pytest.mark.gen_test
 async def test_without_a_receipt_of_every_chosen_process_the_clock_stands(make_env: MakeEnv) -> None:
     async with fleet(make_env, 2) as ships:
-        await ships.all[0].rollout.close()
+        await ships.all[0].settings.close()
         await ships.stage()
         await ships.look()
         assert (await ships.staged()).held == "web.1 has not applied it"

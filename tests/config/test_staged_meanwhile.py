@@ -75,10 +75,10 @@ async def test_a_value_that_ends_meanwhile_ends_on_both_sides(make_env: MakeEnv)
         await ships.stage(2)
         await ships.in_force(3, 2)
         await pretend_time_is_over(ships.one)
-        ended = await asyncio.gather(*(expire_due(m.db, m.bus, m.rollout.environment) for m in ships.all[:3]))
+        ended = await asyncio.gather(*(expire_due(m.db, m.bus, m.settings.environment) for m in ships.all[:3]))
         assert sorted(ended, key=str) == [5, None, None]
         await ships.in_force(5, 4)
-        limits = [one.rollout.limits_for(0) for one in (*await ships.chosen(), *await ships.others())]
+        limits = [one.settings.limits_for(0) for one in (*await ships.chosen(), *await ships.others())]
         assert [one.ingest_max_items_per_second for one in limits] == [0] * 4
         assert [one.ingest_max_batch_items for one in limits] == [100, 1000, 1000, 1000]
         view = await ships.view()

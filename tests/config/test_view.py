@@ -104,9 +104,9 @@ async def test_another_environment_and_a_straggler_are_named(make_env: MakeEnv) 
         assert [(e.process.partition("/")[2], e.value, e.source, e.environment) for e in there] == [
             ("web.2", 700, "environment", 700)
         ]
-        await other.rollout.close()
+        await other.settings.close()
         await one.change(1, {BATCH: 100})
-        await until(lambda: one.rollout.revision == 2, "the revision")
+        await until(lambda: one.settings.revision == 2, "the revision")
         made_at = (await view_of(one)).revision.at
         view = await view_of(one, made_at.timestamp() + 2)
         assert [s.text for s in view.rollout.stragglers if s.process == "web.2"] == [

@@ -32,8 +32,8 @@ async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web
     assert "Roll back to 1: batch items 100 → 1000" in text_of(page.encode())
     answer = await press(first, "/config/rollback", cookie, **{"from": 2, "to": 1})
     assert (answer.code, answer.headers["Location"]) == (303, "/config")
-    await until(lambda: second.parts.rollout.limits_for(0).ingest_max_batch_items == 1000, "the old limit")
-    await until(lambda: second.parts.rollout.revision == 3, "revision 3")
+    await until(lambda: second.parts.settings.limits_for(0).ingest_max_batch_items == 1000, "the old limit")
+    await until(lambda: second.parts.settings.revision == 3, "revision 3")
     async with asyncio.timeout(PATIENCE_S):
         while "2 of 2 processes" not in (text := text_of((await look(second, "/config", cookie)).body)):
             await asyncio.sleep(0.05)
@@ -41,7 +41,7 @@ async def test_one_press_rolls_back_in_every_process_and_leaves_the_way_back(web
     assert "Undo: batch items 1000 → 100, back to 2" in text
     undone = await press(second, "/config/rollback", cookie, **{"from": 3, "to": 2})
     assert said(undone, second) == "Revision 4 (= 2) is in force."
-    await until(lambda: first.parts.rollout.limits_for(0).ingest_max_batch_items == 100, "the limit again")
+    await until(lambda: first.parts.settings.limits_for(0).ingest_max_batch_items == 100, "the limit again")
 
 
 @pytest.mark.gen_test
@@ -148,8 +148,8 @@ async def test_a_value_is_saved_for_one_key_for_a_while(web: Web) -> None:
         expected="1",
     )
     assert (answer.code, answer.headers["Location"]) == (303, "/config")
-    await until(lambda: site.parts.rollout.limits_for(key_id).ingest_max_batch_items == 100, "the limit of the key")
-    assert site.parts.rollout.limits_for(0).ingest_max_batch_items == 1000
+    await until(lambda: site.parts.settings.limits_for(key_id).ingest_max_batch_items == 100, "the limit of the key")
+    assert site.parts.settings.limits_for(0).ingest_max_batch_items == 1000
     shown = await look(site, "/config", cookie)
     assert "For ci-loadgen 100 Standing 1000" in text_of(shown.body)
     assert "in 30 min" in text_of(shown.body) or "in 29 min" in text_of(shown.body)
@@ -259,7 +259,7 @@ async def test_a_silent_process_is_named_with_what_it_may_still_enforce(web: Web
     site, other = await web("web.1"), await web("web.2")
     cookie = await sign_in(site)
     await change(site, 100)
-    await until(lambda: other.parts.rollout.revision == 2, "revision 2")
+    await until(lambda: other.parts.settings.revision == 2, "revision 2")
     await other.web.close()
     async with site.parts.db.act() as connection:
         # As if it had been killed: it neither stopped in order nor beats.

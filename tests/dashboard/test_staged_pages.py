@@ -48,7 +48,9 @@ async def test_staged_by_a_form_promoted_by_another_and_what_happened_stays(web:
         await show(one, 1, slo=Status(1, time.time(), [objective()], {}))
     staged = await press(site, "/config/change", cookie, **STAGED)
     assert said(staged, site) == "Revision 2 is staged on 1 of 2 processes for 10 min."
-    await until(lambda: {site.parts.rollout.revision, other.parts.rollout.revision} == {1, 2}, "one of two to have it")
+    await until(
+        lambda: {site.parts.settings.revision, other.parts.settings.revision} == {1, 2}, "one of two to have it"
+    )
     page = await text(other, cookie)
     assert "Revision 2 staged on 1 of 2 processes" in page
     assert "staged batch items 1000 → 100, in web.1" in page
@@ -64,14 +66,14 @@ async def test_staged_by_a_form_promoted_by_another_and_what_happened_stays(web:
     await press(site, "/config/rollout", cookie, **(act | {"act": "promote"}))
     again = await press(site, "/config/rollout", cookie, **(act | {"act": "promote"}))
     assert said(again, site).startswith("Already promoted by ")
-    await until(lambda: {site.parts.rollout.revision, other.parts.rollout.revision} == {2}, "both to have it")
+    await until(lambda: {site.parts.settings.revision, other.parts.settings.revision} == {2}, "both to have it")
     assert "Promoted by " in await text(other, cookie)
     told = text_of((await look(site, "/changes", cookie)).body)
     assert "Revision 2 batch items 1000 → 100 , promoted to every process" in told
     assert "Revision 2 batch items 1000 → 100 , staged on 1 of 2 processes for 10 min" in told
     back = await press(site, "/config/rollout", cookie, **(act | {"act": "roll_back"}))
     assert said(back, site) == "Revision 3 (= 1) is in force."
-    await until(lambda: other.parts.rollout.limits_for(0).ingest_max_batch_items == 1000, "the old limit")
+    await until(lambda: other.parts.settings.limits_for(0).ingest_max_batch_items == 1000, "the old limit")
     late = await press(site, "/config/rollout", cookie, **(act | {"act": "resume"}))
     assert said(late, site).startswith("Promoted by ")
 

@@ -180,7 +180,7 @@ async def test_a_scrape_shows_every_process_of_every_machine(web: Any) -> None:
     assert (
         found["evenkeel_config_revision",]
         == found["evenkeel_config_applied_revision", HOST, "web.1"]
-        == site.parts.rollout.revision
+        == site.parts.settings.revision
     )
     assert found["evenkeel_database_up", HOST] == 1
     assert 2 <= found["evenkeel_watch_lease_age_seconds",] < 10

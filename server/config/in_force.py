@@ -34,7 +34,7 @@ RETRY_S = 0.5
 OVERDUE_S = 10.0
 
 
-class Rollout:
+class SettingsInForce:
     """One process's settings. Make it inside the running loop. Raises ConfigurationError for a bad environment."""
 
     def __init__(self, env: Environment, db: Database, bus: Bus, process: Process) -> None:
@@ -64,7 +64,7 @@ class Rollout:
             await self._compare_environment(connection)
         await self._refresh()
         self._closing = False
-        self._task = asyncio.create_task(self._follow(), name="rollout")
+        self._task = asyncio.create_task(self._follow(), name="settings")
 
     async def close(self) -> None:
         self._closing = True  # a library may swallow the cancellation

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from server.config import rollout as module
-from server.config.rollout import Rollout
+from server.config import in_force as module
+from server.config.in_force import SettingsInForce
 from server.config.view import config_view
 from server.kernel.errors import ConfigurationError
 from tests.config.machine import Member, member, members
@@ -21,7 +21,7 @@ BATCH = "INGEST_MAX_BATCH_ITEMS"
 
 
 async def everywhere(all_of_them: list[Member], number: int) -> None:
-    await until(lambda: all(m.rollout.revision == number for m in all_of_them), f"revision {number} everywhere")
+    await until(lambda: all(m.settings.revision == number for m in all_of_them), f"revision {number} everywhere")
 
 
 async def proven(one: Member, number: int, count: int) -> None:
@@ -43,10 +43,10 @@ async def test_a_revision_is_in_force_everywhere_at_once_and_each_process_proves
         for number in range(2, 12, 2):
             await one.change(number - 1, {BATCH: 100})
             await everywhere(all_of_them, number)
-            assert {m.rollout.limits_for(0).ingest_max_batch_items for m in all_of_them} == {100}
+            assert {m.settings.limits_for(0).ingest_max_batch_items for m in all_of_them} == {100}
             await one.rollback(number, number - 1)
             await everywhere(all_of_them, number + 1)
-            assert {m.rollout.limits_for(0).ingest_max_batch_items for m in all_of_them} == {1000}
+            assert {m.settings.limits_for(0).ingest_max_batch_items for m in all_of_them} == {1000}
         await proven(one, 11, 4)
         await until(lambda: 11 in receipts, "the signal of a receipt")
         view = await config_view(one, time.time())  # type: ignore[arg-type]
@@ -91,9 +91,9 @@ async def test_a_process_survives_the_loss_of_the_database_and_then_catches_up(m
         await one.change(1, {BATCH: 100})
         await everywhere([one, other], 2)
         await one.do("ALTER TABLE revisions RENAME TO revisions_away")
-        other.rollout.signal(3)
+        other.settings.signal(3)
         await asyncio.sleep(0.05)
-        assert other.rollout.limits_for(0).ingest_max_batch_items == 100
+        assert other.settings.limits_for(0).ingest_max_batch_items == 100
         await one.do("ALTER TABLE revisions_away RENAME TO revisions")
         await one.change(2, {BATCH: 50})
         await everywhere([one, other], 3)
@@ -107,7 +107,7 @@ async def test_four_processes_that_start_at_once_make_one_first_revision_and_rec
 
     async def started() -> int:
         async with member(env) as one:
-            return one.rollout.limits_for(0).ingest_max_batch_items
+            return one.settings.limits_for(0).ingest_max_batch_items
 
     assert await asyncio.gather(*(started() for _ in range(4))) == [700] * 4
     async with member(make_env(INGEST_MAX_BATCH_ITEMS="700")) as one:
@@ -122,8 +122,8 @@ async def test_a_difference_of_the_environment_is_recorded_and_a_revision_outran
         assert await one.rows("SELECT 1 FROM changes") == []
         await one.change(1, {BATCH: 100})
     async with member(make_env(INGEST_MAX_BATCH_ITEMS="700", INGEST_STORE_OUTCOMES="off")) as one:
-        assert one.rollout.limits_for(0).ingest_max_batch_items == 100
-        assert one.rollout.limits_for(0).ingest_store_outcomes is False
+        assert one.settings.limits_for(0).ingest_max_batch_items == 100
+        assert one.settings.limits_for(0).ingest_store_outcomes is False
         found = await one.rows("SELECT summary, detail FROM changes WHERE kind = 'environment'")
         assert found[0][0].endswith("batch items not set -> 700, store outcomes not set -> off")
         assert found[0][1]["environment"] == {BATCH: 700, "INGEST_STORE_OUTCOMES": False}
@@ -163,7 +163,7 @@ async def test_without_a_watch_an_overdue_value_ends_all_the_same(
         await everywhere([one, other], 2)
         await one.do("UPDATE revisions SET values = jsonb_set(values, '{0,until}', '1') WHERE number = 2")
         await everywhere([one, other], 3)
-        assert one.rollout.limits_for(0).ingest_max_batch_items == 1000
+        assert one.settings.limits_for(0).ingest_max_batch_items == 1000
 
 
 @pytest.mark.gen_test
@@ -175,18 +175,18 @@ async def test_a_setting_of_a_newer_version_does_not_stop_this_one(make_env: Mak
         await one.do(
             f"INSERT INTO revisions (number, values, kind, author, reason) VALUES (2, '{newer}', 'change', 'x', 'y')"
         )
-        one.rollout.signal(2)
+        one.settings.signal(2)
         await everywhere([one], 2)
-        assert one.rollout.limits_for(1).ingest_max_batch_items == 9
+        assert one.settings.limits_for(1).ingest_max_batch_items == 9
         assert (await config_view(one, time.time())).revision.revision == 2  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bus", ["redis", "postgres"])
 @pytest.mark.gen_test
-async def test_a_process_can_be_closed_at_any_moment_of_a_rollout(make_env: MakeEnv, redis_url: str, bus: str) -> None:
+async def test_a_process_can_be_closed_at_any_moment(make_env: MakeEnv, redis_url: str, bus: str) -> None:
     env = make_env(**({"REDIS_URL": redis_url} if bus == "redis" else {}))
     async with member(env) as one:
-        other = Rollout(one.env, one.db, one.bus, one.process)
+        other = SettingsInForce(one.env, one.db, one.bus, one.process)
         for step in range(40):
             await other.start()
             other._receipt = 0  # so that it writes and signals again
