@@ -21,7 +21,7 @@ from dashboard.routes import routes as pages
 from server import routes
 from server.auth.identity import Authenticator
 from server.config.in_force import SettingsInForce
-from server.gate.revision import revision_denied
+from server.gate.asking import revision_denied
 from server.http.handler import NotFound
 from server.http.refused_body import BODY_MAX, Starting, TooLarge
 from server.ingest.intake import Intake

@@ -12,12 +12,11 @@ from dashboard.shared.page import Page
 from dashboard.shared.rendering import segment
 from server.config.registry import number
 from server.gate import overrides
-from server.gate.answer import Override, Question
-from server.gate.asking import Kept, decide, live_facts, read_kept
-from server.gate.deploy_store import deploy_costs
+from server.gate.answer import Override, Question, cautious
+from server.gate.asking import ServiceRecord, decide, live_facts, read_record
 from server.gate.overrides import MINUTES_MAX, OverrideAsked
-from server.gate.ship import DEPLOYS_DAYS, DeployHours, Ship, rules_told, ship
-from server.gate.words import cautious
+from server.gate.ship import DEPLOYS_DAYS, DeployHours, Ship, rule_sentences, ship
+from server.gate.store import deploy_costs
 from server.kernel.errors import invalid
 from server.parts import Parts
 from server.slo.model.budget_policy import KINDS
@@ -37,9 +36,9 @@ class ShipView(Struct):
     minutes: tuple[tuple[int, str], ...] = MINUTES
 
 
-async def load_kept(parts: Parts, service: str) -> Kept:
+async def load_record(parts: Parts, service: str) -> ServiceRecord:
     async with parts.db.ask() as connection:
-        return await read_kept(connection, parts.policies, Question(service, "deploy"), time.time())
+        return await read_record(connection, parts.policies, Question(service, "deploy"), time.time())
 
 
 async def load_deploys(parts: Parts, service: str) -> dict[str, list[DeployHours]]:
@@ -51,22 +50,22 @@ async def load_deploys(parts: Parts, service: str) -> dict[str, list[DeployHours
     return {each.name: found[each.id] for each in held}
 
 
-KEPT = Memos(load_kept, kept_s=3)
+RECORDS = Memos(load_record, kept_s=3)
 DEPLOYS = Memos(load_deploys, kept_s=60)  # thousands of deploys take a second
 
 
 async def ship_view(parts: Parts, service: str, now: float) -> ShipView:
-    """The rule runs each second over the live picture; what is kept is read every few seconds."""
-    kept, deploys = await KEPT.get(parts, service), await DEPLOYS.get(parts, service)
-    if kept is None:
+    """The rule runs each second over the live picture; what the database says is read every few seconds."""
+    record, deploys = await RECORDS.get(parts, service), await DEPLOYS.get(parts, service)
+    if record is None:
         return ShipView(service, None, [], "blind", [])
-    answer = decide(parts.relay, parts.policies, Question(service, "deploy"), kept, now)
+    answer = decide(parts.relay, parts.policies, Question(service, "deploy"), record, now)
     name = answer.budget.objective if answer.budget else ""
     objectives = live_facts(parts.relay, service, now).objectives
-    found = ship(answer, objectives, (deploys or {}).get(name, []), kept.spending.get(name, []), now)
+    found = ship(answer, objectives, (deploys or {}).get(name, []), record.spending.get(name, []), now)
     bar = "at_risk" if cautious(answer.answer, answer.state) else BARS[answer.answer]
-    held = [one for one in kept.overrides if one.expires_at.timestamp() > now]
-    return ShipView(service, found, rules_told(answer), bar, held)
+    held = [one for one in record.overrides if one.expires_at.timestamp() > now]
+    return ShipView(service, found, rule_sentences(answer), bar, held)
 
 
 class OverrideAct(Page):
@@ -101,5 +100,5 @@ class RevokeAct(Page):
 
 def go_back(page: Page, service: str) -> None:
     """To where the button was, which shows at once what came of it."""
-    KEPT.forget(service)
+    RECORDS.forget(service)
     page.see_other(local_address(page.get_body_argument("next", ""), f"/services/{segment(service)}"))

@@ -1,4 +1,4 @@
-"""What the gate is asked, what it knows, and what it answers."""
+"""What the gate is asked, what it knows, and what it answers, in fields and in words."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ RuleName = Literal[
     "exception",
     "override",
 ]
+
+WORDS: dict[Answer, str] = {"allow": "Allowed", "deny": "Denied", "unknown": "Not known"}
+NOUNS = {"deploy": "deploys", "revision": "revisions", "scale": "scaling", "flag": "flags"}
 
 
 class Override(Struct):
@@ -130,3 +133,13 @@ class GateAnswer(Struct):
     changes_when: str  # by what
     postmortem: list[Postmortem]  # alerts that ask for one
     overrides: list[Override]  # in force for this service and kind, the one that ends last first
+
+
+def cautious(answer: Answer, state: BudgetState | None) -> bool:
+    """Whether it is allowed although the budget is low."""
+    return answer == "allow" and state in ("caution", "frozen")
+
+
+def verdict(answer: Answer, state: BudgetState | None) -> str:
+    """`Allowed`, or `Allowed, with caution`."""
+    return WORDS[answer] + (", with caution" if cautious(answer, state) else "")

@@ -1,4 +1,4 @@
-"""Asking the gate: what it has to know, from the picture and the database."""
+"""Asks the gate: reads what it has to know from the picture and the database, and applies the rule."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question, RolledBack, SpentHour
 from server.gate.rule import gate
 from server.kernel.errors import ApiError
+from server.kernel.names import OWN
 from server.live import store as live_store
 from server.slo.judge.view import status_in
 from server.slo.model.objective import Objective
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from server.picture.relay import Relay
     from server.slo.policy.policies import Policies
 
+# A revision is the act of somebody who says why, and both are written down: of one that is made while a page of
+# Evenkeel fires and is acknowledged, that page is taken to be why.
+REVISION = Question(OWN, "revision", reason="incident")
+
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ServiceRecord:
     """What the database says of a service, and of the version asked about."""
 
     overrides: Sequence[Override] = ()
@@ -39,22 +44,22 @@ async def ask(parts: Parts, question: Question, now: float) -> GateAnswer:
     """The gate's answer now. ApiError NOT_FOUND for a service that nobody knows."""
     async with parts.db.ask() as connection:
         await require_known(parts, connection, question.service)
-        kept = await read_kept(connection, parts.policies, question, now)
-    return decide(parts.relay, parts.policies, question, kept, now)
+        record = await read_record(connection, parts.policies, question, now)
+    return decide(parts.relay, parts.policies, question, record, now)
 
 
-def decide(relay: Relay, policies: Policies, question: Question, kept: Kept, now: float) -> GateAnswer:
+def decide(relay: Relay, policies: Policies, question: Question, record: ServiceRecord, now: float) -> GateAnswer:
     """The rule over the live picture and what was read."""
     live = live_facts(relay, question.service, now)
     held = any(each.service == question.service for each in policies.objectives)
     facts = replace(
         live,
         age_s=None if held and not live.objectives else live.age_s,  # objectives that are new and not evaluated yet
-        overrides=kept.overrides,
-        postmortems=kept.postmortems,
-        spending=kept.spending,
-        rolled_back=kept.rolled_back,
-        going_back=kept.going_back,
+        overrides=record.overrides,
+        postmortems=record.postmortems,
+        spending=record.spending,
+        rolled_back=record.rolled_back,
+        going_back=record.going_back,
     )
     return gate(question, facts, policies.budget_policy, now)
 
@@ -72,12 +77,12 @@ def live_facts(relay: Relay, service: str, now: float) -> Facts:
     )
 
 
-async def read_kept(connection: AsyncConnection, policies: Policies, question: Question, now: float) -> Kept:
+async def read_record(connection: AsyncConnection, policies: Policies, question: Question, now: float) -> ServiceRecord:
     """What the answer needs beyond the picture; `version` only for a deploy."""
     held = [each for each in policies.objectives if each.service == question.service]
     version = question.version if question.kind == "deploy" else ""
     undone = await changes.rolled_back(connection, question.service, version) if version else None
-    return Kept(
+    return ServiceRecord(
         overrides=await store.active(connection, question.service),
         postmortems=await spent_by_alerts(connection, policies, held, now),
         spending=await spending(connection, held, now),
@@ -118,3 +123,10 @@ async def require_known(parts: Parts, connection: AsyncConnection, service: str)
             "Check the name: /api/v1/services lists those that send."
         )
         raise ApiError("NOT_FOUND", detail)
+
+
+async def revision_denied(parts: Parts, connection: AsyncConnection, now: float) -> str | None:
+    """Why revisions are denied; None where they are not. What is not known locks nobody out of the settings."""
+    record = await read_record(connection, parts.policies, REVISION, now)
+    answer = decide(parts.relay, parts.policies, REVISION, record, now)
+    return answer.reason if answer.answer == "deny" else None

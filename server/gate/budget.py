@@ -9,27 +9,28 @@ from server.gate.answer import Facts, GateBudget
 from server.slo.model.budget_policy import BudgetPolicy, BudgetState, ChangeKind, Reason, budget_state
 from server.slo.model.status import ObjectiveStatus
 
-Standing = Literal["frozen", "not_known", "caution", "healthy"]
-ORDER: tuple[Standing, ...] = ("frozen", "not_known", "caution", "healthy")  # worst first
+# How bad a budget is, as far as it is known: the objective of the worst rank decides.
+Rank = Literal["frozen", "not_known", "caution", "healthy"]
+ORDER: tuple[Rank, ...] = ("frozen", "not_known", "caution", "healthy")  # worst first
 STATES: tuple[BudgetState, ...] = ("healthy", "caution", "frozen")  # best first
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """The objective that decides, and how its budget stands."""
+    """The objective that decides, and the rank of its budget."""
 
     objective: ObjectiveStatus
-    standing: Standing
+    rank: Rank
 
 
 def known(objective: ObjectiveStatus) -> bool:
     """Whether its budget is a number: not while blind, partial or recounted."""
-    seen = objective.budget_worst is None and objective.state not in ("blind", "partial")
-    return seen and not objective.recounting
+    heard = objective.budget_worst is None and objective.state not in ("blind", "partial")
+    return heard and not objective.recounting
 
 
-def standing(objective: ObjectiveStatus, policy: BudgetPolicy) -> Standing:
-    """How one budget stands.
+def rank_of(objective: ObjectiveStatus, policy: BudgetPolicy) -> Rank:
+    """The rank of one budget.
 
     A range that is frozen even at its best end is frozen; one of a ledger that is being
     recounted says nothing. An objective that nobody configured is never frozen, as nobody
@@ -38,8 +39,8 @@ def standing(objective: ObjectiveStatus, policy: BudgetPolicy) -> Standing:
     """
     if not known(objective):
         best = objective.budget_best
-        told = objective.judged and not objective.provisional and not objective.recounting
-        frozen = told and best is not None and budget_state(policy, best) == "frozen"
+        counts = objective.judged and not objective.provisional and not objective.recounting
+        frozen = counts and best is not None and budget_state(policy, best) == "frozen"
         return "frozen" if frozen else "not_known"
     if objective.budget_left is None or not objective.judged:
         return "healthy"
@@ -48,17 +49,17 @@ def standing(objective: ObjectiveStatus, policy: BudgetPolicy) -> Standing:
 
 
 def decider(facts: Facts, policy: BudgetPolicy) -> Decider | None:
-    """The objective whose budget stands worst; of several the one with least left. None: no objective."""
-    found = [Decider(each, standing(each, policy)) for each in facts.objectives]
-    return min(found, key=lambda each: (ORDER.index(each.standing), least(each.objective)), default=None)
+    """The objective whose budget has the worst rank; of several the one with least left. None: no objective."""
+    found = [Decider(each, rank_of(each, policy)) for each in facts.objectives]
+    return min(found, key=lambda each: (ORDER.index(each.rank), least(each.objective)), default=None)
 
 
 def state_of(found: Decider | None) -> BudgetState | None:
     """The state of the budget that decides; None where it is not known, or there is none."""
-    if found is None or found.standing == "not_known":
+    if found is None or found.rank == "not_known":
         return None
     one = found.objective
-    return None if one.budget_left is None and one.budget_best is None else found.standing
+    return None if one.budget_left is None and one.budget_best is None else found.rank
 
 
 def least(objective: ObjectiveStatus) -> float:

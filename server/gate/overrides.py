@@ -13,9 +13,8 @@ from msgspec import Meta, Struct
 from server.auth.audit import audit
 from server.changes import store as changes
 from server.gate import store
-from server.gate.answer import Override
+from server.gate.answer import NOUNS, Override
 from server.gate.asking import require_known
-from server.gate.words import NOUNS
 from server.kernel.errors import ApiError
 from server.kernel.figures import ago, clock, span
 from server.kernel.reasons import checked_reason
@@ -63,9 +62,9 @@ async def override(parts: Parts, identity: Identity, asked: OverrideAsked, reque
         made = await store.add(
             connection, asked.service, asked.kind, reason=reason, author=identity.actor, minutes=asked.minutes
         )
-        await written(connection, made, "gate.override", identity.actor, request_id)
+        await write_audit(connection, made, "gate.override", identity.actor, request_id)
         summary = f"gate lifted for {NOUNS[made.kind]}, for {span(asked.minutes * 60)}"
-        await record(connection, made, summary, identity.actor, revoked=False)
+        await record_change(connection, made, summary, identity.actor, revoked=False)
     return Overridden(made, already=False, message=f"{summary[0].upper()}{summary[1:]}.")
 
 
@@ -89,18 +88,18 @@ async def revoke(parts: Parts, identity: Identity, override_id: int, request_id:
             message = f"It ended by itself at {clock(found.expires_at)}; there is nothing to revoke."
             return Overridden(found, already=True, message=message)
         gone = await store.revoke(connection, override_id, identity.actor)
-        await written(connection, gone, "gate.revoke", identity.actor, request_id)
-        await record(connection, gone, f"gate holds {NOUNS[gone.kind]} again", identity.actor, revoked=True)
+        await write_audit(connection, gone, "gate.revoke", identity.actor, request_id)
+        await record_change(connection, gone, f"gate holds {NOUNS[gone.kind]} again", identity.actor, revoked=True)
     return Overridden(gone, already=False, message=f"The gate holds {NOUNS[gone.kind]} of {gone.service} again.")
 
 
-async def record(connection: AsyncConnection, one: Override, summary: str, actor: str, *, revoked: bool) -> None:
+async def record_change(connection: AsyncConnection, one: Override, summary: str, actor: str, *, revoked: bool) -> None:
     """The change, as Changes shows it."""
     detail = {"override": one.id, "kind": one.kind, "reason": one.reason, "revoked": revoked}
     await changes.record(connection, "override", one.service, "", summary, author=actor, detail=detail)
 
 
-async def written(connection: AsyncConnection, one: Override, action: str, actor: str, request_id: str) -> None:
+async def write_audit(connection: AsyncConnection, one: Override, action: str, actor: str, request_id: str) -> None:
     """The audit entry."""
     subject = f"override {one.id}"
     await audit(connection, actor, action, subject, None, msgspec.to_builtins(one, builtin_types=()), request_id)

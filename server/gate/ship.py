@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from server.gate.answer import Applied, GateAnswer, SpentHour
+from server.gate.answer import Applied, GateAnswer, SpentHour, verdict
 from server.gate.returns import Return, allowance, next_return
-from server.gate.words import verdict
 from server.kernel.figures import percent
 from server.slo.model.status import ObjectiveStatus
 
@@ -96,7 +95,7 @@ def worst_deploy(one: ObjectiveStatus, deploys: Sequence[DeployHours]) -> Worst 
     return Worst(most.version, most.at, float((most.after - most.before) / allowed), most.by_hours)
 
 
-def rules_told(answer: GateAnswer) -> list[str]:
+def rule_sentences(answer: GateAnswer) -> list[str]:
     """Each rule that applied, as a sentence of its own; an override is shown with its button."""
     return [sentence(rule) for rule in answer.rules if rule.rule != "override"]
 

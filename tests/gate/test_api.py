@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from server.gate import asking
-from server.gate.revision import revision_denied
+from server.gate.asking import revision_denied
 from server.slo.model.status import Status
 from tests.dashboard.visitor import service, show
 from tests.gate.asking import ask, override, publish, rows

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from server.gate import asked_over_http
-from server.gate.asked_over_http import NotAsked, fetch
+from server.gate import command
+from server.gate.command import NotAsked, fetch
 from tests.conftest import free_port
 from tests.gate.asking import ask, override, publish, rows
 from tests.gate.making import objective
@@ -135,12 +135,12 @@ def told(status: str, body: str = "", *headers: str) -> bytes:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Answers, Any]]:
     """The answer, or what is wrong, of a server that answers so."""
-    monkeypatch.setattr(asked_over_http, "PAUSE_S", 0.01)
+    monkeypatch.setattr(command, "PAUSE_S", 0.01)
     monkeypatch.setenv("EVENKEEL_API_KEY", "ek_secret")
 
     def ask_one(*answers: bytes | None) -> tuple[Answers, Any]:
         server = Answers(*answers)
-        monkeypatch.setattr(asked_over_http, "TIMEOUT_S", 1.5 if None in answers else PATIENCE_S)
+        monkeypatch.setattr(command, "TIMEOUT_S", 1.5 if None in answers else PATIENCE_S)
         monkeypatch.setenv("EVENKEEL_URL", server.url)
         try:
             return server, fetch({"service": "checkout", "kind": "deploy"})
@@ -173,7 +173,7 @@ def test_the_key_goes_to_no_other_address(asked: Any) -> None:
 def test_the_command_needs_nothing_but_click() -> None:
     """A pipeline has no database driver and no web server installed."""
     script = (
-        "import sys, server.__main__, server.gate.command, server.gate.asked_over_http\n"
+        "import sys, server.__main__, server.gate.command\n"
         "print({n.partition('.')[0] for n in sys.modules} - set(sys.stdlib_module_names))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

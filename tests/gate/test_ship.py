@@ -8,10 +8,10 @@ import pytest
 
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Question, SpentHour
-from server.gate.deploy_store import deploy_costs
 from server.gate.returns import Return, next_return
 from server.gate.rule import gate
 from server.gate.ship import DeployHours, Worst, left, ship, worst_deploy
+from server.gate.store import deploy_costs
 from server.kernel.db import Database
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.status import ObjectiveStatus
