@@ -162,6 +162,7 @@ PURE = (
     "server/live/pairs.py",
     "server/live/sketch.py",
     "server/picture/picture.py",
+    "server/live/service.py",
     "server/live/windows.py",
     "server/live/deltas.py",
     "server/review/csv_form.py",

@@ -8,7 +8,7 @@ from dashboard.now.rows import Row, left_of
 from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.telling import AlertTold
-from server.picture.picture import Part, ServicePicture
+from server.live.service import LiveService, Part
 from server.slo.judge.rules import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
@@ -175,7 +175,7 @@ def blind(row: Row) -> str:
     return f"{told} Budget {budget(o.budget_left, o.budget_worst, o.budget_best)}."
 
 
-def refused(service: ServicePicture) -> str:
+def refused(service: LiveService) -> str:
     """`41 % of checkout's items are refused by a limit (THROTTLED), most from ci-loadgen. Its ratios are ranges.`"""
     offered = service.accepted_items + service.refused_items
     told = share(service.refused_items, offered)

@@ -11,7 +11,8 @@ from dashboard.shared.standing import open_alerts, rank, state_of
 from dashboard.shared.telling import AlertTold, alert_told
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
-from server.picture.picture import Picture, ServicePicture
+from server.live.service import LiveService
+from server.picture.picture import Picture
 from server.slo.model.status import ObjectiveStatus, Status
 
 
@@ -35,7 +36,7 @@ class Row(Struct):
     objectives: list[ObjectiveStatus]
     tightest: ObjectiveStatus | None  # the objective with least budget left
     silent_s: int | None
-    service: ServicePicture
+    service: LiveService
     alerts: list[Alert]  # the open ones, the worst first
     charts: Charts | None = None
 
@@ -105,7 +106,7 @@ def service_rows(picture: Picture, status: Status | None) -> list[Row]:
 
 
 def service_row(
-    service: ServicePicture, status: Status | None, objectives: list[ObjectiveStatus], alerts: list[Alert]
+    service: LiveService, status: Status | None, objectives: list[ObjectiveStatus], alerts: list[Alert]
 ) -> Row:
     """One service, not drawn."""
     return Row(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from server.picture.picture import Point
+from server.live.service import Point
 
 WIDTH, HEIGHT = 120, 28
 SECONDS = 120

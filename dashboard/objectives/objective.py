@@ -20,8 +20,9 @@ from server.changes import store as changes
 from server.changes.before import just_before
 from server.changes.store import Change
 from server.kernel.errors import ApiError
+from server.live.service import LiveService
 from server.parts import Parts
-from server.picture.picture import Picture, ServicePicture
+from server.picture.picture import Picture
 from server.slo.judge.detection import Detection
 from server.slo.judge.view import status_in, text
 from server.slo.ledger.history import Stretch
@@ -144,7 +145,7 @@ def open_alert(picture: Picture | None, objective: str) -> Alert | None:
     return next((one for one in alerts_in(picture) if one.objective == objective and one.state != "resolved"), None)
 
 
-def unseen(service: ServicePicture | None) -> str:
+def unseen(service: LiveService | None) -> str:
     """Why the outcomes of a service are not all known just now, in a sentence; nothing where they are."""
     if service is None or (service.silent_s is None and not service.partial):
         return ""

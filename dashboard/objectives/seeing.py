@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from server.picture.picture import ServicePicture
+from server.live.service import LiveService
 from server.slo.judge.detection import Detection, detection
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus
 from server.slo.model.tiers import H1
 
 
-def seeing(objective: Objective, standing: ObjectiveStatus | None, service: ServicePicture | None) -> Detection | None:
+def seeing(objective: Objective, standing: ObjectiveStatus | None, service: LiveService | None) -> Detection | None:
     """At the rate of the last minute, else of the last hour; None without traffic."""
     minute = service.n - (service.bad if objective.kind == "latency" else 0) if service else 0
     hour = next((one.total for one in standing.windows if one.window_s == H1), 0) if standing else 0

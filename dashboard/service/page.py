@@ -21,12 +21,11 @@ from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.refused_store import refused_slots
 from server.kernel.errors import ApiError
-from server.live import questions
+from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
 from server.live.store import first_seen_at
 from server.parts import Parts
-from server.picture import store as picture_store
 from server.slo.judge.view import status_in
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
@@ -111,7 +110,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
         refused = await refused_slots(connection, service, start, BY_LIMIT)
-        intake = await picture_store.intake(connection, now - min(span.seconds, INTAKE_S))
+        intake = await refusals_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return Told(
             since=await first_seen_at(connection, service),
             total=total,

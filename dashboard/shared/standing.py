@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from dashboard.shared.looks import BAD, LOOKS, Look
 from server.alerts.alert import Alert, alerts_in
-from server.picture.picture import Picture, ServicePicture
+from server.live.service import LiveService
+from server.picture.picture import Picture
 from server.slo.judge.view import status_in
 from server.slo.model.status import State, Status
 
@@ -20,13 +21,13 @@ def open_alerts(picture: Picture | None) -> dict[str, list[Alert]]:
     return found
 
 
-def state_of(service: ServicePicture, status: Status | None, alerts: Sequence[Alert] = ()) -> State:
+def state_of(service: LiveService, status: Status | None, alerts: Sequence[Alert] = ()) -> State:
     """The state of a service. Nothing is healthy before its `alerts`, the open ones, are over."""
     state = evaluated(service, status)
     return "at_risk" if alerts and state not in BAD else state
 
 
-def evaluated(service: ServicePicture, status: Status | None) -> State:
+def evaluated(service: LiveService, status: Status | None) -> State:
     """The state that the watch gave, or without objectives what the picture alone says."""
     if status is not None and service.name in status.services:
         return status.services[service.name]

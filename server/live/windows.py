@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from server.kernel.names import OTHER, OWN
 from server.live.deltas import Delta
 from server.live.refusals import NONE, Refusals
+from server.live.service import LiveService, Part, Point
 from server.live.silence import USUAL_S, Usual
 from server.live.sketch import quantile_us
 from server.live.sliding import Ring, Sliding, milliseconds
-from server.picture.picture import Part, Point, ServicePicture
 
 MINUTE_S = 60
 POINTS_S = 120
@@ -96,12 +96,12 @@ class ServiceWindow:
         counted = self.counts.sum(start, self.end)[0] or (refused is not None and refused >= start)
         return not counted and self.silent_s is None and not self.late_items
 
-    def picture(self, refused: Refusals) -> ServicePicture:
+    def picture(self, refused: Refusals) -> LiveService:
         if refused.refused_items:
             self.usual.last_refused = self.end - 1
         n_5m, bad_5m = self.counts.sum(self.end - 300, self.end)
         routes = parts_of(self.routes, worst_first=True)
-        return ServicePicture(
+        return LiveService(
             name=self.name,
             n=self.minute.n,
             bad=self.minute.bad,
@@ -204,7 +204,7 @@ class Windows:
         """So much of the service was stored in that second and was more than a minute late."""
         self._service(service).late.add(second, n, 0)
 
-    def recall(self, before: ServicePicture) -> None:
+    def recall(self, before: LiveService) -> None:
         """What the last picture knew of a service that is silent, or of its last failure."""
         heard = before.last_sent if before.last_sent is not None else before.last_seen
         if before.silent_s is not None and heard is not None:
@@ -234,7 +234,7 @@ class Windows:
             for delta in self._ahead.pop(second):
                 self.add(delta)
 
-    def pictures(self, refusals: Mapping[str, Refusals]) -> list[ServicePicture]:
+    def pictures(self, refusals: Mapping[str, Refusals]) -> list[LiveService]:
         """Every service, by name; also those whose every outcome is refused."""
         names = sorted(self.services.keys() | {name for name, refused in refusals.items() if refused.refused_items})
         return [self._service(name).picture(refusals.get(name, NONE)) for name in names]

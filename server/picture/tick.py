@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.bus import Bus
 from server.kernel.db import Database
+from server.live import refusals_store
 from server.live.refusals import Refusals, refusals
+from server.live.service import LiveService
 from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, Windows
 from server.picture import store
-from server.picture.picture import Gap, Picture, ServicePicture
+from server.picture.picture import Gap, Picture
 from server.process.process import Process
 from server.process.watch import Fenced
 
@@ -26,7 +28,7 @@ EVERY_S = 1.0
 PHASE = 0.25  # of a second: enough of the newest one is there to be judged, and nothing waits for its end
 OTHER_EVERY_S = 30.0
 
-Evaluate = Callable[[list[ServicePicture], float], Awaitable[msgspec.Raw]]
+Evaluate = Callable[[list[LiveService], float], Awaitable[msgspec.Raw]]
 Alert = Callable[[int, float], Awaitable[msgspec.Raw]]
 
 
@@ -113,12 +115,12 @@ class Tick:
         self.alerted_at = begun if alerted is None else alerted
 
     async def _refusals(self, connection: AsyncConnection, now: float) -> dict[str, Refusals]:
-        rows = await store.intake(connection, now - MINUTE_S)
+        rows = await refusals_store.intake(connection, now - MINUTE_S)
         unknown = any(not row.service for row in rows)
-        senders = await store.senders(connection, now - USUAL_S) if unknown else {}
+        senders = await refusals_store.senders(connection, now - USUAL_S) if unknown else {}
         return refusals(rows, senders)
 
-    async def _evaluated(self, services: list[ServicePicture], now: float) -> msgspec.Raw:
+    async def _evaluated(self, services: list[LiveService], now: float) -> msgspec.Raw:
         """The objectives' state; the last one, and the picture says of when, where evaluation fails."""
         try:
             self.slo = await self.evaluate(services, now)

@@ -12,11 +12,12 @@ from dashboard.now.headline import describe, headline, named_share
 from dashboard.now.page import others
 from dashboard.now.rows import Row, service_rows
 from dashboard.shared.standing import state_of, worst
-from server.picture.picture import Part, Picture, ServicePicture
+from server.live.service import LiveService, Part
+from server.picture.picture import Picture
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
 
 
-def service(name: str, **given: Any) -> ServicePicture:
+def service(name: str, **given: Any) -> LiveService:
     usual: dict[str, Any] = {
         "n": 312,
         "bad": 0,
@@ -34,7 +35,7 @@ def service(name: str, **given: Any) -> ServicePicture:
         "usual_per_second": 5.2,
         "silent_s": None,
     }
-    return ServicePicture(name=name, **(usual | given))
+    return LiveService(name=name, **(usual | given))
 
 
 def objective(of: str, state: State, **given: Any) -> ObjectiveStatus:
@@ -57,7 +58,7 @@ def objective(of: str, state: State, **given: Any) -> ObjectiveStatus:
     return ObjectiveStatus(name=f"{of}-{usual['kind']}", service=of, state=state, **(usual | given))
 
 
-def rows_of(*services: ServicePicture, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Status, list[Row]]:
+def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Status, list[Row]]:
     states: dict[str, State] = {each.name: "no_objective" for each in services}
     states |= {each.service: each.state for each in objectives}
     status = Status(1, 1000.0, list(objectives), states)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dashboard.shared.rendering import time_element, with_ago
-from server.picture.picture import Part
+from server.live.service import Part
 from server.slo.model.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
 from tests.slo.making import SHOP, file

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.now import sparkline as spark
-from server.picture.picture import Point
+from server.live.service import Point
 
 END = 1_000_000
 

@@ -16,8 +16,9 @@ from server.alerts.alert import Alert
 from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
 from server.kernel.db import Database
+from server.live.service import LiveService, Point
 from server.picture import store as picture_store
-from server.picture.picture import Picture, Point, ServicePicture
+from server.picture.picture import Picture
 from server.slo.model.status import Status
 from tests.conftest import free_port
 from tests.site import Site
@@ -70,7 +71,7 @@ def said(answer: HTTPResponse, site: Site) -> str:
 
 
 async def show(
-    site: Site, seq: int, *services: ServicePicture, slo: Status | None = None, alerts: Sequence[Alert] = ()
+    site: Site, seq: int, *services: LiveService, slo: Status | None = None, alerts: Sequence[Alert] = ()
 ) -> None:
     """Publish a picture as the watch of term 1, and wait until the site has it."""
     told = [msgspec.Raw(msgspec.json.encode(one)) for one in (slo, alerts)]
@@ -83,7 +84,7 @@ async def show(
     assert site.parts.relay.picture.seq == seq
 
 
-def service(name: str, n: int = 60, bad: int = 0, **given: Any) -> ServicePicture:
+def service(name: str, n: int = 60, bad: int = 0, **given: Any) -> LiveService:
     """A service with a steady minute behind it."""
     now = int(time.time())
     usual: dict[str, Any] = {
@@ -101,7 +102,7 @@ def service(name: str, n: int = 60, bad: int = 0, **given: Any) -> ServicePictur
         "usual_per_second": 1.0,
         "silent_s": None,
     }
-    return ServicePicture(name=name, n=n, bad=bad, **(usual | given))
+    return LiveService(name=name, n=n, bad=bad, **(usual | given))
 
 
 Web = Callable[..., Awaitable[Site]]

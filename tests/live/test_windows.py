@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from server.live.deltas import Delta, SeriesKey
 from server.live.pairs import pack
 from server.live.refusals import Intake, refusals
+from server.live.service import LiveService, Part
 from server.live.sketch import bucket, quantile_us
 from server.live.sliding import Ring, milliseconds
 from server.live.windows import Windows
-from server.picture.picture import Part, ServicePicture
 
 T = 1_790_000_000
 
@@ -25,7 +25,7 @@ def delta(second: int, durations: Sequence[int], bad: int = 0, route: str = "/a"
     return Delta(1, key, second, len(durations), bad, sum(durations), {}, pack(Counter(map(bucket, durations))))
 
 
-def only(windows: Windows) -> ServicePicture:
+def only(windows: Windows) -> LiveService:
     (picture,) = windows.pictures({})
     return picture
 

@@ -15,8 +15,9 @@ import pytest
 from dashboard.shared.shell import notices
 from server.kernel.bus import Bus
 from server.kernel.db import Database
+from server.live.service import LiveService
 from server.picture import relay as relay_module
-from server.picture.picture import Picture, ServicePicture
+from server.picture.picture import Picture
 from server.picture.relay import Relay
 from server.picture.tick import Tick
 from server.process.process import Process
@@ -176,7 +177,7 @@ async def test_a_failing_evaluation_leaves_the_last_one_with_its_own_time(databa
         await tick.run(1)
         good = bytes(stored(database_url).slo)
 
-        async def broken(services: list[ServicePicture], now: float) -> msgspec.Raw:
+        async def broken(services: list[LiveService], now: float) -> msgspec.Raw:
             raise RuntimeError("no objectives today")
 
         tick.evaluate = broken

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import psycopg
 
-from server.picture.picture import Picture, ServicePicture
+from server.live.service import LiveService
+from server.picture.picture import Picture
 
 
-async def objectives(services: list[ServicePicture], now: float) -> msgspec.Raw:
+async def objectives(services: list[LiveService], now: float) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"evaluated_at": now, "services": len(services)}))
 
 
@@ -19,5 +20,5 @@ def stored(url: str) -> Picture:
     return msgspec.json.decode(row[0], type=Picture)
 
 
-def service(picture: Picture, name: str = "shop") -> ServicePicture:
+def service(picture: Picture, name: str = "shop") -> LiveService:
     return next(each for each in picture.services if each.name == name)

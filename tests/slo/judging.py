@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from server.live.deltas import Delta, SeriesKey
-from server.picture.picture import ServicePicture
+from server.live.service import LiveService
 from server.slo.model.objective import Objective
 
 
@@ -34,7 +34,7 @@ def delta(second: int, n: int, bad: int, **given: Any) -> Delta:
     return Delta(1, key, second, n, bad, **(usual | given))
 
 
-def seen(name: str, **given: Any) -> ServicePicture:
+def seen(name: str, **given: Any) -> LiveService:
     """A service as the picture has it."""
     usual: dict[str, Any] = {
         "name": name,
@@ -54,4 +54,4 @@ def seen(name: str, **given: Any) -> ServicePicture:
         "usual_per_second": None,
         "silent_s": None,
     }
-    return ServicePicture(**(usual | given))
+    return LiveService(**(usual | given))

@@ -8,9 +8,11 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
+from server.live import refusals_store
 from server.live.refusals import refusals
+from server.live.service import LiveService
 from server.picture import store as picture_store
-from server.picture.picture import Picture, ServicePicture
+from server.picture.picture import Picture
 from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status, senders_of
 from server.slo.judge.rules import spans, worst
 from server.slo.judge.streams import SILENT, Streams
@@ -33,13 +35,13 @@ class Refused:
         self.items: dict[str, int] = {}
         self._read_at = float("-inf")
 
-    async def read(self, connection: AsyncConnection, services: Iterable[ServicePicture], now: float) -> dict[str, int]:
+    async def read(self, connection: AsyncConnection, services: Iterable[LiveService], now: float) -> dict[str, int]:
         """By service; empty while nobody is refused."""
         if not any(service.partial for service in services):
             return {}
         if not 0 <= now - self._read_at < REREAD_S:
-            rows = await picture_store.intake(connection, now - LATELY_S)
-            senders = await picture_store.senders(connection, now - LATELY_S)
+            rows = await refusals_store.intake(connection, now - LATELY_S)
+            senders = await refusals_store.senders(connection, now - LATELY_S)
             self.items = {name: found.refused_items for name, found in refusals(rows, senders).items()}
             self._read_at = now
         return self.items
@@ -57,7 +59,7 @@ class Evaluation:
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
 
-    async def evaluate(self, services: list[ServicePicture], now: float) -> msgspec.Raw:
+    async def evaluate(self, services: list[LiveService], now: float) -> msgspec.Raw:
         """The Status of all objectives as JSON."""
         objectives, number = self.policies.objectives, self.policies.number
         needed = spans(tier for objective in objectives for tier in objective.tiers)

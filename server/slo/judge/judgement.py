@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from server.picture.picture import ServicePicture
+from server.live.service import LiveService
 from server.slo.judge.rules import budget_low, holding, judged, spans, standings, state_of
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
@@ -38,12 +38,12 @@ class Senders:
 ALL_ARRIVES = Senders()
 
 
-def senders_of(services: Iterable[ServicePicture], refused: Mapping[str, int]) -> dict[str, Senders]:
+def senders_of(services: Iterable[LiveService], refused: Mapping[str, int]) -> dict[str, Senders]:
     """By service; `refused` are items that a limit refused lately."""
     return {service.name: senders(service, refused.get(service.name, 0)) for service in services}
 
 
-def senders(service: ServicePicture, refused: int) -> Senders:
+def senders(service: LiveService, refused: int) -> Senders:
     """Partial outranks blind: a sender that is refused still sends. Silence is counted at the usual rate."""
     if service.partial:
         return Senders("partial", max(refused, service.refused_items))
@@ -136,7 +136,7 @@ def onset_of(seen: Seen, tier: Tier | None, now: float) -> tuple[float | None, O
 
 
 def evidence_of(
-    seen: Seen, status: ObjectiveStatus, service: ServicePicture | None, paging: Paging, now: float
+    seen: Seen, status: ObjectiveStatus, service: LiveService | None, paging: Paging, now: float
 ) -> Evidence:
     """What an alert of the objective is made from."""
     tier = holding(seen.objective.tiers, status.tiers)
@@ -196,7 +196,7 @@ def impact(seen: Seen, since: Counts) -> float | None:
     return since.bad / since.total if since.total else None
 
 
-def likely(service: ServicePicture | None) -> str:
+def likely(service: LiveService | None) -> str:
     """The version that has most of the failures, where it is one of several and has more than its share."""
     part = service.worst_version if service else None
     if service is None or part is None or not part.name or len(service.versions) < 2 or not service.bad:

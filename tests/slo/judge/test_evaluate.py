@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from server.live.fold import Fold
-from server.picture.picture import Picture, ServicePicture
+from server.live.service import LiveService
+from server.picture.picture import Picture
 from server.slo.judge.evaluate import Evaluation
 from server.slo.judge.rules import budget_low
 from server.slo.ledger.ledger import Ledger
@@ -27,7 +28,7 @@ from tests.slo.making import SHOP, availability, service
 NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 
-async def evaluated(evaluation: Evaluation, now: float, *services: ServicePicture) -> Status:
+async def evaluated(evaluation: Evaluation, now: float, *services: LiveService) -> Status:
     return msgspec.json.decode(await evaluation.evaluate(list(services), now), type=Status)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.picture.picture import Part, ServicePicture
+from server.live.service import LiveService, Part
 from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status
 from server.slo.judge.rules import spans, standings
 from server.slo.judge.streams import SILENT, Verdict
@@ -27,7 +27,7 @@ def judged(
     verdict: Verdict = SILENT,
     windows: dict[int, Counts] | None = None,
     senders: Senders = ALL_ARRIVES,
-    service: ServicePicture | None = None,
+    service: LiveService | None = None,
     **given: Any,
 ) -> Evidence:
     held = objective(**given)
@@ -89,7 +89,7 @@ def test_the_impact_is_of_the_last_minute_with_traffic() -> None:
 
 
 def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
-    def served(versions: list[Part], worst: Part) -> ServicePicture:
+    def served(versions: list[Part], worst: Part) -> LiveService:
         return picture("shop", n=100, bad=20, versions=versions, worst_version=worst)
 
     old, new = Part("v1", 80, 2), Part("v2", 20, 18)
