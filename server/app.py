@@ -29,8 +29,8 @@ from server.ingest.upload import declared
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.host import name_process
 from server.kernel.lifecycle import close_each, start_each, stop_signal
+from server.kernel.names import name_process
 from server.kernel.settings import Environment
 from server.notify.outbox import enqueue
 from server.parts import Parts

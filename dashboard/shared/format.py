@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from server.kernel.figures import NONE, iso, ms, percent, plural, span
+from server.kernel.text import NONE, iso, ms, percent, plural, span
 
 __all__ = [
     "between",

@@ -19,8 +19,7 @@ from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.auth.audit import audit
 from server.kernel.errors import ApiError
-from server.kernel.figures import ago
-from server.kernel.reasons import checked_reason
+from server.kernel.text import ago, checked_reason
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

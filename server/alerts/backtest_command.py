@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.auth.commands import told
-from server.kernel.figures import percent, span
+from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
 if TYPE_CHECKING:

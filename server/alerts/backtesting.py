@@ -12,7 +12,7 @@ from server.alerts.backtest import backtest
 from server.alerts.past_alert import PastAlert
 from server.alerts.timeline import MINUTE_S, timeline
 from server.kernel.db import Database
-from server.kernel.figures import plural
+from server.kernel.text import plural
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Objective, Policy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from server.alerts.alert import Alert
-from server.kernel.figures import percent, span
+from server.kernel.text import percent, span
 
 
 def message(alert: Alert) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from server.kernel.errors import ApiError
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from server.kernel.figures import plural
+from server.kernel.text import plural
 from server.kernel.times import Instant, utc
 
 LATE_S = 1.0  # a process that has not applied a revision by then is a straggler

@@ -11,7 +11,7 @@ from server.config.saving import Act
 from server.config.staged import Staged, State, baked_words, how_it_ended, person
 from server.config.staged_view import StagedView, staged_view
 from server.kernel.errors import ApiError
-from server.kernel.figures import ago
+from server.kernel.text import ago
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection

@@ -16,8 +16,8 @@ from server.config.offers import Offer, offer
 from server.config.resolve import Difference, Environment, Lens, differences, scopes
 from server.config.revisions import Entries, Kind, Revision
 from server.kernel.errors import ApiError
-from server.kernel.figures import ago
 from server.kernel.names import OWN
+from server.kernel.text import ago
 from server.kernel.times import Instant, utc
 
 

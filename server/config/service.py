@@ -30,7 +30,7 @@ from server.config.revisions import (
 from server.config.saving import Act, Saved, clock, lost_race
 from server.config.staged import RolloutAsked, checked_rollout, refused
 from server.kernel.errors import ApiError, invalid
-from server.kernel.reasons import checked_reason
+from server.kernel.text import checked_reason
 from server.kernel.times import utc
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from server.config.guard import Standing
 from server.kernel.errors import ApiError, invalid
-from server.kernel.figures import plural, span
 from server.kernel.names import OWN
+from server.kernel.text import plural, span
 
 State = Literal["running", "paused", "promoted", "rolled_back"]
 LIVE: tuple[State, ...] = ("running", "paused")

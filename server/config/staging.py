@@ -16,8 +16,8 @@ from server.config.revisions import Entries, unexpired
 from server.config.saving import Act, Saved
 from server.config.staged import RolloutAsked, Staged, State, choose, refused, stale, unsure_words
 from server.kernel.errors import ApiError
-from server.kernel.figures import plural
 from server.kernel.names import OWN
+from server.kernel.text import plural
 
 
 async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str) -> Saved:

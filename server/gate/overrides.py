@@ -16,8 +16,7 @@ from server.gate import store
 from server.gate.answer import NOUNS, Override
 from server.gate.asking import require_known
 from server.kernel.errors import ApiError
-from server.kernel.figures import ago, clock, span
-from server.kernel.reasons import checked_reason
+from server.kernel.text import ago, checked_reason, clock, span
 from server.slo.model.budget_policy import ChangeKind
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from server.alerts.alert import Alert
 from server.gate.answer import NOUNS, WORDS, Applied, Facts, GateAnswer, Override, Postmortem, Question, verdict
 from server.gate.budget import Decider, decider, excepted, goes_out, numbers, rank_of, state_of
 from server.gate.returns import reached_at
-from server.kernel.figures import clock, percent
+from server.kernel.text import clock, percent
 from server.kernel.times import utc
 from server.slo.model.budget_policy import BudgetPolicy, BudgetState, Reason
 from server.slo.model.status import ObjectiveStatus

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from server.gate.answer import Applied, GateAnswer, SpentHour, verdict
 from server.gate.returns import Return, allowance, next_return
-from server.kernel.figures import percent
+from server.kernel.text import percent
 from server.slo.model.status import ObjectiveStatus
 
 DEPLOYS_DAYS = 90

@@ -11,6 +11,8 @@ from typing import Any
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.kernel.text import first_line
+
 log = logging.getLogger("evenkeel.lifecycle")
 
 RETRY_S = 1.0
@@ -26,10 +28,6 @@ async def start_each(steps: Sequence[Callable[[], Awaitable[Any]]]) -> None:
             except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
                 log.error("not started yet: %s; trying again in %g s", first_line(error), RETRY_S)
                 await asyncio.sleep(RETRY_S)
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 async def close_each(parts: Sequence[Any]) -> None:

@@ -1,6 +1,21 @@
-"""Names that Evenkeel itself gives: its own service, and what is counted together."""
+"""Names: of our own service, of what is counted together, of this machine and this process."""
 
 from __future__ import annotations
 
+import os
+
 OWN = "evenkeel"  # our own service, and who makes what nobody else has made
 OTHER = "(other)"  # what came over a cap of services, routes or versions, and what is not shown apart
+HOST = os.environ.get("DYNO") or os.uname().nodename
+
+_process = "main"
+
+
+def name_process(name: str) -> None:
+    """Say which process this is, before it counts or logs: web.1."""
+    global _process  # noqa: PLW0603 - a process has one name
+    _process = name
+
+
+def process_name() -> str:
+    return _process

@@ -11,12 +11,12 @@ import fcntl
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parseaddr
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from server.kernel.errors import ConfigurationError
-from server.kernel.mail_server import MailServer, mail_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,21 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("ROUTES_MAX", "200", "Routes per service counted under their own name."),
     Variable("VERSIONS_MAX", "50", "Versions per service counted under their own name."),
 )
+
+
+MAIL_PORTS = {"smtp": 587, "smtps": 465}
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where e-mail is handed over. `tls` from the first byte; else STARTTLS where the server offers it."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str = field(repr=False)
+    sender: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +189,26 @@ def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
             file.write(kept)
             file.flush()
     return kept
+
+
+def mail_server(url: str, sender: str) -> MailServer | None:
+    """SMTP_URL, `smtp://user:password@host:port`; None where it is not set. ConfigurationError never repeats it."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigurationError("SMTP_URL is not a URL; give smtp://user:password@host:587.") from None
+    if parts.scheme not in MAIL_PORTS or not parts.hostname:
+        raise ConfigurationError("SMTP_URL begins with smtp:// or smtps://, then user:password@host:port.")
+    if "@" not in parseaddr(sender)[1]:
+        raise ConfigurationError("SMTP_FROM is required with SMTP_URL: the address that e-mails come from.")
+    return MailServer(
+        host=parts.hostname,
+        port=port or MAIL_PORTS[parts.scheme],
+        tls=parts.scheme == "smtps",
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        sender=sender,
+    )

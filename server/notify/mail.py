@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from typing import Any
 
-from server.kernel.mail_server import MailServer
+from server.kernel.settings import MailServer
 
 OPERATION_S = 5.0  # each wait for the server
 WHOLE_S = 20.0  # shorter than a claim: what is tried again is not under way any more

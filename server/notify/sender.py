@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.lifecycle import first_line
 from server.kernel.settings import Environment
+from server.kernel.text import first_line
 from server.notify import outbox, outbox_store
 from server.notify.delivery import Outcome, Parcel, deliver
 from server.notify.outbox_store import Claimed

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.lifecycle import first_line
+from server.kernel.text import first_line
 from server.picture import store
 from server.picture.picture import Picture
 

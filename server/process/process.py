@@ -13,7 +13,7 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.kernel.db import Database
-from server.kernel.host import HOST, name_process
+from server.kernel.names import HOST, name_process
 from server.process import process_store as store
 
 log = logging.getLogger("evenkeel.process")

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 
 from server import __version__
-from server.kernel.lifecycle import first_line
+from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
 from server.process.health_store import Seen

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from msgspec.structs import asdict
 
-from server.kernel.figures import iso
+from server.kernel.text import iso
 from server.review.monthly import MonthlyReport
 
 COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from server.kernel.figures import NONE, iso, percent, span
+from server.kernel.text import NONE, iso, percent, span
 from server.kernel.times import Instant
 from server.review.monthly import AlertMonth, ExclusionMonth, MonthlyReport, ObjectiveMonth, WorstStretch
 

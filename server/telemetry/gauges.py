@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from server import __version__
 from server.alerts.alert import alerts_in
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 from server.picture.picture import Picture
 from server.selfcheck.findings import CheckStatus
 from server.slo.judge.view import status_in

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from server.kernel.host import HOST, process_name
+from server.kernel.names import HOST, process_name
 from server.telemetry.redact import redact
 
 MESSAGE_CHARACTERS = 4_000

@@ -16,7 +16,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
 
-from server.kernel.host import HOST, process_name
+from server.kernel.names import HOST, process_name
 
 if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # By name, not by pid: a restarted web.1 goes on counting in the file of the one that died.

@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from server.kernel.lifecycle import first_line
+from server.kernel.text import first_line
 from server.telemetry import metrics, metrics_store
 from server.telemetry.gauges import families
 

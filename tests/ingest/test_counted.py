@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 from server.telemetry import metrics
 from tests.ingest.making import body, outcome, rows, value
 from tests.ingest.sending import URL, send

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.kernel.errors import ConfigurationError
-from server.kernel.mail_server import MailServer, mail_server
+from server.kernel.settings import MailServer, mail_server
 from server.notify import mail
 from tests.conftest import MakeEnv
 from tests.notify.making import notice

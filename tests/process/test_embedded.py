@@ -17,8 +17,7 @@ from server.kernel.errors import ConfigurationError
 from server.kernel.settings import read_environment
 from server.process import embedded
 from server.process.command_database import database_for_command
-from server.process.embedded import Cluster
-from server.process.private import private_directory
+from server.process.embedded import Cluster, private_directory
 from tests.waiting import wait_for
 
 

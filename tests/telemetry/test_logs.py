@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from server.auth.tokens import new_token
 from server.kernel.db import Database
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 from server.process.process import Process
 from server.telemetry import log_output, log_store, logs, metrics
 from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of

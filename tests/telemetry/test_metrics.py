@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 from server.picture.picture import Picture
 from server.telemetry import metrics
 from tests.site import Site

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.auth.audit import audit
 from server.kernel.db import Database
 from server.kernel.errors import ApiError, invalid
-from server.kernel.figures import clock, span
-from server.kernel.reasons import checked_reason
+from server.kernel.text import checked_reason, clock, span
 from server.kernel.times import Instant, utc
 from server.live import fold_store
 from server.live import store as live_store

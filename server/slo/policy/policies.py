@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
-from server.kernel.host import HOST
+from server.kernel.names import HOST
 from server.kernel.settings import Environment
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Objective, Policy

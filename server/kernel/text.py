@@ -1,10 +1,13 @@
-"""Ratios, times and lengths of time as people read them (UI.md, Values), on pages and in what is sent."""
+"""Text as people read it: ratios, times and lengths of time (UI.md, Values), errors and reasons on one line."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from server.kernel.errors import invalid
+
 NONE = "–"  # no value: never 0
+REASON_MAX = 500
 
 
 def percent(ratio: float | None) -> str:
@@ -72,3 +75,20 @@ def clock(at: datetime) -> str:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """`1 service`, `7 services`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its name where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def checked_reason(reason: str, *, required: bool = True) -> str:
+    """Why somebody does something, on one line; ApiError INVALID where it is missing, too long or not text."""
+    line = " ".join(reason.split())
+    if required and not line:
+        raise invalid("reason", "say why, for whoever reads this at 3 a.m.")
+    if len(line) > REASON_MAX:
+        raise invalid("reason", f"is {len(line)} characters long; {REASON_MAX} at most")
+    if not all(character.isprintable() for character in line):
+        raise invalid("reason", "has characters that cannot be shown")
+    return line
