@@ -83,7 +83,7 @@ def test_a_line_without_a_request_time_has_no_latency(
     run: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also beside lines of the same second that have one."""
-    monkeypatch.setattr("server.slo.policy.policy.policies.Policies.thresholds_us", lambda *_: (300_000,))
+    monkeypatch.setattr("server.slo.policy.policies.Policies.thresholds_us", lambda *_: (300_000,))
     monkeypatch.setattr("server.ingest.importer.BATCH_ITEMS", 20)
     now = int(time.time())
     mixed = [line(now - n // 4, rest=" rt=0.020" if n % 2 else "") for n in range(100)]

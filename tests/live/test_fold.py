@@ -171,7 +171,7 @@ async def test_a_writer_without_a_cursor_is_adopted_and_folded_once(database_url
 # Folds in a process of its own and sends itself a signal in the middle of the transaction.
 CHILD = """
 import asyncio, os, sys
-from server.db import Database
+from server.kernel.db import Database
 from server.live.fold import Fold
 
 async def stop(connection, deltas):

@@ -42,9 +42,9 @@ async def count(db: Database, table: str) -> int:
 # A watch in a process of its own, whose job writes down its term; it says `lead` when it leads.
 CHILD = """
 import asyncio, sys
-from server.db import Database
-from server.process import Process
-from server.watch import Job, Watch
+from server.kernel.db import Database
+from server.process.process import Process
+from server.process.watch import Job, Watch
 
 async def main():
     db = Database(sys.argv[1], "child")

@@ -61,7 +61,7 @@ async def test_a_new_file_reaches_the_running_processes_by_the_bus(database_url:
 async def test_without_a_bus_it_is_found_by_polling(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.slo.policy.policy.policies.POLL_S", 0.05)
+    monkeypatch.setattr("server.slo.policy.policies.POLL_S", 0.05)
     async with (
         process(database_url, file(tmp_path, ONE), bus_works=False) as old,
         process(database_url, file(tmp_path, SHOP, "new.yaml"), bus_works=False) as new,

@@ -98,7 +98,7 @@ def test_a_service_named_like_the_digest_of_another_takes_nothing_from_it() -> N
 async def test_the_first_outage_of_a_new_service_is_seen(
     web: Any, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.slo.policy.policy.policies.POLL_S", 0.05)
+    monkeypatch.setattr("server.slo.policy.policies.POLL_S", 0.05)
     lead(database_url, 1)
     site: Site = await web(SLO_FILE=file(tmp_path, SHOP + DEFAULTS))
     other: Site = await web("web.2", SLO_FILE=str(tmp_path / "slo.yaml"))
