@@ -30,11 +30,10 @@ from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job
 from server.slo.judge.evaluate import Evaluation
+from server.slo.ledger import ledger as slo_ledger
 from server.slo.ledger import recount as recount_module
-from server.slo.ledger import retention as ledger_retention
-from server.slo.ledger.ledger import Ledger
+from server.slo.ledger.ledger import Ledger, retain_ledger
 from server.slo.ledger.recount import Recount
-from server.slo.ledger.retention import retain_ledger
 from server.slo.policy.policies import Policies
 from server.telemetry.log_store import forget_old_lines
 
@@ -65,7 +64,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("ingest retention", ingest_retention.EVERY_S, lambda _: ingest_retention.age_out(db), 55),
         Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
         Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
-        Job("ledger retention", ledger_retention.EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
+        Job("ledger retention", slo_ledger.RETAIN_EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
         Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
         Job("alert retention", alert_retention.EVERY_S, lambda _: alert_retention.age_out(db), 120),
         Job("auth retention", auth_retention.EVERY_S, lambda _: auth_retention.forget_ended_sign_ins(db), 30),

@@ -19,7 +19,7 @@ from server.parts import Parts
 from server.slo.judge.view import by_name, status_in
 from server.slo.ledger import exclusions
 from server.slo.ledger.exclusion_preview import preview
-from server.slo.ledger.exclusion_preview_store import taken_by
+from server.slo.ledger.exclusion_store import taken_by
 from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective

@@ -13,7 +13,7 @@ from server.config import staged_store
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import store as check_store
-from server.slo.ledger import events_store
+from server.slo.ledger import ledger_store
 from server.slo.model.counts import Counts
 from server.tables.config import revisions
 from server.tables.processes import lease, processes
@@ -54,7 +54,7 @@ async def read(connection: AsyncConnection) -> Gauges:
     checks = [(check.name, check.status, check.at.timestamp()) for check in await check_store.latest(connection)]
     lease_age_s = None if lease_age is None else float(lease_age)
     rows = await process_rows(connection)
-    events = await events_store.read(connection)
+    events = await ledger_store.events(connection)
     staged = await staged_store.live(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
     return Gauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)

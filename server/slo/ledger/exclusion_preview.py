@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.text import percent, span
-from server.slo.ledger.exclusion_preview_store import ALL, taken
+from server.slo.ledger.exclusion_store import ALL, taken
 from server.slo.ledger.exclusions import ExclusionAsked, cap_of, hours, whole_minutes
 from server.slo.model.budget import budget_left
 from server.slo.model.counts import NOTHING, Counts

@@ -105,6 +105,15 @@ SELECT service, extract(epoch FROM minute)::bigint, left_out, pair >> 32, sum(n 
 FROM fresh, unnest(fast) AS pair GROUP BY service, minute, left_out, pair >> 32
 """)
 
+# What was good and bad since an objective is kept: numbers that only grow, as the counters of Prometheus must. The
+# sums of the ledger fall with exclusions and as rows age out.
+ADD_EVENTS = text("""
+INSERT INTO objective_events AS kept (objective_id, good, bad)
+SELECT * FROM unnest(CAST(:ids AS integer[]), CAST(:good AS bigint[]), CAST(:bad AS bigint[]))
+ON CONFLICT (objective_id) DO UPDATE SET good = kept.good + excluded.good, bad = kept.bad + excluded.bad
+""")
+EVENTS = text("SELECT objective_id, good, bad FROM objective_events")
+
 CURSORS = text("SELECT id, folded_seq FROM writers")
 
 COUNTED_SINCE = text("SELECT created_at FROM objectives WHERE id = :id")
@@ -162,6 +171,19 @@ async def add_left_out(connection: AsyncConnection, minutes: Mapping[tuple[int, 
                 "bad": [minutes[key].bad for key in keys],
             },
         )
+
+
+async def add_events(connection: AsyncConnection, counts: Mapping[int, Counts]) -> None:
+    """Add what was just folded, by objective id, in the fold's own transaction."""
+    ids = sorted(counts)
+    if ids:
+        values = {"ids": ids, "good": [counts[each].good for each in ids], "bad": [counts[each].bad for each in ids]}
+        await connection.execute(ADD_EVENTS, values)
+
+
+async def events(connection: AsyncConnection) -> dict[int, Counts]:
+    """By objective id."""
+    return {row[0]: Counts(row[1], row[2]) for row in await connection.execute(EVENTS)}
 
 
 async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end: int) -> dict[int, Counts]:

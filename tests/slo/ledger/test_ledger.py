@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.live.deltas import Delta
 from server.live.fold import Fold
 from server.slo.ledger import ledger_store
-from server.slo.ledger.ledger import Ledger
-from server.slo.ledger.retention import retain_ledger
+from server.slo.ledger.ledger import Ledger, retain_ledger
 from server.slo.ledger.windows import Windows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
