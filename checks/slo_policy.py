@@ -13,7 +13,7 @@ from server.slo.model.objective import Objective, Policy
 from server.slo.model.problems import PolicyError
 from server.slo.policy.lint import TRAFFIC_DAYS, against_traffic, lint
 from server.slo.policy.policy import parse
-from server.slo.policy.traffic_store import traffic
+from server.slo.policy.store import traffic
 
 
 async def run(around: Surroundings) -> list[Finding]:

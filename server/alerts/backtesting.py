@@ -18,8 +18,8 @@ from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Objective, Policy
 from server.slo.policy.own_tiers import MAX_S
 from server.slo.policy.policy import MAX_OBJECTIVES
-from server.slo.policy.policy_store import sending_services
 from server.slo.policy.provisional import with_defaults
+from server.slo.policy.store import sending_services
 
 DAYS = 28
 DAY_S = 86_400

@@ -22,7 +22,7 @@ from server.slo.ledger.spans import Span, Split
 from server.slo.ledger.windows import first_minute
 from server.slo.model.objective import Objective
 from server.slo.model.problems import PolicyError
-from server.slo.policy import policy_store
+from server.slo.policy import store as policy_store
 from server.slo.policy.policies import Policies
 from server.slo.policy.policy import MAX_OBJECTIVES, parse
 from server.slo.policy.provisional import with_defaults

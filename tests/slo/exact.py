@@ -15,7 +15,7 @@ from server.slo.ledger.spans import Split
 from server.slo.ledger.windows import Windows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
-from server.slo.policy import policy_store
+from server.slo.policy import store as policy_store
 from server.slo.policy.policies import Policies
 from server.slo.policy.policy import parse
 from tests.live.writing import Sample

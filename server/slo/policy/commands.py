@@ -74,7 +74,7 @@ async def of_traffic(policy: Policy) -> list[Finding]:
     from server.kernel.settings import read_environment
     from server.process.command_database import reached
     from server.slo.policy import lint as rules
-    from server.slo.policy.traffic_store import traffic
+    from server.slo.policy.store import traffic
 
     url = reached(read_environment(for_database_only=True))
     if url is None:

@@ -1,4 +1,4 @@
-"""Policy revisions: numbered, never changed; and the ledgers of their objectives."""
+"""SQL of the policy: its numbered revisions, the ledgers of its objectives, and the services that send."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.slo.model.objective import Objective
+from server.slo.policy.lint import Traffic
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('evenkeel.policy'))")
 NEWEST = text("SELECT number, source, digest FROM policy_revisions ORDER BY number DESC LIMIT 1")
@@ -37,6 +38,12 @@ WHERE EXISTS (
         OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
 """)
 LEDGERS = text("SELECT name, indicator, id FROM objectives WHERE name = ANY(:names)")
+TRAFFIC = text("""
+SELECT service, sum(n)::bigint, extract(epoch FROM now() - min(hour))::float / 86400
+FROM hours JOIN series ON series.id = series_id
+WHERE hour > now() - make_interval(days => :days)
+GROUP BY service HAVING sum(n) > 0
+""")
 
 
 class Revision(NamedTuple):
@@ -86,6 +93,11 @@ async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Object
 async def sending_services(connection: AsyncConnection) -> frozenset[str]:
     """Every service that has sent within the last 28 days, by the look of the series and the hours."""
     return frozenset(row[0] for row in await connection.execute(SENDING))
+
+
+async def traffic(connection: AsyncConnection, days: int) -> dict[str, Traffic]:
+    """The traffic of each service over the last `days`, from the hours."""
+    return {row[0]: Traffic(row[1], row[2]) for row in await connection.execute(TRAFFIC, {"days": days})}
 
 
 async def ledger_ids(connection: AsyncConnection, objectives: Iterable[Objective]) -> dict[tuple[str, str], int]:
