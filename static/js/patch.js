@@ -127,7 +127,6 @@
     children(region, template.content);
     if (heldBack) waiting.set(region.id, html);
     else waiting.delete(region.id);
-    window.htmx?.process(region);
     region.dispatchEvent(new CustomEvent("evenkeel:patched", { bubbles: true }));
   };
 
