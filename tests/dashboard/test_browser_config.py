@@ -143,6 +143,9 @@ def test_an_editor_previews_before_it_saves_and_keeps_its_draft_while_the_page_l
     page.locator(f"#editor-{BATCH} summary").click()
     value = page.locator(f"#value-{BATCH}")
     expect(value).to_be_focused()
+    # What was sent counts for a preview once its second has been written.
+    asked = f"{served.url}/config/preview?setting={BATCH}&value=250"
+    wait_for(lambda: "from tests." in page.request.get(asked).text(), "what was sent to be previewed")
     value.fill("250")
     expect(page.locator(f"#preview-{BATCH}")).to_contain_text("from tests.")
     page.locator(f"#reason-{BATCH}").fill("half a rea")
