@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
-from server.auth.cookies import clear_session, write_session
 from server.auth.passwords import SHORTEST
-from server.auth.signin_link import PATH, link_works
+from server.auth.sessions import clear_session, write_session
+from server.auth.signin import LINK_PATH, link_works
 from server.kernel.errors import ApiError
 
 REFUSED = ("UNAUTHENTICATED", "TOO_MANY_ATTEMPTS", "INVALID")
@@ -31,7 +31,7 @@ class WelcomeView(Struct):
     token: str
     email: str = ""
     fault: str = ""
-    action: str = PATH
+    action: str = LINK_PATH
     shortest: int = SHORTEST
 
 

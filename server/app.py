@@ -19,7 +19,7 @@ from tornado.web import Application
 from checks import schedule
 from dashboard.routes import routes as pages
 from server import routes
-from server.auth.identity import Authenticator
+from server.auth.authenticator import Authenticator
 from server.config.in_force import SettingsInForce
 from server.gate.asking import revision_denied
 from server.http.handler import NotFound

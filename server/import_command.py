@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.auth.commands import told
+from server.auth.commands import click_errors
 
 if TYPE_CHECKING:
     from server.ingest.importer import Report
@@ -34,7 +34,7 @@ def import_log(file: Path, service: str, shift: bool) -> None:
     if not 1 <= len(service) <= 200 or "\0" in service:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")
     env = read_environment()
-    with told(), database_for_command(env) as url:
+    with click_errors(), database_for_command(env) as url:
         report = asyncio.run(run(env, url, file, service, size=file.stat().st_size, shift=shift))
     tell(report, file, shift)
 

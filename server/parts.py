@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from server.alerts.notice import Tell
-    from server.auth.identity import Authenticator
+    from server.auth.authenticator import Authenticator
     from server.config.in_force import SettingsInForce
     from server.http.handler import Handler
     from server.ingest.intake import Intake

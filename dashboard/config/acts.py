@@ -8,7 +8,7 @@ from typing import get_args
 from dashboard.shared.act import Act
 from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
-from server.auth.caller import Identity
+from server.auth.identity import Identity
 from server.config import service
 from server.config.rollout_acts import RolloutAct, act_on
 from server.kernel.errors import invalid

@@ -11,11 +11,11 @@ from dashboard.now.side import CHECKS
 from dashboard.setup.keys import has_ended
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.page import Page
-from server.auth.audit import Act, recent_acts
+from server.auth.audit_store import Act, recent_acts
+from server.auth.identity import ROLES, SCOPES
 from server.auth.keys import ApiKey, list_keys
 from server.auth.passwords import SHORTEST
 from server.auth.people import Person, list_people
-from server.auth.roles import ROLES, SCOPES
 from server.auth.sessions import Session, list_sessions
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN

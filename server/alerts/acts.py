@@ -17,7 +17,7 @@ from server.alerts.asked import checked_matcher, checked_minutes
 from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence
 from server.alerts.store import Line
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.kernel.errors import ApiError
 from server.kernel.text import ago, checked_reason
 

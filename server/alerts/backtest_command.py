@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.auth.commands import told
+from server.auth.commands import click_errors
 from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
@@ -46,7 +46,7 @@ def backtest_command(file: Path) -> None:
     from server.process.command_database import database_for_command
 
     policy = parsed(file)
-    with told(), database_for_command(read_environment(for_database_only=True)) as url:
+    with click_errors(), database_for_command(read_environment(for_database_only=True)) as url:
         found = asyncio.run(over(url, policy))
     for line in table(found):
         click.echo(line)

@@ -34,11 +34,11 @@ def user() -> None:
 @click.option("--role", default="viewer", show_default=True, help="viewer, responder, commander or admin")
 def create_user(email: str, role: str) -> None:
     """Make a person; the password is asked for, or read from standard input."""
+    from server.auth.identity import checked_role
     from server.auth.passwords import checked_password, hasher
     from server.auth.people import checked_email, create_person
-    from server.auth.roles import checked_role
 
-    with told():
+    with click_errors():
         email, role = checked_email(email), checked_role(role)
         hashed = hasher.hash(checked_password(read_password()))
     made = run(lambda connection: create_person(connection, email, hashed, role, actor=actor()))
@@ -113,8 +113,8 @@ def actor() -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Say a failure as a command does, instead of with a traceback."""
+def click_errors() -> Iterator[None]:
+    """Raise our errors and the database's as ClickException: one sentence instead of a traceback."""
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -135,7 +135,7 @@ def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command
 
-    with told(), database_for_command(read_environment(for_database_only=True)) as url:
+    with click_errors(), database_for_command(read_environment(for_database_only=True)) as url:
         return asyncio.run(in_transaction(url, act))
 
 

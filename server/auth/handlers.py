@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from server.auth.audit import Act, recent_acts
+from server.auth.audit_store import Act, recent_acts
 from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
 from server.http.handler import ApiHandler
 from server.http.operation import operation

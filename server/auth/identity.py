@@ -1,101 +1,60 @@
-"""Who is calling: a bearer key, or a session's cookie where that is allowed.
-
-Keys and sessions are checked from memory; what is revoked anywhere is refused
-here within 5 s, usually at once (bus topics `keys`, `sessions`).
-"""
+"""Who calls, a key or a signed-in person, and what they may do: roles of people, scopes of keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
-from tornado.web import RequestHandler
+from server.kernel.errors import invalid
 
-from server.auth.caller import Identity
-from server.auth.cookies import read_session
-from server.auth.key_cache import KEPT_WITHOUT_DATABASE_S, KeyCache
-from server.auth.passwords import Passwords
-from server.auth.session_cache import Listener, SessionCache
-from server.auth.sessions import Visitor, revoke_session
-from server.auth.signin import accept_link, sign_in
-from server.kernel.bus import Bus
-from server.kernel.db import Database
-from server.kernel.settings import Environment
+SCOPES: tuple[str, ...] = ("ingest", "read", "act", "admin")
 
-__all__ = ["Authenticator", "Identity"]
+ROLES: dict[str, frozenset[str]] = {
+    "viewer": frozenset({"read"}),
+    "responder": frozenset({"read", "act"}),
+    "commander": frozenset({"read", "act"}),
+    "admin": frozenset({"read", "act", "admin"}),
+}
 
 
-class Authenticator:
-    """One process's knowledge of who may come in. Make it inside the running loop."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A key or a person whose credentials were found good."""
 
-    kept_s = KEPT_WITHOUT_DATABASE_S  # how long keys and sessions work after they were last read
-
-    def __init__(self, env: Environment, db: Database, bus: Bus) -> None:
-        self.env = env
-        self.db = db
-        self.bus = bus
-        self.keys = KeyCache(db)
-        self.sessions = SessionCache(db)
-        self.passwords = Passwords()
-        bus.subscribe("keys", self.keys.fresh.signal)
-        bus.subscribe("sessions", self.sessions.fresh.signal)
-
-    async def start(self) -> None:
-        """Read the keys and keep them fresh; raises the database's error while it is away."""
-        await self.keys.fresh.start()
-        await self.sessions.fresh.start()
-
-    async def close(self) -> None:
-        await self.keys.fresh.close()
-        await self.sessions.fresh.close()
-        self.passwords.close()
-
-    async def identify(self, handler: RequestHandler, *, allow_session: bool) -> Identity | None:
-        """Whose request it is; None: nobody's. A bearer key that is sent counts alone.
-
-        Raises ApiError UNAVAILABLE where the database is away and who calls is not known.
-        """
-        authorization = handler.request.headers.get("Authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            return await self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
-        if not allow_session:
-            return None
-        token = read_session(handler, self.env)
-        return await self.sessions.find(token) if token else None
-
-    async def sign_in(self, email: str, password: str, address: str, agent: str, request_id: str = "") -> str:
-        """A new session's token, for `cookies.write_session`.
-
-        Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS (with the seconds to wait), UNAVAILABLE.
-        """
-        return await sign_in(self.db, self.passwords, email, password, Visitor(address, agent, request_id))
-
-    async def accept_link(
-        self, link: str, email: str, password: str, *, address: str, agent: str, request_id: str = ""
-    ) -> str:
-        """Make the first administrator; a new session's token. Raises ApiError INVALID, CONFLICT."""
-        visitor = Visitor(address, agent, request_id)
-        return await accept_link(self.db, self.passwords, visitor, link=link, email=email, password=password)
-
-    async def sign_out(self, identity: Identity, request_id: str = "") -> None:
-        """End the session that the identity came with. ApiError NOT_FOUND where it has ended already."""
-        await self.revoke_session(identity.session_id, identity, request_id)
-
-    async def revoke_session(self, session_id: int, by: Identity, request_id: str = "") -> None:
-        """End a session, here at once and everywhere within 5 s. ApiError NOT_FOUND, FORBIDDEN."""
-        async with self.db.act() as connection:
-            await revoke_session(connection, session_id, by, request_id)
-        await self.sessions.fresh.quietly()
-
-    def key_name(self, key_id: int) -> str:
-        """A key's name for people; `key 7` where it is not known, `no valid key` for 0."""
-        return self.keys.name(key_id) if key_id else "no valid key"
-
-    def on_revoked(self, session_id: int, listener: Listener) -> Callable[[], None]:
-        """Call `listener(session_id)` once it is revoked, expired or its person disabled; returns how to stop."""
-        return self.sessions.on_revoked(session_id, listener)
+    kind: Literal["key", "person"]
+    id: int  # of the key or of the user
+    name: str  # the key's name, or the e-mail address
+    scopes: frozenset[str]
+    role: str = ""  # people only
+    session_id: int = 0  # people only
 
     @property
-    def age_s(self) -> float:
-        """Seconds since the keys were read; infinite before the first time."""
-        return self.keys.fresh.age_s
+    def key_id(self) -> int:
+        """The key's id; 0 for people."""
+        return self.id if self.kind == "key" else 0
+
+    @property
+    def actor(self) -> str:
+        """The name under which acts are audited."""
+        return f"key:{self.name}" if self.kind == "key" else self.name
+
+
+def scopes_of(role: str) -> frozenset[str]:
+    """What a role may do; a role of a newer version that we do not know may do nothing."""
+    return ROLES.get(role, frozenset())
+
+
+def checked_role(role: str) -> str:
+    """The role, or ApiError INVALID naming those that exist."""
+    if role not in ROLES:
+        raise invalid("role", f"is {role[:40]!r}; give one of {', '.join(ROLES)}")
+    return role
+
+
+def checked_scopes(scopes: list[str]) -> list[str]:
+    """The scopes, each once and in the order of SCOPES, or ApiError INVALID."""
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        sent = ", ".join(scope[:40] for scope in unknown) or "empty"
+        raise invalid("scopes", f"is {sent}; give one or more of {', '.join(SCOPES)}")
+    return [scope for scope in SCOPES if scope in scopes]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from server.auth import key_store, store, tokens
-from server.auth.audit import audit
-from server.auth.roles import checked_scopes
+from server.auth import store, tokens
+from server.auth.audit_store import audit
+from server.auth.identity import checked_scopes
 from server.kernel.errors import ApiError, invalid
 from server.kernel.times import Instant
 
@@ -63,7 +63,7 @@ async def create_key(
         "scopes": granted,
         "created_by": actor,
     }
-    key_id = await key_store.add(connection, values, lifetime_s)
+    key_id = await store.add_key(connection, values, lifetime_s)
     after = {"id": key_id, "scopes": granted, "lifetime_s": lifetime_s}
     await audit(connection, actor, "key.create", name, None, after, request_id)
     await store.signal(connection, "keys")
@@ -72,17 +72,17 @@ async def create_key(
 
 async def list_keys(connection: AsyncConnection) -> list[ApiKey]:
     """Every key, the newest first, also those that ended."""
-    return [as_key(row) for row in await key_store.every(connection)]
+    return [as_key(row) for row in await store.every_key(connection)]
 
 
 async def revoke_key(connection: AsyncConnection, key_id: int, *, actor: str, request_id: str = "") -> ApiKey:
     """End a key; every process refuses it within 5 s. A repeat changes nothing. ApiError NOT_FOUND."""
-    row = await key_store.by_id(connection, key_id)
+    row = await store.key_by_id(connection, key_id)
     if row is None:
         raise ApiError("NOT_FOUND", f"There is no key {key_id}. Nothing was done.")
     key = as_key(row)
     if key.revoked_at is None:
-        key.revoked_at = await key_store.revoke(connection, key_id)
+        key.revoked_at = await store.revoke_key(connection, key_id)
         after = {"id": key_id, "revoked_at": key.revoked_at}
         await audit(connection, actor, "key.revoke", key.name, {"id": key_id, "scopes": key.scopes}, after, request_id)
         await store.signal(connection, "keys")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from server.auth import people_store, signin_store, store
-from server.auth.audit import audit
-from server.auth.roles import checked_role
+from server.auth.audit_store import audit
+from server.auth.identity import checked_role
 from server.kernel.errors import ApiError, invalid
 
 if TYPE_CHECKING:

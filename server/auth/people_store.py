@@ -8,8 +8,9 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.auth.cookies import SESSION_DAYS
 from server.tables.people import sessions, users
+
+SESSION_DAYS = 30
 
 NOW = func.now()  # the database's clock, as a value to write
 IN_FORCE = (sessions.c.revoked_at.is_(None), sessions.c.expires_at > func.now())

@@ -1,4 +1,7 @@
-"""Sessions: opened by signing in, kept by the server for 30 days, ended by anyone who may."""
+"""Sessions: opened by signing in, kept by the server for 30 days, ended by anyone who may.
+
+The cookie is signed, so that a guess costs no query, HttpOnly and SameSite=Lax, and like any other Secure on TLS.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+from tornado.web import RequestHandler, create_signed_value, decode_signed_value
 
 from server.auth import people_store, store, tokens
-from server.auth.audit import audit
+from server.auth.audit_store import audit
+from server.auth.people_store import SESSION_DAYS
 from server.kernel.errors import ApiError
+from server.kernel.settings import Environment
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from server.auth.caller import Identity
+    from server.auth.identity import Identity
 
 AGENT_CHARACTERS = 300
+
+SESSION_COOKIE = "evenkeel_session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +80,27 @@ async def revoke_session(connection: AsyncConnection, session_id: int, by: Ident
     before = {"session": session_id, "address": row.address, "agent": row.agent}
     await audit(connection, by.actor, "session.revoke", row.email, before, None, request_id)
     await store.signal(connection, "sessions")
+
+
+def write_session(handler: RequestHandler, env: Environment, token: str) -> None:
+    """Hand the session's token to the browser."""
+    handler.set_cookie(
+        SESSION_COOKIE,
+        create_signed_value(env.secret_key, SESSION_COOKIE, token).decode(),
+        expires_days=SESSION_DAYS,
+        path="/",
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def read_session(handler: RequestHandler, env: Environment) -> str:
+    """The session's token; empty where there is none or it was not signed by us."""
+    value = handler.get_cookie(SESSION_COOKIE)
+    signed = decode_signed_value(env.secret_key, SESSION_COOKIE, value, max_age_days=SESSION_DAYS) if value else None
+    return signed.decode("ascii", "replace") if signed else ""
+
+
+def clear_session(handler: RequestHandler) -> None:
+    """Take the cookie back."""
+    handler.clear_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax")

@@ -1,23 +1,33 @@
-"""Signing in: slowed after failures, the same for known and unknown accounts; and the first administrator's link."""
+"""Signing in: the same for known and unknown accounts, slowed after failures; and the first administrator's link.
+
+The more failures, the longer the wait, never for ever. Nobody is locked out: an
+attacker who could lock a commander out at 3 a.m. would need no password.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.auth import people_store, signin_store, tokens
 from server.auth.passwords import Passwords
 from server.auth.people import EMAIL, create_person
 from server.auth.sessions import Visitor, open_session
-from server.auth.slowdown import ACCOUNT, ADDRESS, Rule, wait_s
+from server.auth.signin_store import WINDOW_S
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
+from server.kernel.settings import Environment
 from server.telemetry import metrics
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 log = logging.getLogger("evenkeel.auth")
+
+LINK_LIFETIME_S = 24 * 3600
+LINK_PATH = "/welcome"  # the page that asks for address and password; opening it changes nothing
 
 
 async def sign_in(db: Database, passwords: Passwords, email: str, password: str, visitor: Visitor) -> str:
@@ -58,7 +68,7 @@ async def count_attempt(db: Database, email: str, address: str) -> tuple[str, li
         return account, await count(connection, {account: ACCOUNT, f"address:{address}": ADDRESS})
 
 
-async def count(connection: AsyncConnection, subjects: dict[str, Rule]) -> list[int]:
+async def count(connection: AsyncConnection, subjects: dict[str, Slowdown]) -> list[int]:
     """Count a failure for each subject; the rows. Counted before the try, so that many at once cannot outrun it.
 
     Raises TOO_MANY_ATTEMPTS, with nothing counted, where one of them must wait.
@@ -121,3 +131,47 @@ async def usable_role(connection: AsyncConnection, link: str) -> str:
 
 def no_such_link() -> ApiError:
     return ApiError("CONFLICT", "This link was used or has expired. Ask an administrator to add you.")
+
+
+@dataclass(frozen=True, slots=True)
+class Slowdown:
+    """`free` failures cost nothing; each further one doubles the wait, from 1 s up to `longest_s`."""
+
+    free: int
+    longest_s: float
+
+
+ACCOUNT = Slowdown(free=5, longest_s=60.0)
+ADDRESS = Slowdown(free=20, longest_s=60.0)  # an office shares one
+
+
+def wait_s(failures: Sequence[float], now: float, rule: Slowdown) -> float:
+    """Seconds to wait, 0 to `longest_s`. `failures` are Unix seconds in any order."""
+    counted = [at for at in failures if at > now - WINDOW_S]
+    beyond = len(counted) - rule.free
+    if beyond < 0:
+        return 0.0
+    delay = min(rule.longest_s, 2.0 ** min(beyond, 30))
+    return min(rule.longest_s, max(0.0, max(counted, default=now - delay) + delay - now))
+
+
+async def first_admin_link(db: Database, env: Environment) -> str | None:
+    """A new link that works once, for 24 hours and only while there are no people; None where there are.
+
+    The token is in the query string, which is never logged.
+    """
+    async with db.act() as connection:
+        if await people_store.count(connection):
+            return None
+        token = tokens.new_token("el")
+        await signin_store.add_link(connection, tokens.digest(token), "admin", LINK_LIFETIME_S)
+    return f"{env.public_url}{LINK_PATH}?token={token}"
+
+
+async def link_works(db: Database, token: str) -> bool:
+    """Whether a link can still be used."""
+    if not tokens.well_formed("el", token):
+        return False
+    async with db.act() as connection:
+        role = await signin_store.link_role(connection, tokens.digest(token))
+        return role is not None and not await people_store.count(connection)

@@ -1,15 +1,16 @@
-"""SQL of keys and sessions as they are checked. Each statement runs in the caller's transaction."""
+"""SQL of API keys, and of keys and sessions as they are checked. Each statement runs in the caller's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.auth.caller import Identity
-from server.auth.roles import scopes_of
+from server.auth.identity import Identity, scopes_of
 from server.kernel.bus import CHANNEL
 from server.tables.people import api_keys, sessions, users
 
@@ -70,3 +71,29 @@ async def touch_sessions(connection: AsyncConnection, digests: Sequence[bytes]) 
 async def signal(connection: AsyncConnection, topic: str) -> None:
     """Tell every process, once this transaction commits, to read the topic again."""
     await connection.execute(select(func.pg_notify(CHANNEL, f"{topic} 0")))
+
+
+async def add_key(connection: AsyncConnection, values: dict[str, Any], lifetime_s: int | None) -> int:
+    """A new key's row; its id. The lifetime counts by the database's clock."""
+    ends = func.now() + text("make_interval(secs => :lifetime)").bindparams(lifetime=lifetime_s) if lifetime_s else None
+    row = await connection.execute(insert(api_keys).values(**values, expires_at=ends).returning(api_keys.c.id))
+    return int(row.scalar_one())
+
+
+async def every_key(connection: AsyncConnection) -> list[Any]:
+    """Every key, the newest first."""
+    return list(await connection.execute(select(api_keys).order_by(api_keys.c.id.desc())))
+
+
+async def key_by_id(connection: AsyncConnection, key_id: int) -> Any:
+    """One key's row, locked until the transaction ends; None where there is none."""
+    row = await connection.execute(select(api_keys).where(api_keys.c.id == key_id).with_for_update())
+    return row.one_or_none()
+
+
+async def revoke_key(connection: AsyncConnection, key_id: int) -> datetime:
+    """End a key; when."""
+    statement = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=func.now())
+    row = await connection.execute(statement.returning(api_keys.c.revoked_at))
+    revoked_at: datetime = row.scalar_one()
+    return revoked_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, structs
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.changes import store
 from server.changes.store import Change
 from server.kernel.errors import invalid

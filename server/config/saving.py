@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.changes import store as changes
 from server.config import store
 from server.config.offers import Offer, offer

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.changes import store as changes
 from server.config import receipt_store, staged_store, store
 from server.config.guard import Standing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.changes import store as changes
 from server.gate import store
 from server.gate.answer import NOUNS, Override

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import uuid7
 from server.kernel.times import Instant

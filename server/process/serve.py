@@ -102,7 +102,7 @@ def announce_in_child(env: Environment, sockets: list[socket.socket]) -> int:
 
 async def announce(env: Environment) -> None:
     """Wait until we are ready, then print where to look, how to sign in and how to send an outcome."""
-    from server.auth.signin_link import first_admin_link
+    from server.auth.signin import first_admin_link
     from server.kernel.db import Database
 
     began = time.monotonic()

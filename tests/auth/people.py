@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from server.auth.identity import Authenticator
+from server.auth.authenticator import Authenticator
 from server.auth.people import (
     Person,
     create_person,

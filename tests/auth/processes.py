@@ -9,8 +9,9 @@ from typing import Any
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import create_signed_value
 
-from server.auth.cookies import SESSION_COOKIE
-from server.auth.identity import Authenticator, Identity
+from server.auth.authenticator import Authenticator
+from server.auth.identity import Identity
+from server.auth.sessions import SESSION_COOKIE
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from tests.waiting import until

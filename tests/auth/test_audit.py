@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from server.auth.audit import audit, recent_acts
+from server.auth.audit_store import audit, recent_acts
 from server.kernel.db import Database
 
 pytestmark = pytest.mark.gen_test

@@ -11,8 +11,8 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import Application, RequestHandler
 
-from server.auth.cookies import SESSION_COOKIE, clear_session, read_session, write_session
 from server.auth.people import create_person
+from server.auth.sessions import SESSION_COOKIE, clear_session, read_session, write_session
 from server.process.serve import warn
 
 

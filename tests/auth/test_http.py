@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tornado.web import create_signed_value
 
-from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
+from server.auth.sessions import SESSION_COOKIE
 from tests.site import Site, answer
 from tests.waiting import PATIENCE_S
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from server.auth import fresh, key_cache
-from server.auth.audit import recent_acts
-from server.auth.identity import Authenticator, Identity
+from server.auth import credential_cache, fresh
+from server.auth.audit_store import recent_acts
+from server.auth.authenticator import Authenticator
+from server.auth.identity import Identity
 from server.auth.keys import NewKey, create_key, list_keys, revoke_key
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
@@ -134,7 +135,7 @@ async def test_known_keys_work_for_a_while_without_the_database(make_env: Any, m
             with pytest.raises(ApiError) as unknown:
                 await bearer(auth, "ek_" + "a" * 43)
             assert unknown.value.status == 503  # not 401: whether it is good cannot be known
-            auth.keys.fresh.read_at -= key_cache.KEPT_WITHOUT_DATABASE_S
+            auth.keys.fresh.read_at -= credential_cache.KEPT_WITHOUT_DATABASE_S
             with pytest.raises(ApiError) as late:
                 await bearer(auth, key.key)
             assert late.value.status == 503

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import text
 
-from server.auth.signin_link import first_admin_link, link_works
+from server.auth.signin import first_admin_link, link_works
 from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD
 from tests.auth.processes import process, signed_in

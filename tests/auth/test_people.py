@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.auth import fresh
-from server.auth.audit import recent_acts
+from server.auth.audit_store import recent_acts
 from server.auth.people import (
     Person,
     change_role,

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from server.auth import tokens
+from server.auth.identity import ROLES, checked_role, checked_scopes, scopes_of
 from server.auth.people import checked_email
 from server.auth.proxies import believe
-from server.auth.roles import ROLES, checked_role, checked_scopes, scopes_of
-from server.auth.slowdown import ACCOUNT, ADDRESS, WINDOW_S, wait_s
+from server.auth.signin import ACCOUNT, ADDRESS, wait_s
+from server.auth.signin_store import WINDOW_S
 from server.kernel.errors import ApiError
 
 

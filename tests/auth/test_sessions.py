@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 
 from server.auth import fresh
-from server.auth.audit import recent_acts
+from server.auth.audit_store import recent_acts
+from server.auth.credential_cache import IDLE_S
 from server.auth.identity import Identity
 from server.auth.people import (
     disable_person,
 )
-from server.auth.session_cache import IDLE_S
 from server.auth.sessions import list_sessions
 from server.kernel.db import Database
 from server.kernel.errors import ApiError

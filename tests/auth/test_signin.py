@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from server.auth import passwords
-from server.auth.identity import Authenticator
+from server.auth.authenticator import Authenticator
 from server.auth.people import (
     disable_person,
 )

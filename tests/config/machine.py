@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from server.auth.caller import Identity
+from server.auth.identity import Identity
 from server.config import service
 from server.config.in_force import SettingsInForce
 from server.config.saving import Saved

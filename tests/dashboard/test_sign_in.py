@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from tornado.httpclient import HTTPResponse
 
 from server.auth.people import create_person
-from server.auth.signin_link import first_admin_link
+from server.auth.signin import first_admin_link
 from server.tables.people import sessions, users
 from tests.dashboard.visitor import PASSWORD, look, press, sign_in
 from tests.site import Site

@@ -13,8 +13,8 @@ from tornado.httpclient import HTTPResponse
 from tornado.web import create_signed_value, decode_signed_value
 
 from server.alerts.alert import Alert
-from server.auth.cookies import SESSION_COOKIE
 from server.auth.people import create_person
+from server.auth.sessions import SESSION_COOKIE
 from server.kernel.db import Database
 from server.live.service import LiveService, Point
 from server.picture import store as picture_store

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.auth.audit import audit
+from server.auth.audit_store import audit
 from server.kernel.db import Database
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import checked_reason, clock, span
