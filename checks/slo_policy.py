@@ -9,8 +9,7 @@ from checks.check import Check, Surroundings, Unavailable, fail
 from server.selfcheck.findings import Finding
 from server.slo.model.budget import budget_left
 from server.slo.model.counts import Counts
-from server.slo.model.objective import Objective, Policy
-from server.slo.model.problems import PolicyError
+from server.slo.model.objective import Objective, Policy, PolicyError
 from server.slo.policy.lint import TRAFFIC_DAYS, against_traffic, lint
 from server.slo.policy.policy import parse
 from server.slo.policy.store import traffic

@@ -20,7 +20,7 @@ from server.alerts.store import Line
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 
 
 class Kept(Struct):

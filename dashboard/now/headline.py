@@ -9,7 +9,7 @@ from dashboard.shared.format import FEW, budget, ms, number, percent, plural, sh
 from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.telling import AlertTold
 from server.live.service import LiveService, Part
-from server.slo.judge.rules import LOW_BUDGET
+from server.slo.model.budget import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
 

@@ -12,7 +12,7 @@ from server.alerts.backtesting import Backtested, gaps, run, summary
 from server.kernel.errors import ApiError
 from server.parts import Parts
 from server.selfcheck.findings import Finding
-from server.slo.model.problems import PolicyError
+from server.slo.model.objective import PolicyError
 from server.slo.policy.lint import lint
 from server.slo.policy.policy import parse
 

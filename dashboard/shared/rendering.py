@@ -20,7 +20,7 @@ from dashboard.shared import format as told
 from dashboard.shared.looks import LOOKS
 from dashboard.shared.telling import ALERT_LOOKS
 from server.config.registry import SETTINGS, Value
-from server.slo.judge.rules import LOW_BUDGET
+from server.slo.model.budget import LOW_BUDGET
 
 FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),

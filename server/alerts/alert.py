@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from server.picture.picture import Picture
-from server.slo.model.evidence import Evidence, OnsetMethod
+from server.slo.model.status import Evidence, OnsetMethod
 from server.slo.model.tiers import Urgency
 
 # pending: detected and shown, nobody is told yet; resolving: clear, and held for a while in case it comes back.

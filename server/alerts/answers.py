@@ -15,7 +15,7 @@ from server.alerts.silence import Silence
 from server.alerts.store import Line
 from server.alerts.words import failing
 from server.kernel.times import Instant
-from server.slo.model.evidence import OnsetMethod
+from server.slo.model.status import OnsetMethod
 from server.slo.model.tiers import Urgency
 
 

@@ -22,10 +22,10 @@ from server.slo.judge.rules import deciding, spans
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import BudgetPolicy, severity
-from server.slo.model.evidence import Evidence
 from server.slo.model.memory import Memory
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import Fast
+from server.slo.model.status import Evidence
 from server.slo.model.tiers import Tier
 
 

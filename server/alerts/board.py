@@ -23,7 +23,7 @@ from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
 from server.kernel.db import Database
 from server.process.watch import require_term
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 from server.slo.policy.policies import Policies
 from server.telemetry import metrics
 

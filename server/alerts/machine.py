@@ -16,7 +16,7 @@ from server.alerts.silence import Silence
 from server.alerts.telling import Event
 from server.alerts.words import failing, resolved
 from server.slo.model.budget_policy import BudgetPolicy, severity
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 
 RESOLVE_S = 60.0  # clear for so long before it is over
 FLAPPING_RESOLVE_S = 15 * 60.0

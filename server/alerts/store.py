@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 
 TIMES = (
     "onset",

@@ -15,8 +15,8 @@ from server.slo.judge.view import text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.months import spent
 from server.slo.model.budget import budget_left
-from server.slo.model.evidence import OnsetMethod
 from server.slo.model.objective import Objective
+from server.slo.model.status import OnsetMethod
 
 if TYPE_CHECKING:
     from server.changes.store import Change

@@ -20,8 +20,7 @@ from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import stretches
 from server.slo.ledger.spans import Span, Split
 from server.slo.ledger.windows import first_minute
-from server.slo.model.objective import Objective
-from server.slo.model.problems import PolicyError
+from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy import store as policy_store
 from server.slo.policy.policies import Policies
 from server.slo.policy.policy import MAX_OBJECTIVES, parse

@@ -49,7 +49,7 @@ alerts = Table(  # one open alert an objective at most
     Column("tier_at", Time),  # when the tier was last told of
     Column("calmed", Boolean, nullable=False, server_default="false"),  # one that flaps was clear for long, see machine
     Column("returned_at", Time),  # since when it is back after that, while nobody was told
-    Column("evidence", JSONB, nullable=False),  # the last Evidence that said anything; see server/slo/model/evidence.py
+    Column("evidence", JSONB, nullable=False),  # the last Evidence that said anything; see server/slo/model/status.py
     Column("updated_at", Time, nullable=False, server_default=func.now()),
 )
 Index("alerts_open", alerts.c.objective, unique=True, postgresql_where=text("state <> 'resolved'"))

@@ -18,8 +18,8 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import read_environment
 from server.slo.model.budget_policy import BudgetPolicy
-from server.slo.model.evidence import Evidence
 from server.slo.model.objective import Objective
+from server.slo.model.status import Evidence
 from server.slo.model.tiers import Urgency
 from server.slo.policy.policies import Policies
 from tests.conftest import variables

@@ -9,7 +9,7 @@ from server.alerts.machine import Context, step
 from server.alerts.silence import Silence
 from server.alerts.telling import Event
 from server.slo.model.budget_policy import BudgetPolicy
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 from tests.alerts.making import NOW, at, burning
 
 CONTEXT = Context(BudgetPolicy())

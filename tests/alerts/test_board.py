@@ -13,7 +13,7 @@ from checks.check import ROOT, Surroundings
 from server.alerts import list_store
 from server.alerts.machine import REOPEN_S, RESOLVE_S
 from server.process.watch import Fenced
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 from tests.alerts.making import NOW, Second, Told, at, board, burning, clear, objective
 from tests.conftest import MakeEnv
 from tests.live.rollups import lead

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from server.alerts.alert import Alert
 from server.alerts.machine import FLAPPING_RESOLVE_S, RESOLVE_S, Context
 from server.slo.model.budget_policy import BudgetPolicy
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 from tests.alerts.making import burning, clear
 from tests.alerts.stepping import SILENCE, Objective, fired_page
 

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from server.alerts.alert import Alert
-from server.slo.model.evidence import Evidence
-from server.slo.model.status import BurnWindow, Status
+from server.slo.model.status import BurnWindow, Evidence, Status
 from tests.dashboard.config_page import text_of
 from tests.dashboard.objective_page import seen, standing
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in

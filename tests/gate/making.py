@@ -7,8 +7,7 @@ from typing import Any
 from server.alerts.alert import Alert
 from server.gate.answer import Override
 from server.kernel.times import utc
-from server.slo.model.evidence import Evidence
-from server.slo.model.status import ObjectiveStatus
+from server.slo.model.status import Evidence, ObjectiveStatus
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from server.alerts.alert import Alert
 from server.alerts.notice import Notice, NoticeEvent, key_of
 from server.alerts.words import message
-from server.slo.model.evidence import Evidence
+from server.slo.model.status import Evidence
 
 SECRET = "s3cret-of-sixteen-and-more"
 ROUTING_KEY = "R0" + "A" * 30

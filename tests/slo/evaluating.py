@@ -11,8 +11,8 @@ from server.slo.judge.streams import Stream
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging
 from server.slo.model.counts import NOTHING, Counts
-from server.slo.model.evidence import Evidence
 from server.slo.model.objective import Objective
+from server.slo.model.status import Evidence
 
 MINUTE_S = 60
 START = 1_790_000_000 // 86_400 * 86_400

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from server.slo.model.problems import PolicyError, Problem
+from server.slo.model.objective import PolicyError, Problem
 from server.slo.policy.policy import parse
 
 

@@ -13,8 +13,7 @@ from server.live import asked
 from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, Windows, first_minute
-from server.slo.model.budget import budget_left, exhausted_in_s
-from server.slo.model.burn import burn_rate, spent
+from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective
 from server.slo.model.tiers import H1
 

@@ -14,14 +14,13 @@ from server.live.service import LiveService
 from server.picture import store as picture_store
 from server.picture.picture import Picture
 from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status, senders_of
-from server.slo.judge.rules import spans, worst
+from server.slo.judge.rules import spans
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.view import by_name, status_in
 from server.slo.ledger import recount_store
 from server.slo.ledger.windows import Windows
-from server.slo.model.evidence import Evidence
 from server.slo.model.objective import Objective
-from server.slo.model.status import ObjectiveStatus, State, Status
+from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, worst
 from server.slo.policy.policies import Policies
 
 LATELY_S = 3600  # what limits refused within it widens the range of a budget while a service is partial

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from server.live.service import LiveService
-from server.slo.judge.rules import budget_low, holding, judged, spans, standings, state_of
+from server.slo.judge.rules import holding, spans, standings, state_of
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
-from server.slo.model.budget import budget_left, budget_range, exhausted_in_s
+from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, judged
 from server.slo.model.budget_policy import Paging
-from server.slo.model.burn import burn_rate
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
-from server.slo.model.evidence import Evidence, OnsetMethod
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, State
+from server.slo.model.status import BurnWindow, Evidence, ObjectiveStatus, OnsetMethod, State
 from server.slo.model.tiers import H1, M5, Tier
 
 MINUTE_S = 60

@@ -9,22 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from server.slo.model.budget import budget_left
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
-from server.slo.model.status import Standing, State
+from server.slo.model.status import Standing, State, worst
 from server.slo.model.tiers import H1, M5, Tier
 
 SHOWN_S = (M5, H1)  # windows that are told of whatever the tiers are
-
-# A budget that allows fewer failures than this is not judged: one of 100 requests is a burn rate of 10.
-HANDFUL = 5
-
-LOW_BUDGET = 0.25
-
-# Worst first. A known burn outranks what is not known; what is not known outranks every better state.
-SEVERITY: tuple[State, ...] = ("burning", "blind", "partial", "at_risk", "ok", "no_traffic", "no_objective")
 
 
 def burns(counts: Counts, ratio: Fraction) -> bool:
@@ -71,17 +62,6 @@ def spans(tiers: Iterable[Tier]) -> tuple[int, ...]:
     return tuple(sorted({*SHOWN_S, *(each for tier in tiers for each in (tier.long_s, tier.short_s))}))
 
 
-def judged(whole: Counts, allowed: Fraction) -> bool:
-    """Whether the objective's window has enough outcomes to judge its budget: so many that a handful may fail."""
-    return whole.total * allowed >= HANDFUL
-
-
-def budget_low(whole: Counts, allowed: Fraction) -> bool:
-    """Whether too little is left of a budget that can be judged, on at least a handful of failures."""
-    left = budget_left(whole, allowed)
-    return judged(whole, allowed) and whole.bad >= HANDFUL and left is not None and left < LOW_BUDGET
-
-
 def state_of(tier: Tier | None, fast: bool, low: bool, traffic: bool, senders: State | None) -> State:
     """The state of an objective.
 
@@ -98,8 +78,3 @@ def state_of(tier: Tier | None, fast: bool, low: bool, traffic: bool, senders: S
         found.add(senders)
     found.add("ok" if traffic else "no_traffic")
     return worst(found)
-
-
-def worst(states: set[State]) -> State:
-    """The state that comes first in SEVERITY; of none, `no_objective`."""
-    return next((state for state in SEVERITY if state in states), "no_objective")

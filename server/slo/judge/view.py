@@ -7,9 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from server.picture.picture import Picture
-from server.slo.judge.rules import SEVERITY
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
+from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status
 
 
 class ObjectiveRow(msgspec.Struct):

@@ -17,9 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.live.deltas import Delta
 from server.slo.ledger import ledger_store, recount_store
-from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.counts import NOTHING, Counts, Tally
 from server.slo.model.objective import Objective
-from server.slo.model.tally import Tally
 
 if TYPE_CHECKING:
     from server.slo.policy.policies import Policies

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live.excluded_store import excluded
-from server.slo.model.counts import Counts
-from server.slo.model.tally import Tally
+from server.slo.model.counts import Counts, Tally
 
 MINUTES_KEPT_DAYS = 35
 HOURS_KEPT_DAYS = 400

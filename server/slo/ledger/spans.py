@@ -14,9 +14,8 @@ from server.kernel.errors import invalid
 from server.kernel.times import instant
 from server.slo.ledger import ledger_store as store
 from server.slo.ledger import months
-from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.counts import NOTHING, Counts, Tally
 from server.slo.model.objective import Objective
-from server.slo.model.tally import Tally
 
 MINUTE_S = 60
 HOUR_S = 3600

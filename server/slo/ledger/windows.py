@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.slo.ledger import ledger_store as store
-from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.counts import NOTHING, Counts, Tally
 from server.slo.model.objective import Objective
-from server.slo.model.tally import Tally
 
 MINUTE_S = 60
 HOUR_S = 3600

@@ -1,7 +1,8 @@
-"""The error budget: how much of what may be bad is left.
+"""The error budget: how much of what may be bad is left, and how fast it goes.
 
-The Site Reliability Workbook, chapter 2 and chapter 5: an objective of `target`
-over a window allows `(1 - target) * total` bad events in it.
+The Site Reliability Workbook, chapters 2 and 5: an objective of `target` over a window
+allows `(1 - target) * total` bad events in it; burn rate = error ratio / (1 - target).
+At a burn rate of 1 the budget lasts the window; at 14.4 an hour takes 2 % of 30 days' budget.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from server.slo.model.counts import Counts
+
+# A budget that allows fewer failures than this is not judged: one of 100 requests is a burn rate of 10.
+HANDFUL = 5
+LOW_BUDGET = 0.25  # of the whole; with less left an objective is at risk
 
 
 def budget_left(counts: Counts, allowed: Fraction) -> float | None:
@@ -40,3 +45,26 @@ def exhausted_in_s(left: float | None, burn: float | None, window_s: int) -> flo
     if left <= 0:
         return 0.0
     return left * window_s / burn if burn is not None and burn > 1 else None
+
+
+def burn_rate(counts: Counts, allowed: Fraction) -> float | None:
+    """(bad / total) / allowed, at least 0. None: no traffic."""
+    if counts.total == 0:
+        return None
+    return float(Fraction(counts.bad, counts.total) / allowed)
+
+
+def spent(burn: float, seconds: float, window_s: int) -> float:
+    """The share of the whole budget that `seconds` at this burn rate take: burn * seconds / window (section 4)."""
+    return burn * seconds / window_s
+
+
+def judged(whole: Counts, allowed: Fraction) -> bool:
+    """Whether the objective's window has enough outcomes to judge its budget: so many that a handful may fail."""
+    return whole.total * allowed >= HANDFUL
+
+
+def budget_low(whole: Counts, allowed: Fraction) -> bool:
+    """Whether too little is left of a budget that can be judged, on at least a handful of failures."""
+    left = budget_left(whole, allowed)
+    return judged(whole, allowed) and whole.bad >= HANDFUL and left is not None and left < LOW_BUDGET

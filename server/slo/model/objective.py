@@ -1,4 +1,4 @@
-"""One objective, and the policy they make up."""
+"""One objective, the policy they make up, and what is wrong with a policy that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from server.kernel.errors import ConfigurationError
 from server.slo.model.budget_policy import BudgetPolicy
-from server.slo.model.problems import Problem
 from server.slo.model.tiers import Tier, tiers_for
 
 Kind = Literal["availability", "latency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault. `line` counts from 1; `field` is a path such as `spec.objectives[0].target`, or empty."""
+
+    line: int
+    field: str
+    reason: str
+
+
+class PolicyError(ConfigurationError):
+    """A policy that cannot be used. The text has one line a problem: `slo.yaml:14: field: reason`."""
+
+    def __init__(self, problems: list[Problem], file: str = "slo.yaml") -> None:
+        self.problems = sorted(problems, key=lambda problem: problem.line)
+        self.file = file
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line of text a problem."""
+        return [": ".join(part for part in (f"{self.file}:{p.line}", p.field, p.reason) if part) for p in self.problems]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How each objective stands, as published in the picture and answered by the API."""
+"""What an evaluation says of each objective: its status, for the picture and the API, and the evidence, for alerts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import Literal
 from msgspec import Struct, field
 
 from server.slo.model.memory import Memory
+from server.slo.model.tiers import Urgency
 
 # The words of UI.md's table; shape and colour belong to the pages.
 State = Literal["ok", "at_risk", "burning", "blind", "partial", "no_traffic", "no_objective"]
+
+# Worst first. A known burn outranks what is not known; what is not known outranks every better state.
+SEVERITY: tuple[State, ...] = ("burning", "blind", "partial", "at_risk", "ok", "no_traffic", "no_objective")
 
 # A tier whose windows both burn at its rate: it holds, or it does not because what burnt is over since the alarm
 # ended, because there are too few failures to be sure, or because they may all be one client's.
@@ -67,3 +71,41 @@ class Status(Struct):
     objectives: list[ObjectiveStatus]
     services: dict[str, State]
     memories: dict[str, Memory] = field(default_factory=dict)  # by objective, for the next watch
+
+
+# How the onset was found: the change point of the fast test, or the beginning of the tier's long window.
+OnsetMethod = Literal["change point", "window"]
+
+
+class Evidence(Struct):
+    """One objective now. Times are Unix seconds, ratios and shares are of 1.
+
+    `tier` is what holds, the most urgent first: a burn tier that pages such as `1h/5m`,
+    `fast` (the test of server/slo/model/sequential.py), or a burn tier that makes a ticket;
+    None: nothing burns.
+    """
+
+    objective: str
+    service: str
+    kind: Literal["availability", "latency"]
+    target: float
+    threshold_ms: float | None
+    at: float
+    known: bool  # False while blind or partial: then nothing is over
+    tier: str | None
+    urgency: Urgency | None  # of that tier
+    due: bool  # whether it is enough to tell somebody: by the lower bound, the budget spent or the size
+    onset: float | None
+    onset_method: OnsetMethod | None
+    bad: int  # since the onset
+    total: int
+    bad_ratio: float | None  # of the last minute with traffic while it burns: the impact
+    spent: float  # of the whole budget, since the onset; as far back as is known by the second, else of the tier
+    budget_left: float | None
+    likely: str = ""  # version 5f2c1a9
+    provisional: bool = False  # the objective is the default of a service nobody configured
+
+
+def worst(states: set[State]) -> State:
+    """The state that comes first in SEVERITY; of none, `no_objective`."""
+    return next((state for state in SEVERITY if state in states), "no_objective")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.slo.model.problems import PolicyError
+from server.slo.model.objective import PolicyError
 
 if TYPE_CHECKING:
     from server.selfcheck.findings import Finding

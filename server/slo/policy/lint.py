@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from server.kernel.names import OTHER, OWN
 from server.selfcheck.findings import Finding
-from server.slo.judge.rules import HANDFUL
+from server.slo.model.budget import HANDFUL
 from server.slo.model.budget_policy import severity
 from server.slo.model.objective import Objective, Policy
 from server.slo.model.tiers import arithmetic, can_fire, scaled

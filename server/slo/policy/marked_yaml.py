@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from server.slo.model.problems import PolicyError, Problem
+from server.slo.model.objective import PolicyError, Problem
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20

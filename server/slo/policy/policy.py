@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from server.slo.model.budget_policy import BudgetPolicy
-from server.slo.model.objective import Kind, Objective, Policy
-from server.slo.model.problems import PolicyError, Problem
+from server.slo.model.objective import Kind, Objective, Policy, PolicyError, Problem
 from server.slo.policy import openslo
 from server.slo.policy.budget_document import ErrorBudgetPolicy
 from server.slo.policy.budget_reading import budget_policy

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from server.slo.judge.rules import HANDFUL
+from server.slo.model.budget import HANDFUL
 from server.slo.model.objective import Objective
 from server.slo.model.tiers import Tier, span
 

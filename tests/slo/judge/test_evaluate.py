@@ -14,9 +14,9 @@ from server.live.fold import Fold
 from server.live.service import LiveService
 from server.picture.picture import Picture
 from server.slo.judge.evaluate import Evaluation
-from server.slo.judge.rules import budget_low
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
+from server.slo.model.budget import budget_low
 from server.slo.model.counts import Counts
 from server.slo.model.status import ObjectiveStatus, Status
 from tests.live.rollups import lead

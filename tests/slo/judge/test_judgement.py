@@ -13,8 +13,8 @@ from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging
 from server.slo.model.counts import Counts
-from server.slo.model.evidence import Evidence
 from server.slo.model.memory import Memory
+from server.slo.model.status import Evidence
 from server.slo.model.tiers import D3, H1, H6, H24, M5, M30
 from tests.slo.judging import objective
 from tests.slo.judging import seen as picture

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.slo.judge.rules import budget_low, deciding, spans, state_of, worst
-from server.slo.model.budget import budget_left, budget_range, exhausted_in_s
-from server.slo.model.burn import burn_rate, spent
+from server.slo.judge.rules import deciding, spans, state_of
+from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, spent
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
-from server.slo.model.status import State
+from server.slo.model.status import State, worst
 from server.slo.model.tiers import BOOK_S, D3, H1, H2, H6, H24, M5, M30, tiers_for
 
 ALLOWED = Fraction(1, 1000)  # 99.9 %

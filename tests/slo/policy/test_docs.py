@@ -10,9 +10,8 @@ from pathlib import Path
 import msgspec
 
 from server.slo.api.budget_report import BudgetAnswer
-from server.slo.judge import rules
 from server.slo.ledger import ledger_store
-from server.slo.model import confidence
+from server.slo.model import budget, confidence
 from server.slo.model.budget_policy import BudgetPolicy, Defaults
 from server.slo.model.counts import Counts
 from server.slo.model.tiers import WORKBOOK, span
@@ -56,11 +55,11 @@ def test_its_numbers_are_the_codes() -> None:
     assert f"minute ({ledger_store.MINUTES_KEPT_DAYS} days)" in TEXT
     assert f"({ledger_store.HOURS_KEPT_DAYS}\ndays)" in TEXT
     assert f"at least {confidence.FEWEST} failures" in TEXT
-    assert f"less than {rules.LOW_BUDGET * 100:.0f} %" in TEXT
-    assert f"to allow {rules.HANDFUL} failures: 500 at 99 %, 5,000 at 99.9 %" in TEXT
+    assert f"less than {budget.LOW_BUDGET * 100:.0f} %" in TEXT
+    assert f"to allow {budget.HANDFUL} failures: 500 at 99 %, 5,000 at 99.9 %" in TEXT
     for allowed, enough in ((Fraction(1, 100), 500), (Fraction(1, 1000), 5000)):
-        assert rules.judged(Counts(enough), allowed)
-        assert not rules.judged(Counts(enough - 1), allowed)
+        assert budget.judged(Counts(enough), allowed)
+        assert not budget.judged(Counts(enough - 1), allowed)
     for tier in WORKBOOK:
         row = f"| {float(tier.burn):g} | {span(tier.long_s)} | {span(tier.short_s)} | {tier.urgency} |"
         assert row in TEXT

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.slo.model.objective import Objective
-from server.slo.model.problems import PolicyError
+from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy.policy import parse
 from tests.slo.making import SHOP, availability, latency, service
 from tests.slo.spoiling import found_problems, problems
