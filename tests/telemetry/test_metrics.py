@@ -89,8 +89,8 @@ def declared(body: bytes) -> dict[str, str]:
 
 COUNTING = """
 import sys
-from server import metrics
-from server.host import name_process
+from server.telemetry import metrics
+from server.kernel.host import name_process
 name_process(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     metrics.request("/api/v1/services", "GET", 200, 0.02)
@@ -98,7 +98,7 @@ for _ in range(int(sys.argv[2])):
 metrics.ingest_refused("QUEUE_FULL", None)
 metrics.ingest_refused("BATCH_TOO_LARGE", 2000)
 """
-RENDERING = "import sys; from server.scrape import render; sys.stdout.buffer.write(render([]))"
+RENDERING = "import sys; from server.telemetry.scrape import render; sys.stdout.buffer.write(render([]))"
 
 
 def in_process(directory: Path, program: str, *arguments: str) -> bytes:
