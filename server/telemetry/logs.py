@@ -53,7 +53,7 @@ def listen_to_ours(level: int) -> None:
     logging.getLogger("tornado.general").setLevel(logging.WARNING)  # below, it repeats what a peer sent: secrets too
     logging.getLogger("tornado.access").setLevel(
         logging.CRITICAL
-    )  # server/http/access.py writes the one line a request
+    )  # server/http/handler.py writes the one line a request
 
 
 class Gatherer(logging.Handler):

@@ -4,7 +4,7 @@ Counters and histograms live in the files of PROMETHEUS_MULTIPROC_DIR, which the
 supervisor sets before prometheus_client is imported; /metrics adds them up over
 this machine's processes and labels them with `host`, because a scrape through a
 load balancer reaches one machine. Gauges come from the database at scrape
-(server/telemetry/metrics_handler.py). `METRICS` is the whole list: docs/metrics.md is
+(server/telemetry/scrape.py). `METRICS` is the whole list: docs/metrics.md is
 checked against it.
 """
 

@@ -6,18 +6,30 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from server import __version__
+from server.alerts.alert import alerts_in
+from server.kernel.names import HOST
 from server.kernel.text import first_line
+from server.picture.picture import Picture
+from server.selfcheck.findings import CheckStatus
+from server.slo.judge.view import status_in
+from server.slo.model.counts import NOTHING, Counts
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
+from server.slo.model.tiers import Urgency, span
 from server.telemetry import metrics, metrics_store
-from server.telemetry.gauges import families
+from server.telemetry.metrics import Metric
+from server.telemetry.metrics_store import Gauges, ProcessRow
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -25,15 +37,20 @@ if TYPE_CHECKING:
 log = logging.getLogger("evenkeel.metrics")
 
 LIMIT_S = 3.0  # for the database; a scraper gives up after 10 s
+STATUSES: tuple[str, ...] = get_args(CheckStatus)
+STALE_S = 60.0  # an older picture says nothing of the budgets of now
+
+MetricFamily = CounterMetricFamily | GaugeMetricFamily
+Value = tuple[tuple[str, ...], float]
 
 
 class Families(Collector):
     """Families made beforehand."""
 
-    def __init__(self, made: Sequence[Metric]) -> None:
+    def __init__(self, made: Sequence[MetricFamily]) -> None:
         self.made = made
 
-    def collect(self) -> Iterable[Metric]:
+    def collect(self) -> Iterable[MetricFamily]:
         return self.made
 
 
@@ -44,7 +61,7 @@ async def scrape(parts: Parts) -> bytes:
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
 
 
-async def read_gauges(parts: Parts) -> metrics_store.Gauges | None:
+async def read_gauges(parts: Parts) -> Gauges | None:
     try:
         async with asyncio.timeout(LIMIT_S), parts.db.ask() as connection:
             return await metrics_store.read(connection)
@@ -53,7 +70,7 @@ async def read_gauges(parts: Parts) -> metrics_store.Gauges | None:
         return None
 
 
-def render(made: Sequence[Metric]) -> bytes:
+def render(made: Sequence[MetricFamily]) -> bytes:
     """Counters and gauges as Prometheus text, version 0.0.4."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -62,3 +79,83 @@ def render(made: Sequence[Metric]) -> bytes:
         registry.register(metrics.registry)
     registry.register(Families(made))
     return generate_latest(registry)
+
+
+def families(
+    gauges: Gauges | None, picture: Picture | None, picture_age_s: float | None, objectives: Sequence[Objective]
+) -> Iterator[MetricFamily]:
+    """Every gauge that has a value; without the database (`gauges` None) those that this process knows."""
+    yield family(metrics.BUILD_INFO, [((HOST, __version__), 1)])
+    yield family(metrics.DATABASE_UP, [((HOST,), 0 if gauges is None else 1)])
+    if picture is not None and picture_age_s is not None:
+        yield family(metrics.PICTURE_AGE, [((HOST,), picture_age_s)])
+        if picture_age_s < STALE_S:
+            status = status_in(picture)
+            standing = status.objectives if status is not None else []
+            yield family(metrics.BUDGET_LEFT, budgets(standing))
+            yield family(metrics.ALERTS_OPEN, alerts(picture))
+            yield family(metrics.BURN_RATE, burns(standing))
+    if gauges is not None:
+        yield from of_database(gauges)
+        yield family(metrics.SLO_EVENTS, events(objectives, gauges.events))
+
+
+def of_database(gauges: Gauges) -> Iterator[MetricFamily]:
+    if gauges.lease_age_s is not None:
+        yield family(metrics.WATCH_AGE, [((), max(0.0, gauges.lease_age_s))])
+    if gauges.revision is not None:
+        yield family(metrics.REVISION, [((), gauges.revision)])
+        yield family(metrics.STAGED, [((), float(gauges.staged))])
+    rows = gauges.processes
+    yield family(metrics.QUEUE_ITEMS, [(place(row), row.queue_items) for row in rows])
+    yield family(metrics.QUEUE_BYTES, [(place(row), row.queue_bytes) for row in rows])
+    yield family(metrics.LOOP_LAG, [(place(row), row.loop_lag_ms / 1000) for row in rows])
+    yield family(metrics.MEMORY, [(place(row), row.rss_bytes) for row in rows])
+    yield family(metrics.HEARTBEAT_AGE, [(place(row), row.heartbeat_age_s) for row in rows])
+    applied = [(place(row), row.revision) for row in rows if row.revision is not None]
+    yield family(metrics.APPLIED_REVISION, applied)
+    yield family(metrics.NOTIFICATION_AGE, [((), gauges.undelivered_age_s)])
+    yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
+    yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
+
+
+def place(row: ProcessRow) -> tuple[str, str]:
+    return row.host, row.name
+
+
+def budgets(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
+    """What is left of each objective's budget; none for an objective without traffic."""
+    return [((o.name, o.service), o.budget_left) for o in objectives if o.budget_left is not None]
+
+
+def burns(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
+    """The burn rate of each objective over each window that decides; none for a window without traffic."""
+    return [
+        ((o.name, o.service, span(each.window_s)), each.burn)
+        for o in objectives
+        for each in o.windows
+        if each.burn is not None
+    ]
+
+
+def alerts(picture: Picture) -> list[Value]:
+    """How many fire or are resolving; 0 too, so that its absence says something."""
+    counted = Counter((a.severity, a.urgency) for a in alerts_in(picture) if a.state in ("firing", "resolving"))
+    return [((str(s), urgency), counted[s, urgency]) for s in (1, 2, 3) for urgency in get_args(Urgency)]
+
+
+def events(objectives: Iterable[Objective], counted: Mapping[int, Counts]) -> list[Value]:
+    """What each objective has counted; 0 before its first outcome, so that its first failure is an increase."""
+    return [
+        ((o.name, o.service, o.kind, outcome), value)
+        for o in objectives
+        for outcome, value in zip(("good", "bad"), counted.get(o.id, NOTHING)[:2], strict=True)
+    ]
+
+
+def family(metric: Metric, values: Iterable[Value]) -> MetricFamily:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    made = kind(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        made.add_metric(labels, value)
+    return made
