@@ -8,6 +8,8 @@ from pathlib import Path
 
 from checks.check import Check, Surroundings, fail, text_of
 from server import __version__
+from server.http.openapi import document
+from server.routes import API
 from server.selfcheck.findings import Finding
 
 RELEASE = re.compile(r"^## \[?(\d+\.\d+\.\d+)\]?", re.MULTILINE)
@@ -45,9 +47,7 @@ def in_changelog(root: Path, version: str) -> list[Finding]:
 
 
 def in_api(version: str) -> list[Finding]:
-    from server.http.openapi import document
-
-    said = document()["info"]["version"]
+    said = document(API)["info"]["version"]
     if said == version:
         return []
     return [

@@ -18,7 +18,6 @@ from tornado.web import Application
 
 from checks import schedule
 from dashboard.routes import routes as pages
-from server import routes
 from server.auth.authenticator import Authenticator
 from server.config.in_force import SettingsInForce
 from server.gate.asking import revision_denied
@@ -38,6 +37,7 @@ from server.picture.relay import Relay
 from server.process import supervisor
 from server.process.process import Process
 from server.process.watch import Watch
+from server.routes import API
 from server.slo.policy.policies import Policies
 from server.telemetry.logs import LogStore
 
@@ -55,7 +55,9 @@ class Site(Application):
 
     def __init__(self, parts: Parts, **settings: Any) -> None:
         self.parts = parts
-        super().__init__(urls(parts), default_handler_class=NotFound, default_handler_args={"parts": parts}, **settings)
+        super().__init__(
+            urls(parts), default_handler_class=NotFound, default_handler_args={"parts": parts}, api=API, **settings
+        )
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         if not self.parts.started and not request.path.startswith("/health/"):
@@ -70,7 +72,7 @@ class Site(Application):
 
 def urls(parts: Parts) -> list[URLSpec]:
     """Every address: the API's table, then the pages."""
-    return [route.spec(parts) for route in routes.API] + pages(parts)
+    return [route.spec(parts) for route in API] + pages(parts)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from server.alerts.notice import Tell
     from server.auth.authenticator import Authenticator
     from server.config.in_force import SettingsInForce
-    from server.http.handler import Handler
     from server.ingest.intake import Intake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
@@ -22,6 +21,12 @@ if TYPE_CHECKING:
     from server.process.process import Process
     from server.slo.policy.policies import Policies
     from server.telemetry.logs import LogStore
+
+
+class InFlight(Protocol):
+    """A request that has not been answered: what the handlers of http/ and of the pages have in common."""
+
+    request_id: str
 
 
 @dataclass(slots=True)
@@ -41,6 +46,6 @@ class Parts:
     tell: Tell  # stores what is to be sent to people
     # Why the gate denies a revision at a time, None where it does not: for the settings, which know no objectives.
     gate: Callable[[AsyncConnection, float], Awaitable[str | None]] = field(init=False)
-    in_flight: set[Handler] = field(default_factory=set)
+    in_flight: set[InFlight] = field(default_factory=set)
     started: bool = False  # every part has started
     stopping: bool = False

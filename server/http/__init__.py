@@ -1,1 +1,1 @@
-"""What every API handler shares: access, operations, routes, the OpenAPI document, refused bodies."""
+"""What every API handler shares: handlers, operations, routes, the OpenAPI document, refused bodies."""

@@ -23,7 +23,7 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'non
 class OpenApiHandler(ApiHandler):
     @operation("The API as an OpenAPI 3.1 document", scope="read", returns=dict[str, Any])
     async def get(self) -> None:
-        self.reply(document())
+        self.reply(document(self.settings["api"]))
 
 
 class DocsHandler(ApiHandler):
@@ -31,7 +31,7 @@ class DocsHandler(ApiHandler):
     async def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        self.write(page())
+        self.write(page(self.settings["api"]))
 
     async def authorise(self, operation: Operation) -> None:
         """A browser that is not signed in is sent to sign in; everything else is told so."""
@@ -44,13 +44,13 @@ class DocsHandler(ApiHandler):
 
 
 @cache
-def page() -> str:
+def page(routes: tuple[Route, ...]) -> str:
     """The document as HTML."""
     source = Path(__file__).with_suffix(".html").read_text()
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["prose"] = prose
     template = environment.from_string(source)
-    spec = document()
+    spec = document(routes)
     return template.render(
         info=spec["info"], groups=groups(spec), codes=CODES, schemas=spec["components"]["schemas"], type_of=type_of
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -16,13 +17,15 @@ from tornado.web import HTTPError, RequestHandler
 
 from server.auth.identity import Identity
 from server.auth.proxies import believe
-from server.http import access
 from server.http.operation import Operation
 from server.kernel.errors import ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import uuid7
 from server.parts import Parts
+from server.telemetry import metrics
 from server.telemetry.log_line import in_request
+
+log = logging.getLogger("evenkeel.access")
 
 T = TypeVar("T")
 
@@ -84,7 +87,36 @@ class Handler(RequestHandler):
 
     def on_finish(self) -> None:
         self.parts.in_flight.discard(self)
-        access.record(self, time.perf_counter() - self.started)
+        record(self, time.perf_counter() - self.started)
+
+
+def record(handler: Handler, seconds: float) -> None:
+    """One answered request: its log line, the metrics, and the outcome of the service `evenkeel`."""
+    request = handler.request
+    status = handler.get_status()
+    route = handler.route or type(handler).__name__
+    metrics.request(route, request.method or "", status, seconds)
+    if handler.counted:
+        handler.parts.intake.count_own(route, request.method or "", status, seconds)
+    stored = {} if handler.stored is None else {"stored": handler.stored}
+    log.log(
+        # A router asks every few seconds: its lines would drown the rest.
+        logging.DEBUG if request.path.startswith("/health/") else logging.INFO,
+        "%s %s %d",
+        request.method,
+        request.path,
+        status,
+        extra={
+            "request_id": handler.request_id,
+            "fields": {
+                "route": route,
+                "duration_ms": round(seconds * 1000, 2),
+                "who": handler.identity.name if handler.identity else "",
+                "address": request.remote_ip,
+                **stored,
+            },
+        },
+    )
 
 
 class ApiHandler(Handler):

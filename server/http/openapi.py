@@ -1,6 +1,6 @@
 """Routes and types to OpenAPI 3.1.
 
-Nothing is written twice: addresses come from server/routes.py, what a method
+Nothing is written twice: addresses come from the table of routes, what a method
 takes and answers from its `@operation`, schemas from the msgspec types, error
 codes from server/kernel/errors.py.
 """
@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from server import __version__
-from server.http.openapi_errors import PROBLEM, codes, problems
 from server.http.operation import Operation
 from server.http.route import Route
+from server.kernel.errors import CODES
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REF = "#/components/schemas/{name}"
@@ -41,6 +41,37 @@ HEADERS = {
     "X-PagerDuty-Signature": "`v1=` and the HMAC-SHA256 of the body in hexadecimal; several, with commas between.",
 }
 
+PROBLEM: Json = {
+    "title": "Problem",
+    "description": "What went wrong (RFC 9457). `code` is stable; other members depend on it.",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail", "instance", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "description": "Where the code is explained."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "enum": sorted(CODES)},
+        "detail": {"type": "string", "description": "What happened, what was kept, what to do."},
+        "instance": {"type": "string", "description": "The path of the request."},
+        "request_id": {"type": "string", "description": "The answer's X-Request-Id; the log has it too."},
+        "limit": {"type": "integer", "description": "The limit that was passed."},
+        "sent": {"type": "integer", "description": "How much was sent."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "reason"],
+                "properties": {
+                    "index": {"type": "integer", "description": "Which item, from 0."},
+                    "field": {"type": "string"},
+                    "reason": {"type": "string"},
+                },
+            },
+        },
+    },
+    "additionalProperties": True,
+}
+
 
 def operations(routes: tuple[Route, ...]) -> Iterator[tuple[Route, str, Operation]]:
     """Every operation of the API: its route, its method in lower case, and what it is."""
@@ -52,11 +83,9 @@ def operations(routes: tuple[Route, ...]) -> Iterator[tuple[Route, str, Operatio
 
 
 @cache
-def document() -> Json:
-    """The OpenAPI document of this version."""
-    from server.routes import API
-
-    described = list(operations(API))
+def document(routes: tuple[Route, ...]) -> Json:
+    """The OpenAPI document of these addresses, of this version."""
+    described = list(operations(routes))
     types = Types([one for _, _, one in described])
     paths: Json = {}
     for route, method, one in described:
@@ -172,6 +201,31 @@ def responses(one: Operation, types: Types) -> Json:
     """By status, rising."""
     found = problems(codes(one)) | {str(status): success(one, types) for status in (one.status, *one.also)}
     return dict(sorted(found.items()))
+
+
+def codes(one: Operation) -> list[str]:
+    """Every code that the operation may answer: its own and those that follow from what it is."""
+    found = {"INTERNAL", *one.errors}
+    if one.scope is not None:
+        found |= {"UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE"}
+    if one.query is not None:
+        found |= {"INVALID"}
+    if one.body is not None:
+        found |= {"BAD_REQUEST", "INVALID", "UNSUPPORTED_MEDIA_TYPE", "PAYLOAD_TOO_LARGE"}
+    return sorted(found, key=lambda code: (CODES[code][0], code))
+
+
+def problems(found: list[str]) -> Json:
+    """One response a status, naming its codes."""
+    responses: Json = {}
+    for status in sorted({CODES[code][0] for code in found}):
+        named = [code for code in found if CODES[code][0] == status]
+        schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": named}}}]}
+        responses[str(status)] = {
+            "description": "; ".join(f"`{code}`: {CODES[code][1]}" for code in named),
+            "content": {"application/problem+json": {"schema": schema}},
+        }
+    return responses
 
 
 def success(one: Operation, types: Types) -> Json:

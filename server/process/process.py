@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import time
-from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from server.kernel.db import Database
 from server.kernel.names import HOST, name_process
 from server.process import process_store as store
+from server.process.process_store import Gauges
 
 log = logging.getLogger("evenkeel.process")
 
@@ -22,15 +22,6 @@ HEARTBEAT_S = 1.0
 LAG_PROBE_S = 0.1
 
 Kind = Literal["web", "watch"]
-
-
-@dataclass(slots=True)
-class Gauges:
-    """What a heartbeat carries: read by the picture, /metrics and the checks of every process."""
-
-    queue_items: int = 0
-    queue_bytes: int = 0
-    loop_lag_ms: float = 0.0
 
 
 class Process:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from sqlalchemy import func, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import __version__
 from server.tables.processes import processes
-
-if TYPE_CHECKING:
-    from server.process.process import Gauges
 
 # The revision in force in a process, as a column of `processes`: the receipt that was applied last.
 REVISION_IN_FORCE = """(
@@ -27,6 +24,15 @@ RUNNING = """
         )
     )
 """
+
+
+@dataclass(slots=True)
+class Gauges:
+    """What a heartbeat carries: read by the picture, /metrics and the checks of every process."""
+
+    queue_items: int = 0
+    queue_bytes: int = 0
+    loop_lag_ms: float = 0.0
 
 
 async def register(connection: AsyncConnection, kind: str, name: str, host: str, pid: int) -> int:

@@ -18,7 +18,7 @@ from server.kernel.errors import CODES
 from server.routes import API
 from tests.site import answer
 
-DOCUMENT = document()
+DOCUMENT = document(API)
 
 
 def walk(value: Any) -> Iterator[dict[str, Any]]:
@@ -150,7 +150,7 @@ class Anchors(HTMLParser):
 
 def test_the_page_has_every_anchor() -> None:
     seen = Anchors()
-    seen.feed(page())
+    seen.feed(page(API))
     assert len(seen.ids) == len(set(seen.ids))
     assert set(seen.links) <= set(seen.ids)
     assert set(CODES) <= set(seen.ids), "problem documents link to #CODE"
@@ -165,7 +165,7 @@ async def test_both_are_served_to_readers_only(web: Callable[..., Any]) -> None:
     assert (await site.fetch("/api/openapi.json")).code == 401
     assert answer(await site.fetch("/api/openapi.json", key=key)) == DOCUMENT
     shown = await site.fetch("/api/docs", key=key)
-    assert (shown.code, shown.body.decode()) == (200, page())
+    assert (shown.code, shown.body.decode()) == (200, page(API))
     assert "default-src 'self'" in shown.headers["Content-Security-Policy"]
     lost = await site.fetch("/api/docs", headers={"Accept": "text/html,*/*"})
     assert (lost.code, lost.headers["Location"]) == (302, "/sign-in?next=%2Fapi%2Fdocs")

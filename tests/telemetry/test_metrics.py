@@ -90,7 +90,7 @@ def declared(body: bytes) -> dict[str, str]:
 COUNTING = """
 import sys
 from server.telemetry import metrics
-from server.kernel.host import name_process
+from server.kernel.names import name_process
 name_process(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     metrics.request("/api/v1/services", "GET", 200, 0.02)
