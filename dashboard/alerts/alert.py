@@ -13,10 +13,9 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.telling import ALERT_LOOKS
 from server.alerts import list_store, silence_store
-from server.alerts.alert import Alert, alerts_in
+from server.alerts.alert import Alert, Line, alerts_in
 from server.alerts.list_store import Reach
 from server.alerts.silence import Silence
-from server.alerts.store import Line
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from server.alerts import list_store, silence_store, store
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, Line
 from server.alerts.asked import checked_matcher, checked_minutes
 from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence
-from server.alerts.store import Line
 from server.auth.audit_store import audit
 from server.kernel.errors import ApiError
 from server.kernel.text import ago, checked_reason

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from server.kernel.names import OWN
 from server.picture.picture import Picture
 from server.slo.model.status import Evidence, OnsetMethod
 from server.slo.model.tiers import Urgency
@@ -55,6 +56,20 @@ class Alert(Struct):
     def began(self) -> float:
         """What its length is counted from: the onset, where that is estimated, else its detection."""
         return self.onset if self.estimated else self.detected_at
+
+
+# What another firing begins with: it is notified and acknowledged anew.
+ANEW: dict[str, Any] = {"notified_at": None, "acknowledged_at": None, "acknowledged_by": "", "acknowledged_as": None}
+
+
+class Line(Struct):
+    """One line of an alert's timeline, written at a time in Unix seconds."""
+
+    alert_id: int
+    at: float
+    kind: str
+    text: str
+    author: str = OWN
 
 
 def alerts_in(picture: Picture | None) -> list[Alert]:

@@ -9,10 +9,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from server.alerts.alert import Alert, AlertState
+from server.alerts.alert import Alert, AlertState, Line
 from server.alerts.list_store import MeasureRow
 from server.alerts.silence import Silence
-from server.alerts.store import Line
 from server.alerts.words import failing
 from server.kernel.times import Instant
 from server.slo.model.status import OnsetMethod

@@ -14,11 +14,10 @@ import msgspec
 from msgspec.structs import replace
 
 from server.alerts import silence_store, store, unread_store
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, Line
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.silence import Silence, silencing
-from server.alerts.store import Line
 from server.alerts.suppression import Paging, awaited, suppressor
 from server.alerts.telling import Event
 from server.kernel.db import Database

@@ -8,8 +8,8 @@ from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.alerts.alert import Alert
-from server.alerts.store import ALERT, Line, alert_of, readable
+from server.alerts.alert import Alert, Line
+from server.alerts.store import ALERTS, EVENTS, alert_of, readable
 
 State = Literal["open", "resolved", "all"]
 
@@ -47,7 +47,7 @@ async def listed(
     rows = await connection.execute(
         text(
             f"""
-            SELECT {ALERT} FROM alerts
+            SELECT {ALERTS.columns} FROM alerts
             WHERE {STATES[state]} AND (CAST(:service AS text) IS NULL OR service = :service)
                 AND (CAST(:objective AS text) IS NULL OR objective = :objective)
                 AND (CAST(:before AS bigint) IS NULL OR id < :before)
@@ -68,7 +68,7 @@ async def listed(
 
 async def one(connection: AsyncConnection, alert_id: int) -> Alert | None:
     """An alert, open or not; None also where it cannot be read."""
-    rows = await connection.execute(text(f"SELECT {ALERT} FROM alerts WHERE id = :id"), {"id": alert_id})
+    rows = await connection.execute(text(f"SELECT {ALERTS.columns} FROM alerts WHERE id = :id"), {"id": alert_id})
     row = rows.one_or_none()
     return None if row is None else alert_of(row)
 
@@ -77,15 +77,15 @@ async def timeline(connection: AsyncConnection, alert_id: int, limit: int = 500)
     """What became of an alert, oldest first; of very much the newest."""
     rows = await connection.execute(
         text(
-            """
-            SELECT alert_id, extract(epoch FROM at)::float8 AS at, kind, text, author FROM (
+            f"""
+            SELECT {EVENTS.of("newest")} FROM (
                 SELECT * FROM alert_events WHERE alert_id = :id ORDER BY id DESC LIMIT :limit
-            ) AS newest ORDER BY id
+            ) AS newest ORDER BY newest.id
             """
         ),
         {"id": alert_id, "limit": limit},
     )
-    return [Line(*row) for row in rows]
+    return EVENTS.every(rows)
 
 
 async def measures(connection: AsyncConnection, since: float) -> MeasureRow:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.silence import Silence
+from server.tables.alerts import silences
+from server.tables.codec import Rows
 
-TIMES = ("created_at", "ends_at", "ended_at")
-SILENCE = ", ".join(
-    ["id, service, objective, reason, author, ended_by"]
-    + [f"extract(epoch FROM {name})::float8 AS {name}" for name in TIMES]
-)
-
-
-def silence_of(row: Any) -> Silence:
-    """A row of SILENCE."""
-    return Silence(**row._mapping)
+SILENCES = Rows(silences, Silence)
 
 
 async def active(connection: AsyncConnection, now: float) -> list[Silence]:
@@ -26,13 +17,13 @@ async def active(connection: AsyncConnection, now: float) -> list[Silence]:
     rows = await connection.execute(
         text(
             f"""
-            SELECT {SILENCE} FROM silences WHERE ends_at > to_timestamp(:now) AND ended_at IS NULL
+            SELECT {SILENCES.columns} FROM silences WHERE ends_at > to_timestamp(:now) AND ended_at IS NULL
             ORDER BY silences.ends_at, id
             """
         ),
         {"now": now},
     )
-    return [silence_of(row) for row in rows]
+    return SILENCES.every(rows)
 
 
 async def past(connection: AsyncConnection, now: float, limit: int) -> list[Silence]:
@@ -40,13 +31,13 @@ async def past(connection: AsyncConnection, now: float, limit: int) -> list[Sile
     rows = await connection.execute(
         text(
             f"""
-            SELECT {SILENCE} FROM silences WHERE ends_at <= to_timestamp(:now) OR ended_at IS NOT NULL
+            SELECT {SILENCES.columns} FROM silences WHERE ends_at <= to_timestamp(:now) OR ended_at IS NOT NULL
             ORDER BY id DESC LIMIT :limit
             """
         ),
         {"now": now, "limit": limit},
     )
-    return [silence_of(row) for row in rows]
+    return SILENCES.every(rows)
 
 
 async def add(
@@ -57,12 +48,13 @@ async def add(
         text(
             f"""
             INSERT INTO silences (service, objective, reason, author, ends_at)
-            VALUES (:service, :objective, :reason, :author, now() + make_interval(mins => :minutes)) RETURNING {SILENCE}
+            VALUES (:service, :objective, :reason, :author, now() + make_interval(mins => :minutes))
+            RETURNING {SILENCES.columns}
             """
         ),
         {"service": service, "objective": objective, "reason": reason, "author": author, "minutes": minutes},
     )
-    return silence_of(rows.one())
+    return SILENCES.read(rows.one())
 
 
 async def same(connection: AsyncConnection, service: str, objective: str, author: str) -> Silence | None:
@@ -70,14 +62,14 @@ async def same(connection: AsyncConnection, service: str, objective: str, author
     rows = await connection.execute(
         text(
             f"""
-            SELECT {SILENCE} FROM silences WHERE service = :service AND objective = :objective AND author = :author
+            SELECT {SILENCES.columns} FROM silences
+            WHERE service = :service AND objective = :objective AND author = :author
                 AND ended_at IS NULL AND silences.created_at > now() - interval '10 s' ORDER BY id DESC LIMIT 1
             """
         ),
         {"service": service, "objective": objective, "author": author},
     )
-    row = rows.one_or_none()
-    return None if row is None else silence_of(row)
+    return SILENCES.one(rows)
 
 
 async def end(connection: AsyncConnection, silence_id: int, by: str) -> bool:
@@ -96,6 +88,5 @@ async def end(connection: AsyncConnection, silence_id: int, by: str) -> bool:
 
 async def one(connection: AsyncConnection, silence_id: int) -> Silence | None:
     """A silence, in force or not."""
-    rows = await connection.execute(text(f"SELECT {SILENCE} FROM silences WHERE id = :id"), {"id": silence_id})
-    row = rows.one_or_none()
-    return None if row is None else silence_of(row)
+    rows = await connection.execute(text(f"SELECT {SILENCES.columns} FROM silences WHERE id = :id"), {"id": silence_id})
+    return SILENCES.one(rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from server.alerts.alert import Alert
+from server.alerts.alert import ANEW, Alert
 from server.alerts.notice import NoticeEvent
 from server.alerts.silence import Silence
 from server.alerts.words import clock, failing, message, resolved
@@ -96,10 +96,7 @@ def again(alert: Alert, now: float, events: list[Event]) -> Alert:
         fired_at=now,
         fired_times=alert.fired_times + 1,
         told=None,
-        notified_at=None,
-        acknowledged_at=None,
-        acknowledged_by="",
-        acknowledged_as=None,
+        **ANEW,
     )
 
 
