@@ -11,7 +11,7 @@ from dashboard.alerts.acts import AcknowledgeAct, EndAct, SilenceAct
 from dashboard.alerts.alert import AlertPage
 from dashboard.alerts.list import AlertsPage
 from dashboard.changes.page import ChangesPage
-from dashboard.config.acts import ExtendAct, RollbackAct, RolloutForm
+from dashboard.config.acts import ExtendAct, RollbackAct, StagedForm
 from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
 from dashboard.config.page import ConfigPage
 from dashboard.now.page import NowPage
@@ -51,7 +51,7 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/config/preview", PreviewPart),
     (r"/config/change", ChangeAct),
     (r"/config/rollback", RollbackAct),
-    (r"/config/rollout", RolloutForm),
+    (r"/config/staged", StagedForm),
     (r"/config/extend", ExtendAct),
     (r"/gate/override", OverrideAct),
     (r"/gate/revoke", RevokeAct),

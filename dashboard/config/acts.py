@@ -10,12 +10,12 @@ from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
 from server.auth.identity import Identity
 from server.config import service
-from server.config.rollout_acts import RolloutAct, act_on
+from server.config.staged_acts import StagedAct, act_on
 from server.kernel.errors import invalid
 
 WHOLE = re.compile(r"\d{1,11}", re.ASCII)
 EXTEND_MINUTES = 30
-ACTS: dict[str, RolloutAct] = {act: act for act in get_args(RolloutAct)}
+ACTS: dict[str, StagedAct] = {act: act for act in get_args(StagedAct)}
 
 
 class ConfigAct(Act):
@@ -42,8 +42,8 @@ class RollbackAct(ConfigAct):
         return (await service.rollback(self.parts, self.by, from_=from_, to=to, request_id=self.request_id)).message
 
 
-class RolloutForm(ConfigAct):
-    """POST /config/rollout: `act` on the staged `revision` that was seen."""
+class StagedForm(ConfigAct):
+    """POST /config/staged: `act` on the staged `revision` that was seen."""
 
     async def act(self) -> str:
         act = ACTS.get(self.get_body_argument("act", ""))

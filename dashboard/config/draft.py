@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from server.config.registry import SETTINGS, Value, number
 from server.config.saving import Summary
-from server.config.staged import RolloutAsked
+from server.config.staged import StagingAsked
 from server.kernel.errors import ApiError, invalid
 
 UNTILS = (("15", "15 min"), ("30", "30 min"), ("60", "60 min"), ("", "until changed"))
@@ -36,7 +36,7 @@ class Draft(Struct):
     scope: str = "all"
     minutes: str = "30"
     reason: str = ""
-    rollout: str = ""  # staged; empty: at once
+    stage: str = ""  # staged; empty: at once
     share: str = "25"  # percent of the processes
     bake: str = "10"  # minutes
     preview: str = ""
@@ -63,7 +63,7 @@ def read_draft(field: Field) -> Draft:
         scope=field("scope", "all")[:LONGEST],
         minutes=minutes,
         reason=field("reason", "")[:LONGEST],
-        rollout="staged" if field("rollout", "") else "",
+        stage="staged" if field("stage", "") else "",
         share=field("share", "25")[:LONGEST],
         bake=field("bake", "10")[:LONGEST],
         override=field("override", "")[:LONGEST],
@@ -86,16 +86,16 @@ def minutes_of(draft: Draft) -> int | None:
     return int(draft.minutes) if draft.minutes else None
 
 
-def rollout_of(draft: Draft) -> RolloutAsked | None:
+def staging_of(draft: Draft) -> StagingAsked | None:
     """How it is staged; None: in force at once. ApiError INVALID for what is not a whole number."""
-    if not draft.rollout:
+    if not draft.stage:
         return None
     share, bake = number(draft.share.strip()), number(draft.bake.strip())
     if share is None:
         raise invalid("share", "give a whole percentage of the processes, from 1 to 99")
     if bake is None:
         raise invalid("bake", "give a whole number of minutes")
-    return RolloutAsked(share / 100, bake)
+    return StagingAsked(share / 100, bake)
 
 
 def raced(draft: Draft, error: ApiError, scope_name: str) -> Draft:
@@ -106,5 +106,5 @@ def raced(draft: Draft, error: ApiError, scope_name: str) -> Draft:
     mine = f"{setting.title} {setting.shown(value_of(draft))}"
     mine += "" if draft.scope == "all" else f" for {scope_name}"
     mine += f", for {draft.minutes} min" if draft.minutes else ", kept"
-    mine += f", staged on {draft.share} % of the processes" if draft.rollout else ""
+    mine += f", staged on {draft.share} % of the processes" if draft.stage else ""
     return msgspec.structs.replace(draft, expected=in_force, race=Race(in_force, theirs, mine))

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dashboard.config.draft import UNTILS, Draft, minutes_of, raced, read_draft, rollout_of, value_of
+from dashboard.config.draft import UNTILS, Draft, minutes_of, raced, read_draft, staging_of, value_of
 from dashboard.config.page import read_keys
 from dashboard.config.refusals import would_refuse
 from dashboard.shared.page import Page
@@ -16,7 +16,7 @@ from server.auth.keys import ApiKey
 from server.config import service
 from server.config.revisions import key_id_of
 from server.config.saving import Saved
-from server.config.staged import RolloutAsked, checked_rollout, choose
+from server.config.staged import StagingAsked, checked_staging, choose
 from server.config.view import SettingView, config_view
 from server.gate.overrides import OverrideAsked, override
 from server.kernel.errors import ApiError
@@ -85,7 +85,7 @@ class ChangeAct(Page):
             scope=draft.scope,
             minutes=minutes_of(draft),
             reason=draft.reason,
-            rollout=rollout_of(draft),
+            stage=staging_of(draft),
             request_id=self.request_id,
         )
 
@@ -118,18 +118,18 @@ class PreviewPart(Page):
 async def preview(parts: Parts, draft: Draft) -> str:
     """What the value would have refused, in a sentence; nothing while the value cannot be one."""
     try:
-        value, key_id, rollout = value_of(draft), key_id_of(draft.scope), rollout_of(draft)
+        value, key_id, stage = value_of(draft), key_id_of(draft.scope), staging_of(draft)
     except ApiError:
         return ""
     refused = await would_refuse(parts, draft.setting, value, key_id, time.time())
-    return f"{refused} {staged_sentence(parts.relay.picture, rollout)}" if rollout else refused
+    return f"{refused} {staged_sentence(parts.relay.picture, stage)}" if stage else refused
 
 
-def staged_sentence(picture: Picture | None, asked: RolloutAsked) -> str:
+def staged_sentence(picture: Picture | None, asked: StagingAsked) -> str:
     """`In 1 of 4 processes; promoted after 10 min in which no objective starts to burn, else rolled back.`"""
     live = [one.id for one in picture.processes if one.kind == "web"] if picture else []
     try:
-        checked_rollout(asked, None)
+        checked_staging(asked, None)
         chosen = len(choose(live, asked.share))
     except ApiError as error:
         return f"Cannot be staged: {error.extra['errors'][0]['reason']}."

@@ -17,7 +17,7 @@ from server.config.view import ConfigView, config_view
 from server.kernel.names import OWN
 from server.parts import Parts
 
-UNDER_WAY_S = 30.0  # a rollout that is not complete by then has stragglers, which are named
+UNDER_WAY_S = 30.0  # a revision that is not complete by then has stragglers, which are named
 VERBS = {"rollback": "Rolling back", "change": "Applying", "expiry": "Applying"}
 
 
@@ -72,12 +72,12 @@ def drafts(config: ConfigView) -> dict[str, Draft]:
 
 def under_way(config: ConfigView, now: float) -> str:
     """What is happening just now, in words; nothing once every process has applied it or is overdue."""
-    rollout, promoted = config.rollout, config.staged is not None and config.staged.state == "promoted"
+    progress, promoted = config.progress, config.staged is not None and config.staged.state == "promoted"
     since = config.staged.at if config.staged is not None and promoted else config.revision.at
-    if rollout.complete or now - since.timestamp() > UNDER_WAY_S:
+    if progress.complete or now - since.timestamp() > UNDER_WAY_S:
         return ""
     verb = "Promoting" if promoted else VERBS[config.revision.kind]
-    return f"{verb}, {rollout.applied} of {rollout.of}"
+    return f"{verb}, {progress.applied} of {progress.of}"
 
 
 def config_title(view: ConfigPageView) -> str:

@@ -56,7 +56,7 @@ async def end_values(act: Act, one: Revision) -> int:
 
 
 async def end_on_both_sides(act: Act, staged: Staged) -> None:
-    """What is staged and its base each lose what is over; where nothing is left between them, the rollout has ended.
+    """What is staged and its base each lose what is over; where nothing is left between them, what is staged has ended.
 
     The staged one is saved last: it stays the newest.
     """

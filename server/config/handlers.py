@@ -12,9 +12,9 @@ from server.config import service, view
 from server.config.history import RevisionView
 from server.config.registry import Value
 from server.config.revisions import ALL
-from server.config.rollout_acts import RolloutAct, RolloutDone, act_on
 from server.config.saving import Saved
-from server.config.staged import RolloutAsked
+from server.config.staged import StagingAsked
+from server.config.staged_acts import StagedAct, StagedActDone, act_on
 from server.config.view import ConfigView
 from server.http.handler import ApiHandler
 from server.http.operation import operation
@@ -33,7 +33,7 @@ class SettingsChange(Struct, forbid_unknown_fields=True):
     reason: str
     scope: str = ALL  # all, or key:ID
     minutes: int | None = None  # how long; left out: kept
-    rollout: RolloutAsked | None = None  # left out: in force everywhere at once
+    stage: StagingAsked | None = None  # left out: in force everywhere at once
 
 
 class RollbackAsked(Struct, forbid_unknown_fields=True):
@@ -44,10 +44,10 @@ class RollbackAsked(Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
-class RolloutActAsked(Struct, forbid_unknown_fields=True):
+class StagedActAsked(Struct, forbid_unknown_fields=True):
     """`revision` is the staged one that was seen."""
 
-    act: RolloutAct
+    act: StagedAct
     revision: Number
 
 
@@ -96,7 +96,7 @@ class ConfigHandler(ApiHandler):
             scope=asked.scope,
             minutes=asked.minutes,
             reason=asked.reason,
-            rollout=asked.rollout,
+            stage=asked.stage,
             request_id=self.request_id,
         )
         self.set_header("Etag", f'"{saved.in_force}"')
@@ -143,19 +143,19 @@ class RollbackHandler(ApiHandler):
         self.reply(saved)
 
 
-class RolloutHandler(ApiHandler):
-    """/api/v1/config/rollout"""
+class StagedHandler(ApiHandler):
+    """/api/v1/config/staged"""
 
     @operation(
         "Pause, resume, promote or roll back a staged revision",
         scope="act",
-        body=RolloutActAsked,
-        returns=RolloutDone,
+        body=StagedActAsked,
+        returns=StagedActDone,
         errors=("CONFLICT", "INVALID"),
     )
     async def post(self) -> None:
         """A repeat of what was done answers who did it and when, and changes nothing."""
-        asked = self.body(RolloutActAsked)
+        asked = self.body(StagedActAsked)
         assert self.identity is not None
         self.reply(await act_on(self.parts, self.identity, asked.act, asked.revision, self.request_id))
 
@@ -173,5 +173,5 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/config", ConfigHandler),
     Route("/api/v1/config/revisions", RevisionsHandler),
     Route("/api/v1/config/rollback", RollbackHandler),
-    Route("/api/v1/config/rollout", RolloutHandler),
+    Route("/api/v1/config/staged", StagedHandler),
 )

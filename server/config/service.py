@@ -28,7 +28,7 @@ from server.config.revisions import (
     unexpired,
 )
 from server.config.saving import Act, Saved, clock, lost_race
-from server.config.staged import RolloutAsked, checked_rollout, refused
+from server.config.staged import StagingAsked, checked_staging, refused
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import checked_reason
 from server.kernel.times import utc
@@ -60,24 +60,24 @@ async def change(
     scope: str = ALL,
     minutes: int | None = None,
     reason: str,
-    rollout: RolloutAsked | None = None,
+    stage: StagingAsked | None = None,
     request_id: str,
 ) -> Saved:
     """Give settings values, for `minutes` or to be kept, where revision `expected` is still in force.
 
-    With `rollout` the revision is staged, else it is in force everywhere at once. While one
+    With `stage` the revision is staged, else it is in force everywhere at once. While one
     is staged, what only tightens ends that and is made on its base.
     Raises ApiError REVISION_CHANGED (a lost race: who saved what), CONFLICT (one is staged), GATE_DENIED, INVALID.
     """
     checked_values(values, minutes)
     checked_minutes(minutes)
-    if rollout is not None:
-        checked_rollout(rollout, minutes)
+    if stage is not None:
+        checked_staging(stage, minutes)
     reason = checked_reason(reason)
     key_id = key_id_of(scope)
     async with acting(parts, identity, request_id) as act:
         staged = await staged_store.live(act.connection)
-        if staged is not None and (rollout is not None or expected != act.current.number):
+        if staged is not None and (stage is not None or expected != act.current.number):
             raise refused(staged)
         if expected != act.current.number:
             raise await lost_race(act, expected)
@@ -91,8 +91,8 @@ async def change(
         if entries == act.current.entries:
             return await act.nothing_to_do("These values are in force already; nothing was changed.")
         await pass_gate(parts, act, entries)
-        if rollout is not None:
-            return await staging.stage(act, entries, rollout, reason, guard(parts, time.time()))
+        if stage is not None:
+            return await staging.stage(act, entries, stage, reason, guard(parts, time.time()))
         return await act.save(entries, kind="change", reason=reason, action="config.change")
 
 

@@ -27,7 +27,7 @@ STALE_S = 3.0
 BAKE_MINUTES_MAX = 24 * 60
 
 
-class RolloutAsked(Struct, forbid_unknown_fields=True):
+class StagingAsked(Struct, forbid_unknown_fields=True):
     """How a revision is staged: the share of the web processes, above 0 and below 1, and for how long."""
 
     share: float
@@ -57,25 +57,25 @@ class Staged(Struct):
         return self.state in LIVE
 
 
-def checked_rollout(asked: RolloutAsked, minutes: int | None) -> None:
+def checked_staging(asked: StagingAsked, minutes: int | None) -> None:
     """ApiError INVALID for what cannot be staged; `minutes` is how long the values are to last."""
     if not 0 < asked.share < 1:
-        raise invalid("rollout.share", "give a share of the processes above 0 and below 1, such as 0.25")
+        raise invalid("stage.share", "give a share of the processes above 0 and below 1, such as 0.25")
     if not 1 <= asked.bake_minutes <= BAKE_MINUTES_MAX:
-        raise invalid("rollout.bake_minutes", f"give a whole number from 1 to {BAKE_MINUTES_MAX}")
+        raise invalid("stage.bake_minutes", f"give a whole number from 1 to {BAKE_MINUTES_MAX}")
     if minutes is not None and minutes <= asked.bake_minutes:
         reason = f"a value for {minutes} min would end before it was promoted; bake it for less, or let it last longer"
-        raise invalid("rollout.bake_minutes", reason)
+        raise invalid("stage.bake_minutes", reason)
 
 
 def choose(live: Sequence[int], share: float) -> Sequence[int]:
     """The first processes of those that live, as many as the share asks for: at least one, and never all."""
     if len(live) < 2:
         reason = (
-            "one web process runs, and a share of one cannot be staged; leave `rollout` out to apply it at once, "
+            "one web process runs, and a share of one cannot be staged; leave `stage` out to apply it at once, "
             "or run more processes (WEB_CONCURRENCY)"
         )
-        raise invalid("rollout", reason)
+        raise invalid("stage", reason)
     return live[: min(len(live) - 1, max(1, math.ceil(share * len(live))))]
 
 
@@ -100,7 +100,7 @@ def starts_to_burn(staged: Staged, standing: Standing) -> str:
 
 
 def still_known(staged: Staged, standing: Standing) -> list[str]:
-    """What has burned since before. What recovers and burns again ends the rollout after all."""
+    """What has burned since before. What recovers and burns again ends it after all."""
     return [name for name in staged.known if name in standing.burning or name in standing.unsure]
 
 

@@ -14,7 +14,7 @@ from server.config.loosening import loosened
 from server.config.receipts import SILENT_S
 from server.config.revisions import Entries, unexpired
 from server.config.saving import Act, Saved
-from server.config.staged import RolloutAsked, Staged, State, choose, refused, stale, unsure_words
+from server.config.staged import Staged, StagingAsked, State, choose, refused, stale, unsure_words
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.kernel.text import plural
@@ -40,7 +40,7 @@ async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], 
     return msgspec.structs.replace(saved, message=f"{saved.message} {ended}")
 
 
-async def stage(act: Act, entries: Entries, asked: RolloutAsked, reason: str, standing: Standing) -> Saved:
+async def stage(act: Act, entries: Entries, asked: StagingAsked, reason: str, standing: Standing) -> Saved:
     """Save a change that reaches a share of the web processes.
 
     Raises ApiError UNAVAILABLE where nothing would guard it, INVALID with a single process.
@@ -74,7 +74,7 @@ def guarded(standing: Standing) -> None:
     if not not_evaluated:
         return
     detail = f"The {not_evaluated}, so nothing would guard a staged revision. Nothing was saved; "
-    raise ApiError("UNAVAILABLE", f"{detail}try again, or leave `rollout` out to apply it at once.", retry_after=5)
+    raise ApiError("UNAVAILABLE", f"{detail}try again, or leave `stage` out to apply it at once.", retry_after=5)
 
 
 def warnings(standing: Standing) -> list[str]:
@@ -148,5 +148,5 @@ ACTIONS: dict[State, str] = {
     "running": "resume",
     "paused": "pause",
     "promoted": "promote",
-    "rolled_back": "end_rollout",
+    "rolled_back": "end_staged",
 }

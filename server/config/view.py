@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from server.config import receipt_store, staged_store, store
 from server.config.history import RevisionView, history
@@ -88,7 +88,7 @@ class ConfigView(Struct):
     revision: RevisionView  # the newest: in force, or staged
     rollback: Offer | None  # the one click: back to the one before, or undo
     staged: StagedView | None  # while one is, and after its end until the next act
-    rollout: Progress
+    progress: Progress = field(name="rollout")
     settings: list[SettingView]
     history: list[RevisionView]  # newest first, at most 50
     more: bool  # whether there are older ones
@@ -119,7 +119,7 @@ async def config_view(parts: Parts, now: float) -> ConfigView:
     return ConfigView(
         revision=shown[0],
         rollback=None if undoes_the_guard else offer(current, stand.target, lens),
-        rollout=progress(stand.seen, Awaited(current.number, stand.due, now, enforced)),
+        progress=progress(stand.seen, Awaited(current.number, stand.due, now, enforced)),
         staged=None if staged is None else staged_view(staged, stand.seen, now),
         settings=[setting_view(name, stand, shown) for name in SETTINGS],
         history=shown,

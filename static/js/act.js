@@ -31,13 +31,13 @@
     const button = select.form?.querySelector("[data-apply-label]");
     if (!button) return;
     const apply = select.selectedOptions[0].dataset.apply;
-    const { rollout, bake } = select.form.elements;
+    const { stage, bake } = select.form.elements;
     const staged = bake?.value ? `Stage, promote after ${bake.value} min` : "Stage";
-    button.textContent = button.dataset.applyLabel || (rollout?.value === "staged" ? staged : apply);
+    button.textContent = button.dataset.applyLabel || (stage?.value === "staged" ? staged : apply);
   }
   for (const select of document.querySelectorAll("select[name=minutes]")) label(select);
   document.addEventListener("input", (event) => {
-    if (event.target.matches("[name=minutes], [name=rollout], [name=bake]") && event.target.form?.elements.minutes) label(event.target.form.elements.minutes);
+    if (event.target.matches("[name=minutes], [name=stage], [name=bake]") && event.target.form?.elements.minutes) label(event.target.form.elements.minutes);
   });
   // An editor opens with its label, and ready to type.
   document.addEventListener("toggle", (event) => {

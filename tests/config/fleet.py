@@ -11,16 +11,16 @@ from typing import Any
 
 from server.config import service, staged_store
 from server.config.bake import Bake
-from server.config.rollout_acts import RolloutAct, RolloutDone, act_on
 from server.config.saving import Saved
-from server.config.staged import RolloutAsked, Staged
+from server.config.staged import Staged, StagingAsked
+from server.config.staged_acts import StagedAct, StagedActDone, act_on
 from server.config.view import ConfigView, config_view
 from tests.config.machine import MIRA, Member, members, objective
 from tests.conftest import MakeEnv
 from tests.waiting import PATIENCE_S, until
 
 BATCH, RATE = "INGEST_MAX_BATCH_ITEMS", "INGEST_MAX_ITEMS_PER_SECOND"
-QUARTER = RolloutAsked(0.25, 10)
+QUARTER = StagingAsked(0.25, 10)
 
 
 @dataclass
@@ -35,12 +35,12 @@ class Fleet:
         return self.all[0]
 
     async def stage(self, expected: int = 1, **values: int) -> Saved:
-        return await self.one.change(expected, values or {BATCH: 100}, rollout=QUARTER)
+        return await self.one.change(expected, values or {BATCH: 100}, stage=QUARTER)
 
     async def look(self, term: int = 1) -> None:
         await self.bake.run(term)
 
-    async def act(self, act: RolloutAct, revision: int = 2, who: Any = MIRA) -> RolloutDone:
+    async def act(self, act: StagedAct, revision: int = 2, who: Any = MIRA) -> StagedActDone:
         return await act_on(self.one, who, act, revision, "r-3")  # type: ignore[arg-type]
 
     async def staged(self) -> Staged:

@@ -50,9 +50,9 @@ async def test_a_revision_is_in_force_everywhere_at_once_and_each_process_proves
         await proven(one, 11, 4)
         await until(lambda: 11 in receipts, "the signal of a receipt")
         view = await config_view(one, time.time())  # type: ignore[arg-type]
-        assert view.rollout.complete
-        assert view.rollout.text.startswith("4 of 4 processes, slowest ")
-        assert view.rollout.slowest_ms is not None
+        assert view.progress.complete
+        assert view.progress.text.startswith("4 of 4 processes, slowest ")
+        assert view.progress.slowest_ms is not None
 
 
 @pytest.mark.gen_test

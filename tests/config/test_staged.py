@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from server.config.rollout_acts import RolloutDone
-from server.config.staged import RolloutAsked
+from server.config.staged import StagingAsked
+from server.config.staged_acts import StagedActDone
 from server.kernel.errors import ApiError
 from server.process.watch import Fenced
 from tests.config.fleet import BATCH, fleet, limit
@@ -32,8 +32,8 @@ async def test_it_is_in_force_in_its_share_until_it_has_baked_and_then_everywher
         assert view.staged is not None
         assert view.staged.where == "Revision 2 staged on 1 of 4 processes"
         assert view.staged.text == "baked 0 s of 10 min · no objective burns"
-        assert (view.staged.applied, view.rollout.complete, view.staged.ends_at is not None) == (1, True, True)
-        assert [(one.due, one.state) for one in view.rollout.receipts].count((1, "applied")) == 3
+        assert (view.staged.applied, view.progress.complete, view.staged.ends_at is not None) == (1, True, True)
+        assert [(one.due, one.state) for one in view.progress.receipts].count((1, "applied")) == 3
         batch = next(one for one in view.settings if one.name == BATCH)
         assert (batch.in_force.value, [one.text for one in batch.staged]) == (1000, ["batch items 1000 -> 100"])
         await ships.one.do("UPDATE rollouts SET baked_s = 597.6")
@@ -65,7 +65,7 @@ async def test_after_a_promotion_the_receipts_are_timed_from_it(make_env: MakeEn
         await ships.act("promote")
         await ships.in_force(2, 2)
         async with asyncio.timeout(PATIENCE_S):
-            while not (progress := (await ships.view()).rollout).complete:
+            while not (progress := (await ships.view()).progress).complete:
                 await asyncio.sleep(0.01)
         assert progress.slowest_ms is not None
         elsewhere = [one.applied_after_ms for one in progress.receipts if one.process != "web.1"]
@@ -88,14 +88,14 @@ async def test_of_acts_at_the_same_time_one_ends_it_and_the_others_learn_who(mak
         newest = (await ships.view()).revision
         await ships.in_force(newest.revision, newest.revision)
         staged = await ships.staged()
-        ends = await ships.one.rows("SELECT 1 FROM audit WHERE action IN ('config.promote', 'config.end_rollout')")
+        ends = await ships.one.rows("SELECT 1 FROM audit WHERE action IN ('config.promote', 'config.end_staged')")
         assert len(ends) == 1
         for result in results:
             if isinstance(result, ApiError):
                 assert result.code == "CONFLICT"
                 assert any(who in result.detail for who in ("mira@example.org", "jon@example.org", "Evenkeel"))
             else:
-                assert result is None or isinstance(result, RolloutDone)
+                assert result is None or isinstance(result, StagedActDone)
         # Jon's brake is never lost: whoever was first, the base is in force in the end.
         assert (newest.kind, newest.restores, staged.live) == ("rollback", 1, False)
         assert {await limit(one) for one in ships.all} == {1000}
@@ -134,7 +134,7 @@ async def test_another_process_stands_in_for_a_chosen_one_that_died_and_one_that
             while (await died.rows(query))[0][0] != 1:
                 await asyncio.sleep(0.01)
         await ships.one.do("UPDATE processes SET heartbeat_at = now()")
-        seen = {one.process: (one.revision, one.state) for one in (await ships.view()).rollout.receipts}
+        seen = {one.process: (one.revision, one.state) for one in (await ships.view()).progress.receipts}
         assert seen == {"web.1": (1, "applied"), "web.2": (1, "applied"), "web.3": (2, "applied")}
 
 
@@ -163,12 +163,12 @@ async def test_what_cannot_be_staged_is_refused_with_the_reason(make_env: MakeEn
     async with fleet(make_env, 1) as ships:
         assert "one web process runs" in (await refused(ships.stage(), "INVALID")).detail
         for asked, minutes, field in (
-            (RolloutAsked(1.0, 10), None, "rollout.share"),
-            (RolloutAsked(float("nan"), 10), None, "rollout.share"),
-            (RolloutAsked(0.5, 0), None, "rollout.bake_minutes"),
-            (RolloutAsked(0.5, 30), 30, "rollout.bake_minutes"),
+            (StagingAsked(1.0, 10), None, "stage.share"),
+            (StagingAsked(float("nan"), 10), None, "stage.share"),
+            (StagingAsked(0.5, 0), None, "stage.bake_minutes"),
+            (StagingAsked(0.5, 30), 30, "stage.bake_minutes"),
         ):
-            wanted = ships.one.change(1, {BATCH: 100}, minutes=minutes, rollout=asked)
+            wanted = ships.one.change(1, {BATCH: 100}, minutes=minutes, stage=asked)
             assert (await refused(wanted, "INVALID")).extra["errors"][0]["field"] == field
         ships.one.relay.old_s = 8.0
         assert "for 8 s, so nothing would guard" in (await refused(ships.stage(), "UNAVAILABLE")).detail

@@ -39,7 +39,7 @@ async def test_the_brake_does_not_wait_for_a_staged_revision(make_env: MakeEnv) 
 async def test_the_brake_works_on_the_values_that_are_in_force_elsewhere_too(make_env: MakeEnv) -> None:
     async with fleet(make_env) as ships:
         await ships.one.change(1, {BATCH: 100})
-        await ships.one.change(2, {BATCH: 1000}, rollout=QUARTER)
+        await ships.one.change(2, {BATCH: 1000}, stage=QUARTER)
         await ships.in_force(3, 2)
         back = await ships.one.rollback(to=1)
         assert back.already is False
@@ -58,7 +58,7 @@ async def test_while_one_is_staged_no_change_that_loosens_is_taken(make_env: Mak
             "it. Nothing was saved."
         )
         await refused(ships.one.change(3, {RATE: 40, BATCH: 1001}, JON), "CONFLICT")
-        await refused(ships.one.change(3, {RATE: 40}, JON, rollout=QUARTER), "CONFLICT")
+        await refused(ships.one.change(3, {RATE: 40}, JON, stage=QUARTER), "CONFLICT")
         await refused(ships.one.change(2, {RATE: 40}, JON), "CONFLICT")
         nothing = await ships.one.change(3, {RATE: 50}, JON)
         assert (await ships.staged()).state == "running"
@@ -101,7 +101,7 @@ async def test_a_value_that_ends_meanwhile_ends_on_both_sides(make_env: MakeEnv)
 @pytest.mark.gen_test
 async def test_a_staged_value_that_ends_ends_its_rollout(make_env: MakeEnv) -> None:
     async with fleet(make_env, 2) as ships:
-        await ships.one.change(1, {BATCH: 100}, minutes=30, rollout=QUARTER)
+        await ships.one.change(1, {BATCH: 100}, minutes=30, stage=QUARTER)
         await ships.in_force(2, 1)
         await pretend_time_is_over(ships.one)
         assert await expire_due(ships.one.db, ships.one.bus, {}) == 3
@@ -129,7 +129,7 @@ async def test_what_only_tightens_ends_it_and_is_made_on_its_base_in_one_act(mak
             "to tighten at once: a surge",
         )
         acts = await ships.one.rows("SELECT action FROM audit WHERE actor = 'jon@example.org' ORDER BY id")
-        assert [one[0] for one in acts] == ["config.end_rollout", "config.rollback", "config.change"]
+        assert [one[0] for one in acts] == ["config.end_staged", "config.rollback", "config.change"]
         assert (await refused(ships.act("promote"), "CONFLICT")).detail.startswith(
             "Rolled back by jon@example.org: to "
         )
@@ -157,7 +157,7 @@ async def test_setting_what_the_base_has_ends_it_and_so_does_a_tight_value_that_
         await ships.stage(8, **{RATE: 60})
         # With a temporary value staged over the base's own, the longer one takes its place and stands beside none.
         await ships.one.rollback(9)
-        mine = await ships.one.change(10, {RATE: 40}, minutes=30, rollout=QUARTER)
+        mine = await ships.one.change(10, {RATE: 40}, minutes=30, stage=QUARTER)
         staged_until = mine.differences[0].after_until
         assert staged_until is not None
         wanted["until"] = staged_until.timestamp()

@@ -28,7 +28,7 @@ async def test_a_fresh_start_shows_the_defaults_and_nothing_to_roll_back(make_en
         assert (view.revision.revision, view.rollback, view.more) == (1, None, False)
         assert [s.in_force.source for s in view.settings] == ["default"] * 4
         assert not any(s.recent for s in view.settings)
-        assert view.rollout.text.startswith("1 of 1 process")
+        assert view.progress.text.startswith("1 of 1 process")
 
 
 @pytest.mark.gen_test
@@ -109,7 +109,7 @@ async def test_another_environment_and_a_straggler_are_named(make_env: MakeEnv) 
         await until(lambda: one.settings.revision == 2, "the revision")
         made_at = (await view_of(one)).revision.at
         view = await view_of(one, made_at.timestamp() + 2)
-        assert [s.text for s in view.rollout.stragglers if s.process == "web.2"] == [
+        assert [s.text for s in view.progress.stragglers if s.process == "web.2"] == [
             "web.2 has not applied it yet; may still enforce batch items 700"
         ]
 

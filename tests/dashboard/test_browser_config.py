@@ -234,7 +234,7 @@ def test_a_staged_revision_is_seen_by_everybody_and_rolled_back_with_one_click(v
     editor = page.locator(f"#editor-{BATCH}")
     expect(editor.get_by_label("Bake, min")).to_be_hidden()
     editor.get_by_label("Value").fill("60")
-    editor.get_by_label("Rollout").select_option("staged")
+    editor.get_by_label("Applies").select_option("staged")
     editor.get_by_label("Reason").fill("smaller")
     expect(editor.locator(".preview")).to_contain_text("In 1 of 2 processes; promoted after 10 min")
     editor.get_by_role("button", name="Stage, promote after 10 min").click()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from server.auth.identity import Identity
     from server.parts import Parts
 
-RolloutAct = Literal["pause", "resume", "promote", "roll_back"]
+StagedAct = Literal["pause", "resume", "promote", "roll_back"]
 
-INTO: dict[RolloutAct, State] = {"pause": "paused", "resume": "running", "promote": "promoted"}
+INTO: dict[StagedAct, State] = {"pause": "paused", "resume": "running", "promote": "promoted"}
 DONE: dict[State, str] = {
     "running": "running again",
     "paused": "paused",
@@ -30,7 +30,7 @@ DONE: dict[State, str] = {
 }
 
 
-class RolloutDone(Struct):
+class StagedActDone(Struct):
     """What an act did. With `already`, it was found done and nothing was changed."""
 
     already: bool
@@ -38,7 +38,7 @@ class RolloutDone(Struct):
     staged: StagedView
 
 
-async def act_on(parts: Parts, identity: Identity, act: RolloutAct, revision: int, request_id: str) -> RolloutDone:
+async def act_on(parts: Parts, identity: Identity, act: StagedAct, revision: int, request_id: str) -> StagedActDone:
     """Do it to the staged revision that the caller saw.
 
     A repeat answers who did it and when. Raises ApiError CONFLICT where it has ended otherwise, or never was staged.
@@ -62,7 +62,7 @@ async def act_on(parts: Parts, identity: Identity, act: RolloutAct, revision: in
         return await answer(doing, staged, message, already=False)
 
 
-async def roll_back(parts: Parts, identity: Identity, revision: int, request_id: str) -> RolloutDone:
+async def roll_back(parts: Parts, identity: Identity, revision: int, request_id: str) -> StagedActDone:
     """The brake: also where it was promoted meanwhile."""
     async with parts.db.act() as connection:
         staged = await seen_one(connection, revision)
@@ -71,7 +71,7 @@ async def roll_back(parts: Parts, identity: Identity, revision: int, request_id:
     async with parts.db.act() as connection:
         staged = await staged_store.of(connection, revision) or staged
         view = staged_view(staged, await receipt_store.seen(connection), staged.state_at)
-    return RolloutDone(saved.already, saved.message, view)
+    return StagedActDone(saved.already, saved.message, view)
 
 
 async def seen_one(connection: AsyncConnection, revision: int) -> Staged:
@@ -87,5 +87,5 @@ def already(act: Act, staged: Staged) -> str:
     return f"Already {DONE[staged.state]} by {person(staged.state_by)}, {ago(act.now - staged.state_at)}."
 
 
-async def answer(act: Act, staged: Staged, message: str, *, already: bool) -> RolloutDone:
-    return RolloutDone(already, message, staged_view(staged, await receipt_store.seen(act.connection), act.now))
+async def answer(act: Act, staged: Staged, message: str, *, already: bool) -> StagedActDone:
+    return StagedActDone(already, message, staged_view(staged, await receipt_store.seen(act.connection), act.now))
