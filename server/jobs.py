@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 
-from server.alerts import retention as alert_retention
+from server.alerts import retention_store as old_alerts
 from server.alerts.board import Board
-from server.auth import retention as auth_retention
+from server.auth import signin_store
 from server.changes.deploys import Deploys
 from server.config import bake
 from server.config.bake import Bake
 from server.config.expiry import expiry_job
 from server.config.guard import standing
 from server.config.registry import environment_values
-from server.ingest import retention as ingest_retention
+from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.live import fold as fold_module
-from server.live import retention
 from server.live.fold import Fold
-from server.live.retention import Retention
+from server.live.retention_store import Retention
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
@@ -30,12 +29,12 @@ from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job
 from server.slo.judge.evaluate import Evaluation
-from server.slo.ledger import ledger as slo_ledger
+from server.slo.ledger import ledger_store
 from server.slo.ledger import recount as recount_module
-from server.slo.ledger.ledger import Ledger, retain_ledger
+from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
 from server.slo.policy.policies import Policies
-from server.telemetry.log_store import forget_old_lines
+from server.telemetry import log_store
 
 
 def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:
@@ -61,13 +60,13 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("bake", bake.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
-        Job("ingest retention", ingest_retention.EVERY_S, lambda _: ingest_retention.age_out(db), 55),
-        Job("delta retention", retention.DELTAS_EVERY_S, live.deltas, 60),
-        Job("rollup retention", retention.ROLLUPS_EVERY_S, live.rollups, 120),
-        Job("ledger retention", slo_ledger.RETAIN_EVERY_S, lambda _: retain_ledger(db, time.time()), 120),
+        Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
+        Job("delta retention", 10.0, live.forget_old_deltas, 60),
+        Job("rollup retention", 300.0, live.forget_old_rollups, 120),
+        Job("ledger retention", 600.0, lambda _: ledger_store.forget_old(db, time.time()), 120),
         Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
-        Job("alert retention", alert_retention.EVERY_S, lambda _: alert_retention.age_out(db), 120),
-        Job("auth retention", auth_retention.EVERY_S, lambda _: auth_retention.forget_ended_sign_ins(db), 30),
+        Job("alert retention", 3600.0, lambda _: old_alerts.forget_old(db), 120),
+        Job("auth retention", 600.0, lambda _: signin_store.forget_old(db), 30),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
     ]
 
@@ -78,4 +77,4 @@ async def keep_partitions(db: Database, env: Environment) -> None:
 
 
 async def forget_logs(db: Database, env: Environment) -> None:
-    await forget_old_lines(db, env.log_retention_days, env.log_lines_kept)
+    await log_store.forget_old(db, env.log_retention_days, env.log_lines_kept)

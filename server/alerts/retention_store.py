@@ -1,9 +1,11 @@
-"""SQL of what ages out here, in bites that hold no lock for long."""
+"""What ages out here: alerts that were over long ago, and silences. Deleted in bites that hold no lock for long."""
 
 from __future__ import annotations
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.db import Database
 
 BITE = 500  # in one transaction; an alert that flapped takes hundreds of events along
 ALERTS_KEPT_DAYS = 400  # after they were resolved, as long as the ledger: what a monthly report tells of
@@ -47,3 +49,9 @@ async def drop_silences(connection: AsyncConnection) -> int:
         {"days": SILENCES_KEPT_DAYS, "bite": BITE},
     )
     return done.rowcount
+
+
+async def forget_old(db: Database) -> None:
+    """Drop what is older than people look back, some of it at a time."""
+    for drop in (drop_alerts, drop_silences):
+        await db.in_bites(drop, BITE)

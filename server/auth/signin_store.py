@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.db import Database
 from server.tables.people import sessions, signin_failures, signin_links, users
 
 WINDOW_S = 900.0  # older failures are forgotten
@@ -91,13 +92,14 @@ async def use_link(connection: AsyncConnection, digest: bytes) -> None:
     await connection.execute(update(signin_links).where(signin_links.c.digest == digest).values(used_at=func.now()))
 
 
-async def forget_ended(connection: AsyncConnection) -> None:
+async def forget_old(db: Database) -> None:
     """Drop what has no more use: old failures, expired links, sessions that ended 30 days ago."""
     month = text("interval '30 days'")
     ended = func.least(sessions.c.revoked_at, sessions.c.expires_at)
-    await connection.execute(delete(signin_failures).where(signin_failures.c.at < func.now() - seconds(WINDOW_S)))
-    await connection.execute(delete(signin_links).where(signin_links.c.expires_at < func.now()))
-    await connection.execute(delete(sessions).where(ended < func.now() - month))
+    async with db.act() as connection:
+        await connection.execute(delete(signin_failures).where(signin_failures.c.at < func.now() - seconds(WINDOW_S)))
+        await connection.execute(delete(signin_links).where(signin_links.c.expires_at < func.now()))
+        await connection.execute(delete(sessions).where(ended < func.now() - month))
 
 
 def seconds(number: float) -> object:

@@ -1,12 +1,20 @@
-"""SQL of what ages out here, in bites that hold no lock for long."""
+"""What ages out here: idempotency keys and the counts of intake. Deleted in bites that hold no lock for long."""
 
 from __future__ import annotations
+
+import logging
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.db import Database
+
 BITE = 10_000  # rows in one transaction
 LARGE_BYTES = 1 << 30  # below, keys are not counted
+
+log = logging.getLogger("evenkeel.ingest")
+
+KEYS_MAX = 20_000_000  # about 3 GB: above it the oldest go before their 24 hours
 
 
 async def drop_keys(connection: AsyncConnection) -> int:
@@ -52,3 +60,16 @@ async def drop_intake(connection: AsyncConnection) -> int:
         {"bite": BITE},
     )
     return done.rowcount
+
+
+async def forget_old(db: Database) -> None:
+    """Drop keys and counts that are a day old, and the oldest keys where there are too many."""
+    for drop in (drop_keys, drop_intake):
+        await db.in_bites(drop, BITE)
+    async with db.act() as connection:
+        excess = await keys_over(connection, KEYS_MAX)
+    if excess > 0:
+        log.warning("%d idempotency keys over %d: the oldest are dropped before their 24 hours", excess, KEYS_MAX)
+    while excess > 0:
+        async with db.act() as connection:
+            excess -= await drop_oldest_keys(connection) or excess

@@ -1,18 +1,22 @@
-"""SQL of what ages out here, in bites that hold no lock for long."""
+"""What ages out here: deltas, rollups, processes that are long gone. Deleted in bites that hold no lock for long."""
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.db import Database
+from server.live import fold_store
 
 BITE = 10_000  # rows in one transaction
 
 DELTAS_KEPT_S = 17 * 60  # questions and windows reach back 15 minutes, and to the minute before
 
 
-class Kept(NamedTuple):
+class Rollup(NamedTuple):
     """A rollup and how long it is kept."""
 
     table: str
@@ -21,9 +25,9 @@ class Kept(NamedTuple):
 
 
 ROLLUPS = (
-    Kept("minute_sketches", "minute", 7),
-    Kept("minutes", "minute", 35),
-    Kept("hours", "hour", 400),
+    Rollup("minute_sketches", "minute", 7),
+    Rollup("minutes", "minute", 35),
+    Rollup("hours", "hour", 400),
 )
 
 
@@ -46,18 +50,18 @@ async def drop_deltas(connection: AsyncConnection) -> int:
     return done.rowcount
 
 
-async def drop_rollups(connection: AsyncConnection, kept: Kept) -> int:
+async def drop_rollups(connection: AsyncConnection, rollup: Rollup) -> int:
     """Delete one bite of a rollup's rows that have aged out; how many."""
     done = await connection.execute(
         text(
             f"""
-            DELETE FROM {kept.table} WHERE ctid = ANY (ARRAY(
-                SELECT ctid FROM {kept.table}
-                WHERE {kept.column} < now() - make_interval(days => :days) LIMIT :bite
+            DELETE FROM {rollup.table} WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM {rollup.table}
+                WHERE {rollup.column} < now() - make_interval(days => :days) LIMIT :bite
             ))
             """
         ),
-        {"days": kept.days, "bite": BITE},
+        {"days": rollup.days, "bite": BITE},
     )
     return done.rowcount
 
@@ -90,3 +94,28 @@ async def drop_writers(connection: AsyncConnection) -> None:
             """
         )
     )
+
+
+class Retention:
+    """Jobs of the watch; what they do is right in any term, so they do not ask for it."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self._dead: set[int] = set()  # processes that were already dead at the last run
+
+    async def forget_old_deltas(self, term: int) -> None:
+        """Drop the deltas that nothing needs any more; give a cursor to writers that have lost theirs."""
+        async with self.db.act() as connection:
+            await fold_store.adopt(connection)
+        await self.db.in_bites(drop_deltas, BITE)
+
+    async def forget_old_rollups(self, term: int) -> None:
+        """Drop rollups that have aged out, and processes that are long gone."""
+        for rollup in ROLLUPS:
+            await self.db.in_bites(functools.partial(drop_rollups, rollup=rollup), BITE)
+        async with self.db.act() as connection:
+            gone = await dead(connection)
+            # Twice in a row: a laptop that wakes up finds everybody dead, for a second.
+            await drop_processes(connection, sorted(gone & self._dead))
+            await drop_writers(connection)
+        self._dead = gone

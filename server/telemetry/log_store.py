@@ -62,7 +62,7 @@ async def lines(connection: AsyncConnection, request_id: str) -> list[KeptLine]:
     return [KeptLine(*row[:6], fields=row.fields or {}) for row in rows]
 
 
-async def forget_old_lines(db: Database, days: int, kept: int) -> int:
+async def forget_old(db: Database, days: int, kept: int) -> int:
     """Drop lines older than `days` and all but the newest `kept`, in short transactions; how many went."""
     async with db.act() as connection:
         newest = (await connection.execute(select(func.max(log_lines.c.id)))).scalar_one()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg.errors import ForeignKeyViolation
 
-from server.alerts import retention, retention_store
+from server.alerts import retention_store
 from tests.conftest import MakeEnv
 from tests.notify.making import notice
 from tests.notify.sending import Office, office
@@ -48,9 +48,9 @@ async def test_alerts_go_with_all_that_hangs_on_them(make_env: MakeEnv, monkeypa
         assert kept(at)[1:] == (8, 8)
         with pytest.raises(ForeignKeyViolation):
             at.desk.do("DELETE FROM alerts WHERE objective = 'old-0'")  # what hangs on them has to go first
-        await retention.age_out(at.db)
+        await retention_store.forget_old(at.db)
         assert kept(at) == (["young", "endless", "back"], 3, 3)
-        await retention.age_out(at.db)
+        await retention_store.forget_old(at.db)
         assert kept(at) == (["young", "endless", "back"], 3, 3)
 
 
@@ -72,5 +72,5 @@ async def test_silences_go_after_their_end(make_env: MakeEnv, monkeypatch: pytes
                 ends,
                 ended,
             )
-        await retention.age_out(at.db)
+        await retention_store.forget_old(at.db)
         assert at.desk.rows("SELECT reason FROM silences ORDER BY id") == [("over lately",), ("in force",)]

@@ -14,7 +14,7 @@ from server.auth.authenticator import Authenticator
 from server.auth.people import (
     disable_person,
 )
-from server.auth.signin_store import forget_ended
+from server.auth.signin_store import forget_old
 from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD, enter, fails, person
 from tests.auth.processes import process
@@ -130,8 +130,8 @@ async def test_what_has_ended_is_forgotten(make_env: Any) -> None:
             await connection.execute(text("UPDATE signin_failures SET at = now() - interval '1 hour'"))
             await connection.execute(text("UPDATE sessions SET revoked_at = now() - interval '31 days'"))
         await enter(auth)
+        await forget_old(auth.db)
         async with auth.db.act() as connection:
-            await forget_ended(connection)
             left = await connection.execute(
                 text("SELECT (SELECT count(*) FROM signin_failures), (SELECT count(*) FROM sessions)")
             )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest import intake_store, retention
+from server.ingest import intake_store, retention_store
 from server.ingest.preview import Refused, effect, preview
 from server.ingest.sizes import size_key
 from server.ingest.tally import ACCEPTED, Line, Tally
@@ -183,12 +183,12 @@ async def test_keys_and_counts_age_out(database_url: str, monkeypatch: pytest.Mo
     connection = await db.raw("test")
     await intake_store.write(connection, 1, dict(tally.counts))
     await connection.close()
-    await retention.age_out(db)
+    await retention_store.forget_old(db)
     assert value(database_url, "SELECT count(*) FROM idempotency") == 7
     assert value(database_url, "SELECT count(*) FROM intake") == 6
     monkeypatch.setattr("server.ingest.retention_store.LARGE_BYTES", 0)
-    monkeypatch.setattr("server.ingest.retention.KEYS_MAX", 4)
-    await retention.age_out(db)
+    monkeypatch.setattr("server.ingest.retention_store.KEYS_MAX", 4)
+    await retention_store.forget_old(db)
     assert value(database_url, "SELECT count(*) FROM idempotency") == 4
     assert value(database_url, "SELECT min(at) > now() - interval '13 hours' FROM idempotency")
     await db.close()

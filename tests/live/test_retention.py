@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from server.live.fold import Fold
-from server.live.retention import Retention
+from server.live.retention_store import Retention
 from tests.live.rollups import lead, nothing
 from tests.live.writing import Sample, Writer, database
 
@@ -33,12 +33,12 @@ async def test_deltas_go_when_folded_and_stored_long_ago_and_of_an_old_second(
     ask(database_url, "UPDATE deltas SET written_at = now() - interval '20 min'")
     writer.flush([Sample(now - 5000)])
     async with database(database_url) as db:
-        await Retention(db).deltas(1)
+        await Retention(db).forget_old_deltas(1)
         assert len(ask(database_url, "SELECT seq FROM deltas")) == 7  # none is folded
         await Fold(db, nothing).run(1)
         writer.flush([Sample(now - 5000)])
         ask(database_url, "UPDATE deltas SET written_at = now() - interval '20 min' WHERE seq = 8")
-        await Retention(db).deltas(1)
+        await Retention(db).forget_old_deltas(1)
     assert ask(database_url, "SELECT seq FROM deltas ORDER BY seq") == [6, 7, 8]
 
 
@@ -51,7 +51,7 @@ async def test_rollups_are_kept_for_their_days(database_url: str, monkeypatch: A
     ask(database_url, f"INSERT INTO minutes SELECT day, {at}, 1, 0, 0, '{{}}' FROM {days}")
     ask(database_url, f"INSERT INTO hours SELECT day, {at}, 1, 0, 0, '{{}}', '{{}}' FROM {days}")
     async with database(database_url) as db:
-        await Retention(db).rollups(1)
+        await Retention(db).forget_old_rollups(1)
     kept = {
         t: ask(database_url, f"SELECT series_id FROM {t} ORDER BY 1") for t in ("minute_sketches", "minutes", "hours")
     }
@@ -72,10 +72,10 @@ async def test_the_dead_are_forgotten_at_the_second_look_and_who_wakes_up_is_not
     names = "SELECT name FROM processes ORDER BY name"
     async with database(database_url) as db:
         retention = Retention(db)
-        await retention.rollups(1)
+        await retention.forget_old_rollups(1)
         assert ask(database_url, names) == ["alive", "asleep", "dead"]
         ask(database_url, "UPDATE processes SET heartbeat_at = now() WHERE name = 'asleep'")
-        await retention.rollups(1)
+        await retention.forget_old_rollups(1)
         assert ask(database_url, names) == ["alive", "asleep"]
         assert len(ask(database_url, "SELECT process_id FROM receipts")) == 2
 
@@ -94,5 +94,5 @@ async def test_a_writer_is_forgotten_only_without_deltas_and_without_its_process
         """,
     )
     async with database(database_url) as db:
-        await Retention(db).rollups(1)
+        await Retention(db).forget_old_rollups(1)
     assert ask(database_url, "SELECT id FROM writers ORDER BY id") == [101, 103, 104]

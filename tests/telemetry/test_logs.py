@@ -230,11 +230,11 @@ async def test_old_lines_and_lines_over_the_number_are_forgotten(make_env: Any) 
     try:
         async with db.act() as connection:
             await connection.execute(text(insert))
-        assert await log_store.forget_old_lines(db, days=3, kept=1000) == 28 - 1 + 1
-        assert await log_store.forget_old_lines(db, days=3, kept=10) == 62
+        assert await log_store.forget_old(db, days=3, kept=1000) == 28 - 1 + 1
+        assert await log_store.forget_old(db, days=3, kept=10) == 62
         assert len(await kept(db, "r9")) == 1
         assert len(await kept(db, "r10")) == 0
-        assert await log_store.forget_old_lines(db, days=3, kept=10) == 0
+        assert await log_store.forget_old(db, days=3, kept=10) == 0
     finally:
         await db.close()
 

@@ -7,14 +7,12 @@ exclusions take out is kept beside it.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.kernel.db import Database
 from server.live.deltas import Delta
 from server.slo.ledger import ledger_store, recount_store
 from server.slo.model.counts import NOTHING, Counts, Tally
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 MINUTE_S = 60
 HOUR_S = 3600
 LATE_S = 900
-RETAIN_EVERY_S = 600.0
 
 Tallies = dict[tuple[str, int], Tally]  # by service and minute, Unix seconds
 Rows = dict[tuple[int, int], Counts]  # (objective id, Unix seconds of the minute or hour)
@@ -112,8 +109,3 @@ class Ledger:
         """
         await self.policies.follow(connection)
         await recount_store.ask_new(connection, [objective.id for objective in self.policies.objectives])
-
-
-async def retain_ledger(db: Database, now: float) -> None:
-    """Delete minutes older than 35 days and hours older than 400, some rows at a time; `now` in Unix seconds."""
-    await db.in_bites(functools.partial(ledger_store.drop_old, now=now), 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.db import Database
 from server.kernel.times import utc
 from server.live.excluded_store import excluded
 from server.slo.model.counts import Counts, Tally
@@ -256,3 +258,8 @@ async def drop_old(connection: AsyncConnection, now: float) -> int:
         before = utc(int(now)) - timedelta(days=days)
         gone += (await connection.execute(statement, {"before": before, "many": DELETE_AT_ONCE})).rowcount
     return gone
+
+
+async def forget_old(db: Database, now: float) -> None:
+    """Delete minutes older than 35 days and hours older than 400, some rows at a time; `now` in Unix seconds."""
+    await db.in_bites(functools.partial(drop_old, now=now), 1)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.live.deltas import Delta
 from server.live.fold import Fold
 from server.slo.ledger import ledger_store
-from server.slo.ledger.ledger import Ledger, retain_ledger
+from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.windows import Windows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
@@ -231,7 +231,7 @@ async def test_rows_that_no_window_reaches_are_dropped_and_no_others(database_ur
         times = {(first, int(NOW - age) // 3600 * 3600): Counts(1, 0) for age in ages}
         async with db.act() as connection:
             await ledger_store.add(connection, times, times)
-        await retain_ledger(db, NOW)
+        await ledger_store.forget_old(db, NOW)
         minutes = {at for _, at in rows(database_url, "ledger_minutes", "minute")}
         hours = {at for _, at in rows(database_url, "ledger_hours", "hour")}
     assert minutes == {int(NOW - age) // 3600 * 3600 for age in ages[:3]}
