@@ -53,7 +53,7 @@ def rules_command(file: Path | None) -> None:
 
 def parsed(file: Path) -> Policy:
     """The policy of a file; ends with status 2 and the faults where it cannot be used."""
-    from server.slo.policy.marked_yaml import MAX_BYTES
+    from server.slo.policy.documents import MAX_BYTES
     from server.slo.policy.policy import parse
 
     try:

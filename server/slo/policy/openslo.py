@@ -9,10 +9,87 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
-from server.slo.policy.openslo_alerts import PolicyItem
-from server.slo.policy.openslo_parts import Description, Metadata, Part, ServiceMetadata, ServiceName, Title
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+ServiceName = Annotated[str, Meta(min_length=1, max_length=255)]
+Title = Annotated[str, Meta(max_length=255)]
+Description = Annotated[str, Meta(max_length=1050)]
+Labels = dict[str, str | list[str]]
+
+
+class Part(Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    """A part of a document: fields in camelCase, unknown ones refused."""
+
+
+class Metadata(Part, frozen=True):
+    name: Name
+    display_name: Title = ""
+    labels: Labels = {}
+    annotations: dict[str, str] = {}
+
+
+class ServiceMetadata(Part, frozen=True):
+    name: ServiceName  # as senders write it
+    display_name: Title = ""
+    labels: Labels = {}
+    annotations: dict[str, str] = {}
+
+
+class Burn(Part, frozen=True):
+    """One window of a tier: the burn rate over `lookbackWindow` is at least `threshold`."""
+
+    threshold: Decimal
+    lookback_window: str
+    kind: Literal["burnrate"] = "burnrate"
+    op: str = "gte"
+    alert_after: str = "0m"
+
+
+class ConditionSpec(Part, frozen=True):
+    severity: str
+    condition: Burn
+    description: Description = ""
+
+
+class AlertCondition(Part, frozen=True, tag_field="kind", tag="AlertCondition"):
+    api_version: Literal["openslo/v1"]
+    metadata: Metadata
+    spec: ConditionSpec
+
+
+class ConditionItem(Part, frozen=True):
+    """A condition by its name, or in place."""
+
+    condition_ref: str | None = None
+    kind: Literal["AlertCondition"] | None = None
+    api_version: Literal["openslo/v1"] | None = None
+    metadata: Metadata | None = None
+    spec: ConditionSpec | None = None
+
+
+class PolicySpec(Part, frozen=True):
+    conditions: Annotated[list[ConditionItem], Meta(min_length=2, max_length=2)]
+    description: Description = ""
+    alert_when_breaching: bool = True
+    alert_when_resolved: bool = True
+    alert_when_no_data: bool = False
+
+
+class AlertPolicy(Part, frozen=True, tag_field="kind", tag="AlertPolicy"):
+    api_version: Literal["openslo/v1"]
+    metadata: Metadata
+    spec: PolicySpec
+
+
+class PolicyItem(Part, frozen=True):
+    """An alert policy by its name, or in place."""
+
+    alert_policy_ref: str | None = None
+    kind: Literal["AlertPolicy"] | None = None
+    api_version: Literal["openslo/v1"] | None = None
+    metadata: Metadata | None = None
+    spec: PolicySpec | None = None
 
 
 class Count(Part, frozen=True, rename=None):

@@ -13,8 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from server.slo.model.tiers import Tier, Urgency, arithmetic, can_fire, span
-from server.slo.policy.measures import Fault, Faults, number
-from server.slo.policy.openslo_alerts import (
+from server.slo.policy.openslo import (
     AlertCondition,
     AlertPolicy,
     ConditionItem,
@@ -22,6 +21,7 @@ from server.slo.policy.openslo_alerts import (
     PolicyItem,
     PolicySpec,
 )
+from server.slo.policy.values import Fault, Faults, number
 
 MIN_S, MAX_S = 60, 7 * 86_400
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}

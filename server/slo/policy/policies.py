@@ -25,7 +25,7 @@ from server.kernel.settings import Environment
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Objective, Policy, PolicyError, Problem
 from server.slo.policy import store as policy_store
-from server.slo.policy.marked_yaml import MAX_BYTES
+from server.slo.policy.documents import MAX_BYTES
 from server.slo.policy.policy import MAX_OBJECTIVES, parse
 from server.slo.policy.provisional import with_defaults
 

@@ -12,13 +12,11 @@ from typing import TypeVar
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Kind, Objective, Policy, PolicyError, Problem
 from server.slo.policy import openslo
-from server.slo.policy.budget_document import ErrorBudgetPolicy
-from server.slo.policy.budget_reading import budget_policy
-from server.slo.policy.marked_yaml import Document, read_documents, shown
-from server.slo.policy.measures import Fault, Faults, count, days, target
-from server.slo.policy.openslo_alerts import AlertCondition, AlertPolicy
+from server.slo.policy.budget_document import ErrorBudgetPolicy, budget_policy
+from server.slo.policy.documents import Document, Typed, convert, read_documents, shown
+from server.slo.policy.openslo import AlertCondition, AlertPolicy
 from server.slo.policy.own_tiers import AlertDocuments, Reference, window
-from server.slo.policy.policy_kinds import Typed, convert
+from server.slo.policy.values import Fault, Faults, count, days, target
 
 T = TypeVar("T")
 
