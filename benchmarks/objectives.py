@@ -22,7 +22,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment, read_environment
 from server.picture.picture import Picture
-from server.slo.api import report
+from server.slo.api import answers
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import recount_store
 from server.slo.ledger.windows import Windows
@@ -151,7 +151,7 @@ async def figures(db: Database, policies: Policies, now: float) -> list[Figure]:
     async def status() -> None:
         async with db.ask() as connection:
             exact = await recount_store.exactness(connection, [o.id for o in policies.objectives], now)
-        msgspec.json.encode(report.objectives(policies, picture, exact))
+        msgspec.json.encode(answers.objectives(policies, picture, exact))
 
     cores = Cores(db)
     return [

@@ -28,7 +28,7 @@ from server.live.outcome_store import Filter
 from server.process.command_database import database_for_command
 from server.process.migrate import migrate
 from server.selfcheck import store as check_store
-from server.slo.api import budget_report
+from server.slo.api import answers
 from server.slo.policy.policies import Policies
 from server.telemetry import log_store
 
@@ -118,7 +118,7 @@ def asked(policies: Policies, ids: Sequence[str]) -> list[tuple[str, Question]]:
         return lambda c: outcomes.outcomes(c, wanted, None, 50)
 
     budgets: list[tuple[str, Question]] = [
-        (f"budget {one.name}", lambda c, one=one: budget_report.budget(c, one, one.window_s, time.time()))  # type: ignore[misc]
+        (f"budget {one.name}", lambda c, one=one: answers.budget(c, one, one.window_s, time.time()))  # type: ignore[misc]
         for one in policies.objectives
     ]
     return [

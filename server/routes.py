@@ -16,7 +16,6 @@ from server.notify import pagerduty_handler
 from server.process import health
 from server.review import handlers as review
 from server.selfcheck import handlers as check_results
-from server.slo.api import exclusions_handler
 from server.slo.api import handlers as slo
 from server.telemetry import metrics_handler
 
@@ -33,7 +32,6 @@ API: tuple[Route, ...] = (
     *config.ROUTES,
     *changes.ROUTES,
     *slo.ROUTES,
-    *exclusions_handler.ROUTES,
     *alerts.ROUTES,
     *gate.ROUTES,
     *notify.ROUTES,

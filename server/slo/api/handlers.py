@@ -1,4 +1,4 @@
-"""The objectives' addresses."""
+"""HTTP of the objectives and the exclusions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import time
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Struct
 
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.errors import ApiError, invalid
+from server.kernel.ids import number_in
 from server.kernel.times import InstantText
-from server.slo.api import budget_report, report
-from server.slo.api.budget_report import BudgetAnswer
-from server.slo.api.report import ObjectiveAnswer, ObjectivesAnswer
-from server.slo.ledger import recount_store, spans
+from server.slo.api import answers
+from server.slo.api.answers import BudgetAnswer, ObjectiveAnswer, ObjectivesAnswer
+from server.slo.ledger import exclusions, recount_store, spans
+from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked, ExclusionSaved
 from server.slo.ledger.past import Past, past
 from server.slo.ledger.recount_store import Exactness
 from server.slo.model.objective import Objective
@@ -64,14 +66,14 @@ class ObjectivesHandler(SloHandler):
     @operation("Every objective, the worst first", scope="read", returns=ObjectivesAnswer)
     async def get(self) -> None:
         policies, exact = self.parts.policies, await self.exactness(*self.parts.policies.objectives)
-        self.reply(report.objectives(policies, self.parts.relay.picture, exact))
+        self.reply(answers.objectives(policies, self.parts.relay.picture, exact))
 
 
 class ObjectiveHandler(SloHandler):
     @operation("One objective", scope="read", returns=ObjectiveAnswer, errors=("NOT_FOUND",))
     async def get(self, name: str) -> None:
         found = self.objective(name)
-        self.reply(report.objective(found, self.parts.relay.picture, await self.exactness(found)))
+        self.reply(answers.objective(found, self.parts.relay.picture, await self.exactness(found)))
 
 
 class RulesHandler(SloHandler):
@@ -92,12 +94,12 @@ class BudgetHandler(SloHandler):
     async def get(self, name: str) -> None:
         objective, query, now = self.objective(name), self.query(BudgetQuery), time.time()
         span = query.span(now)
-        window_s = budget_report.window_s(query.window, objective)
+        window_s = answers.window_s(query.window, objective)
         async with self.parts.db.ask() as connection:
             if span is None:
-                self.reply(await budget_report.budget(connection, objective, window_s, now))
+                self.reply(await answers.budget(connection, objective, window_s, now))
             else:
-                self.reply(await budget_report.span_budget(connection, objective, span, now))
+                self.reply(await answers.span_budget(connection, objective, span, now))
 
 
 class HistoryHandler(SloHandler):
@@ -112,10 +114,61 @@ class HistoryHandler(SloHandler):
             self.reply(await past(connection, self.objective(name), time.time()))
 
 
+class ExclusionsQuery(Struct):
+    """`service`: only its own."""
+
+    service: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Exclusions(Struct):
+    """The last one first, revoked ones too; up to 500."""
+
+    exclusions: list[Exclusion]
+
+
+class ExclusionsHandler(ApiHandler):
+    @operation("What people have taken out of the budgets", scope="read", query=ExclusionsQuery, returns=Exclusions)
+    async def get(self) -> None:
+        service = self.query(ExclusionsQuery).service or None
+        async with self.parts.db.ask() as connection:
+            self.reply(Exclusions(await exclusions.listed(connection, service, time.time())))
+
+    @operation(
+        "Take time out of the budgets of a service: maintenance, a load test",
+        scope="act",
+        body=ExclusionAsked,
+        returns=ExclusionSaved,
+        errors=("INVALID",),
+    )
+    async def post(self) -> None:
+        """[start, stop) is widened to whole minutes; past, running or to come. Its sum is capped by policy."""
+        assert self.identity is not None
+        by = Act(self.identity.actor, self.request_id, time.time())
+        self.reply(await exclusions.make(self.parts.db, self.parts.policies, self.body(ExclusionAsked), by))
+
+
+class RevokeHandler(ApiHandler):
+    @operation(
+        "Count again what an exclusion took out",
+        scope="act",
+        returns=ExclusionSaved,
+        errors=("NOT_FOUND", "INVALID"),
+    )
+    async def post(self, number: str) -> None:
+        assert self.identity is not None
+        exclusion_id = number_in(number)
+        if exclusion_id is None:
+            raise ApiError("NOT_FOUND", "An exclusion has a number; GET /api/v1/exclusions lists them.")
+        by = Act(self.identity.actor, self.request_id, time.time())
+        self.reply(await exclusions.revoke(self.parts.db, self.parts.policies, exclusion_id, by))
+
+
 ROUTES: tuple[Route, ...] = (
     Route("/api/v1/slos", ObjectivesHandler),
     Route("/api/v1/slos/rules", RulesHandler),
     Route("/api/v1/slos/{name}", ObjectiveHandler),
     Route("/api/v1/slos/{name}/budget", BudgetHandler),
     Route("/api/v1/slos/{name}/history", HistoryHandler),
+    Route("/api/v1/exclusions", ExclusionsHandler),
+    Route("/api/v1/exclusions/{number}/revoke", RevokeHandler),
 )

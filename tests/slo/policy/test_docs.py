@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from server.slo.api.budget_report import BudgetAnswer
+from server.slo.api.answers import BudgetAnswer
 from server.slo.ledger import ledger_store
 from server.slo.model import budget, confidence
 from server.slo.model.budget_policy import BudgetPolicy, Defaults
