@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
 from dashboard.now.headline import refused, too_little
-from dashboard.objectives.seeing import seeing
-from dashboard.objectives.tiers import TierRow, tier_rows
 from dashboard.shared.format import rate, span
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
@@ -23,16 +22,24 @@ from server.kernel.errors import ApiError
 from server.live.service import LiveService
 from server.parts import Parts
 from server.picture.picture import Picture
-from server.slo.judge.detection import Detection
+from server.slo.judge.detection import Detection, detection
 from server.slo.judge.view import status_in, text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import Past, past
 from server.slo.model.objective import Objective
-from server.slo.model.status import ObjectiveStatus
+from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing
+from server.slo.model.tiers import H1, Urgency
 
 CHANGES = 200
 ALERTS = 8
 KEPT_S = 15.0
+
+TOLD: dict[Standing, str] = {
+    "holds": "holds too",
+    "over": "over: what came since burns less",
+    "unsure": "too few failures to be sure",
+    "one_client": "may be one client's failures",
+}
 
 
 class Spent(Struct):
@@ -49,6 +56,20 @@ class Told(Struct):
     spent: list[Spent]
     changes: list[Change]
     alerts: list[Alert]
+
+
+class TierRow(Struct):
+    """One tier. A window None: not evaluated yet."""
+
+    name: str
+    urgency: Urgency
+    threshold: float  # the burn rate that both windows must have
+    long_s: int
+    short_s: int
+    long: BurnWindow | None
+    short: BurnWindow | None
+    decides: bool  # the most urgent that holds
+    told: str  # how it stands, where both windows burn so fast
 
 
 class ObjectiveView(Struct):
@@ -157,6 +178,41 @@ def unseen(service: LiveService | None) -> str:
 
 def objective_title(view: ObjectiveView) -> str:
     return f"{view.look.mark + ' ' if view.look else ''}{view.title} · Evenkeel"
+
+
+def seeing(objective: Objective, standing: ObjectiveStatus | None, service: LiveService | None) -> Detection | None:
+    """At the rate of the last minute, else of the last hour; None without traffic."""
+    minute = service.n - (service.bad if objective.kind == "latency" else 0) if service else 0
+    hour = next((one.total for one in standing.windows if one.window_s == H1), 0) if standing else 0
+    per_second = minute / 60 or hour / H1
+    return at_rate(objective, float(f"{per_second:.2g}")) if per_second else None
+
+
+@lru_cache(maxsize=1000)
+def at_rate(objective: Objective, per_second: float) -> Detection:
+    """To two digits of the rate, so that it is not computed each second for everybody."""
+    return detection(objective, per_second)
+
+
+def tier_rows(objective: Objective, standing: ObjectiveStatus | None) -> list[TierRow]:
+    """Every tier in force, the most urgent first."""
+    counted = {one.window_s: one for one in standing.windows} if standing else {}
+    decided = standing.decided_by if standing else []
+    standings = standing.tiers if standing else {}
+    return [
+        TierRow(
+            name=tier.name,
+            urgency=tier.urgency,
+            threshold=float(tier.burn),
+            long_s=tier.long_s,
+            short_s=tier.short_s,
+            long=counted.get(tier.long_s),
+            short=counted.get(tier.short_s),
+            decides=decided == [tier.long_s, tier.short_s],
+            told=TOLD[standings[tier.name]] if tier.name in standings else "",
+        )
+        for tier in objective.tiers
+    ]
 
 
 OBJECTIVE = live_page(
