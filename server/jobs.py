@@ -8,11 +8,11 @@ from server.alerts import retention_store as old_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
 from server.changes.deploys import Deploys
-from server.config import bake
-from server.config.bake import Bake
+from server.config import staging
 from server.config.expiry import expiry_job
-from server.config.guard import standing
 from server.config.registry import environment_values
+from server.config.staged import standing
+from server.config.staging import Bake
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
 from server.kernel.bus import Bus
@@ -57,7 +57,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
-        Job("bake", bake.EVERY_S, staged.run, 5),
+        Job("bake", staging.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from server.changes.store import Change
-from server.config.resolve import Difference
+from server.config.differences import Difference
 
 
 def differences(change: Change) -> list[Difference]:

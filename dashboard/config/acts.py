@@ -10,7 +10,7 @@ from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
 from server.auth.identity import Identity
 from server.config import service
-from server.config.staged_acts import StagedAct, act_on
+from server.config.service import StagedAct, act_on
 from server.kernel.errors import invalid
 
 WHOLE = re.compile(r"\d{1,11}", re.ASCII)

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from server.config import staged_store, staging, store
-from server.config.resolve import Environment
-from server.config.revisions import Revision, unexpired
+from server.config.revisions import Environment, Revision, unexpired
 from server.config.saving import Act
 from server.config.staged import Staged
 from server.kernel.bus import Bus

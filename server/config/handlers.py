@@ -9,12 +9,12 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from server.config import service, view
-from server.config.history import RevisionView
+from server.config.differences import RevisionView
 from server.config.registry import Value
 from server.config.revisions import ALL
 from server.config.saving import Saved
+from server.config.service import StagedAct, StagedActDone, act_on
 from server.config.staged import StagingAsked
-from server.config.staged_acts import StagedAct, StagedActDone, act_on
 from server.config.view import ConfigView
 from server.http.handler import ApiHandler
 from server.http.operation import operation

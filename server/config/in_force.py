@@ -16,10 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.changes import store as changes
 from server.config import receipt_store, store
 from server.config.expiry import expire_due
-from server.config.limits import Limits
-from server.config.registry import SETTINGS, Value, environment_values
-from server.config.resolve import limits, scopes, sources
-from server.config.revisions import Entries, Revision, key_id_of
+from server.config.registry import SETTINGS, Limits, Value, environment_values
+from server.config.revisions import Entries, Revision, key_id_of, limits, scopes, sources
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN

@@ -115,3 +115,13 @@ def parsed(setting: Setting, text: str) -> Value:
 def number(text: str) -> int | None:
     """Plain digits as a number; `int` alone would also take `1_0` and other scripts' digits."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The ingest limits in force for one key. Bytes, items, items per second (0: no throttle)."""
+
+    max_request_body_bytes: int
+    ingest_max_batch_items: int
+    ingest_max_items_per_second: int
+    ingest_store_outcomes: bool

@@ -1,10 +1,13 @@
-"""What a revision holds, and how the next one is made from it.
+"""What a revision holds, which value is in force for whom by it, and how the next one is made from it.
 
 A revision is an immutable set of entries. An entry gives one setting a value, for
 all or for one key, to be kept or until a time. A temporary value lies over the
 kept one of the same scope, which shows again when it ends. Until a revision
 without it is made, a temporary value stays in force: no process decides by its
 own clock.
+
+Which value is in force, first found: the key's temporary value, the key's kept one,
+the temporary one for all, the kept one for all, the environment, the default.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from server.config.registry import Value
+from server.config.registry import SETTINGS, Limits, Value
 from server.kernel.errors import ApiError, invalid
 
 ALL = "all"
@@ -134,3 +137,62 @@ def ambiguous(base: Revision) -> ApiError:
 def done_before(next_act: Revision | None, to: int) -> bool:
     """Whether the first act after the revision that the caller saw is the very rollback now asked for."""
     return next_act is not None and next_act.kind == "rollback" and next_act.restores == to
+
+
+Source = Literal["revision", "environment", "default"]
+Environment = Mapping[str, Value]
+
+
+class Resolved(Struct, frozen=True):
+    """A setting for one scope: the value in force, and the standing one that shows when a temporary value ends."""
+
+    value: Value
+    source: Source
+    standing: Value
+    standing_source: Source
+    until: float | None
+
+
+def resolve(entries: Entries, environment: Environment, name: str, scope: str = ALL) -> Resolved:
+    """The value of a setting for a scope."""
+    mine = [e for e in entries if e.setting == name and e.scope in (scope, ALL)]
+    mine.sort(key=lambda e: (e.scope == ALL, e.until is None))
+    first = mine[0] if mine else None
+    standing, source = beneath(next((e for e in mine if e.until is None), None), environment, name)
+    if first is None:
+        return Resolved(standing, source, standing, source, None)
+    return Resolved(first.value, "revision", standing, source, first.until)
+
+
+def beneath(kept: Entry | None, environment: Environment, name: str) -> tuple[Value, Source]:
+    """The kept value, else the environment's, else the default."""
+    if kept is not None:
+        return kept.value, "revision"
+    if name in environment:
+        return environment[name], "environment"
+    return SETTINGS[name].default, "default"
+
+
+def limits(entries: Entries, environment: Environment, scope: str = ALL) -> Limits:
+    """The limits in force for a scope."""
+    value = {name: resolve(entries, environment, name, scope).value for name in SETTINGS}
+    return Limits(
+        max_request_body_bytes=value["MAX_REQUEST_BODY_BYTES"],
+        ingest_max_batch_items=value["INGEST_MAX_BATCH_ITEMS"],
+        ingest_max_items_per_second=value["INGEST_MAX_ITEMS_PER_SECOND"],
+        ingest_store_outcomes=bool(value["INGEST_STORE_OUTCOMES"]),
+    )
+
+
+def scopes(entries: Entries) -> list[str]:
+    """The keys' scopes that have values of their own, in order; kinds of a newer version are left out."""
+    return sorted({e.scope for e in entries if KEY.fullmatch(e.scope)}, key=lambda scope: (len(scope), scope))
+
+
+def sources(entries: Entries, environment: Environment) -> dict[str, dict[str, Value | str | None]]:
+    """What a receipt keeps: each setting's value for all, its source, and what the environment there says."""
+    found = {name: resolve(entries, environment, name) for name in SETTINGS}
+    return {
+        name: {"value": one.value, "source": one.source, "environment": environment.get(name)}
+        for name, one in found.items()
+    }

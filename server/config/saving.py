@@ -12,9 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.auth.audit_store import audit
 from server.changes import store as changes
 from server.config import store
-from server.config.offers import Offer, offer
-from server.config.resolve import Difference, Environment, Lens, differences, scopes
-from server.config.revisions import Entries, Kind, Revision
+from server.config.differences import Difference, Lens, Offer, differences, offer
+from server.config.revisions import Entries, Environment, Kind, Revision, scopes
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.kernel.text import ago

@@ -1,4 +1,4 @@
-"""Acts on the settings: change, roll back, extend.
+"""Acts on the settings: change, roll back, extend; and on a staged revision: pause, resume, promote, roll back.
 
 Each is one transaction: the revision, the audit entry and the change are stored
 together or not at all. The signal goes out after the commit.
@@ -10,12 +10,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from server.config import staged_store, staging, store
-from server.config.asked import checked_minutes, checked_values
-from server.config.guard import Standing, standing
-from server.config.loosening import loosened
+from msgspec import Struct
+
+from server.config import receipt_store, staged_store, staging, store
+from server.config.differences import loosened
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import (
     ALL,
@@ -28,12 +28,27 @@ from server.config.revisions import (
     unexpired,
 )
 from server.config.saving import Act, Saved, clock, lost_race
-from server.config.staged import StagingAsked, checked_staging, refused
+from server.config.staged import (
+    Staged,
+    StagedView,
+    StagingAsked,
+    Standing,
+    State,
+    baked_words,
+    checked_staging,
+    how_it_ended,
+    person,
+    refused,
+    staged_view,
+    standing,
+)
 from server.kernel.errors import ApiError, invalid
-from server.kernel.text import checked_reason
+from server.kernel.text import ago, checked_reason
 from server.kernel.times import utc
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from server.auth.identity import Identity
     from server.parts import Parts
 
@@ -191,3 +206,114 @@ async def extend(
         entries = made(act.current.entries)
         await pass_gate(parts, act, entries)
         return await act.save(entries, kind="change", reason=reason, action="config.extend")
+
+
+MINUTES_MAX = 7 * 24 * 60
+
+
+def checked_values(values: Mapping[str, Value | None], minutes: int | None) -> None:
+    """ApiError INVALID naming every value that is wrong, with its bounds."""
+    if not values:
+        raise invalid("values", f"name at least one of {', '.join(SETTINGS)}")
+    faults = [(name, fault) for name, value in values.items() if (fault := fault_of(name, value, minutes))]
+    if not faults:
+        return
+    errors = [error(name, fault) for name, fault in faults]
+    told = "; ".join(f"{name[:60]}: {fault}" for name, fault in faults)
+    raise ApiError("INVALID", f"{told}. Nothing was saved.", errors=errors)
+
+
+def fault_of(name: str, value: Value | None, minutes: int | None) -> str | None:
+    """What is wrong with one value; null takes the scope's own value away and cannot be temporary."""
+    if name not in SETTINGS:
+        return f"is not a setting; settings are {', '.join(SETTINGS)}"
+    if value is None:
+        return None if minutes is None else "null cannot be temporary; leave out `minutes`"
+    return SETTINGS[name].fault(value)
+
+
+def error(name: str, fault: str) -> dict[str, object]:
+    """One member of `errors`, with the bounds where the setting has them."""
+    found: dict[str, object] = {"field": f"values.{name}", "reason": fault}
+    setting = SETTINGS.get(name)
+    if setting is not None and setting.kind == "integer":
+        found |= {"minimum": setting.minimum, "maximum": setting.maximum}
+    return found
+
+
+def checked_minutes(minutes: int | None) -> None:
+    """ApiError INVALID for what is not from 1 minute to a week."""
+    if minutes is not None and not 1 <= minutes <= MINUTES_MAX:
+        raise invalid("minutes", f"give a whole number from 1 to {MINUTES_MAX}, or leave it out to keep the value")
+
+
+StagedAct = Literal["pause", "resume", "promote", "roll_back"]
+
+INTO: dict[StagedAct, State] = {"pause": "paused", "resume": "running", "promote": "promoted"}
+DONE: dict[State, str] = {
+    "running": "running again",
+    "paused": "paused",
+    "promoted": "promoted",
+    "rolled_back": "rolled back",
+}
+
+
+class StagedActDone(Struct):
+    """What an act did. With `already`, it was found done and nothing was changed."""
+
+    already: bool
+    message: str
+    staged: StagedView
+
+
+async def act_on(parts: Parts, identity: Identity, act: StagedAct, revision: int, request_id: str) -> StagedActDone:
+    """Do it to the staged revision that the caller saw.
+
+    A repeat answers who did it and when. Raises ApiError CONFLICT where it has ended otherwise, or never was staged.
+    """
+    if act == "roll_back":
+        return await roll_staged_back(parts, identity, revision, request_id)
+    async with acting(parts, identity, request_id) as doing:
+        staged = await seen_one(doing.connection, revision)
+        state = INTO[act]
+        if staged.state == state:
+            return await answer(doing, staged, already(doing, staged), already=True)
+        if not staged.live:
+            when = ago(doing.now - staged.state_at)
+            raise ApiError("CONFLICT", f"{how_it_ended(staged)}, {when}. Nothing was changed.")
+        if state == "promoted":
+            await staging.promote(doing, staged, f"by hand, {baked_words(staged)}")
+            message = f"Revision {staged.newest} is promoted: it is in force in every process."
+        else:
+            await staging.enter(doing, staged, state, "")
+            message = f"Revision {staged.newest} is {DONE[state]}."
+        return await answer(doing, staged, message, already=False)
+
+
+async def roll_staged_back(parts: Parts, identity: Identity, revision: int, request_id: str) -> StagedActDone:
+    """The brake: also where it was promoted meanwhile."""
+    async with parts.db.act() as connection:
+        staged = await seen_one(connection, revision)
+    to = staged.revision - 1
+    saved = await rollback(parts, identity, from_=revision, to=to, request_id=request_id)
+    async with parts.db.act() as connection:
+        staged = await staged_store.of(connection, revision) or staged
+        view = staged_view(staged, await receipt_store.seen(connection), staged.state_at)
+    return StagedActDone(saved.already, saved.message, view)
+
+
+async def seen_one(connection: AsyncConnection, revision: int) -> Staged:
+    """The staged revision that has, or had, this number; ApiError CONFLICT."""
+    staged = await staged_store.of(connection, revision)
+    if staged is None:
+        raise ApiError("CONFLICT", f"Revision {revision} was not staged. Nothing was changed.")
+    return staged
+
+
+def already(act: Act, staged: Staged) -> str:
+    """Already promoted by Mira, 4 s ago."""
+    return f"Already {DONE[staged.state]} by {person(staged.state_by)}, {ago(act.now - staged.state_at)}."
+
+
+async def answer(act: Act, staged: Staged, message: str, *, already: bool) -> StagedActDone:
+    return StagedActDone(already, message, staged_view(staged, await receipt_store.seen(act.connection), act.now))

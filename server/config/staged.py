@@ -12,12 +12,56 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct, field
 
-from server.config.guard import Standing
+from server.config.receipts import GONE_S, Seen, labels
+from server.config.revisions import Revision
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN
 from server.kernel.text import plural, span
+from server.kernel.times import Instant, utc
+from server.slo.model.status import ObjectiveStatus, Status
+
+# Every objective counts, whichever service it holds: a limit of ours stands before the outcomes of all of them.
+UNSURE = ("blind", "partial")
+
+
+class OpenAlert(Struct):
+    """What is read of an alert in the picture."""
+
+    objective: str
+    state: str
+
+
+class Standing(Struct, frozen=True):
+    """What burns and what is not known, each by objective and in words."""
+
+    age_s: float | None = None  # since the evaluation; None: there was none
+    objectives: int = 0
+    burning: dict[str, str] = field(default_factory=dict)  # evenkeel-availability burns 14x
+    unsure: dict[str, str] = field(default_factory=dict)  # checkout is partial
+
+
+def standing(slo: Raw, alerts: Raw, now: float) -> Standing:
+    """From the picture's two opaque parts, the Status and the open alerts; `now` by the clock of the watch."""
+    status = msgspec.json.decode(slo, type=Status | None)
+    if status is None:
+        return Standing()
+    burning = {one.name: burns(one) for one in status.objectives if one.state == "burning"}
+    for alert in msgspec.json.decode(alerts, type=list[OpenAlert]):
+        if alert.state == "firing":
+            burning.setdefault(alert.objective, f"the alert of {alert.objective} fires")
+    unsure = {one.name: f"{one.service} is {one.state}" for one in status.objectives if one.state in UNSURE}
+    return Standing(max(0.0, now - status.evaluated_at), len(status.objectives), burning, unsure)
+
+
+def burns(objective: ObjectiveStatus) -> str:
+    """The burn rate over the shortest window that decides, else over 5 minutes."""
+    rates = [one.burn for one in objective.windows if one.window_s in objective.decided_by and one.burn is not None]
+    rate = rates[0] if rates else objective.burn_5m
+    return f"{objective.name} burns" if rate is None else f"{objective.name} burns {rate:.3g}x"
+
 
 State = Literal["running", "paused", "promoted", "rolled_back"]
 LIVE: tuple[State, ...] = ("running", "paused")
@@ -190,3 +234,62 @@ def refused(staged: Staged) -> ApiError:
     where = plural(len(staged.chosen), "process", "processes")
     detail = f"Revision {staged.newest} is staged on {where}: promote it or roll it back first."
     return ApiError("CONFLICT", f"{detail} What only tightens, at once, ends it. Nothing was saved.")
+
+
+class StagedView(Struct):
+    """The newest revision that was staged. Times of the bake are seconds."""
+
+    revision: int
+    base: int  # in force in all other processes
+    state: State
+    by: str  # who brought it into this state
+    at: Instant  # since when
+    share: float
+    bake_s: int
+    baked_s: float
+    ends_at: Instant | None  # when it is promoted if all stays well; None while the clock stands
+    held: str  # why the clock stands; empty: it runs
+    known: list[str]  # objectives that burned before: they do not end it
+    processes: list[str]  # that it is in force in
+    applied: int  # of those, with a receipt
+    of: int  # web processes
+    why: str  # why it ended
+    where: str  # for people: Revision 15 staged on 1 of 4 processes, or how it ended
+    text: str  # for people: baked 3 of 10 min · no objective burns; once it has ended, how
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+
+def staged_view(staged: Staged, seen: Sequence[Seen], now: float) -> StagedView:
+    named = labels(seen)
+    there = [one for one in seen if one.silent_s <= GONE_S]
+    ends = ends_at(staged)
+    return StagedView(
+        revision=staged.newest,
+        base=staged.base,
+        state=staged.state,
+        by=staged.state_by,
+        at=utc(staged.state_at),
+        share=staged.share,
+        bake_s=staged.bake_s,
+        baked_s=round(staged.baked_s, 1),
+        ends_at=None if ends is None else utc(ends),
+        held=staged.held if staged.live else "",
+        known=staged.known,
+        processes=[named[one] for one in staged.chosen if one in named],
+        applied=sum(one.id in staged.chosen and one.revision == staged.newest for one in there),
+        of=len(there),
+        why=staged.why,
+        where=where(staged, len(there)),
+        text=f"{baked_words(staged)} · {clock_words(staged, now)}" if staged.live else how_it_ended(staged),
+    )
+
+
+def told_of(staged: Staged | None, last_act: Revision) -> bool:
+    """Whether the page tells of it: while it is live, and after its end until somebody's next act."""
+    if staged is None or staged.live:
+        return staged is not None
+    rollback = staged.newest + 1 if staged.state == "rolled_back" else staged.revision
+    return last_act.number in (staged.revision, rollback)

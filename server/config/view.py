@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct, field
 
 from server.config import receipt_store, staged_store, store
-from server.config.history import RevisionView, history
-from server.config.offers import Offer, offer
+from server.config.differences import Difference, Lens, Offer, RevisionView, differences, history, offer
 from server.config.receipts import Awaited, Due, Progress, Seen, progress
 from server.config.registry import SETTINGS, Value
-from server.config.resolve import Difference, Environment, Lens, Source, differences, resolve, scopes
-from server.config.revisions import ALL, Revision, ends_soon, key_id_of
-from server.config.staged import Staged
-from server.config.staged_view import StagedView, dues, staged_view, told_of
+from server.config.revisions import ALL, Environment, Revision, Source, ends_soon, key_id_of, resolve, scopes
+from server.config.staged import Staged, StagedView, staged_view, told_of
 from server.kernel.names import OWN
 from server.kernel.times import Instant, utc
 
@@ -236,3 +233,23 @@ def elsewhere(name: str, seen: Sequence[Seen], environment: Environment) -> list
             label = f"{one.host}/{one.name}"
             found.append(Elsewhere(label, there["value"], there["source"], there["environment"]))
     return found
+
+
+def dues(current: Revision, base: Revision, staged: Mapping[int, Staged], seen: Sequence[Seen]) -> dict[int, Due]:
+    """What is in force in each process, and since when. `staged` has, by number, those of the two that were staged."""
+    mine = staged.get(current.number)
+    live = mine is not None and mine.live
+    found = {}
+    for one in seen:
+        revision = base if live and mine is not None and one.id not in mine.chosen else current
+        found[one.id] = Due(revision.number, since(revision, staged.get(revision.number), one.id))
+    return found
+
+
+def since(revision: Revision, staged: Staged | None, process: int) -> float:
+    """When a revision came into force in a process: when it was made, chosen or promoted."""
+    if staged is None or staged.newest != revision.number:
+        return revision.at
+    if process in staged.chosen:
+        return max(revision.at, staged.chosen[process])
+    return staged.state_at if staged.state == "promoted" else revision.at

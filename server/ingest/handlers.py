@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from server.config.limits import Limits
+from server.config.registry import Limits
 from server.http.handler import as_api_error
 from server.http.operation import operation
 from server.http.route import Route

@@ -27,7 +27,7 @@ receipts = Table(
     Column("process_id", BigInteger, primary_key=True),
     Column("revision", Integer, primary_key=True),
     Column("applied_at", Time, nullable=False, server_default=func.now()),
-    Column("applied", JSONB, nullable=False, server_default="{}"),  # each setting there; see config/resolve.py
+    Column("applied", JSONB, nullable=False, server_default="{}"),  # each setting there; see config/revisions.py
 )
 
 rollouts = Table(  # a revision that reaches only some processes until it is promoted; see server/config/staged.py

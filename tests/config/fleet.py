@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.config import service, staged_store
-from server.config.bake import Bake
 from server.config.saving import Saved
+from server.config.service import StagedAct, StagedActDone, act_on
 from server.config.staged import Staged, StagingAsked
-from server.config.staged_acts import StagedAct, StagedActDone, act_on
+from server.config.staging import Bake
 from server.config.view import ConfigView, config_view
 from tests.config.machine import MIRA, Member, members, objective
 from tests.conftest import MakeEnv

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.config import service
+from server.config.differences import at, loosened, size
 from server.config.expiry import expire_due
-from server.config.loosening import at, loosened, size
 from server.config.registry import SETTINGS, Value
-from server.config.resolve import resolve
-from server.config.revisions import Entry, changed
+from server.config.revisions import Entry, changed, resolve
 from server.kernel.errors import ApiError
 from tests.config.machine import MIRA, member, pretend_time_is_over
 from tests.conftest import MakeEnv

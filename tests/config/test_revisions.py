@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.config.differences import Lens, differences
 from server.config.registry import SETTINGS
-from server.config.resolve import Lens, differences, limits, resolve
 from server.config.revisions import (
     ALL,
     Entries,
@@ -15,7 +15,9 @@ from server.config.revisions import (
     done_before,
     ends_soon,
     key_id_of,
+    limits,
     ordered,
+    resolve,
     restored,
     temporary,
     unexpired,

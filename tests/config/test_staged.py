@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from server.config.service import StagedActDone
 from server.config.staged import StagingAsked
-from server.config.staged_acts import StagedActDone
 from server.kernel.errors import ApiError
 from server.process.watch import Fenced
 from tests.config.fleet import BATCH, fleet, limit

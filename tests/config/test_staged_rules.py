@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from server.config.guard import Standing, standing
-from server.config.staged import Staged, baked_s, choose, clock_words, ends_at, held_by, kept_up
+from server.config.staged import Staged, Standing, baked_s, choose, clock_words, ends_at, held_by, kept_up, standing
 from server.kernel.errors import ApiError
 from server.slo.model.status import BurnWindow, Status
 from tests.config.machine import objective
