@@ -27,11 +27,11 @@ from benchmarks.traffic import bodies
 from server.ingest.count import Unnumbered, count
 from server.ingest.decode import decode
 from server.ingest.outcome import span
-from server.ingest.rows import BEGIN, END
 from server.ingest.series import Name, Series, Spelling
 from server.ingest.store import COPY_OUTCOMES
 from server.kernel.settings import read_environment
 from server.process import embedded
+from server.tables.binary import BEGIN, END
 from tests.conftest import answers
 from tests.running import Running
 from tests.waiting import wait_for

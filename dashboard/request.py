@@ -7,6 +7,7 @@ from msgspec import Struct
 from dashboard.shared.page import Page
 from server.live.answers import Outcome
 from server.live.outcomes import outcomes_by_request_id
+from server.tables.detail import FIELDS
 from server.telemetry import log_store
 from server.telemetry.log_store import KeptLine
 
@@ -28,6 +29,11 @@ class RequestView(Struct):
         """How many outcomes the request itself brought, where it was one to Evenkeel."""
         found = (line.fields.get("stored") for line in self.lines if line.logger == "evenkeel.access")
         return sum(n for n in found if isinstance(n, int))
+
+    def details(self, one: Outcome) -> list[tuple[str, object]]:
+        """What its sender said beside, by its name in words: Error class, Trace."""
+        sent = ((name.removesuffix("_id").replace("_", " ").capitalize(), getattr(one, name)) for name in FIELDS)
+        return [(name, value) for name, value in sent if value]
 
 
 class RequestPage(Page):

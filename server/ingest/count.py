@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from operator import attrgetter
 
 from server.ingest.outcome import Outcome
-from server.ingest.rows import (
-    DELTA,
-    EPOCH_2000,
-    PACKERS,
-    UNTIMED_PACKERS,
-    Detail,
-    Packers,
-    detail_bytes,
-    packed,
-    request_ids,
-)
+from server.ingest.rows import DELTAS, OUTCOMES, details, ids_of, packed
 from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket
 
@@ -29,8 +20,6 @@ Find = Callable[[Spelling], Series | None]
 Thresholds = Callable[[str], tuple[int, ...]]
 
 spelling_of: Callable[[Outcome], Spelling] = attrgetter("service", "version", "route", "method", "status")
-detail_of = attrgetter("trace_id", "error_class", "dependency", "client", "instance")
-NO_DETAIL = (None,) * 5
 
 
 class Cell:
@@ -126,40 +115,20 @@ def count(
         (cell.bad if bad else cell.good).append(duration)
     rows = b""
     if random is not None:
-        packers = PACKERS if timed else UNTIMED_PACKERS
-        rows = rows_of(outcomes, times, cells, durations=durations, bads=bads, random=random, packers=packers)
+        rows = OUTCOMES.rows(
+            {
+                "at": times,
+                "series_id": [cell.series_id for cell in cells],
+                "duration_us": durations if timed else None,
+                "bad": bads,
+                "request_id": ids_of(outcomes, times, random),
+                "detail": details(outcomes),
+            }
+        )
     counted = [cell for second in seconds.values() for cell in second.values()]
     for cell in counted:
         cell.timed = timed
     return Counted(counted, rows, len(outcomes))
-
-
-def rows_of(
-    outcomes: Sequence[Outcome],
-    times: Sequence[int],
-    cells: Sequence[Cell],
-    *,
-    durations: Sequence[int],
-    bads: Sequence[bool],
-    random: bytes,
-    packers: Packers,
-) -> bytes:
-    """The outcomes as rows of a binary COPY; those without a request id get one."""
-    prefix, number = request_ids(max(times, default=0), random)
-    ids = [
-        b"%b%012x" % (prefix, place) if outcome.request_id is None else outcome.request_id.encode()
-        for place, outcome in enumerate(outcomes, number)
-    ]
-    details = [None if values == NO_DETAIL else detail_bytes(Detail(*values)) for values in map(detail_of, outcomes)]
-    return b"".join([
-        packers[len(request_id)](
-            6, 8, at - EPOCH_2000, 4, cell.series_id, 8, duration, 1, bad, len(request_id), request_id,
-            -1 if detail is None else len(detail),
-        ) + (detail or b"")
-        for at, cell, duration, bad, request_id, detail in zip(
-            times, cells, durations, bads, ids, details, strict=True
-        )
-    ])  # fmt: skip
 
 
 def merged(cells: Iterable[Cell]) -> list[Cell]:
@@ -176,23 +145,34 @@ def merged(cells: Iterable[Cell]) -> list[Cell]:
     return [by_key[key] for key in sorted(by_key)]
 
 
-def delta_rows(writer_id: int, seq: int, cells: Iterable[Cell], thresholds: Thresholds) -> list[bytes]:
+def delta_rows(writer_id: int, seq: int, cells: Sequence[Cell], thresholds: Thresholds) -> bytes:
     """The deltas of one flush, encoded."""
-    return [delta(writer_id, seq, cell, thresholds(cell.series.name.service)) for cell in cells]
+    sketches = [sketch(cell) for cell in cells]
+    fasts = [fast(cell, thresholds(cell.series.name.service)) for cell in cells]
+    return DELTAS.rows(
+        {
+            "writer_id": repeat(writer_id),
+            "seq": repeat(seq),
+            "series_id": [cell.series_id for cell in cells],
+            "second": [cell.second * 1_000_000 for cell in cells],
+            "n": [len(cell.good) + len(cell.bad) for cell in cells],
+            "bad": [len(cell.bad) for cell in cells],
+            "duration_us": [sum(cell.good) + sum(cell.bad) if cell.timed else 0 for cell in cells],
+            "fast": map(packed, fasts),
+            "sketch": map(packed, sketches),
+        }
+    )
 
 
-def delta(writer_id: int, seq: int, cell: Cell, thresholds: tuple[int, ...]) -> bytes:
-    """Of durations that are not known there is no sum, no threshold and no sketch."""
-    good, bad = cell.good, cell.bad
-    n = len(good) + len(bad)
-    at = cell.second * 1_000_000 - EPOCH_2000
-    sketch: Counter[int] = Counter()
-    fast: dict[int, int] = {}
-    total = 0
+def sketch(cell: Cell) -> dict[int, int]:
+    """How many of a cell's durations are in each bucket; of durations that are not known, none."""
+    found: Counter[int] = Counter()
     if cell.timed:
-        sketch.update(map(bucket, good))
-        sketch.update(map(bucket, bad))
-        fast = {threshold: sum(map(threshold.__ge__, good)) for threshold in thresholds}
-        total = sum(good) + sum(bad)
-    head = DELTA.pack(9, 8, writer_id, 8, seq, 4, cell.series.id, 8, at, 4, n, 4, len(bad), 8, total)
-    return head + packed(fast) + packed(sketch)
+        found.update(map(bucket, cell.good))
+        found.update(map(bucket, cell.bad))
+    return found
+
+
+def fast(cell: Cell, thresholds: tuple[int, ...]) -> dict[int, int]:
+    """How many good outcomes of a cell took at most each threshold; of durations that are not known, nothing."""
+    return {threshold: sum(map(threshold.__ge__, cell.good)) for threshold in thresholds} if cell.timed else {}

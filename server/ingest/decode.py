@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import asdict
 
 from server.ingest.outcome import Outcome, Span, microseconds, time_fault
 from server.kernel.errors import ApiError
@@ -16,18 +17,6 @@ Form = Literal["array", "lines"]
 
 FAULTS_NAMED = 20
 ITEMS_MAX = 20_000  # the largest that INGEST_MAX_BATCH_ITEMS may be
-TEXT_FIELDS = (
-    "service",
-    "route",
-    "method",
-    "version",
-    "request_id",
-    "trace_id",
-    "error_class",
-    "dependency",
-    "client",
-    "instance",
-)
 
 MEDIA: dict[str, Form] = {
     "application/json": "array",
@@ -127,8 +116,8 @@ def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int
     reason = time_fault(at, taken)
     if reason:
         return Fault(index, "timestamp", reason)
-    for field in TEXT_FIELDS:
-        if "\0" in (getattr(outcome, field) or ""):
+    for field, value in asdict(outcome).items():
+        if isinstance(value, str) and "\0" in value:
             return Fault(index, field, "contains a NUL character")
     return outcome, at
 

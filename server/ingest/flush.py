@@ -12,8 +12,8 @@ from server.ingest import store
 from server.ingest.batch import Batch, Claim, Stored
 from server.ingest.count import Thresholds, delta_rows, merged
 from server.ingest.road import Connection
-from server.ingest.rows import BEGIN, END
 from server.kernel.errors import ApiError
+from server.tables.binary import BEGIN, END
 
 # Claims wait for one another only in the order of their digests, and only so long (TRAPS: Idempotency keys).
 BEGIN_CLAIMING = "BEGIN; SET LOCAL lock_timeout = '250ms'"
@@ -73,7 +73,7 @@ async def copy(connection: Connection, flush: Flush, writer_id: int, seq: int, t
     if rows:
         await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
     if cells:
-        flush.deltas = b"".join([BEGIN, *delta_rows(writer_id, seq, cells, thresholds), END])
+        flush.deltas = BEGIN + delta_rows(writer_id, seq, cells, thresholds) + END
         await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
 
 

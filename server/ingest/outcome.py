@@ -7,6 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from server.tables.detail import Detail
+
 DURATION_MAX_MS = 86_400_000.0  # a day
 AHEAD_MAX_S = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +21,7 @@ Stamp = (
 )
 
 
-class Outcome(Struct, gc=False, forbid_unknown_fields=True):
+class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True):
     """One outcome as sent. `timestamp` is RFC 3339 or epoch milliseconds; default: when it arrives."""
 
     service: Name
@@ -30,12 +32,7 @@ class Outcome(Struct, gc=False, forbid_unknown_fields=True):
     timestamp: Stamp | None = None
     version: Annotated[str, Meta(max_length=200)] | None = None
     request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    trace_id: Name | None = None
     error: bool | None = None  # overrides the status rule: 5xx is bad
-    error_class: Name | None = None
-    dependency: Name | None = None
-    client: Name | None = None
-    instance: Name | None = None
 
 
 class Span(Struct, frozen=True):

@@ -1,63 +1,46 @@
-"""Rows in PostgreSQL's binary COPY format (documentation of COPY, "Binary Format").
-
-Times come in microseconds since 1970 and go out in microseconds since 2000.
-"""
+"""What of an outcome or a delta has no fixed width, as a binary COPY has it; and request ids for those without."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
+from server.ingest.outcome import Outcome
 from server.live import pairs
+from server.tables import outcomes as tables
+from server.tables.binary import NULL, Copied, field_of
+from server.tables.detail import FIELDS
 
-BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
-END = struct.pack(">h", -1)
-EPOCH_2000 = 946_684_800_000_000
-
-
-class Packers(dict[int, Callable[..., bytes]]):
-    """By the length of the request id: packs a whole outcome row, up to the length of its detail."""
-
-    def __missing__(self, length: int) -> Callable[..., bytes]:
-        # 6 fields: at, series_id, duration_us, bad, request_id, detail, each after its length
-        pack = self[length] = struct.Struct(f">hiqiiiqi?i{length}si").pack
-        return pack
-
-
-class UntimedPackers(Packers):
-    """The same without a duration: null."""
-
-    def __missing__(self, length: int) -> Callable[..., bytes]:
-        packer = struct.Struct(f">hiqiiii?i{length}si").pack
-        pack = self[length] = lambda *values: packer(*values[:5], -1, *values[7:])
-        return pack
-
-
-PACKERS = Packers()
-UNTIMED_PACKERS = UntimedPackers()
-
-
-class Detail(msgspec.Struct, omit_defaults=True):
-    """What is kept beside an outcome where it was sent."""
-
-    trace_id: str | None = None
-    error_class: str | None = None
-    dependency: str | None = None
-    client: str | None = None
-    instance: str | None = None
-
+OUTCOMES = Copied(tables.outcomes)
+DELTAS = Copied(tables.deltas)
 
 JSONB_VERSION = b"\x01"
+NO_DETAIL = (None,) * len(FIELDS)
 
-
-def detail_bytes(detail: Detail) -> bytes:
-    """The detail as jsonb."""
-    return JSONB_VERSION + _encode(detail)
-
-
+Sent = msgspec.defstruct("Sent", [(name, Any, None) for name in FIELDS], omit_defaults=True)
+sent_in = attrgetter(*FIELDS)
 _encode = msgspec.json.Encoder().encode
+
+
+def details(outcomes: Iterable[Outcome]) -> list[bytes]:
+    """The detail of each as jsonb; null where none was sent."""
+    return [
+        NULL if sent == NO_DETAIL else field_of(JSONB_VERSION + _encode(Sent(*sent))) for sent in map(sent_in, outcomes)
+    ]
+
+
+def ids_of(outcomes: Sequence[Outcome], times: Sequence[int], random: bytes) -> list[bytes]:
+    """The request id of each; those without one get one. `random` has 10 bytes."""
+    prefix, number = request_ids(max(times, default=0), random)
+    begun = field_of(prefix + b"0" * 12)[:-12]
+    return [
+        b"%b%012x" % (begun, place) if outcome.request_id is None else field_of(outcome.request_id.encode())
+        for place, outcome in enumerate(outcomes, number)
+    ]
 
 
 def request_ids(now_us: int, random: bytes) -> tuple[bytes, int]:
@@ -72,7 +55,6 @@ def request_ids(now_us: int, random: bytes) -> tuple[bytes, int]:
     return prefix.encode(), int.from_bytes(random[4:10], "big") >> 1
 
 
-DELTA = struct.Struct(">hiqiqiiiqiiiiiq")  # 9 fields, up to duration_us; then fast and sketch as `packed`
 _PAIR = struct.Struct(">iq")
 _ARRAY = struct.Struct(">iiiiii")
 _EMPTY = struct.pack(">iiii", 12, 0, 0, 20)

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from server.ingest.road import Connection
+from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
 
 SERIES_LOCK = 0x65766B01  # advisory, within a transaction: who numbers series does so alone
 
-COPY_OUTCOMES = "COPY outcomes (at, series_id, duration_us, bad, request_id, detail) FROM STDIN (FORMAT BINARY)"
-COPY_DELTAS = (
-    "COPY deltas (writer_id, seq, series_id, second, n, bad, duration_us, fast, sketch) FROM STDIN (FORMAT BINARY)"
-)
+COPY_OUTCOMES = OUTCOMES.statement
+COPY_DELTAS = DELTAS.statement
 
 
 async def lock_series(connection: Connection) -> None:

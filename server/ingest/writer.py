@@ -22,9 +22,9 @@ from server.ingest.batch import Batch
 from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
 from server.ingest.road import Connection, Road
-from server.ingest.rows import BEGIN, END
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
+from server.tables.binary import BEGIN, END
 
 log = logging.getLogger("evenkeel.writer")
 

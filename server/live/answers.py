@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from server.kernel.times import Instant
+from server.tables.detail import Detail
 
 Group = Literal["route", "version", "method", "status"]
 Metric = Literal["error_ratio", "latency", "volume"]
@@ -84,7 +85,7 @@ class Services(Struct):
     services: list[ServiceRow]
 
 
-class Outcome(Struct):
+class Outcome(Detail[str]):
     """One outcome as it was stored."""
 
     timestamp: Instant
@@ -96,11 +97,6 @@ class Outcome(Struct):
     duration_ms: float | None  # null where it is not known: imported from a log without request times
     bad: bool
     request_id: str
-    trace_id: str | None = None
-    error_class: str | None = None
-    dependency: str | None = None
-    client: str | None = None
-    instance: str | None = None
 
 
 class Outcomes(Struct):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 from msgspec import Meta
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,8 +43,8 @@ class Found(NamedTuple):
 
 
 COLUMNS = """
-    o.at, o.series_id, s.service, s.version, s.route, s.method, s.status,
-    o.duration_us, o.bad, o.request_id, o.detail
+    o.*, o.at AS timestamp, o.duration_us / 1000::float8 AS duration_ms,
+    s.service, s.version, s.route, s.method, s.status
 """
 ORDER = "at DESC, series_id DESC, request_id DESC, duration_us DESC, bad DESC"
 
@@ -103,19 +104,4 @@ def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any
 
 
 def _found(row: Row[Any]) -> Found:
-    detail = row.detail or {}
-    return Found(
-        row.series_id,
-        Outcome(
-            timestamp=row.at,
-            service=row.service,
-            version=row.version,
-            route=row.route,
-            method=row.method,
-            status=row.status,
-            duration_ms=None if row.duration_us is None else row.duration_us / 1000,
-            bad=row.bad,
-            request_id=row.request_id,
-            **{name: detail.get(name) for name in ("trace_id", "error_class", "dependency", "client", "instance")},
-        ),
-    )
+    return Found(row.series_id, msgspec.convert((row.detail or {}) | dict(row._mapping), Outcome))

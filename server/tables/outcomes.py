@@ -42,7 +42,7 @@ outcomes = Table(  # partitioned by day on `at`; the partitions are made by serv
     Column("duration_us", BigInteger),  # null: not known, from a log without request times
     Column("bad", Boolean, nullable=False),
     Column("request_id", Text, nullable=False),
-    Column("detail", JSONB),  # trace_id, error_class, dependency, client, instance; null where none was sent
+    Column("detail", JSONB),  # see server/tables/detail.py; null where none was sent
     postgresql_partition_by="RANGE (at)",
 )
 Index("outcomes_series_at", outcomes.c.series_id, outcomes.c.at)

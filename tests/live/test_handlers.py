@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from server.kernel.times import utc
+from server.tables.detail import FIELDS
 from tests.site import Site, answer
 
 Web = Callable[..., Any]
@@ -134,6 +135,7 @@ async def test_outcomes_by_request_id_carry_everything_that_was_sent(web: Web) -
         "version": "v9",
         "error": True,
     }
+    sent = dict.fromkeys(FIELDS, "any") | sent
     await send(site, key, [item(**sent), item(request_id="r-2")])
     (found,) = answer(await site.fetch("/api/v1/outcomes?request_id=r-1", key=key))["outcomes"]
     assert found["bad"] is True

@@ -1,0 +1,22 @@
+"""What is kept of an outcome beside its columns, in `outcomes.detail`: each field as it was sent, if it was."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+Word = TypeVar("Word")
+
+
+class Detail(Struct, Generic[Word], kw_only=True):
+    """`Word` is a text, as bounded as it is where it comes from."""
+
+    error_class: Word | None = None
+    dependency: Word | None = None
+    client: Word | None = None
+    instance: Word | None = None
+    trace_id: Word | None = None
+
+
+FIELDS = Detail.__struct_fields__
