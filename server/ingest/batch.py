@@ -1,8 +1,10 @@
-"""One request's outcomes on their way into the database, and the answer that its sender waits for."""
+"""One request's outcomes on their way into the database, and the queue where they wait for a flush."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +13,15 @@ from server.kernel.errors import ApiError
 
 # Beside the encoded rows: a duration in a list, and its share of the cells.
 BYTES_AN_ITEM = 48
+
+ITEMS_MAX = 100_000
+BYTES_MAX = 24 * 1024 * 1024
+FLUSH_ITEMS = 20_000
+WAIT_MAX_S = 8.0
+GATHER_MAX_S = 0.005
+QUIET_TURNS = 4  # as many as a request takes from its first byte to the queue
+
+FULL = "More waits to be stored than fits. Nothing of this was stored: send it again."
 
 
 class Claim(NamedTuple):
@@ -55,3 +66,69 @@ class Batch:
             self.done.exception()  # looked at, also where the sender has gone
         else:
             self.done.set_result(stored)
+
+
+class Queue:
+    """Bounded in items and bytes, first come first served. `items`, `bytes`: of what waits and is being flushed."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.bytes = 0
+        self._waiting: deque[tuple[float, Batch]] = deque()
+        self._arrived = asyncio.Event()
+        self.empty = asyncio.Event()  # nothing waits and nothing is being flushed
+        self.empty.set()
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch; raises ApiError QUEUE_FULL. An empty queue takes any batch."""
+        if self.full and self.items:
+            raise ApiError("QUEUE_FULL", FULL, retry_after=1)
+        self.items += batch.items
+        self.bytes += batch.size
+        self._waiting.append((time.monotonic(), batch))
+        self._arrived.set()
+        self.empty.clear()
+
+    @property
+    def full(self) -> bool:
+        return self.items >= ITEMS_MAX or self.bytes >= BYTES_MAX
+
+    async def take(self) -> list[Batch]:
+        """The next flush: at least one batch, in the order of arrival."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        await self._gather()
+        taken: list[Batch] = []
+        items = 0
+        while self._waiting and items < FLUSH_ITEMS:
+            since, batch = self._waiting.popleft()
+            if time.monotonic() - since > WAIT_MAX_S:
+                self._expire(batch)
+                continue
+            taken.append(batch)
+            items += batch.items
+        return taken
+
+    async def _gather(self) -> None:
+        """Let requests that are here already join this flush: a few turns of the loop, without sleeping."""
+        deadline = time.monotonic() + GATHER_MAX_S
+        quiet = 0
+        while quiet < QUIET_TURNS and time.monotonic() < deadline:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == before else 0
+
+    def _expire(self, batch: Batch) -> None:
+        batch.settle(
+            ApiError("UNAVAILABLE", "The database does not answer. Nothing was stored; send it again.", retry_after=2)
+        )
+        self.release([batch])
+
+    def release(self, batches: list[Batch]) -> None:
+        """These are settled and make room."""
+        for batch in batches:
+            self.items -= batch.items
+            self.bytes -= batch.size
+        if not self.items and not self._waiting:
+            self.empty.set()

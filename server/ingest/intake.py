@@ -13,13 +13,12 @@ from typing import Protocol
 import psycopg
 
 from server.ingest import partitions
-from server.ingest.batch import Batch, Stored
+from server.ingest.batch import Batch, Queue, Stored
 from server.ingest.count import Counted, Unnumbered, count
 from server.ingest.decode import Decoded
 from server.ingest.flush import in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
-from server.ingest.queue import Queue
 from server.ingest.series import Caps
 from server.ingest.tally import ACCEPTED, Tally
 from server.ingest.throttle import Throttle

@@ -1,7 +1,7 @@
 """What a new limit would have refused in the last five minutes, and what the limits in force refuse.
 
 From `intake`, so for every process and without looking at outcomes. Sizes are
-exact to 1,024, then within 0.4 % (server/ingest/sizes.py).
+exact to 1,024, then within 0.4 % (server/ingest/tally.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest.body import Body
+from server.ingest.upload import Body
 from server.kernel.errors import ApiError
 
 

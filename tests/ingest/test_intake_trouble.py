@@ -24,7 +24,7 @@ async def test_a_full_queue_says_so_and_the_rest_keeps_working(
     site = await web()
     key = await site.key("ingest", "read")
     assert (await send(site, key, body(outcome()))).code == 201
-    monkeypatch.setattr("server.ingest.queue.ITEMS_MAX", 3)
+    monkeypatch.setattr("server.ingest.batch.ITEMS_MAX", 3)
     async with await psycopg.AsyncConnection.connect(database_url) as blocker:
         await blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
         waiting = [asyncio.ensure_future(send(site, key, body(outcome(), outcome()))) for _ in range(2)]

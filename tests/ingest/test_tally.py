@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from server.ingest import intake_store, retention_store
 from server.ingest.preview import Refused, effect, preview
-from server.ingest.sizes import size_key
-from server.ingest.tally import ACCEPTED, Line, Tally
+from server.ingest.tally import ACCEPTED, Line, Tally, size_key
 from server.kernel.db import Database
 from tests.ingest.making import rows, value
 

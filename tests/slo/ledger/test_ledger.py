@@ -150,7 +150,7 @@ async def test_the_sum_is_exact_while_the_fold_moves_and_dies(
 ) -> None:
     """Writers write and others begin, the fold folds and is killed, the ledger is read in parts, one at a time; every
     reading in between equals what was acknowledged."""
-    monkeypatch.setattr("server.slo.ledger.ledger.windows.PART", 1)
+    monkeypatch.setattr("server.slo.ledger.windows.PART", 1)
     lead(database_url, 1)
     random_, done = random.Random(8), list[Sample]()
     writer = Writer(database_url)
