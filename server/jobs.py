@@ -11,7 +11,7 @@ from server.changes.deploys import Deploys
 from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
-from server.config.staged import standing
+from server.config.staged import objectives_now
 from server.config.staging import Bake
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
@@ -43,7 +43,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     board = Board(db, policies, lambda: evaluation.evidence, enqueue)
     tick = Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step)
     environment = environment_values(env.raw)
-    staged = Bake(db, bus, environment, lambda: standing(tick.slo, tick.alerts, time.time()))
+    staged = Bake(db, bus, environment, lambda: objectives_now(tick.slo, tick.alerts, time.time()))
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)

@@ -71,11 +71,11 @@ def difference(name: str, scope: str, scope_name: str, a: Resolved, b: Resolved)
         after_source=b.source,
         before_until=None if a.until is None else utc(a.until),
         after_until=None if b.until is None else utc(b.until),
-        text=told(name, a, b) + ("" if scope == ALL else f" for {scope_name}"),
+        text=words_of(name, a, b) + ("" if scope == ALL else f" for {scope_name}"),
     )
 
 
-def told(name: str, a: Resolved, b: Resolved) -> str:
+def words_of(name: str, a: Resolved, b: Resolved) -> str:
     """The difference in words; where the value stays, what does change."""
     setting = SETTINGS[name]
     if a.value != b.value:

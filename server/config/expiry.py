@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.config import staged_store, staging, store
 from server.config.revisions import Environment, Revision, unexpired
-from server.config.saving import Act
+from server.config.saving import RevisionAct
 from server.config.staged import Staged
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -29,7 +29,7 @@ async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | 
         if not await due(connection):
             return None
         current, now = await store.current(connection)
-        act = Act(connection, environment, OWN, "", now, current)
+        act = RevisionAct(connection, environment, OWN, "", now, current)
         staged = await staged_store.live(connection)
         if staged is None:
             await end_values(act, current)
@@ -47,14 +47,14 @@ async def due(connection: AsyncConnection) -> bool:
     return any(unexpired(one.entries, now) != one.entries for one in sides)
 
 
-async def end_values(act: Act, one: Revision) -> int:
+async def end_values(act: RevisionAct, one: Revision) -> int:
     """Save a revision without what is over; its number."""
     kept = unexpired(one.entries, act.now)
     reason = "the time of a temporary value is over"
     return (await act.save(kept, kind="expiry", reason=reason, action="config.expire", before=one)).revision
 
 
-async def end_on_both_sides(act: Act, staged: Staged) -> None:
+async def end_on_both_sides(act: RevisionAct, staged: Staged) -> None:
     """What is staged and its base each lose what is over; where nothing is left between them, what is staged has ended.
 
     The staged one is saved last: it stays the newest.

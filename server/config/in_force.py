@@ -127,9 +127,9 @@ class SettingsInForce:
         names = [name for name in SETTINGS if last.get(name) != now.get(name)]
         if not names:
             return
-        told = ", ".join(f"{SETTINGS[name].title} {shown(name, last)} -> {shown(name, now)}" for name in names)
+        words = ", ".join(f"{SETTINGS[name].title} {shown(name, last)} -> {shown(name, now)}" for name in names)
         detail = {"host": host, "environment": now}
-        summary = f"environment of {host}: {told}"
+        summary = f"environment of {host}: {words}"
         await changes.record(connection, "environment", OWN, "", summary, author=f"host:{host}", detail=detail)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.config.receipts import Seen
+from server.config.receipts import WebProcess
 from server.process.process_store import RUNNING
 from server.tables.config import receipts
 from server.tables.processes import processes
@@ -28,7 +28,7 @@ async def write(
     await connection.execute(upsert(receipts).values(values).on_conflict_do_update(index_elements=key, set_=again))
 
 
-async def seen(connection: AsyncConnection) -> list[Seen]:
+async def web_processes(connection: AsyncConnection) -> list[WebProcess]:
     """The web processes that run or have gone silent, each with its newest receipt, oldest start first."""
     newest = (
         select(receipts)
@@ -54,7 +54,7 @@ async def seen(connection: AsyncConnection) -> list[Seen]:
         .order_by(processes.c.host, processes.c.name, processes.c.id)
     )
     return [
-        Seen(
+        WebProcess(
             row.id,
             row.host,
             row.name,

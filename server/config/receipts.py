@@ -18,7 +18,7 @@ GONE_S = 30.0
 State = Literal["applied", "pending", "straggler", "gone"]
 
 
-class Seen(Struct, frozen=True):
+class WebProcess(Struct, frozen=True):
     """A web process as the database shows it, with its newest receipt. Times are Unix seconds."""
 
     id: int
@@ -82,10 +82,10 @@ class Awaited:
     may_enforce: Mapping[int, str]
 
 
-def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
+def progress(found: Sequence[WebProcess], awaited: Awaited) -> Progress:
     """How far a revision has come."""
     named = labels(found)
-    listed = [receipt(seen, named[seen.id], awaited) for seen in found]
+    listed = [receipt(process, named[process.id], awaited) for process in found]
     live = [one for one in listed if one.state != "gone"]
     applied = sum(one.state == "applied" for one in live)
     times = [one.applied_after_ms for one in live if one.applied_after_ms is not None]
@@ -104,51 +104,51 @@ def progress(found: Sequence[Seen], awaited: Awaited) -> Progress:
     )
 
 
-def labels(found: Sequence[Seen]) -> dict[int, str]:
+def labels(found: Sequence[WebProcess]) -> dict[int, str]:
     """The processes' names by id; with several machines, with the machine."""
-    one_host = len({seen.host for seen in found}) <= 1
-    return {seen.id: seen.name if one_host else f"{seen.host}/{seen.name}" for seen in found}
+    one_host = len({process.host for process in found}) <= 1
+    return {process.id: process.name if one_host else f"{process.host}/{process.name}" for process in found}
 
 
-def receipt(seen: Seen, label: str, awaited: Awaited) -> Receipt:
-    due = awaited.due[seen.id]
-    applied = seen.revision == due.revision
-    at_start = seen.started_at >= due.since
+def receipt(process: WebProcess, label: str, awaited: Awaited) -> Receipt:
+    due = awaited.due[process.id]
+    applied = process.revision == due.revision
+    at_start = process.started_at >= due.since
     after = None
-    if applied and not at_start and seen.applied_at is not None:
-        after = round(max(0.0, seen.applied_at - due.since) * 1000, 1)
-    state = state_of(seen, applied, awaited.now - max(due.since, seen.started_at))
+    if applied and not at_start and process.applied_at is not None:
+        after = round(max(0.0, process.applied_at - due.since) * 1000, 1)
+    state = state_of(process, applied, awaited.now - max(due.since, process.started_at))
     return Receipt(
         process=label,
-        process_id=seen.id,
-        started_at=utc(seen.started_at),
-        revision=seen.revision,
+        process_id=process.id,
+        started_at=utc(process.started_at),
+        revision=process.revision,
         applied_after_ms=after,
         at_start=at_start,
-        silent_s=round(seen.silent_s, 1),
+        silent_s=round(process.silent_s, 1),
         state=state,
-        text=f"{label} {told(seen, state, awaited.may_enforce)}",
-        applied=seen.applied,
+        text=f"{label} {words_of(process, state, awaited.may_enforce)}",
+        applied=process.applied,
         due=due.revision,
     )
 
 
-def state_of(seen: Seen, applied: bool, waited_s: float) -> State:
-    if seen.silent_s > GONE_S:
+def state_of(process: WebProcess, applied: bool, waited_s: float) -> State:
+    if process.silent_s > GONE_S:
         return "gone"
     if applied:
         return "applied"
     return "straggler" if waited_s > LATE_S else "pending"
 
 
-def told(seen: Seen, state: State, may_enforce: Mapping[int, str]) -> str:
+def words_of(process: WebProcess, state: State, may_enforce: Mapping[int, str]) -> str:
     """What is known about a process, in words."""
     if state == "gone":
-        return f"gone: no heartbeat for {seconds(seen.silent_s)}"
-    silent = f"silent for {seconds(seen.silent_s)}" if seen.silent_s > SILENT_S else ""
+        return f"gone: no heartbeat for {seconds(process.silent_s)}"
+    silent = f"silent for {seconds(process.silent_s)}" if process.silent_s > SILENT_S else ""
     if state == "applied":
         return silent or "has applied it"
-    old = may_enforce.get(seen.id, "")
+    old = may_enforce.get(process.id, "")
     enforce = f"; may still enforce {old}" if old else ""
     return (silent or "has not applied it yet") + enforce
 

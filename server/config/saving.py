@@ -47,7 +47,7 @@ class Summary(Struct):
 
 
 @dataclass(slots=True)
-class Act:
+class RevisionAct:
     """One act, under the lock. `now` is the database's time, Unix seconds."""
 
     connection: AsyncConnection
@@ -93,7 +93,7 @@ class Act:
 
     async def record(self, before: Revision, after: Revision, found: list[Difference], action: str) -> None:
         """The audit entry and the change, in the same transaction."""
-        told = "; ".join(one.text + temporary_words(one) for one in found)
+        words = "; ".join(one.text + temporary_words(one) for one in found)
         await audit(
             self.connection,
             self.actor,
@@ -111,7 +111,7 @@ class Act:
             "differences": msgspec.to_builtins(found),
             "where": self.where,
         }
-        summary = f"revision {after.number}: {told or after.reason}" + (f", {self.where}" if self.where else "")
+        summary = f"revision {after.number}: {words or after.reason}" + (f", {self.where}" if self.where else "")
         version = str(after.number)
         await changes.record(self.connection, "revision", OWN, version, summary, author=self.actor, detail=detail)
 
@@ -166,7 +166,7 @@ class Act:
         return Lens(self.environment, await store.scope_names(self.connection, named), self.now)
 
 
-async def lost_race(act: Act, seen: int, code: str = "REVISION_CHANGED") -> ApiError:
+async def lost_race(act: RevisionAct, seen: int, code: str = "REVISION_CHANGED") -> ApiError:
     """Who saved what since the revision that the caller saw."""
     if not 1 <= seen <= act.current.number:
         return ApiError(code, f"Revision {act.current.number} is in force, not {seen}. Nothing was saved.")
@@ -176,13 +176,13 @@ async def lost_race(act: Act, seen: int, code: str = "REVISION_CHANGED") -> ApiE
         before = await store.numbered(act.connection, after.previous)
         found = await act.differences(before, after)
         saved.append(Summary(after.number, after.author, after.reason, utc(after.at), found))
-    told = "; ".join(
+    words = "; ".join(
         f"{one.author} saved {one.revision} {ago(act.now - one.at.timestamp())} "
         f"({', '.join(d.text for d in one.differences)})"
         for one in saved
     )
     in_force = act.current.number
-    return ApiError(code, f"{told}. Nothing was saved.", in_force=in_force, saved=msgspec.to_builtins(saved))
+    return ApiError(code, f"{words}. Nothing was saved.", in_force=in_force, saved=msgspec.to_builtins(saved))
 
 
 def temporary_words(one: Difference) -> str:

@@ -27,20 +27,20 @@ from server.config.revisions import (
     temporary,
     unexpired,
 )
-from server.config.saving import Act, Saved, clock, lost_race
+from server.config.saving import RevisionAct, Saved, clock, lost_race
 from server.config.staged import (
+    ObjectivesNow,
     Staged,
     StagedView,
     StagingAsked,
-    Standing,
     State,
     baked_words,
     checked_staging,
     how_it_ended,
+    objectives_now,
     person,
     refused,
     staged_view,
-    standing,
 )
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import ago, checked_reason
@@ -54,12 +54,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIterator[Act]:
+async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIterator[RevisionAct]:
     """One act, alone: nobody else changes the settings meanwhile. What it saved is signalled after the commit."""
     async with parts.db.act() as connection:
         await store.lock(connection)
         current, now = await store.current(connection)
-        act = Act(connection, parts.settings.environment, identity.actor, request_id, now, current)
+        act = RevisionAct(connection, parts.settings.environment, identity.actor, request_id, now, current)
         yield act
     if act.signal is not None:
         parts.settings.signal(act.signal)
@@ -111,7 +111,7 @@ async def change(
         return await act.save(entries, kind="change", reason=reason, action="config.change")
 
 
-async def pass_gate(parts: Parts, act: Act, entries: Entries) -> None:
+async def pass_gate(parts: Parts, act: RevisionAct, entries: Entries) -> None:
     """ApiError GATE_DENIED where the gate stops revisions and these entries loosen a limit; tightening is not gated."""
     loose = loosened(unexpired(act.current.entries, act.now), entries, act.environment, act.now)
     denied = await parts.gate(act.connection, act.now) if loose else None
@@ -125,15 +125,15 @@ async def pass_gate(parts: Parts, act: Act, entries: Entries) -> None:
         )
 
 
-def guard(parts: Parts, now: float) -> Standing:
+def guard(parts: Parts, now: float) -> ObjectivesNow:
     """How the objectives stand by this process's picture."""
     picture, age_s = parts.relay.picture, parts.relay.age_s(now)
     if picture is None or age_s is None:
-        return Standing()
-    return standing(picture.slo, picture.alerts, picture.at + age_s)
+        return ObjectivesNow()
+    return objectives_now(picture.slo, picture.alerts, picture.at + age_s)
 
 
-async def check_key(act: Act, scope: str) -> None:
+async def check_key(act: RevisionAct, scope: str) -> None:
     """ApiError INVALID naming the keys there are, where the scope's key cannot send anything."""
     keys = dict(await store.usable_keys(act.connection, only=key_id_of(scope)))
     if not keys:
@@ -219,8 +219,8 @@ def checked_values(values: Mapping[str, Value | None], minutes: int | None) -> N
     if not faults:
         return
     errors = [error(name, fault) for name, fault in faults]
-    told = "; ".join(f"{name[:60]}: {fault}" for name, fault in faults)
-    raise ApiError("INVALID", f"{told}. Nothing was saved.", errors=errors)
+    words = "; ".join(f"{name[:60]}: {fault}" for name, fault in faults)
+    raise ApiError("INVALID", f"{words}. Nothing was saved.", errors=errors)
 
 
 def fault_of(name: str, value: Value | None, minutes: int | None) -> str | None:
@@ -298,7 +298,7 @@ async def roll_staged_back(parts: Parts, identity: Identity, revision: int, requ
     saved = await rollback(parts, identity, from_=revision, to=to, request_id=request_id)
     async with parts.db.act() as connection:
         staged = await staged_store.of(connection, revision) or staged
-        view = staged_view(staged, await receipt_store.seen(connection), staged.state_at)
+        view = staged_view(staged, await receipt_store.web_processes(connection), staged.state_at)
     return StagedActDone(saved.already, saved.message, view)
 
 
@@ -310,10 +310,12 @@ async def seen_one(connection: AsyncConnection, revision: int) -> Staged:
     return staged
 
 
-def already(act: Act, staged: Staged) -> str:
+def already(act: RevisionAct, staged: Staged) -> str:
     """Already promoted by Mira, 4 s ago."""
     return f"Already {DONE[staged.state]} by {person(staged.state_by)}, {ago(act.now - staged.state_at)}."
 
 
-async def answer(act: Act, staged: Staged, message: str, *, already: bool) -> StagedActDone:
-    return StagedActDone(already, message, staged_view(staged, await receipt_store.seen(act.connection), act.now))
+async def answer(act: RevisionAct, staged: Staged, message: str, *, already: bool) -> StagedActDone:
+    return StagedActDone(
+        already, message, staged_view(staged, await receipt_store.web_processes(act.connection), act.now)
+    )

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct, field
 
-from server.config.receipts import GONE_S, Seen, labels
+from server.config.receipts import GONE_S, WebProcess, labels
 from server.config.revisions import Revision
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN
@@ -34,26 +34,26 @@ class OpenAlert(Struct):
     state: str
 
 
-class Standing(Struct, frozen=True):
+class ObjectivesNow(Struct, frozen=True):
     """What burns and what is not known, each by objective and in words."""
 
     age_s: float | None = None  # since the evaluation; None: there was none
-    objectives: int = 0
+    count: int = 0  # of objectives
     burning: dict[str, str] = field(default_factory=dict)  # evenkeel-availability burns 14x
     unsure: dict[str, str] = field(default_factory=dict)  # checkout is partial
 
 
-def standing(slo: Raw, alerts: Raw, now: float) -> Standing:
+def objectives_now(slo: Raw, alerts: Raw, now: float) -> ObjectivesNow:
     """From the picture's two opaque parts, the Status and the open alerts; `now` by the clock of the watch."""
     status = msgspec.json.decode(slo, type=Status | None)
     if status is None:
-        return Standing()
+        return ObjectivesNow()
     burning = {one.name: burns(one) for one in status.objectives if one.state == "burning"}
     for alert in msgspec.json.decode(alerts, type=list[OpenAlert]):
         if alert.state == "firing":
             burning.setdefault(alert.objective, f"the alert of {alert.objective} fires")
     unsure = {one.name: f"{one.service} is {one.state}" for one in status.objectives if one.state in UNSURE}
-    return Standing(max(0.0, now - status.evaluated_at), len(status.objectives), burning, unsure)
+    return ObjectivesNow(max(0.0, now - status.evaluated_at), len(status.objectives), burning, unsure)
 
 
 def burns(objective: ObjectiveStatus) -> str:
@@ -138,39 +138,39 @@ def kept_up(chosen: Mapping[int, float], there: Collection[int], fresh: Sequence
     return found
 
 
-def starts_to_burn(staged: Staged, standing: Standing) -> str:
+def starts_to_burn(staged: Staged, objectives: ObjectivesNow) -> str:
     """What burns that did not burn before, in words; empty: nothing."""
-    return ", ".join(words for name, words in standing.burning.items() if name not in staged.known)
+    return ", ".join(words for name, words in objectives.burning.items() if name not in staged.known)
 
 
-def still_known(staged: Staged, standing: Standing) -> list[str]:
+def still_known(staged: Staged, objectives: ObjectivesNow) -> list[str]:
     """What has burned since before. What recovers and burns again ends it after all."""
-    return [name for name in staged.known if name in standing.burning or name in standing.unsure]
+    return [name for name in staged.known if name in objectives.burning or name in objectives.unsure]
 
 
-def stale(standing: Standing) -> str:
+def stale(objectives: ObjectivesNow) -> str:
     """That the objectives are not evaluated just now, in words; empty: they are."""
-    age_s = standing.age_s
+    age_s = objectives.age_s
     if age_s is not None and age_s <= STALE_S:
         return ""
     return "objectives have not been evaluated " + ("yet" if age_s is None else f"for {span(age_s)}")
 
 
-def unsure_words(standing: Standing) -> str:
+def unsure_words(objectives: ObjectivesNow) -> str:
     """What is not known well enough to judge a revision by; the first three."""
-    return ", ".join(list(dict.fromkeys(standing.unsure.values()))[:3])
+    return ", ".join(list(dict.fromkeys(objectives.unsure.values()))[:3])
 
 
-def held_by(staged: Staged, standing: Standing, unproven: Sequence[str]) -> str:
+def held_by(staged: Staged, objectives: ObjectivesNow, unproven: Sequence[str]) -> str:
     """Why the bake clock stands; empty: it runs. `unproven` names the chosen processes without a receipt."""
     if staged.state == "paused":
         return "paused"
-    if not_evaluated := stale(standing):
+    if not_evaluated := stale(objectives):
         return not_evaluated
-    if not standing.objectives:
+    if not objectives.count:
         return "there is no objective to judge it by"
-    if standing.unsure:
-        return unsure_words(standing)
+    if objectives.unsure:
+        return unsure_words(objectives)
     if unproven:
         return f"{', '.join(unproven)} {'has' if len(unproven) == 1 else 'have'} not applied it"
     return ""
@@ -262,9 +262,9 @@ class StagedView(Struct):
         return self.state in LIVE
 
 
-def staged_view(staged: Staged, seen: Sequence[Seen], now: float) -> StagedView:
-    named = labels(seen)
-    there = [one for one in seen if one.silent_s <= GONE_S]
+def staged_view(staged: Staged, processes: Sequence[WebProcess], now: float) -> StagedView:
+    named = labels(processes)
+    there = [one for one in processes if one.silent_s <= GONE_S]
     ends = ends_at(staged)
     return StagedView(
         revision=staged.newest,
@@ -287,7 +287,7 @@ def staged_view(staged: Staged, seen: Sequence[Seen], now: float) -> StagedView:
     )
 
 
-def told_of(staged: Staged | None, last_act: Revision) -> bool:
+def still_shown(staged: Staged | None, last_act: Revision) -> bool:
     """Whether the page tells of it: while it is live, and after its end until somebody's next act."""
     if staged is None or staged.live:
         return staged is not None

@@ -14,13 +14,13 @@ from server.auth.audit_store import audit
 from server.changes import store as changes
 from server.config import receipt_store, staged_store, store
 from server.config.differences import loosened
-from server.config.receipts import GONE_S, SILENT_S, Seen, labels
+from server.config.receipts import GONE_S, SILENT_S, WebProcess, labels
 from server.config.revisions import Entries, Environment, unexpired
-from server.config.saving import Act, Saved
+from server.config.saving import RevisionAct, Saved
 from server.config.staged import (
+    ObjectivesNow,
     Staged,
     StagingAsked,
-    Standing,
     State,
     baked_s,
     choose,
@@ -40,7 +40,9 @@ from server.kernel.text import plural
 from server.process.watch import require_term
 
 
-async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str) -> Saved:
+async def tighten(
+    act: RevisionAct, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str
+) -> Saved:
     """Make a change that only tightens while one is staged: that ends it, and the change is made on its base.
 
     Both in the one act: nobody sees the base alone. ApiError CONFLICT where it loosens anything of the base.
@@ -60,13 +62,15 @@ async def tighten(act: Act, staged: Staged, made: Callable[[Entries], Entries], 
     return msgspec.structs.replace(saved, message=f"{saved.message} {ended}")
 
 
-async def stage(act: Act, entries: Entries, asked: StagingAsked, reason: str, standing: Standing) -> Saved:
+async def stage(
+    act: RevisionAct, entries: Entries, asked: StagingAsked, reason: str, objectives: ObjectivesNow
+) -> Saved:
     """Save a change that reaches a share of the web processes.
 
     Raises ApiError UNAVAILABLE where nothing would guard it, INVALID with a single process.
     """
-    guarded(standing)
-    live = [one.id for one in await receipt_store.seen(act.connection) if one.silent_s <= SILENT_S]
+    guarded(objectives)
+    live = [one.id for one in await receipt_store.web_processes(act.connection) if one.silent_s <= SILENT_S]
     chosen = choose(sorted(live), asked.share)
     act.where = f"staged on {len(chosen)} of {len(live)} processes for {asked.bake_minutes} min"
     base = act.current.number
@@ -82,30 +86,30 @@ async def stage(act: Act, entries: Entries, asked: StagingAsked, reason: str, st
         share=asked.share,
         bake_s=asked.bake_minutes * 60,
         chosen=dict.fromkeys(chosen, act.now),
-        known=sorted(standing.burning),
+        known=sorted(objectives.burning),
     )
     await staged_store.add(act.connection, staged)
-    return msgspec.structs.replace(saved, message=" ".join([saved.message, *warnings(standing)]))
+    return msgspec.structs.replace(saved, message=" ".join([saved.message, *warnings(objectives)]))
 
 
-def guarded(standing: Standing) -> None:
+def guarded(objectives: ObjectivesNow) -> None:
     """ApiError UNAVAILABLE where the objectives are not evaluated just now."""
-    not_evaluated = stale(standing)
+    not_evaluated = stale(objectives)
     if not not_evaluated:
         return
     detail = f"The {not_evaluated}, so nothing would guard a staged revision. Nothing was saved; "
     raise ApiError("UNAVAILABLE", f"{detail}try again, or leave `stage` out to apply it at once.", retry_after=5)
 
 
-def warnings(standing: Standing) -> list[str]:
+def warnings(objectives: ObjectivesNow) -> list[str]:
     """What the one who stages should know."""
-    burning = ", ".join(standing.burning.values())
-    unsure = unsure_words(standing)
-    told = [f"Burning before, so it does not end it: {burning}."] if burning else []
-    return told + ([f"The bake clock stands while {unsure}."] if unsure else [])
+    burning = ", ".join(objectives.burning.values())
+    unsure = unsure_words(objectives)
+    words = [f"Burning before, so it does not end it: {burning}."] if burning else []
+    return words + ([f"The bake clock stands while {unsure}."] if unsure else [])
 
 
-async def ended_by_rollback(act: Act, to: int, reason: str) -> Staged | None:
+async def ended_by_rollback(act: RevisionAct, to: int, reason: str) -> Staged | None:
     """End the staged revision because `to` is brought back; None where none is staged.
 
     ApiError CONFLICT where `to` is the staged one itself.
@@ -120,14 +124,14 @@ async def ended_by_rollback(act: Act, to: int, reason: str) -> Staged | None:
     return staged
 
 
-async def roll_back(act: Act, staged: Staged, evidence: str) -> None:
+async def roll_back(act: RevisionAct, staged: Staged, evidence: str) -> None:
     """Bring its base back because an objective burns."""
     many = plural(len(staged.chosen), "process", "processes")
     reason = f"{evidence} since revision {staged.newest} was staged on {many}"
     await bring_back(act, staged, evidence, reason)
 
 
-async def bring_back(act: Act, staged: Staged, why: str, reason: str) -> Saved:
+async def bring_back(act: RevisionAct, staged: Staged, why: str, reason: str) -> Saved:
     """End it, and save its base as a rollback."""
     to = staged.revision - 1
     entries = unexpired((await store.numbered(act.connection, to)).entries, act.now)
@@ -135,13 +139,13 @@ async def bring_back(act: Act, staged: Staged, why: str, reason: str) -> Saved:
     return await act.save(entries, kind="rollback", restores=to, reason=reason, action="config.rollback")
 
 
-async def promote(act: Act, staged: Staged, why: str) -> None:
+async def promote(act: RevisionAct, staged: Staged, why: str) -> None:
     """Put it in force everywhere, with an audit entry and a change: now it reaches everybody."""
     await enter(act, staged, "promoted", why)
     base = await store.numbered(act.connection, staged.base)
     found = await act.differences(base, act.current)
-    told = "; ".join(one.text for one in found) or act.current.reason
-    summary = f"revision {staged.newest} promoted to every process: {told}"
+    words = "; ".join(one.text for one in found) or act.current.reason
+    summary = f"revision {staged.newest} promoted to every process: {words}"
     detail = {
         "revision": staged.newest,
         "kind": "promotion",
@@ -154,7 +158,7 @@ async def promote(act: Act, staged: Staged, why: str) -> None:
     act.signal = staged.newest
 
 
-async def enter(act: Act, staged: Staged, state: State, why: str) -> None:
+async def enter(act: RevisionAct, staged: Staged, state: State, why: str) -> None:
     """Bring it into another state, with an audit entry."""
     before = {"state": staged.state, "baked_s": round(staged.baked_s)}
     staged.state, staged.state_by, staged.state_at, staged.why = state, act.actor, act.now, why
@@ -178,13 +182,15 @@ EVERY_S = 1.0
 
 
 class Bake:
-    """A job of the watch. `standing` answers how the objectives stand by the newest evaluation."""
+    """A job of the watch. `objectives` answers how the objectives stand by the newest evaluation."""
 
-    def __init__(self, db: Database, bus: Bus, environment: Environment, standing: Callable[[], Standing]) -> None:
+    def __init__(
+        self, db: Database, bus: Bus, environment: Environment, objectives: Callable[[], ObjectivesNow]
+    ) -> None:
         self.db = db
         self.bus = bus
         self.environment = environment
-        self.standing = standing
+        self.objectives = objectives
 
     async def run(self, term: int) -> None:
         """One look; Fenced where another watch has taken over."""
@@ -197,24 +203,24 @@ class Bake:
             if staged is None:  # somebody has ended it while we waited
                 return
             current, now = await store.current(connection)
-            act = Act(connection, self.environment, OWN, "", now, current)
-            await look(act, staged, self.standing(), await receipt_store.seen(connection))
+            act = RevisionAct(connection, self.environment, OWN, "", now, current)
+            await look(act, staged, self.objectives(), await receipt_store.web_processes(connection))
         if act.signal is not None:
             await self.bus.publish("config", act.signal)
 
 
-async def look(act: Act, staged: Staged, standing: Standing, seen: list[Seen]) -> None:
+async def look(act: RevisionAct, staged: Staged, objectives: ObjectivesNow, processes: list[WebProcess]) -> None:
     """Keep the chosen processes up; then roll back, promote, or count on."""
-    keep_processes(act, staged, seen)
-    fresh = not stale(standing)
-    burns = starts_to_burn(staged, standing) if fresh else ""
+    keep_processes(act, staged, processes)
+    fresh = not stale(objectives)
+    burns = starts_to_burn(staged, objectives) if fresh else ""
     if burns:
         log.warning("revision %d is rolled back: %s", staged.newest, burns)
         await roll_back(act, staged, burns)
         return
     if fresh:
-        staged.known = still_known(staged, standing)
-    held = held_by(staged, standing, unproven(staged, seen))
+        staged.known = still_known(staged, objectives)
+    held = held_by(staged, objectives, unproven(staged, processes))
     staged.baked_s = baked_s(staged, held, act.now)
     staged.held, staged.checked_at = held, act.now
     if staged.baked_s >= staged.bake_s and not held:
@@ -224,18 +230,18 @@ async def look(act: Act, staged: Staged, standing: Standing, seen: list[Seen]) -
         await staged_store.keep(act.connection, staged)
 
 
-def keep_processes(act: Act, staged: Staged, seen: list[Seen]) -> None:
+def keep_processes(act: RevisionAct, staged: Staged, processes: list[WebProcess]) -> None:
     """Others stand in for chosen processes that have gone."""
-    there = {one.id for one in seen if one.silent_s <= GONE_S}
-    fresh = [one.id for one in seen if one.silent_s <= SILENT_S]
+    there = {one.id for one in processes if one.silent_s <= GONE_S}
+    fresh = [one.id for one in processes if one.silent_s <= SILENT_S]
     chosen = kept_up(staged.chosen, there, fresh, act.now)
     if chosen != staged.chosen:
         log.warning("revision %d: processes %s, before %s", staged.newest, sorted(chosen), sorted(staged.chosen))
         staged.chosen, act.signal = chosen, staged.newest
 
 
-def unproven(staged: Staged, seen: list[Seen]) -> list[str]:
+def unproven(staged: Staged, processes: list[WebProcess]) -> list[str]:
     """The chosen processes that are not known to enforce it now."""
-    named = labels(seen)
-    proven = {one.id for one in seen if one.revision == staged.newest and one.silent_s <= SILENT_S}
+    named = labels(processes)
+    proven = {one.id for one in processes if one.revision == staged.newest and one.silent_s <= SILENT_S}
     return [named.get(one, "a process that has gone") for one in staged.chosen if one not in proven]

@@ -9,10 +9,10 @@ from msgspec import Struct, field
 
 from server.config import receipt_store, staged_store, store
 from server.config.differences import Difference, Lens, Offer, RevisionView, differences, history, offer
-from server.config.receipts import Awaited, Due, Progress, Seen, progress
+from server.config.receipts import Awaited, Due, Progress, WebProcess, progress
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import ALL, Environment, Revision, Source, ends_soon, key_id_of, resolve, scopes
-from server.config.staged import Staged, StagedView, staged_view, told_of
+from server.config.staged import Staged, StagedView, staged_view, still_shown
 from server.kernel.names import OWN
 from server.kernel.times import Instant, utc
 
@@ -91,42 +91,42 @@ class ConfigView(Struct):
     more: bool  # whether there are older ones
 
 
-class Stand(NamedTuple):
+class ConfigRead(NamedTuple):
     """What the database says of the revisions, in one transaction."""
 
     revisions: list[Revision]  # newest first
     base: Revision  # in force in most processes: the newest, unless that one is staged
     target: Revision  # what one click brings back
     staged: Staged | None  # the newest that was staged, while the page tells of it
-    seen: list[Seen]
+    processes: list[WebProcess]
     due: dict[int, Due]
-    late: list[tuple[Seen, Revision]]  # processes that were last known to enforce another revision
+    late: list[tuple[WebProcess, Revision]]  # processes that were last known to enforce another revision
     lens: Lens
 
 
 async def config_view(parts: Parts, now: float) -> ConfigView:
     """The settings in force and how far they have come. `now` is Unix seconds."""
     async with parts.db.act() as connection:
-        stand = await read_stand(connection, parts, now)
-    revisions, lens, staged = stand.revisions, stand.lens, stand.staged
-    current, by_number = revisions[0], {one.number: one for one in (stand.base, revisions[0])}
+        read = await read_config(connection, parts, now)
+    revisions, lens, staged = read.revisions, read.lens, read.staged
+    current, by_number = revisions[0], {one.number: one for one in (read.base, revisions[0])}
     shown = history(revisions, current, lens)[:HISTORY]
-    enforced = {one.id: may_enforce(one, by_number[stand.due[one.id].revision], old, lens) for one, old in stand.late}
+    enforced = {one.id: may_enforce(one, by_number[read.due[one.id].revision], old, lens) for one, old in read.late}
     undoes_the_guard = staged is not None and staged.state == "rolled_back"
     return ConfigView(
         revision=shown[0],
-        rollback=None if undoes_the_guard else offer(current, stand.target, lens),
-        progress=progress(stand.seen, Awaited(current.number, stand.due, now, enforced)),
-        staged=None if staged is None else staged_view(staged, stand.seen, now),
-        settings=[setting_view(name, stand, shown) for name in SETTINGS],
+        rollback=None if undoes_the_guard else offer(current, read.target, lens),
+        progress=progress(read.processes, Awaited(current.number, read.due, now, enforced)),
+        staged=None if staged is None else staged_view(staged, read.processes, now),
+        settings=[setting_view(name, read, shown) for name in SETTINGS],
         history=shown,
         more=len(revisions) > HISTORY,
     )
 
 
-async def read_stand(connection: AsyncConnection, parts: Parts, now: float) -> Stand:
+async def read_config(connection: AsyncConnection, parts: Parts, now: float) -> ConfigRead:
     revisions = await store.newest(connection, HISTORY + 2)  # the two that the last one may be made from
-    current, seen = revisions[0], await receipt_store.seen(connection)
+    current, processes = revisions[0], await receipt_store.web_processes(connection)
     staged, last_act = await staged_store.latest(connection), await store.act_up_to(connection, current.number)
     live = staged is not None and staged.live
     base = await store.numbered(connection, staged.base) if staged is not None and live else current
@@ -135,11 +135,13 @@ async def read_stand(connection: AsyncConnection, parts: Parts, now: float) -> S
     before = await staged_store.of(connection, base.number) if live else None
     if before is not None:
         were[base.number] = before
-    due = dues(current, base, were, seen)
-    behind = [one for one in seen if one.revision is not None and one.revision != due[one.id].revision]
+    due = dues(current, base, were, processes)
+    behind = [one for one in processes if one.revision is not None and one.revision != due[one.id].revision]
     late = [(one, await store.numbered(connection, one.revision or 1)) for one in behind]
     lens = await lens_for(connection, parts, revisions, now)
-    return Stand(revisions, base, target, staged if told_of(staged, last_act) else None, seen, due, late, lens)
+    return ConfigRead(
+        revisions, base, target, staged if still_shown(staged, last_act) else None, processes, due, late, lens
+    )
 
 
 async def revisions_view(parts: Parts, now: float, limit: int, before: int | None) -> tuple[list[RevisionView], bool]:
@@ -156,24 +158,24 @@ async def lens_for(connection: AsyncConnection, parts: Parts, revisions: Sequenc
     return Lens(parts.settings.environment, await store.scope_names(connection, named), now)
 
 
-def may_enforce(process: Seen, current: Revision, older: Revision, lens: Lens) -> str:
+def may_enforce(process: WebProcess, current: Revision, older: Revision, lens: Lens) -> str:
     """What a process that stopped at an older revision enforces instead, by its own receipt where that says."""
-    told = []
+    words = []
     for one in differences(current.entries, older.entries, lens):
         setting = SETTINGS[one.setting]
         there = process.applied.get(one.setting, {}).get("value", one.after) if one.scope == ALL else one.after
         if there != one.before:
-            told.append(
+            words.append(
                 f"{setting.title} {setting.shown(there)}" + ("" if one.scope == ALL else f" for {one.scope_name}")
             )
-    return ", ".join(told)
+    return ", ".join(words)
 
 
-def setting_view(name: str, stand: Stand, shown: Sequence[RevisionView]) -> SettingView:
-    setting, base, lens = SETTINGS[name], stand.base, stand.lens
+def setting_view(name: str, read: ConfigRead, shown: Sequence[RevisionView]) -> SettingView:
+    setting, base, lens = SETTINGS[name], read.base, read.lens
     own = scopes(tuple(e for e in base.entries if e.setting == name))
     values = [scope_value(name, scope, base, lens) for scope in (ALL, *own)]
-    last = last_change(name, stand.revisions, shown, lens)
+    last = last_change(name, read.revisions, shown, lens)
     temporary = any(one.until is not None for one in values)
     return SettingView(
         name=name,
@@ -188,8 +190,8 @@ def setting_view(name: str, stand: Stand, shown: Sequence[RevisionView]) -> Sett
         environment=lens.environment.get(name),
         in_force=values[0],
         scopes=values[1:],
-        staged=[one for one in differences(base.entries, stand.revisions[0].entries, lens) if one.setting == name],
-        elsewhere=elsewhere(name, stand.seen, lens.environment),
+        staged=[one for one in differences(base.entries, read.revisions[0].entries, lens) if one.setting == name],
+        elsewhere=elsewhere(name, read.processes, lens.environment),
         last_change=last,
         recent=temporary or (last is not None and lens.now - last.at.timestamp() < RECENT_S),
     )
@@ -224,10 +226,10 @@ def last_change(
     return None
 
 
-def elsewhere(name: str, seen: Sequence[Seen], environment: Environment) -> list[Elsewhere]:
+def elsewhere(name: str, processes: Sequence[WebProcess], environment: Environment) -> list[Elsewhere]:
     """The processes with another environment than ours."""
     found = []
-    for one in seen:
+    for one in processes:
         there = one.applied.get(name)
         if there is not None and there["environment"] != environment.get(name):
             label = f"{one.host}/{one.name}"
@@ -235,12 +237,14 @@ def elsewhere(name: str, seen: Sequence[Seen], environment: Environment) -> list
     return found
 
 
-def dues(current: Revision, base: Revision, staged: Mapping[int, Staged], seen: Sequence[Seen]) -> dict[int, Due]:
+def dues(
+    current: Revision, base: Revision, staged: Mapping[int, Staged], processes: Sequence[WebProcess]
+) -> dict[int, Due]:
     """What is in force in each process, and since when. `staged` has, by number, those of the two that were staged."""
     mine = staged.get(current.number)
     live = mine is not None and mine.live
     found = {}
-    for one in seen:
+    for one in processes:
         revision = base if live and mine is not None and one.id not in mine.chosen else current
         found[one.id] = Due(revision.number, since(revision, staged.get(revision.number), one.id))
     return found

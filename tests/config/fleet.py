@@ -87,8 +87,8 @@ async def fleet(make_env: MakeEnv, count: int = 4) -> AsyncIterator[Fleet]:
     async with members(make_env(), count) as all_of_them:
         one = all_of_them[0]
         await one.do("UPDATE lease SET term = 1, renewed_at = now()")
-        standing = lambda: service.guard(one, time.time())  # type: ignore[arg-type]  # noqa: E731
-        found = Fleet(all_of_them, Bake(one.db, one.bus, one.settings.environment, standing))
+        objectives = lambda: service.guard(one, time.time())  # type: ignore[arg-type]  # noqa: E731
+        found = Fleet(all_of_them, Bake(one.db, one.bus, one.settings.environment, objectives))
         found.show()
         yield found
 

@@ -5,12 +5,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.config.receipts import Awaited, Due, Progress, Seen, progress
+from server.config.receipts import Awaited, Due, Progress, WebProcess, progress
 
 MADE, NOW = 1000.0, 1020.0
 
 
-def seen(name: str, number: int, **more: Any) -> Seen:
+def seen(name: str, number: int, **more: Any) -> WebProcess:
     values: dict[str, Any] = {
         "id": number,
         "host": "h",
@@ -21,10 +21,10 @@ def seen(name: str, number: int, **more: Any) -> Seen:
         "applied_at": MADE + 0.120,
         "applied": {},
     }
-    return Seen(**(values | more))
+    return WebProcess(**(values | more))
 
 
-def judged(*found: Seen, now: float = NOW) -> Progress:
+def judged(*found: WebProcess, now: float = NOW) -> Progress:
     return progress(found, Awaited(14, {one.id: Due(14, MADE) for one in found}, now, {3: "batch items 100"}))
 
 
@@ -91,7 +91,7 @@ def test_nobody_is_there() -> None:
         unique_by=lambda one: one.id,
     )
 )
-def test_every_process_is_in_one_state_and_complete_means_that_nobody_is_missing(found: list[Seen]) -> None:
+def test_every_process_is_in_one_state_and_complete_means_that_nobody_is_missing(found: list[WebProcess]) -> None:
     shown = judged(*found)
     assert shown.applied == sum(one.state == "applied" for one in shown.receipts)
     assert len(shown.receipts) == shown.of

@@ -10,12 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from server.config.staged import Staged, Standing, baked_s, choose, clock_words, ends_at, held_by, kept_up, standing
+from server.config.staged import (
+    ObjectivesNow,
+    Staged,
+    baked_s,
+    choose,
+    clock_words,
+    ends_at,
+    held_by,
+    kept_up,
+    objectives_now,
+)
 from server.kernel.errors import ApiError
 from server.slo.model.status import BurnWindow, Status
 from tests.config.machine import objective
 
-FINE = Standing(0.5, 2)
+FINE = ObjectivesNow(0.5, 2)
 
 
 def staged(**more: Any) -> Staged:
@@ -68,12 +78,12 @@ def test_stand_ins_keep_the_number_and_never_fill_it(chosen: set[int], there: se
     [
         ("running", FINE, [], ""),
         ("paused", FINE, [], "paused"),
-        ("running", Standing(), [], "objectives have not been evaluated yet"),
-        ("running", Standing(9.4, 2), [], "objectives have not been evaluated for 9.4 s"),
-        ("running", Standing(0.5, 0), [], "there is no objective to judge it by"),
+        ("running", ObjectivesNow(), [], "objectives have not been evaluated yet"),
+        ("running", ObjectivesNow(9.4, 2), [], "objectives have not been evaluated for 9.4 s"),
+        ("running", ObjectivesNow(0.5, 0), [], "there is no objective to judge it by"),
         (
             "running",
-            Standing(0.5, 3, {}, {"a": "checkout is blind", "b": "checkout is blind", "c": "cart is partial"}),
+            ObjectivesNow(0.5, 3, {}, {"a": "checkout is blind", "b": "checkout is blind", "c": "cart is partial"}),
             [],
             "checkout is blind, cart is partial",
         ),
@@ -81,7 +91,7 @@ def test_stand_ins_keep_the_number_and_never_fill_it(chosen: set[int], there: se
         ("running", FINE, ["web.2", "web.3"], "web.2, web.3 have not applied it"),
     ],
 )
-def test_the_clock_stands_for_a_reason(state: Any, stands: Standing, unproven: list[str], held: str) -> None:
+def test_the_clock_stands_for_a_reason(state: Any, stands: ObjectivesNow, unproven: list[str], held: str) -> None:
     assert held_by(staged(state=state), stands, unproven) == held
 
 
@@ -113,8 +123,8 @@ def test_what_burns_is_told_with_its_rate_and_a_firing_alert_counts_too() -> Non
     fast.decided_by = [3600, 300]
     status = Status(1, 100.0, [fast, objective("cart-works"), objective("pay-works", "blind")], {})
     alerts = [{"objective": "cart-works", "state": "firing"}, {"objective": "pay-works", "state": "resolving", "id": 3}]
-    found = standing(Raw(msgspec.json.encode(status)), Raw(msgspec.json.encode(alerts)), 101.5)
+    found = objectives_now(Raw(msgspec.json.encode(status)), Raw(msgspec.json.encode(alerts)), 101.5)
     assert (found.age_s, found.objectives) == (1.5, 3)
     assert found.burning == {"shop-works": "shop-works burns 412x", "cart-works": "the alert of cart-works fires"}
     assert found.unsure == {"pay-works": "pay is blind"}
-    assert standing(Raw(b"null"), Raw(b"[]"), 101.5).age_s is None
+    assert objectives_now(Raw(b"null"), Raw(b"[]"), 101.5).age_s is None

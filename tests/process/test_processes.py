@@ -27,7 +27,7 @@ async def shown(url: str, rows: list[Row]) -> tuple[list[list[int]], list[Restar
             connection.execute(ADD, row)
     async with database(url) as db, db.ask() as connection:
         picture = await picture_store.processes(connection)
-        config = await receipt_store.seen(connection)
+        config = await receipt_store.web_processes(connection)
         labels = [row.label for row in await checks_store.processes(connection)]
         restarts = await picture_store.restarts(connection)
     assert sorted(labels) == sorted(f"{one.host}/{one.name}" for one in picture)
