@@ -18,9 +18,8 @@ from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
 from server.slo.judge.view import by_name, status_in
 from server.slo.ledger import exclusions
-from server.slo.ledger.exclusion_preview import preview
+from server.slo.ledger.exclusion import Exclusion, ExclusionAsked
 from server.slo.ledger.exclusion_store import taken_by
-from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
 
@@ -128,13 +127,14 @@ def moment(name: str, text: str) -> datetime:
         raise invalid(name, "is a time in UTC, as 2026-11-26T03:08") from None
 
 
-async def told(parts: Parts, objective: Objective, draft: Draft) -> str:
+async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> str:
     """What the form would do, in a sentence; why not, where it would be refused."""
     standing = by_name(status_in(parts.relay.picture))
     try:
         async with parts.db.ask() as connection:
             given = asked(draft, objective.service)
-            return (await preview(connection, parts.policies, standing, given, time.time())).told
+            found = await exclusions.preview(connection, parts.policies, standing, given, time.time())
+            return found.sentence
     except ApiError as error:
         return error.detail
 
@@ -153,7 +153,7 @@ class ObjectivePage(Page):
         objective = held(self.parts, name)
         draft = read_draft(self.get_query_argument, time.time())
         if self.get_query_argument("start", ""):
-            draft.preview, draft.open = await told(self.parts, objective, draft), True
+            draft.preview, draft.open = await preview_sentence(self.parts, objective, draft), True
         beside = await exclusions_view(self.parts, objective, draft)
         await self.show_live(OBJECTIVE, beside, name=name)
 
@@ -166,7 +166,7 @@ class ExclusionPreview(Page):
     async def get(self, name: str) -> None:
         objective = held(self.parts, name)
         draft = read_draft(self.get_query_argument, time.time())
-        self.show("objective/preview.html", await told(self.parts, objective, draft))
+        self.show("objective/preview.html", await preview_sentence(self.parts, objective, draft))
 
 
 class ExclusionMake(Page):
@@ -177,8 +177,10 @@ class ExclusionMake(Page):
         objective, now = held(self.parts, name), time.time()
         draft = read_draft(self.get_body_argument, now)
         try:
-            given, by = asked(draft, objective.service), Act(self.identity.actor, self.request_id, now)
-            made = await exclusions.make(self.parts.db, self.parts.policies, given, by)
+            given, actor = asked(draft, objective.service), self.identity.actor
+            made = await exclusions.make(
+                self.parts.db, self.parts.policies, given, actor=actor, request_id=self.request_id, now=now
+            )
         except ApiError as error:
             await self.refused(objective, draft, error)
             return
@@ -202,9 +204,13 @@ class ExclusionRevoke(Page):
     async def post(self, name: str) -> None:
         assert self.identity is not None
         objective = held(self.parts, name)
-        by = Act(self.identity.actor, self.request_id, time.time())
+        actor = self.identity.actor
         try:
-            self.say((await exclusions.revoke(self.parts.db, self.parts.policies, whole(self, "id"), by)).message)
+            number = whole(self, "id")
+            revoked = await exclusions.revoke(
+                self.parts.db, self.parts.policies, number, actor=actor, request_id=self.request_id, now=time.time()
+            )
+            self.say(revoked.message)
         except ApiError as error:
             if error.code not in ("INVALID", "NOT_FOUND"):
                 raise

@@ -22,7 +22,8 @@ from server.review.csv_form import as_csv
 from server.review.markdown import markdown
 from server.review.monthly import MonthlyReport
 from server.review.reading import monthly, months_kept
-from server.slo.ledger.exclusions import Act, ExclusionAsked, make
+from server.slo.ledger.exclusion import ExclusionAsked
+from server.slo.ledger.exclusions import make
 from server.slo.ledger.ledger import Ledger
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
@@ -58,7 +59,7 @@ async def test_a_report_equals_a_count_one_by_one(database_url: str, tmp_path: P
             writer.flush(samples[::2])
             await Fold(db, Ledger(held).fold).run(1)
             taken = ExclusionAsked("shop", utc(LEAP_DAY), utc(LEAP_DAY + 60), "load test")
-            await make(db, held, taken, Act("test", "", NOW))
+            await make(db, held, taken, actor="test", request_id="", now=NOW)
             writer.flush(samples[1::2])  # not folded: counted, and taken out, too
             async with db.ask() as connection:
                 whole = await monthly(connection, held, "shop", "2028-02", NOW)

@@ -10,7 +10,7 @@ import psycopg
 
 from server.kernel.db import Database
 from server.slo.ledger import spans
-from server.slo.ledger.exclusions import ExclusionAsked
+from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.spans import Split
 from server.slo.ledger.windows import Windows, first_minute
 from server.slo.model.counts import Counts

@@ -12,7 +12,7 @@ from server.ingest.partitions import ensure_partitions
 from server.kernel.db import Database
 from server.live.fold import Fold
 from server.slo.ledger import exclusions, recount_store
-from server.slo.ledger.exclusions import Act, ExclusionAsked
+from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
 from server.slo.policy.policies import Policies
@@ -51,11 +51,11 @@ class World:
         self.sent += [Sent(sample, self.writers[writer].threshold_us is not None) for sample in batch]
 
     async def exclude(self, asked: ExclusionAsked) -> None:
-        saved = await exclusions.make(self.db, self.held, asked, Act("test", "", NOW))
+        saved = await exclusions.make(self.db, self.held, asked, actor="test", request_id="", now=NOW)
         self.excluded[saved.exclusion.id] = asked
 
     async def revoke(self, number: int) -> None:
-        await exclusions.revoke(self.db, self.held, number, Act("test", "", NOW))
+        await exclusions.revoke(self.db, self.held, number, actor="test", request_id="", now=NOW)
         del self.excluded[number]
 
     async def folded(self) -> None:

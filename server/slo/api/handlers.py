@@ -17,7 +17,7 @@ from server.kernel.times import InstantText
 from server.slo.api import answers
 from server.slo.api.answers import BudgetAnswer, ObjectiveAnswer, ObjectivesAnswer
 from server.slo.ledger import exclusions, recount_store, spans
-from server.slo.ledger.exclusions import Act, Exclusion, ExclusionAsked, ExclusionSaved
+from server.slo.ledger.exclusion import Exclusion, ExclusionAsked, ExclusionSaved
 from server.slo.ledger.past import Past, past
 from server.slo.ledger.recount_store import Exactness
 from server.slo.model.objective import Objective
@@ -143,8 +143,13 @@ class ExclusionsHandler(ApiHandler):
     async def post(self) -> None:
         """[start, stop) is widened to whole minutes; past, running or to come. Its sum is capped by policy."""
         assert self.identity is not None
-        by = Act(self.identity.actor, self.request_id, time.time())
-        self.reply(await exclusions.make(self.parts.db, self.parts.policies, self.body(ExclusionAsked), by))
+        asked, now = self.body(ExclusionAsked), time.time()
+        actor, request_id = self.identity.actor, self.request_id
+        self.reply(
+            await exclusions.make(
+                self.parts.db, self.parts.policies, asked, actor=actor, request_id=request_id, now=now
+            )
+        )
 
 
 class RevokeHandler(ApiHandler):
@@ -159,8 +164,12 @@ class RevokeHandler(ApiHandler):
         exclusion_id = number_in(number)
         if exclusion_id is None:
             raise ApiError("NOT_FOUND", "An exclusion has a number; GET /api/v1/exclusions lists them.")
-        by = Act(self.identity.actor, self.request_id, time.time())
-        self.reply(await exclusions.revoke(self.parts.db, self.parts.policies, exclusion_id, by))
+        actor, request_id = self.identity.actor, self.request_id
+        self.reply(
+            await exclusions.revoke(
+                self.parts.db, self.parts.policies, exclusion_id, actor=actor, request_id=request_id, now=time.time()
+            )
+        )
 
 
 ROUTES: tuple[Route, ...] = (

@@ -1,22 +1,20 @@
-"""SQL of the exclusions: rows that are made, revoked and never changed otherwise."""
+"""SQL of the exclusions: rows that are made, revoked and never changed otherwise; and what they take out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live.excluded_store import excluded
+from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.rebuild_store import BAD, GOOD, KEPT, OBJECTIVES, values
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
-
-if TYPE_CHECKING:
-    from server.slo.ledger.exclusions import ExclusionAsked
 
 COLUMNS = """
     id, service, route, version, method, start, stop, reason, author, created_at, revoked_at, revoked_by,

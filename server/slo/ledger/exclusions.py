@@ -6,28 +6,35 @@ taken out or put back in it, and what is folded later is told apart by the fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from collections.abc import Iterable, Mapping
 
 import msgspec
-from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.audit_store import audit
 from server.kernel.db import Database
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import checked_reason, clock, span
-from server.kernel.times import Instant, utc
+from server.kernel.times import utc
 from server.live import fold_store
 from server.live import store as live_store
 from server.slo.ledger import exclusion_store as store
 from server.slo.ledger import rebuild_store
-from server.slo.ledger.exclusion_cap import Use, most_used
+from server.slo.ledger.exclusion import (
+    Cap,
+    Exclusion,
+    ExclusionAsked,
+    ExclusionSaved,
+    Preview,
+    budget_change,
+    hours,
+    most_used,
+)
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.ledger.recount import oldest
-
-if TYPE_CHECKING:
-    from server.slo.policy.policies import Policies
+from server.slo.model.counts import NOTHING
+from server.slo.model.status import ObjectiveStatus
+from server.slo.policy.policies import Policies
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -37,58 +44,12 @@ USUAL_WINDOW_S = 28 * DAY_S  # of a service without an objective
 SHOWN_ROUTES = 10
 LISTED = 500
 
-Name = Annotated[str, Meta(max_length=200)]
-Route = Annotated[str, Meta(max_length=500)]
 
-
-class ExclusionAsked(Struct, forbid_unknown_fields=True):
-    """[start, stop), widened to whole minutes. `route`, `version`, `method`: only these; '' is any."""
-
-    service: Annotated[str, Meta(min_length=1, max_length=200)]
-    start: Instant
-    stop: Instant
-    reason: str
-    route: Route = ""
-    version: Name = ""
-    method: Name = ""
-
-
-class Exclusion(Struct):
-    """What is taken out of the budgets of a service: whole minutes [start, stop). '' is any route, version, method."""
-
-    id: int
-    service: str
-    route: str
-    version: str
-    method: str
-    start: Instant
-    stop: Instant
-    reason: str
-    author: str
-    created_at: Instant
-    revoked_at: Instant | None
-    revoked_by: str
-
-
-class ExclusionSaved(Struct):
-    """What an act did. With `already`, it was found done and nothing was changed."""
-
-    exclusion: Exclusion
-    already: bool
-    message: str
-
-
-class Act(NamedTuple):
-    """Who acts, and when, Unix seconds."""
-
-    actor: str
-    request_id: str
-    now: float
-
-
-async def make(db: Database, policies: Policies, asked: ExclusionAsked, by: Act) -> ExclusionSaved:
-    """Take time out of the budgets of a service. ApiError INVALID where it may not be."""
-    start, stop = whole_minutes(asked, by.now)
+async def make(
+    db: Database, policies: Policies, asked: ExclusionAsked, *, actor: str, request_id: str, now: float
+) -> ExclusionSaved:
+    """Take time out of the budgets of a service; `now` in Unix seconds. ApiError INVALID where it may not be."""
+    start, stop = whole_minutes(asked, now)
     values: dict[str, object] = {
         "service": asked.service,
         "route": asked.route,
@@ -97,7 +58,7 @@ async def make(db: Database, policies: Policies, asked: ExclusionAsked, by: Act)
         "start": utc(start),
         "stop": utc(stop),
         "reason": checked_reason(asked.reason),
-        "author": by.actor,
+        "author": actor,
     }
     async with db.act() as connection:
         await fold_store.alone(connection)
@@ -108,12 +69,14 @@ async def make(db: Database, policies: Policies, asked: ExclusionAsked, by: Act)
         await check_known(connection, policies, asked)
         await check_cap(connection, policies, asked.service, start, stop)
         row = await store.add(connection, values)
-        await rebuild(connection, policies, row, by.now)
-        await audit(connection, by.actor, "exclusion.make", f"exclusion {row.id}", None, exclusion(row), by.request_id)
-    return saved(row, f"Left out: {told(row)}.{widened(asked, row)}", already=False)
+        await rebuild(connection, policies, row, now)
+        await audit(connection, actor, "exclusion.make", f"exclusion {row.id}", None, exclusion(row), request_id)
+    return saved(row, f"Left out: {sentence_of(row)}.{widened(asked, row)}", already=False)
 
 
-async def revoke(db: Database, policies: Policies, number: int, by: Act) -> ExclusionSaved:
+async def revoke(
+    db: Database, policies: Policies, number: int, *, actor: str, request_id: str, now: float
+) -> ExclusionSaved:
     """Count again what an exclusion took out. ApiError NOT_FOUND, or INVALID where its minutes are gone."""
     async with db.act() as connection:
         await fold_store.alone(connection)
@@ -123,13 +86,41 @@ async def revoke(db: Database, policies: Policies, number: int, by: Act) -> Excl
             raise ApiError("NOT_FOUND", f"There is no exclusion {number}; GET /api/v1/exclusions lists them.")
         if row.revoked_at is not None:
             return saved(row, f"Already revoked by {row.revoked_by}, {span(row.age_s)} ago.", already=True)
-        if row.start.timestamp() < oldest(by.now, MINUTES_KEPT_DAYS):
-            raise invalid("number", f"{kept_from(by.now)}; it stays. Nothing was changed.")
-        after = await store.revoke(connection, number, by.actor)
-        await rebuild(connection, policies, after, by.now)
+        if row.start.timestamp() < oldest(now, MINUTES_KEPT_DAYS):
+            raise invalid("number", f"{kept_from(now)}; it stays. Nothing was changed.")
+        after = await store.revoke(connection, number, actor)
+        await rebuild(connection, policies, after, now)
         subject, was = f"exclusion {number}", exclusion(row)
-        await audit(connection, by.actor, "exclusion.revoke", subject, was, exclusion(after), by.request_id)
-    return saved(after, f"Counted again: {told(after)}.", already=False)
+        await audit(connection, actor, "exclusion.revoke", subject, was, exclusion(after), request_id)
+    return saved(after, f"Counted again: {sentence_of(after)}.", already=False)
+
+
+async def preview(
+    connection: AsyncConnection,
+    policies: Policies,
+    statuses: Mapping[str, ObjectiveStatus],
+    asked: ExclusionAsked,
+    now: float,
+) -> Preview:
+    """What an exclusion would take out, before it is made: it changes nothing and waits for nobody.
+
+    `statuses` are of now, by objective. ApiError INVALID as `make` raises it.
+    """
+    start, stop = whole_minutes(asked, now)
+    objectives = [objective for objective in policies.objectives if objective.service == asked.service]
+    use, window_s, allowed_s = await cap_of(connection, policies, asked.service, start, stop)
+    found = await store.taken(connection, objectives, asked, start, stop)
+    return Preview(
+        total=found[store.ALL].total,
+        failed=found[store.ALL].bad,
+        budgets=[
+            budget_change(o, statuses[o.name], found.get(o.id, NOTHING)) for o in objectives if o.name in statuses
+        ],
+        used_s=use.used,
+        asked_s=use.asked,
+        allowed_s=allowed_s,
+        window_s=window_s,
+    )
 
 
 async def listed(connection: AsyncConnection, service: str | None, now: float) -> list[Exclusion]:
@@ -167,14 +158,6 @@ async def check_known(connection: AsyncConnection, policies: Policies, asked: Ex
         more = f" and {len(routes) - SHOWN_ROUTES} more" if len(routes) > SHOWN_ROUTES else ""
         known = f"{', '.join(routes[:SHOWN_ROUTES]) or 'none'}{more}"
         raise invalid("route", f"{asked.service} has no route {asked.route}; it has {known}. Nothing was excluded.")
-
-
-class Cap(NamedTuple):
-    """What policy allows to be taken out of a service within its longest window, and what of it would be used."""
-
-    use: Use
-    window_s: int
-    allowed_s: int
 
 
 async def cap_of(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> Cap:
@@ -216,7 +199,7 @@ def saved(row: store.Row, message: str, *, already: bool) -> ExclusionSaved:
     return ExclusionSaved(exclusion(row), already, message)
 
 
-def told(row: store.Row) -> str:
+def sentence_of(row: store.Row) -> str:
     """`checkout, route /pay, from … to … (31 min)`."""
     parts = [f"{word} {value}" for word, value in selectors(row) if value]
     length = span((row.stop - row.start).total_seconds())
@@ -230,9 +213,3 @@ def selectors(row: store.Row) -> Iterable[tuple[str, str]]:
 def widened(asked: ExclusionAsked, row: store.Row) -> str:
     """Says so where whole minutes are more than was asked for."""
     return "" if (asked.start, asked.stop) == (row.start, row.stop) else " Widened to whole minutes."
-
-
-def hours(seconds: int) -> str:
-    """A sum of excluded minutes, as the policy tells it: `25 h`, `3 h 10 min`, `0 h`."""
-    whole, rest = divmod(seconds, HOUR_S)
-    return f"{whole} h {rest // MINUTE_S} min" if rest else f"{whole} h"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,9 +16,7 @@ from server.live.deltas import Delta
 from server.slo.ledger import ledger_store, recount_store
 from server.slo.model.counts import NOTHING, Counts, Tally
 from server.slo.model.objective import Objective
-
-if TYPE_CHECKING:
-    from server.slo.policy.policies import Policies
+from server.slo.policy.policies import Policies
 
 MINUTE_S = 60
 HOUR_S = 3600

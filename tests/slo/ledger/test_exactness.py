@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.kernel.times import utc
-from server.slo.ledger.exclusions import ExclusionAsked
+from server.slo.ledger.exclusion import ExclusionAsked
 from tests.live.writing import Sample
 from tests.slo.exact import adopt
 from tests.slo.ledgers import NOW, clear, in_a_database

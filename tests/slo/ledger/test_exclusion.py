@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.slo.ledger.exclusion_cap import MINUTE_S, most_used, union, within
+from server.slo.ledger.exclusion import MINUTE_S, most_used, union, within
 
 spans = st.builds(
     lambda start, length: (start * MINUTE_S, (start + length) * MINUTE_S), st.integers(0, 60), st.integers(1, 12)
