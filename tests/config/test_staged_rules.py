@@ -124,7 +124,7 @@ def test_what_burns_is_told_with_its_rate_and_a_firing_alert_counts_too() -> Non
     status = Status(1, 100.0, [fast, objective("cart-works"), objective("pay-works", "blind")], {})
     alerts = [{"objective": "cart-works", "state": "firing"}, {"objective": "pay-works", "state": "resolving", "id": 3}]
     found = objectives_now(Raw(msgspec.json.encode(status)), Raw(msgspec.json.encode(alerts)), 101.5)
-    assert (found.age_s, found.objectives) == (1.5, 3)
+    assert (found.age_s, found.count) == (1.5, 3)
     assert found.burning == {"shop-works": "shop-works burns 412x", "cart-works": "the alert of cart-works fires"}
     assert found.unsure == {"pay-works": "pay is blind"}
     assert objectives_now(Raw(b"null"), Raw(b"[]"), 101.5).age_s is None
