@@ -62,7 +62,7 @@ def test_every_command_of_the_api_works(running: Callable[..., Any]) -> None:
 
 
 def test_what_is_printed_at_the_start_is_what_the_readme_says() -> None:
-    printed = (ROOT / "server" / "serve.py").read_text()
+    printed = (ROOT / "server" / "process" / "serve.py").read_text()
     readme = (ROOT / "README.md").read_text()
     for words in ("-m server key create first --scope ingest", '"service":"checkout","route":"/pay"'):
         assert words in printed
