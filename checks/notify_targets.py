@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checks.check import Check, Surroundings, fail, warn
+from server.notify.kinds import KINDS, kind_of
 from server.notify.store import Faring, faring
 from server.selfcheck.findings import Finding
 
@@ -24,10 +25,16 @@ def judged(targets: Sequence[Faring]) -> list[Finding]:
     if not targets:
         return [warn("There is no target: nobody is told of an alert.", "Add one on Setup, under Targets.")]
     found = [finding for target in targets if (finding := dead(target)) is not None]
-    if all(target.kind == "pagerduty" for target in targets):
-        hint = "Add a webhook, Slack or e-mail target on Setup: PagerDuty is not told of what need not wake anybody."
-        found.append(warn("Tickets go nowhere: every target is PagerDuty.", hint))
+    if not any(kind_of(target.kind).takes_tickets for target in targets):
+        found.append(no_tickets(targets))
     return found
+
+
+def no_tickets(targets: Sequence[Faring]) -> Finding:
+    titles = " or ".join(sorted({kind_of(target.kind).title for target in targets}))
+    others = ", ".join(kind.title for kind in KINDS.values() if kind.takes_tickets)
+    hint = f"Add one of another kind on Setup ({others}): {titles} is not told of what need not wake anybody."
+    return warn(f"Tickets go nowhere: every target is {titles}.", hint)
 
 
 def dead(target: Faring) -> Finding | None:

@@ -12,7 +12,6 @@ from server.http.route import Route
 from server.ingest import handlers as ingest
 from server.live import handlers as live
 from server.notify import handlers as notify
-from server.notify import pagerduty_handler
 from server.process import health
 from server.review import handlers as review
 from server.selfcheck import handlers as check_results
@@ -35,7 +34,6 @@ API: tuple[Route, ...] = (
     *alerts.ROUTES,
     *gate.ROUTES,
     *notify.ROUTES,
-    *pagerduty_handler.ROUTES,
     *review.ROUTES,
     *auth.ROUTES,
     *check_results.ROUTES,

@@ -19,8 +19,10 @@ from server.auth.people import Person, list_people
 from server.auth.sessions import Session, list_sessions
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
-from server.notify.target import STEPS
-from server.notify.targets import TargetView, list_targets
+from server.notify.acts import TargetView, list_targets
+from server.notify.kind import Kind
+from server.notify.kinds import KINDS, kind_of
+from server.notify.steps import STEPS
 from server.parts import Parts
 from server.selfcheck import store as check_store
 from server.selfcheck.findings import CheckResult
@@ -48,7 +50,7 @@ class TargetDraft(Struct):
     """The form of a new target, as typed but for its secret, and what is wrong with it, in which field."""
 
     name: str = ""
-    kind: str = "webhook"
+    kind: str = ""
     address: str = ""
     step: str = "1"
     fault: str = ""
@@ -68,11 +70,16 @@ class SetupView(Struct):
     targets: list[TargetView]
     draft: TargetDraft
     public_url: str
-    mail: bool  # whether e-mail can be sent
+    missing: dict[str, str]  # of each kind of target: what is missing before one can be added, empty: nothing
+    kinds: tuple[Kind, ...] = tuple(KINDS.values())
     roles: tuple[str, ...] = tuple(ROLES)
     scopes: tuple[str, ...] = SCOPES
     shortest: int = SHORTEST
     steps: int = STEPS
+
+    def kind_of(self, name: str) -> Kind:
+        """The kind of a target."""
+        return kind_of(name)
 
 
 class HistoryView(Struct):
@@ -127,7 +134,7 @@ async def show_setup(page: Page, draft: TargetDraft) -> None:
             targets=await list_targets(connection) if admin else [],
             draft=draft,
             public_url=env.public_url,
-            mail=env.mail is not None,
+            missing={kind.name: kind.unavailable(env) for kind in KINDS.values()},
         )
     await page.show_live(SETUP, beside=view)
 

@@ -1,4 +1,4 @@
-"""Acts of Setup on targets: add, remove, test, and what PagerDuty signs with. Each says what it did on Setup."""
+"""Acts of Setup on targets: add, remove, test, take acknowledgements. Each says what it did on Setup."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dashboard.config.acts import whole
 from dashboard.setup.acts import AdminAct
 from dashboard.setup.page import TargetDraft, show_setup
 from server.kernel.errors import ApiError
-from server.notify import targets
-from server.notify.target import checked_kind
-from server.notify.targets import NewTarget, TargetRequest
+from server.notify import acts
+from server.notify.acts import NewTarget, TargetRequest, checked_kind
+from server.notify.kinds import kind_of
 
 LONGEST = 2000  # characters of any field that is shown again
 
@@ -33,9 +33,10 @@ class TargetAdd(AdminAct):
 
     async def add(self) -> NewTarget:
         given = {name: self.get_body_argument(name, "") for name in ("name", "address", "secret")}
-        wanted = TargetRequest(kind=checked_kind(self.get_body_argument("kind", "")), step=whole(self, "step"), **given)
+        kind = checked_kind(self.get_body_argument("kind", "")).name
+        wanted = TargetRequest(kind=kind, step=whole(self, "step"), **given)
         async with self.parts.db.act() as connection:
-            return await targets.add_target(connection, self.parts.env, wanted, **self.by)
+            return await acts.add_target(connection, self.parts.env, wanted, **self.by)
 
 
 class TargetRemove(AdminAct):
@@ -43,14 +44,14 @@ class TargetRemove(AdminAct):
 
     async def act(self) -> str:
         async with self.parts.db.act() as connection:
-            return (await targets.remove_target(connection, whole(self, "id"), **self.by)).message
+            return (await acts.remove_target(connection, whole(self, "id"), **self.by)).message
 
 
 class TargetTest(AdminAct):
     """POST /setup/targets/test: the answer says what came of it."""
 
     async def act(self) -> str:
-        tested = await targets.send_test(self.parts.env, self.parts.db, whole(self, "id"), **self.by)
+        tested = await acts.send_test(self.parts.env, self.parts.db, whole(self, "id"), **self.by)
         return tested.message
 
 
@@ -60,5 +61,5 @@ class TargetInboundSecret(AdminAct):
     async def act(self) -> str:
         target_id, secret = whole(self, "id"), self.get_body_argument("inbound_secret", "")
         async with self.parts.db.act() as connection:
-            found = await targets.set_inbound_secret(connection, target_id, secret, **self.by)
-        return f"Acknowledgements in PagerDuty are taken for {found.name} now."
+            found = await acts.set_inbound_secret(connection, target_id, secret, **self.by)
+        return f"Acknowledgements in {kind_of(found.kind).title} are taken for {found.name} now."

@@ -1,8 +1,17 @@
-"""Which addresses of the network nobody may make us send to, unless the operator allows it."""
+"""Addresses that are sent to: which URLs are well formed, what is shown of one, and which networks are closed.
+
+Nobody may make us send into a network, unless the operator allows it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from server.kernel.errors import invalid
+
+URL_CHARACTERS = 2000
 
 # Beyond what the standard library calls not global: services of a cloud's own, and addresses that lead to others.
 CLOSED = tuple(
@@ -19,6 +28,33 @@ CLOSED = tuple(
         "fec0::/10",
     )
 )
+
+
+def checked_url(url: str, *, private: bool) -> str:
+    """The URL, or ApiError INVALID. `private`: addresses within the network, and http, are allowed."""
+    schemes = ("https", "http") if private else ("https",)
+    if not well_formed(url, schemes):
+        raise invalid("address", f"give a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+    if not private and is_literal_private(urlsplit(url).hostname or ""):
+        raise invalid("address", "is loopback, link-local or private; NOTIFY_ALLOW_PRIVATE=true would allow it")
+    return url
+
+
+def well_formed(url: str, schemes: Sequence[str]) -> bool:
+    """Whether it is a URL with a host, a whole port, and nothing that could end a line of a request."""
+    if len(url) > URL_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def shown_url(url: str) -> str:
+    """What may be shown of a URL: its host only, because the path of a Slack webhook is its password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
 
 
 def is_private(address: str) -> bool:

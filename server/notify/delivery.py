@@ -1,6 +1,6 @@
 """One message to one target: what is sent, and what came of it.
 
-Why something failed is told in words of our own. What a target answers is not
+Why something failed is said in words of our own. What a target answers is not
 repeated: it may hold the secrets that it was sent.
 """
 
@@ -11,50 +11,46 @@ import time
 from dataclasses import dataclass
 from http.client import responses
 
-from server.alerts.alert import Alert
 from server.kernel.settings import Environment
-from server.notify import mail, outside, payloads
-from server.notify.message import Event, link, short, subject
+from server.notify import mail, outside
+from server.notify.kind import Letter, Parcel, Post
+from server.notify.kinds import KINDS
+from server.notify.message import short
 from server.notify.outside import Closed, NoAnswer
 from server.notify.retry import GIVE_UP_S, patience_s, retry_after_s
-from server.notify.signing import signature
-from server.notify.target import Target
 
 ERROR_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """What is to be told, to whom. `key` is the same at every try; `alert` None: a test."""
-
-    target: Target
-    key: str
-    event: Event
-    text: str
-    alert: Alert | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one try. `error` is empty where it was taken; `patience_s`: how long it may go on like this."""
+class Attempt:
+    """What came of one try. `error` is empty where it arrived; `patience_s`: how long it may go on like this."""
 
     error: str = ""
     patience_s: float = 0.0
     retry_after_s: float | None = None
 
 
-TAKEN = Outcome()
+ARRIVED = Attempt()
 
 
-async def deliver(env: Environment, parcel: Parcel) -> Outcome:
+async def deliver(env: Environment, parcel: Parcel) -> Attempt:
     """Try once. Never raises for what the target or the way to it does."""
+    kind = KINDS.get(parcel.target.kind)
+    if kind is None:
+        return Attempt("this version of Evenkeel does not know its kind", GIVE_UP_S)
     try:
-        if parcel.target.kind == "email":
-            return await by_mail(env, parcel)
-        return await by_http(env, parcel)
+        for message in kind.messages(parcel, env.public_url, time.time()):
+            if isinstance(message, Letter):
+                attempt = await by_mail(env, parcel, message)
+            else:
+                attempt = await by_http(env, parcel, message)
+            if attempt.error:
+                return attempt
+        return ARRIVED
     except (Closed, NoAnswer, smtplib.SMTPException, mail.NoTls, OSError, ValueError) as error:
         lost = isinstance(error, smtplib.SMTPException) and permanent(error)
-        return Outcome(short(why(error), ERROR_CHARACTERS), 0.0 if lost else GIVE_UP_S)
+        return Attempt(short(why(error), ERROR_CHARACTERS), 0.0 if lost else GIVE_UP_S)
 
 
 def why(error: Exception) -> str:
@@ -85,55 +81,20 @@ def mail_refused(error: smtplib.SMTPException) -> str:
     return "the mail server cannot do what is needed"
 
 
-async def by_http(env: Environment, parcel: Parcel) -> Outcome:
-    target = parcel.target
-    for body in bodies(env.public_url, parcel):
-        headers = signed(target, parcel.key, body) if target.kind == "webhook" else {}
-        reply = await outside.send(target.address, body, headers, private=env.notify_allow_private)
-        if not 200 <= reply.status < 300:
-            after_s = retry_after_s(reply.headers.get("Retry-After"), time.time())
-            return Outcome(refusal(reply.status), patience_s(reply.status), after_s)
-    return TAKEN
+def permanent(error: smtplib.SMTPException) -> bool:
+    """Whether the mail server will never take this message: a 5xx about the message or its receiver."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
 
 
-def bodies(public_url: str, parcel: Parcel) -> list[bytes]:
-    """What is posted, one after the other."""
-    target, alert, text = parcel.target, parcel.alert, parcel.text
-    if target.kind == "slack":
-        return [payloads.slack(text, where(public_url, alert))]
-    if target.kind == "pagerduty":
-        if alert is None:
-            return [payloads.pagerduty_test(target.secret, parcel.key, text, act) for act in ("trigger", "resolve")]
-        return [payloads.pagerduty(target.secret, parcel.event, alert, text, public_url)]
-    told = payloads.told(alert) if alert is not None else None
-    return [payloads.webhook(parcel.key, parcel.event, text, where(public_url, alert), told)]
-
-
-def where(public_url: str, alert: Alert | None) -> str:
-    """The link in a message; of a test, to where targets are kept."""
-    return f"{public_url}/setup" if alert is None else link(public_url, alert.id)
-
-
-def signed(target: Target, key: str, body: bytes) -> dict[str, str]:
-    """The headers of a webhook: when, the signature, and what a second copy is known by."""
-    now = int(time.time())
-    return {
-        "Evenkeel-Timestamp": str(now),
-        "Evenkeel-Signature": signature(target.secret, now, body),
-        "Evenkeel-Delivery": key,
-    }
-
-
-async def by_mail(env: Environment, parcel: Parcel) -> Outcome:
-    if env.mail is None:
-        return Outcome("SMTP_URL is not set", GIVE_UP_S)
-    alert = parcel.alert
-    head = "Test from Evenkeel" if alert is None else subject(alert, parcel.event)
-    last = "" if alert is None else f"\nObjective: {short(alert.objective, 200)}. Times are UTC.\n"
-    text = f"{parcel.text}\n\n{where(env.public_url, alert)}\n{last}"
-    made = mail.mail(env.mail.sender, parcel.target.address, head, text, key=parcel.key, now=time.time())
-    await mail.send(env.mail, made)
-    return TAKEN
+async def by_http(env: Environment, parcel: Parcel, post: Post) -> Attempt:
+    """Post it, and read the status of the answer."""
+    reply = await outside.send(parcel.target.address, post.body, post.headers, private=env.notify_allow_private)
+    if 200 <= reply.status < 300:
+        return ARRIVED
+    after_s = retry_after_s(reply.headers.get("Retry-After"), time.time())
+    return Attempt(refusal(reply.status), patience_s(reply.status), after_s)
 
 
 def refusal(status: int) -> str:
@@ -144,8 +105,10 @@ def refusal(status: int) -> str:
     return said
 
 
-def permanent(error: smtplib.SMTPException) -> bool:
-    """Whether the mail server will never take this message: a 5xx about the message or its receiver."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in error.recipients.values())
-    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+async def by_mail(env: Environment, parcel: Parcel, letter: Letter) -> Attempt:
+    """Hand it to the operator's mail server."""
+    if env.mail is None:
+        return Attempt("SMTP_URL is not set", GIVE_UP_S)
+    sender, to = env.mail.sender, parcel.target.address
+    await mail.send(env.mail, mail.mail(sender, to, letter.subject, letter.text, key=parcel.key, now=time.time()))
+    return ARRIVED

@@ -1,4 +1,4 @@
-"""HTTP of targets, for administrators."""
+"""HTTP of targets: for administrators; and for PagerDuty, which has to sign."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.errors import invalid
 from server.kernel.ids import number_in
-from server.notify import targets
-from server.notify.targets import NewTarget, Removed, TargetRequest, TargetView, Tested
+from server.notify import acknowledgement, acts
+from server.notify.acknowledgement import Done
+from server.notify.acts import NewTarget, Removed, TargetRequest, TargetView, Tested
+from server.notify.kinds import pagerduty
 
 
 def whole(target_id: str) -> int:
@@ -27,7 +29,7 @@ class TargetsHandler(ApiHandler):
     @operation("Where alerts are sent and how that fares; no secrets", scope="admin", returns=list[TargetView])
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
-            self.reply(await targets.list_targets(connection))
+            self.reply(await acts.list_targets(connection))
 
     @operation(
         "Add a target; a secret made here is shown this once",
@@ -40,7 +42,7 @@ class TargetsHandler(ApiHandler):
         wanted = self.body(TargetRequest)
         assert self.identity is not None
         async with self.parts.db.act() as connection:
-            made = await targets.add_target(
+            made = await acts.add_target(
                 connection, self.parts.env, wanted, actor=self.identity.actor, request_id=self.request_id
             )
         self.reply(made)
@@ -53,7 +55,7 @@ class RemoveHandler(ApiHandler):
     async def post(self, target_id: str) -> None:
         assert self.identity is not None
         async with self.parts.db.act() as connection:
-            gone = await targets.remove_target(
+            gone = await acts.remove_target(
                 connection, whole(target_id), actor=self.identity.actor, request_id=self.request_id
             )
         self.reply(gone)
@@ -66,7 +68,7 @@ class TestHandler(ApiHandler):
     async def post(self, target_id: str) -> None:
         assert self.identity is not None
         self.reply(
-            await targets.send_test(
+            await acts.send_test(
                 self.parts.env,
                 self.parts.db,
                 whole(target_id),
@@ -82,8 +84,8 @@ class InboundSecret(msgspec.Struct, forbid_unknown_fields=True):
     inbound_secret: str = ""
 
 
-class Kept(msgspec.Struct):
-    """That it was kept."""
+class InboundSecretStored(msgspec.Struct):
+    """That it is stored: acknowledgements come back from now on."""
 
     id: int
     name: str
@@ -94,24 +96,41 @@ class InboundSecretHandler(ApiHandler):
     """/api/v1/targets/{target_id}/inbound-secret"""
 
     @operation(
-        "Keep what PagerDuty signs its webhooks with",
+        "Store what PagerDuty signs its webhooks with",
         scope="admin",
         body=InboundSecret,
-        returns=Kept,
+        returns=InboundSecretStored,
         errors=("NOT_FOUND",),
     )
     async def post(self, target_id: str) -> None:
         wanted = self.body(InboundSecret)
         assert self.identity is not None
         async with self.parts.db.act() as connection:
-            found = await targets.set_inbound_secret(
+            found = await acts.set_inbound_secret(
                 connection,
                 whole(target_id),
                 wanted.inbound_secret,
                 actor=self.identity.actor,
                 request_id=self.request_id,
             )
-        self.reply(Kept(found.id, found.name))
+        self.reply(InboundSecretStored(found.id, found.name))
+
+
+class PagerDutyHandler(ApiHandler):
+    """/api/v1/targets/{target_id}/pagerduty: open to strangers."""
+
+    @operation(
+        "PagerDuty's V3 webhooks: an acknowledgement there is one here. Verified by X-PagerDuty-Signature",
+        scope=None,
+        body=pagerduty.Webhook,
+        returns=Done,
+        errors=("FORBIDDEN", "NOT_FOUND"),
+        headers=("X-PagerDuty-Signature",),
+    )
+    async def post(self, target_id: str) -> None:
+        signatures = self.request.headers.get("X-PagerDuty-Signature", "")
+        await acknowledgement.verify(self.parts.db, whole(target_id), signatures, self.request.body)
+        self.reply(await acknowledgement.receive(self.parts, self.body(pagerduty.Webhook), self.request_id))
 
 
 ROUTES: tuple[Route, ...] = (
@@ -119,4 +138,5 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/targets/{target_id}/remove", RemoveHandler),
     Route("/api/v1/targets/{target_id}/test", TestHandler),
     Route("/api/v1/targets/{target_id}/inbound-secret", InboundSecretHandler),
+    Route("/api/v1/targets/{target_id}/pagerduty", PagerDutyHandler),
 )

@@ -1,11 +1,15 @@
-"""What people are told of an alert: the words of the alert, made to fit a lock screen, and the link to it."""
+"""What a message says of an alert: its words, made to fit a lock screen, the link to it, and its facts for programs."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
-from server.alerts.alert import Alert
+from msgspec import Struct
+
+from server.alerts.alert import Alert, AlertState
 from server.alerts.notice import NoticeEvent
+from server.slo.model.tiers import Urgency
 
 Event = NoticeEvent | Literal["test"]
 
@@ -36,9 +40,9 @@ def subject(alert: Alert, event: Event) -> str:
     return f"{word}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
 
 
-def link(public_url: str, alert_id: int) -> str:
-    """Where the alert is looked at. Nothing is done by following it."""
-    return f"{public_url}/alerts/{alert_id}"
+def link(public_url: str, alert: Alert | None) -> str:
+    """Where the alert is looked at; of a test (None), where targets are kept. Nothing is done by following it."""
+    return f"{public_url}/setup" if alert is None else f"{public_url}/alerts/{alert.id}"
 
 
 def test_text(name: str) -> str:
@@ -50,3 +54,44 @@ def short(text: str, characters: int) -> str:
     """Any text as one line, cut to a length; what cannot be printed could end a line or turn the text around."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= characters else line[: characters - 1] + "…"
+
+
+class AlertFacts(Struct):
+    """The alert as a program is told of it. Times are RFC 3339 in UTC."""
+
+    id: int
+    service: str
+    objective: str
+    severity: int
+    urgency: Urgency
+    state: AlertState
+    tier: str
+    onset: datetime | None  # null where only a window is known
+    detected_at: datetime
+    acknowledged_by: str
+    resolved_at: datetime | None
+    bad_ratio: float | None
+    target: float
+    threshold_ms: float | None
+    likely: str
+
+
+def facts_of(alert: Alert) -> AlertFacts:
+    """The facts of an alert as it stood at the event."""
+    return AlertFacts(
+        id=alert.id,
+        service=alert.service,
+        objective=alert.objective,
+        severity=alert.severity,
+        urgency=alert.urgency,
+        state=alert.state,
+        tier=alert.tier,
+        onset=datetime.fromtimestamp(alert.onset, UTC) if alert.estimated else None,
+        detected_at=datetime.fromtimestamp(alert.detected_at, UTC),
+        acknowledged_by=alert.acknowledged_by,
+        resolved_at=datetime.fromtimestamp(alert.resolved_at, UTC) if alert.resolved_at is not None else None,
+        bad_ratio=alert.evidence.bad_ratio,
+        target=alert.evidence.target,
+        threshold_ms=alert.evidence.threshold_ms,
+        likely=alert.evidence.likely,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from server.alerts.alert import Alert
@@ -11,7 +11,8 @@ from server.auth.store import signal
 from server.notify import outbox_store, store
 from server.notify.message import escalated, fit
 from server.notify.outbox_store import Body, Row, Unacknowledged
-from server.notify.target import ESCALATE_S, Target, first_step, next_step
+from server.notify.steps import ESCALATE_S, next_step, receiving
+from server.notify.target import Target
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,7 +25,7 @@ async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> Non
     if not notices:
         return
     targets = await store.every(connection)
-    told = await outbox_store.told(connection, [notice.alert.id for notice in notices])
+    told = await outbox_store.targets_told(connection, [notice.alert.id for notice in notices])
     rows: list[Row] = []
     for notice in notices:  # in their order: a target told by the first of them hears of the next
         receivers = receiving(notice, targets, told[notice.alert.id])
@@ -32,14 +33,6 @@ async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> Non
         if notice.event == "trigger":
             told[notice.alert.id] |= {target.id for target in receivers}
     await post(connection, rows)
-
-
-def receiving(notice: Notice, targets: Sequence[Target], told: Iterable[int]) -> list[Target]:
-    """Who hears of it: of a trigger the first step, of the rest whoever was told before; e-mail of no updates."""
-    if notice.event == "trigger":
-        return first_step(targets, notice.alert.urgency)
-    before = [target for target in targets if target.id in told]
-    return [target for target in before if notice.event != "update" or target.kind != "email"]
 
 
 def row_of(notice: Notice, target: Target) -> Row:

@@ -68,7 +68,7 @@ async def put(connection: AsyncConnection, rows: Sequence[Row]) -> int:
     return len(stored.all())
 
 
-async def told(connection: AsyncConnection, alert_ids: Sequence[int]) -> dict[int, set[int]]:
+async def targets_told(connection: AsyncConnection, alert_ids: Sequence[int]) -> dict[int, set[int]]:
     """Of each alert, the targets that were told of it, or are being told."""
     statement = text("""
         SELECT DISTINCT alert_id, target_id FROM notifications

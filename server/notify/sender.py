@@ -19,7 +19,8 @@ from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.kernel.text import first_line
 from server.notify import outbox, outbox_store
-from server.notify.delivery import Outcome, Parcel, deliver
+from server.notify.delivery import Attempt, deliver
+from server.notify.kind import Parcel
 from server.notify.outbox_store import Claimed
 from server.notify.retry import GIVE_UP_S, REFUSED_S, delay_s, goes_on
 from server.telemetry import metrics
@@ -86,40 +87,40 @@ class Sender:
             log.error("%s failed", task.get_name(), exc_info=task.exception())
 
     async def _send(self, claimed: Claimed) -> None:
-        outcome = await self._try(claimed)
+        attempt = await self._try(claimed)
         try:
-            await self._mark(claimed, outcome)
+            await self._mark(claimed, attempt)
         except (SQLAlchemyError, OSError) as error:
             log.warning("%s: not marked, it may be sent again: %s", claimed.key, first_line(error))
 
-    async def _try(self, claimed: Claimed) -> Outcome:
+    async def _try(self, claimed: Claimed) -> Attempt:
         if claimed.removed:
-            return Outcome("the target was removed")
+            return Attempt("the target was removed")
         if claimed.body is None:
-            return Outcome("what it tells of cannot be read")
+            return Attempt("what it tells of cannot be read")
         parcel = Parcel(claimed.target, claimed.key, claimed.event, claimed.body.text, claimed.body.alert)
         try:
             return await deliver(self.env, parcel)
         except Exception:
             log.exception("%s: not sent", claimed.key)
-            return Outcome("Evenkeel failed; its log says why", GIVE_UP_S)
+            return Attempt("Evenkeel failed; its log says why", GIVE_UP_S)
 
-    async def _mark(self, claimed: Claimed, outcome: Outcome) -> None:
+    async def _mark(self, claimed: Claimed, attempt: Attempt) -> None:
         kind = claimed.target.kind
-        again = goes_on(outcome.patience_s, claimed.age_s, claimed.refused_s)
-        wait_s = delay_s(claimed.attempt, random.random(), outcome.retry_after_s)  # noqa: S311 - not a secret
+        again = goes_on(attempt.patience_s, claimed.age_s, claimed.refused_s)
+        wait_s = delay_s(claimed.attempt, random.random(), attempt.retry_after_s)  # noqa: S311 - not a secret
         async with self.db.act() as connection:
-            if not outcome.error:
+            if not attempt.error:
                 await outbox_store.sent(connection, claimed, time.time())
             elif again:
-                refused = outcome.patience_s == REFUSED_S
-                await outbox_store.failed(connection, claimed, outcome.error, wait_s, refused=refused)
+                refused = attempt.patience_s == REFUSED_S
+                await outbox_store.failed(connection, claimed, attempt.error, wait_s, refused=refused)
             else:
-                await outbox_store.gave_up(connection, claimed, outcome.error)
-        metrics.notified(kind, "failed" if again else "given_up" if outcome.error else "sent")
-        if outcome.error:
+                await outbox_store.gave_up(connection, claimed, attempt.error)
+        metrics.notified(kind, "failed" if again else "given_up" if attempt.error else "sent")
+        if attempt.error:
             ending = f"again in {wait_s:.0f} s" if again else "given up"
-            log.warning("%s to %s: %s; %s", claimed.event, claimed.target.name, outcome.error, ending)
+            log.warning("%s to %s: %s; %s", claimed.event, claimed.target.name, attempt.error, ending)
 
 
 async def escalate(db: Database) -> None:

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 
 from server.notify import outside
 from server.notify.addresses import is_private
-from server.notify.delivery import Outcome, Parcel, deliver
+from server.notify.delivery import Attempt, deliver
+from server.notify.kind import Parcel
 from server.notify.retry import GIVE_UP_S
 from server.notify.target import Target
 from server.telemetry.logs import listen_to_ours
@@ -83,7 +84,7 @@ def hook(url: str) -> Target:
     return Target(1, "ops", "webhook", url, SECRET, "", 1)
 
 
-async def sent_to(env: Any, url: str) -> Outcome:
+async def sent_to(env: Any, url: str) -> Attempt:
     return await deliver(env, Parcel(hook(url), "test/1", "test", "Test."))
 
 
@@ -115,11 +116,11 @@ async def test_a_name_that_leads_to_loopback_is_refused(make_env: MakeEnv, names
     async with receiving() as inside:
         for answer in (["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::1"], ["169.254.169.254"]):
             names[:] = [answer]
-            outcome = await sent_to(make_env(), at_name(inside))
-            assert outcome.error.startswith("refused: it has a loopback"), answer
+            attempt = await sent_to(make_env(), at_name(inside))
+            assert attempt.error.startswith("refused: it has a loopback"), answer
         for written in ("127.0.0.1", "0x7f.1", "2130706433", "127.1", "[::1]", "[::ffff:127.0.0.1]", "localhost"):
-            outcome = await sent_to(make_env(), inside.url.replace("127.0.0.1", written))
-            assert outcome.error, written
+            attempt = await sent_to(make_env(), inside.url.replace("127.0.0.1", written))
+            assert attempt.error, written
         assert inside.came == []
         names[:] = [["127.0.0.1"]]
         assert (await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), at_name(inside))).error == ""
@@ -164,9 +165,9 @@ async def test_over_tls_the_name_is_asked_for_and_has_to_be_proven(
     server = await asyncio.start_server(take, "127.0.0.1", 0, ssl=certificate)
     names[:] = [["127.0.0.1"]]
     url = f"https://hook.example.com:{server.sockets[0].getsockname()[1]}/"
-    outcome = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), url)
+    attempt = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), url)
     assert asked == ["hook.example.com"]
-    assert "certificate" in outcome.error
+    assert "certificate" in attempt.error
     assert not any(read), "nothing was sent to who could not prove the name"
     server.close()
 
@@ -175,9 +176,9 @@ async def test_over_tls_the_name_is_asked_for_and_has_to_be_proven(
 async def test_redirects_are_not_followed(make_env: MakeEnv) -> None:
     async with receiving() as inside, receiving() as outer:
         outer.answer = lambda came: (302, {"Location": inside.url})
-        outcome = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), outer.url)
-        assert "redirects are not followed" in outcome.error
-        assert outcome.patience_s == GIVE_UP_S
+        attempt = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), outer.url)
+        assert "redirects are not followed" in attempt.error
+        assert attempt.patience_s == GIVE_UP_S
         assert len(outer.came) == 1
         assert inside.came == []
 
@@ -214,8 +215,8 @@ async def test_a_strange_answer_has_an_end(
 ) -> None:
     monkeypatch.setattr(outside, "REQUEST_S", PATIENCE_S if taken else 1.0)
     server, url = await answering(answer)
-    outcome = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), url)
-    assert (outcome.error == "") is taken, outcome
+    attempt = await sent_to(make_env(NOTIFY_ALLOW_PRIVATE="true"), url)
+    assert (attempt.error == "") is taken, attempt
     server.close()
 
 
@@ -248,12 +249,12 @@ async def test_nothing_that_a_server_answers_is_repeated(make_env: MakeEnv, capl
     for end, error in errors.items():
         address = f"http://USERINFO:p4ss@{place}/services/T0KENPATH?key=T0KENQUERY&{end}"
         parcel = Parcel(replace(target, address=address), "test/1", "test", "T0KENBODY")
-        outcome = await deliver(make_env(NOTIFY_ALLOW_PRIVATE="true"), parcel)
-        assert outcome.error == error, end
+        attempt = await deliver(make_env(NOTIFY_ALLOW_PRIVATE="true"), parcel)
+        assert attempt.error == error, end
         for sent in (b"T0KENPATH", b"T0KENQUERY", b"T0KENBODY"):
             assert sent in came[-1]  # it had it to repeat
         for secret in secrets:
-            assert secret not in outcome.error + caplog.text, end
+            assert secret not in attempt.error + caplog.text, end
     assert len(came) == len(errors)
     server.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import re
 from email.utils import formatdate
@@ -13,7 +15,9 @@ from msgspec.structs import replace
 
 from server.alerts.words import message, resolved
 from server.kernel.errors import ApiError
-from server.notify import payloads, retry, signing, target
+from server.notify import retry
+from server.notify.kind import Parcel, Post
+from server.notify.kinds import KINDS, pagerduty, slack
 from server.notify.message import CHARACTERS, escalated, fit, link, subject
 from server.notify.retry import (
     GIVE_UP_S,
@@ -23,8 +27,9 @@ from server.notify.retry import (
     delay_s,
     retry_after_s,
 )
-from server.notify.target import Target, first_step, next_step
-from tests.notify.making import ROUTING_KEY, an_alert, evidence
+from server.notify.steps import first_step, next_step
+from server.notify.target import Target
+from tests.notify.making import an_alert, evidence
 
 
 def test_the_message_fits_a_lock_screen() -> None:
@@ -60,28 +65,31 @@ def test_a_long_name_is_cut_and_what_is_said_of_it_stays() -> None:
 
 
 def test_no_name_can_call_a_channel_or_hide_a_link() -> None:
-    sent = json.loads(payloads.slack("<!channel> & <https://evil.example.com|here>", "https://e/alerts/1"))
+    sent = json.loads(slack.body("<!channel> & <https://evil.example.com|here>", "https://e/alerts/1"))
     assert sent["text"] == "&lt;!channel&gt; &amp; &lt;https://evil.example.com|here&gt; <https://e/alerts/1>"
 
 
 def test_a_link_only_shows() -> None:
-    assert link("https://e", 7) == "https://e/alerts/7"
+    assert link("https://e", an_alert(id=7)) == "https://e/alerts/7"
 
 
 def test_pagerduty_names_an_alert_the_same_from_beginning_to_end_and_apart_from_every_other() -> None:
     alert = an_alert(id=17)
     later = replace(alert, severity=1, fired_times=3, acknowledged_by="mira", resolved_at=1_800_000_900.0)
-    assert payloads.alert_key(alert) == payloads.alert_key(later)
-    assert payloads.alert_of(payloads.alert_key(alert)) == (17, 1_800_000_000)
+    assert pagerduty.incident_key(alert) == pagerduty.incident_key(later)
+    assert pagerduty.alert_of(pagerduty.incident_key(alert)) == (17, 1_800_000_000)
     # Another database counts its alerts from 1 again.
-    assert payloads.alert_key(alert) != payloads.alert_key(replace(alert, detected_at=1_800_000_001.0))
+    assert pagerduty.incident_key(alert) != pagerduty.incident_key(replace(alert, detected_at=1_800_000_001.0))
     for other in ("", "evenkeel-1", "evenkeel--1-2", "evenkeel-1-2x", "evenkeel-١-٢", "sha-1-2"):
-        assert payloads.alert_of(other) is None
+        assert pagerduty.alert_of(other) is None
 
 
 @pytest.mark.parametrize(("severity", "word"), [(1, "critical"), (2, "error"), (3, "warning")])
 def test_severities(severity: int, word: str) -> None:
-    body = json.loads(payloads.pagerduty(ROUTING_KEY, "trigger", an_alert(severity=severity), "text", "https://e"))
+    parcel = Parcel(a_target("duty", "pagerduty"), "key", "trigger", "text", an_alert(severity=severity))
+    (post,) = KINDS["pagerduty"].messages(parcel, "https://e", 0.0)
+    assert isinstance(post, Post)
+    body = json.loads(post.body)
     assert body["payload"]["severity"] == word
 
 
@@ -133,7 +141,7 @@ def test_when_it_is_given_up() -> None:
     assert not retry.goes_on(0.0, age_s=0, refused_s=0)
 
 
-def a_target(name: str, kind: target.Kind = "webhook", step: int = 1) -> Target:
+def a_target(name: str, kind: str = "webhook", step: int = 1) -> Target:
     return Target(hash(name), name, kind, "https://e", "", "", step)
 
 
@@ -176,14 +184,14 @@ def test_who_is_told_in_which_step() -> None:
         ("email", "Mira <mira@example.com>"),
     ],
 )
-def test_an_address_that_is_none(kind: target.Kind, address: str) -> None:
+def test_an_address_that_is_none(kind: str, address: str) -> None:
     with pytest.raises(ApiError) as refused:
-        target.checked_address(kind, address, private=False)
+        KINDS[kind].checked_address(address, private=False)
     assert refused.value.extra["errors"][0]["field"] == "address"
 
 
 def test_an_address_that_is_one() -> None:
-    assert target.checked_address("pagerduty", "", private=False) == target.PAGERDUTY_URL
+    assert KINDS["pagerduty"].checked_address("", private=False) == pagerduty.EVENTS_URL
     for public in (
         "https://8.8.8.8/x",
         "https://[2606:4700::1111]/",
@@ -191,22 +199,22 @@ def test_an_address_that_is_one() -> None:
         "https://cafe/",
         "https://134744072/",
     ):
-        assert target.checked_address("webhook", public, private=False) == public
-    assert target.checked_address("webhook", "http://10.0.0.1:8080/x", private=True) == "http://10.0.0.1:8080/x"
+        assert KINDS["webhook"].checked_address(public, private=False) == public
+    assert KINDS["webhook"].checked_address("http://10.0.0.1:8080/x", private=True) == "http://10.0.0.1:8080/x"
 
 
 def test_what_is_shown_of_an_address() -> None:
-    assert target.shown_address("slack", "https://hooks.slack.com/services/T0/B0/s3cret") == "https://hooks.slack.com/…"
-    assert target.shown_address("webhook", "https://u:p4ss@e.com:8443/x?token=1") == "https://e.com:8443/…"
-    assert target.shown_address("email", "mira@example.com") == "mira@example.com"
+    assert KINDS["slack"].shown_address("https://hooks.slack.com/services/T0/B0/s3cret") == "https://hooks.slack.com/…"
+    assert KINDS["webhook"].shown_address("https://u:p4ss@e.com:8443/x?token=1") == "https://e.com:8443/…"
+    assert KINDS["email"].shown_address("mira@example.com") == "mira@example.com"
 
 
 def test_pagerdutys_signature_among_several() -> None:
     body = b'{"event":{}}'
-    good = f"v1={signing.mac('inbound-secret-0123', body)}"
-    assert signing.signed_by("inbound-secret-0123", good, body)
-    assert signing.signed_by("inbound-secret-0123", f"v1={'0' * 64}, {good}", body)
+    good = f"v1={hmac.new(b'inbound-secret-0123', body, hashlib.sha256).hexdigest()}"
+    assert pagerduty.signed_by("inbound-secret-0123", good, body)
+    assert pagerduty.signed_by("inbound-secret-0123", f"v1={'0' * 64}, {good}", body)
     for header in ("", "v1=", good[3:], good.upper(), good + "0", f"v1={'é' * 64}", "v2=" + good[3:]):
-        assert not signing.signed_by("inbound-secret-0123", header, body), header
-    assert not signing.signed_by("inbound-secret-0123", good, body + b" ")
-    assert not signing.signed_by("another-secret-0123", good, body)
+        assert not pagerduty.signed_by("inbound-secret-0123", header, body), header
+    assert not pagerduty.signed_by("inbound-secret-0123", good, body + b" ")
+    assert not pagerduty.signed_by("another-secret-0123", good, body)

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from server.notify import outbox, outbox_store, sender
-from server.notify.payloads import alert_key
+from server.notify.kinds.pagerduty import incident_key
 from tests.conftest import MakeEnv
 from tests.notify.making import ROUTING_KEY, SECRET, notice
 from tests.notify.receiver import Came, receiving
@@ -252,6 +252,6 @@ async def test_pagerduty_gets_one_incident_from_beginning_to_end(make_env: MakeE
             await until(lambda: at.left() == 0, "all to be sent")
         sent = [came.json for came in duty.came]
         assert [one["event_action"] for one in sent] == ["trigger", "trigger", "trigger", "acknowledge", "resolve"]
-        assert {one["dedup_key"] for one in sent} == {alert_key(alert)}
+        assert {one["dedup_key"] for one in sent} == {incident_key(alert)}
         assert {one["routing_key"] for one in sent} == {ROUTING_KEY}
         assert [one["payload"]["severity"] for one in sent if "payload" in one] == ["error", "error", "critical"]

@@ -1,8 +1,7 @@
-"""Targets: added, removed, tested. Each act is audited in the caller's transaction; secrets are in no answer."""
+"""Acts on targets: add, remove, test. Each is audited in the caller's transaction; secrets are in no answer."""
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +11,13 @@ from server.auth.audit_store import audit
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import uuid7
 from server.kernel.times import Instant
-from server.notify import outbox_store, store, target
-from server.notify.delivery import Parcel, deliver
+from server.notify import outbox_store, store
+from server.notify.delivery import deliver
+from server.notify.kind import Kind, Parcel
+from server.notify.kinds import KINDS, KindName, kind_of
 from server.notify.message import test_text
-from server.notify.target import Kind, Target, shown_address
+from server.notify.steps import STEPS
+from server.notify.target import Target
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,16 +25,18 @@ if TYPE_CHECKING:
     from server.kernel.db import Database
     from server.kernel.settings import Environment
 
+NAME_CHARACTERS = 100
+
 
 class TargetView(msgspec.Struct):
     """A target as it is listed, without its secrets: of a URL only the host is shown."""
 
     id: int
     name: str
-    kind: Kind
+    kind: str
     address: str
     step: int
-    inbound: bool  # whether PagerDuty's webhooks can be verified here
+    inbound: bool  # whether acknowledgements come back from there
     created_by: str
     created_at: Instant
     sent_at: Instant | None  # when the last message arrived
@@ -47,7 +51,7 @@ class NewTarget(msgspec.Struct):
 
     id: int
     name: str
-    kind: Kind
+    kind: KindName
     step: int
     secret: str | None
 
@@ -56,10 +60,10 @@ class TargetRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A target to add. `address` is a URL, or of the kind email an address; PagerDuty's may be left out."""
 
     name: str
-    kind: Kind
+    kind: KindName
     address: str = ""
     secret: str = ""
-    step: Annotated[int, msgspec.Meta(ge=1, le=target.STEPS)] = 1
+    step: Annotated[int, msgspec.Meta(ge=1, le=STEPS)] = 1
 
 
 class Removed(msgspec.Struct):
@@ -85,34 +89,57 @@ async def list_targets(connection: AsyncConnection) -> list[TargetView]:
 
 def as_view(found: store.Faring) -> TargetView:
     values = {name: getattr(found, name) for name in TargetView.__struct_fields__}
-    return msgspec.convert(values | {"address": shown_address(found.kind, found.address)}, TargetView)
+    return msgspec.convert(values | {"address": kind_of(found.kind).shown_address(found.address)}, TargetView)
 
 
 async def add_target(
     connection: AsyncConnection, env: Environment, wanted: TargetRequest, *, actor: str, request_id: str = ""
 ) -> NewTarget:
     """A new target; ApiError INVALID names the field that is wrong."""
-    name = target.checked_name(wanted.name)
-    kind = wanted.kind
-    if kind == "email" and env.mail is None:
-        raise invalid("kind", "e-mail needs SMTP_URL and SMTP_FROM in the environment, see docs/settings.md")
-    given = target.checked_secret(kind, wanted.secret)
-    made = f"ew_{secrets.token_urlsafe(32)}" if kind == "webhook" and not given else None
+    name = checked_name(wanted.name)
+    kind = checked_kind(wanted.kind)
+    why = kind.unavailable(env)
+    if why:
+        raise invalid("kind", f"{kind.title} {why}, see docs/settings.md")
+    given = kind.checked_secret(wanted.secret.strip())
+    made = "" if given else kind.new_secret()
     values = {
         "name": name,
-        "kind": kind,
-        "address": target.checked_address(kind, wanted.address, private=env.notify_allow_private),
+        "kind": kind.name,
+        "address": kind.checked_address(wanted.address.strip(), private=env.notify_allow_private),
         "secret": made or given,
-        "step": target.checked_step(wanted.step),
+        "step": checked_step(wanted.step),
         "created_by": actor,
     }
     if await store.is_taken(connection, name):
         raise invalid("name", f"there is a target {name} already; give it another, or remove that one first")
     target_id = await store.add(connection, values)
-    shown = shown_address(kind, str(values["address"]))
-    after = {"id": target_id, "kind": kind, "address": shown, "step": wanted.step}
+    shown = kind.shown_address(str(values["address"]))
+    after = {"id": target_id, "kind": kind.name, "address": shown, "step": wanted.step}
     await audit(connection, actor, "target.add", name, None, after, request_id)
-    return NewTarget(target_id, name, kind, wanted.step, made)
+    return NewTarget(target_id, name, kind.name, wanted.step, made or None)
+
+
+def checked_name(name: str) -> str:
+    """The name without blanks around it, or ApiError INVALID."""
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
+        raise invalid("name", f"give 1 to {NAME_CHARACTERS} printable characters")
+    return name
+
+
+def checked_kind(name: str) -> Kind:
+    """The kind of this name, or ApiError INVALID."""
+    if name not in KINDS:
+        raise invalid("kind", f"is one of {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def checked_step(step: int) -> int:
+    """Which step it is told in: 1 first, or ApiError INVALID."""
+    if not 1 <= step <= STEPS:
+        raise invalid("step", f"is 1 to {STEPS}: 1 is told first, 2 when nobody has acknowledged after 5 minutes")
+    return step
 
 
 async def remove_target(connection: AsyncConnection, target_id: int, *, actor: str, request_id: str = "") -> Removed:
@@ -124,7 +151,7 @@ async def remove_target(connection: AsyncConnection, target_id: int, *, actor: s
             raise no_target(target_id)
         return Removed(target_id, gone.name, f"Already removed at {gone.removed_at:%H:%M:%S UTC}; nothing was done.")
     await store.remove(connection, target_id)
-    before = {"id": target_id, "kind": found.kind, "address": shown_address(found.kind, found.address)}
+    before = {"id": target_id, "kind": found.kind, "address": kind_of(found.kind).shown_address(found.address)}
     await audit(connection, actor, "target.remove", found.name, before, None, request_id)
     message = f"{found.name} is removed. What had not arrived there is not sent; its secret is forgotten."
     return Removed(target_id, found.name, message)
@@ -133,11 +160,12 @@ async def remove_target(connection: AsyncConnection, target_id: int, *, actor: s
 async def set_inbound_secret(
     connection: AsyncConnection, target_id: int, secret: str, *, actor: str, request_id: str = ""
 ) -> Target:
-    """What PagerDuty signs its webhooks with, known only after the target is there. ApiError INVALID, NOT_FOUND."""
+    """What its acknowledgements are signed with, known only after it is there. ApiError INVALID, NOT_FOUND."""
     found = await store.one(connection, target_id, lock=True)
     if found is None:
         raise no_target(target_id)
-    await store.set_inbound_secret(connection, target_id, target.checked_inbound_secret(found.kind, secret))
+    checked = kind_of(found.kind).checked_inbound_secret(secret.strip())
+    await store.set_inbound_secret(connection, target_id, checked)
     await audit(connection, actor, "target.inbound_secret", found.name, None, {"id": target_id}, request_id)
     return found
 
@@ -152,12 +180,12 @@ async def send_test(env: Environment, db: Database, target_id: int, *, actor: st
     text = test_text(found.name)
     parcel = Parcel(found, f"test/{uuid7()}", "test", text)
     begun = time.perf_counter()
-    outcome = await deliver(env, parcel)
+    attempt = await deliver(env, parcel)
     took_ms = (time.perf_counter() - begun) * 1000
     async with db.act() as connection:
-        await outbox_store.tested(connection, target_id, parcel.key, text, outcome.error)
-    if outcome.error:
-        return Tested(False, took_ms, f"{found.name}: not sent: {outcome.error}")
+        await outbox_store.tested(connection, target_id, parcel.key, text, attempt.error)
+    if attempt.error:
+        return Tested(False, took_ms, f"{found.name}: not sent: {attempt.error}")
     return Tested(True, took_ms, f"{found.name}: sent in {took_ms:.0f} ms. Look whether it has arrived.")
 
 
