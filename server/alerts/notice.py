@@ -34,6 +34,7 @@ Tell = Callable[["AsyncConnection", Sequence[Notice]], Awaitable[None]]
 
 
 def key_of(alert: Alert, event: NoticeEvent, now: float) -> str:
-    """The key of a telling: an urgency of a firing triggers once, an end is told once."""
-    last = {"trigger": alert.urgency, "update": f"{now:.3f}"}.get(event, "")
+    """The key of a telling: an urgency of a firing triggers once, an end is told once. No dot: webhooks are signed
+    over the key, a dot and the rest."""
+    last = {"trigger": alert.urgency, "update": f"{now * 1000:.0f}"}.get(event, "")
     return f"alert-{alert.id}/{event}/{alert.fired_times}/{last}".rstrip("/")

@@ -7,6 +7,7 @@ import re
 SECRET = re.compile(
     r"""
       (?P<token>e[kslw]_)[A-Za-z0-9_-]{16,}                    # what we hand out: server/auth/tokens.py, of webhooks
+    | (?P<webhook>whsec_)[A-Za-z0-9+/=_-]{16,}                 # the same, as Standard Webhooks writes it
     | (?P<url>://[^:/@\s]*:)[^/\s]+(?=@)                       # postgresql://user:PASSWORD@host
     | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
     | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
@@ -24,6 +25,7 @@ MARKS = (
     "es_",
     "el_",
     "ew_",
+    "whsec_",
     "://",
     "$argon2",
     "2|1:0|",

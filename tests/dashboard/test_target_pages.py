@@ -27,7 +27,7 @@ async def test_a_webhook_from_adding_to_removing(web: Web) -> None:
         assert "No target yet: nobody is told of an alert." in empty
         fields = {"name": HOSTILE, "kind": "webhook", "address": f"{hook.url}/s3cret", "step": 2}
         made = await press(site, "/setup/targets", cookie, **fields)
-        (secret,) = re.findall(r"ew_[A-Za-z0-9_-]{43}", made.body.decode())
+        (secret,) = re.findall(r"whsec_[A-Za-z0-9+/]{43}=", made.body.decode())
         assert made.headers["Cache-Control"] == "no-store"
         assert HOSTILE not in made.body.decode()
         (target_id,) = re.findall(r'name="id" value="(\d+)"', made.body.decode())

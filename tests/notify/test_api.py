@@ -38,7 +38,7 @@ async def test_a_target_from_adding_to_removing(web: Web, database_url: str, cap
         key = await site.key("admin")
         made = answer(await post(site, key, "", name="ops", kind="webhook", address=f"{hook.url}?token=s3cret"))
         secret = made["secret"]
-        assert re.fullmatch(r"ew_[\w-]{43}", secret)
+        assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
         tested = answer(await post(site, key, f"/{made['id']}/test"))
         assert tested["ok"]
         assert re.fullmatch(r"ops: sent in \d+ ms\. Look whether it has arrived\.", tested["message"])
@@ -78,6 +78,9 @@ async def test_a_target_from_adding_to_removing(web: Web, database_url: str, cap
         ({"step": 10}, "step"),
         ({"address": "http://example.com"}, "address"),
         ({"secret": "short"}, "secret"),
+        ({"secret": "whsec_not-base64-of-anything"}, "secret"),
+        ({"secret": "whsec_" + "A" * 20}, "secret"),  # of 15 bytes
+        ({"secret": "whsec_" + "A" * 43}, "secret"),  # without its padding some libraries refuse it
         ({"kind": "slack", "secret": "x" * 20}, "secret"),
         ({"kind": "pagerduty", "secret": "no key"}, "secret"),
         ({"colour": "red"}, "colour"),

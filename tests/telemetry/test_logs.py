@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from server.auth.tokens import new_token
 from server.kernel.db import Database
 from server.kernel.names import HOST
+from server.notify.kinds import KINDS
 from server.process.process import Process
 from server.telemetry import log_output, log_store, logs, metrics
 from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of
@@ -55,6 +56,12 @@ def test_no_secret_is_written(secret: str, format: type[logging.Formatter]) -> N
 def test_redaction_never_lets_a_key_through(before: str, after: str) -> None:
     key = new_token("ek")
     assert key[3:] not in redact(f"{before}{key}{after}")
+
+
+@given(st.text(), st.text(min_size=1))
+def test_nor_the_secret_of_a_webhook(before: str, after: str) -> None:
+    secret = KINDS["webhook"].new_secret()
+    assert secret[6:] not in redact(f"{before}{secret}{after}")
 
 
 def test_a_quoted_password_goes_whole() -> None:
