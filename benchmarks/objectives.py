@@ -21,7 +21,6 @@ from benchmarks.stand import database, scratch
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment, read_environment
-from server.picture.picture import Picture
 from server.slo.api import answers
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import recount_store
@@ -133,8 +132,7 @@ async def measure(env: Environment, url: str) -> list[Figure]:
 async def figures(db: Database, policies: Policies, now: float) -> list[Figure]:
     evaluation = Evaluation(db, policies)
     await evaluation.evaluate([], now)
-    picture = Picture(seq=1, at=now, term=1, watch="bench", services=[], processes=[], revision=1, redis=None)
-    picture.slo = await evaluation.evaluate([], now)
+    last = await evaluation.evaluate([], now)
 
     async def windows_anew() -> None:
         async with db.ask() as connection:
@@ -151,7 +149,7 @@ async def figures(db: Database, policies: Policies, now: float) -> list[Figure]:
     async def status() -> None:
         async with db.ask() as connection:
             exact = await recount_store.exactness(connection, [o.id for o in policies.objectives], now)
-        msgspec.json.encode(answers.objectives(policies, picture, exact))
+        msgspec.json.encode(answers.objectives(policies, last, exact))
 
     cores = Cores(db)
     return [

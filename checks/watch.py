@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
 from server.alerts.unread_store import ended_unread
 from server.picture import store as picture_store
-from server.picture.picture import Picture
+from server.picture.picture import read_picture
 from server.selfcheck.findings import Finding
 
 LEASE_S = 5.0  # renewed each second, taken over after 3 s
@@ -26,7 +24,7 @@ async def run(around: Surroundings) -> list[Finding]:
         stored = await picture_store.read(connection)
         unfolded = await store.unfolded_age_s(connection)
         unread = await ended_unread(connection, UNREAD_S)
-    behind = msgspec.json.decode(stored.body, type=Picture).behind_s if stored else 0.0
+    behind = read_picture(stored.body)[0].behind_s if stored else 0.0
     return judged(lease, stored.age_s if stored else None, unfolded, behind) + [lost(alert) for alert in unread]
 
 

@@ -33,6 +33,7 @@ from server.kernel.names import name_process
 from server.kernel.settings import Environment
 from server.notify.outbox import enqueue
 from server.parts import Parts
+from server.picture.objectives_now import objectives_now
 from server.picture.relay import Relay
 from server.process import supervisor
 from server.process.process import Process
@@ -122,6 +123,7 @@ def build(env: Environment, name: str) -> Parts:
         tell=enqueue,
     )
     parts.gate = partial(revision_denied, parts)
+    parts.objectives_now = lambda now: objectives_now(parts.relay.picture, parts.relay.age_s(now))
     return parts
 
 

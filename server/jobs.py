@@ -11,7 +11,6 @@ from server.changes.deploys import Deploys
 from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
-from server.config.staged import objectives_now
 from server.config.staging import Bake
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
@@ -25,6 +24,7 @@ from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
 from server.picture import tick as tick_module
+from server.picture.objectives_now import objectives_now
 from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job
@@ -43,7 +43,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     board = Board(db, policies, lambda: evaluation.evidence, enqueue)
     tick = Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step)
     environment = environment_values(env.raw)
-    staged = Bake(db, bus, environment, lambda: objectives_now(tick.slo, tick.alerts, time.time()))
+    staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(time.time())))
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from server.alerts.notice import Tell
     from server.auth.authenticator import Authenticator
     from server.config.in_force import SettingsInForce
+    from server.config.staged import ObjectivesNow
     from server.ingest.intake import Intake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
@@ -46,6 +47,8 @@ class Parts:
     tell: Tell  # stores what is to be sent to people
     # Why the gate denies a revision at a time, None where it does not: for the settings, which know no objectives.
     gate: Callable[[AsyncConnection, float], Awaitable[str | None]] = field(init=False)
+    # How the objectives stand at a time, as a staged revision is judged by it: likewise.
+    objectives_now: Callable[[float], ObjectivesNow] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
     started: bool = False  # every part has started
     stopping: bool = False

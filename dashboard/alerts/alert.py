@@ -13,7 +13,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.telling import ALERT_LOOKS
 from server.alerts import list_store, silence_store
-from server.alerts.alert import Alert, Line, alerts_in
+from server.alerts.alert import Alert, Line
 from server.alerts.list_store import Reach
 from server.alerts.silence import Silence
 from server.kernel.errors import ApiError
@@ -69,7 +69,7 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
     kept = await KEPT.get(parts, asked_id(ask), now)
     if kept is None or kept.alert is None:
         return AlertView(None, [], [])
-    live = next((one for one in alerts_in(parts.relay.picture) if one.id == kept.alert.id), None)
+    live = next((one for one in parts.relay.alerts if one.id == kept.alert.id), None)
     alert = newest(kept.alert, live) if kept.alert.state != "resolved" else kept.alert
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     shown = row(alert, kept.silences, kept.reach, titles)

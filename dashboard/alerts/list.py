@@ -12,7 +12,7 @@ from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from dashboard.shared.telling import Telling, telling
 from server.alerts import list_store, silence_store
-from server.alerts.alert import Alert, alerts_in
+from server.alerts.alert import Alert
 from server.alerts.list_store import MeasureRow, Reach
 from server.alerts.silence import Silence
 from server.alerts.words import failing
@@ -84,7 +84,7 @@ KEPT = Memo(read, kept_s=5)  # read anew each second: an act is seen at once
 
 async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
     """What is open with the newest evidence; without the database what the watch published last."""
-    live = {alert.id: alert for alert in alerts_in(parts.relay.picture)}
+    live = {alert.id: alert for alert in parts.relay.alerts}
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     kept = await KEPT.get(parts, now)
     if kept is None:

@@ -9,6 +9,7 @@ from dashboard.shared.format import FEW, budget, ms, number, percent, plural, sh
 from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.telling import AlertTold
 from server.live.service import LiveService, Part
+from server.picture.picture import Picture
 from server.slo.model.budget import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
@@ -37,13 +38,13 @@ class Headline(Struct):
     details: list[Detail]
 
 
-def headline(known: bool, status: Status | None, rows: list[Row]) -> Headline:
+def headline(picture: Picture | None, rows: list[Row]) -> Headline:
     """The worst state and who is in it; else how many objectives are met."""
-    if not known:
+    if picture is None:
         return Headline(None, "No picture yet", [])
     troubled = [row for row in rows if row.troubled]
     if not troubled:
-        return calm(status, rows)
+        return calm(picture.slo, rows)
     troubled.sort(key=lambda row: row.rank)
     worst = troubled[0].look
     names = [row.name for row in troubled if row.look is worst]

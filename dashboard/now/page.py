@@ -11,7 +11,6 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.page import Page
 from server.kernel.names import OWN
 from server.parts import Parts
-from server.slo.judge.view import status_in
 
 SHOWN = 20  # rows, before the rest is folded
 DRAWN = 60  # rows with charts, which are made anew every second
@@ -33,13 +32,12 @@ class NowView(Struct):
 async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     """The page from the picture that this process holds."""
     picture = parts.relay.picture
-    status = status_in(picture)
-    rows = service_rows(picture, status) if picture else []
+    rows = service_rows(picture) if picture else []
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
     draw(shown[:DRAWN], int(picture.at) if picture else 0)
     return NowView(
-        headline=headline(picture is not None, status, rows),
+        headline=headline(picture, rows),
         rows=shown,
         folded=len(rows) - len(shown),
         others=others(rows),

@@ -92,14 +92,14 @@ class Row(Struct):
         return self.troubled and bool(self.hit) and all(objective.kind == "latency" for objective in self.hit)
 
 
-def service_rows(picture: Picture, status: Status | None) -> list[Row]:
+def service_rows(picture: Picture) -> list[Row]:
     """Every service, worst first, then busiest; our own last, unless it is not OK."""
     objectives: dict[str, list[ObjectiveStatus]] = {}
-    for objective in status.objectives if status else ():
+    for objective in picture.slo.objectives if picture.slo else ():
         objectives.setdefault(objective.service, []).append(objective)
-    alerts = open_alerts(picture)
+    alerts = open_alerts(picture.alerts)
     rows = [
-        service_row(service, status, objectives.get(service.name, []), alerts.get(service.name, []))
+        service_row(service, picture.slo, objectives.get(service.name, []), alerts.get(service.name, []))
         for service in picture.services
     ]
     return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))

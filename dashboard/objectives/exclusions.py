@@ -16,7 +16,7 @@ from dashboard.shared.rendering import segment
 from server.http.handler import as_api_error
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
-from server.slo.judge.view import by_name, status_in
+from server.slo.judge.view import by_name
 from server.slo.ledger import exclusions
 from server.slo.ledger.exclusion import Exclusion, ExclusionAsked
 from server.slo.ledger.exclusion_store import taken_by
@@ -129,7 +129,7 @@ def moment(name: str, text: str) -> datetime:
 
 async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> str:
     """What the form would do, in a sentence; why not, where it would be refused."""
-    standing = by_name(status_in(parts.relay.picture))
+    standing = by_name(parts.relay.status)
     try:
         async with parts.db.ask() as connection:
             given = asked(draft, objective.service)

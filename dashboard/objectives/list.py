@@ -7,9 +7,9 @@ from msgspec import Struct
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.page import Page
-from server.alerts.alert import Alert, alerts_in
+from server.alerts.alert import Alert
 from server.parts import Parts
-from server.slo.judge.view import ObjectiveRow, by_name, objective_rows, status_in
+from server.slo.judge.view import ObjectiveRow, by_name, objective_rows
 from server.slo.model.status import ObjectiveStatus, State
 
 ENDED = float("inf")
@@ -86,10 +86,9 @@ async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
 
 def standings(parts: Parts) -> list[Standing]:
     """Every objective as the picture has it."""
-    picture = parts.relay.picture
-    status = status_in(picture)
+    status = parts.relay.status
     counted = by_name(status)
-    alerts = {alert.objective: alert for alert in alerts_in(picture) if alert.state != "resolved"}
+    alerts = {alert.objective: alert for alert in parts.relay.alerts if alert.state != "resolved"}
     provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
     return [
         told(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)

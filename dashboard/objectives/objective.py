@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from dashboard.shared.format import rate, span
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.memo import Memos
-from server.alerts.alert import Alert, alerts_in
+from server.alerts.alert import Alert
 from server.alerts.list_store import listed
 from server.changes import store as changes
 from server.changes.before import just_before
@@ -21,9 +22,8 @@ from server.changes.store import Change
 from server.kernel.errors import ApiError
 from server.live.service import LiveService
 from server.parts import Parts
-from server.picture.picture import Picture
 from server.slo.judge.detection import Detection, detection
-from server.slo.judge.view import status_in, text
+from server.slo.judge.view import by_name, text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import Past, past
 from server.slo.model.objective import Objective
@@ -136,10 +136,9 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     objective = held(parts, ask.get("name"))
     picture = parts.relay.picture
-    status = status_in(picture)
-    standing = next((one for one in status.objectives if one.name == objective.name), None) if status else None
+    standing = by_name(parts.relay.status).get(objective.name)
     service = next((one for one in picture.services if one.name == objective.service), None) if picture else None
-    alert = open_alert(picture, objective.name)
+    alert = open_alert(parts.relay.alerts, objective.name)
     return ObjectiveView(
         objective=objective,
         text=text(objective),
@@ -161,9 +160,9 @@ def look_of(standing: ObjectiveStatus | None, alert: Alert | None) -> Look | Non
     return LOOKS["at_risk" if alert is not None and standing.state not in BAD else standing.state]
 
 
-def open_alert(picture: Picture | None, objective: str) -> Alert | None:
+def open_alert(alerts: Iterable[Alert], objective: str) -> Alert | None:
     """The alert of an objective that has not been resolved."""
-    return next((one for one in alerts_in(picture) if one.objective == objective and one.state != "resolved"), None)
+    return next((one for one in alerts if one.objective == objective and one.state != "resolved"), None)
 
 
 def unseen(service: LiveService | None) -> str:

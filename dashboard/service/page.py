@@ -26,7 +26,6 @@ from server.live.answers import SeriesPoint, SummaryRow
 from server.live.refusals import BY_LIMIT, Intake
 from server.live.store import first_seen_at
 from server.parts import Parts
-from server.slo.judge.view import status_in
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
 
@@ -142,12 +141,12 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
     picture = parts.relay.picture
-    status = status_in(picture)
+    status = parts.relay.status
     found = next((s for s in picture.services if s.name == name), None) if picture else None
     row = None
     if picture is not None and found is not None:
         held = [o for o in status.objectives if o.service == name] if status else []
-        row = service_row(found, status, held, open_alerts(picture).get(name, []))
+        row = service_row(found, status, held, open_alerts(picture.alerts).get(name, []))
     return ServiceView(
         name=name,
         span=span,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dashboard.shared.looks import BAD, LOOKS, Look
-from server.alerts.alert import Alert, alerts_in
+from server.alerts.alert import Alert
 from server.live.service import LiveService
 from server.picture.picture import Picture
-from server.slo.judge.view import status_in
 from server.slo.model.status import State, Status
 
 
-def open_alerts(picture: Picture | None) -> dict[str, list[Alert]]:
-    """The alerts that have not been resolved, by service, the worst first."""
+def open_alerts(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
+    """Those that have not been resolved, by service, the worst first."""
     found: dict[str, list[Alert]] = {}
-    for alert in sorted(alerts_in(picture), key=lambda one: (one.state != "firing", one.severity, one.id)):
+    for alert in sorted(alerts, key=lambda one: (one.state != "firing", one.severity, one.id)):
         if alert.state != "resolved":
             found.setdefault(alert.service, []).append(alert)
     return found
@@ -45,11 +44,11 @@ def worst(picture: Picture | None) -> Look | None:
     """The worst state of any service; None: nothing is known."""
     if picture is None:
         return None
-    status = status_in(picture)
-    held = {objective.service for objective in status.objectives} if status else set[str]()
-    alerts = open_alerts(picture)
+    held = {objective.service for objective in picture.slo.objectives} if picture.slo else set[str]()
+    alerts = open_alerts(picture.alerts)
     states = [
-        (state_of(service, status, alerts.get(service.name, ())), service.name in held) for service in picture.services
+        (state_of(service, picture.slo, alerts.get(service.name, ())), service.name in held)
+        for service in picture.services
     ]
     state, _ = min(states, key=lambda each: rank(*each), default=(None, False))
     return LOOKS[state] if state else None

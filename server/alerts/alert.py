@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from server.kernel.names import OWN
-from server.picture.picture import Picture
 from server.slo.model.status import Evidence, OnsetMethod
 from server.slo.model.tiers import Urgency
 
@@ -70,8 +68,3 @@ class Line(Struct):
     kind: str
     text: str
     author: str = OWN
-
-
-def alerts_in(picture: Picture | None) -> list[Alert]:
-    """The alerts in the picture: those that are open, and those resolved within some minutes."""
-    return msgspec.json.decode(picture.alerts, type=list[Alert]) if picture else []

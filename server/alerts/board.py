@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 from msgspec.structs import replace
 
 from server.alerts import silence_store, store, unread_store
@@ -54,8 +53,8 @@ class Board:
         self.resolved: dict[str, Alert] = {}  # of the last hour, the last of each objective
         self._refreshed_at = 0.0
 
-    async def step(self, term: int, now: float) -> msgspec.Raw:
-        """The open alerts, and those resolved a moment ago, as JSON; Fenced where the term has passed."""
+    async def step(self, term: int, now: float) -> list[Alert]:
+        """The open alerts, and those resolved a moment ago; Fenced where the term has passed."""
         async with self.db.ask() as connection:
             found, unread = await store.open_alerts(connection)
             silences = await silence_store.active(connection, now)
@@ -70,7 +69,7 @@ class Board:
             except BaseException:
                 self.term = 0  # whether it was committed is not known: read what is there
                 raise
-        return msgspec.Raw(msgspec.json.encode(self._shown(stepped, now)))
+        return self._shown(stepped, now)
 
     def _stepped(self, found: list[Alert], silences: list[Silence], now: float) -> Stepped:
         evidence = {one.objective: one for one in self.evidence() if now - one.at <= STALE_S}

@@ -29,7 +29,6 @@ from server.config.revisions import (
 )
 from server.config.saving import RevisionAct, Saved, clock, lost_race
 from server.config.staged import (
-    ObjectivesNow,
     Staged,
     StagedView,
     StagingAsked,
@@ -37,7 +36,6 @@ from server.config.staged import (
     baked_words,
     checked_staging,
     how_it_ended,
-    objectives_now,
     person,
     refused,
     staged_view,
@@ -107,7 +105,7 @@ async def change(
             return await act.nothing_to_do("These values are in force already; nothing was changed.")
         await pass_gate(parts, act, entries)
         if stage is not None:
-            return await staging.stage(act, entries, stage, reason, guard(parts, time.time()))
+            return await staging.stage(act, entries, stage, reason, parts.objectives_now(time.time()))
         return await act.save(entries, kind="change", reason=reason, action="config.change")
 
 
@@ -123,14 +121,6 @@ async def pass_gate(parts: Parts, act: RevisionAct, entries: Entries) -> None:
             "then save again.",
             gate=denied,
         )
-
-
-def guard(parts: Parts, now: float) -> ObjectivesNow:
-    """How the objectives stand by this process's picture."""
-    picture, age_s = parts.relay.picture, parts.relay.age_s(now)
-    if picture is None or age_s is None:
-        return ObjectivesNow()
-    return objectives_now(picture.slo, picture.alerts, picture.at + age_s)
 
 
 async def check_key(act: RevisionAct, scope: str) -> None:

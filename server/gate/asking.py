@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from server.alerts.alert import alerts_in
 from server.changes import store as changes
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question, RolledBack, SpentHour
@@ -14,7 +13,6 @@ from server.gate.rule import gate
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.live import store as live_store
-from server.slo.judge.view import status_in
 from server.slo.model.objective import Objective
 
 if TYPE_CHECKING:
@@ -67,13 +65,13 @@ def decide(relay: Relay, policies: Policies, question: Question, record: Service
 def live_facts(relay: Relay, service: str, now: float) -> Facts:
     """What the picture says. Its age counts from the last evaluation of objectives and alerts, either of which may
     have stopped while pictures come."""
-    picture, status, age = relay.picture, status_in(relay.picture), relay.age_s(now)
+    picture, status, age = relay.picture, relay.status, relay.age_s(now)
     if picture is None or status is None or age is None:
         return Facts(None)
     return Facts(
         age + max(picture.behind_s, picture.at - status.evaluated_at),
         [each for each in status.objectives if each.service == service],
-        [alert for alert in alerts_in(picture) if alert.service == service],
+        [alert for alert in relay.alerts if alert.service == service],
     )
 
 

@@ -6,16 +6,16 @@ snapshot, everything up to its newest number is there, and nothing is seen twice
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live import tail_store as store
 from server.live.deltas import Delta
+from server.live.service import LiveService
 from server.live.silence import USUAL_S
 from server.live.windows import POINTS_S, Windows
-from server.picture.picture import Picture
 
 SLICE_S = 10  # a rebuild reads this many seconds at once, so that its memory is bounded
 AHEAD_S = 310  # outcomes are accepted up to 5 minutes ahead
@@ -35,8 +35,9 @@ class Tail:
         self.hear = hear
         self.read: dict[int, int] = {}  # writer -> sequence
 
-    async def rebuild(self, connection: AsyncConnection, end: int, last: Picture | None) -> Windows:
-        """New windows from the deltas that are kept; `connection` holds one snapshot."""
+    async def rebuild(self, connection: AsyncConnection, end: int, last: Iterable[LiveService]) -> Windows:
+        """New windows from the deltas that are kept, and what the `last` picture knew of silence and failures;
+        `connection` holds one snapshot."""
         windows = Windows(end - 1)
         self.read = await store.heads(connection)
         for count in await store.counts(connection, end - USUAL_S, end - POINTS_S):
@@ -49,7 +50,7 @@ class Tail:
                 windows.add(delta)
         for service, second in await store.arrivals(connection, end - USUAL_S):
             windows.arrived(service, second)
-        for before in last.services if last else ():
+        for before in last:
             windows.recall(before)
         windows.advance(end)
         return windows

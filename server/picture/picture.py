@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Raw, Struct, field
 
+from server.alerts.alert import Alert
 from server.live.service import LiveService
+from server.slo.model.status import Status
 
 
 class ProcessPicture(Struct):
@@ -41,7 +44,7 @@ class Gap(Struct):
 
 
 class Picture(Struct):
-    """Everything live. `slo` is server/slo/model/status.py's `Status`, opaque here."""
+    """Everything live."""
 
     seq: int
     at: float
@@ -51,8 +54,8 @@ class Picture(Struct):
     processes: list[ProcessPicture]
     revision: int
     redis: bool | None  # None: not configured
-    slo: Raw = field(default_factory=lambda: Raw(b"null"))
-    alerts: Raw = field(default_factory=lambda: Raw(b"[]"))  # server/alerts/alert.py's open `Alert`s, opaque here
+    slo: Status | None = None  # how the objectives stand; None before the first evaluation
+    alerts: list[Alert] = field(default_factory=list)  # those that are open, and those resolved within some minutes
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
     other_series: int = 0  # series counted under (other) because a cap was reached
@@ -64,3 +67,36 @@ class Picture(Struct):
         """For how long, when it was made, the objectives or the alerts in it had not been evaluated."""
         done = [at for at in (self.evaluated_at, self.alerted_at) if at is not None]
         return max(0.0, self.at - min(done, default=self.at))
+
+
+def read_picture(body: bytes, last: Picture | None = None) -> tuple[Picture, str]:
+    """The picture from its bytes, and in words what of it cannot be read; '' where everything can.
+
+    During a deploy the watch may be of another version. Objectives that cannot be read stay as they were in `last`,
+    the picture that the caller had, and an alert that cannot be read is left out. Either is then as old as when it
+    could be read, so that nothing is called well on what is not known. MsgspecError where the windows cannot be read.
+    """
+    try:
+        return msgspec.json.decode(body, type=Picture), ""
+    except msgspec.ValidationError:
+        return _read_in_parts(body, last)
+
+
+def _read_in_parts(body: bytes, last: Picture | None) -> tuple[Picture, str]:
+    parts = msgspec.json.decode(body, type=dict[str, Raw])
+    slo, alerts = parts.pop("slo", Raw(b"null")), parts.pop("alerts", Raw(b"[]"))
+    picture, wrong = msgspec.json.decode(msgspec.json.encode(parts), type=Picture), list[str]()
+    before = last or picture
+    try:
+        picture.slo = msgspec.json.decode(slo, type=Status | None)
+    except msgspec.ValidationError as error:
+        wrong.append(f"objectives: {error}")
+        picture.slo = before.slo
+        picture.evaluated_at = before.at if before.evaluated_at is None else before.evaluated_at
+    for alert in msgspec.json.decode(alerts, type=list[Raw]):
+        try:
+            picture.alerts.append(msgspec.json.decode(alert, type=Alert))
+        except msgspec.ValidationError as error:
+            wrong.append(f"alert: {error}")
+            picture.alerted_at = before.at if before.alerted_at is None else before.alerted_at
+    return picture, "; ".join(wrong)

@@ -8,14 +8,15 @@ import logging
 import time
 from collections.abc import Callable
 
-import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.alerts.alert import Alert
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.text import first_line
 from server.picture import store
-from server.picture.picture import Picture
+from server.picture.picture import Picture, read_picture
+from server.slo.model.status import Status
 
 log = logging.getLogger("evenkeel.relay")
 
@@ -33,6 +34,7 @@ class Relay:
         self.picture: Picture | None = None
         self._made = 0.0  # by this machine's clock, from the age by the database's
         self._known = (0, 0)
+        self._unread = ""  # what of the last picture could not be read
         self._signal = asyncio.Event()
         self._listeners: dict[Listener, Ended | None] = {}
         self._task: asyncio.Task[None] | None = None
@@ -42,6 +44,16 @@ class Relay:
         """Read what there is, and follow until closed."""
         await self.refresh()
         self._task = asyncio.create_task(self._follow(), name="relay")
+
+    @property
+    def status(self) -> Status | None:
+        """How the objectives stand; None before the first evaluation."""
+        return self.picture.slo if self.picture else None
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The alerts that are open, and those resolved within some minutes."""
+        return self.picture.alerts if self.picture else []
 
     def age_s(self, now: float) -> float | None:
         """Seconds since the picture was made; None where there is none."""
@@ -79,7 +91,10 @@ class Relay:
             stored = await store.read(connection, self._known)
         if stored is None:
             return
-        self.picture = msgspec.json.decode(stored.body, type=Picture)
+        self.picture, unread = read_picture(stored.body, self.picture)
+        if unread not in ("", self._unread):
+            log.warning("of the picture, by a watch of another version, this could not be read: %s", unread)
+        self._unread = unread
         self._made = time.time() - stored.age_s
         self._known = (stored.term, stored.seq)
         self._tell(self.picture)

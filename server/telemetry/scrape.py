@@ -17,12 +17,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
-from server.alerts.alert import alerts_in
 from server.kernel.names import HOST
 from server.kernel.text import first_line
 from server.picture.picture import Picture
 from server.selfcheck.findings import CheckStatus
-from server.slo.judge.view import status_in
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus
@@ -90,8 +88,7 @@ def families(
     if picture is not None and picture_age_s is not None:
         yield family(metrics.PICTURE_AGE, [((HOST,), picture_age_s)])
         if picture_age_s < STALE_S:
-            status = status_in(picture)
-            standing = status.objectives if status is not None else []
+            standing = picture.slo.objectives if picture.slo else []
             yield family(metrics.BUDGET_LEFT, budgets(standing))
             yield family(metrics.ALERTS_OPEN, alerts(picture))
             yield family(metrics.BURN_RATE, burns(standing))
@@ -140,7 +137,7 @@ def burns(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
 
 def alerts(picture: Picture) -> list[Value]:
     """How many fire or are resolving; 0 too, so that its absence says something."""
-    counted = Counter((a.severity, a.urgency) for a in alerts_in(picture) if a.state in ("firing", "resolving"))
+    counted = Counter((a.severity, a.urgency) for a in picture.alerts if a.state in ("firing", "resolving"))
     return [((str(s), urgency), counted[s, urgency]) for s in (1, 2, 3) for urgency in get_args(Urgency)]
 
 

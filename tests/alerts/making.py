@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -118,7 +117,7 @@ class Second:
     async def at(self, now: float, *said: Evidence) -> list[Alert]:
         """One second: what is open, or was a moment ago."""
         self.said = [at(one, now) for one in said]
-        shown = msgspec.json.decode(await self.board.step(self.term, now), type=list[Alert])
+        shown = await self.board.step(self.term, now)
         assert all(alert.id for alert in shown)
         return shown
 

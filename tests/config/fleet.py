@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from server.config import service, staged_store
+from server.config import staged_store
 from server.config.saving import Saved
 from server.config.service import StagedAct, StagedActDone, act_on
 from server.config.staged import Staged, StagingAsked
@@ -87,8 +87,9 @@ async def fleet(make_env: MakeEnv, count: int = 4) -> AsyncIterator[Fleet]:
     async with members(make_env(), count) as all_of_them:
         one = all_of_them[0]
         await one.do("UPDATE lease SET term = 1, renewed_at = now()")
-        objectives = lambda: service.guard(one, time.time())  # type: ignore[arg-type]  # noqa: E731
-        found = Fleet(all_of_them, Bake(one.db, one.bus, one.settings.environment, objectives))
+        found = Fleet(
+            all_of_them, Bake(one.db, one.bus, one.settings.environment, lambda: one.objectives_now(time.time()))
+        )
         found.show()
         yield found
 

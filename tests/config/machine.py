@@ -8,21 +8,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import pytest
-from msgspec import Raw
 
 from server.auth.identity import Identity
 from server.config import service
 from server.config.in_force import SettingsInForce
 from server.config.saving import Saved
+from server.config.staged import ObjectivesNow
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
+from server.picture import objectives_now
 from server.picture.picture import Picture
 from server.process.process import Process
 from server.slo.model.status import ObjectiveStatus, State, Status
+from tests.gate.making import alert
 from tests.waiting import until
 
 ANYBODY = frozenset({"read", "act"})
@@ -42,10 +43,8 @@ class Pictured:
 
     def show(self, *objectives: ObjectiveStatus, firing: Sequence[str] = ()) -> None:
         at = time.time()
-        status = Status(1, at, list(objectives), {})
-        slo = Raw(msgspec.json.encode(status))
-        alerts = Raw(msgspec.json.encode([{"objective": name, "state": "firing"} for name in firing]))
-        self.picture = Picture(1, at, 1, "h/watch", [], [], 1, None, slo, alerts)
+        status, alerts = Status(1, at, list(objectives), {}), [alert(objective=name) for name in firing]
+        self.picture = Picture(1, at, 1, "h/watch", [], [], 1, None, status, alerts)
 
 
 def objective(name: str = "evenkeel-availability", state: State = "ok", burn: float | None = 0.0) -> ObjectiveStatus:
@@ -81,6 +80,9 @@ class Member:
 
     async def gate(self, connection: Any, now: float) -> str | None:
         return next(iter(self.denied), None)
+
+    def objectives_now(self, now: float) -> ObjectivesNow:
+        return objectives_now.objectives_now(self.relay.picture, self.relay.age_s(now))
 
     async def change(self, expected: int, values: dict[str, Any], who: Identity = MIRA, **more: Any) -> Saved:
         more = {"reason": "a test", "request_id": "r-1"} | more

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
 
-from server.config.staged import (
-    ObjectivesNow,
-    Staged,
-    baked_s,
-    choose,
-    clock_words,
-    ends_at,
-    held_by,
-    kept_up,
-    objectives_now,
-)
+from server.config.staged import ObjectivesNow, Staged, baked_s, choose, clock_words, ends_at, held_by, kept_up
 from server.kernel.errors import ApiError
-from server.slo.model.status import BurnWindow, Status
-from tests.config.machine import objective
 
 FINE = ObjectivesNow(0.5, 2)
 
@@ -115,16 +101,3 @@ def test_where_the_watch_has_stopped_looking_nothing_is_called_well() -> None:
     assert clock_words(looked, 1014.0) == "the bake clock stands: the watch has not looked for 14 s"
     assert ends_at(looked) == 1400.0
     assert ends_at(staged(checked_at=1000.0, held="paused")) is None
-
-
-def test_what_burns_is_told_with_its_rate_and_a_firing_alert_counts_too() -> None:
-    fast = objective("shop-works", "burning", 3.0)
-    fast.windows = [BurnWindow(300, 9, 10, 412.3), BurnWindow(3600, 9, 10, 20.0)]
-    fast.decided_by = [3600, 300]
-    status = Status(1, 100.0, [fast, objective("cart-works"), objective("pay-works", "blind")], {})
-    alerts = [{"objective": "cart-works", "state": "firing"}, {"objective": "pay-works", "state": "resolving", "id": 3}]
-    found = objectives_now(Raw(msgspec.json.encode(status)), Raw(msgspec.json.encode(alerts)), 101.5)
-    assert (found.age_s, found.count) == (1.5, 3)
-    assert found.burning == {"shop-works": "shop-works burns 412x", "cart-works": "the alert of cart-works fires"}
-    assert found.unsure == {"pay-works": "pay is blind"}
-    assert objectives_now(Raw(b"null"), Raw(b"[]"), 101.5).age_s is None

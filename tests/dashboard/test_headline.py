@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
-from msgspec import json
 
 from dashboard.now.headline import describe, headline, named_share
 from dashboard.now.page import others
@@ -58,12 +56,12 @@ def objective(of: str, state: State, **given: Any) -> ObjectiveStatus:
     return ObjectiveStatus(name=f"{of}-{usual['kind']}", service=of, state=state, **(usual | given))
 
 
-def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Status, list[Row]]:
+def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Picture, list[Row]]:
     states: dict[str, State] = {each.name: "no_objective" for each in services}
     states |= {each.service: each.state for each in objectives}
     status = Status(1, 1000.0, list(objectives), states)
-    picture = Picture(1, 1000.0, 1, "w", list(services), [], 1, None)
-    return status, service_rows(picture, status)
+    picture = Picture(1, 1000.0, 1, "w", list(services), [], 1, None, status)
+    return picture, service_rows(picture)
 
 
 def test_the_sentence_of_the_design() -> None:
@@ -71,8 +69,8 @@ def test_the_sentence_of_the_design() -> None:
         "checkout", bad=13, worst_route=Part("POST /checkout", 200, 13), worst_version=Part("5f2c1a9", 300, 13)
     )
     burning = objective("checkout", "burning", budget_left=0.31, exhausted_in_s=18600.0)
-    status, rows = rows_of(failing, objectives=(burning,))
-    head = headline(True, status, rows)
+    picture, rows = rows_of(failing, objectives=(burning,))
+    head = headline(picture, rows)
     assert (head.look and head.look.state, head.text) == ("burning", "Burning: checkout")
     assert head.details[0].text == (
         "4.2 % of 312 requests/min fail, all POST /checkout, version 5f2c1a9. Budget left 31 %, gone in 5 h 10 min."
@@ -117,8 +115,8 @@ def test_what_no_longer_fails_and_still_burns_is_told() -> None:
 def test_a_refusal_is_told_beside_a_burn() -> None:
     limited = service("checkout", bad=13, accepted_items=590, refused_items=410, refused_by="THROTTLED")
     burning = objective("checkout", "burning", budget_left=-3.0, budget_worst=-20.0, budget_best=-0.4)
-    status, rows = rows_of(limited, objectives=(burning,))
-    head = headline(True, status, rows)
+    picture, rows = rows_of(limited, objectives=(burning,))
+    head = headline(picture, rows)
     assert head.text == "Burning: checkout"
     assert head.details[0].text == "1.8-59 % of 722 requests/min fail. Budget left -2,000 to -40 %, overspent."
     assert (head.details[1].look and head.details[1].look.state, head.details[1].href) == ("partial", "/config")
@@ -138,13 +136,11 @@ def test_a_budget_of_too_little_traffic_is_not_judged() -> None:
 
 
 def test_who_is_silent_and_held_to_nothing_comes_after_who_is_in_trouble() -> None:
-    status, rows = rows_of(service("site", silent_s=80), service("a"), objectives=(objective("a", "at_risk"),))
-    status.services["site"] = "blind"
-    picture = Picture(
-        1, 1000.0, 1, "w", [row.service for row in rows], [], 1, None, slo=msgspec.Raw(json.encode(status))
-    )
-    rows = service_rows(picture, status)
-    head = headline(True, status, rows)
+    picture, rows = rows_of(service("site", silent_s=80), service("a"), objectives=(objective("a", "at_risk"),))
+    assert picture.slo is not None
+    picture.slo.services["site"] = "blind"
+    rows = service_rows(picture)
+    head = headline(picture, rows)
     assert [row.name for row in rows] == ["a", "site"]
     assert (head.text, head.details[1].service) == ("At risk: a", "site")
     look = worst(picture)
@@ -181,20 +177,20 @@ def test_refused_items_make_ranges() -> None:
 
 
 def test_the_worst_state_leads_and_others_carry_their_own_word() -> None:
-    status, rows = rows_of(
+    picture, rows = rows_of(
         service("a"),
         service("b", bad=1),
         objectives=(objective("a", "at_risk"), objective("b", "burning")),
     )
-    head = headline(True, status, rows)
+    head = headline(picture, rows)
     assert head.text == "Burning: b"
     assert [(d.look and d.look.word, d.service) for d in head.details] == [(None, ""), ("At risk", "a")]
 
 
 def test_many_in_trouble_are_counted() -> None:
     names = "abcdefg"
-    status, rows = rows_of(*(service(n) for n in names), objectives=tuple(objective(n, "burning") for n in names))
-    head = headline(True, status, rows)
+    picture, rows = rows_of(*(service(n) for n in names), objectives=tuple(objective(n, "burning") for n in names))
+    head = headline(picture, rows)
     assert head.text == "Burning: a, b, c and 4 more"
     assert [detail.text for detail in head.details[3:]] == ["And 4 more: d, e, f and 1 more."]
 
@@ -211,15 +207,15 @@ def test_many_in_trouble_are_counted() -> None:
 )
 def test_ok_is_said_only_of_what_is_known(states: tuple[State, ...], text: str) -> None:
     names = "abc"[: len(states)]
-    status, rows = rows_of(
+    picture, rows = rows_of(
         *(service(name) for name in names),
         objectives=tuple(objective(name, state) for name, state in zip(names, states, strict=True)),
     )
-    assert headline(True, status, rows).text == text
+    assert headline(picture, rows).text == text
 
 
 def test_without_a_picture_nothing_is_claimed() -> None:
-    assert headline(False, None, []).look is None
+    assert headline(None, []).look is None
 
 
 def test_a_service_without_an_objective_is_never_among_the_ok() -> None:

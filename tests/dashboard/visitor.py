@@ -74,8 +74,7 @@ async def show(
     site: Site, seq: int, *services: LiveService, slo: Status | None = None, alerts: Sequence[Alert] = ()
 ) -> None:
     """Publish a picture as the watch of term 1, and wait until the site has it."""
-    told = [msgspec.Raw(msgspec.json.encode(one)) for one in (slo, alerts)]
-    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, *told)
+    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, slo, list(alerts))
     async with site.parts.db.act() as connection:
         await connection.execute(LEASE)
         assert await picture_store.write(connection, 1, seq, msgspec.json.encode(picture))

@@ -16,8 +16,8 @@ from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job, Watch
 from tests.live.rollups import check, nothing, rolled
-from tests.live.writing import Sample, Writer, database, no_alerts, unheard
-from tests.picture.ticking import objectives, service, stored
+from tests.live.writing import Sample, Writer, database, unheard
+from tests.picture.ticking import no_alerts, objectives, service, stored
 from tests.waiting import until
 
 

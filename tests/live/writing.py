@@ -6,17 +6,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-import msgspec
 import psycopg
 
 from server.kernel.db import Database
 from server.live.pairs import pack
 from server.live.sketch import bucket
-
-
-async def no_alerts(term: int, now: float) -> msgspec.Raw:
-    """Nothing is open, for a tick whose alerts are not looked at."""
-    return msgspec.Raw(b"[]")
 
 
 def unheard(deltas: Sequence[object], *, anew: bool = False) -> None:

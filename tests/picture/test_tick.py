@@ -5,41 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
-import msgspec
 import psycopg
 import pytest
 
-from dashboard.shared.shell import notices
-from server.kernel.bus import Bus
-from server.kernel.db import Database
-from server.live.service import LiveService
+from server.live.windows import Windows
 from server.picture import relay as relay_module
 from server.picture.picture import Picture
 from server.picture.relay import Relay
 from server.picture.tick import Tick
+from server.picture.windows import WindowsStage
 from server.process.process import Process
 from server.process.watch import Fenced
 from tests.live.rollups import lead
-from tests.live.writing import Sample, Writer, database, no_alerts, unheard
-from tests.picture.ticking import objectives, service, stored
+from tests.live.writing import Sample, Writer, unheard
+from tests.picture.ticking import no_alerts, objectives, service, stored, ticking
 from tests.waiting import NEVER_S, PATIENCE_S, until
-
-
-@asynccontextmanager
-async def ticking(url: str, term: int = 1) -> AsyncIterator[tuple[Database, Bus, Tick]]:
-    """A tick whose lease is in `term`, not yet run."""
-    lead(url, term)
-    async with database(url) as db:
-        bus = Bus(db, None)
-        process = Process(db, "watch", "watch.1")
-        await process.register()
-        try:
-            yield db, bus, Tick(db, bus, process, unheard, objectives, no_alerts)
-        finally:
-            await bus.close()
 
 
 @pytest.mark.gen_test
@@ -74,14 +56,20 @@ async def test_a_new_watch_rebuilds_the_same_windows(database_url: str) -> None:
             await other.run(2)
             after = service(stored(database_url))
             await tick_again(tick)
-            assert tick.windows is not None
-            (mine,) = tick.windows.pictures({})
+            (mine,) = live(tick).pictures({})
             if mine.points == after.points:
                 break
         assert stored(database_url).term == 2
         assert before.n_5m > 0
         for name in ("n", "bad", "n_5m", "bad_5m", "p50_ms", "p95_ms", "p99_ms", "routes", "versions", "last_seen"):
             assert getattr(after, name) == getattr(mine, name), name
+
+
+def live(tick: Tick) -> Windows:
+    """Its windows."""
+    (stage,) = (stage for stage in tick.stages if isinstance(stage, WindowsStage))
+    assert stage.windows is not None
+    return stage.windows
 
 
 async def tick_again(tick: Tick) -> None:
@@ -168,22 +156,8 @@ async def test_refusals_processes_and_revision_are_in_the_picture(database_url: 
         (process,) = picture.processes
         assert (process.name, process.revision, picture.revision) == ("watch.1", 7, 7)
         assert process.applied_after_ms == pytest.approx(120, abs=1)
-        assert msgspec.json.decode(picture.slo)["services"] == 2
-
-
-@pytest.mark.gen_test
-async def test_a_failing_evaluation_leaves_the_last_one_with_its_own_time(database_url: str) -> None:
-    async with ticking(database_url) as (_, _, tick):
-        await tick.run(1)
-        good = bytes(stored(database_url).slo)
-
-        async def broken(services: list[LiveService], now: float) -> msgspec.Raw:
-            raise RuntimeError("no objectives today")
-
-        tick.evaluate = broken
-        await tick.run(1)
-        assert bytes(stored(database_url).slo) == good
-        assert stored(database_url).at > msgspec.json.decode(good)["evaluated_at"]
+        assert picture.slo is not None
+        assert sorted(picture.slo.services) == ["mail", "shop"]
 
 
 @pytest.mark.gen_test
@@ -195,31 +169,6 @@ async def test_the_sequence_grows_also_after_the_row_was_lost(database_url: str)
             connection.execute("TRUNCATE picture")
         await tick.run(1)
         assert stored(database_url).seq > first
-
-
-@pytest.mark.gen_test
-@pytest.mark.parametrize("part", ["evaluate", "alert"])
-async def test_the_picture_says_since_when_nothing_was_evaluated(database_url: str, part: str) -> None:
-    async def fails(*_: object) -> msgspec.Raw:
-        raise RuntimeError("a row that nobody can read")
-
-    async with ticking(database_url) as (db, bus, tick):
-        await tick.run(1)
-        good = stored(database_url)
-        assert (good.evaluated_at, good.alerted_at, good.behind_s) == (good.at, good.at, 0.0)
-        setattr(tick, part, fails)
-        await tick.run(1)
-        bad = stored(database_url)
-        assert bad.behind_s == bad.at - good.at > 0
-        lead(database_url, 2)  # the watch that takes over fails at it too, and does not begin to count anew
-        again = Tick(db, bus, tick.process, unheard, objectives, no_alerts)
-        setattr(again, part, fails)
-        await again.run(2)
-        assert stored(database_url).behind_s > bad.behind_s
-        shown = notices(stored(database_url), 3.0)
-        assert shown[0].look == "burning"
-        assert shown[0].text.startswith("Alerts have not been evaluated for ")
-        assert notices(good, 3.0) == []
 
 
 @pytest.mark.gen_test

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.picture.tick import Tick
 from server.slo.judge.evaluate import Evaluation
-from tests.live.writing import no_alerts
+from tests.picture.ticking import no_alerts
 from tests.site import Site
 
 

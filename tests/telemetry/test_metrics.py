@@ -191,7 +191,6 @@ async def test_a_scrape_shows_every_process_of_every_machine(web: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_budgets_come_from_the_picture_and_go_when_it_is_old(web: Any) -> None:
-    import msgspec
 
     from server.slo.model.status import ObjectiveStatus, Status
 
@@ -202,7 +201,7 @@ async def test_budgets_come_from_the_picture_and_go_when_it_is_old(web: Any) -> 
         )
         for left in (0.25, None)
     ]
-    slo = msgspec.Raw(msgspec.json.encode(Status(1, 0.0, objectives[:1], {})))
+    slo = Status(1, 0.0, objectives[:1], {})
     site.parts.relay.picture = Picture(1, time.time(), 1, "w", [], [], 1, None, slo)
     site.parts.relay._made = time.time() - 1
     found, _ = await scraped(site)
@@ -211,7 +210,7 @@ async def test_budgets_come_from_the_picture_and_go_when_it_is_old(web: Any) -> 
     site.parts.relay._made = time.time() - 120
     found, _ = await scraped(site)
     assert ("evenkeel_slo_budget_left_ratio", "pay", "shop") not in found
-    no_traffic = msgspec.Raw(msgspec.json.encode(Status(1, 0.0, objectives[1:], {})))
+    no_traffic = Status(1, 0.0, objectives[1:], {})
     site.parts.relay.picture.slo, site.parts.relay._made = no_traffic, time.time()
     found, _ = await scraped(site)
     assert ("evenkeel_slo_budget_left_ratio", "pay", "shop") not in found  # never 0 for no value

@@ -11,15 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.errors import invalid
 from server.kernel.times import Instant, utc
 from server.live import asked
-from server.picture.picture import Picture
-from server.slo.judge.view import by_name, status_in, text, urgency
+from server.slo.judge.view import by_name, text, urgency
 from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, Windows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing, State
+from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing, State, Status
 from server.slo.model.tiers import H1
 from server.slo.policy.policies import Policies
 
@@ -90,9 +89,8 @@ class ObjectivesAnswer(Struct):
     services: dict[str, State]  # the state of every service
 
 
-def objectives(policies: Policies, picture: Picture | None, exact: Mapping[int, Exactness]) -> ObjectivesAnswer:
-    """Every objective as the last picture has it, the worst first; `exact` by ledger."""
-    status = status_in(picture)
+def objectives(policies: Policies, status: Status | None, exact: Mapping[int, Exactness]) -> ObjectivesAnswer:
+    """Every objective as it was evaluated last, the worst first; `exact` by ledger."""
     standing = by_name(status)
     ordered = sorted(policies.objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
     found = [answer(each, standing.get(each.name), exact[each.id]) for each in ordered]
@@ -100,9 +98,9 @@ def objectives(policies: Policies, picture: Picture | None, exact: Mapping[int, 
     return ObjectivesAnswer(policies.number, utc(status.evaluated_at) if status else None, found, states)
 
 
-def objective(one: Objective, picture: Picture | None, exact: Mapping[int, Exactness]) -> ObjectiveAnswer:
-    """One objective as the last picture has it."""
-    return answer(one, by_name(status_in(picture)).get(one.name), exact[one.id])
+def objective(one: Objective, status: Status | None, exact: Mapping[int, Exactness]) -> ObjectiveAnswer:
+    """One objective as it was evaluated last."""
+    return answer(one, by_name(status).get(one.name), exact[one.id])
 
 
 def answer(one: Objective, standing: ObjectiveStatus | None, exact: Exactness) -> ObjectiveAnswer:

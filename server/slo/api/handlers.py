@@ -66,14 +66,14 @@ class ObjectivesHandler(SloHandler):
     @operation("Every objective, the worst first", scope="read", returns=ObjectivesAnswer)
     async def get(self) -> None:
         policies, exact = self.parts.policies, await self.exactness(*self.parts.policies.objectives)
-        self.reply(answers.objectives(policies, self.parts.relay.picture, exact))
+        self.reply(answers.objectives(policies, self.parts.relay.status, exact))
 
 
 class ObjectiveHandler(SloHandler):
     @operation("One objective", scope="read", returns=ObjectiveAnswer, errors=("NOT_FOUND",))
     async def get(self, name: str) -> None:
         found = self.objective(name)
-        self.reply(answers.objective(found, self.parts.relay.picture, await self.exactness(found)))
+        self.reply(answers.objective(found, self.parts.relay.status, await self.exactness(found)))
 
 
 class RulesHandler(SloHandler):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
 from server.live import refusals_store
 from server.live.refusals import refusals
 from server.live.service import LiveService
-from server.picture import store as picture_store
-from server.picture.picture import Picture
 from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status, senders_of
 from server.slo.judge.rules import spans
 from server.slo.judge.streams import SILENT, Streams
-from server.slo.judge.view import by_name, status_in
+from server.slo.judge.view import by_name
 from server.slo.ledger import recount_store
 from server.slo.ledger.windows import Windows
 from server.slo.model.objective import Objective
@@ -58,16 +56,17 @@ class Evaluation:
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
 
-    async def evaluate(self, services: list[LiveService], now: float) -> msgspec.Raw:
-        """The Status of all objectives as JSON."""
+    async def evaluate(self, services: Sequence[LiveService], now: float, before: Status | None = None) -> Status:
+        """How all objectives stand. `before`: how they stood in the last picture, so that it goes on from there where
+        another watch made that one."""
         objectives, number = self.policies.objectives, self.policies.number
         needed = spans(tier for objective in objectives for tier in objective.tiers)
         if needed != self.windows.spans:
             self.windows = Windows(needed)
+        if self.last is None and before is not None:
+            self.last = before
+            self._recall(objectives, before)
         async with self.db.ask() as connection:
-            if self.last is None:
-                self.last = await last_status(connection)
-                self._recall(objectives)
             counts = await self.windows.read(connection, objectives, now)
             unfinished = await recount_store.unfinished(connection)
             senders = senders_of(services, await self.refused.read(connection, services, now))
@@ -92,19 +91,13 @@ class Evaluation:
             evidence_of(each, status, named.get(status.service), paging, now)
             for each, status in zip(seen, states, strict=True)
         ]
-        return msgspec.Raw(msgspec.json.encode(self.last))
+        return self.last
 
-    def _recall(self, objectives: Iterable[Objective]) -> None:
-        memories = self.last.memories if self.last else {}
+    def _recall(self, objectives: Iterable[Objective], before: Status) -> None:
         for objective in objectives:
-            if objective.name in memories:
-                self.streams.recall(objective.id, float(objective.allowed), memories[objective.name])
-
-
-async def last_status(connection: AsyncConnection) -> Status | None:
-    """What the watch before this one published, so that `since` outlives it."""
-    stored = await picture_store.read(connection)
-    return status_in(msgspec.json.decode(stored.body, type=Picture)) if stored else None
+            if objective.name in before.memories:
+                memory = deepcopy(before.memories[objective.name])  # the streams go on in it, the picture does not
+                self.streams.recall(objective.id, float(objective.allowed), memory)
 
 
 def keep_since(states: list[ObjectiveStatus], last: Status | None) -> None:

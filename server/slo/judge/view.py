@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
+from msgspec import Struct
 
-from server.picture.picture import Picture
 from server.slo.model.objective import Objective
 from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status
 
 
-class ObjectiveRow(msgspec.Struct):
+class ObjectiveRow(Struct):
     """One row of an objectives table; the fields that ObjectiveStatus has are its own.
 
     `state` None: not evaluated yet.
@@ -33,11 +32,6 @@ class ObjectiveRow(msgspec.Struct):
     judged: bool
     provisional: bool  # the default of a service that nobody configured
     recounting: bool  # the budget is not known yet
-
-
-def status_in(picture: Picture | None) -> Status | None:
-    """How the objectives stood when the picture was made; None before the first evaluation."""
-    return msgspec.json.decode(picture.slo, type=Status | None) if picture else None
 
 
 def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:

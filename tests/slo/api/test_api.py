@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from server.live.fold import Fold
-from server.slo.judge.view import objective_rows, status_in
+from server.slo.judge.view import objective_rows
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
 from tests.live.rollups import lead
@@ -70,7 +70,7 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     assert one["text"] == "99 % of requests within 300 ms, over 28 days"
 
     held = [each for each in site.parts.policies.objectives if each.service == "shop"]
-    rows = objective_rows(held, status_in(site.parts.relay.picture))
+    rows = objective_rows(held, site.parts.relay.status)
     assert [(row.name, row.state, row.exhausted_in_s) for row in rows] == [
         ("shop-works", "burning", 0),
         ("shop-fast", "burning", 0),

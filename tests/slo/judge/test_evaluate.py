@@ -6,13 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 
 from server.live.fold import Fold
 from server.live.service import LiveService
-from server.picture.picture import Picture
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
@@ -29,7 +27,7 @@ NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 
 async def evaluated(evaluation: Evaluation, now: float, *services: LiveService) -> Status:
-    return msgspec.json.decode(await evaluation.evaluate(list(services), now), type=Status)
+    return await evaluation.evaluate(services, now)
 
 
 def named(status: Status, name: str) -> ObjectiveStatus:
@@ -174,12 +172,7 @@ async def test_since_outlives_the_watch(database_url: str, tmp_path: Path) -> No
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
         writer.flush(outcomes(100, bad=50))
         before = await Evaluation(db, held).evaluate([], NOW)
-        picture = Picture(1, NOW, 1, "watch", [], [], 0, None, slo=before)
-        with psycopg.connect(database_url) as connection:
-            connection.execute(
-                "INSERT INTO picture VALUES (1, 1, 1, to_timestamp(%s), %s)", (NOW, msgspec.json.encode(picture))
-            )
-        after = await evaluated(Evaluation(db, held), NOW + 60)
+        after = await Evaluation(db, held).evaluate([], NOW + 60, before)
     assert named(after, "shop-works").since == NOW
     assert after.evaluated_at == NOW + 60
 

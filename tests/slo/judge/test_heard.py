@@ -35,7 +35,7 @@ async def test_each_objective_hears_its_own(database_url: str) -> None:
     tail = Tail(streams.hear)
     async with database(database_url) as db:
         async with db.ask() as connection:
-            windows = await tail.rebuild(connection, END - 10, None)
+            windows = await tail.rebuild(connection, END - 10, ())
         assert onsets(streams, END - 10) == [None, None, None]
         for at in range(END - 10, END - 4):
             writer.flush(second(at, slow=True))
@@ -50,7 +50,7 @@ async def test_each_objective_hears_its_own(database_url: str) -> None:
         assert onsets(streams, END)[0] == END - 4
         again = Streams()
         async with db.ask() as connection:
-            await Tail(again.hear).rebuild(connection, END, None)
+            await Tail(again.hear).rebuild(connection, END, ())
         assert onsets(again, END)[:2] == [END - 4, END - 10]
 
 
@@ -69,6 +69,6 @@ async def test_what_an_exclusion_covers_is_not_heard(database_url: str) -> None:
             for at in range(END - 5, END):
                 writer.flush(second(at, bad=True, route=route))
             async with db.ask() as snapshot:
-                await Tail(streams.hear).rebuild(snapshot, END, None)
+                await Tail(streams.hear).rebuild(snapshot, END, ())
             assert onsets(streams, END)[0] == found
     writer.close()

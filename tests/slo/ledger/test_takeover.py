@@ -73,12 +73,12 @@ async def test_a_slow_burn_outlives_a_failed_tick_and_a_new_watch(database_url: 
     async with database(database_url) as db:
         for end in (START + 100, START + 200, START + 300, START + 400, START + 500, START + 600):
             async with db.ask() as connection:
-                await Tail(streams.hear).rebuild(connection, end, None)
+                await Tail(streams.hear).rebuild(connection, end, ())
             before = streams.verdicts([WORKS], end)[1]
         assert before.onset is not None
         other = handed_on(streams)
         async with db.ask() as connection:
-            await Tail(other.hear).rebuild(connection, START + 601, None)
+            await Tail(other.hear).rebuild(connection, START + 601, ())
         after = other.verdicts([WORKS], START + 601)[1]
     assert (after.onset, after.bad) == (before.onset, before.bad)
     writer.close()

@@ -1,0 +1,33 @@
+"""How the objectives stand, as a staged revision is judged by it: for the settings, which know no objectives.
+
+Every objective counts, whichever service it holds: a limit of ours stands before
+the outcomes of all of them.
+"""
+
+from __future__ import annotations
+
+from server.config.staged import ObjectivesNow
+from server.picture.picture import Picture
+from server.slo.model.status import ObjectiveStatus
+
+UNSURE = ("blind", "partial")
+
+
+def objectives_now(picture: Picture | None, age_s: float | None) -> ObjectivesNow:
+    """By a picture that is `age_s` old; nothing is known without one, or before the first evaluation."""
+    if picture is None or age_s is None or picture.slo is None:
+        return ObjectivesNow()
+    objectives = picture.slo.objectives
+    burning = {one.name: burns(one) for one in objectives if one.state == "burning"}
+    for alert in picture.alerts:
+        if alert.state == "firing":
+            burning.setdefault(alert.objective, f"the alert of {alert.objective} fires")
+    unsure = {one.name: f"{one.service} is {one.state}" for one in objectives if one.state in UNSURE}
+    return ObjectivesNow(max(0.0, picture.at + age_s - picture.slo.evaluated_at), len(objectives), burning, unsure)
+
+
+def burns(objective: ObjectiveStatus) -> str:
+    """The burn rate over the shortest window that decides, else over 5 minutes."""
+    rates = [one.burn for one in objective.windows if one.window_s in objective.decided_by and one.burn is not None]
+    rate = rates[0] if rates else objective.burn_5m
+    return f"{objective.name} burns" if rate is None else f"{objective.name} burns {rate:.3g}x"

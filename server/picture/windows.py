@@ -1,0 +1,74 @@
+"""The first stage: what was counted since goes into the live windows, and they into the picture."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.live import refusals_store
+from server.live.refusals import Refusals, refusals
+from server.live.silence import USUAL_S
+from server.live.tail import Hear, Tail
+from server.live.windows import MINUTE_S, Windows
+from server.picture import store
+from server.picture.picture import Picture
+from server.process.process import Process
+
+OTHER_EVERY_S = 30.0
+
+
+class WindowsStage:
+    """The services, and what the picture says of processes and settings, all of one snapshot.
+
+    Where it fails there is no picture, and the windows are made anew at the next tick.
+    """
+
+    def __init__(self, db: Database, bus: Bus, process: Process, hear: Hear) -> None:
+        self.db = db
+        self.bus = bus
+        self.process = process
+        self.tail = Tail(hear)
+        self.windows: Windows | None = None
+        self.term = 0
+        self._other = (0, float("-inf"))
+
+    async def run(self, picture: Picture) -> None:
+        """Fill in everything but how objectives and alerts stand."""
+        try:
+            async with self.db.ask() as connection:
+                await self._fill(connection, picture)
+        except BaseException:
+            self.windows = None  # half-read: the next tick starts from the deltas that are kept
+            raise
+
+    async def _fill(self, connection: AsyncConnection, picture: Picture) -> None:
+        windows = await self._windows(connection, picture)
+        picture.services = windows.pictures(await self._refusals(connection, picture.at))
+        picture.processes = await store.processes(connection)
+        picture.restarts = await store.restarts(connection)
+        picture.revision = await store.revision(connection)
+        picture.redis = self.bus.redis_ok
+        picture.other_series = await self._other_series(connection)
+
+    async def _windows(self, connection: AsyncConnection, picture: Picture) -> Windows:
+        end = int(picture.at) + 1
+        if self.windows is not None and self.term == picture.term:
+            await self.tail.follow(connection, self.windows, end)
+        else:
+            self.windows = await self.tail.rebuild(connection, end, picture.services)
+            self.term = picture.term
+        return self.windows
+
+    async def _refusals(self, connection: AsyncConnection, now: float) -> dict[str, Refusals]:
+        rows = await refusals_store.intake(connection, now - MINUTE_S)
+        unknown = any(not row.service for row in rows)
+        senders = await refusals_store.senders(connection, now - USUAL_S) if unknown else {}
+        return refusals(rows, senders)
+
+    async def _other_series(self, connection: AsyncConnection) -> int:
+        if time.monotonic() - self._other[1] >= OTHER_EVERY_S:
+            self._other = (await store.other_series(connection), time.monotonic())
+        return self._other[0]
