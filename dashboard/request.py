@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.shared.page import Page
-from server.live.answers import Outcome
+from server.live.answers import OutcomeAnswer
 from server.live.outcomes import outcomes_by_request_id
 from server.tables.detail import FIELDS
 from server.telemetry import log_store
@@ -18,7 +18,7 @@ class RequestView(Struct):
     """What was found; empty lists before anything was asked for."""
 
     id: str
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeAnswer]
     lines: list[KeptLine]
     storing: bool  # whether raw outcomes are kept just now
     outcome_days: int
@@ -30,7 +30,7 @@ class RequestView(Struct):
         found = (line.fields.get("stored") for line in self.lines if line.logger == "evenkeel.access")
         return sum(n for n in found if isinstance(n, int))
 
-    def details(self, one: Outcome) -> list[tuple[str, object]]:
+    def details(self, one: OutcomeAnswer) -> list[tuple[str, object]]:
         """What its sender said beside, by its name in words: Error class, Trace."""
         sent = ((name.removesuffix("_id").replace("_", " ").capitalize(), getattr(one, name)) for name in FIELDS)
         return [(name, value) for name, value in sent if value]
@@ -41,7 +41,7 @@ class RequestPage(Page):
 
     async def get(self) -> None:
         request_id = self.get_query_argument("id", "").strip()[:LONGEST]
-        outcomes: list[Outcome] = []
+        outcomes: list[OutcomeAnswer] = []
         lines: list[KeptLine] = []
         if request_id:
             async with self.parts.db.ask() as connection:

@@ -111,23 +111,13 @@ class Types:
 
     def __init__(self, described: list[Operation]) -> None:
         types = [kind for one in described for kind in (one.body, one.returns) if kind is not None]
-        built = plain_names(msgspec.json.schema_components(types, ref_template=REF))
+        built = msgspec.json.schema_components(types, ref_template=REF)
         self.components: Json = built[1]
         self._schemas: dict[int, Json] = {id(kind): schema for kind, schema in zip(types, built[0], strict=True)}
 
     def schema(self, kind: Any) -> Json:
         """The schema of a type, or a reference to it."""
         return self._schemas[id(kind)]
-
-
-def plain_names(built: Any) -> Any:
-    """`server.live.answers.Outcome`, as msgspec tells types of one name apart, as LiveOutcome."""
-    text = msgspec.json.encode(built).decode()
-    for dotted in sorted(name for name in built[1] if "." in name):
-        parts = dotted.split(".")
-        name = parts[1].title() + parts[-1]
-        text = text.replace(f'"{dotted}"', f'"{name}"').replace(f'/{dotted}"', f'/{name}"')
-    return msgspec.json.decode(text)
 
 
 def query_fields(kind: type) -> list[tuple[str, Json, bool]]:

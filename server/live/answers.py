@@ -85,7 +85,7 @@ class Services(Struct):
     services: list[ServiceRow]
 
 
-class Outcome(Detail[str]):
+class OutcomeAnswer(Detail[str]):
     """One outcome as it was stored."""
 
     timestamp: Instant
@@ -102,5 +102,5 @@ class Outcome(Detail[str]):
 class Outcomes(Struct):
     """A page of outcomes, newest first. `next` is the cursor of the following page, null at the end."""
 
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeAnswer]
     next: str | None

@@ -10,7 +10,7 @@ from msgspec import Meta
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live.answers import Outcome
+from server.live.answers import OutcomeAnswer
 
 
 class Filter(NamedTuple):
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     """An outcome and its place in the order."""
 
     series_id: int
-    outcome: Outcome
+    outcome: OutcomeAnswer
 
 
 COLUMNS = """
@@ -104,4 +104,4 @@ def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any
 
 
 def _found(row: Row[Any]) -> Found:
-    return Found(row.series_id, msgspec.convert((row.detail or {}) | dict(row._mapping), Outcome))
+    return Found(row.series_id, msgspec.convert((row.detail or {}) | dict(row._mapping), OutcomeAnswer))

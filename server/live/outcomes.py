@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.errors import invalid
 from server.live import outcome_store as store
-from server.live.answers import Outcome, Outcomes
+from server.live.answers import OutcomeAnswer, Outcomes
 from server.live.outcome_store import Filter, Found, Place
 
 SAME_ID = 100  # outcomes of one request id that are shown at most
 
 
-async def outcomes_by_request_id(connection: AsyncConnection, request_id: str) -> list[Outcome]:
+async def outcomes_by_request_id(connection: AsyncConnection, request_id: str) -> list[OutcomeAnswer]:
     """The outcomes that carry a request id, newest first, 100 at most."""
     return [found.outcome for found in await store.by_request_id(connection, request_id, SAME_ID)]
 

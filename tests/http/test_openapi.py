@@ -90,11 +90,11 @@ def test_every_time_is_rfc_3339() -> None:
         for name, one in schema.get("properties", {}).items()
         if TIME.fullmatch(name) or (kind in ("BudgetAnswer", "Series", "Summary") and name in ("from", "to"))
     ]
-    assert {kind for kind, _, _ in times} >= {"Change", "BudgetAnswer", "StatusAnswer", "ScopeValue", "LiveOutcome"}
+    assert {kind for kind, _, _ in times} >= {"Change", "BudgetAnswer", "StatusAnswer", "ScopeValue", "OutcomeAnswer"}
     for kind, name, one in times:
         options = [option for option in one.get("anyOf", [one]) if option != {"type": "null"}]
         formats = {option.get("format") for option in options}
-        assert formats == {"date-time"} or (kind, name) == ("IngestOutcome", "timestamp"), (kind, name, one)
+        assert formats == {"date-time"} or (kind, name) == ("Outcome", "timestamp"), (kind, name, one)
     for item in DOCUMENT["paths"].values():
         for parameter in item.get("get", {}).get("parameters", []):
             if parameter["name"] in ("from", "to", "since"):
