@@ -8,9 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.live.clauses_store import FLUSHES, excluded, merged
 from server.live.deltas import Delta, SeriesKey, counts
-from server.live.excluded_store import excluded
-from server.live.merge_store import FLUSHES, merged
 
 
 class Range(NamedTuple):

@@ -11,10 +11,10 @@ from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.times import InstantText, instant
-from server.live import asked, outcomes, questions
+from server.live import outcomes, questions
 from server.live.answers import Group, Metric, Outcomes, Series, Services, Summary
 from server.live.outcome_store import Filter
-from server.live.ranges import default_step
+from server.live.ranges import asked_range, asked_step, asked_window_s, default_step
 
 Text = Annotated[str, Meta(max_length=1000)]
 
@@ -65,7 +65,7 @@ class SummaryHandler(ApiHandler):
     )
     async def get(self, service: str) -> None:
         query, now = self.query(SummaryQuery), time.time()
-        seconds = asked.window_s(query.window)
+        seconds = asked_window_s(query.window)
         async with self.parts.db.ask() as connection:
             await questions.require(connection, service)
             answer = await questions.whole_summary(connection, service, seconds, now, query.group_by)
@@ -88,8 +88,8 @@ class SeriesHandler(ApiHandler):
     )
     async def get(self, service: str) -> None:
         query, now = self.query(SeriesQuery), time.time()
-        start, stop = asked.span(query.start, query.stop, now)
-        step = asked.step(query.step, default_step(stop - start), stop - start)
+        start, stop = asked_range(query.start, query.stop, now)
+        step = asked_step(query.step, default_step(stop - start), stop - start)
         async with self.parts.db.ask() as connection:
             await questions.require(connection, service)
             self.reply(await questions.series(connection, service, query.metric, start, stop, step_s=step, now=now))

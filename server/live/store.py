@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live.merge_store import UNFOLDED
+from server.live.clauses_store import UNFOLDED
 from server.live.ranges import Pieces, Span
 
 # What answers may be grouped by; never text from a caller.

@@ -11,10 +11,9 @@ from typing import NamedTuple
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.live.clauses_store import FLUSHES, excluded, merged
 from server.live.deltas import Delta, SeriesKey
 from server.live.deltas import counts as fast_of
-from server.live.excluded_store import excluded
-from server.live.merge_store import FLUSHES, merged
 
 # What is added up: never deltas that measured a threshold with those that did not.
 BY = "series_id, second, imported, measured"

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.errors import invalid
 from server.kernel.times import Instant, utc
-from server.live import asked
+from server.live.ranges import asked_window_s
 from server.slo.judge.view import by_name, text, urgency
 from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.recount_store import Exactness
@@ -166,7 +166,7 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
 
 def window_s(text: str, objective: Objective) -> int:
     """`5m` as seconds, at least 5 minutes; the objective's own window where nothing is asked. ApiError 422."""
-    seconds = asked.window_s(text) if text else objective.window_s
+    seconds = asked_window_s(text) if text else objective.window_s
     if seconds < SHORTEST_S:
         raise invalid("window", "is at least 5m: objectives are counted by the minute")
     return seconds

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
-from server.live.excluded_store import excluded
+from server.live.clauses_store import excluded
 from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.rebuild_store import BAD, GOOD, KEPT, OBJECTIVES, values
 from server.slo.model.counts import NOTHING, Counts

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
 from server.kernel.times import utc
-from server.live.excluded_store import excluded
+from server.live.clauses_store import excluded
 from server.slo.model.counts import Counts, Tally
 
 MINUTES_KEPT_DAYS = 35

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
-from server.live.excluded_store import excluded
+from server.live.clauses_store import excluded
 from server.slo.model.objective import Objective
 
 OBJECTIVES = "unnest(CAST(:ids AS integer[]), CAST(:thresholds AS bigint[])) AS o (id, threshold)"

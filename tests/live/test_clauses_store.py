@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.live.merge_store import FLUSHES, UNFOLDED, merged
+from server.live.clauses_store import FLUSHES, UNFOLDED, merged
 from server.live.pairs import COUNT_MASK, add, pack
 
 maps = st.dictionaries(st.integers(0, 2**31 - 1), st.integers(1, 2**30), max_size=6)
