@@ -2,7 +2,7 @@
 
 Twenty services a row, each with a 99.9 % objective, begin to fail at random moments, through the
 running service in real time. The row that would take hours (1 % at 5/s) runs through the
-same evaluator at accelerated time (tests/slo/evaluating.py) and says so.
+same evaluator at accelerated time (tests/slo/judging.py) and says so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from server.kernel.settings import read_environment
 from server.process import embedded
 from server.slo.judge.detection import first_tier
 from tests.running import Running
-from tests.slo.evaluating import alarms
-from tests.slo.judging import objective
+from tests.slo.judging import alarms, objective
 from tests.slo.making import availability, service
 from tests.slo.traffic import poisson
 

@@ -1,4 +1,4 @@
-"""Policies and a ledger without a process around them."""
+"""Policies of one process, and what a test of ledgers needs besides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from server.kernel.db import Database
 from server.kernel.settings import read_environment
 from server.slo.policy.policies import Policies
 from tests.conftest import variables
+from tests.live.writing import database
 from tests.slo.making import file
+from tests.waiting import until
 
 NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
@@ -53,3 +55,20 @@ def in_a_database(examples: int) -> settings:
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
+
+
+@asynccontextmanager
+async def process(url: str, slo_file: str, *, bus_works: bool = True) -> AsyncIterator[Policies]:
+    """One process's policies, not yet started."""
+    env = read_environment(variables(url, Path("/tmp"), SLO_FILE=slo_file))
+    async with database(url) as db:
+        bus = Bus(db, None)
+        if bus_works:
+            bus.start()
+            await until(lambda: bus.listening, "the bus to listen")
+        found = Policies(env, db, bus)
+        try:
+            yield found
+        finally:
+            await found.close()
+            await bus.close()

@@ -19,7 +19,7 @@ from server.slo.model.counts import Counts
 from server.slo.model.status import ObjectiveStatus, Status
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
-from tests.slo.judging import seen
+from tests.slo.judging import live_service
 from tests.slo.ledgers import policies
 from tests.slo.making import SHOP, availability, service
 
@@ -91,9 +91,9 @@ async def test_no_traffic_and_no_objective_are_never_ok(database_url: str, tmp_p
     writer = Writer(database_url)
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
         evaluation = Evaluation(db, held)
-        empty = await evaluated(evaluation, NOW, seen("stranger"))
+        empty = await evaluated(evaluation, NOW, live_service("stranger"))
         writer.flush(outcomes(100, ago_s=7200))
-        quiet = await evaluated(evaluation, NOW + 10, seen("stranger", silent_s=30, usual_per_second=2.0))
+        quiet = await evaluated(evaluation, NOW + 10, live_service("stranger", silent_s=30, usual_per_second=2.0))
     assert empty.services == {"shop": "no_traffic", "stranger": "no_objective"}
     works = named(empty, "shop-works")
     assert (works.budget_left, works.burn_5m, works.burn_1h, works.exhausted_in_s) == (None, None, None, None)
@@ -108,7 +108,7 @@ async def test_blind_and_partial_give_a_range(database_url: str, tmp_path: Path)
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
         evaluation = Evaluation(db, held)
         writer.flush(outcomes(9_990, bad=0) + outcomes(5, bad=5))
-        silent = seen("shop", silent_s=10, usual_per_second=0.45)  # 4.5 expected: 5
+        silent = live_service("shop", silent_s=10, usual_per_second=0.45)  # 4.5 expected: 5
         blind = named(await evaluated(evaluation, NOW, silent), "shop-works")
         with psycopg.connect(database_url) as connection:
             for slot, service_, reason, requests, items in (
@@ -123,9 +123,10 @@ async def test_blind_and_partial_give_a_range(database_url: str, tmp_path: Path)
                     (slot // 10 * 10, service_, reason, requests, items),
                 )
         partial = named(
-            await evaluated(evaluation, NOW + 1, seen("shop", accepted_items=100, refused_items=4000)), "shop-works"
+            await evaluated(evaluation, NOW + 1, live_service("shop", accepted_items=100, refused_items=4000)),
+            "shop-works",
         )
-        healthy = named(await evaluated(evaluation, NOW + 2, seen("shop")), "shop-works")
+        healthy = named(await evaluated(evaluation, NOW + 2, live_service("shop")), "shop-works")
     assert blind.state == "blind"
     assert blind.budget_worst == pytest.approx(1 - 10 / 10.0)
     assert blind.budget_best == pytest.approx(1 - 5 / 10.0)
@@ -142,8 +143,10 @@ async def test_a_burn_while_refused_has_a_range_and_refusal_outranks_silence(dat
     async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
         evaluation = Evaluation(db, held)
         writer.flush(outcomes(1000, bad=500))
-        burning = named(await evaluated(evaluation, NOW, seen("shop", refused_items=1000)), "shop-works")
-        other = await evaluated(evaluation, NOW, seen("mail", refused_items=10, silent_s=43, usual_per_second=5.0))
+        burning = named(await evaluated(evaluation, NOW, live_service("shop", refused_items=1000)), "shop-works")
+        other = await evaluated(
+            evaluation, NOW, live_service("mail", refused_items=10, silent_s=43, usual_per_second=5.0)
+        )
     assert burning.state == "burning"
     assert burning.budget_worst == pytest.approx(1 - 1500 / 2.0)
     assert burning.budget_best == pytest.approx(1 - 500 / 2.0)

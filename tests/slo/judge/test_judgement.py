@@ -16,8 +16,7 @@ from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.status import Evidence
 from server.slo.model.tiers import D3, H1, H6, H24, M5, M30
-from tests.slo.judging import objective
-from tests.slo.judging import seen as picture
+from tests.slo.judging import live_service, objective
 
 NOW = 1_790_000_000.0
 CALM = Counts(1_000_000, 10)
@@ -90,7 +89,7 @@ def test_the_impact_is_of_the_last_minute_with_traffic() -> None:
 
 def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
     def served(versions: list[Part], worst: Part) -> LiveService:
-        return picture("shop", n=100, bad=20, versions=versions, worst_version=worst)
+        return live_service("shop", n=100, bad=20, versions=versions, worst_version=worst)
 
     old, new = Part("v1", 80, 2), Part("v2", 20, 18)
     verdict = alarm(60, 100)

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from server.kernel.times import utc
 from server.slo.ledger.exclusion import ExclusionAsked
 from tests.live.writing import Sample
-from tests.slo.exact import adopt
+from tests.slo.ledger.world import LONG_S, PLACES, SLOWER, World, adopt, some, world
 from tests.slo.ledgers import NOW, clear, in_a_database
 from tests.slo.making import SHOP, availability, latency, service
-from tests.slo.world import LONG_S, PLACES, SLOWER, World, some, world
 
 MOVED = service("other") + availability("shop-works", "other") + latency("shop-fast", "other")
 

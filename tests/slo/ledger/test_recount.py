@@ -19,10 +19,9 @@ from server.slo.ledger.recount import Recount, Weight, oldest, part_start
 from server.slo.ledger.recount_store import Exactness
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer
-from tests.slo.exact import adopt, ledger_rows
+from tests.slo.ledger.world import SLOWER, World, adopt, ledger_rows, some, world
 from tests.slo.ledgers import NOW
 from tests.slo.making import SHOP, availability, latency, service
-from tests.slo.world import SLOWER, World, some, world
 
 DAY_S = 86_400
 HOUR_S = 3600

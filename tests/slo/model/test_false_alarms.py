@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.slo.model.sequential import YEAR_S
-from tests.slo.evaluating import alarms
-from tests.slo.judging import objective
+from tests.slo.judging import alarms, objective
 from tests.slo.traffic import DAY_S, healthy
 
 DAYS = 90

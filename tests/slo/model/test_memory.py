@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
-from tests.slo.evaluating import alarms, judgements
-from tests.slo.judging import objective
+from tests.slo.judging import alarms, judgements, objective
 
 HOUR_S = 3600
 

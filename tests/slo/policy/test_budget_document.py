@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, Paging, SeverityRule
 from server.slo.policy.policy import parse
 from tests.slo.making import service
-from tests.slo.spoiling import found_problems, problems, spoil
+from tests.slo.policy.spoiling import found_problems, problems, spoil
 
 SHIPPED = (Path(__file__).parents[3] / "slo.yaml").read_text()
 

@@ -9,8 +9,7 @@ from click.testing import CliRunner
 from server.__main__ import main
 from server.slo.policy.lint import Traffic, against_traffic, lint
 from server.slo.policy.policy import parse
-from tests.slo.making import SHOP, availability, file, service
-from tests.slo.tiers import FAST, SLOW, objective, tier
+from tests.slo.making import FAST, SHOP, SLOW, availability, file, objective, service, tier
 
 SEVERITIES = """
 ---

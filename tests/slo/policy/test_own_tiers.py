@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from server.slo.model.tiers import Tier, tiers_for
 from server.slo.policy.policy import parse
-from tests.slo.making import availability, service
-from tests.slo.spoiling import found_problems, problems, spoil
-from tests.slo.tiers import FAST, SLOW, objective, tier
+from tests.slo.making import FAST, SLOW, availability, objective, service, tier
+from tests.slo.policy.spoiling import found_problems, problems, spoil
 
 
 def test_each_alert_policy_is_a_tier_as_it_is_written_whatever_its_order() -> None:

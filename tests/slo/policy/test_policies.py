@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from server.kernel.errors import ConfigurationError
-from tests.slo.following import process
+from tests.slo.ledgers import process
 from tests.slo.making import SHOP, availability, file, latency, service
 from tests.waiting import until
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy.policy import parse
 from tests.slo.making import SHOP, availability, latency, service
-from tests.slo.spoiling import found_problems, problems
+from tests.slo.policy.spoiling import found_problems, problems
 
 SHIPPED = (Path(__file__).parents[3] / "slo.yaml").read_text()
 

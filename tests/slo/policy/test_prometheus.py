@@ -23,9 +23,8 @@ from server.slo.policy.prometheus import rules
 from server.slo.policy.provisional import provisional
 from tests.live.rollups import lead
 from tests.site import Site
-from tests.slo.making import SHOP, file
+from tests.slo.making import FAST, SHOP, SLOW, file, objective
 from tests.slo.over_http import outcome, picture, send
-from tests.slo.tiers import FAST, SLOW, objective
 
 CASE = """
 rule_files: [rules.yml]

@@ -23,7 +23,7 @@ from server.slo.policy.policy import parse
 from server.slo.policy.provisional import with_defaults
 from tests.live.rollups import lead
 from tests.site import Site, answer
-from tests.slo.following import process
+from tests.slo.ledgers import process
 from tests.slo.making import SHOP, availability, file, service
 from tests.slo.over_http import outcome, picture, send
 from tests.waiting import until
