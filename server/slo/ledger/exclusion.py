@@ -57,7 +57,7 @@ class Exclusion(Struct):
 
 
 class ExclusionSaved(Struct):
-    """What an act did. With `already`, it was found done and nothing was changed."""
+    """What making or revoking did. With `already`, it was done before and nothing was changed."""
 
     exclusion: Exclusion
     already: bool

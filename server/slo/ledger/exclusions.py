@@ -142,6 +142,7 @@ def whole_minutes(asked: ExclusionAsked, now: float) -> tuple[int, int]:
 
 
 def kept_from(now: float) -> str:
+    """From when on minutes are kept, in words."""
     return f"minutes are kept for {MINUTES_KEPT_DAYS} days, from {clock(utc(oldest(now, MINUTES_KEPT_DAYS)))} on"
 
 
@@ -192,10 +193,12 @@ async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Ro
 
 
 def exclusion(row: store.Row) -> Exclusion:
+    """A row as the API shows it."""
     return msgspec.convert(row._asdict(), Exclusion)
 
 
 def saved(row: store.Row, message: str, *, already: bool) -> ExclusionSaved:
+    """The answer to making or revoking an exclusion."""
     return ExclusionSaved(exclusion(row), already, message)
 
 
@@ -207,9 +210,10 @@ def sentence_of(row: store.Row) -> str:
 
 
 def selectors(row: store.Row) -> Iterable[tuple[str, str]]:
+    """What it is limited to, by name; '' is any."""
     return (("route", row.route), ("version", row.version), ("method", row.method))
 
 
 def widened(asked: ExclusionAsked, row: store.Row) -> str:
-    """Says so where whole minutes are more than was asked for."""
+    """A sentence where whole minutes are more than was asked for; else nothing."""
     return "" if (asked.start, asked.stop) == (row.start, row.stop) else " Widened to whole minutes."

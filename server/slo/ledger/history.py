@@ -19,7 +19,7 @@ DAY_S = 86_400
 # A stretch is made of minutes that fail this many times as fast as the budget allows, or half of all that they can.
 STRETCH_BURN = Fraction(3)
 STRETCH_HALF = Fraction(1, 2)
-LEAST_SHARE = 0.01  # of the budget: below that nothing is told as having spent it
+LEAST_SHARE = 0.01  # of the budget: below that a stretch is not listed
 
 
 class Slot(NamedTuple):

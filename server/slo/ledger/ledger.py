@@ -36,6 +36,7 @@ def tallied(deltas: Iterable[Delta]) -> Tallies:
 
 
 def by_service(objectives: Iterable[Objective]) -> dict[str, list[Objective]]:
+    """The objectives of each service."""
     found: dict[str, list[Objective]] = {}
     for objective in objectives:
         found.setdefault(objective.service, []).append(objective)
@@ -83,7 +84,7 @@ def unmeasured(objectives: Iterable[Objective], tallies: Mapping[tuple[str, int]
 
 
 class Ledger:
-    """The fold's hook."""
+    """Keeps the ledger: the fold calls it with the deltas that it folds, in its own transaction."""
 
     def __init__(self, policies: Policies) -> None:
         self.policies = policies

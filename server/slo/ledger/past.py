@@ -1,4 +1,4 @@
-"""What an objective's page and the API tell of its past: the budget by the hour, the worst stretches, the months."""
+"""The past of an objective, for its page and the API: the budget by the hour, the worst stretches, the months."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Past(Struct):
 
 
 async def past(connection: AsyncConnection, objective: Objective, now: float) -> Past:
-    """One snapshot of it."""
+    """The past of an objective up to `now`, Unix seconds, from one snapshot."""
     allowed, window_s = objective.allowed, objective.window_s
     names = months.latest(now, MONTHS)
     first = min(int(now) - 2 * window_s, months.bounds(names[-1])[0])
@@ -69,7 +69,7 @@ async def stretches(
     found = await history_store.stretches(
         connection, objective.id, start, end, unit=unit, ratio=history.hot_ratio(allowed), many=STRETCHES
     )
-    told = [
+    worst = [
         Stretch(utc(a), utc(min(b, end)), c.bad, c.total, history.share_of(c.bad, whole, allowed)) for a, b, c in found
     ]
-    return [one for one in told if one.share >= history.LEAST_SHARE]
+    return [one for one in worst if one.share >= history.LEAST_SHARE]

@@ -117,6 +117,7 @@ SELECT extract(epoch FROM max(minute))::bigint FROM open WHERE minute NOT IN (SE
 
 
 def values(objectives: Sequence[Objective], start: int, stop: int) -> dict[str, object]:
+    """What the statements bind: objectives of one service, and [start, stop) in Unix seconds."""
     return {
         "ids": [objective.id for objective in objectives],
         "thresholds": [objective.threshold_us for objective in objectives],

@@ -125,12 +125,13 @@ async def ask_unmeasured(connection: AsyncConnection, minutes: Iterable[tuple[in
 
 
 async def ask(connection: AsyncConnection, reason: str, given: Sequence[tuple[int, int, int]]) -> None:
-    """Ask for (objective, start, stop)."""
+    """Ask for a recount of each (objective, start, stop), Unix seconds."""
     if given:
         await connection.execute(ASK, spans(given) | {"reason": reason})
 
 
 def spans(given: Sequence[tuple[int, int, int]]) -> dict[str, list[object]]:
+    """(objective, start, stop) as the lists that the statements unnest."""
     return {
         "ids": [number for number, _, _ in given],
         "starts": [utc(start) for _, start, _ in given],

@@ -106,5 +106,6 @@ def with_fresh(ledger: Split, objective: Objective, span: Span, fresh: store.Fre
 def added(
     counts: Counts, left_out: Counts, objective: Objective, tally: Tally, *, excluded: bool
 ) -> tuple[Counts, Counts]:
+    """The counts, and what exclusions take out, with one tally added to either."""
     new = tally.counts(objective)
     return (counts, left_out.plus(new)) if excluded else (counts.plus(new), left_out)

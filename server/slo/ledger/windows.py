@@ -118,6 +118,7 @@ def serves(base: Base, objectives: tuple[Objective, ...], exclusions: store.Excl
 
 
 def of_services(exclusions: store.Exclusions, services: Collection[str]) -> store.Exclusions:
+    """The exclusions of some services."""
     return {service: state for service, state in exclusions.items() if service in services}
 
 
@@ -152,7 +153,7 @@ async def read_base(
 def without(
     sums: Mapping[int, Counts], starts: Mapping[int, int], objective_id: int, out: Mapping[tuple[int, int], Counts]
 ) -> ByWindow:
-    """The ledger's sums with what exclusions take out told apart."""
+    """The ledger's sums, what exclusions take out apart."""
     parts = {window: out.get((objective_id, starts[window]), NOTHING) for window in sums}
     return ByWindow({window: counts.without(parts[window]) for window, counts in sums.items()}, parts)
 

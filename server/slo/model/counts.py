@@ -36,7 +36,7 @@ NOTHING = Counts()
 
 
 class Tally:
-    """A sum of deltas.
+    """The deltas of one service in one span of time, added up so that any objective can be counted from them.
 
     `fast` and `slow` are the good outcomes at or under each threshold (microseconds)
     and above it, of those whose process measured it: a delta has a pair for every

@@ -43,28 +43,28 @@ class Memory(Struct):
     heard: int | None = None
 
     def begin(self, end: int) -> None:
-        """The first look."""
+        """Note when the objective is first evaluated: at `end`, Unix seconds."""
         if self.heard is None:
             self.heard = self.since = end
 
     def younger(self, seconds: int, end: float) -> bool:
-        """Whether it is listened to for less."""
+        """Whether it has been evaluated for less than `seconds` before `end`."""
         return self.heard is not None and end - self.heard < seconds
 
     def failed(self, second: int) -> None:
-        """A failure in that second."""
+        """Remember the minute of a failure."""
         minute = second - second % MINUTE_S
         if minute not in self.minutes:
             self.minutes = sorted([*self.minutes, minute])[-FEWEST_MINUTES:]
 
     def count(self, second: int, n: int, bad: int) -> None:
-        """What a second has counted."""
+        """Add what a second counted, where no alarm has been on since."""
         if self.since is not None and second >= self.since:
             self.total += n
             self.bad += bad
 
     def alarm(self, on: bool, was_on: bool, end: int) -> None:
-        """Whether the fast test is on before `end`, and was before."""
+        """Note whether the fast test is on before `end`; when an alarm ends, count anew from there."""
         if on:
             self.since = None
         elif was_on:
@@ -77,7 +77,7 @@ class Memory(Struct):
         return len(self.minutes) == FEWEST_MINUTES and self.minutes[0] + MINUTE_S > end - long_s
 
     def short(self, counted: Counts, short_s: int, end: float, ratio: Fraction) -> Counts:
-        """A short window before `end`, or the part of it after the alarm where that is surely below `ratio`."""
+        """What a short window before `end` counted; what came after the alarm alone, where surely below `ratio`."""
         if self.since is None or self.since <= end - short_s - EARLY_S:
             return counted
         below = surely_below(self.bad, self.total, float(ratio))

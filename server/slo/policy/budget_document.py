@@ -114,6 +114,7 @@ def budget_policy(spec: BudgetSpec, services: Collection[str]) -> BudgetPolicy:
 
 
 def states(spec: BudgetSpec) -> dict[BudgetState, Healthy | Caution | Frozen]:
+    """What the document says of each state."""
     return {"healthy": spec.states.healthy, "caution": spec.states.caution, "frozen": spec.states.frozen}
 
 
@@ -125,7 +126,9 @@ def thresholds(spec: BudgetSpec, usual: BudgetPolicy) -> tuple[Fraction, Fractio
     frozen = usual.frozen_below if at_most is None else number(at_most, LOWEST, HIGHEST, f"{at}.frozen.atMost")
     if frozen >= caution:
         where = f"{at}.caution.below" if at_most is None else f"{at}.frozen.atMost"
-        raise Fault(where, f"frozen at {told(frozen)} is not below caution at {told(caution)}: caution never holds")
+        raise Fault(
+            where, f"frozen at {decimal(frozen)} is not below caution at {decimal(caution)}: caution never holds"
+        )
     return caution, frozen
 
 
@@ -146,7 +149,9 @@ def severities(rows: Sequence[SeverityRow]) -> tuple[SeverityRule, ...]:
         if found and rule.severity <= found[-1].severity:
             raise Fault(f"{at}.severity", "stands after one as mild; write the worst first, each once")
         if found and rule.bad_ratio >= found[-1].bad_ratio:
-            raise Fault(f"{at}.badRatio", f"is not below {told(found[-1].bad_ratio)}, the row above: it never applies")
+            raise Fault(
+                f"{at}.badRatio", f"is not below {decimal(found[-1].bad_ratio)}, the row above: it never applies"
+            )
         found.append(rule)
     if found[-1] != SeverityRule(3, Fraction(0)):
         raise Fault("$.spec.severities", "ends without a floor; add the row {severity: 3, badRatio: 0}")
@@ -180,7 +185,7 @@ def defaults(given: DefaultsSpec) -> Defaults:
 
 
 def part(given: Decimal | None, field: str, usual: Fraction) -> Fraction:
-    """A share above 0 and up to 1."""
+    """A share above 0 and up to 1, or the usual one where none is given; Fault otherwise."""
     path = f"$.spec.{field}"
     found = usual if given is None else number(given, Decimal(0), Decimal(1), path)
     if found == 0:
@@ -189,9 +194,10 @@ def part(given: Decimal | None, field: str, usual: Fraction) -> Fraction:
 
 
 def either(given: int | None, usual: int) -> int:
+    """What is given, else what is usual; 0 is given."""
     return usual if given is None else given
 
 
-def told(share: Fraction) -> str:
-    """A share as it is written: 0.25."""
+def decimal(share: Fraction) -> str:
+    """A share as people write it: 0.25."""
     return f"{float(share):.10g}"

@@ -60,7 +60,7 @@ def read_documents(source: str) -> list[Document]:
 
 
 def refuse_hostile(events: Iterator[Any]) -> None:
-    """Look at the events before anything is built from them."""
+    """PolicyError for tags, anchors and too much, before anything is built from the events."""
     depth = 0
     for number, event in enumerate(events):
         line = event.start_mark.line + 1
@@ -81,6 +81,7 @@ def is_empty(node: Any) -> bool:
 
 
 def read(node: Any) -> Document:
+    """A YAML node as a document."""
     document = Document(None)
     document.value = build(node, "$", document)
     return document
@@ -146,7 +147,7 @@ def convert(document: Document) -> Typed:
 
 
 def faults(value: Any, kind: Any, path: str) -> list[Fault]:
-    """Of the parts of a value, where those are at fault; else of the value itself. Empty: it fits."""
+    """What keeps a value from being of a type: the faults of its parts, else its own. Empty: it fits."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -195,6 +196,7 @@ def meant(value: Any, held: Any) -> bool:
 
 
 def is_struct(held: Any) -> bool:
+    """Whether a type is a msgspec Struct."""
     return isinstance(held, type) and issubclass(held, msgspec.Struct)
 
 

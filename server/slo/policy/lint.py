@@ -66,7 +66,7 @@ def of_severities(policy: Policy) -> Iterator[Finding]:
 
 
 def of_unused(policy: Policy) -> Iterator[Finding]:
-    """Documents that nothing asks for."""
+    """Documents that no objective refers to."""
     for problem in policy.unused:
         yield warn(f"line {problem.line}: {problem.reason}.", "Refer to it, or take it out.", problem.field)
 
@@ -89,9 +89,9 @@ def against_traffic(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Find
     return found
 
 
-def enough(objective: Objective, seen: Traffic) -> list[Finding]:
-    """Whether the window holds enough outcomes to judge the budget; known after a day."""
-    expected = int(seen.outcomes / seen.days * objective.window_days) if seen.days >= 1 else None
+def enough(objective: Objective, traffic: Traffic) -> list[Finding]:
+    """A finding where the window holds too few outcomes to judge the budget; nothing before a day of traffic."""
+    expected = int(traffic.outcomes / traffic.days * objective.window_days) if traffic.days >= 1 else None
     if expected is None or expected * objective.allowed >= HANDFUL:
         return []
     hint = "Lower the target, lengthen the window, or take it as a note only."
@@ -105,4 +105,5 @@ def enough(objective: Objective, seen: Traffic) -> list[Finding]:
 
 
 def warn(what: str, hint: str, where: str) -> Finding:
+    """A finding of level warn."""
     return Finding("warn", what, hint, where)

@@ -36,7 +36,7 @@ class AlertDocuments:
     """The AlertPolicy and AlertCondition documents of a file, by name."""
 
     def __init__(self, broken: Set[Reference]) -> None:
-        self.broken = broken  # what is told where it stands
+        self.broken = broken  # documents with a fault of their own, reported there
         self.policies: dict[str, AlertPolicy] = {}
         self.conditions: dict[str, AlertCondition] = {}
         self.used: set[Reference] = set()
@@ -70,7 +70,7 @@ class AlertDocuments:
             raise Fault(at, f"there is no AlertPolicy document of the name {name}")
         try:
             return self.tier(policy.spec, "$.spec")
-        except (Fault, Faults):  # told where the policy stands
+        except (Fault, Faults):  # reported in the document of the policy
             raise Faults from None
 
     def tier(self, spec: PolicySpec, at: str) -> Tier:
@@ -108,7 +108,7 @@ def switches(spec: PolicySpec) -> tuple[tuple[str, bool, bool, str], ...]:
 
 
 def tier_of(first: Located, second: Located, at: str) -> Tier:
-    """Two conditions as one tier."""
+    """Two conditions as one tier; Fault where they differ in anything but the window."""
     (long_s, long_burn, urgency), (short_s, short_burn, other) = sorted(
         (window(*first), window(*second)), key=lambda one: -one[0]
     )

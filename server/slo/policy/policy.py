@@ -45,7 +45,7 @@ class Reading:
         self.budgets: dict[str, tuple[Document, ErrorBudgetPolicy]] = {}
         self.documents: dict[Reference, Document] = {}
         self.used: set[Reference] = set()
-        self.broken: set[Reference] = set()  # what has a fault, which is told where it stands
+        self.broken: set[Reference] = set()  # documents with a fault of their own, reported there
         self.alerts = AlertDocuments(self.broken)
         for document in documents:
             with self.noting(document):
@@ -92,7 +92,7 @@ class Reading:
             self.broken.add(reference(document))
 
     def tried(self, document: Document, read: Callable[[], T]) -> T | None:
-        """What is read, or None where there is a fault, which is noted."""
+        """What `read` returns, or None where it raises a fault, which is noted."""
         with self.noting(document):
             return read()
         return None
@@ -122,7 +122,7 @@ class Reading:
                 self.budgets[name] = (document, typed)
 
     def objective(self, document: Document, slo: openslo.SLO) -> Objective | None:
-        """What an SLO document asks for; None where that cannot be told, with each of its faults noted."""
+        """The objective of an SLO document; None where it has faults, each of which is noted."""
         spec, asked = slo.spec, slo.spec.alert_policies
         goal, duration = spec.objectives[0], spec.time_window[0].duration
         service = self.tried(document, lambda: self.named(slo))
@@ -144,7 +144,7 @@ class Reading:
         )
 
     def named(self, slo: openslo.SLO) -> str:
-        """The service, where the objective's own name and that one may be."""
+        """The service of an SLO document; Fault where the objective's name is reserved, or there is no such service."""
         if slo.metadata.name in RESERVED:
             raise Fault("$.metadata.name", f"{slo.metadata.name} is an address of Evenkeel's own; choose another")
         if ("Service", slo.spec.service) in self.broken:
@@ -176,7 +176,7 @@ def reference(document: Document) -> Reference:
 
 
 def too_many(policy: Policy) -> Iterator[Problem]:
-    """The bounds that keep ingest and evaluation cheap."""
+    """A problem for each bound that is passed; the bounds keep ingest and evaluation cheap."""
     if len(policy.objectives) > MAX_OBJECTIVES:
         yield Problem(1, "", f"more than {MAX_OBJECTIVES} objectives")
     for service, thresholds in policy.thresholds_us().items():

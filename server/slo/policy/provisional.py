@@ -42,7 +42,7 @@ def with_defaults(policy: Policy, services: Iterable[str], most: int) -> tuple[O
 
 
 def provisional(service: str, name: str, defaults: Defaults) -> Objective:
-    """Availability at the policy's default."""
+    """The objective of a service that nobody configured: availability at the policy's default."""
     return Objective(
         name=name,
         title=f"{service[:TITLE_CHARACTERS]} works (provisional)",

@@ -91,7 +91,7 @@ async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Object
 
 
 async def sending_services(connection: AsyncConnection) -> frozenset[str]:
-    """Every service that has sent within the last 28 days, by the look of the series and the hours."""
+    """Every service that has sent within the last 28 days: it has a new series, or an hour with outcomes."""
     return frozenset(row[0] for row in await connection.execute(SENDING))
 
 

@@ -22,7 +22,7 @@ FORMS = (
 
 
 class Fault(Exception):
-    """A problem in one document, by its path."""
+    """A problem in one document, by its path, as in `$.spec.objectives[0].target`."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(reason)
@@ -31,7 +31,7 @@ class Fault(Exception):
 
 
 class Faults(Exception):
-    """Several problems in one document; none where they are told where they stand."""
+    """Several problems in one document; empty where the fault is another document's and reported there."""
 
     def __init__(self, found: Sequence[Fault] = ()) -> None:
         super().__init__()
@@ -78,6 +78,7 @@ def target(given: Decimal | None, percent: Decimal | None, path: str) -> Fractio
 
 
 def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
+    """`value` of `whole`, between 0 and 1 without either; Fault otherwise."""
     if not value.is_finite() or not 0 < value < whole:
         raise Fault(path, f"is {value}; give a number above 0 and below {whole}: one that can be met and missed")
     if value != round(value, DECIMALS):  # before it is made a fraction: 1e-999999999 would fill the memory
@@ -86,7 +87,7 @@ def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
 
 
 def number(value: Decimal, low: Decimal, high: Decimal, path: str) -> Fraction:
-    """An exact number from `low` to `high`."""
+    """An exact number from `low` to `high`; Fault otherwise."""
     if not value.is_finite() or not low <= value <= high:
         raise Fault(path, f"is {value}; give a number from {low} to {high}")
     if value != round(value, DECIMALS):
