@@ -58,7 +58,7 @@ class Memory(Struct):
             self.minutes = sorted([*self.minutes, minute])[-FEWEST_MINUTES:]
 
     def count(self, second: int, n: int, bad: int) -> None:
-        """Add what a second counted, where no alarm has been on since."""
+        """Add what a second counted, where it came after the last alarm."""
         if self.since is not None and second >= self.since:
             self.total += n
             self.bad += bad
