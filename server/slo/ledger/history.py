@@ -30,7 +30,7 @@ class Slot(NamedTuple):
     left_out: Counts = NOTHING
 
     @property
-    def kept(self) -> Counts:
+    def deciding(self) -> Counts:
         """What counts for the budget."""
         return self.counts.without(self.left_out)
 
@@ -59,7 +59,7 @@ def over_time(slots: Sequence[Slot], window_s: int, allowed: Fraction, start: in
     """The budget at the end of each hour of [start, end), the last one at `end`; `slots` are hours, rising."""
     points: list[Left] = []
     inside: deque[Slot] = deque()
-    kept = every = NOTHING
+    deciding = every = NOTHING
     waiting = deque(slots)
     for hour in range(whole_hour(start), math.ceil(end), HOUR_S):
         stop = min(hour + HOUR_S, end)
@@ -67,12 +67,12 @@ def over_time(slots: Sequence[Slot], window_s: int, allowed: Fraction, start: in
         while waiting and waiting[0].start <= hour:
             slot = waiting.popleft()
             inside.append(slot)
-            kept, every = kept.plus(slot.kept), every.plus(slot.counts)
+            deciding, every = deciding.plus(slot.deciding), every.plus(slot.counts)
         while inside and inside[0].start < whole_hour(stop - window_s):
             old = inside.popleft()
-            kept, every = kept.without(old.kept), every.without(old.counts)
-        own = slot.kept if slot.start == hour else NOTHING
-        points.append(Left(utc(stop), own.good, own.bad, budget_left(kept, allowed), budget_left(every, allowed)))
+            deciding, every = deciding.without(old.deciding), every.without(old.counts)
+        own = slot.deciding if slot.start == hour else NOTHING
+        points.append(Left(utc(stop), own.good, own.bad, budget_left(deciding, allowed), budget_left(every, allowed)))
     return points
 
 

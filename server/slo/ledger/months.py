@@ -58,9 +58,9 @@ def month_of(name: str, slots: Iterable[Slot], allowed: Fraction) -> Month:
     """What one month counted and spent."""
     start, end = bounds(name)
     inside = [slot for slot in slots if start <= slot.start < end]
-    kept = sum_of(slot.kept for slot in inside)
+    counts = sum_of(slot.deciding for slot in inside)
     out = sum_of(slot.left_out for slot in inside)
-    return Month(name, kept.good, kept.bad, out.total, spent(kept, allowed), spent(kept.plus(out), allowed))
+    return Month(name, counts.good, counts.bad, out.total, spent(counts, allowed), spent(counts.plus(out), allowed))
 
 
 def spent(counts: Counts, allowed: Fraction) -> float | None:

@@ -41,7 +41,7 @@ async def past(connection: AsyncConnection, objective: Objective, now: float) ->
     slots = await history_store.hours(connection, objective.id, history.whole_hour(first), now)
     start = history.whole_hour(now - window_s)
     points = history.over_time(slots, window_s, allowed, start, now)
-    whole = months.sum_of(slot.kept for slot in slots if slot.start >= start)
+    whole = months.sum_of(slot.deciding for slot in slots if slot.start >= start)
     worst = await stretches(connection, objective, start, now, whole=whole, now=now)
     found = [months.month_of(name, slots, allowed) for name in names]
     exact = (await exactness(connection, [objective.id], now))[objective.id]
