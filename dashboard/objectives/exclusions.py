@@ -129,11 +129,11 @@ def moment(name: str, text: str) -> datetime:
 
 async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> str:
     """What the form would do, in a sentence; why not, where it would be refused."""
-    standing = by_name(parts.relay.status)
+    statuses = by_name(parts.relay.status)
     try:
         async with parts.db.ask() as connection:
             given = asked(draft, objective.service)
-            found = await exclusions.preview(connection, parts.policies, standing, given, time.time())
+            found = await exclusions.preview(connection, parts.policies, statuses, given, time.time())
             return found.sentence
     except ApiError as error:
         return error.detail

@@ -16,7 +16,7 @@ ENDED = float("inf")
 SHOWN = 30  # rows, before those that are fine are folded
 
 
-class Standing(Struct):
+class ObjectiveLine(Struct):
     """One objective with its look, its counts over the window (None before the first evaluation) and its alert."""
 
     row: ObjectiveRow
@@ -49,8 +49,8 @@ class Standing(Struct):
 class ObjectivesView(Struct):
     """The table, the objective most at risk first, and the services that are held to nothing."""
 
-    rows: list[Standing]
-    rest: list[Standing]  # those that are fine, in short, where all are asked for
+    rows: list[ObjectiveLine]
+    rest: list[ObjectiveLine]  # those that are fine, in short, where all are asked for
     folded: str  # `480 others OK, 3 without traffic`; nothing where all are shown
     all: bool
     service: str  # the only one that is shown; '' all of them
@@ -66,7 +66,7 @@ async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
     objectives = parts.policies.objectives
     held = {objective.service for objective in objectives}
     service = ask.get("service")
-    rows = sorted((row for row in standings(parts) if service in ("", row.row.service)), key=risk)
+    rows = sorted((row for row in objective_lines(parts) if service in ("", row.row.service)), key=risk)
     everything = ask.get("all") == "1"
     many = max(SHOWN, sum(row.troubled for row in rows))
     shown, rest = rows[:many], rows[many:]
@@ -84,42 +84,44 @@ async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
     )
 
 
-def standings(parts: Parts) -> list[Standing]:
+def objective_lines(parts: Parts) -> list[ObjectiveLine]:
     """Every objective as the picture has it."""
     status = parts.relay.status
     counted = by_name(status)
     alerts = {alert.objective: alert for alert in parts.relay.alerts if alert.state != "resolved"}
     provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
     return [
-        told(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)
+        line_of(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)
         for row in objective_rows(parts.policies.objectives, status)
     ]
 
 
-def told(row: ObjectiveRow, counted: ObjectiveStatus | None, alert: Alert | None, *, provisional: bool) -> Standing:
+def line_of(
+    row: ObjectiveRow, counted: ObjectiveStatus | None, alert: Alert | None, *, provisional: bool
+) -> ObjectiveLine:
     """One objective. Nothing is healthy before its alert is over."""
     if row.state is not None and alert is not None and row.state not in BAD:
         row.state = "at_risk"
-    return Standing(row, LOOKS[row.state] if row.state else None, counted, alert, provisional)
+    return ObjectiveLine(row, LOOKS[row.state] if row.state else None, counted, alert, provisional)
 
 
-def risk(standing: Standing) -> tuple[int, int, float, float, str]:
+def risk(line: ObjectiveLine) -> tuple[int, int, float, float, str]:
     """Worst state first, then the worst alert, then what is gone soonest, then the least budget that can be judged."""
-    row = standing.row
+    row = line.row
     gone = ENDED if row.exhausted_in_s is None or not row.judged else row.exhausted_in_s
     left = ENDED if row.budget_left is None or not row.judged else row.budget_left
-    severity = standing.alert.severity if standing.alert else len(LOOKS)
-    return standing.look.rank if standing.look else len(LOOKS), severity, gone, left, row.name
+    severity = line.alert.severity if line.alert else len(LOOKS)
+    return line.look.rank if line.look else len(LOOKS), severity, gone, left, row.name
 
 
-def folded(rows: list[Standing]) -> str:
+def folded(rows: list[ObjectiveLine]) -> str:
     """What is not shown, each state named: `480 others OK, 3 without traffic`."""
     words: dict[State, str] = {"ok": "OK", "no_traffic": "without traffic"}
     counted = [
         (sum(row.look is not None and row.look.state == state for row in rows), word) for state, word in words.items()
     ]
-    told = [f"{n:,} {word}" for n, word in counted if n]
-    return f"Not shown: {', '.join(told)}." if told else ""
+    parts = [f"{n:,} {word}" for n, word in counted if n]
+    return f"Not shown: {', '.join(parts)}." if parts else ""
 
 
 def objectives_title(view: ObjectivesView) -> str:

@@ -27,14 +27,14 @@ from server.slo.judge.view import by_name, text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import Past, past
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing
+from server.slo.model.status import BurnWindow, ObjectiveStatus, TierState
 from server.slo.model.tiers import H1, Urgency
 
 CHANGES = 200
 ALERTS = 8
 KEPT_S = 15.0
 
-TOLD: dict[Standing, str] = {
+TIER_STATES: dict[TierState, str] = {
     "holds": "holds too",
     "over": "over: what came since burns less",
     "unsure": "too few failures to be sure",
@@ -49,7 +49,7 @@ class Spent(Struct):
     change: Change | None
 
 
-class Told(Struct):
+class Stored(Struct):
     """What is read from the database: the past of the budget, the changes of its window and alerts, newest first."""
 
     past: Past
@@ -69,11 +69,11 @@ class TierRow(Struct):
     long: BurnWindow | None
     short: BurnWindow | None
     decides: bool  # the most urgent that holds
-    told: str  # how it stands, where both windows burn so fast
+    state: str  # in words, where both windows burn so fast
 
 
 class ObjectiveView(Struct):
-    """The page. `now` and `look` None: not evaluated yet; `told` None: the database does not answer."""
+    """The page. `now` and `look` None: not evaluated yet; `stored` None: the database does not answer."""
 
     objective: Objective
     text: str
@@ -83,7 +83,7 @@ class ObjectiveView(Struct):
     unseen: str  # why the budget is a range
     tiers: list[TierRow]
     seeing: Detection | None
-    told: Told | None
+    stored: Stored | None
     marks: dict[str, str]
 
     @property
@@ -106,7 +106,7 @@ class ObjectiveView(Struct):
         return self.now is not None and too_little(self.now)
 
 
-async def read(parts: Parts, name: str) -> Told:
+async def read(parts: Parts, name: str) -> Stored:
     """One snapshot of an objective's past."""
     objective, now = held(parts, name), time.time()
     async with parts.db.ask() as connection:
@@ -114,7 +114,7 @@ async def read(parts: Parts, name: str) -> Told:
         made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)
         alerts = await listed(connection, "all", objective=name, limit=ALERTS)
     spent = [Spent(one, just_before(made, one.start.timestamp())) for one in found.stretches]
-    return Told(found, spent, made, alerts)
+    return Stored(found, spent, made, alerts)
 
 
 READ = Memos(read, kept_s=KEPT_S)
@@ -136,28 +136,28 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     objective = held(parts, ask.get("name"))
     picture = parts.relay.picture
-    standing = by_name(parts.relay.status).get(objective.name)
+    status = by_name(parts.relay.status).get(objective.name)
     service = next((one for one in picture.services if one.name == objective.service), None) if picture else None
     alert = open_alert(parts.relay.alerts, objective.name)
     return ObjectiveView(
         objective=objective,
         text=text(objective),
-        now=standing,
-        look=look_of(standing, alert),
+        now=status,
+        look=look_of(status, alert),
         alert=alert,
         unseen=unseen(service),
-        tiers=tier_rows(objective, standing),
-        seeing=seeing(objective, standing, service),
-        told=await READ.get(parts, objective.name, parts.policies.number),
+        tiers=tier_rows(objective, status),
+        seeing=seeing(objective, status, service),
+        stored=await READ.get(parts, objective.name, parts.policies.number),
         marks=LETTERS,
     )
 
 
-def look_of(standing: ObjectiveStatus | None, alert: Alert | None) -> Look | None:
+def look_of(status: ObjectiveStatus | None, alert: Alert | None) -> Look | None:
     """How it looks; nothing is healthy before its alert is over."""
-    if standing is None:
+    if status is None:
         return None
-    return LOOKS["at_risk" if alert is not None and standing.state not in BAD else standing.state]
+    return LOOKS["at_risk" if alert is not None and status.state not in BAD else status.state]
 
 
 def open_alert(alerts: Iterable[Alert], objective: str) -> Alert | None:
@@ -179,10 +179,10 @@ def objective_title(view: ObjectiveView) -> str:
     return f"{view.look.mark + ' ' if view.look else ''}{view.title} · Evenkeel"
 
 
-def seeing(objective: Objective, standing: ObjectiveStatus | None, service: LiveService | None) -> Detection | None:
+def seeing(objective: Objective, status: ObjectiveStatus | None, service: LiveService | None) -> Detection | None:
     """At the rate of the last minute, else of the last hour; None without traffic."""
     minute = service.n - (service.bad if objective.kind == "latency" else 0) if service else 0
-    hour = next((one.total for one in standing.windows if one.window_s == H1), 0) if standing else 0
+    hour = next((one.total for one in status.windows if one.window_s == H1), 0) if status else 0
     per_second = minute / 60 or hour / H1
     return at_rate(objective, float(f"{per_second:.2g}")) if per_second else None
 
@@ -193,11 +193,11 @@ def at_rate(objective: Objective, per_second: float) -> Detection:
     return detection(objective, per_second)
 
 
-def tier_rows(objective: Objective, standing: ObjectiveStatus | None) -> list[TierRow]:
+def tier_rows(objective: Objective, status: ObjectiveStatus | None) -> list[TierRow]:
     """Every tier in force, the most urgent first."""
-    counted = {one.window_s: one for one in standing.windows} if standing else {}
-    decided = standing.decided_by if standing else []
-    standings = standing.tiers if standing else {}
+    counted = {one.window_s: one for one in status.windows} if status else {}
+    decided = status.decided_by if status else []
+    states = status.tiers if status else {}
     return [
         TierRow(
             name=tier.name,
@@ -208,7 +208,7 @@ def tier_rows(objective: Objective, standing: ObjectiveStatus | None) -> list[Ti
             long=counted.get(tier.long_s),
             short=counted.get(tier.short_s),
             decides=decided == [tier.long_s, tier.short_s],
-            told=TOLD[standings[tier.name]] if tier.name in standings else "",
+            state=TIER_STATES[states[tier.name]] if tier.name in states else "",
         )
         for tier in objective.tiers
     ]

@@ -17,7 +17,7 @@ from server.alerts.alert import Alert
 from server.alerts.machine import Context, step
 from server.alerts.past_alert import Kept, PastAlert
 from server.alerts.timeline import Timeline
-from server.slo.judge.judgement import ALL_ARRIVES, ENOUGH, Seen, evidence_of, objective_status
+from server.slo.judge.judgement import ALL_ARRIVES, ENOUGH, Observation, evidence_of, objective_status
 from server.slo.judge.rules import deciding, spans
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.windows import ByWindow
@@ -147,8 +147,8 @@ class Run:
         onset = self.fast.onset if self.fast.on else None
         fast, minute = self.fast, (last.bad, last.total)
         verdict = Verdict(onset, fast.bad, fast.total, fast.suspicion, minute, self._memory(end), int(now))
-        seen = Seen(self.objective, counts, ALL_ARRIVES, verdict)
-        said = evidence_of(seen, objective_status(seen, now), None, self.policy.paging, now)
+        observed = Observation(self.objective, counts, ALL_ARRIVES, verdict)
+        said = evidence_of(observed, objective_status(observed, now), None, self.policy.paging, now)
         if said.onset_method != "window" or tier is None:
             return said
         began = self.line.change_point(end, tier.long_s, float(tier.burn * self.objective.allowed))

@@ -9,7 +9,7 @@ from typing import Any
 
 from server.live.deltas import Delta, SeriesKey
 from server.live.service import LiveService
-from server.slo.judge.judgement import ALL_ARRIVES, Seen, evidence_of, objective_status
+from server.slo.judge.judgement import ALL_ARRIVES, Observation, evidence_of, objective_status
 from server.slo.judge.rules import spans
 from server.slo.judge.streams import Stream
 from server.slo.ledger.windows import ByWindow
@@ -112,8 +112,8 @@ def judgements(held: Objective, traffic: Iterable[tuple[int, int]]) -> Iterator[
         if verdict.onset is None and not was_on and number % MINUTE_S != MINUTE_S - 1:
             continue
         was_on = verdict.onset is not None
-        seen = Seen(held, ByWindow(sums.sums), ALL_ARRIVES, verdict)
-        yield number, evidence_of(seen, objective_status(seen, second), None, Paging(), second)
+        observed = Observation(held, ByWindow(sums.sums), ALL_ARRIVES, verdict)
+        yield number, evidence_of(observed, objective_status(observed, second), None, Paging(), second)
 
 
 def alarms(held: Objective, traffic: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str, bool]]:

@@ -20,10 +20,10 @@ async def send(site: Site, key: str, outcomes: list[dict[str, Any]]) -> None:
     assert response.code == 201, response.body
 
 
-def seconds(told: str) -> float:
+def seconds(text: str) -> float:
     """A time of the API as Unix seconds."""
-    assert told.endswith("Z"), told
-    return datetime.fromisoformat(told).timestamp()
+    assert text.endswith("Z"), text
+    return datetime.fromisoformat(text).timestamp()
 
 
 async def picture(site: Site) -> None:

@@ -18,7 +18,7 @@ from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, Windows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, Standing, State, Status
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status, TierState
 from server.slo.model.tiers import H1
 from server.slo.policy.policies import Policies
 
@@ -55,7 +55,7 @@ class StatusAnswer(Struct):
     left_out_good: int
     left_out_bad: int
     budget_left_counted: float | None
-    tiers: dict[str, Standing]  # those whose windows both burn at their rate
+    tiers: dict[str, TierState]  # those whose windows both burn at their rate
     recounting: bool = False
 
 
@@ -91,9 +91,9 @@ class ObjectivesAnswer(Struct):
 
 def objectives(policies: Policies, status: Status | None, exact: Mapping[int, Exactness]) -> ObjectivesAnswer:
     """Every objective as it was evaluated last, the worst first; `exact` by ledger."""
-    standing = by_name(status)
-    ordered = sorted(policies.objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
-    found = [answer(each, standing.get(each.name), exact[each.id]) for each in ordered]
+    statuses = by_name(status)
+    ordered = sorted(policies.objectives, key=lambda each: urgency(each.name, statuses.get(each.name)))
+    found = [answer(each, statuses.get(each.name), exact[each.id]) for each in ordered]
     states = dict(status.services) if status else {}
     return ObjectivesAnswer(policies.number, utc(status.evaluated_at) if status else None, found, states)
 
@@ -103,7 +103,7 @@ def objective(one: Objective, status: Status | None, exact: Mapping[int, Exactne
     return answer(one, by_name(status).get(one.name), exact[one.id])
 
 
-def answer(one: Objective, standing: ObjectiveStatus | None, exact: Exactness) -> ObjectiveAnswer:
+def answer(one: Objective, status: ObjectiveStatus | None, exact: Exactness) -> ObjectiveAnswer:
     """An objective and how it stands."""
     return ObjectiveAnswer(
         name=one.name,
@@ -117,7 +117,7 @@ def answer(one: Objective, standing: ObjectiveStatus | None, exact: Exactness) -
         provisional=one.provisional,
         exact_since=utc(exact.since),
         recounting=exact.recounting,
-        status=status_answer(standing) if standing else None,
+        status=status_answer(status) if status else None,
     )
 
 

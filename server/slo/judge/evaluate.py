@@ -11,7 +11,7 @@ from server.kernel.db import Database
 from server.live import refusals_store
 from server.live.refusals import refusals
 from server.live.service import LiveService
-from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status, senders_of
+from server.slo.judge.judgement import ALL_ARRIVES, Observation, Senders, evidence_of, objective_status, senders_of
 from server.slo.judge.rules import spans
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.view import by_name
@@ -71,8 +71,8 @@ class Evaluation:
             unfinished = await recount_store.unfinished(connection)
             senders = senders_of(services, await self.refused.read(connection, services, now))
         verdicts = self.streams.verdicts(objectives, int(now) + 1)
-        seen = [
-            Seen(
+        observed = [
+            Observation(
                 o,
                 counts[o.id],
                 senders.get(o.service, ALL_ARRIVES),
@@ -81,15 +81,15 @@ class Evaluation:
             )
             for o in objectives
         ]
-        states = [objective_status(each, now) for each in seen]
+        states = [objective_status(each, now) for each in observed]
         keep_since(states, self.last)
-        kept = self.streams.kept()
-        memories = {each.name: kept[each.id] for each in objectives if each.id in kept}
+        remembered = self.streams.for_next_watch()
+        memories = {each.name: remembered[each.id] for each in objectives if each.id in remembered}
         self.last = Status(number, now, states, service_states(states, senders), memories)
         named, paging = {service.name: service for service in services}, self.policies.budget_policy.paging
         self.evidence = [
             evidence_of(each, status, named.get(status.service), paging, now)
-            for each, status in zip(seen, states, strict=True)
+            for each, status in zip(observed, states, strict=True)
         ]
         return self.last
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from server.live.service import LiveService
-from server.slo.judge.rules import holding, spans, standings, state_of
+from server.slo.judge.rules import holding, spans, state_of, tier_states
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
@@ -52,7 +52,7 @@ def senders(service: LiveService, refused: int) -> Senders:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observation:
     """What is known of an objective in this second."""
 
     objective: Objective
@@ -72,15 +72,15 @@ class Seen:
         return self.verdict.onset is not None
 
 
-def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
+def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     """One objective, in its state since now."""
-    objective, counts, whole, allowed = seen.objective, seen.counts, seen.whole, seen.objective.allowed
-    known = not seen.recounting
+    objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
+    known = not observed.recounting
     left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
-    span = budget_range(whole, seen.senders.unseen, allowed) if seen.senders.state and known else None
-    stand = standings(objective.tiers, counts, allowed, seen.verdict.memory, seen.verdict.end)
-    tier = holding(objective.tiers, stand)
-    onset, method = onset_of(seen, tier, now)
+    span = budget_range(whole, observed.senders.unseen, allowed) if observed.senders.state and known else None
+    tiers = tier_states(objective.tiers, counts, allowed, observed.verdict.memory, observed.verdict.end)
+    tier = holding(objective.tiers, tiers)
+    onset, method = onset_of(observed, tier, now)
     return ObjectiveStatus(
         name=objective.name,
         service=objective.service,
@@ -88,7 +88,9 @@ def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
         target=float(objective.target),
         threshold_ms=None if objective.threshold_us is None else objective.threshold_us / 1000,
         window_days=objective.window_days,
-        state=state_of(tier, seen.fast, known and budget_low(whole, allowed), counts[H1].total > 0, seen.senders.state),
+        state=state_of(
+            tier, observed.fast, known and budget_low(whole, allowed), counts[H1].total > 0, observed.senders.state
+        ),
         good=whole.good,
         bad=whole.bad,
         excluded=whole.excluded,
@@ -102,15 +104,15 @@ def objective_status(seen: Seen, now: float) -> ObjectiveStatus:
         windows=[burn_window(span_s, counts[span_s], allowed) for span_s in spans(objective.tiers)],
         decided_by=[tier.long_s, tier.short_s] if tier else [],
         judged=known and judged(whole, allowed),
-        tier=tier_name(seen, tier),
+        tier=tier_name(observed, tier),
         onset=None if method == "window" else onset,
-        suspicion=round(seen.verdict.suspicion, 2),
+        suspicion=round(observed.verdict.suspicion, 2),
         provisional=objective.provisional,
         left_out_good=counts.out(objective.window_s).good,
         left_out_bad=counts.out(objective.window_s).bad,
         budget_left_counted=budget_left(counts.counted(objective.window_s), allowed) if known else None,
-        tiers=stand,
-        recounting=seen.recounting,
+        tiers=tiers,
+        recounting=observed.recounting,
     )
 
 
@@ -119,28 +121,28 @@ def burn_window(span_s: int, counts: Counts, allowed: Fraction) -> BurnWindow:
     return BurnWindow(span_s, counts.bad, counts.total, burn_rate(counts, allowed))
 
 
-def tier_name(seen: Seen, tier: Tier | None) -> str | None:
+def tier_name(observed: Observation, tier: Tier | None) -> str | None:
     """What holds: a tier that pages outranks the fast test, which outranks one that makes a ticket."""
-    if seen.fast and (tier is None or tier.urgency != "page"):
+    if observed.fast and (tier is None or tier.urgency != "page"):
         return "fast"
     return tier.name if tier else None
 
 
-def onset_of(seen: Seen, tier: Tier | None, now: float) -> tuple[float | None, OnsetMethod | None]:
+def onset_of(observed: Observation, tier: Tier | None, now: float) -> tuple[float | None, OnsetMethod | None]:
     """The first bad second of what burns, and how it was found."""
-    if seen.verdict.onset is not None:
-        return float(seen.verdict.onset), "change point"
+    if observed.verdict.onset is not None:
+        return float(observed.verdict.onset), "change point"
     return (now - tier.long_s, "window") if tier else (None, None)
 
 
 def evidence_of(
-    seen: Seen, status: ObjectiveStatus, service: LiveService | None, paging: Paging, now: float
+    observed: Observation, status: ObjectiveStatus, service: LiveService | None, paging: Paging, now: float
 ) -> Evidence:
     """What an alert of the objective is made from."""
-    tier = holding(seen.objective.tiers, status.tiers)
-    onset, method = onset_of(seen, tier, now)
-    since = since_onset(seen, tier)
-    spent = share_of(since.bad, seen.whole, seen.objective.allowed)
+    tier = holding(observed.objective.tiers, status.tiers)
+    onset, method = onset_of(observed, tier, now)
+    since = since_onset(observed, tier)
+    spent = share_of(since.bad, observed.whole, observed.objective.allowed)
     name = status.tier
     return Evidence(
         objective=status.name,
@@ -149,15 +151,15 @@ def evidence_of(
         target=status.target,
         threshold_ms=status.threshold_ms,
         at=now,
-        known=seen.senders.state is None,
+        known=observed.senders.state is None,
         tier=name,
         urgency=None if name is None else "page" if name == "fast" or tier is None else tier.urgency,
-        due=is_due(seen, name, since, spent, paging),
+        due=is_due(observed, name, since, spent, paging),
         onset=onset,
         onset_method=method,
         bad=since.bad,
         total=since.total,
-        bad_ratio=impact(seen, since) if name else None,
+        bad_ratio=impact(observed, since) if name else None,
         spent=spent,
         budget_left=status.budget_left,
         likely=likely(service) if name and status.kind == "availability" else "",
@@ -165,18 +167,18 @@ def evidence_of(
     )
 
 
-def is_due(seen: Seen, name: str | None, since: Counts, spent: float, paging: Paging) -> bool:
+def is_due(observed: Observation, name: str | None, since: Counts, spent: float, paging: Paging) -> bool:
     """Whether what holds is worth telling somebody."""
-    if seen.fast and large(since, seen.objective.allowed, spent, paging):
+    if observed.fast and large(since, observed.objective.allowed, spent, paging):
         return True
-    return name not in (None, "fast") and not seen.verdict.memory.younger(YOUNG_S, seen.verdict.end)
+    return name not in (None, "fast") and not observed.verdict.memory.younger(YOUNG_S, observed.verdict.end)
 
 
-def since_onset(seen: Seen, tier: Tier | None) -> Counts:
+def since_onset(observed: Observation, tier: Tier | None) -> Counts:
     """What was counted since the onset; where it is not known to the second, over the tier's long window."""
-    if seen.fast:
-        return Counts(seen.verdict.total - seen.verdict.bad, seen.verdict.bad)
-    return seen.counts[tier.long_s] if tier else Counts()
+    if observed.fast:
+        return Counts(observed.verdict.total - observed.verdict.bad, observed.verdict.bad)
+    return observed.counts[tier.long_s] if tier else Counts()
 
 
 def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> bool:
@@ -186,10 +188,10 @@ def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> boo
     return spent >= paging.spent or Fraction(since.bad, since.total) >= paging.bad_ratio
 
 
-def impact(seen: Seen, since: Counts) -> float | None:
+def impact(observed: Observation, since: Counts) -> float | None:
     """The bad ratio of the last minute, or since the onset: where that is later, or the minute has few outcomes."""
-    (bad, total), onset = seen.verdict.minute, seen.verdict.onset
-    if total >= ENOUGH and (onset is None or onset <= seen.verdict.end - MINUTE_S):
+    (bad, total), onset = observed.verdict.minute, observed.verdict.onset
+    if total >= ENOUGH and (onset is None or onset <= observed.verdict.end - MINUTE_S):
         return bad / total
     return since.bad / since.total if since.total else None
 

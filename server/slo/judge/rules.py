@@ -12,10 +12,10 @@ from fractions import Fraction
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
-from server.slo.model.status import Standing, State, worst
+from server.slo.model.status import State, TierState, worst
 from server.slo.model.tiers import H1, M5, Tier
 
-SHOWN_S = (M5, H1)  # windows that are told of whatever the tiers are
+SHOWN_S = (M5, H1)  # windows that the pages show whatever the tiers are
 
 
 def burns(counts: Counts, ratio: Fraction) -> bool:
@@ -27,25 +27,25 @@ def deciding(
     tiers: Iterable[Tier], counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
 ) -> Tier | None:
     """The most urgent tier that holds on more than one client's failures, and still goes on."""
-    return next((tier for tier in tiers if standing(tier, counts, allowed, memory, end) == "holds"), None)
+    return next((tier for tier in tiers if tier_state(tier, counts, allowed, memory, end) == "holds"), None)
 
 
-def standings(
+def tier_states(
     tiers: Iterable[Tier], counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
-) -> dict[str, Standing]:
+) -> dict[str, TierState]:
     """By name, how each tier stands whose windows both burn at its rate."""
-    found = {tier.name: standing(tier, counts, allowed, memory, end) for tier in tiers}
+    found = {tier.name: tier_state(tier, counts, allowed, memory, end) for tier in tiers}
     return {name: one for name, one in found.items() if one is not None}
 
 
-def holding(tiers: Iterable[Tier], stand: Mapping[str, Standing]) -> Tier | None:
-    """The most urgent tier that holds, as `standings` says."""
-    return next((tier for tier in tiers if stand.get(tier.name) == "holds"), None)
+def holding(tiers: Iterable[Tier], states: Mapping[str, TierState]) -> Tier | None:
+    """The most urgent tier that holds, of the states that `tier_states` returns."""
+    return next((tier for tier in tiers if states.get(tier.name) == "holds"), None)
 
 
-def standing(
+def tier_state(
     tier: Tier, counts: Mapping[int, Counts], allowed: Fraction, memory: Memory, end: float
-) -> Standing | None:
+) -> TierState | None:
     """Whether a tier holds, or why not although both of its windows burn at its rate; None: they do not."""
     long, short, ratio = counts[tier.long_s], counts[tier.short_s], tier.burn * allowed
     if not (burns(long, ratio) and burns(short, ratio)):

@@ -20,7 +20,7 @@ from server.slo.model.sequential import Fast
 
 LATE_S = 30  # senders gather for some seconds
 NEAR_S = 3  # most outcomes arrive within so much
-KEPT_S = 60  # the impact is told of the last minute
+KEPT_S = 60  # the impact is the bad ratio of the last minute
 FORGOTTEN_S = 300  # what is later than that says nothing of now
 STALE_S = 900  # without a watch for longer: time without requests more or less says nothing
 
@@ -84,7 +84,7 @@ class Stream:
         onset, bad, total = (fast.onset, fast.bad, fast.total) if fast.on else (None, 0, 0)
         return Verdict(onset, bad, total, fast.suspicion, self.minute(end), self._remembered(end), end)
 
-    def kept(self) -> Memory:
+    def for_next_watch(self) -> Memory:
         """What the next watch needs."""
         settled = None if self.settled.idle else self.settled.copy()
         return structs.replace(self.memory, next=self.next, fast=settled)
@@ -147,7 +147,7 @@ class Streams:
         if anew:
             self._heard = []
             for number, stream in self._streams.items():
-                self._streams[number] = Stream(stream.settled.tolerated, stream.kept())
+                self._streams[number] = Stream(stream.settled.tolerated, stream.for_next_watch())
         self._heard += [delta for delta in deltas if not delta.imported and not delta.excluded]
 
     def recall(self, number: int, tolerated: float, memory: Memory) -> None:
@@ -155,9 +155,9 @@ class Streams:
         if memory.fast is None or memory.fast.tolerated == tolerated:
             self._streams[number] = Stream(tolerated, memory)
 
-    def kept(self) -> dict[int, Memory]:
+    def for_next_watch(self) -> dict[int, Memory]:
         """What the next watch needs, by the objectives' numbers."""
-        return {number: stream.kept() for number, stream in self._streams.items()}
+        return {number: stream.for_next_watch() for number, stream in self._streams.items()}
 
     def verdicts(self, objectives: Iterable[Objective], end: int) -> dict[int, Verdict]:
         """By the objectives' numbers; an objective that is not asked for any more is forgotten."""

@@ -41,30 +41,30 @@ def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
 
 def objective_rows(objectives: Iterable[Objective], status: Status | None) -> list[ObjectiveRow]:
     """A row for each objective, the worst state first, then the least budget."""
-    standing = by_name(status)
-    ordered = sorted(objectives, key=lambda each: urgency(each.name, standing.get(each.name)))
-    return [row(each, standing.get(each.name)) for each in ordered]
+    statuses = by_name(status)
+    ordered = sorted(objectives, key=lambda each: urgency(each.name, statuses.get(each.name)))
+    return [row(each, statuses.get(each.name)) for each in ordered]
 
 
-def row(objective: Objective, standing: ObjectiveStatus | None) -> ObjectiveRow:
+def row(objective: Objective, status: ObjectiveStatus | None) -> ObjectiveRow:
     """One objective as the tables show it."""
     return ObjectiveRow(
         name=objective.name,
         title=objective.title,
         service=objective.service,
         text=text(objective),
-        state=standing.state if standing else None,
-        budget_left=standing.budget_left if standing else None,
-        budget_worst=standing.budget_worst if standing else None,
-        budget_best=standing.budget_best if standing else None,
-        burn_5m=standing.burn_5m if standing else None,
-        burn_1h=standing.burn_1h if standing else None,
-        exhausted_in_s=standing.exhausted_in_s if standing else None,
-        since=standing.since if standing else None,
-        windows=standing.windows if standing else [],
-        judged=standing.judged if standing else True,
+        state=status.state if status else None,
+        budget_left=status.budget_left if status else None,
+        budget_worst=status.budget_worst if status else None,
+        budget_best=status.budget_best if status else None,
+        burn_5m=status.burn_5m if status else None,
+        burn_1h=status.burn_1h if status else None,
+        exhausted_in_s=status.exhausted_in_s if status else None,
+        since=status.since if status else None,
+        windows=status.windows if status else [],
+        judged=status.judged if status else True,
         provisional=objective.provisional,
-        recounting=standing.recounting if standing else False,
+        recounting=status.recounting if status else False,
     )
 
 
@@ -77,8 +77,8 @@ def text(objective: Objective) -> str:
     return f"{share} of requests within {objective.threshold_us / 1000:.10g} ms, over {days}"
 
 
-def urgency(name: str, standing: ObjectiveStatus | None) -> tuple[int, float, str]:
+def urgency(name: str, status: ObjectiveStatus | None) -> tuple[int, float, str]:
     """What sorts first is what a commander looks at first."""
-    if standing is None:
+    if status is None:
         return len(SEVERITY), 1.0, name
-    return SEVERITY.index(standing.state), 1.0 if standing.budget_left is None else standing.budget_left, name
+    return SEVERITY.index(status.state), 1.0 if status.budget_left is None else status.budget_left, name

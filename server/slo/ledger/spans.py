@@ -45,7 +45,7 @@ class Split(NamedTuple):
 
 
 def granularity_of(start: int, now: float) -> Granularity:
-    """How finely a span can be told that begins at `start`."""
+    """How finely a span that begins at `start` can be counted: by the minute while minutes are kept."""
     return "minute" if start >= now - (store.MINUTES_KEPT_DAYS - 1) * DAY_S else "hour"
 
 

@@ -17,7 +17,7 @@ SEVERITY: tuple[State, ...] = ("burning", "blind", "partial", "at_risk", "ok", "
 
 # A tier whose windows both burn at its rate: it holds, or it does not because what burnt is over since the alarm
 # ended, because there are too few failures to be sure, or because they may all be one client's.
-Standing = Literal["holds", "over", "unsure", "one_client"]
+TierState = Literal["holds", "over", "unsure", "one_client"]
 
 
 class BurnWindow(Struct):
@@ -59,7 +59,7 @@ class ObjectiveStatus(Struct):
     left_out_good: int = 0  # over the window: what exclusions take out, which is in none of the counts above
     left_out_bad: int = 0
     budget_left_counted: float | None = None  # as counted, with nothing excluded
-    tiers: dict[str, Standing] = field(default_factory=dict)  # by name, those whose windows both burn at their rate
+    tiers: dict[str, TierState] = field(default_factory=dict)  # by name, those whose windows both burn at their rate
     recounting: bool = False  # the whole ledger is being counted anew: nothing above is known of its budget
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from server.live.service import LiveService, Part
-from server.slo.judge.judgement import ALL_ARRIVES, Seen, Senders, evidence_of, objective_status
-from server.slo.judge.rules import spans, standings
+from server.slo.judge.judgement import ALL_ARRIVES, Observation, Senders, evidence_of, objective_status
+from server.slo.judge.rules import spans, tier_states
 from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging
@@ -31,7 +31,7 @@ def judged(
 ) -> Evidence:
     held = objective(**given)
     counts = dict.fromkeys((*spans(held.tiers), held.window_s), CALM) | (windows or {})
-    known = Seen(held, ByWindow(counts), senders, verdict)
+    known = Observation(held, ByWindow(counts), senders, verdict)
     return evidence_of(known, objective_status(known, NOW), service, Paging(), NOW)
 
 
@@ -118,18 +118,18 @@ def test_other_windows_and_targets_scale_the_tiers() -> None:
 
 
 def test_each_tier_that_burns_says_how_it_stands() -> None:
-    """Windows that all burn: why one holds and another does not is told of each."""
+    """Windows that all burn: why one holds and another does not is said of each."""
     held, end = objective(), int(NOW)
     hot = dict.fromkeys(spans(held.tiers), Counts(9_000, 1_000))
     names = [tier.name for tier in held.tiers]
 
-    def told(counts: dict[int, Counts], memory: Memory) -> dict[str, str]:
-        return dict(standings(held.tiers, counts, held.allowed, memory, end))
+    def states(counts: dict[int, Counts], memory: Memory) -> dict[str, str]:
+        return dict(tier_states(held.tiers, counts, held.allowed, memory, end))
 
-    assert told(hot, Memory()) == dict.fromkeys(names, "holds")
-    after = told(hot, Memory(since=end - 600, total=20_000))  # ten minutes without a failure since the alarm
+    assert states(hot, Memory()) == dict.fromkeys(names, "holds")
+    after = states(hot, Memory(since=end - 600, total=20_000))  # ten minutes without a failure since the alarm
     assert after == {"1h/5m": "holds", "6h/30m": "over", "1d/2h": "over", "3d/6h": "over"}
     few = dict.fromkeys(spans(held.tiers), Counts(90, 3))
-    assert told(few, Memory([end - 60]))["3d/6h"] == "one_client"
-    assert told(few, Memory([end - 60]))["1h/5m"] == "unsure"
-    assert told({**hot, M5: CALM, M30: CALM}, Memory()).keys() == {"1d/2h", "3d/6h"}
+    assert states(few, Memory([end - 60]))["3d/6h"] == "one_client"
+    assert states(few, Memory([end - 60]))["1h/5m"] == "unsure"
+    assert states({**hot, M5: CALM, M30: CALM}, Memory()).keys() == {"1d/2h", "3d/6h"}

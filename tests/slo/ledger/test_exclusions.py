@@ -17,12 +17,12 @@ from tests.slo.making import SHOP, file
 from tests.slo.over_http import outcome, seconds, send
 
 
-def told(at: float) -> str:
+def instant(at: float) -> str:
     return utc(at).isoformat().replace("+00:00", "Z")
 
 
 async def exclude(site: Site, key: str, start: float, stop: float, **given: Any) -> Any:
-    body = {"service": "shop", "start": told(start), "stop": told(stop), "reason": "load test"} | given
+    body = {"service": "shop", "start": instant(start), "stop": instant(stop), "reason": "load test"} | given
     return await site.fetch("/api/v1/exclusions", method="POST", key=key, data=body)
 
 
@@ -110,10 +110,10 @@ async def test_spans_say_what_they_are_made_of(web: Any, tmp_path: Path) -> None
     site: Site = await web(SLO_FILE=file(tmp_path, SHOP))
     key = await site.key("read")
     now = time.time()
-    near = await budget(site, key, f"?from={told(now - 3000)}&to={told(now - 1000)}")
+    near = await budget(site, key, f"?from={instant(now - 3000)}&to={instant(now - 1000)}")
     assert near["granularity"] == "minute"
     assert (seconds(near["from"]), seconds(near["to"])) == ((now - 3000) // 60 * 60, -(-(now - 1000) // 60) * 60)
-    far = await budget(site, key, f"?from={told(now - 40 * 86_400)}")
+    far = await budget(site, key, f"?from={instant(now - 40 * 86_400)}")
     assert far["granularity"] == "hour"
     assert seconds(far["from"]) == (now - 40 * 86_400) // 3600 * 3600
     assert abs(seconds(far["to"]) - now) < 30
@@ -121,9 +121,9 @@ async def test_spans_say_what_they_are_made_of(web: Any, tmp_path: Path) -> None
         ("month=2026-13", "month"),
         ("month=2999-01", "month"),
         ("month=2026-11&window=1h", "month"),
-        (f"month=2026-11&from={told(now)}", "from"),
-        (f"to={told(now)}", "from"),
-        (f"from={told(now)}&to={told(now - 60)}", "from"),
+        (f"month=2026-11&from={instant(now)}", "from"),
+        (f"to={instant(now)}", "from"),
+        (f"from={instant(now)}&to={instant(now - 60)}", "from"),
         ("from=yesterday", "from"),
     ):
         wrong = await site.fetch(f"/api/v1/slos/shop-works/budget?{query}", key=key)

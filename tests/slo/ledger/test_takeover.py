@@ -20,13 +20,13 @@ WORKS = objective()
 
 def handed_on(streams: Streams) -> Streams:
     """Another watch, from what is published."""
-    (kept,) = streams.kept().values()
+    (kept,) = streams.for_next_watch().values()
     again = Streams()
     again.recall(1, float(WORKS.allowed), msgspec.json.decode(msgspec.json.encode(kept), type=Memory))
     return again
 
 
-def told(verdict: Verdict) -> tuple[object, ...]:
+def fields_of(verdict: Verdict) -> tuple[object, ...]:
     memory = verdict.memory
     remembered = (memory.minutes, memory.since, memory.bad, memory.total)
     return verdict.onset, verdict.bad, verdict.total, verdict.suspicion, verdict.minute, remembered
@@ -56,9 +56,9 @@ def test_it_is_as_if_there_had_been_one(seed: int, taken_over: int, gap_s: int) 
             streams.hear([each])
         found = streams.verdicts([WORKS], START + number + 1)[1]
         if gap_s == 0 or number < taken_over:
-            assert told(found) == told(expected)
+            assert fields_of(found) == fields_of(expected)
         else:  # the end of an alarm is noticed when somebody looks
-            assert told(found)[:5] == told(expected)[:5]
+            assert fields_of(found)[:5] == fields_of(expected)[:5]
 
 
 @pytest.mark.gen_test

@@ -17,16 +17,16 @@ def test_a_burn_is_on_the_api(running: Any, tmp_path: Path, database_url: str) -
     server: Running = running(SLO_FILE=file(tmp_path, SHOP))
     key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
 
-    def standing() -> dict[str, Any]:
+    def status() -> dict[str, Any]:
         status, body = server.get("/api/v1/slos/shop-works", key=key)
         assert status == 200
         return body["status"] or {"state": None}
 
-    wait_for(lambda: standing()["state"] == "no_traffic", "the first evaluation")
+    wait_for(lambda: status()["state"] == "no_traffic", "the first evaluation")
     good = [{"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}] * 70
     bad = [outcome | {"status": 500} for outcome in good[:30]]
     assert server.call("POST", "/api/v1/outcomes", key=key, data=good + bad)[0] == 201
-    wait_for(lambda: standing()["state"] == "burning", "the burn to be seen")
+    wait_for(lambda: status()["state"] == "burning", "the burn to be seen")
 
     def folded() -> tuple[int, int]:
         with psycopg.connect(database_url) as connection:

@@ -79,7 +79,7 @@ def test_a_failure_more_never_raises_the_budget(counted: Counts, more: Counts, a
 TIERS = tiers_for(BOOK_S, ALLOWED)
 
 
-def standing(counts: dict[int, Counts], whole: Counts, senders: State | None = None, fast: bool = False) -> State:
+def state_in(counts: dict[int, Counts], whole: Counts, senders: State | None = None, fast: bool = False) -> State:
     """The state of an objective of the book's 30 days."""
     tier = deciding(TIERS, counts, ALLOWED, Memory([0, 60, 120]), 200)
     return state_of(tier, fast, budget_low(whole, ALLOWED), counts[H1].total > 0, senders)
@@ -122,23 +122,23 @@ WELL = ratio(10)  # of 100 that may fail
     ],
 )
 def test_the_tiers_at_their_edges(given: dict[str, Counts], state: State) -> None:
-    assert standing(windows(**given), WELL) == state
+    assert state_in(windows(**given), WELL) == state
 
 
 def test_a_low_budget_is_a_risk_also_without_traffic() -> None:
-    assert standing(windows(), ratio(75)) == "ok"
-    assert standing(windows(), ratio(76)) == "at_risk"
-    assert standing(windows(h1=Counts()), ratio(400)) == "at_risk"
+    assert state_in(windows(), ratio(75)) == "ok"
+    assert state_in(windows(), ratio(76)) == "at_risk"
+    assert state_in(windows(h1=Counts()), ratio(400)) == "at_risk"
 
 
 def test_nothing_is_called_healthy_while_outcomes_do_not_arrive() -> None:
     burning = windows(h1=ratio(5000), m5=ratio(5000))
     for senders in ("blind", "partial"):
-        assert standing(windows(), WELL, senders) == senders
-        assert standing(windows(), ratio(90), senders) == senders
-        assert standing(windows(h1=Counts()), Counts(), senders) == senders
-        assert standing(burning, WELL, senders) == "burning"
-        assert standing(windows(), WELL, senders, fast=True) == "burning"
+        assert state_in(windows(), WELL, senders) == senders
+        assert state_in(windows(), ratio(90), senders) == senders
+        assert state_in(windows(h1=Counts()), Counts(), senders) == senders
+        assert state_in(burning, WELL, senders) == "burning"
+        assert state_in(windows(), WELL, senders, fast=True) == "burning"
 
 
 def test_the_worst_of_a_service() -> None:

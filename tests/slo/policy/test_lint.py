@@ -77,13 +77,13 @@ def run(*arguments: str, directory: Path) -> tuple[int, str]:
 
 
 def test_the_command_says_by_its_status_what_it_found(tmp_path: Path) -> None:
-    code, told = run("lint", file(tmp_path, SHOP), directory=tmp_path)
-    assert (code, "nothing to look at" in told, "no database answers" in told) == (0, True, True)
-    code, told = run("lint", file(tmp_path, SHOP + tier("idle", 2, "1h", "5m")), directory=tmp_path)
-    assert (code, "nothing asks for the AlertPolicy idle" in told) == (1, True)
+    code, said = run("lint", file(tmp_path, SHOP), directory=tmp_path)
+    assert (code, "nothing to look at" in said, "no database answers" in said) == (0, True, True)
+    code, said = run("lint", file(tmp_path, SHOP + tier("idle", 2, "1h", "5m")), directory=tmp_path)
+    assert (code, "nothing asks for the AlertPolicy idle" in said) == (1, True)
     path = file(tmp_path, SHOP.replace("0.999", "1"))
-    code, told = run("lint", path, directory=tmp_path)
-    assert (code, f"{path}:34: spec.objectives[0].target: is 1;" in told) == (2, True)
+    code, said = run("lint", path, directory=tmp_path)
+    assert (code, f"{path}:34: spec.objectives[0].target: is 1;" in said) == (2, True)
     assert run("lint", str(tmp_path / "none.yaml"), directory=tmp_path)[0] == 2
     (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe")
     assert run("lint", str(tmp_path / "odd.yaml"), directory=tmp_path)[0] == 2

@@ -237,7 +237,7 @@ def test_every_fault_of_a_document_is_named_once_and_what_refers_to_it_is_not() 
         (39, "spec.objectives[0].target"),
         (45, "spec.states.healthy.allows[0]"),
     ]
-    told = str(raised.value)
-    assert "is 'Timeslices'; give one of Occurrences" in told
-    assert "isRolling: is missing" in told
-    assert "is 'deploys'; give one of deploy, flag, revision, scale" in told
+    text = str(raised.value)
+    assert "is 'Timeslices'; give one of Occurrences" in text
+    assert "isRolling: is missing" in text
+    assert "is 'deploys'; give one of deploy, flag, revision, scale" in text

@@ -53,9 +53,9 @@ def promtool(*arguments: str, given: bytes = b"", cwd: Path | None = None) -> st
         pytest.skip("promtool is not installed; Debian's package prometheus has it")
     assert found, "promtool is missing; .ci/run installs it"
     done = subprocess.run([found, *arguments], input=given, capture_output=True, cwd=cwd, timeout=60, check=False)
-    told = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, told
-    return told
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, output
+    return output
 
 
 def test_the_rules_of_any_objectives_are_clean(tmp_path: Path) -> None:

@@ -113,11 +113,11 @@ async def test_the_first_outage_of_a_new_service_is_seen(
     await picture(site)
     listed = answer(await site.fetch("/api/v1/slos", key=key))
     assert listed["services"]["Kasse/1"] == "burning"
-    told = next(each for each in listed["objectives"] if each["service"] == "Kasse/1")
-    assert (told["provisional"], told["status"]["provisional"], told["status"]["bad"]) == (True, True, 50)
+    shown = next(each for each in listed["objectives"] if each["service"] == "Kasse/1")
+    assert (shown["provisional"], shown["status"]["provisional"], shown["status"]["bad"]) == (True, True, 50)
     assert [each["provisional"] for each in listed["objectives"] if each["service"] == "shop"] == [False, False]
     await Fold(site.parts.db, Ledger(site.parts.policies).fold).run(1)
-    budget = answer(await site.fetch(f"/api/v1/slos/{told['name']}/budget", key=key))
+    budget = answer(await site.fetch(f"/api/v1/slos/{shown['name']}/budget", key=key))
     assert (budget["good"], budget["bad"]) == (0, 50)
 
     # Somebody configures it: the provisional one goes, everywhere.
