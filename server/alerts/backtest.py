@@ -17,8 +17,7 @@ from server.alerts.alert import Alert
 from server.alerts.machine import Context, step
 from server.alerts.past_alert import Kept, PastAlert
 from server.alerts.timeline import Timeline
-from server.slo.judge.judgement import ALL_ARRIVES, ENOUGH, Observation, evidence_of, objective_status
-from server.slo.judge.rules import deciding, spans
+from server.slo.judge.judgement import ALL_ARRIVES, ENOUGH, Observation, deciding, evidence_of, objective_status, spans
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import BudgetPolicy, severity

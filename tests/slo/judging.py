@@ -9,8 +9,7 @@ from typing import Any
 
 from server.live.deltas import Delta, SeriesKey
 from server.live.service import LiveService
-from server.slo.judge.judgement import ALL_ARRIVES, Observation, evidence_of, objective_status
-from server.slo.judge.rules import spans
+from server.slo.judge.judgement import ALL_ARRIVES, Observation, evidence_of, objective_status, spans
 from server.slo.judge.streams import Stream
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging

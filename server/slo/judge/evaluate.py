@@ -11,8 +11,15 @@ from server.kernel.db import Database
 from server.live import refusals_store
 from server.live.refusals import refusals
 from server.live.service import LiveService
-from server.slo.judge.judgement import ALL_ARRIVES, Observation, Senders, evidence_of, objective_status, senders_of
-from server.slo.judge.rules import spans
+from server.slo.judge.judgement import (
+    ALL_ARRIVES,
+    Observation,
+    Senders,
+    evidence_of,
+    objective_status,
+    senders_of,
+    spans,
+)
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.view import by_name
 from server.slo.ledger import recount_store

@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from server.live.service import LiveService, Part
-from server.slo.judge.judgement import ALL_ARRIVES, Observation, Senders, evidence_of, objective_status
-from server.slo.judge.rules import spans, tier_states
+from server.slo.judge.judgement import (
+    ALL_ARRIVES,
+    Observation,
+    Senders,
+    evidence_of,
+    objective_status,
+    spans,
+    tier_states,
+)
 from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import Paging

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.slo.judge.rules import deciding, spans, state_of
+from server.slo.judge.judgement import deciding, spans, state_of
 from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, spent
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
