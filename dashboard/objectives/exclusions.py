@@ -16,12 +16,12 @@ from dashboard.shared.rendering import segment
 from server.http.handler import as_api_error
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
-from server.slo.judge.view import by_name
 from server.slo.ledger import exclusions
 from server.slo.ledger.exclusion import Exclusion, ExclusionAsked
 from server.slo.ledger.exclusion_store import taken_by
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
+from server.slo.model.status import by_name
 
 SHOWN = 50
 USUAL = timedelta(minutes=30)

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from dashboard.objectives.objective import look_of
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.page import Page
 from server.alerts.alert import Alert
 from server.parts import Parts
-from server.slo.judge.view import ObjectiveRow, by_name, objective_rows
-from server.slo.model.status import ObjectiveStatus, State
+from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus, State, by_name
 
 ENDED = float("inf")
 SHOWN = 30  # rows, before those that are fine are folded
 
 
 class ObjectiveLine(Struct):
-    """One objective with its look, its counts over the window (None before the first evaluation) and its alert."""
+    """One objective with its look and its status (None before the first evaluation), and its alert."""
 
-    row: ObjectiveRow
+    objective: Objective
     look: Look | None
-    counted: ObjectiveStatus | None
+    status: ObjectiveStatus | None
     alert: Alert | None
-    provisional: bool
 
     @property
     def total(self) -> int:
-        return self.counted.good + self.counted.bad if self.counted else 0
+        return self.status.good + self.status.bad if self.status else 0
 
     @property
     def allowed(self) -> float:
         """How many may be bad among those counted; of few requests less than one."""
-        return (1 - self.counted.target) * self.total if self.counted else 0.0
+        return (1 - self.status.target) * self.total if self.status else 0.0
 
     @property
     def without(self) -> float | None:
         """What would be left if nothing were excluded; None where nothing is."""
-        one = self.counted
+        one = self.status
         return one.budget_left_counted if one and one.left_out_good + one.left_out_bad else None
 
     @property
@@ -66,7 +66,7 @@ async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
     objectives = parts.policies.objectives
     held = {objective.service for objective in objectives}
     service = ask.get("service")
-    rows = sorted((row for row in objective_lines(parts) if service in ("", row.row.service)), key=risk)
+    rows = sorted((row for row in objective_lines(parts) if service in ("", row.objective.service)), key=risk)
     everything = ask.get("all") == "1"
     many = max(SHOWN, sum(row.troubled for row in rows))
     shown, rest = rows[:many], rows[many:]
@@ -86,32 +86,23 @@ async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
 
 def objective_lines(parts: Parts) -> list[ObjectiveLine]:
     """Every objective as the picture has it."""
-    status = parts.relay.status
-    counted = by_name(status)
+    statuses = by_name(parts.relay.status)
     alerts = {alert.objective: alert for alert in parts.relay.alerts if alert.state != "resolved"}
-    provisional = {objective.name for objective in parts.policies.objectives if objective.provisional}
-    return [
-        line_of(row, counted.get(row.name), alerts.get(row.name), provisional=row.name in provisional)
-        for row in objective_rows(parts.policies.objectives, status)
-    ]
+    return [line_of(one, statuses.get(one.name), alerts.get(one.name)) for one in parts.policies.objectives]
 
 
-def line_of(
-    row: ObjectiveRow, counted: ObjectiveStatus | None, alert: Alert | None, *, provisional: bool
-) -> ObjectiveLine:
+def line_of(objective: Objective, status: ObjectiveStatus | None, alert: Alert | None) -> ObjectiveLine:
     """One objective. Nothing is healthy before its alert is over."""
-    if row.state is not None and alert is not None and row.state not in BAD:
-        row.state = "at_risk"
-    return ObjectiveLine(row, LOOKS[row.state] if row.state else None, counted, alert, provisional)
+    return ObjectiveLine(objective, look_of(status, alert), status, alert)
 
 
 def risk(line: ObjectiveLine) -> tuple[int, int, float, float, str]:
     """Worst state first, then the worst alert, then what is gone soonest, then the least budget that can be judged."""
-    row = line.row
-    gone = ENDED if row.exhausted_in_s is None or not row.judged else row.exhausted_in_s
-    left = ENDED if row.budget_left is None or not row.judged else row.budget_left
+    status = line.status if line.status and line.status.judged else None
+    gone = ENDED if status is None or status.exhausted_in_s is None else status.exhausted_in_s
+    left = ENDED if status is None or status.budget_left is None else status.budget_left
     severity = line.alert.severity if line.alert else len(LOOKS)
-    return line.look.rank if line.look else len(LOOKS), severity, gone, left, row.name
+    return line.look.rank if line.look else len(LOOKS), severity, gone, left, line.objective.name
 
 
 def folded(rows: list[ObjectiveLine]) -> str:

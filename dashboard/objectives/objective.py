@@ -23,11 +23,10 @@ from server.kernel.errors import ApiError
 from server.live.service import LiveService
 from server.parts import Parts
 from server.slo.judge.detection import Detection, detection
-from server.slo.judge.view import by_name, text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import Past, past
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, TierState
+from server.slo.model.status import BurnWindow, ObjectiveStatus, TierState, by_name
 from server.slo.model.tiers import H1, Urgency
 
 CHANGES = 200
@@ -76,7 +75,6 @@ class ObjectiveView(Struct):
     """The page. `now` and `look` None: not evaluated yet; `stored` None: the database does not answer."""
 
     objective: Objective
-    text: str
     now: ObjectiveStatus | None
     look: Look | None
     alert: Alert | None
@@ -141,7 +139,6 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     alert = open_alert(parts.relay.alerts, objective.name)
     return ObjectiveView(
         objective=objective,
-        text=text(objective),
         now=status,
         look=look_of(status, alert),
         alert=alert,

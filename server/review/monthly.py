@@ -11,7 +11,6 @@ from msgspec.structs import asdict
 
 from server.changes.before import just_before
 from server.kernel.times import Instant
-from server.slo.judge.view import text
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.months import spent
 from server.slo.model.budget import budget_left
@@ -144,7 +143,7 @@ def objective_month(objective: Objective, month: Split, rolling: Split | None, l
     return ObjectiveMonth(
         name=objective.name,
         title=objective.title,
-        text=text(objective),
+        text=objective.text,
         target=float(objective.target),
         window_days=objective.window_days,
         provisional=objective.provisional,

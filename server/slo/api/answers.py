@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.errors import invalid
 from server.kernel.times import Instant, utc
 from server.live.ranges import asked_window_s
-from server.slo.judge.view import by_name, text, urgency
 from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, Windows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective
-from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status, TierState
+from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status, TierState, by_name
 from server.slo.model.tiers import H1
 from server.slo.policy.policies import Policies
 
@@ -98,6 +97,13 @@ def objectives(policies: Policies, status: Status | None, exact: Mapping[int, Ex
     return ObjectivesAnswer(policies.number, utc(status.evaluated_at) if status else None, found, states)
 
 
+def urgency(name: str, status: ObjectiveStatus | None) -> tuple[int, float, str]:
+    """Sorts by state, the worst first, then by the budget left, the least first; one without a status is last."""
+    if status is None:
+        return len(SEVERITY), 1.0, name
+    return SEVERITY.index(status.state), 1.0 if status.budget_left is None else status.budget_left, name
+
+
 def objective(one: Objective, status: Status | None, exact: Mapping[int, Exactness]) -> ObjectiveAnswer:
     """One objective as it was evaluated last."""
     return answer(one, by_name(status).get(one.name), exact[one.id])
@@ -108,7 +114,7 @@ def answer(one: Objective, status: ObjectiveStatus | None, exact: Exactness) -> 
     return ObjectiveAnswer(
         name=one.name,
         title=one.title,
-        text=text(one),
+        text=one.text,
         service=one.service,
         kind=one.kind,
         target=float(one.target),

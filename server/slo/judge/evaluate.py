@@ -21,11 +21,10 @@ from server.slo.judge.judgement import (
     spans,
 )
 from server.slo.judge.streams import SILENT, Streams
-from server.slo.judge.view import by_name
 from server.slo.ledger import recount_store
 from server.slo.ledger.windows import Windows
 from server.slo.model.objective import Objective
-from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, worst
+from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, by_name, worst
 from server.slo.policy.policies import Policies
 
 LATELY_S = 3600  # what limits refused within it widens the range of a budget while a service is partial

@@ -66,6 +66,15 @@ class Objective:
         return 1 - self.target
 
     @property
+    def text(self) -> str:
+        """In a sentence: `99 % of requests within 300 ms, over 28 days`; a provisional one says so."""
+        share = f"{float(self.target * 100):.10g} %"
+        days = "1 day" if self.window_days == 1 else f"{self.window_days} days"
+        if self.threshold_us is None:
+            return f"{share} of requests succeed, over {days}{', by default' if self.provisional else ''}"
+        return f"{share} of requests within {self.threshold_us / 1000:.10g} ms, over {days}"
+
+    @property
     def indicator(self) -> str:
         """A digest of what is counted. With another one, another ledger begins."""
         counted = f"{self.service}\0{self.kind}\0{self.threshold_us}"

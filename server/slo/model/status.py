@@ -109,3 +109,8 @@ class Evidence(Struct):
 def worst(states: set[State]) -> State:
     """The state that comes first in SEVERITY; of none, `no_objective`."""
     return next((state for state in SEVERITY if state in states), "no_objective")
+
+
+def by_name(status: Status | None) -> dict[str, ObjectiveStatus]:
+    """The status of each objective; empty before the first evaluation."""
+    return {each.name: each for each in status.objectives} if status else {}
