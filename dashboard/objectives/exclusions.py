@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from dashboard.config.acts import whole
-from dashboard.objectives.objective import OBJECTIVE, READ, held
+from dashboard.objectives.objective import OBJECTIVE, READ, find_objective
 from dashboard.shared.page import Page
 from dashboard.shared.rendering import segment
 from server.http.handler import as_api_error
@@ -76,7 +76,7 @@ async def exclusions_view(parts: Parts, objective: Objective, draft: Draft) -> E
 
 
 async def read(parts: Parts, objective: Objective) -> list[Made]:
-    """From one snapshot."""
+    """The exclusions that reach into the objective's window, the last one first, from one snapshot."""
     now = time.time()
     async with parts.db.ask() as connection:
         found = await exclusions.listed(connection, objective.service, now)
@@ -128,7 +128,7 @@ def moment(name: str, text: str) -> datetime:
 
 
 async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> str:
-    """What the form would do, in a sentence; why not, where it would be refused."""
+    """What the form would take out, in a sentence; where it would be refused, why."""
     statuses = by_name(parts.relay.status)
     try:
         async with parts.db.ask() as connection:
@@ -140,7 +140,7 @@ async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> 
 
 
 def forget(parts: Parts, service: str) -> None:
-    """What the pages of its objectives have read is of before the act."""
+    """Have the pages of a service's objectives read anew, after its exclusions changed."""
     for objective in parts.policies.objectives:
         if objective.service == service:
             READ.forget(objective.name)
@@ -150,7 +150,7 @@ class ObjectivePage(Page):
     """GET /objectives/NAME; with the form's fields in the address, their preview without JavaScript."""
 
     async def get(self, name: str) -> None:
-        objective = held(self.parts, name)
+        objective = find_objective(self.parts, name)
         draft = read_draft(self.get_query_argument, time.time())
         if self.get_query_argument("start", ""):
             draft.preview, draft.open = await preview_sentence(self.parts, objective, draft), True
@@ -164,7 +164,7 @@ class ExclusionPreview(Page):
     needs = "act"
 
     async def get(self, name: str) -> None:
-        objective = held(self.parts, name)
+        objective = find_objective(self.parts, name)
         draft = read_draft(self.get_query_argument, time.time())
         self.show("objective/preview.html", await preview_sentence(self.parts, objective, draft))
 
@@ -174,7 +174,7 @@ class ExclusionMake(Page):
 
     async def post(self, name: str) -> None:
         assert self.identity is not None
-        objective, now = held(self.parts, name), time.time()
+        objective, now = find_objective(self.parts, name), time.time()
         draft = read_draft(self.get_body_argument, now)
         try:
             given, actor = asked(draft, objective.service), self.identity.actor
@@ -203,7 +203,7 @@ class ExclusionRevoke(Page):
 
     async def post(self, name: str) -> None:
         assert self.identity is not None
-        objective = held(self.parts, name)
+        objective = find_objective(self.parts, name)
         actor = self.identity.actor
         try:
             number = whole(self, "id")

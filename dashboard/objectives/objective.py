@@ -106,7 +106,7 @@ class ObjectiveView(Struct):
 
 async def read(parts: Parts, name: str) -> Stored:
     """One snapshot of an objective's past."""
-    objective, now = held(parts, name), time.time()
+    objective, now = find_objective(parts, name), time.time()
     async with parts.db.ask() as connection:
         found = await past(connection, objective, now)
         made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)
@@ -118,7 +118,7 @@ async def read(parts: Parts, name: str) -> Stored:
 READ = Memos(read, kept_s=KEPT_S)
 
 
-def held(parts: Parts, name: str) -> Objective:
+def find_objective(parts: Parts, name: str) -> Objective:
     """The objective of a name; ApiError NOT_FOUND otherwise."""
     found = parts.policies.objective(name)
     if found is None:
@@ -127,12 +127,13 @@ def held(parts: Parts, name: str) -> Objective:
 
 
 async def require(parts: Parts, ask: Ask) -> None:
-    held(parts, ask.get("name"))
+    """ApiError NOT_FOUND where there is no objective of the name that is asked for."""
+    find_objective(parts, ask.get("name"))
 
 
 async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
-    objective = held(parts, ask.get("name"))
+    objective = find_objective(parts, ask.get("name"))
     picture = parts.relay.picture
     status = by_name(parts.relay.status).get(objective.name)
     service = next((one for one in picture.services if one.name == objective.service), None) if picture else None

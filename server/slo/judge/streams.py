@@ -85,7 +85,7 @@ class Stream:
         return Verdict(onset, bad, total, fast.suspicion, self.minute(end), self._remembered(end), end)
 
     def for_next_watch(self) -> Memory:
-        """What the next watch needs."""
+        """What the next watch goes on from."""
         settled = None if self.settled.idle else self.settled.copy()
         return structs.replace(self.memory, next=self.next, fast=settled)
 
@@ -143,7 +143,7 @@ class Streams:
         self._heard: list[Delta] = []
 
     def hear(self, deltas: Sequence[Delta], *, anew: bool = False) -> None:
-        """What was counted since the last time; `anew`: from the beginning, after the watch has changed."""
+        """Take the deltas counted since the last call; `anew`: all that there are, after another watch took over."""
         if anew:
             self._heard = []
             for number, stream in self._streams.items():
@@ -151,12 +151,12 @@ class Streams:
         self._heard += [delta for delta in deltas if not delta.imported and not delta.excluded]
 
     def recall(self, number: int, tolerated: float, memory: Memory) -> None:
-        """What the watch before this one knew of an objective."""
+        """Go on from what the watch before this one remembered of an objective, unless its target has changed."""
         if memory.fast is None or memory.fast.tolerated == tolerated:
             self._streams[number] = Stream(tolerated, memory)
 
     def for_next_watch(self) -> dict[int, Memory]:
-        """What the next watch needs, by the objectives' numbers."""
+        """What the next watch goes on from, by the objectives' numbers."""
         return {number: stream.for_next_watch() for number, stream in self._streams.items()}
 
     def verdicts(self, objectives: Iterable[Objective], end: int) -> dict[int, Verdict]:
