@@ -142,9 +142,9 @@ class Observation:
 def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     """One objective, in its state since now."""
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
-    known = not observed.recounting
+    known, senders = not observed.recounting, observed.senders
     left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
-    span = budget_range(whole, observed.senders.unseen, allowed) if observed.senders.state and known else None
+    span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
     tiers = tier_states(objective.tiers, counts, allowed, observed.verdict.memory, observed.verdict.end)
     tier = holding(objective.tiers, tiers)
     onset, method = onset_of(observed, tier, now)
@@ -155,9 +155,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         target=float(objective.target),
         threshold_ms=None if objective.threshold_us is None else objective.threshold_us / 1000,
         window_days=objective.window_days,
-        state=state_of(
-            tier, observed.fast, known and budget_low(whole, allowed), counts[H1].total > 0, observed.senders.state
-        ),
+        state=state_of(tier, observed.fast, known and budget_low(whole, allowed), counts[H1].total > 0, senders.state),
         good=whole.good,
         bad=whole.bad,
         excluded=whole.excluded,
