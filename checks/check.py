@@ -13,8 +13,10 @@ from server.selfcheck.findings import Finding
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What a check cannot do without: the source tree, the database, or a server that answers.
-Needs = Literal["files", "database", "server"]
+DAY_S = 86_400.0
+
+# What a check cannot do without: the source tree, the policy file, the database, or a server that answers.
+Needs = Literal["repository", "policy", "database", "server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,7 @@ Run = Callable[[Surroundings], Awaitable[list[Finding]]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. It is stopped after `limit_s` seconds; in the service it runs each `every_s`.
-
-    `apart`: the service runs it in a process of its own, because it loads much or
-    works long without awaiting, and the watch's loop must not wait.
-    """
+    """One check. It is stopped after `limit_s` seconds; in the service it runs each `every_s`."""
 
     name: str
     summary: str
@@ -55,7 +53,6 @@ class Check:
     run: Run
     every_s: float
     limit_s: float
-    apart: bool = False
 
 
 class Unavailable(Exception):

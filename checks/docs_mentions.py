@@ -8,6 +8,8 @@ from pathlib import Path
 
 from checks.check import fail
 from checks.markdown import Document
+from checks.registry import NAMES
+from server.__main__ import main
 from server.kernel.errors import CODES
 from server.routes import API
 from server.selfcheck.findings import Finding
@@ -73,13 +75,10 @@ def missing_target(target: str, root: Path) -> str:
 
 def missing_command(module: str, words: list[str], root: Path) -> str:
     """What is wrong with `python MODULE WORDS`, or nothing."""
-    from checks.registry import CHECKS
-    from server.__main__ import main
-
     if module.startswith("scripts/"):
         return "" if (root / module).exists() else f"there is no {module}"
     first = next((word for word in words if not word.startswith("-")), "")
-    if module == "-m checks" and first and first not in {check.name for check in CHECKS}:
+    if module == "-m checks" and first and first not in NAMES:
         return f"there is no check {first}"
     if module == "-m server" and first and first not in main.commands:
         return f"there is no command {first}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from checks import markdown
-from checks.check import Check, Surroundings, Unavailable, fail
+from checks.check import DAY_S, Check, Surroundings, Unavailable, fail
 from checks.docs_mentions import commands, links, mentions
 from checks.markdown import Document, plain
 from server.config.registry import SETTINGS
@@ -127,9 +127,8 @@ def metrics(document: Document) -> Iterator[Finding]:
 CHECK = Check(
     "docs_routes",
     "Documented routes, settings, metrics and codes are the real ones",
-    needs="files",
+    needs="repository",
     run=run,
-    every_s=3600,
+    every_s=DAY_S,
     limit_s=30,
-    apart=True,
 )

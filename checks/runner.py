@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from checks.check import Check, Surroundings, Unavailable, fail
+from server import __version__
 from server.selfcheck.findings import CheckResult, Finding, status_of
 
 log = logging.getLogger("evenkeel.checks")
@@ -20,7 +21,8 @@ async def run(check: Check, around: Surroundings) -> CheckResult:
     started = time.perf_counter()
     findings = await guarded(check, around)
     duration_ms = round((time.perf_counter() - started) * 1000, 1)
-    return CheckResult(check.name, status_of(findings), datetime.now(UTC), duration_ms, shortened(findings))
+    version = __version__ if check.needs == "repository" else None
+    return CheckResult(check.name, status_of(findings), datetime.now(UTC), duration_ms, shortened(findings), version)
 
 
 async def guarded(check: Check, around: Surroundings) -> list[Finding]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 
 from checks import apart, registry, runner
-from checks.check import ROOT, Check, Surroundings
+from checks.check import DAY_S, ROOT, Check, Surroundings
+from server import __version__
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.process.watch import Job
 from server.selfcheck import store
+from server.selfcheck.findings import CheckResult
 
 FIRST_S = 10.0  # a new watch runs each check for the first time after this long, also the hourly ones
+LOOK_S = 600.0  # whether a check of the repository is due
 RECORD_S = 5.0  # for the result to be kept
 FORGET_S = 3600.0
 
@@ -19,10 +22,14 @@ FORGET_S = 3600.0
 def jobs(env: Environment, db: Database) -> list[Job]:
     """One job a check, which records its result, and one that forgets old results."""
     around = Surroundings(ROOT, env, db, own_url(env), lasting=True)
-    scheduled = [Scheduled(check, around) for check in registry.CHECKS]
+    running = [Scheduled(registry.load(name), around) for name in registry.RUNNING]
     found = [
         Job(f"check {one.check.name}", min(one.check.every_s, FIRST_S + place), one.run, one.check.limit_s + RECORD_S)
-        for place, one in enumerate(scheduled)
+        for place, one in enumerate(running)
+    ]
+    found += [
+        Job(f"check {name}", LOOK_S, OfRepository(name, around).run, apart.LIMIT_S + RECORD_S)
+        for name in registry.REPOSITORY
     ]
 
     async def forget(term: int) -> None:
@@ -52,7 +59,24 @@ class Scheduled:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self.check.every_s
-        run = apart.run if self.check.apart else runner.run
-        result = await run(self.check, self.around)
+        await keep(self.around.database, await runner.run(self.check, self.around))
+
+
+class OfRepository:
+    """One check of the repository: once for this version and once a day, however often Evenkeel restarts."""
+
+    def __init__(self, name: str, around: Surroundings) -> None:
+        self.name = name
+        self.around = around
+
+    async def run(self, term: int) -> None:
+        """Run it, apart, unless the newest result is of this version and of the last day."""
         async with self.around.database.act() as connection:
-            await store.record(connection, result)
+            if await store.has_run(connection, self.name, __version__, DAY_S):
+                return
+        await keep(self.around.database, await apart.run(self.name, self.around))
+
+
+async def keep(db: Database, result: CheckResult) -> None:
+    async with db.act() as connection:
+        await store.record(connection, result)

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
-from checks.check import Check, Surroundings, fail
+from checks.check import DAY_S, Check, Surroundings, fail
 from checks.locks import broken, statements
 from server.selfcheck.findings import Finding
 from server.tables import metadata
@@ -127,9 +127,8 @@ def described(difference: Any) -> str:
 CHECK = Check(
     "schema_policy",
     "Migrations are reversible, take no long lock and agree with the tables",
-    needs="files",
+    needs="repository",
     run=run,
-    every_s=3600,
+    every_s=DAY_S,
     limit_s=60,
-    apart=True,
 )

@@ -56,7 +56,7 @@ def reachable(objective: Objective) -> list[Finding]:
 CHECK = Check(
     "slo_policy",
     "The policy is valid, can be met and missed, and covers every service with traffic",
-    needs="files",
+    needs="policy",
     run=run,
     every_s=300,
     limit_s=20,

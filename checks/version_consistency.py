@@ -6,7 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from checks.check import Check, Surroundings, fail, text_of
+from checks.check import DAY_S, Check, Surroundings, fail, text_of
 from server import __version__
 from server.http.openapi import document
 from server.routes import API
@@ -72,9 +72,8 @@ def in_docs(root: Path, version: str) -> list[Finding]:
 CHECK = Check(
     "version_consistency",
     "Package, API, CHANGELOG and docs name one version",
-    needs="files",
+    needs="repository",
     run=run,
-    every_s=3600,
+    every_s=DAY_S,
     limit_s=30,
-    apart=True,
 )

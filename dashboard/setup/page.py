@@ -35,7 +35,8 @@ WORST_FIRST = {"fail": 0, "warn": 1, "pass": 2}
 class ChecksView(Struct):
     """The newest result of each check, worst first; None: they cannot be read just now."""
 
-    checks: list[CheckResult] | None
+    running: list[CheckResult] | None
+    files: list[CheckResult]  # of Evenkeel's own
 
 
 class Done(Struct):
@@ -87,12 +88,16 @@ class HistoryView(Struct):
 
     name: str
     results: list[CheckResult]
+    kept_days: int = check_store.KEPT_DAYS
 
 
 async def checks_view(parts: Parts, ask: Ask, now: float) -> ChecksView:
     """The checks as they were read a few seconds ago."""
     checks = await CHECKS.get(parts)
-    return ChecksView(None if checks is None else sorted(checks, key=lambda c: (WORST_FIRST[c.status], c.name)))
+    if checks is None:
+        return ChecksView(None, [])
+    found = sorted(checks, key=lambda check: (WORST_FIRST[check.status], check.name))
+    return ChecksView([check for check in found if check.version is None], [check for check in found if check.version])
 
 
 SETUP = live_page(

@@ -22,13 +22,17 @@ class Finding(Struct):
 
 
 class CheckResult(Struct):
-    """One run of one check. `at` is when it ended."""
+    """One run of one check. `at` is when it ended.
+
+    `version`: of a check of Evenkeel's own files, the version whose they were; None: a check of what runs.
+    """
 
     name: str
     status: CheckStatus
     at: Instant
     duration_ms: float
     findings: list[Finding]
+    version: str | None = None
 
 
 def status_of(findings: list[Finding]) -> CheckStatus:

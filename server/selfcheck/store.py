@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import case, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +15,11 @@ from server.selfcheck.findings import CheckResult, Finding
 from server.tables.records import check_results
 
 KEPT_DAYS = 7
-CURRENT = text("interval '3 hours'")  # the rarest check runs each hour: one without a result is no longer run
+# A check without a result for so long is no longer run: the rarest runs each hour, those of files each day.
+CURRENT = case(
+    (check_results.c.version.is_(None), text("interval '3 hours'")),
+    else_=text("interval '26 hours'"),
+)
 
 COLUMNS = (
     check_results.c.name,
@@ -22,6 +27,7 @@ COLUMNS = (
     check_results.c.at,
     check_results.c.duration_ms,
     check_results.c.findings,
+    check_results.c.version,
 )
 
 
@@ -42,6 +48,13 @@ async def latest(connection: AsyncConnection) -> list[CheckResult]:
     return results(await connection.execute(query))
 
 
+async def has_run(connection: AsyncConnection, name: str, version: str, within_s: float) -> bool:
+    """Whether the newest result of a check is of this version and at most `within_s` seconds old."""
+    fresh = (check_results.c.version == version) & (check_results.c.at > func.now() - timedelta(seconds=within_s))
+    query = select(fresh).where(check_results.c.name == name).order_by(check_results.c.at.desc()).limit(1)
+    return bool((await connection.execute(query)).scalar())
+
+
 async def history(connection: AsyncConnection, name: str, limit: int) -> list[CheckResult]:
     """The results of one check, newest first."""
     query = select(*COLUMNS).where(check_results.c.name == name).order_by(check_results.c.at.desc()).limit(limit)
@@ -56,7 +69,9 @@ async def forget_old(connection: AsyncConnection) -> int:
 
 
 def results(rows: Iterable[Any]) -> list[CheckResult]:
-    return [
-        CheckResult(row.name, row.status, row.at, row.duration_ms, msgspec.convert(row.findings, list[Finding]))
-        for row in rows
-    ]
+    return [result(row) for row in rows]
+
+
+def result(row: Any) -> CheckResult:
+    found = msgspec.convert(row.findings, list[Finding])
+    return CheckResult(row.name, row.status, row.at, row.duration_ms, found, row.version)

@@ -45,5 +45,6 @@ check_results = Table(
     Column("status", Text, nullable=False),  # pass, warn, fail
     Column("duration_ms", Double, nullable=False),
     Column("findings", JSONB, nullable=False),
+    Column("version", Text),  # of a check of Evenkeel's own files: whose they were
 )
 Index("check_results_name_at", check_results.c.name, check_results.c.at)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from checks import registry
+from checks import apart, registry
 from checks.check import ROOT
 
 
@@ -24,10 +24,14 @@ def run(*arguments: str, cwd: Path = ROOT, **variables: str) -> subprocess.Compl
 
 
 def test_names_are_unique_and_each_check_is_a_file_of_its_own() -> None:
-    names = [check.name for check in registry.CHECKS]
-    assert len(set(names)) == len(names)
-    assert all((ROOT / "checks" / f"{name}.py").exists() for name in names)
-    assert all(check.every_s >= check.limit_s for check in registry.CHECKS), "a run ends before the next is due"
+    found = [registry.load(name) for name in registry.NAMES]
+    assert [check.name for check in found] == list(registry.NAMES)
+    assert len(set(registry.NAMES)) == len(registry.NAMES)
+    assert all((ROOT / "checks" / f"{name}.py").exists() for name in registry.NAMES)
+    assert all(check.every_s >= check.limit_s for check in found), "a run ends before the next is due"
+    of_files = [check for check in found if check.needs == "repository"]
+    assert [check.name for check in of_files] == list(registry.REPOSITORY)
+    assert all(check.limit_s < apart.LIMIT_S for check in of_files), "it says itself that it takes too long"
 
 
 def test_without_a_database_the_live_ones_are_left_out_and_nothing_is_made(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_everything_against_a_running_server(running: Callable[..., Any]) -> Non
     server = running()
     found = run("-m", "checks", "--json", "--base-url", server.url, **server.variables)
     results = {one["name"]: one for one in json.loads(found.stdout)}
-    assert set(results) == {check.name for check in registry.CHECKS}
+    assert set(results) == set(registry.NAMES)
     for name in ("runtime_health", "watch", "stragglers", "partitions", "disk", "cardinality"):
         assert results[name]["status"] == "pass", results[name]
     key = server.command("key", "create", "reader", "--scope", "read")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from checks import apart, registry, schedule
 from checks.check import ROOT, Check, Surroundings, warn
+from server import __version__
 from server.kernel.db import Database
 from server.selfcheck import store
-from server.selfcheck.findings import Finding
+from server.selfcheck.findings import CheckResult, Finding
 from tests.conftest import MakeEnv
 
 
@@ -41,6 +45,68 @@ async def test_a_check_runs_when_due_and_its_result_is_kept(database_url: str) -
 
 
 @pytest.mark.gen_test
+async def test_one_of_the_repository_runs_once_a_version_and_once_a_day(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = Database(database_url)
+    started: list[str] = []
+
+    async def run(name: str, around: Surroundings) -> CheckResult:
+        started.append(schedule.__version__)
+        return CheckResult(name, "pass", datetime.now(UTC), 1.0, [], schedule.__version__)
+
+    async def restart(version: str) -> None:
+        """As after each start of a watch of this version: nothing is known but what the database has."""
+        monkeypatch.setattr(schedule, "__version__", version)
+        await schedule.OfRepository("docs_routes", Surroundings(ROOT, db=db)).run(1)
+
+    monkeypatch.setattr(apart, "run", run)
+    try:
+        for version in ("1.0.0", "1.0.0", "1.1.0", "1.1.0", "1.0.0", "1.0.0"):
+            await restart(version)
+        assert started == ["1.0.0", "1.1.0", "1.0.0"], "the newest result is of the version that runs"
+        async with db.act() as connection:
+            await connection.exec_driver_sql("UPDATE check_results SET at = at - interval '25 hours'")
+        await restart("1.0.0")
+        assert len(started) == 4, "a day later it runs again"
+        async with db.ask() as connection:
+            assert [result.version for result in await store.latest(connection)] == ["1.0.0"]
+    finally:
+        await db.close()
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_longer_run_is_not_shown(database_url: str) -> None:
+    db = Database(database_url)
+    now = datetime.now(UTC)
+    try:
+        async with db.act() as connection:
+            for hours, name, version in ((4, "gone", None), (4, "docs_routes", "1.0.0"), (27, "old_docs", "1.0.0")):
+                result = CheckResult(name, "pass", now - timedelta(hours=hours), 1.0, [], version)
+                await store.record(connection, result)
+            assert [result.name for result in await store.latest(connection)] == ["docs_routes"]
+    finally:
+        await db.close()
+
+
+LOADED = """
+import sys, server.app
+from checks import registry
+for name in registry.RUNNING:
+    registry.load(name)
+print(*sorted(sys.modules))
+"""
+
+
+def test_the_service_loads_no_command_line_and_no_check_of_the_repository() -> None:
+    found = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(found.stdout.split())
+    assert {"server.app", "checks.schedule", "checks.watch"} <= loaded
+    unwanted = {"click", "alembic", "pglast", "server.__main__", "checks.__main__", "checks.markdown", "checks.locks"}
+    assert not loaded & (unwanted | {f"checks.{name}" for name in registry.REPOSITORY})
+
+
+@pytest.mark.gen_test
 async def test_old_results_are_forgotten(database_url: str) -> None:
     db = Database(database_url)
     try:
@@ -55,10 +121,6 @@ async def test_old_results_are_forgotten(database_url: str) -> None:
 
 
 def replace_at(result: store.CheckResult, days: int) -> store.CheckResult:
-    from datetime import timedelta
-
-    import msgspec
-
     return msgspec.structs.replace(result, at=result.at - timedelta(days=days))
 
 
@@ -67,9 +129,11 @@ async def test_every_check_has_a_job_that_comes_soon(make_env: MakeEnv, database
     db = Database(database_url)
     found = schedule.jobs(make_env(), db)
     await db.close()
-    assert [job.name for job in found[:-1]] == [f"check {check.name}" for check in registry.CHECKS]
-    assert all(job.every_s <= 30 for job in found[:-1])
-    assert all(job.limit_s > check.limit_s for job, check in zip(found, registry.CHECKS, strict=False))
+    assert [job.name for job in found[:-1]] == [f"check {name}" for name in registry.RUNNING + registry.REPOSITORY]
+    for name, job in zip(registry.RUNNING, found, strict=False):
+        assert job.every_s <= 30
+        assert job.limit_s > registry.load(name).limit_s
+    assert all(job.limit_s > apart.LIMIT_S for job in found[len(registry.RUNNING) : -1])
 
 
 @pytest.mark.parametrize(
@@ -82,14 +146,13 @@ def test_where_we_answer(make_env: MakeEnv, host: str, url: str) -> None:
 
 @pytest.mark.gen_test
 async def test_a_check_in_a_process_of_its_own() -> None:
-    (check,) = registry.named(("schema_policy",))
-    result = await apart.run(check, Surroundings(ROOT))
-    assert (result.status, result.findings) == ("pass", [])
+    result = await apart.run("schema_policy", Surroundings(ROOT))
+    assert (result.status, result.findings, result.version) == ("pass", [], __version__)
 
 
 @pytest.mark.gen_test
 async def test_a_process_that_dies_is_a_failed_check() -> None:
-    result = await apart.run(a_check(name="no_such_check", limit_s=60.0), Surroundings(ROOT))
+    result = await apart.run("no_such_check", Surroundings(ROOT), limit_s=60.0)
     assert result.status == "fail"
     assert "There is no check" in result.findings[0].what
 
@@ -101,7 +164,7 @@ async def test_a_process_over_its_time_is_killed(tmp_path: Path, monkeypatch: py
     stuck.write_text(f"#!/bin/sh\necho $$ > {mark}\nexec sleep 60\n")
     stuck.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    result = await apart.run(a_check(limit_s=1.0), Surroundings(ROOT))
+    result = await apart.run("probe", Surroundings(ROOT), limit_s=1.0)
     assert "longer than 1 s" in result.findings[0].what
     assert not Path(f"/proc/{mark.read_text().strip()}").exists()
 
@@ -113,7 +176,7 @@ async def test_cancelling_kills_it_too(tmp_path: Path, monkeypatch: pytest.Monke
     stuck.write_text(f"#!/bin/sh\necho $$ > {mark}\nexec sleep 60\n")
     stuck.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    task = asyncio.create_task(apart.run(a_check(), Surroundings(ROOT)))
+    task = asyncio.create_task(apart.run("probe", Surroundings(ROOT)))
     while not mark.exists() or not mark.read_text().strip():
         await asyncio.sleep(0.01)
     task.cancel()

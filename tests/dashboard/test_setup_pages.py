@@ -175,6 +175,26 @@ async def test_checks_are_shown_worst_first_with_what_to_do(web: Web) -> None:
 
 
 @pytest.mark.gen_test
+async def test_what_the_repositorys_checks_find_stands_on_setup_and_is_not_red(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site, "viewer")
+    now = datetime.now(UTC)
+    finding = Finding("fail", "There is no route /ghost.", "Correct it.", "docs/api.md:3")
+    async with site.parts.db.act() as connection:
+        await check_store.record(connection, CheckResult("watch", "pass", now, 3.0, []))
+        await check_store.record(connection, CheckResult("docs_routes", "fail", now, 4.0, [finding], "1.2.3"))
+    text = text_of((await look(site, "/", cookie)).body)
+    assert "1 check passes" in text
+    assert "ghost" not in text
+    for address in ("/setup", "/setup/checks/docs_routes"):
+        page = (await look(site, address, cookie)).body.decode()
+        assert "There is no route /ghost." in page
+        assert "shape-burning" not in page
+        assert "fault-line" not in page
+    assert "Files of Evenkeel 1.2.3" in text_of((await look(site, "/setup", cookie)).body)
+
+
+@pytest.mark.gen_test
 async def test_a_request_is_found_by_its_id_with_what_it_left_behind(web: Web) -> None:
     site = await web()
     cookie, key = await sign_in(site, "viewer"), await site.key("ingest")
