@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from checks.check import Check, Surroundings, Unavailable, fail, warn
 from checks.probe import Answer, Probe
 from server.auth.keys import create_key
-from server.config.registry import SETTINGS
+from server.config.registry import SETTINGS, Counted
 from server.kernel.ids import uuid7
 from server.kernel.names import OWN
 from server.selfcheck.findings import Finding
@@ -28,6 +29,11 @@ KEY_LEFT_S = 30
 SAMPLES = 20
 WARN_S = 0.3  # the shipped objective
 FAIL_S = 1.0
+# A body of so many of what is counted; nothing in it can be stored.
+BODIES: Mapping[Counted | None, Callable[[int], bytes]] = {
+    "bytes of a request": lambda size: b" " * size,
+    "items of a request": lambda items: b"[" + b"0," * (items - 1) + b"0]",
+}
 LOG_HINT = "The server's log has the cause under this request_id."
 
 # Read by people and tools all the time; each answers without parameters.
@@ -35,14 +41,14 @@ KEY_PATHS = ("/api/v1/services", "/api/v1/config", "/api/v1/slos", "/api/v1/chec
 
 
 @dataclass(slots=True)
-class Kept:
+class OwnKey:
     """The key made for these checks, for as long as it lasts."""
 
     key: str = ""
     until: float = 0.0
 
 
-kept = Kept()
+own_key = OwnKey()
 
 
 async def run(around: Surroundings) -> list[Finding]:
@@ -66,12 +72,12 @@ async def key_for(around: Surroundings) -> str | None:
     given = None if around.lasting else os.environ.get("EVENKEEL_API_KEY")
     if given or around.db is None:
         return given
-    if kept.until - KEY_LEFT_S < time.time():
+    if own_key.until - KEY_LEFT_S < time.time():
         lifetime_s = LASTING_KEY_S if around.lasting else KEY_S
         async with around.db.act() as connection:
             made = await create_key(connection, KEY_NAME, ["ingest", "read"], actor=OWN, lifetime_s=lifetime_s)
-        kept.key, kept.until = made.key, time.time() + lifetime_s
-    return kept.key
+        own_key.key, own_key.until = made.key, time.time() + lifetime_s
+    return own_key.key
 
 
 async def health(probe: Probe) -> list[Finding]:
@@ -122,13 +128,10 @@ async def paths(probe: Probe) -> list[Finding]:
 async def guards(probe: Probe) -> list[Finding]:
     """One byte and one item too many are refused with the limit, as JSON."""
     limits = await limits_in_force(probe)
-    size, items = limits["MAX_REQUEST_BODY_BYTES"], limits["INGEST_MAX_BATCH_ITEMS"]
-    tries = (
-        ("PAYLOAD_TOO_LARGE", b" " * (size + 1), size, size + 1),
-        ("BATCH_TOO_LARGE", b"[" + b"0," * items + b"0]", items, items + 1),
-    )
+    size = min(limit for name, limit in limits.items() if SETTINGS[name].counted == "bytes of a request")
     findings = []
-    for code, body, limit, sent in tries:
+    for name, limit in limits.items():
+        code, body, sent = SETTINGS[name].refuses, BODIES[SETTINGS[name].counted](limit + 1), limit + 1
         if len(body) > size + 1:
             continue  # a limit on bytes that small comes first
         answer = await probe.ask(INGEST, "POST", body, {"Content-Type": "application/json"})
@@ -141,9 +144,8 @@ async def guards(probe: Probe) -> list[Finding]:
 
 
 async def limits_in_force(probe: Probe) -> dict[str, int]:
-    """The two limits on size, the highest of any key's, from the API; the defaults where the key may not read."""
-    names = ("MAX_REQUEST_BODY_BYTES", "INGEST_MAX_BATCH_ITEMS")
-    found = {name: int(SETTINGS[name].default) for name in names}
+    """The limits on size, the highest of any key's, from the API; the defaults where the key may not read."""
+    found = {name: int(setting.default) for name, setting in SETTINGS.items() if setting.counted in BODIES}
     answer = await probe.ask("/api/v1/config")
     for setting in (answer.json() or {}).get("settings", []) if answer.status == 200 else []:
         if setting["name"] in found:

@@ -14,6 +14,7 @@ from dashboard.config.refusals import would_refuse
 from dashboard.shared.page import Page
 from server.auth.keys import ApiKey
 from server.config import service
+from server.config.registry import SETTINGS
 from server.config.revisions import key_id_of
 from server.config.saving import Saved
 from server.config.staged import StagingAsked, checked_staging, choose
@@ -121,7 +122,7 @@ async def preview(parts: Parts, draft: Draft) -> str:
         value, key_id, stage = value_of(draft), key_id_of(draft.scope), staging_of(draft)
     except ApiError:
         return ""
-    refused = await would_refuse(parts, draft.setting, value, key_id, time.time())
+    refused = await would_refuse(parts, SETTINGS[draft.setting], value, key_id, time.time())
     return f"{refused} {staged_sentence(parts.relay.picture, stage)}" if stage else refused
 
 

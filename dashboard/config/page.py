@@ -26,8 +26,7 @@ class ConfigPageView(Struct):
 
     config: ConfigView | None
     revision: int
-    effects: dict[str, Effect]  # by setting
-    effects_known: bool  # False: they cannot be read just now
+    effects: dict[str, Effect]  # by setting; empty: they cannot be read just now
     keys: list[ApiKey]  # those that a value can be limited to
     drafts: dict[str, Draft]  # what each editor begins with
     under_way: str  # `Rolling back, 2 of 4`; empty once it is done
@@ -52,12 +51,10 @@ EFFECTS = Memo(effects, kept_s=5)
 async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
     """The page, each second anew: receipts arrive within it."""
     config = await CONFIG.get(parts, now)
-    found = await EFFECTS.get(parts)
     return ConfigPageView(
         config=config,
         revision=parts.settings.revision,
-        effects=found or {},
-        effects_known=found is not None,
+        effects=await EFFECTS.get(parts) or {},
         keys=await KEYS.get(parts) or [],
         drafts=drafts(config) if config else {},
         under_way=under_way(config, now) if config else "",

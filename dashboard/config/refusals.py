@@ -9,18 +9,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from dashboard.shared.format import FEW, percent, plural
-from server.config.registry import Value
+from server.config.registry import SETTINGS, Setting, Value
 from server.ingest import preview
 from server.ingest.preview import Preview, Refused
 from server.ingest.tally import SLOT_S
 from server.parts import Parts
 
-# Which setting refuses with which reason; store outcomes refuses nothing.
-REASONS = {
-    "PAYLOAD_TOO_LARGE": "MAX_REQUEST_BODY_BYTES",
-    "BATCH_TOO_LARGE": "INGEST_MAX_BATCH_ITEMS",
-    "THROTTLED": "INGEST_MAX_ITEMS_PER_SECOND",
-}
 ALL_OF_IT = 0.995
 
 KeyName = Callable[[int], str]
@@ -45,23 +39,26 @@ def spans(slots: Iterable[int], gap_s: int) -> list[Refusal]:
 
 
 class Effect(Struct):
-    """What a setting does just now."""
+    """What a setting does just now; `felt`: something is missing because of it."""
 
     text: str
+    felt: bool
 
 
 async def effects(parts: Parts) -> dict[str, Effect]:
-    """By setting, what it refused in the last 5 minutes."""
+    """By setting, what it refused in the last 5 minutes, or what its being off does."""
     async with parts.db.ask() as connection:
         found = await preview.effect(connection, time.time())
-    by_setting: dict[str, list[Refused]] = {}
-    for one in found:
-        if one.reason in REASONS:
-            by_setting.setdefault(REASONS[one.reason], []).append(one)
-    told = {name: Effect(refused(rows, parts.auth.key_name)) for name, rows in by_setting.items()}
-    if not parts.settings.limits_for(0).ingest_store_outcomes:
-        told["INGEST_STORE_OUTCOMES"] = Effect("Raw outcomes are not kept: none can be looked up by request id.")
-    return told
+    limits = parts.settings.limits_for(0)
+    return {name: effect(setting, limits.value(name), found, parts.auth.key_name) for name, setting in SETTINGS.items()}
+
+
+def effect(setting: Setting, value: Value, found: list[Refused], name: KeyName) -> Effect:
+    """Of one setting; `found` is all that was refused."""
+    if not setting.refuses:
+        return Effect("" if value else setting.off_effect, not value)
+    rows = [one for one in found if one.reason == setting.refuses]
+    return Effect(refused(rows, name) if rows else "Refused nothing in 5 min", bool(rows))
 
 
 def refused(rows: list[Refused], name: KeyName) -> str:
@@ -71,16 +68,14 @@ def refused(rows: list[Refused], name: KeyName) -> str:
     return f"{plural(requests, 'request')} refused in 5 min, {most(name(top.key_id), top.requests / requests)}"
 
 
-async def would_refuse(parts: Parts, setting: str, value: Value, key_id: int, now: float) -> str:
+async def would_refuse(parts: Parts, setting: Setting, value: Value, key_id: int, now: float) -> str:
     """`In the last 5 min this would have refused 41 % of items, 92 % from ci-loadgen.`"""
-    if setting == "INGEST_STORE_OUTCOMES":
-        return (
-            "Refuses nothing."
-            if value
-            else "Refuses nothing: counts and budgets stay exact, raw outcomes are not kept."
-        )
+    if not setting.refuses:
+        return "Refuses nothing." if value else f"Refuses nothing: {setting.off_preview}"
+    if setting.counted is None:
+        return "What this would have refused is not counted."
     async with parts.db.ask() as connection:
-        found = await preview.preview(connection, setting, value, key_id or None, now)
+        found = await preview.preview(connection, setting.counted, value, key_id or None, now)
     return sentence(found, parts.auth.key_name)
 
 
@@ -92,10 +87,10 @@ def sentence(found: Preview, name: KeyName) -> str:
         return f"In the last 5 min this would have refused none of {plural(found.requests, 'request')}."
     by = f", {most(name(found.top_key), found.top_share)}" if found.top_key is not None else ""
     if found.refused_items:
-        told = part(found.refused_items, found.items, "items")
+        much = part(found.refused_items, found.items, "items")
     else:
-        told = part(found.refused_requests, found.requests, "requests")
-    return f"In the last 5 min this would have refused {told}{by}."
+        much = part(found.refused_requests, found.requests, "requests")
+    return f"In the last 5 min this would have refused {much}{by}."
 
 
 def part(some: int, whole: int, what: str) -> str:

@@ -101,19 +101,15 @@ def loosened(before: Entries, after: Entries, environment: Environment, now: flo
 
 
 def looser(name: str, before: Resolved, after: Resolved, now: float) -> bool:
-    """Whether the value is greater at any of the moments at which either changes."""
+    """Whether the value lets more in at any of the moments at which either changes."""
+    lets_in = SETTINGS[name].lets_in
     moments = [now, *(one.until for one in (before, after) if one.until is not None)]
-    return any(size(name, at(after, moment)) > size(name, at(before, moment)) for moment in moments)
+    return any(lets_in(at(after, moment)) > lets_in(at(before, moment)) for moment in moments)
 
 
 def at(one: Resolved, moment: float) -> Value:
     """The value at a moment: a temporary one has ended at its end."""
     return one.value if one.until is None or moment < one.until else one.standing
-
-
-def size(name: str, value: Value) -> float:
-    """How much a value lets in. No throttle is the most."""
-    return float("inf") if name == "INGEST_MAX_ITEMS_PER_SECOND" and value == 0 else float(value)
 
 
 class Offer(Struct):

@@ -18,7 +18,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from server.config.registry import SETTINGS, Limits, Value
+from server.config.registry import SETTINGS, Limits, Value, limits_of
 from server.kernel.errors import ApiError, invalid
 
 ALL = "all"
@@ -175,13 +175,7 @@ def beneath(kept: Entry | None, environment: Environment, name: str) -> tuple[Va
 
 def limits(entries: Entries, environment: Environment, scope: str = ALL) -> Limits:
     """The limits in force for a scope."""
-    value = {name: resolve(entries, environment, name, scope).value for name in SETTINGS}
-    return Limits(
-        max_request_body_bytes=value["MAX_REQUEST_BODY_BYTES"],
-        ingest_max_batch_items=value["INGEST_MAX_BATCH_ITEMS"],
-        ingest_max_items_per_second=value["INGEST_MAX_ITEMS_PER_SECOND"],
-        ingest_store_outcomes=bool(value["INGEST_STORE_OUTCOMES"]),
-    )
+    return limits_of({name: resolve(entries, environment, name, scope).value for name in SETTINGS})
 
 
 def scopes(entries: Entries) -> list[str]:

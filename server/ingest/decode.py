@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
+from server.config.registry import SETTINGS
 from server.ingest.outcome import Outcome, Span, microseconds, time_fault
 from server.kernel.errors import ApiError
 from server.kernel.field_fault import field_and_reason
@@ -16,7 +17,7 @@ from server.kernel.field_fault import field_and_reason
 Form = Literal["array", "lines"]
 
 FAULTS_NAMED = 20
-ITEMS_MAX = 20_000  # the largest that INGEST_MAX_BATCH_ITEMS may be
+ITEMS_MAX = SETTINGS["INGEST_MAX_BATCH_ITEMS"].maximum
 
 MEDIA: dict[str, Form] = {
     "application/json": "array",

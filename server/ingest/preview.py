@@ -6,11 +6,12 @@ exact to 1,024, then within 0.4 % (server/ingest/tally.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.config.registry import Counted
 from server.ingest import preview_store as store
 from server.ingest.preview_store import Offered, Refused, Slot
 
@@ -32,18 +33,21 @@ class Preview:
     top_share: float
 
 
-async def preview(
-    connection: AsyncConnection, setting: str, value: int | bool, key_id: int | None, now: float
-) -> Preview:
-    """For a value of a setting, of one key or (None) of all; `now` in Unix seconds."""
-    since = now - LOOKED_BACK_S
-    if setting == "INGEST_MAX_BATCH_ITEMS":
-        return add_up(await store.over_items(connection, since, key_id, int(value)))
-    if setting == "MAX_REQUEST_BODY_BYTES":
-        return add_up(await store.over_bytes(connection, since, key_id, int(value)))
-    slots = await store.slots(connection, since, key_id)
-    per_second = int(value) if setting == "INGEST_MAX_ITEMS_PER_SECOND" else 0
-    return add_up(throttled(slot, per_second) for slot in slots)
+async def preview(connection: AsyncConnection, counted: Counted, limit: int, key_id: int | None, now: float) -> Preview:
+    """For a limit on what is counted, of one key or (None) of all; `now` in Unix seconds."""
+    return add_up(await OVER[counted](connection, now - LOOKED_BACK_S, key_id, limit))
+
+
+async def over_rate(connection: AsyncConnection, since: float, key_id: int | None, limit: int) -> list[Offered]:
+    """By key and slot, what came faster than the limit."""
+    return [throttled(slot, limit) for slot in await store.slots(connection, since, key_id)]
+
+
+OVER: Mapping[Counted, Callable[[AsyncConnection, float, int | None, int], Awaitable[list[Offered]]]] = {
+    "bytes of a request": store.over_bytes,
+    "items of a request": store.over_items,
+    "items per second": over_rate,
+}
 
 
 async def effect(connection: AsyncConnection, now: float) -> list[Refused]:

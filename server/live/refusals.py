@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from server.config.registry import SETTINGS
+
 # Refused as sent, for want of room or by a limit; a body that is wrong in itself (422) is the sender's bug.
-BY_LIMIT = frozenset({"PAYLOAD_TOO_LARGE", "BATCH_TOO_LARGE", "THROTTLED", "QUEUE_FULL", "UNAVAILABLE"})
+BY_LIMIT = frozenset({"QUEUE_FULL", "UNAVAILABLE", *(one.refuses for one in SETTINGS.values() if one.refuses)})
 ACCEPTED = "accepted"
 
 

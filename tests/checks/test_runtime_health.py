@@ -20,7 +20,7 @@ Web = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def no_key_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EVENKEEL_API_KEY", raising=False)
-    monkeypatch.setattr(runtime_health, "kept", runtime_health.Kept())
+    monkeypatch.setattr(runtime_health, "own_key", runtime_health.OwnKey())
 
 
 @pytest.mark.gen_test

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
-from dashboard.config.refusals import refused, sentence, spans
+from dashboard.config.refusals import Effect, effect, refused, sentence, spans, would_refuse
+from server.config.registry import SETTINGS
 from server.ingest.preview import Preview, Refused
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site
@@ -40,6 +42,32 @@ def test_an_effect_names_the_key_that_is_hit_most_by_requests() -> None:
     rows = [Refused("BATCH_TOO_LARGE", 1, 24, 90_000), Refused("BATCH_TOO_LARGE", 2, 1180, 900)]
     assert refused(rows, NAMES) == "1,204 requests refused in 5 min, 98 % from shop"
     assert refused(rows[:1], NAMES) == "24 requests refused in 5 min, all from ci-loadgen"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text", "felt"),
+    [
+        ("INGEST_MAX_BATCH_ITEMS", 1000, "24 requests refused in 5 min, all from ci-loadgen", True),
+        ("INGEST_MAX_ITEMS_PER_SECOND", 0, "Refused nothing in 5 min", False),
+        ("INGEST_STORE_OUTCOMES", True, "", False),
+        ("INGEST_STORE_OUTCOMES", False, "Raw outcomes are not kept: none can be looked up by request id.", True),
+    ],
+)
+def test_a_setting_has_the_effect_of_what_is_refused_with_its_code(
+    setting: str, value: int, text: str, felt: bool
+) -> None:
+    found = [Refused("BATCH_TOO_LARGE", 1, 24, 90_000), Refused("INVALID", 2, 3, 3)]
+    assert effect(SETTINGS[setting], value, found, NAMES) == Effect(text, felt)
+
+
+@pytest.mark.gen_test
+async def test_a_preview_of_what_refuses_nothing_and_of_what_nobody_counts(web: Web) -> None:
+    parts = (await web()).parts
+    store, batch = SETTINGS["INGEST_STORE_OUTCOMES"], SETTINGS["INGEST_MAX_BATCH_ITEMS"]
+    said = [await would_refuse(parts, store, value, 0, time.time()) for value in (True, False)]
+    assert said == ["Refuses nothing.", "Refuses nothing: counts and budgets stay exact, raw outcomes are not kept."]
+    uncounted = replace(batch, counted=None)
+    assert await would_refuse(parts, uncounted, 5, 0, time.time()) == "What this would have refused is not counted."
 
 
 def test_slots_become_spans_and_short_gaps_are_closed() -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.config.registry import Counted
 from server.ingest import intake_store, retention_store
 from server.ingest.preview import Refused, effect, preview
 from server.ingest.tally import ACCEPTED, Line, Tally, size_key
@@ -128,8 +130,8 @@ async def test_what_a_limit_would_have_refused(database_url: str) -> None:
     await offered(db, database_url)
     async with db.ask() as connection:
 
-        async def ask(setting: str, value: int, key_id: int | None = None) -> tuple[object, ...]:
-            found = await preview(connection, setting, value, key_id, NOW)
+        async def ask(counted: Counted, limit: int, key_id: int | None = None) -> tuple[object, ...]:
+            found = await preview(connection, counted, limit, key_id, NOW)
             return (
                 found.requests,
                 found.items,
@@ -139,15 +141,14 @@ async def test_what_a_limit_would_have_refused(database_url: str) -> None:
                 found.top_share,
             )
 
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 100) == (44, 800, 0, 0, None, 0.0)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 99) == (44, 800, 4, 400, 2, 1.0)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 9) == (44, 800, 44, 800, 1, 0.5)
-        assert await ask("INGEST_MAX_BATCH_ITEMS", 9, 2) == (4, 400, 4, 400, 2, 1.0)
-        assert await ask("MAX_REQUEST_BODY_BYTES", 40_000) == (44, 800, 4, 400, 2, 1.0)
+        assert await ask("items of a request", 100) == (44, 800, 0, 0, None, 0.0)
+        assert await ask("items of a request", 99) == (44, 800, 4, 400, 2, 1.0)
+        assert await ask("items of a request", 9) == (44, 800, 44, 800, 1, 0.5)
+        assert await ask("items of a request", 9, 2) == (4, 400, 4, 400, 2, 1.0)
+        assert await ask("bytes of a request", 40_000) == (44, 800, 4, 400, 2, 1.0)
         # 400 items of each key in one slot of 10 s; 30 a second are 300.
-        assert (await ask("INGEST_MAX_ITEMS_PER_SECOND", 30))[3] == 200
-        assert (await ask("INGEST_MAX_ITEMS_PER_SECOND", 0))[3] == 0
-        assert (await ask("INGEST_STORE_OUTCOMES", 0))[2:4] == (0, 0)
+        assert (await ask("items per second", 30))[3] == 200
+        assert (await ask("items per second", 0))[3] == 0
         assert await effect(connection, NOW) == [
             Refused("THROTTLED", 2, 2, 200),
             Refused("UNAUTHENTICATED", 0, 2, 0),
@@ -159,8 +160,8 @@ async def test_what_a_limit_would_have_refused(database_url: str) -> None:
 async def test_nothing_was_offered(database_url: str) -> None:
     db = Database(database_url, "test")
     async with db.ask() as connection:
-        for setting in ("INGEST_MAX_BATCH_ITEMS", "MAX_REQUEST_BODY_BYTES", "INGEST_MAX_ITEMS_PER_SECOND"):
-            found = await preview(connection, setting, 1, None, NOW)
+        for counted in get_args(Counted):
+            found = await preview(connection, counted, 1, None, NOW)
             assert (found.requests, found.refused_items, found.top_key) == (0, 0, None)
     await db.close()
 
