@@ -32,7 +32,7 @@ class NowView(Struct):
 async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     """The page from the picture that this process holds."""
     picture = parts.relay.picture
-    rows = service_rows(picture) if picture else []
+    rows = service_rows(picture)
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
     draw(shown[:DRAWN], int(picture.at) if picture else 0)

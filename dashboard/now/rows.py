@@ -7,13 +7,13 @@ from msgspec import Struct
 from dashboard.now import sparkline as spark
 from dashboard.shared.format import between, number, share
 from dashboard.shared.looks import BAD, LOOKS, Look
-from dashboard.shared.standing import open_alerts, rank, state_of
+from dashboard.shared.standing import ServiceNow, services_now
 from dashboard.shared.telling import AlertTold, alert_told
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
 from server.live.service import LiveService
 from server.picture.picture import Picture
-from server.slo.model.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus
 
 
 class Charts(Struct):
@@ -29,6 +29,7 @@ class Row(Struct):
 
     name: str
     look: Look
+    rank: float  # what orders rows, worst first
     n: int
     bad: int
     p95_ms: float | None
@@ -43,11 +44,6 @@ class Row(Struct):
     @property
     def troubled(self) -> bool:
         return self.look.state in BAD
-
-    @property
-    def rank(self) -> float:
-        """What orders rows, worst first."""
-        return rank(self.look.state, bool(self.objectives))
 
     @property
     def ratio(self) -> str:
@@ -92,35 +88,27 @@ class Row(Struct):
         return self.troubled and bool(self.hit) and all(objective.kind == "latency" for objective in self.hit)
 
 
-def service_rows(picture: Picture) -> list[Row]:
-    """Every service, worst first, then busiest; our own last, unless it is not OK."""
-    objectives: dict[str, list[ObjectiveStatus]] = {}
-    for objective in picture.slo.objectives if picture.slo else ():
-        objectives.setdefault(objective.service, []).append(objective)
-    alerts = open_alerts(picture.alerts)
-    rows = [
-        service_row(service, picture.slo, objectives.get(service.name, []), alerts.get(service.name, []))
-        for service in picture.services
-    ]
+def service_rows(picture: Picture | None) -> list[Row]:
+    """Every service, worst first, then busiest; our own last, unless it is not OK. None is drawn."""
+    rows = [row(each) for each in services_now(picture)]
     return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
 
 
-def service_row(
-    service: LiveService, status: Status | None, objectives: list[ObjectiveStatus], alerts: list[Alert]
-) -> Row:
-    """One service, not drawn."""
+def row(now: ServiceNow) -> Row:
+    service = now.live
     return Row(
         name=service.name,
-        look=LOOKS[state_of(service, status, alerts)],
+        look=LOOKS[now.state],
+        rank=now.rank,
         n=service.n,
         bad=service.bad,
         p95_ms=service.p95_ms,
         per_second=service.n / 60,
-        objectives=objectives,
-        tightest=min(objectives, key=left_of, default=None),
+        objectives=now.objectives,
+        tightest=min(now.objectives, key=left_of, default=None),
         silent_s=service.silent_s,
         service=service,
-        alerts=alerts,
+        alerts=now.alerts,
     )
 
 

@@ -134,9 +134,8 @@ async def require(parts: Parts, ask: Ask) -> None:
 async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     objective = find_objective(parts, ask.get("name"))
-    picture = parts.relay.picture
     status = by_name(parts.relay.status).get(objective.name)
-    service = next((one for one in picture.services if one.name == objective.service), None) if picture else None
+    service = parts.relay.service(objective.service)
     alert = open_alert(parts.relay.alerts, objective.name)
     return ObjectiveView(
         objective=objective,

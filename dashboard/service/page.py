@@ -11,12 +11,11 @@ from msgspec import Struct
 from dashboard.changes.page import LETTERS
 from dashboard.config.refusals import Refusal, spans
 from dashboard.now.headline import describe, refused
-from dashboard.now.rows import Row, service_row
+from dashboard.now.rows import Row, service_rows
 from dashboard.service.ship import ShipView, ship_view
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
-from dashboard.shared.standing import open_alerts
 from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.refused_store import refused_slots
@@ -125,10 +124,10 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
 
 async def require(parts: Parts, ask: Ask) -> None:
     """ApiError NOT_FOUND where no outcome of the service ever came, or where it is no window."""
-    service, picture = ask.get("service"), parts.relay.picture
+    service = ask.get("service")
     if ask.get("window", "15m") not in SPANS:
         raise ApiError("NOT_FOUND", f"The windows are {', '.join(SPANS)}.")
-    if picture is None or all(found.name != service for found in picture.services):
+    if parts.relay.service(service) is None:
         async with parts.db.ask() as connection:
             await questions.require(connection, service)
 
@@ -140,13 +139,7 @@ TOLD = {name: Memos(read, kept_s=max(2.0, span.step_s / 5)) for name, span in SP
 async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
-    picture = parts.relay.picture
-    status = parts.relay.status
-    found = next((s for s in picture.services if s.name == name), None) if picture else None
-    row = None
-    if picture is not None and found is not None:
-        held = [o for o in status.objectives if o.service == name] if status else []
-        row = service_row(found, status, held, open_alerts(picture.alerts).get(name, []))
+    row = next((each for each in service_rows(parts.relay.picture) if each.name == name), None)
     return ServiceView(
         name=name,
         span=span,
@@ -157,7 +150,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         marks=LETTERS,
         stores_outcomes=parts.settings.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},
-        refused=refused(found) if found is not None and found.partial else "",
+        refused=refused(row.service) if row is not None and row.service.partial else "",
         ship=await ship_view(parts, name, now),
     )
 

@@ -4,11 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import Struct
+
 from dashboard.shared.looks import BAD, LOOKS, Look
 from server.alerts.alert import Alert
 from server.live.service import LiveService
 from server.picture.picture import Picture
-from server.slo.model.status import State, Status
+from server.slo.model.status import ObjectiveStatus, State, Status
+
+
+class ServiceNow(Struct):
+    """One service: how it stands, what it is held to, and its open alerts, the worst first."""
+
+    live: LiveService
+    state: State
+    objectives: list[ObjectiveStatus]
+    alerts: list[Alert]
+
+    @property
+    def rank(self) -> float:
+        """What orders services, worst first: who is in trouble and held to nothing comes after all others' trouble."""
+        if self.objectives or self.state not in BAD:
+            return LOOKS[self.state].rank
+        return LOOKS["at_risk"].rank + 0.5
+
+
+def services_now(picture: Picture | None) -> list[ServiceNow]:
+    """Every service, by name."""
+    if picture is None:
+        return []
+    held: dict[str, list[ObjectiveStatus]] = {}
+    for objective in picture.slo.objectives if picture.slo else ():
+        held.setdefault(objective.service, []).append(objective)
+    alerts, found = open_alerts(picture.alerts), list[ServiceNow]()
+    for live in picture.services:
+        its = alerts.get(live.name, [])
+        found.append(ServiceNow(live, state_of(live, picture.slo, its), held.get(live.name, []), its))
+    return found
 
 
 def open_alerts(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
@@ -35,20 +67,7 @@ def evaluated(service: LiveService, status: Status | None) -> State:
     return "blind" if service.silent_s is not None else "no_objective"
 
 
-def rank(state: State, held: bool) -> float:
-    """What orders services, worst first: trouble of one that is held to nothing comes after all others' trouble."""
-    return LOOKS[state].rank if held or state not in BAD else LOOKS["at_risk"].rank + 0.5
-
-
 def worst(picture: Picture | None) -> Look | None:
     """The worst state of any service; None: nothing is known."""
-    if picture is None:
-        return None
-    held = {objective.service for objective in picture.slo.objectives} if picture.slo else set[str]()
-    alerts = open_alerts(picture.alerts)
-    states = [
-        (state_of(service, picture.slo, alerts.get(service.name, ())), service.name in held)
-        for service in picture.services
-    ]
-    state, _ = min(states, key=lambda each: rank(*each), default=(None, False))
-    return LOOKS[state] if state else None
+    found = min(services_now(picture), key=lambda each: each.rank, default=None)
+    return LOOKS[found.state] if found else None

@@ -110,10 +110,9 @@ async def spending(connection: AsyncConnection, held: Sequence[Objective], now: 
 
 async def require_known(parts: Parts, connection: AsyncConnection, service: str) -> None:
     """ApiError NOT_FOUND where nothing was ever heard of it: a typing error in a pipeline must not pass as allow."""
-    picture = parts.relay.picture
     if any(each.service == service for each in parts.policies.objectives):
         return
-    if picture is not None and any(each.name == service for each in picture.services):
+    if parts.relay.service(service) is not None:
         return
     if "\0" in service or not await live_store.exists(connection, service):
         detail = (

@@ -74,8 +74,8 @@ class SummaryHandler(ApiHandler):
 
     def is_partial(self, service: str) -> bool:
         """Whether the live picture says that some of its items are refused."""
-        picture = self.parts.relay.picture
-        return picture is not None and any(each.name == service and each.partial for each in picture.services)
+        found = self.parts.relay.service(service)
+        return found is not None and found.partial
 
 
 class SeriesHandler(ApiHandler):

@@ -14,6 +14,7 @@ from server.alerts.alert import Alert
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.text import first_line
+from server.live.service import LiveService
 from server.picture import store
 from server.picture.picture import Picture, read_picture
 from server.slo.model.status import Status
@@ -54,6 +55,11 @@ class Relay:
     def alerts(self) -> list[Alert]:
         """The alerts that are open, and those resolved within some minutes."""
         return self.picture.alerts if self.picture else []
+
+    def service(self, name: str) -> LiveService | None:
+        """A service; None where nothing of it has come lately."""
+        services = self.picture.services if self.picture else ()
+        return next((each for each in services if each.name == name), None)
 
     def age_s(self, now: float) -> float | None:
         """Seconds since the picture was made; None where there is none."""

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -19,7 +20,7 @@ from server.slo.model.counts import Counts
 from server.slo.model.status import ObjectiveStatus, Status
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
-from tests.slo.judging import live_service
+from tests.slo.judging import delta, live_service
 from tests.slo.ledgers import policies
 from tests.slo.making import SHOP, availability, service
 
@@ -178,6 +179,22 @@ async def test_since_outlives_the_watch(database_url: str, tmp_path: Path) -> No
         after = await Evaluation(db, held).evaluate([], NOW + 60, before)
     assert named(after, "shop-works").since == NOW
     assert after.evaluated_at == NOW + 60
+
+
+@pytest.mark.gen_test
+async def test_what_was_published_is_not_changed_by_the_watch_that_goes_on_from_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    lead(database_url, 1)
+    async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
+        old, new = Evaluation(db, held), Evaluation(db, held)
+        old.streams.hear([delta(int(NOW) - 40, 100, 60)])
+        before = await old.evaluate([], NOW)
+        published = msgspec.json.encode(before)
+        new.streams.hear([delta(int(NOW) + second, 100, 60) for second in range(-30, 0)])
+        after = await new.evaluate([], NOW + 60, before)
+    assert after.memories != before.memories
+    assert msgspec.json.encode(before) == published
 
 
 @pytest.mark.gen_test
