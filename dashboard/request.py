@@ -27,7 +27,7 @@ class RequestView(Struct):
     @property
     def stored(self) -> int:
         """How many outcomes the request itself brought, where it was one to Evenkeel."""
-        found = (line.fields.get("stored") for line in self.lines if line.logger == "evenkeel.access")
+        found = ((line.fields or {}).get("stored") for line in self.lines if line.logger == "evenkeel.access")
         return sum(n for n in found if isinstance(n, int))
 
     def details(self, one: OutcomeAnswer) -> list[tuple[str, object]]:

@@ -12,7 +12,7 @@ from dashboard.config.draft import UNTILS, Draft, minutes_of, raced, read_draft,
 from dashboard.config.page import read_keys
 from dashboard.config.refusals import would_refuse
 from dashboard.shared.page import Page
-from server.auth.keys import ApiKey
+from server.auth.store import ApiKey
 from server.config import service
 from server.config.registry import SETTINGS
 from server.config.revisions import key_id_of

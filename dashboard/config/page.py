@@ -12,7 +12,7 @@ from dashboard.setup.keys import has_ended
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
-from server.auth.keys import ApiKey, list_keys
+from server.auth.store import ApiKey, list_keys
 from server.config.view import ConfigView, config_view
 from server.kernel.names import OWN
 from server.parts import Parts

@@ -8,7 +8,7 @@ from dashboard.config.acts import whole
 from dashboard.shared.act import Act
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
-from server.auth.people import Person
+from server.auth.people_store import Person
 from server.http.operation import Scope
 from server.kernel.errors import ApiError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from server.auth.keys import ApiKey
+from server.auth.store import ApiKey
 
 
 def has_ended(key: ApiKey) -> bool:

@@ -13,10 +13,9 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.page import Page
 from server.auth.audit_store import Act, recent_acts
 from server.auth.identity import ROLES, SCOPES
-from server.auth.keys import ApiKey, list_keys
 from server.auth.passwords import SHORTEST
-from server.auth.people import Person, list_people
-from server.auth.sessions import Session, list_sessions
+from server.auth.people_store import Person, Session, list_people, list_sessions
+from server.auth.store import ApiKey, list_keys
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.notify.acts import TargetView, list_targets

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import Instant
 from server.tables import people
+from server.tables.codec import Rows
 
 
 class Act(msgspec.Struct):
@@ -26,6 +27,9 @@ class Act(msgspec.Struct):
     before: Any
     after: Any
     request_id: str
+
+
+ACTS = Rows(people.audit, Act)
 
 
 async def audit(  # noqa: PLR0917 - the columns, in their order
@@ -55,6 +59,6 @@ async def audit(  # noqa: PLR0917 - the columns, in their order
 
 async def recent_acts(connection: AsyncConnection, limit: int = 100, before: int | None = None) -> list[Act]:
     """The newest acts first; `before` is the id of the last one already seen."""
-    newest = select(people.audit).order_by(people.audit.c.id.desc()).limit(limit)
+    newest = ACTS.select().order_by(people.audit.c.id.desc()).limit(limit)
     rows = await connection.execute(newest if before is None else newest.where(people.audit.c.id < before))
-    return [msgspec.convert(row, Act, from_attributes=True) for row in rows]
+    return ACTS.every(rows)

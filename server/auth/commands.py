@@ -17,7 +17,7 @@ from server.kernel.names import HOST
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from server.auth.keys import ApiKey
+    from server.auth.store import ApiKey
 
 T = TypeVar("T")
 
@@ -65,9 +65,9 @@ def create_key(name: str, scopes: tuple[str, ...]) -> None:
 @key.command("list")
 def list_keys() -> None:
     """Every key, the newest first."""
-    from server.auth import keys
+    from server.auth import store
 
-    found = run(keys.list_keys)
+    found = run(store.list_keys)
     rows = [("ID", "NAME", "BEGINS", "SCOPES", "MADE", "STATE")]
     rows += [
         (str(k.id), k.name, k.prefix, ",".join(k.scopes), f"{k.created_at:%Y-%m-%d %H:%M}", state(k)) for k in found

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 from server.auth.audit_store import Act, recent_acts
-from server.auth.keys import ApiKey, NewKey, create_key, list_keys, revoke_key
+from server.auth.keys import NewKey, create_key, revoke_key
+from server.auth.store import ApiKey, list_keys
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route

@@ -10,26 +10,13 @@ import msgspec
 from server.auth import store, tokens
 from server.auth.audit_store import audit
 from server.auth.identity import checked_scopes
+from server.auth.store import ApiKey
 from server.kernel.errors import ApiError, invalid
-from server.kernel.times import Instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 NAME_CHARACTERS = 100
-
-
-class ApiKey(msgspec.Struct):
-    """A key as it is listed: without the secret, which is not stored."""
-
-    id: int
-    name: str
-    prefix: str  # its first characters
-    scopes: list[str]
-    created_by: str
-    created_at: Instant
-    expires_at: Instant | None
-    revoked_at: Instant | None
 
 
 class NewKey(msgspec.Struct):
@@ -70,24 +57,14 @@ async def create_key(
     return NewKey(key_id, name, granted, key)
 
 
-async def list_keys(connection: AsyncConnection) -> list[ApiKey]:
-    """Every key, the newest first, also those that ended."""
-    return [as_key(row) for row in await store.every_key(connection)]
-
-
 async def revoke_key(connection: AsyncConnection, key_id: int, *, actor: str, request_id: str = "") -> ApiKey:
     """End a key; every process refuses it within 5 s. A repeat changes nothing. ApiError NOT_FOUND."""
-    row = await store.key_by_id(connection, key_id)
-    if row is None:
+    key = await store.key_by_id(connection, key_id)
+    if key is None:
         raise ApiError("NOT_FOUND", f"There is no key {key_id}. Nothing was done.")
-    key = as_key(row)
     if key.revoked_at is None:
         key.revoked_at = await store.revoke_key(connection, key_id)
         after = {"id": key_id, "revoked_at": key.revoked_at}
         await audit(connection, actor, "key.revoke", key.name, {"id": key_id, "scopes": key.scopes}, after, request_id)
         await store.signal(connection, "keys")
     return key
-
-
-def as_key(row: object) -> ApiKey:
-    return msgspec.convert(row, ApiKey, from_attributes=True)

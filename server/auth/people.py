@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from server.auth import people_store, signin_store, store
 from server.auth.audit_store import audit
 from server.auth.identity import checked_role
+from server.auth.people_store import Person
 from server.kernel.errors import ApiError, invalid
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
-
-
-class Person(msgspec.Struct):
-    """A person as listed; without the password."""
-
-    id: int
-    email: str
-    role: str
-    created_at: datetime
-    disabled_at: datetime | None
 
 
 def checked_email(email: str) -> str:
@@ -42,16 +30,11 @@ async def create_person(
 ) -> Person:
     """A new person; `hashed` is from `Passwords.hash`. ApiError INVALID, or CONFLICT where the address is taken."""
     email, role = checked_email(email), checked_role(role)
-    row = await people_store.add(connection, email, hashed, role)
-    if row is None:
+    person = await people_store.add(connection, email, hashed, role)
+    if person is None:
         raise ApiError("CONFLICT", f"{email} exists already. Nothing was done.")
     await audit(connection, actor, "person.create", email, None, {"role": role}, request_id)
-    return as_person(row)
-
-
-async def list_people(connection: AsyncConnection) -> list[Person]:
-    """Everybody by address, also those disabled."""
-    return [as_person(row) for row in await people_store.every(connection)]
+    return person
 
 
 async def change_role(
@@ -64,10 +47,10 @@ async def change_role(
         return person
     if person.role == "admin":
         await not_the_last_admin(connection, person)
-    row = await people_store.change(connection, person_id, role=role)
+    changed = await people_store.change(connection, person_id, role=role)
     await audit(connection, actor, "person.role", person.email, {"role": person.role}, {"role": role}, request_id)
     await store.signal(connection, "sessions")
-    return as_person(row)
+    return changed
 
 
 async def disable_person(connection: AsyncConnection, person_id: int, *, actor: str, request_id: str = "") -> Person:
@@ -76,12 +59,12 @@ async def disable_person(connection: AsyncConnection, person_id: int, *, actor: 
     if person.disabled_at is not None:
         return person
     await not_the_last_admin(connection, person)
-    row = await people_store.change(connection, person_id, disabled_at=people_store.NOW)
+    changed = await people_store.change(connection, person_id, disabled_at=people_store.NOW)
     ended = await people_store.revoke_sessions(connection, user_id=person_id)
     after = {"disabled": True, "sessions_ended": ended}
     await audit(connection, actor, "person.disable", person.email, {"disabled": False}, after, request_id)
     await store.signal(connection, "sessions")
-    return as_person(row)
+    return changed
 
 
 async def enable_person(connection: AsyncConnection, person_id: int, *, actor: str, request_id: str = "") -> Person:
@@ -89,9 +72,9 @@ async def enable_person(connection: AsyncConnection, person_id: int, *, actor: s
     person = await held(connection, person_id)
     if person.disabled_at is None:
         return person
-    row = await people_store.change(connection, person_id, disabled_at=None)
+    changed = await people_store.change(connection, person_id, disabled_at=None)
     await audit(connection, actor, "person.enable", person.email, {"disabled": True}, {"disabled": False}, request_id)
-    return as_person(row)
+    return changed
 
 
 async def set_password(
@@ -109,16 +92,12 @@ async def set_password(
 async def held(connection: AsyncConnection, person_id: int) -> Person:
     """The person, with nobody else changing people until this transaction ends."""
     await signin_store.alone_on_people(connection)
-    row = await people_store.by_id(connection, person_id)
-    if row is None:
+    person = await people_store.by_id(connection, person_id)
+    if person is None:
         raise ApiError("NOT_FOUND", f"There is no person {person_id}. Nothing was done.")
-    return as_person(row)
+    return person
 
 
 async def not_the_last_admin(connection: AsyncConnection, person: Person) -> None:
     if person.role == "admin" and not await people_store.other_admins(connection, person.id):
         raise ApiError("CONFLICT", f"{person.email} is the last administrator; make another one first.")
-
-
-def as_person(row: object) -> Person:
-    return msgspec.convert(row, Person, from_attributes=True)

@@ -6,10 +6,8 @@ The cookie is signed, so that a guess costs no query, HttpOnly and SameSite=Lax,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-import msgspec
 from tornado.web import RequestHandler, create_signed_value, decode_signed_value
 
 from server.auth import people_store, store, tokens
@@ -37,19 +35,6 @@ class Visitor:
     request_id: str
 
 
-class Session(msgspec.Struct):
-    """A session in force as listed; without its token, which is not stored."""
-
-    id: int
-    user_id: int
-    email: str
-    created_at: datetime
-    seen_at: datetime  # to the minute
-    expires_at: datetime
-    agent: str
-    address: str
-
-
 async def open_session(connection: AsyncConnection, user_id: int, email: str, visitor: Visitor) -> str:
     """A new session; its token."""
     token = tokens.new_token("es")
@@ -60,25 +45,19 @@ async def open_session(connection: AsyncConnection, user_id: int, email: str, vi
     return token
 
 
-async def list_sessions(connection: AsyncConnection, user_id: int | None = None) -> list[Session]:
-    """Sessions in force, the last used first: one person's, or everybody's."""
-    rows = await people_store.open_sessions(connection, user_id)
-    return [msgspec.convert(row, Session, from_attributes=True) for row in rows]
-
-
 async def revoke_session(connection: AsyncConnection, session_id: int, by: Identity, request_id: str = "") -> None:
     """End a session: one's own, or as an administrator anybody's. ApiError NOT_FOUND, FORBIDDEN.
 
     Every process refuses it, and ends its streams, within 5 s.
     """
-    row = await people_store.session_by_id(connection, session_id)
-    if row is None:
+    session = await people_store.session_by_id(connection, session_id)
+    if session is None:
         raise ApiError("NOT_FOUND", f"Session {session_id} is not open. Nothing was done.")
-    if "admin" not in by.scopes and not (by.kind == "person" and row.user_id == by.id):
+    if "admin" not in by.scopes and not (by.kind == "person" and session.user_id == by.id):
         raise ApiError("FORBIDDEN", "Only an administrator may end the session of somebody else. Nothing was done.")
     await people_store.revoke_sessions(connection, session_id=session_id)
-    before = {"session": session_id, "address": row.address, "agent": row.agent}
-    await audit(connection, by.actor, "session.revoke", row.email, before, None, request_id)
+    before = {"session": session_id, "address": session.address, "agent": session.agent}
+    await audit(connection, by.actor, "session.revoke", session.email, before, None, request_id)
     await store.signal(connection, "sessions")
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.identity import Identity, scopes_of
 from server.kernel.bus import CHANNEL
+from server.kernel.times import Instant
+from server.tables.codec import Rows
 from server.tables.people import api_keys, sessions, users
 
 
@@ -22,6 +25,22 @@ class Credential:
     digest: bytes
     identity: Identity
     until: float | None
+
+
+class ApiKey(Struct):
+    """A key as it is listed: without the secret, which is not stored."""
+
+    id: int
+    name: str
+    prefix: str  # its first characters
+    scopes: list[str]
+    created_by: str
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+
+KEYS = Rows(api_keys, ApiKey)
 
 
 async def keys_in_force(connection: AsyncConnection) -> tuple[list[Credential], dict[int, str]]:
@@ -80,15 +99,14 @@ async def add_key(connection: AsyncConnection, values: dict[str, Any], lifetime_
     return int(row.scalar_one())
 
 
-async def every_key(connection: AsyncConnection) -> list[Any]:
-    """Every key, the newest first."""
-    return list(await connection.execute(select(api_keys).order_by(api_keys.c.id.desc())))
+async def list_keys(connection: AsyncConnection) -> list[ApiKey]:
+    """Every key, the newest first, also those that ended."""
+    return KEYS.every(await connection.execute(KEYS.select().order_by(api_keys.c.id.desc())))
 
 
-async def key_by_id(connection: AsyncConnection, key_id: int) -> Any:
-    """One key's row, locked until the transaction ends; None where there is none."""
-    row = await connection.execute(select(api_keys).where(api_keys.c.id == key_id).with_for_update())
-    return row.one_or_none()
+async def key_by_id(connection: AsyncConnection, key_id: int) -> ApiKey | None:
+    """One key, locked until the transaction ends; None where there is none."""
+    return KEYS.one(await connection.execute(KEYS.select().where(api_keys.c.id == key_id).with_for_update()))
 
 
 async def revoke_key(connection: AsyncConnection, key_id: int) -> datetime:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.names import OTHER, OWN
 from server.kernel.times import Instant
+from server.tables.codec import Rows
 from server.tables.outcomes import series
 from server.tables.records import changes
 
@@ -29,6 +29,9 @@ class Change(Struct):
     summary: str
     author: str
     detail: Any = None
+
+
+CHANGES = Rows(changes, Change)
 
 
 async def record(
@@ -68,7 +71,7 @@ async def recent(
 
     `before` is the id of the last one already seen, `until` the time from which on none is told.
     """
-    found = select(changes).where(changes.c.at >= func.to_timestamp(float(since)))
+    found = CHANGES.select().where(changes.c.at >= func.to_timestamp(float(since)))
     if until is not None:
         found = found.where(changes.c.at < func.to_timestamp(float(until)))
     if service is not None:
@@ -78,19 +81,7 @@ async def recent(
         older = text("(changes.at, changes.id) < (SELECT c.at, c.id FROM changes c WHERE c.id = :before)")
         found = found.where(older.bindparams(before=before))
     rows = await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(limit))
-    return [
-        Change(
-            id=row.id,
-            at=row.at,
-            kind=row.kind,
-            service=row.service,
-            version=row.version,
-            summary=row.summary,
-            author=row.author,
-            detail=row.detail,
-        )
-        for row in rows
-    ]
+    return CHANGES.every(rows)
 
 
 async def last_environment(connection: AsyncConnection, host: str) -> dict[str, Any]:
@@ -141,24 +132,22 @@ async def lock(connection: AsyncConnection) -> None:
 
 async def newest(connection: AsyncConnection, service: str, kind: str) -> Change | None:
     """The last change of a kind to a service."""
-    found = select(changes).where(changes.c.service == service, changes.c.kind == kind)
-    row = (await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1))).one_or_none()
-    return None if row is None else msgspec.convert(row, Change, from_attributes=True)
+    found = CHANGES.select().where(changes.c.service == service, changes.c.kind == kind)
+    return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 
 
 async def adopt(connection: AsyncConnection, change_id: int, summary: str, author: str, detail: Any) -> Change:
     """Give a change that was only detected the words of who made it."""
     values = {"summary": summary, "author": author, "detail": detail}
     mine = update(changes).where(changes.c.id == change_id).values(values)
-    return msgspec.convert((await connection.execute(mine.returning(changes))).one(), Change, from_attributes=True)
+    return CHANGES.read((await connection.execute(mine.returning(*CHANGES.selected))).one())
 
 
 async def rolled_back(connection: AsyncConnection, service: str, version: str) -> Change | None:
     """The last deploy that took a version of a service out of production."""
     undone = changes.c.detail["rolls_back"].astext == version
-    found = select(changes).where(changes.c.service == service, changes.c.kind == "deploy", undone)
-    row = (await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1))).one_or_none()
-    return None if row is None else msgspec.convert(row, Change, from_attributes=True)
+    found = CHANGES.select().where(changes.c.service == service, changes.c.kind == "deploy", undone)
+    return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 
 
 # By when each came out first: a version that was rolled back and goes out once more is no older for that.

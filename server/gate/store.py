@@ -15,10 +15,13 @@ from server.gate.answer import Override, Postmortem, SpentHour
 from server.gate.ship import DeployHours
 from server.kernel.times import utc
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
+from server.tables.codec import Rows
 from server.tables.slo import gate_overrides
 
 # One at a time: two presses of the same button make one override.
 LOCK = 0x45564B47
+
+OVERRIDES = Rows(gate_overrides, Override)
 
 # Alerts of some objectives since a time: open ones and those that are over.
 SPENT_BY_ALERTS = text(
@@ -95,7 +98,7 @@ async def lock(connection: AsyncConnection) -> None:
 
 async def active(connection: AsyncConnection, service: str, kind: str | None = None) -> list[Override]:
     """The overrides of a service that are in force, the one that ends last first."""
-    found = select(gate_overrides).where(
+    found = OVERRIDES.select().where(
         gate_overrides.c.service == service,
         gate_overrides.c.expires_at > func.clock_timestamp(),
         gate_overrides.c.revoked_at.is_(None),
@@ -103,23 +106,22 @@ async def active(connection: AsyncConnection, service: str, kind: str | None = N
     if kind is not None:
         found = found.where(gate_overrides.c.kind == kind)
     rows = await connection.execute(found.order_by(gate_overrides.c.expires_at.desc(), gate_overrides.c.id))
-    return [msgspec.convert(row, Override, from_attributes=True) for row in rows]
+    return OVERRIDES.every(rows)
 
 
 async def listed(connection: AsyncConnection, service: str | None, limit: int) -> list[Override]:
     """Overrides, also those that are over, newest first."""
-    found = select(gate_overrides)
+    found = OVERRIDES.select()
     if service is not None:
         found = found.where(gate_overrides.c.service == service)
     rows = await connection.execute(found.order_by(gate_overrides.c.id.desc()).limit(limit))
-    return [msgspec.convert(row, Override, from_attributes=True) for row in rows]
+    return OVERRIDES.every(rows)
 
 
 async def numbered(connection: AsyncConnection, override_id: int) -> Override | None:
     """One override, locked until this transaction ends."""
-    found = select(gate_overrides).where(gate_overrides.c.id == override_id).with_for_update()
-    row = (await connection.execute(found)).one_or_none()
-    return None if row is None else msgspec.convert(row, Override, from_attributes=True)
+    found = OVERRIDES.select().where(gate_overrides.c.id == override_id).with_for_update()
+    return OVERRIDES.one(await connection.execute(found))
 
 
 async def add(
@@ -134,16 +136,16 @@ async def add(
         "created_at": func.clock_timestamp(),
         "expires_at": func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, minutes),
     }
-    row = (await connection.execute(insert(gate_overrides).values(values).returning(gate_overrides))).one()
-    return msgspec.convert(row, Override, from_attributes=True)
+    row = (await connection.execute(insert(gate_overrides).values(values).returning(*OVERRIDES.selected))).one()
+    return OVERRIDES.read(row)
 
 
 async def revoke(connection: AsyncConnection, override_id: int, by: str) -> Override:
     """End an override now."""
     values = {"revoked_at": func.clock_timestamp(), "revoked_by": by}
     mine = update(gate_overrides).where(gate_overrides.c.id == override_id)
-    row = (await connection.execute(mine.values(values).returning(gate_overrides))).one()
-    return msgspec.convert(row, Override, from_attributes=True)
+    row = (await connection.execute(mine.values(values).returning(*OVERRIDES.selected))).one()
+    return OVERRIDES.read(row)
 
 
 async def now(connection: AsyncConnection) -> datetime:

@@ -8,19 +8,19 @@ message of the same alert to the same target waits: a resolve never overtakes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import Alert
 from server.alerts.store import mark_notified
 from server.notify.message import Event
-from server.notify.store import as_target
+from server.notify.store import TARGETS
 from server.notify.target import Target
 from server.tables.alerts import notifications
+from server.tables.codec import Rows
 
 CLAIM_S = 30.0  # longer than any try
 KEPT_DAYS = 90
@@ -33,7 +33,7 @@ class Body(msgspec.Struct):
     alert: Alert
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct):
     """One message to be stored."""
 
     alert_id: int
@@ -41,6 +41,10 @@ class Row(NamedTuple):
     event: Event
     dedup_key: str
     body: Body
+
+
+NOTIFICATIONS = Rows(notifications, Row)
+PUT = text(f"{NOTIFICATIONS.insert()} ON CONFLICT (dedup_key) DO NOTHING RETURNING id")
 
 
 class Claimed(NamedTuple):
@@ -62,9 +66,7 @@ async def put(connection: AsyncConnection, rows: Sequence[Row]) -> int:
     """Store messages; what was stored before under the same key stays. How many are new."""
     if not rows:
         return 0
-    values = [row._asdict() | {"body": msgspec.to_builtins(row.body)} for row in rows]
-    statement = insert(notifications).on_conflict_do_nothing(index_elements=["dedup_key"])
-    stored = await connection.execute(statement.values(values).returning(notifications.c.id))
+    stored = await connection.execute(PUT, NOTIFICATIONS.given(rows))
     return len(stored.all())
 
 
@@ -109,7 +111,7 @@ async def unacknowledged(connection: AsyncConnection, wait_s: float) -> list[Una
     return [Unacknowledged(step, body) for step, body in found if body is not None]
 
 
-CLAIM = text("""
+CLAIM = text(f"""
     WITH due AS (
         SELECT w.id, row_number() OVER (PARTITION BY w.target_id ORDER BY w.next_at, w.id)
                + (SELECT count(*) FROM notifications busy
@@ -131,21 +133,32 @@ CLAIM = text("""
     SET claimed_until = now() + make_interval(secs => :claim), attempts = n.attempts + 1
     FROM mine, targets t
     WHERE n.id = mine.id AND t.id = n.target_id
-    RETURNING n.id, n.alert_id, n.event, n.dedup_key, n.body::text, n.attempts,
-              extract(epoch FROM now() - n.created_at)::float,
-              coalesce(extract(epoch FROM now() - n.refused_since), 0)::float, t.removed_at IS NOT NULL,
-              t.id, t.name, t.kind, t.address, t.secret, t.inbound_secret, t.step
+    RETURNING n.id AS claimed_id, n.alert_id, n.event, n.dedup_key AS key, n.body::text, n.attempts AS attempt,
+              extract(epoch FROM now() - n.created_at)::float AS age_s,
+              coalesce(extract(epoch FROM now() - n.refused_since), 0)::float AS refused_s,
+              t.removed_at IS NOT NULL AS removed, {TARGETS.of("t")}
     """)
 
 
 async def claim(connection: AsyncConnection, most: int, each: int) -> list[Claimed]:
     """Up to `most` messages that are due, `each` of one target at a time, so that a dead one holds up nobody."""
     rows = await connection.execute(CLAIM, {"most": most, "each": each, "claim": CLAIM_S})
-    found = [
-        Claimed(id_, alert_id, as_target(target), event, key, readable(body), attempt, age_s, refused_s, removed)
-        for id_, alert_id, event, key, body, attempt, age_s, refused_s, removed, *target in rows
-    ]
-    return sorted(found, key=lambda claimed: claimed.id)
+    return sorted((claimed_of(row) for row in rows), key=lambda claimed: claimed.id)
+
+
+def claimed_of(row: Any) -> Claimed:
+    return Claimed(
+        id=row.claimed_id,
+        alert_id=row.alert_id,
+        target=TARGETS.read(row),
+        event=row.event,
+        key=row.key,
+        body=readable(row.body),
+        attempt=row.attempt,
+        age_s=row.age_s,
+        refused_s=row.refused_s,
+        removed=row.removed,
+    )
 
 
 def readable(body: str) -> Body | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.times import Instant
 from server.notify.target import Target
 from server.tables.alerts import targets
+from server.tables.codec import Rows
 
-COLUMNS = [targets.c[name] for name in Target.__struct_fields__]
+TARGETS = Rows(targets, Target)
 
 
 class Faring(msgspec.Struct):
@@ -64,15 +64,14 @@ async def faring(connection: AsyncConnection) -> list[Faring]:
 
 async def every(connection: AsyncConnection) -> list[Target]:
     """Every target with its secrets."""
-    rows = await connection.execute(select(*COLUMNS).where(targets.c.removed_at.is_(None)).order_by(targets.c.id))
-    return [as_target(row) for row in rows]
+    found = TARGETS.select().where(targets.c.removed_at.is_(None)).order_by(targets.c.id)
+    return TARGETS.every(await connection.execute(found))
 
 
 async def one(connection: AsyncConnection, target_id: int, *, lock: bool = False) -> Target | None:
     """One target, with `lock` until the transaction ends; None where there is none or it was removed."""
-    found = select(*COLUMNS).where(targets.c.id == target_id, targets.c.removed_at.is_(None))
-    row = (await connection.execute(found.with_for_update() if lock else found)).one_or_none()
-    return None if row is None else as_target(row)
+    found = TARGETS.select().where(targets.c.id == target_id, targets.c.removed_at.is_(None))
+    return TARGETS.one(await connection.execute(found.with_for_update() if lock else found))
 
 
 async def removed(connection: AsyncConnection, target_id: int) -> Any:
@@ -109,7 +108,3 @@ async def remove(connection: AsyncConnection, target_id: int) -> None:
 
 async def set_inbound_secret(connection: AsyncConnection, target_id: int, secret: str) -> None:
     await connection.execute(update(targets).where(targets.c.id == target_id).values(inbound_secret=secret))
-
-
-def as_target(row: Sequence[Any]) -> Target:
-    return Target(*row)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
-import msgspec
-from sqlalchemy import case, delete, func, insert, select, text
+from sqlalchemy import case, delete, func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.selfcheck.findings import CheckResult, Finding
+from server.selfcheck.findings import CheckResult
+from server.tables.codec import Rows
 from server.tables.records import check_results
 
 KEPT_DAYS = 7
@@ -21,31 +19,23 @@ CURRENT = case(
     else_=text("interval '26 hours'"),
 )
 
-COLUMNS = (
-    check_results.c.name,
-    check_results.c.status,
-    check_results.c.at,
-    check_results.c.duration_ms,
-    check_results.c.findings,
-    check_results.c.version,
-)
+RESULTS = Rows(check_results, CheckResult)
 
 
 async def record(connection: AsyncConnection, result: CheckResult) -> None:
     """Keep one result."""
-    values = msgspec.to_builtins(result, builtin_types=(type(result.at),))
-    await connection.execute(insert(check_results).values(values))
+    await connection.execute(text(RESULTS.insert()), RESULTS.given([result]))
 
 
 async def latest(connection: AsyncConnection) -> list[CheckResult]:
     """The newest result of each check that is still run, by name."""
     query = (
-        select(*COLUMNS)
+        RESULTS.select()
         .ext(distinct_on(check_results.c.name))
         .where(check_results.c.at > func.now() - CURRENT)
         .order_by(check_results.c.name, check_results.c.at.desc())
     )
-    return results(await connection.execute(query))
+    return RESULTS.every(await connection.execute(query))
 
 
 async def has_run(connection: AsyncConnection, name: str, version: str, within_s: float) -> bool:
@@ -57,8 +47,8 @@ async def has_run(connection: AsyncConnection, name: str, version: str, within_s
 
 async def history(connection: AsyncConnection, name: str, limit: int) -> list[CheckResult]:
     """The results of one check, newest first."""
-    query = select(*COLUMNS).where(check_results.c.name == name).order_by(check_results.c.at.desc()).limit(limit)
-    return results(await connection.execute(query))
+    query = RESULTS.select().where(check_results.c.name == name).order_by(check_results.c.at.desc()).limit(limit)
+    return RESULTS.every(await connection.execute(query))
 
 
 async def forget_old(connection: AsyncConnection) -> int:
@@ -66,12 +56,3 @@ async def forget_old(connection: AsyncConnection) -> int:
     old = check_results.c.at < func.now() - text(f"interval '{KEPT_DAYS} days'")
     gone = await connection.execute(delete(check_results).where(old))
     return gone.rowcount
-
-
-def results(rows: Iterable[Any]) -> list[CheckResult]:
-    return [result(row) for row in rows]
-
-
-def result(row: Any) -> CheckResult:
-    found = msgspec.convert(row.findings, list[Finding])
-    return CheckResult(row.name, row.status, row.at, row.duration_ms, found, row.version)

@@ -66,6 +66,9 @@ class Rows(Generic[T]):
         infos = [info for info in msgspec.structs.fields(struct) if info.encode_name not in self.besides]
         self.fields = {info.encode_name: Field(table.c[info.encode_name], info) for info in infos}
         self.columns = self.of(quoted(table.name))
+        self.selected: list[ColumnElement[Any]] = [
+            literal_column(sql).label(name) for name, sql in self._read(quoted(table.name)).items()
+        ]
         arriving = ", ".join(field.arrives for field in self.fields.values())
         self.record = f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS r({arriving})"
         self._decoders = {name: field.json for name, field in self.fields.items() if field.json is not None}
@@ -76,9 +79,7 @@ class Rows(Generic[T]):
 
     def select(self) -> Select[Any]:
         """A SELECT of every row."""
-        found = self._read(quoted(self.table.name)).items()
-        columns: list[ColumnElement[Any]] = [literal_column(sql).label(name) for name, sql in found]
-        return select(*columns).select_from(self.table)
+        return select(*self.selected).select_from(self.table)
 
     def _read(self, table: str) -> dict[str, str]:
         return {name: field.read(table) for name, field in self.fields.items()} | self.besides

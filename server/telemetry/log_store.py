@@ -12,10 +12,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
+from server.tables.codec import Rows
 from server.tables.records import log_lines
 from server.telemetry.log_line import Line, moment
 
-COPY = "COPY log_lines (at, level, process, logger, request_id, message, fields) FROM STDIN"
 CHUNK = 5_000
 CHUNKS_A_RUN = 200
 LINES_SHOWN = 500
@@ -32,14 +32,26 @@ class KeptLine(msgspec.Struct):
     logger: str
     request_id: str
     message: str
-    fields: dict[str, Any]
+    fields: dict[str, Any] | None
+
+
+LINES = Rows(log_lines, KeptLine)
+COPY = f"COPY log_lines ({', '.join(LINES.fields)}) FROM STDIN"
 
 
 def copy_row(line: Line, process: str) -> str:
     """A line in COPY's text format."""
-    fields = msgspec.json.encode(line.fields).decode().translate(ESCAPES) if line.fields else "\\N"
-    texts = (process, line.logger, line.request_id, line.message)
-    return "\t".join([moment(line.at), line.level, *(value.translate(ESCAPES) for value in texts), fields]) + "\n"
+    values = {
+        "at": moment(line.at),
+        "level": line.level,
+        "process": process,
+        "logger": line.logger,
+        "request_id": line.request_id,
+        "message": line.message,
+        "fields": msgspec.json.encode(line.fields).decode() if line.fields else None,
+    }
+    texts = (values[name] for name in LINES.fields)
+    return "\t".join("\\N" if value is None else value.translate(ESCAPES) for value in texts) + "\n"
 
 
 async def keep(connection: psycopg.AsyncConnection[tuple[object, ...]], rows: Iterable[str]) -> None:
@@ -52,14 +64,8 @@ async def lines(connection: AsyncConnection, request_id: str) -> list[KeptLine]:
     """The kept lines of one request, oldest first, at most LINES_SHOWN."""
     if not request_id:
         return []
-    table = log_lines.c
-    rows = await connection.execute(
-        select(table.at, table.level, table.process, table.logger, table.request_id, table.message, table.fields)
-        .where(table.request_id == request_id)
-        .order_by(table.at, table.id)
-        .limit(LINES_SHOWN)
-    )
-    return [KeptLine(*row[:6], fields=row.fields or {}) for row in rows]
+    found = LINES.select().where(log_lines.c.request_id == request_id).order_by(log_lines.c.at, log_lines.c.id)
+    return LINES.every(await connection.execute(found.limit(LINES_SHOWN)))
 
 
 async def forget_old(db: Database, days: int, kept: int) -> int:

@@ -12,7 +12,8 @@ from server.auth import credential_cache, fresh
 from server.auth.audit_store import recent_acts
 from server.auth.authenticator import Authenticator
 from server.auth.identity import Identity
-from server.auth.keys import NewKey, create_key, list_keys, revoke_key
+from server.auth.keys import NewKey, create_key, revoke_key
+from server.auth.store import list_keys
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from tests.auth.processes import Asked, bearer, process

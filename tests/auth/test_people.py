@@ -10,13 +10,12 @@ import pytest
 from server.auth import fresh
 from server.auth.audit_store import recent_acts
 from server.auth.people import (
-    Person,
     change_role,
     disable_person,
     enable_person,
-    list_people,
     set_password,
 )
+from server.auth.people_store import Person, list_people
 from server.kernel.errors import ApiError
 from tests.auth.people import enter, fails, person, until_nobody
 from tests.auth.processes import process, signed_in

@@ -15,7 +15,7 @@ from server.auth.identity import Identity
 from server.auth.people import (
     disable_person,
 )
-from server.auth.sessions import list_sessions
+from server.auth.people_store import list_sessions
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from tests.auth.people import MIRA, PASSWORD, enter, person, until_nobody
