@@ -12,8 +12,9 @@ from server.kernel.errors import invalid
 from server.kernel.times import Instant, utc
 from server.live.ranges import asked_window_s
 from server.slo.ledger import ledger_store, recount_store, spans
+from server.slo.ledger.ledger_store import Granularity
 from server.slo.ledger.recount_store import Exactness
-from server.slo.ledger.spans import Granularity, Span, Split, granularity_of
+from server.slo.ledger.spans import Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, Windows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective

@@ -6,7 +6,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import Instant, utc
-from server.slo.ledger import history, history_store, months
+from server.slo.ledger import history, ledger_store, months
 from server.slo.ledger.history import Day, Left, Stretch
 from server.slo.ledger.months import Month
 from server.slo.ledger.recount_store import exactness
@@ -38,7 +38,7 @@ async def past(connection: AsyncConnection, objective: Objective, now: float) ->
     allowed, window_s = objective.allowed, objective.window_s
     names = months.latest(now, MONTHS)
     first = min(int(now) - 2 * window_s, months.bounds(names[-1])[0])
-    slots = await history_store.hours(connection, objective.id, history.whole_hour(first), now)
+    slots = await ledger_store.hours(connection, objective.id, history.whole_hour(first), now)
     start = history.whole_hour(now - window_s)
     points = history.over_time(slots, window_s, allowed, start, now)
     whole = months.sum_of(slot.deciding for slot in slots if slot.start >= start)
@@ -66,7 +66,7 @@ async def stretches(
     """
     allowed = objective.allowed
     unit = granularity_of(start, now)
-    found = await history_store.stretches(
+    found = await ledger_store.stretches(
         connection, objective.id, start, end, unit=unit, ratio=history.hot_ratio(allowed), many=STRETCHES
     )
     worst = [

@@ -6,7 +6,7 @@ Minutes are kept for 35 days; a span that begins before them is made of whole ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,14 +14,13 @@ from server.kernel.errors import invalid
 from server.kernel.times import instant
 from server.slo.ledger import ledger_store as store
 from server.slo.ledger import months
+from server.slo.ledger.ledger_store import Granularity
 from server.slo.model.counts import NOTHING, Counts, Tally
 from server.slo.model.objective import Objective
 
 MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 86_400
-
-Granularity = Literal["minute", "hour"]
 
 
 class Span(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 
 from server.slo.ledger import history, months
 from server.slo.ledger.history import Slot
-from server.slo.ledger.history_store import hours, stretches
+from server.slo.ledger.ledger_store import hours, stretches
 from server.slo.model.budget import budget_left
 from server.slo.model.counts import Counts
 from tests.live.writing import database
