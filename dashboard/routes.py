@@ -78,7 +78,7 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
 def routes(parts: Parts) -> list[URLSpec]:
     """Every page of a web process. An address under neither /api nor a page is a page not found."""
     live = URLSpec("/live", LiveHandler, {"parts": parts, "route": "/live", "hub": Hub(parts)})
-    specs = [URLSpec(pattern, handler, {"parts": parts, "route": told(pattern)}) for pattern, handler in PAGES]
+    specs = [URLSpec(pattern, handler, {"parts": parts, "route": route_of(pattern)}) for pattern, handler in PAGES]
     return [
         *specs,
         live,
@@ -86,6 +86,6 @@ def routes(parts: Parts) -> list[URLSpec]:
     ]
 
 
-def told(pattern: str) -> str:
+def route_of(pattern: str) -> str:
     """The pattern as the API's routes are written: `/services/{service}`."""
     return re.sub(r"\(\?P<(\w+)>[^)]*\)", r"{\1}", pattern)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dashboard.config.acts import whole
-from dashboard.shared.act import Act
+from dashboard.shared.act import ActPage
 from dashboard.shared.local import local_address
 from server.alerts import acts
 
 
-class AlertAct(Act):
+class AlertAct(ActPage):
     """What the acts share."""
 
     @property

@@ -22,7 +22,7 @@ from server.parts import Parts
 from server.slo.model.status import Evidence
 
 
-class Kept(Struct):
+class AlertRecord(Struct):
     """What is read from the database; `alert` None: there is none."""
 
     alert: Alert | None
@@ -39,9 +39,9 @@ class AlertView(Struct):
     evidence: list[str]  # in words
 
 
-async def read(parts: Parts, alert_id: int) -> Kept:
+async def read(parts: Parts, alert_id: int) -> AlertRecord:
     async with parts.db.act() as connection:
-        return Kept(
+        return AlertRecord(
             await list_store.one(connection, alert_id),
             await list_store.timeline(connection, alert_id),
             await silence_store.active(connection, time.time()),
@@ -49,7 +49,7 @@ async def read(parts: Parts, alert_id: int) -> Kept:
         )
 
 
-KEPT = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
+RECORDS = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
 
 
 def asked_id(ask: Ask) -> int:
@@ -59,42 +59,42 @@ def asked_id(ask: Ask) -> int:
 
 async def there(parts: Parts, ask: Ask) -> None:
     """ApiError NOT_FOUND where there is no such alert; one that cannot be read just now may be there."""
-    kept = await KEPT.get(parts, asked_id(ask))
-    if not asked_id(ask) or (kept is not None and kept.alert is None):
+    record = await RECORDS.get(parts, asked_id(ask))
+    if not asked_id(ask) or (record is not None and record.alert is None):
         raise ApiError("NOT_FOUND", f"There is no alert {ask.get('id')[:40]}. The page Alerts lists them.")
 
 
 async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
     """The alert with the newest evidence."""
-    kept = await KEPT.get(parts, asked_id(ask), now)
-    if kept is None or kept.alert is None:
+    record = await RECORDS.get(parts, asked_id(ask), now)
+    if record is None or record.alert is None:
         return AlertView(None, [], [])
-    live = next((one for one in parts.relay.alerts if one.id == kept.alert.id), None)
-    alert = newest(kept.alert, live) if kept.alert.state != "resolved" else kept.alert
+    live = next((one for one in parts.relay.alerts if one.id == record.alert.id), None)
+    alert = newest(record.alert, live) if record.alert.state != "resolved" else record.alert
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
-    shown = row(alert, kept.silences, kept.reach, titles)
-    return AlertView(shown, kept.timeline[::-1], in_words(alert.evidence, alert.clear_since is not None))
+    shown = row(alert, record.silences, record.reach, titles)
+    return AlertView(shown, record.timeline[::-1], in_words(alert.evidence, alert.clear_since is not None))
 
 
 def in_words(evidence: Evidence, over: bool) -> list[str]:
     """What the last evidence says that burns, a sentence each; `over`: it burns no longer."""
     when = "when it last burned" if over else "lately"
     bad = "failed" if evidence.threshold_ms is None else f"took over {evidence.threshold_ms:.10g} ms"
-    told = []
+    sentences = []
     if evidence.bad_ratio == 0:
-        told.append(f"None of the requests of the last minute {bad}; {evidence.tier} still burns.")
+        sentences.append(f"None of the requests of the last minute {bad}; {evidence.tier} still burns.")
     elif evidence.bad_ratio is not None:
         allowed = percent(round(1 - evidence.target, 9))
-        told.append(f"{percent(evidence.bad_ratio)} of requests {bad} {when}; {allowed} may.")
+        sentences.append(f"{percent(evidence.bad_ratio)} of requests {bad} {when}; {allowed} may.")
     if evidence.total:
-        told.append(f"{evidence.bad:,} of {evidence.total:,} since the onset.")
+        sentences.append(f"{evidence.bad:,} of {evidence.total:,} since the onset.")
     times = f"{number(evidence.spent)} times" if evidence.spent >= 1 else f"{percent(evidence.spent)} of"
-    told.append(f"That is {times} the whole budget.")
+    sentences.append(f"That is {times} the whole budget.")
     if evidence.budget_left is not None and evidence.budget_left >= 0:
-        told.append(f"{percent(evidence.budget_left)} of it is left.")
+        sentences.append(f"{percent(evidence.budget_left)} of it is left.")
     if evidence.likely:
-        told.append(f"Likely: {evidence.likely}.")
-    return told
+        sentences.append(f"Likely: {evidence.likely}.")
+    return sentences
 
 
 def alert_title(view: AlertView) -> str:

@@ -36,7 +36,7 @@ class AlertRow(Struct):
     title: str  # of its objective
 
 
-class Kept(Struct):
+class AlertRecords(Struct):
     """What is read from the database."""
 
     open: list[Alert]
@@ -65,12 +65,12 @@ class SilenceForm(Struct):
     durations: tuple[tuple[int, str], ...] = DURATIONS
 
 
-async def read(parts: Parts) -> Kept:
+async def read(parts: Parts) -> AlertRecords:
     now = time.time()
     async with parts.db.act() as connection:
         open_ = await list_store.listed(connection, "open", limit=500)
         resolved = await list_store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
-        return Kept(
+        return AlertRecords(
             sorted(open_, key=urgency),
             sorted(resolved, key=lambda alert: -(alert.resolved_at or 0)),
             await silence_store.active(connection, now),
@@ -79,24 +79,24 @@ async def read(parts: Parts) -> Kept:
         )
 
 
-KEPT = Memo(read, kept_s=5)  # read anew each second: an act is seen at once
+RECORDS = Memo(read, kept_s=5)  # read anew each second: an act is seen at once
 
 
 async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
     """What is open with the newest evidence; without the database what the watch published last."""
     live = {alert.id: alert for alert in parts.relay.alerts}
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
-    kept = await KEPT.get(parts, now)
-    if kept is None:
+    records = await RECORDS.get(parts, now)
+    if records is None:
         open_ = [row(alert, [], Reach({}, None), titles) for alert in live.values() if alert.state != "resolved"]
         return AlertsView(open_, [], [], None, None, False)
-    fresh = [newest(alert, live.get(alert.id)) for alert in kept.open]
+    fresh = [newest(alert, live.get(alert.id)) for alert in records.open]
     return AlertsView(
-        [row(alert, kept.silences, kept.reach, titles) for alert in fresh],
-        [row(alert, kept.silences, kept.reach, titles) for alert in kept.resolved],
-        kept.silences,
-        kept.measures,
-        kept.reach.targets,
+        [row(alert, records.silences, records.reach, titles) for alert in fresh],
+        [row(alert, records.silences, records.reach, titles) for alert in records.resolved],
+        records.silences,
+        records.measures,
+        records.reach.targets,
         True,
     )
 

@@ -20,7 +20,7 @@ KEPT_S = 400 * 24 * 3600.0
 LETTERS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "flag": "F", "override": "O"}
 
 
-class Told(Struct):
+class ChangeRow(Struct):
     """One change with its letter, and why it was made."""
 
     change: Change
@@ -31,7 +31,7 @@ class Told(Struct):
 class ChangesView(Struct):
     """One page of changes; None: they cannot be read just now. `next` continues below the last one."""
 
-    changes: list[Told] | None
+    changes: list[ChangeRow] | None
     service: str
     before: int | None
     next: int | None
@@ -44,13 +44,13 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     found = await READ.get(parts, (service, before), parts.settings.revision)
     shown = None if found is None else found[:SHOWN]
     more = shown[-1].id if shown and len(found or ()) > SHOWN else None
-    return ChangesView(None if shown is None else [told(one) for one in shown], service, before, more)
+    return ChangesView(None if shown is None else [change_row(one) for one in shown], service, before, more)
 
 
-def told(change: Change) -> Told:
-    """A change for people; a detail of another shape, of another version say, tells nothing more."""
+def change_row(change: Change) -> ChangeRow:
+    """A change for people; a detail of another shape, of another version say, has no reason."""
     detail = change.detail if isinstance(change.detail, dict) else {}
-    return Told(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")))
+    return ChangeRow(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")))
 
 
 async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:

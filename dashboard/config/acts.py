@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from dashboard.shared.act import Act
+from dashboard.shared.act import ActPage
 from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
 from server.auth.identity import Identity
@@ -18,10 +18,10 @@ EXTEND_MINUTES = 30
 ACTS: dict[str, StagedAct] = {act: act for act in get_args(StagedAct)}
 
 
-class ConfigAct(Act):
+class ConfigAct(ActPage):
     """What the acts on settings share."""
 
-    told = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # the page shows what is in force now
+    refusals = ("CONFLICT", "ROLLBACK_AMBIGUOUS", "GATE_DENIED")  # the page shows what is in force now
 
     @property
     def back(self) -> str:

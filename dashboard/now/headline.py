@@ -7,7 +7,7 @@ from msgspec import Struct
 from dashboard.now.rows import Row, left_of
 from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.shared.looks import LOOKS, Look
-from dashboard.shared.telling import AlertTold
+from dashboard.shared.telling import AlertLine
 from server.live.service import LiveService, Part
 from server.picture.picture import Picture
 from server.slo.model.budget import LOW_BUDGET
@@ -27,7 +27,7 @@ class Detail(Struct):
     since: float | None = None  # Unix seconds
     href: str = ""  # where more is, named by `link`
     link: str = ""
-    alert: AlertTold | None = None
+    alert: AlertLine | None = None
 
 
 class Headline(Struct):
@@ -103,13 +103,13 @@ def describe(row: Row) -> str:
 def left(objective: ObjectiveStatus) -> str:
     """`Budget left 31 %, gone in 5 h 10 min.`"""
     gone = objective.exhausted_in_s
-    told = budget(objective.budget_left, objective.budget_worst, objective.budget_best)
+    text = budget(objective.budget_left, objective.budget_worst, objective.budget_best)
     if too_little(objective):
         return "Too little traffic to judge the budget."
     most = objective.budget_left if objective.budget_best is None else objective.budget_best
     if most is not None and most < 0:
-        return f"Budget left {told}, overspent."
-    return f"Budget left {told}, gone in {span(gone)}." if gone is not None else f"Budget left {told}."
+        return f"Budget left {text}, overspent."
+    return f"Budget left {text}, gone in {span(gone)}." if gone is not None else f"Budget left {text}."
 
 
 def too_little(objective: ObjectiveStatus) -> bool:
@@ -159,32 +159,32 @@ def slow(objective: ObjectiveStatus) -> str:
     if deciding is not None:
         bad, total, span_s = deciding.bad, deciding.total, deciding.window_s
     last = "hour" if span_s == 3600 else window(span_s)
-    told = f"{bad:,} of {total:,} requests in the last {last} over {ms(objective.threshold_ms)}"
+    text = f"{bad:,} of {total:,} requests in the last {last} over {ms(objective.threshold_ms)}"
     newest = counted.get(M5)
     if newest is not None and newest.total and not newest.bad:
-        told += f", none of {newest.total:,} in the last {window(M5)}"
-    return f"{told}; the objective is {target(objective.target)} under it."
+        text += f", none of {newest.total:,} in the last {window(M5)}"
+    return f"{text}; the objective is {target(objective.target)} under it."
 
 
 def blind(row: Row) -> str:
     """`Silent for 42 s (usually 5.2/s). Budget 12-31 %.`"""
     usual = row.service.usual_per_second
-    told = f"Silent for {span(row.silent_s)}" + (f" (usually {number(usual)}/s)." if usual else ".")
+    text = f"Silent for {span(row.silent_s)}" + (f" (usually {number(usual)}/s)." if usual else ".")
     if row.tightest is None or (row.tightest.budget_left is None and row.tightest.budget_worst is None):
-        return told
+        return text
     o = row.tightest
-    return f"{told} Budget {budget(o.budget_left, o.budget_worst, o.budget_best)}."
+    return f"{text} Budget {budget(o.budget_left, o.budget_worst, o.budget_best)}."
 
 
 def refused(service: LiveService) -> str:
     """`41 % of checkout's items are refused by a limit (THROTTLED), most from ci-loadgen. Its ratios are ranges.`"""
     offered = service.accepted_items + service.refused_items
-    told = share(service.refused_items, offered)
+    text = share(service.refused_items, offered)
     whose = f"{service.name}'" if service.name.endswith("s") else f"{service.name}'s"
-    told += f" items of {service.name}" if offered < FEW else f" of {whose} items"
+    text += f" items of {service.name}" if offered < FEW else f" of {whose} items"
     by = f" ({service.refused_by})" if service.refused_by else ""
     most = f", most from {service.refused_key}" if service.refused_key else ""
-    return f"{told} are refused by a limit{by}{most}. Its ratios are ranges."
+    return f"{text} are refused by a limit{by}{most}. Its ratios are ranges."
 
 
 def listed(names: list[str], most: int = 3) -> str:

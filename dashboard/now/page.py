@@ -52,10 +52,10 @@ def others(rows: list[Row]) -> str:
     """`6 others OK, 1 without an objective`: each state is named, so that nothing is called OK that is not."""
     words = {"ok": "OK", "no_traffic": "without traffic", "no_objective": "without an objective"}
     counted = [(sum(row.look.state == state for row in rows), word) for state, word in words.items()]
-    told = [(n, word) for n, word in counted if n]
-    if not told:
+    shown = [(n, word) for n, word in counted if n]
+    if not shown:
         return ""
-    (first, word), *rest = told
+    (first, word), *rest = shown
     noun = (
         ("others" if first > 1 else "other")
         if any(r.troubled for r in rows)

@@ -8,7 +8,7 @@ from dashboard.now import sparkline as spark
 from dashboard.shared.format import between, number, share
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.standing import ServiceNow, services_now
-from dashboard.shared.telling import AlertTold, alert_told
+from dashboard.shared.telling import AlertLine, alert_line
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
 from server.live.service import LiveService
@@ -73,14 +73,14 @@ class Row(Struct):
     @property
     def since(self) -> float | None:
         """When it began: the onset of what burns where that is known, else the state. Unix seconds."""
-        told = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
-        began = [at for at in told if at is not None]
+        known = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
+        began = [at for at in known if at is not None]
         return min(began or [alert.began for alert in self.alerts], default=None)
 
     @property
-    def alert(self) -> AlertTold | None:
+    def alert(self) -> AlertLine | None:
         """Its worst open alert, and who was told."""
-        return alert_told(self.alerts[0]) if self.alerts else None
+        return alert_line(self.alerts[0]) if self.alerts else None
 
     @property
     def slow(self) -> bool:

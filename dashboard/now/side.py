@@ -43,8 +43,8 @@ class Own(Struct):
     @property
     def well(self) -> str:
         """`Database, watch, Redis OK`."""
-        told = f"{', '.join(self.fine)} OK"
-        return told[:1].upper() + told[1:]
+        text = f"{', '.join(self.fine)} OK"
+        return text[:1].upper() + text[1:]
 
     @property
     def failing(self) -> list[CheckResult]:

@@ -52,7 +52,7 @@ SPANS = {
 INTAKE_S = 3600  # what was refused longer ago is history
 
 
-class Told(Struct):
+class ServiceHistory(Struct):
     """What is read from the database for one service and window."""
 
     since: datetime | None  # when its first outcome came: before that there is no value, not even 0
@@ -72,14 +72,14 @@ class Told(Struct):
 
 
 class ServiceView(Struct):
-    """What the Service page shows. `row` None: nothing in the picture; `told` None: the database does not answer."""
+    """What the Service page shows. `row` None: nothing in the picture; `history` None: the database does not answer."""
 
     name: str
     span: Span
     spans: list[Span]
     row: Row | None
     sentence: str
-    told: Told | None
+    history: ServiceHistory | None
     marks: dict[str, str]
     stores_outcomes: bool
     titles: dict[str, str]  # of the objectives, by name
@@ -99,7 +99,7 @@ class ServiceView(Struct):
         return min((o.threshold_ms for o in held if o.threshold_ms is not None), default=None)
 
 
-async def read(parts: Parts, key: tuple[str, Window]) -> Told:
+async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
     """One snapshot of everything for a service and window."""
     service, name = key
     span, now = SPANS[name], time.time()
@@ -109,7 +109,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> Told:
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
         refused = await refused_slots(connection, service, start, BY_LIMIT)
         intake = await refusals_store.intake(connection, now - min(span.seconds, INTAKE_S))
-        return Told(
+        return ServiceHistory(
             since=await first_seen_at(connection, service),
             total=total,
             routes=await questions.summary(connection, service, span.seconds, now, "route"),
@@ -133,7 +133,7 @@ async def require(parts: Parts, ask: Ask) -> None:
 
 
 # By how far the window reaches: what it shows moves slowly where it is long.
-TOLD = {name: Memos(read, kept_s=max(2.0, span.step_s / 5)) for name, span in SPANS.items()}
+HISTORIES = {name: Memos(read, kept_s=max(2.0, span.step_s / 5)) for name, span in SPANS.items()}
 
 
 async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
@@ -146,7 +146,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         spans=list(SPANS.values()),
         row=row,
         sentence=sentence(row),
-        told=await TOLD[span.name].get(parts, (name, span.name)),
+        history=await HISTORIES[span.name].get(parts, (name, span.name)),
         marks=LETTERS,
         stores_outcomes=parts.settings.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from dashboard.config.acts import whole
-from dashboard.shared.act import Act
+from dashboard.shared.act import ActPage
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people_store import Person
@@ -20,7 +20,7 @@ class By(TypedDict):
     request_id: str
 
 
-class AdminAct(Act):
+class AdminAct(ActPage):
     """What the acts of administrators share: a refusal is told on Setup, where what was typed was wrong."""
 
     acts: Scope | None = "admin"
@@ -74,18 +74,20 @@ class PersonChange(AdminAct):
         async with self.parts.db.act() as connection:
             if do == "role":
                 role = self.get_body_argument("role", "")
-                return told(await people.change_role(connection, person_id, role, **self.by), f"is {role} now")
+                return sentence(await people.change_role(connection, person_id, role, **self.by), f"is {role} now")
             if do == "disable":
-                return told(await people.disable_person(connection, person_id, **self.by), "is signed out everywhere")
+                return sentence(
+                    await people.disable_person(connection, person_id, **self.by), "is signed out everywhere"
+                )
             if do == "enable":
-                return told(await people.enable_person(connection, person_id, **self.by), "may sign in again")
+                return sentence(await people.enable_person(connection, person_id, **self.by), "may sign in again")
         raise ApiError("INVALID", "Choose what to do.")
 
     async def password(self, person_id: int) -> str:
         hashed = await self.parts.auth.passwords.hash(self.get_body_argument("password", "", strip=False))
         async with self.parts.db.act() as connection:
             person = await people.set_password(connection, person_id, hashed, **self.by)
-        return told(person, "has a new password; sessions with the old one have ended")
+        return sentence(person, "has a new password; sessions with the old one have ended")
 
 
 class SessionRevoke(AdminAct):
@@ -99,5 +101,6 @@ class SessionRevoke(AdminAct):
         return "The session has ended; its pages say so within 5 s."
 
 
-def told(person: Person, what: str) -> str:
+def sentence(person: Person, what: str) -> str:
+    """`mira@example.com is admin now.`"""
     return f"{person.email} {what}."

@@ -1,4 +1,4 @@
-"""A form with one button: what came of it, a refusal too, is told on the page that it leads back to."""
+"""A form with one button: what came of it, a refusal too, is said on the page that it leads back to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dashboard.shared.page import Page
 from server.kernel.errors import ApiError
 
 
-class Act(Page, ABC):
-    """One act of a person. `told` names the refusals that are told where the button was; others are an error page."""
+class ActPage(Page, ABC):
+    """One act of a person. `refusals`: the codes that are said where the button was; others are an error page."""
 
-    told: tuple[str, ...] = ("INVALID", "CONFLICT", "NOT_FOUND")
+    refusals: tuple[str, ...] = ("INVALID", "CONFLICT", "NOT_FOUND")
 
     @property
     @abstractmethod
@@ -34,7 +34,7 @@ class Act(Page, ABC):
 
     async def refused(self, error: ApiError) -> None:
         """Tell why nothing was done."""
-        if error.code not in self.told:
+        if error.code not in self.refusals:
             raise error
         self.say(error.detail)
         self.see_other(self.back)

@@ -82,9 +82,9 @@ def budget(left: float | None, worst: float | None = None, best: float | None = 
     return percent(left)
 
 
-def between(low: float, high: float, told: Callable[[float], str] = percent) -> str:
-    """Two values as a range, `2.1-41 %`; one where they are told the same."""
-    first, last = told(low), told(high)
+def between(low: float, high: float, words: Callable[[float], str] = percent) -> str:
+    """Two values as a range, `2.1-41 %`; one where their words are the same."""
+    first, last = words(low), words(high)
     return last if first == last else f"{first.removesuffix(' %')}-{last}"
 
 

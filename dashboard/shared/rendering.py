@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from dashboard.changes.differences import differences
-from dashboard.shared import format as told
+from dashboard.shared import format as words
 from dashboard.shared.looks import LOOKS
 from dashboard.shared.telling import ALERT_LOOKS
 from server.config.registry import SETTINGS, Value
@@ -38,7 +38,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters.update({name: getattr(told, name) for name in FILTERS})
+    made.filters.update({name: getattr(words, name) for name in FILTERS})
     made.filters["urlencode"] = segment
     made.filters["time"] = time_element
     made.filters["setting"] = setting_value
@@ -58,7 +58,7 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     """
     if value is None:
         return Markup("–")
-    when = told.moment(value)
+    when = words.moment(value)
     text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
@@ -72,7 +72,7 @@ def with_ago(html: str, now: float) -> str:
     """How long ago, as of `now`, for a page that no JavaScript keeps current. Regions leave it out: they would
     differ each second."""
     return AGO.sub(
-        lambda found: f"{found[1]}{told.span(int(now - datetime.fromisoformat(found[2]).timestamp()))} ago", html
+        lambda found: f"{found[1]}{words.span(int(now - datetime.fromisoformat(found[2]).timestamp()))} ago", html
     )
 
 

@@ -32,7 +32,7 @@ class Telling(Struct):
     at: float | None = None  # Unix seconds
 
 
-class AlertTold(Struct):
+class AlertLine(Struct):
     """An open alert in a line: `SEV-2 · page sent`, and when."""
 
     id: int
@@ -41,12 +41,12 @@ class AlertTold(Struct):
     acknowledged_by: str
 
 
-def alert_told(alert: Alert) -> AlertTold:
+def alert_line(alert: Alert) -> AlertLine:
     """An alert in a line."""
-    told = telling(alert)
+    who = telling(alert)
     if alert.state == "resolving":
-        told.text = f"resolving, {told.text}"
-    return AlertTold(alert.id, alert.severity, told, alert.acknowledged_by)
+        who.text = f"resolving, {who.text}"
+    return AlertLine(alert.id, alert.severity, who, alert.acknowledged_by)
 
 
 def telling(alert: Alert, targets: int | None = None) -> Telling:

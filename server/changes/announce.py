@@ -100,8 +100,8 @@ def detected(change: Change) -> bool:
 
 def summary(asked: AnnouncedChange) -> str:
     """What Changes says of it."""
-    told = asked.summary or (f"version {asked.version}" if asked.kind == "deploy" else asked.version)
-    return f"{told} (rolls back {asked.rolls_back})" if asked.rolls_back else told
+    text = asked.summary or (f"version {asked.version}" if asked.kind == "deploy" else asked.version)
+    return f"{text} (rolls back {asked.rolls_back})" if asked.rolls_back else text
 
 
 def detail(asked: AnnouncedChange) -> dict[str, str]:

@@ -164,11 +164,11 @@ def objective_month(objective: Objective, month: Split, rolling: Split | None, l
 
 def worst(found: Iterable[tuple[Objective, Sequence[Stretch]]], changes: Sequence[Change]) -> list[WorstStretch]:
     """Of all objectives, what spent most first."""
-    told = [told_stretch(objective.name, one, changes) for objective, stretches in found for one in stretches]
-    return sorted(told, key=lambda one: (-one.share, one.start, one.objective))[:WORST]
+    stretched = [worst_stretch(objective.name, one, changes) for objective, stretches in found for one in stretches]
+    return sorted(stretched, key=lambda one: (-one.share, one.start, one.objective))[:WORST]
 
 
-def told_stretch(objective: str, one: Stretch, changes: Sequence[Change]) -> WorstStretch:
+def worst_stretch(objective: str, one: Stretch, changes: Sequence[Change]) -> WorstStretch:
     before = just_before(changes, one.start.timestamp())
     return WorstStretch(
         objective=objective,
