@@ -60,7 +60,7 @@ class Recount:
         self.clock = clock
 
     async def run(self, term: int) -> None:
-        """Some parts of what is asked for; Fenced where the term has passed.
+        """Recount parts of what is asked for, for about half a second; Fenced where the term has passed.
 
         A ledger that was just begun is asked for here where no delta comes that would have the fold ask for it.
         """
@@ -73,7 +73,8 @@ class Recount:
             pass
 
     async def once(self, term: int) -> bool:
-        """One transaction; whether to go on. Where somebody else came between, all is as before."""
+        """Recount one part in one transaction; whether there may be more. False where another transaction came between:
+        then nothing was changed."""
         try:
             async with self.db.rewrite() as connection:
                 await fold_store.alone(connection)
@@ -88,7 +89,7 @@ class Recount:
             return False
 
     async def part(self, connection: AsyncConnection, asked: Asked) -> None:
-        """The next part of what is asked for."""
+        """Recount the next part of what is asked for: by the minute where minutes are kept, else by the hour."""
         objective = next((o for o in self.ledger.policies.objectives if o.id == asked.objective_id), None)
         if objective is None:
             await store.finish(connection, asked, self.clock())
@@ -104,7 +105,7 @@ class Recount:
             await self.finish(connection, asked, objective)
 
     async def by_minute(self, connection: AsyncConnection, asked: Asked, objective: Objective, newest: int) -> None:
-        """A part whose minutes are kept, up to the end of hour `newest`."""
+        """Recount a part whose minutes are kept, up to the end of hour `newest`."""
         stop = min(asked.stop, newest + HOUR_S)
         start = max(asked.start, await self.start(connection, objective, newest, stop))
         unproven = None
@@ -127,20 +128,20 @@ class Recount:
         return part_start(minutes, MINUTE_S, objective.kind) if minutes else newest
 
     async def by_hour(self, connection: AsyncConnection, asked: Asked, objective: Objective, newest: int) -> None:
-        """A part of which only hours are kept."""
+        """Recount a part of which only hours are kept, up to the end of hour `newest`."""
         start = max(asked.start, newest - DAYS_AT_ONCE * DAY_S, oldest(self.clock(), HOURS_KEPT_DAYS))
         await rebuild_store.hours(connection, objective, start, newest + HOUR_S)
         await self.advance(connection, asked, objective, start)
 
     async def advance(self, connection: AsyncConnection, asked: Asked, objective: Objective, start: int) -> None:
-        """All from `start` on is done."""
+        """Note that all from `start` on is recounted."""
         if start <= asked.start:
             await self.finish(connection, asked, objective)
         else:
             await store.advance(connection, asked, start)
 
     async def finish(self, connection: AsyncConnection, asked: Asked, objective: Objective) -> None:
-        """All that is kept has been counted; how far back that is exact.
+        """Note that all that is kept is recounted, and how far back that is exact.
 
         What exclusions take out is known by the minute only.
         """

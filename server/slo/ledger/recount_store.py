@@ -175,14 +175,14 @@ async def advance(connection: AsyncConnection, asked: Asked, stop: int) -> None:
 
 
 async def finish(connection: AsyncConnection, asked: Asked, exact_since: float) -> None:
-    """All is done; a whole ledger is exact since then."""
+    """Drop what was asked for; a whole ledger is exact from `exact_since` on, Unix seconds."""
     await connection.execute(FINISH, {"id": asked.id})
     if asked.new:
         await connection.execute(EXACT, {"id": asked.objective_id, "at": utc(exact_since)})
 
 
 async def end(connection: AsyncConnection, asked: Asked, at: int) -> None:
-    """What is asked for is done down to `at`, and nothing older can be counted exactly."""
+    """Drop what was asked for, done down to `at`: nothing older can be counted exactly."""
     values = {"id": asked.objective_id, "at": utc(at)}
     await connection.execute(FINISH, {"id": asked.id})
     for statement in (EXACT if asked.new else EXACT_AT_MOST, CUT_GONE, CUT):

@@ -76,7 +76,7 @@ class Windows:
     async def read(
         self, connection: AsyncConnection, objectives: tuple[Objective, ...], now: float
     ) -> dict[int, ByWindow]:
-        """By objective id and window; `connection` holds one snapshot."""
+        """The counts by objective id and window; `connection` holds one snapshot, `now` is in Unix seconds."""
         asked, exclusions = parts(objectives), await store.exclusions(connection)
         self.bases = {number: base for number, base in self.bases.items() if number in asked}
         for number in stale(self.bases, asked, exclusions, now):
@@ -103,7 +103,7 @@ def stale(
     exclusions: store.Exclusions,
     now: float,
 ) -> list[int]:
-    """The parts to read: those that do not serve any more, and of those that have grown old the oldest."""
+    """The parts to read anew: all that cannot be used any more, and the oldest of those that only grew old."""
     useless = [
         n for n, objectives in asked.items() if n not in bases or not serves(bases[n], objectives, exclusions, now)
     ]
@@ -168,7 +168,7 @@ News = tuple[int, bool, Tally]  # the minute, whether an exclusion covers it, wh
 
 
 def by_service(fresh: store.Fresh, now: float) -> dict[str, list[News]]:
-    """What is not in the ledger yet; minutes that lie ahead wait."""
+    """By service, what is not in the ledger yet; without minutes that lie ahead."""
     found: dict[str, list[News]] = {}
     for (service, minute, left_out), tally in fresh.items():
         if minute <= now:
