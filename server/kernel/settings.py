@@ -67,6 +67,7 @@ class MailServer:
     user: str
     password: str = field(repr=False)
     sender: str
+    domain: str  # of the sender: what we announce ourselves as
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,8 @@ def mail_server(url: str, sender: str) -> MailServer | None:
         raise ConfigurationError("SMTP_URL is not a URL; give smtp://user:password@host:587.") from None
     if parts.scheme not in MAIL_PORTS or not parts.hostname:
         raise ConfigurationError("SMTP_URL begins with smtp:// or smtps://, then user:password@host:port.")
-    if "@" not in parseaddr(sender)[1]:
+    domain = domain_of(parseaddr(sender)[1])
+    if not domain:
         raise ConfigurationError("SMTP_FROM is required with SMTP_URL: the address that e-mails come from.")
     return MailServer(
         host=parts.hostname,
@@ -211,4 +213,14 @@ def mail_server(url: str, sender: str) -> MailServer | None:
         user=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         sender=sender,
+        domain=domain,
     )
+
+
+def domain_of(address: str) -> str:
+    """The domain of an e-mail address in ASCII; empty where it has none."""
+    _, at, domain = address.rpartition("@")
+    try:
+        return domain.encode("idna").decode() if at else ""
+    except UnicodeError:
+        return ""

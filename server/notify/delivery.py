@@ -6,10 +6,11 @@ repeated: it may hold the secrets that it was sent.
 
 from __future__ import annotations
 
-import smtplib
 import time
 from dataclasses import dataclass
 from http.client import responses
+
+from aiosmtplib import SMTPException
 
 from server.kernel.settings import Environment
 from server.notify import mail, outside
@@ -48,8 +49,8 @@ async def deliver(env: Environment, parcel: Parcel) -> Attempt:
             if attempt.error:
                 return attempt
         return ARRIVED
-    except (Closed, NoAnswer, smtplib.SMTPException, mail.NoTls, OSError, ValueError) as error:
-        lost = isinstance(error, smtplib.SMTPException) and permanent(error)
+    except (Closed, NoAnswer, SMTPException, mail.NoTls, OSError, ValueError) as error:
+        lost = isinstance(error, SMTPException) and mail.is_final(error)
         return Attempt(short(why(error), ERROR_CHARACTERS), 0.0 if lost else GIVE_UP_S)
 
 
@@ -59,33 +60,13 @@ def why(error: Exception) -> str:
         return f"refused: {error}"
     if isinstance(error, NoAnswer):
         return f"no answer: {error}"
-    if isinstance(error, smtplib.SMTPException):
-        return mail_refused(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, SMTPException):  # before OSError: some are both, with what the server said as their reason
+        return mail.words_of(error)
     if isinstance(error, OSError):
         return error.strerror or "no connection"  # no such host, no connection, no TLS
     return str(error) if isinstance(error, mail.NoTls) else "its address cannot be looked up"
-
-
-def mail_refused(error: smtplib.SMTPException) -> str:
-    """`the mail server refused the receiver: 550`."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return f"the mail server refused the receiver: {', '.join(str(code) for code, _ in error.recipients.values())}"
-    if isinstance(error, smtplib.SMTPAuthenticationError):
-        return f"the mail server refused the password: {error.smtp_code}"
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"the mail server refused it: {error.smtp_code}"
-    if isinstance(error, smtplib.SMTPServerDisconnected):
-        return "the mail server closed the connection"
-    return "the mail server cannot do what is needed"
-
-
-def permanent(error: smtplib.SMTPException) -> bool:
-    """Whether the mail server will never take this message: a 5xx about the message or its receiver."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in error.recipients.values())
-    return isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
 
 
 async def by_http(env: Environment, parcel: Parcel, post: Post) -> Attempt:
@@ -109,6 +90,6 @@ async def by_mail(env: Environment, parcel: Parcel, letter: Letter) -> Attempt:
     """Hand it to the operator's mail server."""
     if env.mail is None:
         return Attempt("SMTP_URL is not set", GIVE_UP_S)
-    sender, to = env.mail.sender, parcel.target.address
-    await mail.send(env.mail, mail.mail(sender, to, letter.subject, letter.text, key=parcel.key, now=time.time()))
+    made = mail.mail(env.mail, parcel.target.address, letter.subject, letter.text, key=parcel.key, now=time.time())
+    await mail.send(env.mail, made)
     return ARRIVED

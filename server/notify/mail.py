@@ -1,112 +1,112 @@
-"""One e-mail by SMTP, in a thread. The operator names the server himself, so its address is not held against him."""
+"""One e-mail by SMTP. The operator names the server himself, so its address is not held against him.
+
+The library has no time limits here: its own, by `wait_for`, can swallow a cancellation.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import smtplib
 import socket
 import ssl
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
-from email.utils import formatdate, parseaddr
-from typing import Any
+from email.utils import formatdate
+
+import aiosmtplib
+from aiosmtplib import SMTP, SMTPConnectError, SMTPException, SMTPHeloError
 
 from server.kernel.settings import MailServer
+from server.notify.outside import POOL
 
-OPERATION_S = 5.0  # each wait for the server
+CONNECT_S = 5.0  # to each address of the server
+STEP_S = 10.0  # each of: TLS and the greeting, signing in, handing over
 WHOLE_S = 20.0  # shorter than a claim: what is tried again is not under way any more
-THREADS = 32  # as many as are sent at once
-
-# Of its own: the threads of the loop look names up, and must not wait for a mail server.
-POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="mail")
+GOODBYE_S = 1.0
 
 
 class NoTls(Exception):
     """The server offers no TLS, and a password is not sent in clear."""
 
 
-class Call:
-    """A connection that can be cut off from outside, whatever its thread waits for."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._line: socket.socket | None = None
-        self._over = False
-
-    def begin(self, connection: socket.socket) -> None:
-        """From now on `end` cuts this connection. Raises TimeoutError where it came before."""
-        with self._lock:
-            if self._over:
-                raise TimeoutError
-            self._line = connection.dup()  # TLS takes the place of the other
-
-    def end(self) -> None:
-        """Nothing goes over it any more."""
-        with self._lock:
-            self._over = True
-            line, self._line = self._line, None
-        if line is not None:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-            line.close()
-
-
-class Connected(smtplib.SMTP):
-    """SMTP over a connection that was made before."""
-
-    def __init__(self, host: str, connection: socket.socket) -> None:
-        self._connection = connection
-        super().__init__(host, timeout=OPERATION_S)
-
-    def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
-        """Read the greeting."""
-        self.sock = self._connection
-        return self.getreply()
-
-
-def mail(sender: str, to: str, subject: str, text: str, *, key: str, now: float) -> EmailMessage:
+def mail(server: MailServer, to: str, subject: str, text: str, *, key: str, now: float) -> EmailMessage:
     """The message. The same key gives the same Message-ID, by which mail programs find a second copy."""
     message = EmailMessage()
-    message["From"] = sender
+    message["From"] = server.sender
     message["To"] = to
     message["Subject"] = subject
     message["Date"] = formatdate(now)
-    message["Message-ID"] = f"<{key.replace('/', '.')}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    message["Message-ID"] = f"<{key.replace('/', '.')}@{server.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # nobody's absence note answers
     message.set_content(text)
     return message
 
 
 async def send(server: MailServer, message: EmailMessage) -> None:
-    """Hand it to the server. Raises smtplib.SMTPException, NoTls, OSError, TimeoutError."""
-    call = Call()
+    """Hand it to the server. Raises SMTPException, NoTls, OSError, TimeoutError: then it was not handed over whole,
+    or the server had not said in time that it has it."""
+    smtp = SMTP(hostname=server.host, local_hostname=server.domain, timeout=None, use_tls=server.tls, start_tls=False)
     try:
         async with asyncio.timeout(WHOLE_S):
-            await asyncio.get_running_loop().run_in_executor(POOL, send_now, server, message, call)
+            await connect(server, smtp)
+            async with asyncio.timeout(STEP_S):
+                await sign_in(server, smtp)
+            async with asyncio.timeout(STEP_S):
+                await smtp.send_message(message)
+        with contextlib.suppress(SMTPException, OSError):  # it has the message, whatever it says now
+            async with asyncio.timeout(GOODBYE_S):
+                await smtp.quit()
     finally:
-        call.end()  # the thread must not hand over what is believed not to have been
+        # Cut off, not closed: what has not gone out must not go out later, when it is tried again.
+        if isinstance(smtp.transport, asyncio.WriteTransport):
+            smtp.transport.abort()
+        smtp.close()
 
 
-def send_now(server: MailServer, message: EmailMessage, call: Call) -> None:
-    """In a thread: the whole conversation, until `call` is cut off."""
-    context = ssl.create_default_context()
-    with socket.create_connection((server.host, server.port), timeout=OPERATION_S) as plain:
-        call.begin(plain)
-        line = context.wrap_socket(plain, server_hostname=server.host) if server.tls else plain
-        with line, Connected(server.host, line) as smtp:
-            signed_in(server, smtp, context)
-            smtp.send_message(message)
+async def connect(server: MailServer, smtp: SMTP) -> None:
+    """Connect, by TLS where that comes first, and be greeted.
+
+    The library would look the name up in the threads of the loop, which look up the database too.
+    """
+    loop = asyncio.get_running_loop()
+    context = await asyncio.to_thread(ssl.create_default_context)
+    line = await loop.run_in_executor(POOL, socket.create_connection, (server.host, server.port), CONNECT_S)
+    try:
+        async with asyncio.timeout(STEP_S):
+            await smtp.connect(sock=line, tls_context=context)
+    except SMTPConnectError as error:
+        if isinstance(error.__cause__, OSError):  # why, and not that
+            raise error.__cause__ from None
+        raise
 
 
-def signed_in(server: MailServer, smtp: smtplib.SMTP, context: ssl.SSLContext) -> None:
+async def sign_in(server: MailServer, smtp: SMTP) -> None:
     """Turn to TLS where the server offers it, and give the password only then."""
     if not server.tls:
-        smtp.ehlo()
-        if smtp.has_extn("starttls"):
-            smtp.starttls(context=context)
+        with contextlib.suppress(SMTPHeloError):  # an old one, which is sent HELO below
+            await smtp.ehlo()
+        if smtp.supports_extension("starttls"):
+            await smtp.starttls()
         elif server.user:
             raise NoTls(f"{server.host} offers no TLS: the password was not sent")
     if server.user:
-        smtp.login(server.user, server.password)
+        await smtp.login(server.user, server.password)
+
+
+def words_of(error: SMTPException) -> str:
+    """A refusal in our words: `the mail server refused the receiver: 550`."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return f"the mail server refused the receiver: {', '.join(str(one.code) for one in error.recipients)}"
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        return f"the mail server refused the password: {error.code}"
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"the mail server refused it: {error.code}" if error.code > 0 else "it does not answer as a mail server"
+    if isinstance(error, aiosmtplib.SMTPServerDisconnected):
+        return "the mail server closed the connection"
+    return "the mail server cannot do what is needed"
+
+
+def is_final(error: SMTPException) -> bool:
+    """Whether the mail server will never take this message: a 5xx about the message or its receiver."""
+    if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+        return all(one.code >= 500 for one in error.recipients)
+    return isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500

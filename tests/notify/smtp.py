@@ -14,27 +14,40 @@ from email.message import EmailMessage
 
 @dataclass
 class MailBox:
-    """`refuse` is what RCPT is answered with, instead of 250."""
+    """`answers` holds what a command is answered with instead; CONNECT is the greeting, CONTENT what follows DATA.
+
+    `closes_at` and `hangs_at` name the command that gets no answer.
+    """
 
     port: int = 0
-    refuse: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
+    closes_at: str = ""
+    hangs_at: str = ""
     tls: ssl.SSLContext | None = None
     came: list[EmailMessage] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # that clients gave themselves
     logins: list[str] = field(default_factory=list)
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # a client has gone
 
 
 @asynccontextmanager
 async def mail_box(tls: ssl.SSLContext | None = None, *, smtps: bool = False) -> AsyncIterator[MailBox]:
     """A mail server on loopback; with `tls` it offers STARTTLS, or with `smtps` speaks TLS from the first byte."""
     box = MailBox(tls=None if smtps else tls)
+    talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks.add(task)
         try:
             await talk(box, reader, writer)
+            await reader.read()  # what else it says, until it goes
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
         finally:
+            box.left.set()
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls if smtps else None)
@@ -43,31 +56,38 @@ async def mail_box(tls: ssl.SSLContext | None = None, *, smtps: bool = False) ->
         yield box
     finally:
         server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
 
 
 async def talk(box: MailBox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    def say(text: str) -> None:
-        writer.write(f"{text}\r\n".encode())
+    def say(command: str, text: str) -> None:
+        if command == box.closes_at:
+            writer.close()
+        elif command != box.hangs_at:
+            writer.write(f"{box.answers.get(command, text)}\r\n".encode())
 
-    say("220 box")
+    say("CONNECT", "220 box")
     while line := (await reader.readline()).decode().strip():
-        verb = line.split()[0].upper()
+        verb, _, rest = line.partition(" ")
         box.commands.append(verb)
         if verb == "EHLO":
-            say("250-box\r\n250-AUTH PLAIN" + ("\r\n250 STARTTLS" if box.tls else "\r\n250 OK"))
+            box.names.append(rest)
+            say(verb, "250-box\r\n250-AUTH PLAIN" + ("\r\n250 STARTTLS" if box.tls else "\r\n250 OK"))
         elif verb == "STARTTLS":
-            say("220 go")
-            assert box.tls is not None
-            await writer.start_tls(box.tls)
+            say(verb, "220 go")
+            if box.answers.get(verb, "220").startswith("220") and verb not in (box.hangs_at, box.closes_at):
+                assert box.tls is not None
+                await writer.start_tls(box.tls)
         elif verb == "AUTH":
-            box.logins.append(base64.b64decode(line.split()[2]).decode())
-            say("235 in")
-        elif verb == "RCPT":
-            say(box.refuse or "250 ok")
+            box.logins.append(base64.b64decode(rest.split()[1]).decode())
+            say(verb, "235 in")
         elif verb == "DATA":
-            say("354 go")
-            data = (await reader.readuntil(b"\r\n.\r\n"))[:-3].replace(b"\r\n..", b"\r\n.")
-            box.came.append(message_from_bytes(data, policy=policy.default))  # type: ignore[arg-type]
-            say("250 taken")
+            say(verb, "354 go")
+            if box.answers.get(verb, "354").startswith("354") and verb not in (box.hangs_at, box.closes_at):
+                data = (await reader.readuntil(b"\r\n.\r\n"))[:-3].replace(b"\r\n..", b"\r\n.")
+                box.came.append(message_from_bytes(data, policy=policy.default))
+                say("CONTENT", "250 taken")
         else:
-            say("221 bye" if verb == "QUIT" else "250 ok")
+            say(verb, "221 bye" if verb == "QUIT" else "250 ok")
