@@ -24,6 +24,7 @@ class Field:
     def __init__(self, column: Column[Any], info: FieldInfo) -> None:
         self.attribute = info.name
         self.name = info.encode_name
+        self.type = info.type
         self.column = column
         self.sql = quoted(self.name)
         self.unix = isinstance(column.type, DateTime) and float in (info.type, *get_args(info.type))
