@@ -77,6 +77,11 @@ def fail(what: str, hint: str, where: str = "") -> Finding:
     return Finding("fail", what, hint, where)
 
 
+def note(what: str, hint: str, where: str = "") -> Finding:
+    """Nothing is wrong, but this should be known."""
+    return Finding("note", what, hint, where)
+
+
 def warn(what: str, hint: str, where: str = "") -> Finding:
     """Something will be wrong if nothing is done."""
     return Finding("warn", what, hint, where)

@@ -14,6 +14,7 @@ from server.selfcheck.findings import CheckResult, Finding, status_of
 log = logging.getLogger("evenkeel.checks")
 
 FINDINGS_KEPT = 50
+WORST_FIRST = ("fail", "warn", "note")
 
 
 async def run(check: Check, around: Surroundings) -> CheckResult:
@@ -47,7 +48,7 @@ def crashed(check: Check, error: Exception) -> list[Finding]:
 
 def shortened(findings: list[Finding]) -> list[Finding]:
     """The worst ones, at most FINDINGS_KEPT, and how many were left out."""
-    ordered = sorted(findings, key=lambda finding: finding.level != "fail")
+    ordered = sorted(findings, key=lambda finding: WORST_FIRST.index(finding.level))
     left_out = len(ordered) - FINDINGS_KEPT
     if left_out <= 0:
         return ordered

@@ -8,12 +8,15 @@ from msgspec import Struct
 
 from server.kernel.times import Instant
 
-Level = Literal["fail", "warn"]
+Level = Literal["fail", "warn", "note"]
 CheckStatus = Literal["pass", "warn", "fail"]
 
 
 class Finding(Struct):
-    """One thing that is wrong: what, where (a file and line, a process, an address) and what to do."""
+    """One thing that is wrong: what, where (a file and line, a process, an address) and what to do.
+
+    `note`: nothing is wrong, and the check passes, but somebody should know.
+    """
 
     level: Level
     what: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from checks import schema_policy
+from checks import runner, schema_policy
 from checks.check import ROOT, Surroundings
 from server.kernel.db import Database
 
@@ -64,6 +65,40 @@ def downgrade():
 """
     migration(folder, "a1", None, text)
     assert whats(folder) == []
+
+
+def test_a_check_is_validated_in_a_transaction_of_its_own(folder: Path) -> None:
+    text = """
+def upgrade():
+    op.create_check_constraint("there", "minutes", "n IS NOT NULL", postgresql_not_valid=True)
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE minutes VALIDATE CONSTRAINT there")
+    op.alter_column("minutes", "n", nullable=False)
+def downgrade():
+    op.drop_constraint("there", "minutes")
+"""
+    migration(folder, "a1", None, text)
+    assert whats(folder) == []
+
+
+def test_a_block_that_the_migration_runs_is_read(folder: Path) -> None:
+    text = 'def upgrade():\n    op.execute("DO $$ BEGIN UPDATE minutes SET n = n % 2; END $$")\n' + DOWN
+    migration(folder, "a1", None, text)
+    (found,) = whats(folder)
+    assert "holds its row locks" in found
+
+
+@pytest.mark.gen_test
+async def test_without_pglast_locks_are_not_judged_and_nothing_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migration(folder, "a1", None, 'def upgrade():\n    op.create_index("i", "minutes", ["n"])\n' + DOWN)
+    monkeypatch.delitem(sys.modules, "checks.locks", raising=False)
+    monkeypatch.setitem(sys.modules, "pglast", None)
+    result = await runner.run(schema_policy.CHECK, Surroundings(ROOT))
+    assert (result.status, len(result.findings)) == ("pass", 1)
+    assert result.findings[0].level == "note"
+    assert [finding.level for finding in schema_policy.inspect(str(folder))] == ["note"]
 
 
 @pytest.mark.parametrize("down", ["    pass", "    raise NotImplementedError", None])
