@@ -20,8 +20,7 @@ from server.kernel.names import HOST
 from server.notify.kinds import KINDS
 from server.process.process import Process
 from server.telemetry import log_output, log_store, logs, metrics
-from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of
-from server.telemetry.redact import redact
+from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of, redact
 
 SECRETS = [
     new_token("ek"),
