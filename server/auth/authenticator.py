@@ -48,7 +48,7 @@ class Authenticator:
         self.passwords.close()
 
     async def identify(self, handler: RequestHandler, *, allow_session: bool) -> Identity | None:
-        """Whose request it is; None: nobody's. A bearer key that is sent counts alone.
+        """Whose request it is; None: nobody's. Where a bearer key is sent, the cookie is not looked at.
 
         Raises ApiError UNAVAILABLE where the database is away and who calls is not known.
         """
@@ -62,7 +62,7 @@ class Authenticator:
         return await self.sessions.find(token) if token else None
 
     async def sign_in(self, email: str, password: str, address: str, agent: str, request_id: str = "") -> str:
-        """A new session's token, for `cookies.write_session`.
+        """A new session's token, for `sessions.write_session`.
 
         Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS (with the seconds to wait), UNAVAILABLE.
         """

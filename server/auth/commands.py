@@ -90,7 +90,7 @@ def revoke_key(which: str) -> None:
 
 
 def state(key: ApiKey) -> str:
-    """In force, or since when not."""
+    """The state of a key in words: in force, until when, or since when not."""
     from datetime import UTC, datetime
 
     if key.revoked_at is not None:
@@ -108,7 +108,7 @@ def read_password() -> str:
 
 
 def actor() -> str:
-    """Who is audited for what is done here."""
+    """The name under which commands are audited: cli:USER@HOST."""
     return f"cli:{getpass.getuser()}@{HOST}"
 
 
@@ -131,7 +131,7 @@ def click_errors() -> Iterator[None]:
 
 
 def run(act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """Do it in one transaction on the database that the environment names."""
+    """Call `act` in one transaction on the database that the environment names; what it returns."""
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command
 

@@ -62,7 +62,7 @@ async def revoke_session(connection: AsyncConnection, session_id: int, by: Ident
 
 
 def write_session(handler: RequestHandler, env: Environment, token: str) -> None:
-    """Hand the session's token to the browser."""
+    """Set the session cookie with the token, signed."""
     handler.set_cookie(
         SESSION_COOKIE,
         create_signed_value(env.secret_key, SESSION_COOKIE, token).decode(),
@@ -81,5 +81,5 @@ def read_session(handler: RequestHandler, env: Environment) -> str:
 
 
 def clear_session(handler: RequestHandler) -> None:
-    """Take the cookie back."""
+    """Delete the session cookie."""
     handler.clear_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax")

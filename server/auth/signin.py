@@ -87,7 +87,7 @@ async def count(connection: AsyncConnection, subjects: dict[str, Slowdown]) -> l
 
 
 async def take_back(db: Database, attempt: list[int]) -> None:
-    """It was no failure."""
+    """Delete the failures counted for an attempt that was not one."""
     async with db.act() as connection:
         await signin_store.drop_failures(connection, attempt)
 
@@ -111,7 +111,8 @@ async def accept_link(
 
 
 async def try_link(db: Database, link: str, address: str) -> None:
-    """ApiError CONFLICT where the link does not work, which is a failure of the address; TOO_MANY_ATTEMPTS."""
+    """Check the link before the hash. ApiError CONFLICT where it does not work, which counts as a failure of the
+    address; TOO_MANY_ATTEMPTS."""
     if not tokens.well_formed("el", link):
         raise no_such_link()
     async with db.act() as connection:

@@ -49,13 +49,13 @@ async def add_failures(connection: AsyncConnection, subjects: Sequence[str]) -> 
 
 
 async def clear_failures(connection: AsyncConnection, account: str, attempt: Sequence[int]) -> None:
-    """It was the right password: the account's failures go, and of the address's the one just counted."""
+    """After the right password: delete the account's failures, and of the address's the one just counted."""
     await connection.execute(delete(signin_failures).where(signin_failures.c.subject == account))
     await drop_failures(connection, attempt)
 
 
 async def drop_failures(connection: AsyncConnection, attempt: Sequence[int]) -> None:
-    """The rows of one attempt that was no failure."""
+    """Delete the rows of one attempt that was no failure."""
     await connection.execute(delete(signin_failures).where(signin_failures.c.id.in_(attempt)))
 
 

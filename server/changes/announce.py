@@ -46,7 +46,7 @@ class Announced(Struct):
 
 
 async def announce(connection: AsyncConnection, asked: AnnouncedChange, actor: str, request_id: str) -> Announced:
-    """Record it once. Raises ApiError INVALID."""
+    """Record an announced change once, with its audit entry. Raises ApiError INVALID."""
     check(asked)
     await store.lock(connection)
     last = await store.newest(connection, asked.service, asked.kind)
@@ -67,7 +67,7 @@ async def announce(connection: AsyncConnection, asked: AnnouncedChange, actor: s
 
 
 async def going_back(connection: AsyncConnection, asked: AnnouncedChange, last: Change | None) -> AnnouncedChange:
-    """With the version that it takes out of production, where that can be told: the one that it replaces is newer."""
+    """The change with the version that it takes out of production: the one that runs, where that is newer."""
     if asked.kind != "deploy" or asked.rolls_back or last is None:
         return asked
     if not await store.older(connection, asked.service, asked.version, last.version):
@@ -94,7 +94,7 @@ def same(last: Change, asked: AnnouncedChange) -> bool:
 
 
 def detected(change: Change) -> bool:
-    """Whether nobody told of it: its first outcome did."""
+    """Whether a change was detected by its first outcome and not announced yet."""
     return change.author == OWN and isinstance(change.detail, dict) and "detected" in change.detail
 
 
@@ -109,7 +109,7 @@ def detail(asked: AnnouncedChange) -> dict[str, str]:
 
 
 async def written(connection: AsyncConnection, change: Change, actor: str, request_id: str) -> None:
-    """The audit entry, in the same transaction."""
+    """Write the audit entry, in the same transaction."""
     after = {"change": change.id, "version": change.version, "summary": change.summary, "detail": change.detail}
     subject = f"{change.kind} of {change.service}"
     await audit(connection, actor, "change.announce", subject, None, after, request_id)

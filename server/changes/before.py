@@ -1,4 +1,4 @@
-"""What changed just before something failed."""
+"""Finds the change just before a failure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def just_before(changes: Iterable[Change], start: float) -> Change | None:
 
 
 def brought_back(change: Change) -> bool:
-    """Whether Evenkeel itself went back because something failed: that follows from a failure and causes none."""
+    """Whether Evenkeel rolled back by itself: that follows from a failure and causes none."""
     detail = change.detail if isinstance(change.detail, dict) else {}
     return change.author == OWN and detail.get("kind") == "rollback"

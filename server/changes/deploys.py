@@ -1,4 +1,4 @@
-"""A version of a service that is seen for the first time is a deploy."""
+"""Detects deploys: the first outcome of a version of a service."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class ChangesHandler(ApiHandler):
         also=(200,),
     )
     async def post(self) -> None:
-        """Once: 200 where it was told before, or its first outcome was quicker."""
+        """201 where it is new; 200 where it was announced before, or detected by its first outcome."""
         asked = self.body(AnnouncedChange)
         assert self.identity is not None
         async with self.parts.db.act() as connection:

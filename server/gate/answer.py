@@ -49,7 +49,7 @@ class Override(Struct):
 
 
 class RolledBack(Struct):
-    """Somebody took a version out of production."""
+    """Who took a version out of production, and when."""
 
     by: str
     at: Instant
@@ -74,7 +74,7 @@ class SpentHour(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One change that may go out, or not."""
+    """What the gate is asked: may this change of a service go out now?"""
 
     service: str
     kind: ChangeKind
@@ -119,7 +119,7 @@ class GateBudget(Struct):
 
 
 class GateAnswer(Struct):
-    """May it go out? `reason` is one sentence; `rules` is how it came to that, in order."""
+    """Whether the change may go out. `reason` is one sentence; `rules` are those that applied, in order."""
 
     service: str
     kind: ChangeKind

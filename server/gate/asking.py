@@ -47,7 +47,7 @@ async def ask(parts: Parts, question: Question, now: float) -> GateAnswer:
 
 
 def decide(relay: Relay, policies: Policies, question: Question, record: ServiceRecord, now: float) -> GateAnswer:
-    """The rule over the live picture and what was read."""
+    """Apply the rule to the live picture and what was read from the database."""
     live = live_facts(relay, question.service, now)
     held = any(each.service == question.service for each in policies.objectives)
     facts = replace(
@@ -123,7 +123,7 @@ async def require_known(parts: Parts, connection: AsyncConnection, service: str)
 
 
 async def revision_denied(parts: Parts, connection: AsyncConnection, now: float) -> str | None:
-    """Why revisions are denied; None where they are not. What is not known locks nobody out of the settings."""
+    """Why the gate denies revisions; None where it allows them or does not know: then the settings stay open."""
     record = await read_record(connection, parts.policies, REVISION, now)
     answer = decide(parts.relay, parts.policies, REVISION, record, now)
     return answer.reason if answer.answer == "deny" else None

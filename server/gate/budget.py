@@ -63,7 +63,7 @@ def state_of(found: Decider | None) -> BudgetState | None:
 
 
 def least(objective: ObjectiveStatus) -> float:
-    """What is left at least; without a value it is last."""
+    """The lowest value that the budget left can have; infinite where it has none, so that it sorts last."""
     values = (objective.budget_worst, objective.budget_left)
     return next((value for value in values if value is not None), float("inf"))
 
@@ -79,7 +79,7 @@ def excepted(policy: BudgetPolicy, state: BudgetState, reason: Reason) -> bool:
 
 
 def at_least(policy: BudgetPolicy, state: BudgetState) -> list[BudgetState]:
-    """The state and the worse ones that the policy has."""
+    """The state and those worse than it that the policy names."""
     return [each for each in STATES[STATES.index(state) :] if each in policy.allows]
 
 

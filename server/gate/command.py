@@ -66,7 +66,7 @@ class NotAsked(Exception):
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The key is sent to the address that was given, and to no other."""
+    """Follows no redirect: the key is sent only to the address that was given."""
 
     def redirect_request(self, *_: Any) -> None:
         """None: a redirect is an error."""
@@ -106,7 +106,7 @@ def usable(url: str) -> bool:
 
 
 class Again(Exception):
-    """It may be otherwise in a moment."""
+    """The server failed; trying again may help."""
 
 
 def exchange(request: urllib.request.Request) -> tuple[int, bytes]:
@@ -124,7 +124,7 @@ def exchange(request: urllib.request.Request) -> tuple[int, bytes]:
 
 
 def answered(status: int, body: bytes, url: str) -> dict[str, Any]:
-    """The gate's answer in a response."""
+    """The gate's answer from a response's status and body. Raises Again for 5xx, NotAsked for any other refusal."""
     try:
         found = json.loads(body)
     except ValueError:

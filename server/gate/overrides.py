@@ -1,4 +1,4 @@
-"""Lifting a deny, for a while and with a reason; and taking that back.
+"""Overrides: lift a deny for some minutes with a reason, and revoke that.
 
 Each is one transaction: the override, the audit entry and the change are stored together or not at all.
 """
@@ -93,12 +93,12 @@ async def revoke(parts: Parts, identity: Identity, override_id: int, request_id:
 
 
 async def record_change(connection: AsyncConnection, one: Override, summary: str, actor: str, *, revoked: bool) -> None:
-    """The change, as Changes shows it."""
+    """Record the override or its end as a change."""
     detail = {"override": one.id, "kind": one.kind, "reason": one.reason, "revoked": revoked}
     await changes.record(connection, "override", one.service, "", summary, author=actor, detail=detail)
 
 
 async def write_audit(connection: AsyncConnection, one: Override, action: str, actor: str, request_id: str) -> None:
-    """The audit entry."""
+    """Write the audit entry, in the same transaction."""
     subject = f"override {one.id}"
     await audit(connection, actor, action, subject, None, msgspec.to_builtins(one, builtin_types=()), request_id)

@@ -38,7 +38,7 @@ def leaves_at(objective: ObjectiveStatus, hour: SpentHour) -> int:
 def reached_at(
     objective: ObjectiveStatus, spending: Sequence[SpentHour], enough: Callable[[Fraction], bool]
 ) -> int | None:
-    """When so many failures have left that what is left is `enough`, Unix seconds; None: that cannot be said."""
+    """When enough failures have left the window for `enough(share left)` to hold, Unix seconds; None: not known."""
     allowed = allowance(objective)
     if allowed <= 0:
         return None

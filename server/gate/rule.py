@@ -74,7 +74,7 @@ def sentence(first: Applied, lifted: Applied | None, state: BudgetState | None) 
 
 
 def going_back(question: Question, facts: Facts) -> Applied | None:
-    """A rollback is never gated; unless it goes back to what was itself rolled back."""
+    """Allowed where the version ran before, unless that version was rolled back itself."""
     if not facts.going_back or facts.rolled_back is not None:
         return None
     return Applied("going_back", "allow", f"version {question.version} ran before, and going back is never gated")
@@ -125,7 +125,7 @@ def by_budget(question: Question, found: Decider | None, policy: BudgetPolicy) -
 
 
 def unknown(one: ObjectiveStatus) -> str:
-    """That a budget is not known, with its range."""
+    """Says that a budget is not known, why, and its range where there is one."""
     if one.recounting:
         return f"the budget of {one.name} is not known, as it is being recounted"
     why = "is partial: a limit refuses its senders" if one.state == "partial" else "is blind: its senders are silent"
@@ -136,7 +136,7 @@ def unknown(one: ObjectiveStatus) -> str:
 
 
 def left(one: ObjectiveStatus) -> str:
-    """What is left of a budget that is known well enough."""
+    """Says how much is left of a budget that is known, or frozen even at best."""
     whose = f"the budget of {one.name}{' (provisional)' if one.provisional else ''}"
     if one.budget_left is not None and not one.judged:
         return f"{whose} has too little traffic to be judged ({one.bad} of {one.good + one.bad} failed)"
@@ -146,7 +146,7 @@ def left(one: ObjectiveStatus) -> str:
 
 
 def limits(state: BudgetState, policy: BudgetPolicy) -> str:
-    """The threshold that the budget is under."""
+    """Says which threshold the budget is under; empty where it is healthy."""
     if state == "healthy":
         return ""
     if state == "frozen":
@@ -162,7 +162,7 @@ def asked_for(facts: Facts, policy: BudgetPolicy) -> list[Postmortem]:
 
 
 def postmortem_text(one: Postmortem, most: str) -> str:
-    """What is asked for, and why."""
+    """Asks for a postmortem, and says why."""
     used = f"Alert {one.alert} of {one.objective} used {percent(one.spent)} of the budget at {clock(one.at)}"
     return f"{used}, more than {most}: hold a postmortem with a P0 action."
 
@@ -175,7 +175,7 @@ def lift(  # noqa: PLR0917 - everything that is known
     found: Decider | None,
     overrides: Sequence[Override],
 ) -> Applied | None:
-    """The first that lifts it; None: it stands. What was rolled back only an override lets out again."""
+    """The first that lifts the deny; None: it stands. A version that was rolled back is lifted by an override alone."""
     override = next(iter(overrides), None)
     if first.rule != "rolled_back_version":
         lifted = by_incident(first, question, facts) or by_exception(first, question, policy, found)
@@ -229,7 +229,7 @@ def open_incident(alerts: Sequence[Alert]) -> Alert | None:
 
 
 def firing_pages(alerts: Sequence[Alert]) -> list[Alert]:
-    """The alerts that fire and wake somebody; also of an objective that nobody configured."""
+    """The firing alerts of urgency page, also of provisional objectives."""
     return [alert for alert in alerts if alert.state == "firing" and alert.urgency == "page"]
 
 

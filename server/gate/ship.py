@@ -55,7 +55,7 @@ def ship(
     spending: Sequence[SpentHour],
     now: float,
 ) -> Ship:
-    """In the budget of the objective that decides; `deploys` and `spending` are its own.
+    """Ship? from the objective that decides; `deploys` and `spending` are those of its budget.
 
     While that is recounted, neither its deploys nor what returns are reckoned: shares of what is not known yet.
     """

@@ -1,4 +1,4 @@
-"""The monthly report as CSV: one table, a record a line, what a record has not is empty.
+"""The monthly report as CSV: one table, one record a line, columns that a record does not have left empty.
 
 A cell of text that a spreadsheet would take for a formula begins with an apostrophe.
 """

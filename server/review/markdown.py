@@ -15,7 +15,7 @@ BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
 def plain(text: str) -> str:
-    """Somebody's text as text: no link, no image, no HTML, no other row."""
+    """Escape a text so that Markdown reads no markup in it: no link, image, HTML or table row."""
     return MARKUP.sub(r"\\\1", BREAKS.sub(" ", text).strip()) or NONE
 
 
@@ -55,7 +55,7 @@ EXCLUSIONS = ("From", "To", "Of", "Reason", "By", "Revoked")
 
 
 def section(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A heading and a table, or that there is nothing. Cells are Markdown already."""
+    """A heading and a table, or `None.` without rows. Cells are Markdown already."""
     yield from ("", f"## {title}", "")
     if not rows:
         yield "None."

@@ -163,7 +163,7 @@ def objective_month(objective: Objective, month: Split, rolling: Split | None, l
 
 
 def worst(found: Iterable[tuple[Objective, Sequence[Stretch]]], changes: Sequence[Change]) -> list[WorstStretch]:
-    """Of all objectives, what spent most first."""
+    """The ten stretches that spent most, over all objectives, with the change just before each."""
     stretched = [worst_stretch(objective.name, one, changes) for objective, stretches in found for one in stretches]
     return sorted(stretched, key=lambda one: (-one.share, one.start, one.objective))[:WORST]
 
@@ -184,7 +184,7 @@ def words(change: Change) -> str:
 
 
 def seconds(start: Instant | None, end: Instant | None) -> float | None:
-    """Between two times; None where one of them is not there."""
+    """Seconds between two times, 0 or more; None where either is missing."""
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
