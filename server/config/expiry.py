@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from server.config import staged_store, staging, store
+from server.config import staging, store
 from server.config.revisions import Environment, Revision, unexpired
 from server.config.saving import RevisionAct
 from server.config.staged import Staged
@@ -30,7 +30,7 @@ async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | 
             return None
         current, now = await store.current(connection)
         act = RevisionAct(connection, environment, OWN, "", now, current)
-        staged = await staged_store.live(connection)
+        staged = await store.live_staged(connection)
         if staged is None:
             await end_values(act, current)
         else:
@@ -42,7 +42,7 @@ async def expire_due(db: Database, bus: Bus, environment: Environment) -> int | 
 async def due(connection: AsyncConnection) -> bool:
     """Whether the time of a value is over, in the newest revision or under a staged one."""
     current, now = await store.current(connection)
-    staged = await staged_store.live(connection)
+    staged = await store.live_staged(connection)
     sides = [current] if staged is None else [current, await store.numbered(connection, staged.base)]
     return any(unexpired(one.entries, now) != one.entries for one in sides)
 
@@ -68,7 +68,7 @@ async def end_on_both_sides(act: RevisionAct, staged: Staged) -> None:
     if kept != base.entries:
         staged.base = await end_values(act, base)
     staged.newest = await end_values(act, newest)
-    await staged_store.keep(act.connection, staged)
+    await store.keep_staged(act.connection, staged)
 
 
 def expiry_job(db: Database, bus: Bus, environment: Environment) -> Callable[[int], Awaitable[None]]:

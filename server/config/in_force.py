@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes import store as changes
-from server.config import receipt_store, store
+from server.config import store
 from server.config.expiry import expire_due
 from server.config.registry import SETTINGS, Limits, Value, environment_values
 from server.config.revisions import Entries, Revision, key_id_of, limits, scopes, sources
@@ -102,7 +102,7 @@ class SettingsInForce:
             if not proven:
                 since = time.monotonic() - self._applied
                 applied = sources(self.entries, self.environment)
-                await receipt_store.write(connection, self.process.id, found.number, since, applied)
+                await store.write_receipt(connection, self.process.id, found.number, since, applied)
         if not proven:
             self._receipt = found.number
             await self.bus.publish("receipt", found.number)

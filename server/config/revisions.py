@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from server.config.registry import SETTINGS, Limits, Value, limits_of
 from server.kernel.errors import ApiError, invalid
@@ -53,8 +53,9 @@ class Revision(Struct, frozen=True):
     author: str
     reason: str
     at: float
-    entries: Entries
+    entries: Entries = field(name="values")
     made_from: int | None = None  # None: the one before it
+    request_id: str = ""
 
     @property
     def previous(self) -> int:

@@ -73,17 +73,18 @@ class RevisionAct:
     ) -> Saved:
         """Store the next revision with its audit entry and its change; `before`: made from another than the newest."""
         number, before = self.current.number + 1, before or self.current
-        after = await store.save(
-            self.connection,
-            number,
-            entries,
+        made = Revision(
+            number=number,
             kind=kind,
             restores=restores,
-            made_from=before.number if before.number != number - 1 else None,
             author=self.actor,
             reason=reason,
+            at=self.now,
+            entries=entries,
+            made_from=before.number if before.number != number - 1 else None,
             request_id=self.request_id,
         )
+        after = await store.save(self.connection, made)
         found = await self.differences(before, after)
         await self.record(before, after, found, action)
         self.current = self.saved = after

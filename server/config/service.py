@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from server.config import receipt_store, staged_store, staging, store
+from server.config import staging, store
 from server.config.differences import loosened
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import (
@@ -89,7 +89,7 @@ async def change(
     reason = checked_reason(reason)
     key_id = key_id_of(scope)
     async with acting(parts, identity, request_id) as act:
-        staged = await staged_store.live(act.connection)
+        staged = await store.live_staged(act.connection)
         if staged is not None and (stage is not None or expected != act.current.number):
             raise refused(staged)
         if expected != act.current.number:
@@ -181,7 +181,7 @@ async def extend(
         raise invalid("setting", f"settings are {', '.join(SETTINGS)}")
     key_id_of(scope)
     async with acting(parts, identity, request_id) as act:
-        staged = await staged_store.live(act.connection)
+        staged = await store.live_staged(act.connection)
         entry = temporary(act.current.entries, setting, scope)
         title = SETTINGS[setting].title
         if entry is None or entry.until is None:
@@ -287,14 +287,14 @@ async def roll_staged_back(parts: Parts, identity: Identity, revision: int, requ
     to = staged.revision - 1
     saved = await rollback(parts, identity, from_=revision, to=to, request_id=request_id)
     async with parts.db.act() as connection:
-        staged = await staged_store.of(connection, revision) or staged
-        view = staged_view(staged, await receipt_store.web_processes(connection), staged.state_at)
+        staged = await store.staged_as(connection, revision) or staged
+        view = staged_view(staged, await store.web_processes(connection), staged.state_at)
     return StagedActDone(saved.already, saved.message, view)
 
 
 async def seen_one(connection: AsyncConnection, revision: int) -> Staged:
     """The staged revision that has, or had, this number; ApiError CONFLICT."""
-    staged = await staged_store.of(connection, revision)
+    staged = await store.staged_as(connection, revision)
     if staged is None:
         raise ApiError("CONFLICT", f"Revision {revision} was not staged. Nothing was changed.")
     return staged
@@ -306,6 +306,4 @@ def already(act: RevisionAct, staged: Staged) -> str:
 
 
 async def answer(act: RevisionAct, staged: Staged, message: str, *, already: bool) -> StagedActDone:
-    return StagedActDone(
-        already, message, staged_view(staged, await receipt_store.web_processes(act.connection), act.now)
-    )
+    return StagedActDone(already, message, staged_view(staged, await store.web_processes(act.connection), act.now))

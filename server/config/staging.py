@@ -12,7 +12,7 @@ import msgspec
 
 from server.auth.audit_store import audit
 from server.changes import store as changes
-from server.config import receipt_store, staged_store, store
+from server.config import store
 from server.config.differences import loosened
 from server.config.receipts import GONE_S, SILENT_S, WebProcess, labels
 from server.config.revisions import Entries, Environment, unexpired
@@ -70,7 +70,7 @@ async def stage(
     Raises ApiError UNAVAILABLE where nothing would guard it, INVALID with a single process.
     """
     guarded(objectives)
-    live = [one.id for one in await receipt_store.web_processes(act.connection) if one.silent_s <= SILENT_S]
+    live = [one.id for one in await store.web_processes(act.connection) if one.silent_s <= SILENT_S]
     chosen = choose(sorted(live), asked.share)
     act.where = f"staged on {len(chosen)} of {len(live)} processes for {asked.bake_minutes} min"
     base = act.current.number
@@ -88,7 +88,7 @@ async def stage(
         chosen=dict.fromkeys(chosen, act.now),
         known=sorted(objectives.burning),
     )
-    await staged_store.add(act.connection, staged)
+    await store.add_staged(act.connection, staged)
     return msgspec.structs.replace(saved, message=" ".join([saved.message, *warnings(objectives)]))
 
 
@@ -114,7 +114,7 @@ async def ended_by_rollback(act: RevisionAct, to: int, reason: str) -> Staged | 
 
     ApiError CONFLICT where `to` is the staged one itself.
     """
-    staged = await staged_store.live(act.connection)
+    staged = await store.live_staged(act.connection)
     if staged is None:
         return None
     if staged.revision <= to <= staged.newest and to != staged.base:
@@ -162,7 +162,7 @@ async def enter(act: RevisionAct, staged: Staged, state: State, why: str) -> Non
     """Bring it into another state, with an audit entry."""
     before = {"state": staged.state, "baked_s": round(staged.baked_s)}
     staged.state, staged.state_by, staged.state_at, staged.why = state, act.actor, act.now, why
-    await staged_store.keep(act.connection, staged)
+    await store.keep_staged(act.connection, staged)
     after = {"state": state, "why": why}
     subject = f"revision {staged.newest}"
     await audit(act.connection, act.actor, f"config.{ACTIONS[state]}", subject, before, after, act.request_id)
@@ -195,16 +195,16 @@ class Bake:
     async def run(self, term: int) -> None:
         """One look; Fenced where another watch has taken over."""
         async with self.db.act() as connection:
-            if await staged_store.live(connection) is None:
+            if await store.live_staged(connection) is None:
                 return
             await store.lock(connection)
             await require_term(connection, term)
-            staged = await staged_store.live(connection)
+            staged = await store.live_staged(connection)
             if staged is None:  # somebody has ended it while we waited
                 return
             current, now = await store.current(connection)
             act = RevisionAct(connection, self.environment, OWN, "", now, current)
-            await look(act, staged, self.objectives(), await receipt_store.web_processes(connection))
+            await look(act, staged, self.objectives(), await store.web_processes(connection))
         if act.signal is not None:
             await self.bus.publish("config", act.signal)
 
@@ -227,7 +227,7 @@ async def look(act: RevisionAct, staged: Staged, objectives: ObjectivesNow, proc
         log.info("revision %d is promoted", staged.newest)
         await promote(act, staged, f"baked {staged.bake_s // 60} min and no objective started to burn")
     else:
-        await staged_store.keep(act.connection, staged)
+        await store.keep_staged(act.connection, staged)
 
 
 def keep_processes(act: RevisionAct, staged: Staged, processes: list[WebProcess]) -> None:

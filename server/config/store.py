@@ -1,21 +1,31 @@
-"""SQL of revisions. Times are the database's own, so that processes' clocks do not matter."""
+"""SQL of revisions, of staged ones, and of receipts. Times are the database's own: processes' clocks do not matter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy import Double, Select, cast, func, insert, select, text, true
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.config.revisions import Entries, Kind, Revision, key_id_of
-from server.config.staged import LIVE
-from server.tables.config import revisions, rollouts
+from server.config.receipts import WebProcess
+from server.config.revisions import Revision, key_id_of
+from server.config.staged import LIVE, Staged
+from server.process.process_store import RUNNING
+from server.tables.codec import Rows
+from server.tables.config import receipts, revisions, rollouts
 from server.tables.people import api_keys
+from server.tables.processes import processes
+
+REVISIONS = Rows(revisions, Revision)
+STAGED = Rows(rollouts, Staged)
 
 # Every act on the settings is made under this lock, so that numbers have no gaps and races have one winner.
 LOCK = 0x45564B43
+
+LISTED_S = 3600  # a process that has gone is listed for an hour
 
 NOW = func.extract("epoch", func.clock_timestamp())
 
@@ -25,29 +35,11 @@ async def lock(connection: AsyncConnection) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
-def query() -> Select[Any]:
-    at = func.extract("epoch", revisions.c.at).label("at_s")
-    return select(revisions, at)
-
-
-def revision_of(row: Row[Any]) -> Revision:
-    return Revision(
-        number=row.number,
-        kind=row.kind,
-        restores=row.restores,
-        made_from=row.made_from,
-        author=row.author,
-        reason=row.reason,
-        at=float(row.at_s),
-        entries=msgspec.convert(row._mapping["values"], Entries),
-    )
-
-
 async def current(connection: AsyncConnection) -> tuple[Revision, float]:
     """The newest revision, in force or staged, and the database's time now, Unix seconds."""
-    newest_one = query().add_columns(NOW.label("now_s")).order_by(revisions.c.number.desc()).limit(1)
+    newest_one = REVISIONS.select().add_columns(NOW.label("now_s")).order_by(revisions.c.number.desc()).limit(1)
     row = (await connection.execute(newest_one)).one()
-    return revision_of(row), float(row.now_s)
+    return REVISIONS.read(row), float(row.now_s)
 
 
 async def in_force(connection: AsyncConnection, process_id: int) -> tuple[Revision, float]:
@@ -58,64 +50,116 @@ async def in_force(connection: AsyncConnection, process_id: int) -> tuple[Revisi
     elsewhere = rollouts.c.state.in_(LIVE) & ~rollouts.c.chosen.has_key(str(process_id))
     base = select(func.max(rollouts.c.base)).where(elsewhere).scalar_subquery()
     newest_one = select(func.max(revisions.c.number)).scalar_subquery()
-    found = query().add_columns(NOW.label("now_s")).where(revisions.c.number == func.coalesce(base, newest_one))
+    found = (
+        REVISIONS.select().add_columns(NOW.label("now_s")).where(revisions.c.number == func.coalesce(base, newest_one))
+    )
     row = (await connection.execute(found)).one()
-    return revision_of(row), float(row.now_s)
+    return REVISIONS.read(row), float(row.now_s)
 
 
 async def numbered(connection: AsyncConnection, number: int) -> Revision:
     """One revision that is known to exist."""
-    return revision_of((await connection.execute(query().where(revisions.c.number == number))).one())
+    return REVISIONS.read((await connection.execute(REVISIONS.select().where(revisions.c.number == number))).one())
 
 
 async def act_up_to(connection: AsyncConnection, number: int) -> Revision:
     """The newest revision up to `number` that somebody made: what ended by itself is nobody's act."""
-    acts = query().where(revisions.c.number <= number, revisions.c.kind != "expiry")
-    return revision_of((await connection.execute(acts.order_by(revisions.c.number.desc()).limit(1))).one())
+    acts = REVISIONS.select().where(revisions.c.number <= number, revisions.c.kind != "expiry")
+    return REVISIONS.read((await connection.execute(acts.order_by(revisions.c.number.desc()).limit(1))).one())
 
 
 async def acts_after(connection: AsyncConnection, number: int, limit: int = 20) -> list[Revision]:
     """The revisions after `number` that somebody made, oldest first."""
-    acts = query().where(revisions.c.number > number, revisions.c.kind != "expiry")
+    acts = REVISIONS.select().where(revisions.c.number > number, revisions.c.kind != "expiry")
     rows = await connection.execute(acts.order_by(revisions.c.number).limit(limit))
-    return [revision_of(row) for row in rows]
+    return [REVISIONS.read(row) for row in rows]
 
 
 async def newest(connection: AsyncConnection, limit: int, before: int | None = None) -> list[Revision]:
     """Revisions, newest first, below `before` where given."""
-    found = query().order_by(revisions.c.number.desc()).limit(limit)
+    found = REVISIONS.select().order_by(revisions.c.number.desc()).limit(limit)
     if before is not None:
         found = found.where(revisions.c.number < before)
-    return [revision_of(row) for row in await connection.execute(found)]
+    return [REVISIONS.read(row) for row in await connection.execute(found)]
 
 
-async def save(
-    connection: AsyncConnection,
-    number: int,
-    entries: Entries,
-    *,
-    kind: Kind,
-    restores: int | None = None,
-    made_from: int | None = None,
-    author: str,
-    reason: str,
-    request_id: str = "",
-) -> Revision:
-    """Store a revision. The caller holds the lock."""
-    values = {
-        "number": number,
-        "values": msgspec.to_builtins(entries),
-        "kind": kind,
-        "restores": restores,
-        "made_from": made_from,
-        "author": author,
-        "reason": reason,
-        "request_id": request_id,
-        "at": func.clock_timestamp(),
-    }
-    at = func.extract("epoch", revisions.c.at).label("at_s")
-    rows = await connection.execute(insert(revisions).values(values).returning(revisions, at))
-    return revision_of(rows.one())
+async def save(connection: AsyncConnection, revision: Revision) -> Revision:
+    """Store a revision, made now; as it is stored. The caller holds the lock."""
+    values = msgspec.to_builtins(revision) | {"at": func.clock_timestamp()}
+    at = cast(func.extract("epoch", revisions.c.at), Double)
+    rows = await connection.execute(insert(revisions).values(values).returning(at))
+    return msgspec.structs.replace(revision, at=rows.scalar_one())
+
+
+def newest_staged() -> Select[Any]:
+    """The staged revision with the highest number."""
+    return STAGED.select().order_by(rollouts.c.revision.desc()).limit(1)
+
+
+async def live_staged(connection: AsyncConnection) -> Staged | None:
+    """The one that runs or is paused; at most one does."""
+    return STAGED.one(await connection.execute(newest_staged().where(rollouts.c.state.in_(LIVE))))
+
+
+async def last_staged(connection: AsyncConnection) -> Staged | None:
+    """The newest one, whether or not it has ended."""
+    return STAGED.one(await connection.execute(newest_staged()))
+
+
+async def staged_as(connection: AsyncConnection, number: int) -> Staged | None:
+    """The one that has, or had, this number."""
+    found = newest_staged().where(rollouts.c.revision <= number, rollouts.c.newest >= number)
+    return STAGED.one(await connection.execute(found))
+
+
+async def add_staged(connection: AsyncConnection, staged: Staged) -> None:
+    """Store a new one. The caller holds the lock, here and where it is changed."""
+    await connection.execute(text(STAGED.insert()), STAGED.given([staged]))
+
+
+async def keep_staged(connection: AsyncConnection, staged: Staged) -> None:
+    """Store what has become of it."""
+    update = f"UPDATE rollouts SET {STAGED.assignments()} FROM {STAGED.record} WHERE rollouts.revision = r.revision"
+    await connection.execute(text(update), STAGED.given([staged]))
+
+
+async def write_receipt(
+    connection: AsyncConnection, process_id: int, revision: int, applied_s_ago: float, applied: Mapping[str, Any]
+) -> None:
+    """A process's proof. `applied_s_ago`: how long it has been in force there."""
+    at = func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, applied_s_ago)
+    values = {"process_id": process_id, "revision": revision, "applied_at": at, "applied": dict(applied)}
+    again = {"applied_at": at, "applied": dict(applied)}  # it was in force here before: a process no longer chosen
+    key = [receipts.c.process_id, receipts.c.revision]
+    await connection.execute(upsert(receipts).values(values).on_conflict_do_update(index_elements=key, set_=again))
+
+
+async def web_processes(connection: AsyncConnection) -> list[WebProcess]:
+    """The web processes that run or have gone silent, each with its newest receipt, oldest start first."""
+    newest_one = (
+        select(receipts)
+        .where(receipts.c.process_id == processes.c.id)
+        .order_by(receipts.c.applied_at.desc(), receipts.c.revision.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    silent = func.extract("epoch", func.clock_timestamp() - processes.c.heartbeat_at)
+    found = (
+        select(
+            processes.c.id,
+            processes.c.host,
+            processes.c.name,
+            cast(func.extract("epoch", processes.c.started_at), Double).label("started_at"),
+            cast(silent, Double).label("silent_s"),
+            newest_one.c.revision,
+            cast(func.extract("epoch", newest_one.c.applied_at), Double).label("applied_at"),
+            func.coalesce(newest_one.c.applied, text("'{}'")).label("applied"),
+        )
+        .select_from(processes.outerjoin(newest_one, true()))
+        .where(processes.c.kind == "web", text(RUNNING), silent < LISTED_S)
+        .order_by(processes.c.host, processes.c.name, processes.c.id)
+    )
+    return [WebProcess(**row._mapping) for row in await connection.execute(found)]
 
 
 async def scope_names(connection: AsyncConnection, scopes: Iterable[str]) -> dict[str, str]:

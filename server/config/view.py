@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct, field
 
-from server.config import receipt_store, staged_store, store
+from server.config import store
 from server.config.differences import Difference, Lens, Offer, RevisionView, differences, history, offer
 from server.config.receipts import Awaited, Due, Progress, WebProcess, progress
 from server.config.registry import SETTINGS, Value
@@ -126,13 +126,13 @@ async def config_view(parts: Parts, now: float) -> ConfigView:
 
 async def read_config(connection: AsyncConnection, parts: Parts, now: float) -> ConfigRead:
     revisions = await store.newest(connection, HISTORY + 2)  # the two that the last one may be made from
-    current, processes = revisions[0], await receipt_store.web_processes(connection)
-    staged, last_act = await staged_store.latest(connection), await store.act_up_to(connection, current.number)
+    current, processes = revisions[0], await store.web_processes(connection)
+    staged, last_act = await store.last_staged(connection), await store.act_up_to(connection, current.number)
     live = staged is not None and staged.live
     base = await store.numbered(connection, staged.base) if staged is not None and live else current
     target = base if live else await store.numbered(connection, max(1, last_act.number - 1))
     were = {staged.newest: staged} if staged is not None else {}  # a staged one that holds `current` is the latest
-    before = await staged_store.of(connection, base.number) if live else None
+    before = await store.staged_as(connection, base.number) if live else None
     if before is not None:
         were[base.number] = before
     due = dues(current, base, were, processes)

@@ -9,7 +9,7 @@ from sqlalchemy import func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.config import staged_store
+from server.config import store as config_store
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import store as check_store
@@ -55,7 +55,7 @@ async def read(connection: AsyncConnection) -> Gauges:
     lease_age_s = None if lease_age is None else float(lease_age)
     rows = await process_rows(connection)
     events = await ledger_store.events(connection)
-    staged = await staged_store.live(connection) is not None
+    staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
     return Gauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)
 

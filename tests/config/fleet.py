@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from server.config import staged_store
+from server.config import store
 from server.config.saving import Saved
 from server.config.service import StagedAct, StagedActDone, act_on
 from server.config.staged import Staged, StagingAsked
@@ -45,7 +45,7 @@ class Fleet:
 
     async def staged(self) -> Staged:
         async with self.one.db.act() as connection:
-            found = await staged_store.latest(connection)
+            found = await store.last_staged(connection)
         assert found is not None
         return found
 

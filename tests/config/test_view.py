@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from server.config.registry import SETTINGS
 from server.config.service import extend
 from server.config.view import ConfigView, SettingView, config_view
 from tests.config.machine import JON, MIRA, Member, member, members
@@ -26,7 +27,7 @@ async def test_a_fresh_start_shows_the_defaults_and_nothing_to_roll_back(make_en
     async with member(make_env()) as one:
         view = await view_of(one)
         assert (view.revision.revision, view.rollback, view.more) == (1, None, False)
-        assert [s.in_force.source for s in view.settings] == ["default"] * 4
+        assert [s.in_force.source for s in view.settings] == ["default"] * len(SETTINGS)
         assert not any(s.recent for s in view.settings)
         assert view.progress.text.startswith("1 of 1 process")
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from checks import store as checks_store
-from server.config import receipt_store
+from server.config import store as config_store
 from server.picture import store as picture_store
 from server.picture.picture import Restart
 from tests.live.writing import database
@@ -27,7 +27,7 @@ async def shown(url: str, rows: list[Row]) -> tuple[list[list[int]], list[Restar
             connection.execute(ADD, row)
     async with database(url) as db, db.ask() as connection:
         picture = await picture_store.processes(connection)
-        config = await receipt_store.web_processes(connection)
+        config = await config_store.web_processes(connection)
         labels = [row.label for row in await checks_store.processes(connection)]
         restarts = await picture_store.restarts(connection)
     assert sorted(labels) == sorted(f"{one.host}/{one.name}" for one in picture)
