@@ -11,10 +11,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+
 from checks.check import Check, Surroundings, Unavailable, fail, warn
-from checks.probe import Answer, Probe
 from server.auth.keys import create_key
 from server.config.registry import SETTINGS, Counted
 from server.kernel.ids import uuid7
@@ -26,6 +30,7 @@ KEY_NAME = "self-check"
 KEY_S = 60  # for one run
 LASTING_KEY_S = 24 * 3600  # the service makes one a day, not one a run
 KEY_LEFT_S = 30
+TIMEOUT_S = 10.0  # of one request
 SAMPLES = 20
 WARN_S = 0.3  # the shipped objective
 FAIL_S = 1.0
@@ -38,6 +43,81 @@ LOG_HINT = "The server's log has the cause under this request_id."
 
 # Read by people and tools all the time; each answers without parameters.
 KEY_PATHS = ("/api/v1/services", "/api/v1/config", "/api/v1/slos", "/api/v1/checks", "/api/openapi.json", "/metrics")
+
+
+class Answer(NamedTuple):
+    """What a server answered, and how long that took in seconds."""
+
+    status: int
+    media: str
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+
+    @property
+    def code(self) -> str:
+        """The code of a problem document, or empty."""
+        found = self.json()
+        return str(found.get("code", "")) if self.media == "application/problem+json" and found else ""
+
+
+class Probe:
+    """Asks one server: raises for no status, and says what did not answer. Use as a context manager."""
+
+    def __init__(self, base_url: str, key: str | None = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.key = key
+        self._client = AsyncHTTPClient(force_instance=True)
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    async def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        as_stranger: bool = False,
+    ) -> Answer:
+        """One request, with the key where there is one; Unavailable where nothing answers."""
+        sent = dict(headers or {})
+        if self.key and not as_stranger:
+            sent["Authorization"] = f"Bearer {self.key}"
+        request = HTTPRequest(
+            self.base_url + path,
+            method,
+            sent,
+            body,
+            follow_redirects=False,
+            connect_timeout=TIMEOUT_S,
+            request_timeout=TIMEOUT_S,
+        )
+        started = time.perf_counter()
+        try:
+            response = await self._client.fetch(request, raise_error=False)
+        except OSError as error:
+            response = None
+            reason = str(error)
+        if response is None or response.code == 599:
+            reason = reason if response is None else str(response.error)
+            raise Unavailable(f"{method} {self.base_url}{path} did not answer: {reason}.", "Is the server running?")
+        media = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        received = {name.lower(): value for name, value in response.headers.get_all()}
+        return Answer(response.code, media, received, response.body or b"", time.perf_counter() - started)
 
 
 @dataclass(slots=True)

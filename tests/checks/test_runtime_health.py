@@ -11,7 +11,6 @@ from tornado.web import Application, RequestHandler
 
 from checks import runtime_health
 from checks.check import ROOT, Surroundings, Unavailable
-from checks.probe import Probe
 from tests.conftest import free_port
 
 Web = Callable[..., Any]
@@ -123,10 +122,10 @@ async def test_a_server_that_is_not_ready_fails(web: Web) -> None:
     server = HTTPServer(Application([(r".*", Down)]))
     server.listen(port, "127.0.0.1")
     try:
-        with Probe(f"http://127.0.0.1:{port}") as probe:
+        with runtime_health.Probe(f"http://127.0.0.1:{port}") as probe:
             found = await runtime_health.health(probe)
     finally:
         server.stop()
     assert [finding.level for finding in found] == ["fail", "fail"]
-    with Probe(site.url) as probe:
+    with runtime_health.Probe(site.url) as probe:
         assert [finding.level for finding in await runtime_health.health(probe)] == ["warn"]
