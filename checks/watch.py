@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
-from server.alerts.unread_store import ended_unread
+from server.alerts.store import ended_unread
 from server.picture import store as picture_store
 from server.picture.picture import read_picture
 from server.selfcheck.findings import Finding

@@ -12,10 +12,10 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.telling import ALERT_LOOKS
-from server.alerts import list_store, silence_store
+from server.alerts import silence_store, store
 from server.alerts.alert import Alert, Line
-from server.alerts.list_store import Reach
 from server.alerts.silence import Silence
+from server.alerts.store import Reach
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
@@ -42,10 +42,10 @@ class AlertView(Struct):
 async def read(parts: Parts, alert_id: int) -> AlertRecord:
     async with parts.db.act() as connection:
         return AlertRecord(
-            await list_store.one(connection, alert_id),
-            await list_store.timeline(connection, alert_id),
+            await store.one(connection, alert_id),
+            await store.timeline(connection, alert_id),
             await silence_store.active(connection, time.time()),
-            await list_store.reach(connection, [alert_id]),
+            await store.reach(connection, [alert_id]),
         )
 
 

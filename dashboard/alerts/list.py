@@ -11,10 +11,10 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from dashboard.shared.telling import Telling, telling
-from server.alerts import list_store, silence_store
+from server.alerts import silence_store, store
 from server.alerts.alert import Alert
-from server.alerts.list_store import MeasureRow, Reach
 from server.alerts.silence import Silence
+from server.alerts.store import MeasureRow, Reach
 from server.alerts.words import failing
 from server.parts import Parts
 
@@ -68,14 +68,14 @@ class SilenceForm(Struct):
 async def read(parts: Parts) -> AlertRecords:
     now = time.time()
     async with parts.db.act() as connection:
-        open_ = await list_store.listed(connection, "open", limit=500)
-        resolved = await list_store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
+        open_ = await store.listed(connection, "open", limit=500)
+        resolved = await store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
         return AlertRecords(
             sorted(open_, key=urgency),
             sorted(resolved, key=lambda alert: -(alert.resolved_at or 0)),
             await silence_store.active(connection, now),
-            await list_store.reach(connection, [alert.id for alert in open_ + resolved]),
-            await list_store.measures(connection, now - MEASURED_S),
+            await store.reach(connection, [alert.id for alert in open_ + resolved]),
+            await store.measures(connection, now - MEASURED_S),
         )
 
 

@@ -15,7 +15,7 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.memo import Memos
 from server.alerts.alert import Alert
-from server.alerts.list_store import listed
+from server.alerts.store import listed
 from server.changes import store as changes
 from server.changes.before import just_before
 from server.changes.store import Change

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from server.alerts import list_store, silence_store, store
+from server.alerts import silence_store, store
 from server.alerts.alert import Alert, Line
-from server.alerts.asked import checked_matcher, checked_minutes
 from server.alerts.notice import Notice, key_of
-from server.alerts.silence import Silence
+from server.alerts.silence import Silence, checked_matcher, checked_minutes
 from server.auth.audit_store import audit
 from server.kernel.errors import ApiError
 from server.kernel.text import ago, checked_reason
@@ -61,7 +60,7 @@ async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> 
 
 
 async def not_acknowledged(connection: AsyncConnection, alert_id: int) -> Acknowledged:
-    alert = await list_store.one(connection, alert_id)
+    alert = await store.one(connection, alert_id)
     if alert is None:
         raise ApiError("NOT_FOUND", f"There is no alert {alert_id}; GET /api/v1/alerts lists them. Nothing was done.")
     now = time.time()

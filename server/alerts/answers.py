@@ -8,10 +8,9 @@ from typing import Literal
 from msgspec import Struct
 
 from server.alerts.alert import Alert, Line
-from server.alerts.list_store import MeasureRow
 from server.alerts.silence import Silence
 from server.alerts.silence_store import SILENCES
-from server.alerts.store import ALERTS, EVENTS
+from server.alerts.store import ALERTS, EVENTS, MeasureRow
 from server.alerts.words import failing
 from server.http.shown import answered, shows
 from server.kernel.times import Instant

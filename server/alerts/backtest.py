@@ -9,23 +9,152 @@ partial, what was silenced, and what other alerts explained.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
 from server.alerts.machine import Context, step
-from server.alerts.past_alert import Kept, PastAlert
-from server.alerts.timeline import Timeline
 from server.slo.judge.judgement import ALL_ARRIVES, ENOUGH, Observation, deciding, evidence_of, objective_status, spans
 from server.slo.judge.streams import Verdict
+from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget_policy import BudgetPolicy, severity
+from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import Fast
 from server.slo.model.status import Evidence
-from server.slo.model.tiers import Tier
+from server.slo.model.tiers import Tier, Urgency
+
+
+class PastAlert(Struct):
+    """Times are Unix seconds. `fired_at` None: it was shown, and nobody was told; `reset_at` None: it goes on.
+
+    `bad`, `total` and `spent`, a share of the whole budget, are from the onset to the last moment at which it burned.
+    """
+
+    objective: str
+    tier: str  # that fired it; else the last one
+    urgency: Urgency  # the highest
+    severity: int  # the worst
+    onset: float
+    detected_at: float
+    fired_at: float | None
+    reset_at: float | None
+    times: int  # how often it fired
+    bad: int
+    total: int
+    spent: float
+
+
+@dataclass(slots=True)
+class Kept:
+    """An alert as it is now, as it was when it fired first, and the minute at the end of which it burned last."""
+
+    alert: Alert
+    burned: int
+    fired: Alert | None = None
+    severity: int = 3  # the worst
+
+    def take(self, alert: Alert) -> None:
+        """What became of it in a minute. What is over and comes back soon is the same alert."""
+        self.alert = alert
+        self.severity = min(self.severity, alert.severity)
+        if alert.fired_at is not None and self.fired is None:
+            self.fired = alert
+
+    def told(self, line: Timeline, objective: Objective) -> PastAlert:
+        """What is told of it in the end."""
+        alert, first = self.alert, self.fired or self.alert
+        since = line.between(line.index(alert.onset), self.burned)
+        whole = line.before(self.burned, objective.window_s)
+        return PastAlert(
+            objective=alert.objective,
+            tier=first.tier,
+            urgency=alert.urgency,
+            severity=self.severity,
+            onset=alert.onset,
+            detected_at=alert.detected_at,
+            fired_at=first.fired_at,
+            reset_at=alert.resolved_at,
+            times=alert.fired_times,
+            bad=since.bad,
+            total=since.total,
+            spent=share_of(since.bad, whole, objective.allowed),
+        )
+
+
+MINUTE_S = 60
+
+
+class Columns(NamedTuple):
+    """Minutes, or hours by their first, side by side; without what exclusions take out. Unix seconds."""
+
+    starts: Sequence[int]
+    good: Sequence[int]
+    bad: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Minutes from `start`, Unix seconds. `total` and `bad` hold the sums of all before each minute, and of all."""
+
+    start: int
+    total: list[int]
+    bad: list[int]
+
+    def at(self, minute: int) -> int:
+        """The Unix second at which a minute begins."""
+        return self.start + minute * MINUTE_S
+
+    def index(self, at: float) -> int:
+        """The minute in which a time is, within what is kept."""
+        return min(max(0, int(at - self.start) // MINUTE_S), len(self.total) - 1)
+
+    def between(self, first: int, end: int) -> Counts:
+        """The counts of the minutes [first, end)."""
+        bad = self.bad[end] - self.bad[first]
+        return Counts(self.total[end] - self.total[first] - bad, bad)
+
+    def before(self, end: int, window_s: int) -> Counts:
+        """The counts of the window that ends where minute `end` begins."""
+        return self.between(max(0, end - window_s // MINUTE_S), end)
+
+    def change_point(self, end: int, window_s: int, ratio: float) -> int:
+        """The minute of a window since which most was bad above `ratio`: where the sum of the excess is least."""
+        first = max(0, end - window_s // MINUTE_S)
+        excess = [b - ratio * t for b, t in zip(self.bad[first:end], self.total[first:end], strict=True)]
+        least = min(excess)
+        return first + max(index for index, value in enumerate(excess) if value == least)
+
+    def burning(self, window_s: int, ratio: float) -> set[int]:
+        """The ends of all windows in which at least this ratio was bad."""
+        width = window_s // MINUTE_S
+        bad, total = self.bad, self.total
+        pairs = zip(bad[width:], bad, total[width:], total, strict=False)
+        return {
+            index
+            for index, (bad_then, bad_before, then, before) in enumerate(pairs, width)
+            if bad_then != bad_before and bad_then - bad_before >= ratio * (then - before)
+        }
+
+
+def timeline(start: int, end: int, kept: Iterable[Columns]) -> Timeline:
+    """The minutes of [start, end), both whole minutes; what lies outside is left out."""
+    count = (end - start) // MINUTE_S
+    total, bad = [0] * (count + 1), [0] * (count + 1)
+    for columns in kept:
+        for at, good, failed in zip(*columns, strict=True):
+            index = (at - start) // MINUTE_S
+            if 0 <= index < count:
+                total[index + 1] += good + failed
+                bad[index + 1] += failed
+    return Timeline(start, list(accumulate(total)), list(accumulate(bad)))
 
 
 def backtest(objective: Objective, policy: BudgetPolicy, line: Timeline, start: int) -> list[PastAlert]:

@@ -15,8 +15,8 @@ from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
 if TYPE_CHECKING:
+    from server.alerts.backtest import PastAlert
     from server.alerts.backtesting import Backtested
-    from server.alerts.past_alert import PastAlert
     from server.slo.model.objective import Policy
 
 HEAD = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.alerts.timeline import Columns
+from server.alerts.backtest import Columns
 from server.kernel.times import utc
 
 LEDGERS = text("""

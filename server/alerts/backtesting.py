@@ -8,9 +8,7 @@ import time
 from msgspec import Struct
 
 from server.alerts import backtest_store as store
-from server.alerts.backtest import backtest
-from server.alerts.past_alert import PastAlert
-from server.alerts.timeline import MINUTE_S, timeline
+from server.alerts.backtest import MINUTE_S, PastAlert, backtest, timeline
 from server.kernel.db import Database
 from server.kernel.text import plural
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS

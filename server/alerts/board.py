@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from server.alerts import silence_store, store, unread_store
+from server.alerts import silence_store, store
 from server.alerts.alert import Alert, Line
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.silence import Silence, silencing
-from server.alerts.suppression import Paging, awaited, suppressor
-from server.alerts.telling import Event
+from server.alerts.telling import Event, Paging, awaited, suppressor
 from server.kernel.db import Database
 from server.process.watch import require_term
 from server.slo.model.status import Evidence
@@ -104,7 +103,7 @@ class Board:
 
     async def _write(self, term: int, stepped: Stepped, now: float) -> None:
         async with self.db.act() as connection:
-            await unread_store.end_unread(connection, stepped.unread)
+            await store.end_unread(connection, stepped.unread)
             new = [alert for alert, _ in stepped.changed if not alert.id]
             ids = await store.add(connection, new)
             for alert in new:

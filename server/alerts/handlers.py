@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.alerts import acts, list_store, silence_store
+from server.alerts import acts, silence_store, store
 from server.alerts.answers import (
     AcknowledgedAnswer,
     AlertDetail,
@@ -20,7 +20,7 @@ from server.alerts.answers import (
     measures_answer,
     silence_answer,
 )
-from server.alerts.list_store import State
+from server.alerts.store import State
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
@@ -56,7 +56,7 @@ class AlertsHandler(ApiHandler):
     async def get(self) -> None:
         asked = self.query(AlertsAsked)
         async with self.parts.db.ask() as connection:
-            found = await list_store.listed(
+            found = await store.listed(
                 connection,
                 asked.state,
                 service=asked.service,
@@ -74,10 +74,10 @@ class AlertHandler(ApiHandler):
     async def get(self, alert_id: str) -> None:
         number = numbered(alert_id)
         async with self.parts.db.ask() as connection:
-            alert = await list_store.one(connection, number)
+            alert = await store.one(connection, number)
             if alert is None:
                 raise ApiError("NOT_FOUND", f"There is no alert {number}; GET /api/v1/alerts lists them.")
-            self.reply(detail_answer(alert, await list_store.timeline(connection, number)))
+            self.reply(detail_answer(alert, await store.timeline(connection, number)))
 
 
 class AcknowledgeHandler(ApiHandler):
@@ -98,7 +98,7 @@ class MeasuresHandler(ApiHandler):
     @operation("Mean times to detect, notify, acknowledge and resolve", scope="read", returns=MeasuresAnswer)
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
-            row = await list_store.measures(connection, time.time() - MEASURED_DAYS * DAY_S)
+            row = await store.measures(connection, time.time() - MEASURED_DAYS * DAY_S)
         self.reply(measures_answer(row, MEASURED_DAYS))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from server.alerts import acts
-from server.alerts.list_store import one
+from server.alerts.store import one
 from server.kernel.errors import ApiError
 from server.notify import store
 from server.notify.acts import no_target

@@ -9,9 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from server.alerts.backtest import Run, Standing, backtest
-from server.alerts.past_alert import PastAlert
-from server.alerts.timeline import Columns, Timeline, timeline
+from server.alerts.backtest import Columns, PastAlert, Run, Standing, Timeline, backtest, timeline
 from server.slo.model.budget_policy import BudgetPolicy, Paging
 from server.slo.model.counts import Counts
 from server.slo.model.tiers import Tier

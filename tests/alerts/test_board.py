@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from checks import watch
 from checks.check import ROOT, Surroundings
-from server.alerts import list_store
+from server.alerts import store
 from server.alerts.machine import REOPEN_S, RESOLVE_S
 from server.process.watch import Fenced
 from server.slo.model.status import Evidence
@@ -138,8 +138,8 @@ async def test_an_alert_that_cannot_be_read_stops_no_other_and_its_objective_pag
         found = await watch.run(Surroundings(ROOT, make_env(), second.board.db))
         assert [finding.where for finding in found if finding.level == "warn"] == ["alert 1"]
         async with second.board.db.ask() as asked:
-            assert [alert.id for alert in await list_store.listed(asked, "all")] == [3, 2]
-            assert await list_store.one(asked, 1) is None
+            assert [alert.id for alert in await store.listed(asked, "all")] == [3, 2]
+            assert await store.one(asked, 1) is None
 
 
 @pytest.mark.gen_test

@@ -8,7 +8,7 @@ import pytest
 from msgspec import inspect
 from msgspec.structs import fields, replace
 
-from server.alerts import list_store, store
+from server.alerts import store
 from server.alerts.alert import ANEW, Alert
 from tests.alerts.making import NOW, at, burning
 from tests.live.writing import database
@@ -43,11 +43,11 @@ async def test_every_field_is_added_changed_and_read(database_url: str) -> None:
     async with database(database_url) as db, db.act() as connection:
         ids = await store.add(connection, [filled(1), filled(2)])
         first, second = [replace(one, id=ids[one.objective]) for one in (filled(1), filled(2))]
-        assert await list_store.listed(connection, "all") == [second, first]
+        assert await store.listed(connection, "all") == [second, first]
         changed = replace(filled(3), id=first.id)
         await store.change(connection, [changed])
         begun_anew = replace(changed, detected_at=first.detected_at, **ANEW)  # it fired more often than before
-        assert await list_store.listed(connection, "all") == [second, begun_anew]
+        assert await store.listed(connection, "all") == [second, begun_anew]
         again = replace(filled(2), id=first.id, objective="text 4", fired_times=3)
         await store.change(connection, [again])
-        assert await list_store.one(connection, first.id) == replace(again, detected_at=first.detected_at, **ANEW)
+        assert await store.one(connection, first.id) == replace(again, detected_at=first.detected_at, **ANEW)
