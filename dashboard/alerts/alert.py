@@ -13,7 +13,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.telling import ALERT_LOOKS
 from server.alerts import silence_store, store
-from server.alerts.alert import Alert, Line
+from server.alerts.alert import Alert, AlertEvent
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
 from server.kernel.errors import ApiError
@@ -26,7 +26,7 @@ class AlertRecord(Struct):
     """What is read from the database; `alert` None: there is none."""
 
     alert: Alert | None
-    timeline: list[Line]
+    timeline: list[AlertEvent]
     silences: list[Silence]
     reach: Reach
 
@@ -35,7 +35,7 @@ class AlertView(Struct):
     """The page; None: it cannot be read just now."""
 
     one: AlertRow | None
-    timeline: list[Line]  # newest first
+    timeline: list[AlertEvent]  # newest first
     evidence: list[str]  # in words
 
 

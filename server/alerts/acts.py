@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from server.alerts import silence_store, store
-from server.alerts.alert import Alert, Line
+from server.alerts.alert import Alert, AlertEvent
 from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence, checked_matcher, checked_minutes
 from server.auth.audit_store import audit
@@ -48,7 +48,7 @@ async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> 
         if alert is None:
             return await not_acknowledged(connection, alert_id)
         now = alert.acknowledged_at or time.time()
-        await store.add_events(connection, [Line(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
+        await store.add_events(connection, [AlertEvent(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
         after = {"service": alert.service}
         await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, after, request_id)
         if alert.told is not None:

@@ -60,7 +60,7 @@ class Alert(Struct):
 ANEW: dict[str, Any] = {"notified_at": None, "acknowledged_at": None, "acknowledged_by": "", "acknowledged_as": None}
 
 
-class Line(Struct):
+class AlertEvent(Struct):
     """One line of an alert's timeline, written at a time in Unix seconds."""
 
     alert_id: int

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from server.alerts.alert import Alert, Line
+from server.alerts.alert import Alert, AlertEvent
 from server.alerts.silence import Silence
 from server.alerts.silence_store import SILENCES
 from server.alerts.store import ALERTS, EVENTS, MeasureRow
@@ -127,7 +127,7 @@ def alert_answer(alert: Alert) -> AlertAnswer:
     )
 
 
-def detail_answer(alert: Alert, lines: Sequence[Line]) -> AlertDetail:
+def detail_answer(alert: Alert, lines: Sequence[AlertEvent]) -> AlertDetail:
     """An alert with its timeline."""
     return AlertDetail(alert_answer(alert), [answered(line, EventAnswer) for line in lines])
 

@@ -53,7 +53,7 @@ class PastAlert(Struct):
 
 
 @dataclass(slots=True)
-class Kept:
+class Replayed:
     """An alert as it is now, as it was when it fired first, and the minute at the end of which it burned last."""
 
     alert: Alert
@@ -68,8 +68,8 @@ class Kept:
         if alert.fired_at is not None and self.fired is None:
             self.fired = alert
 
-    def told(self, line: Timeline, objective: Objective) -> PastAlert:
-        """What is told of it in the end."""
+    def past_alert(self, line: Minutes, objective: Objective) -> PastAlert:
+        """What the backtest says of it in the end."""
         alert, first = self.alert, self.fired or self.alert
         since = line.between(line.index(alert.onset), self.burned)
         whole = line.before(self.burned, objective.window_s)
@@ -101,7 +101,7 @@ class Columns(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Minutes:
     """Minutes from `start`, Unix seconds. `total` and `bad` hold the sums of all before each minute, and of all."""
 
     start: int
@@ -144,7 +144,7 @@ class Timeline:
         }
 
 
-def timeline(start: int, end: int, kept: Iterable[Columns]) -> Timeline:
+def minutes_of(start: int, end: int, kept: Iterable[Columns]) -> Minutes:
     """The minutes of [start, end), both whole minutes; what lies outside is left out."""
     count = (end - start) // MINUTE_S
     total, bad = [0] * (count + 1), [0] * (count + 1)
@@ -154,10 +154,10 @@ def timeline(start: int, end: int, kept: Iterable[Columns]) -> Timeline:
             if 0 <= index < count:
                 total[index + 1] += good + failed
                 bad[index + 1] += failed
-    return Timeline(start, list(accumulate(total)), list(accumulate(bad)))
+    return Minutes(start, list(accumulate(total)), list(accumulate(bad)))
 
 
-def backtest(objective: Objective, policy: BudgetPolicy, line: Timeline, start: int) -> list[PastAlert]:
+def backtest(objective: Objective, policy: BudgetPolicy, line: Minutes, start: int) -> list[PastAlert]:
     """The alerts that would have begun from `start`, Unix seconds, to the end of the line; the oldest first."""
     run, bad = Run(objective, policy, line), line.bad
     for minute in range(line.index(start), len(line.total) - 1):
@@ -165,11 +165,11 @@ def backtest(objective: Objective, policy: BudgetPolicy, line: Timeline, start: 
             run.fast.block_n = 0  # as live: what is good before the first failure dilutes nothing
         else:
             run.minute(minute)
-    return [kept.told(line, objective) for kept in run.found.values()]
+    return [replayed.past_alert(line, objective) for replayed in run.found.values()]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Holding:
     """What holds at the end of a minute; while it stays the same, an alert that fires stays the same."""
 
     tier: Tier | None
@@ -183,16 +183,16 @@ class Run:
 
     objective: Objective
     policy: BudgetPolicy
-    line: Timeline
+    line: Minutes
     fast: Fast = field(init=False)
     memory: Memory = field(default_factory=Memory)
     near: dict[Tier, set[int]] = field(init=False)  # the ends of the minutes at which a tier may hold
     any: set[int] = field(init=False)  # the same of all tiers
     calm: bool = True  # nothing goes on: a minute without failures changes nothing where no tier may hold
-    standing: Standing | None = None
+    holding: Holding | None = None
     open_: Alert | None = None
     last: Alert | None = None  # the one before
-    found: dict[float, Kept] = field(default_factory=dict)  # by when it was detected: one may come back
+    found: dict[float, Replayed] = field(default_factory=dict)  # by when it was detected: one may come back
 
     def __post_init__(self) -> None:
         allowed = self.objective.allowed
@@ -221,10 +221,10 @@ class Run:
             return
         self.calm = False
         worst = severity(self.policy, counts.bad / counts.total) if counts.total >= ENOUGH else None
-        standing = Standing(tier, self.fast.on, worst)
-        if not self._goes_on(standing, minute + 1):
+        holding = Holding(tier, self.fast.on, worst)
+        if not self._goes_on(holding, minute + 1):
             self._step(minute + 1, tier)
-        self.standing = standing
+        self.holding = holding
 
     def _tier(self, end: int) -> Tier | None:
         """The most urgent tier that holds."""
@@ -242,14 +242,14 @@ class Run:
             self.memory.bad, self.memory.total = after.bad, after.total
         return self.memory
 
-    def _goes_on(self, standing: Standing, end: int) -> bool:
+    def _goes_on(self, holding: Holding, end: int) -> bool:
         """Whether an alert fires as a minute ago: then only the moment at which it burned last moves."""
         alert = self.open_
-        if alert is None or alert.state != "firing" or standing != self.standing:
+        if alert is None or alert.state != "firing" or holding != self.holding:
             return False
-        if standing.severity is None or (standing.tier is None and not standing.fast):
+        if holding.severity is None or (holding.tier is None and not holding.fast):
             return False
-        if alert.urgency == "ticket" and standing.fast:
+        if alert.urgency == "ticket" and holding.fast:
             return False  # it may be due to page in any minute
         self.found[alert.detected_at].burned = end
         return True
@@ -260,7 +260,7 @@ class Run:
         alert, _ = step(self.open_, said, Context(self.policy, previous=self.last), now)
         if alert is None:
             return
-        kept = self.found.setdefault(alert.detected_at, Kept(alert, end))
+        kept = self.found.setdefault(alert.detected_at, Replayed(alert, end))
         kept.take(alert)
         if said.tier is not None and alert.state in ("pending", "firing"):
             kept.burned = end

@@ -8,7 +8,7 @@ import time
 from msgspec import Struct
 
 from server.alerts import backtest_store as store
-from server.alerts.backtest import MINUTE_S, PastAlert, backtest, timeline
+from server.alerts.backtest import MINUTE_S, PastAlert, backtest, minutes_of
 from server.kernel.db import Database
 from server.kernel.text import plural
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
@@ -65,7 +65,7 @@ async def one(
     first = min(kept, (found.start - max(objective.window_s, MAX_S)) // HOUR_S * HOUR_S)
     async with db.ask() as connection:
         minutes = await store.minutes(connection, ids, first, kept, found.end)
-    line = await asyncio.to_thread(timeline, first, found.end, minutes)
+    line = await asyncio.to_thread(minutes_of, first, found.end, minutes)
     return await asyncio.to_thread(backtest, objective, policy, line, found.start)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from server.alerts import silence_store, store
-from server.alerts.alert import Alert, Line
+from server.alerts.alert import Alert, AlertEvent
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.silence import Silence, silencing
@@ -110,7 +110,7 @@ class Board:
                 alert.id = ids[alert.objective]
             old = [alert for alert, _ in stepped.changed if alert.objective not in ids]
             await store.change(connection, old + stepped.refreshed)
-            lines = [Line(alert.id, now, e.kind, e.text) for alert, events in stepped.changed for e in events]
+            lines = [AlertEvent(alert.id, now, e.kind, e.text) for alert, events in stepped.changed for e in events]
             await store.add_events(connection, lines)
             notices = [notice for alert, events in stepped.changed for notice in notices_of(alert, events, now)]
             if notices:

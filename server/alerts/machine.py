@@ -59,7 +59,7 @@ def step(
         alert = clear(alert, evidence, now, events)
     if alert.state != "resolved":
         alert = telling.quieted(alert, context.suppressor, context.silence, events)
-        alert = telling.told(alert, news, hold_s(alert, context), now, events)
+        alert = telling.tell(alert, news, hold_s(alert, context), now, events)
     return alert, events
 
 
@@ -193,9 +193,9 @@ def ended(alert: Alert, why: str, now: float, events: list[Event]) -> Alert:
     """It is over; who was told of it is told so."""
     fires = alert.state != "pending"
     alert = replace(alert, state="resolved", resolved_at=now)
-    told = fires and alert.told is not None
+    known = fires and alert.told is not None
     text = resolved(alert, why) if fires else f"It went without firing. {why}"
-    events.append(Event("resolved", text, "resolve" if told else None))
+    events.append(Event("resolved", text, "resolve" if known else None))
     return alert
 
 

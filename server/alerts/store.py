@@ -11,13 +11,13 @@ from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.alerts.alert import ANEW, Alert, Line
+from server.alerts.alert import ANEW, Alert, AlertEvent
 from server.kernel.names import OWN
 from server.tables import alerts as tables
 from server.tables.codec import Rows
 
 ALERTS = Rows(tables.alerts, Alert)
-EVENTS = Rows(tables.alert_events, Line)
+EVENTS = Rows(tables.alert_events, AlertEvent)
 
 # An alert that fires keeps what was done while it was pending; another firing of it does not.
 SAME = "(alerts.state = 'pending' OR (alerts.state <> 'resolved' AND alerts.fired_times = r.fired_times))"
@@ -87,7 +87,7 @@ async def change(connection: AsyncConnection, alerts: Sequence[Alert]) -> None:
     await connection.execute(text(f"{statement} WHERE alerts.id = r.id"), ALERTS.given(alerts))
 
 
-async def add_events(connection: AsyncConnection, events: Sequence[Line]) -> None:
+async def add_events(connection: AsyncConnection, events: Sequence[AlertEvent]) -> None:
     """Lines of timelines."""
     if not events:
         return
@@ -215,7 +215,7 @@ async def one(connection: AsyncConnection, alert_id: int) -> Alert | None:
     return None if row is None else alert_of(row)
 
 
-async def timeline(connection: AsyncConnection, alert_id: int, limit: int = 500) -> list[Line]:
+async def timeline(connection: AsyncConnection, alert_id: int, limit: int = 500) -> list[AlertEvent]:
     """What became of an alert, oldest first; of very much the newest."""
     rows = await connection.execute(
         text(

@@ -56,7 +56,7 @@ def quieted(alert: Alert, suppressor: Alert | None, silence: Silence | None, eve
     return replace(alert, suppressed_by=by, silence_id=silence_id)
 
 
-def told(alert: Alert, news: str, hold_s: float, now: float, events: list[Event]) -> Alert:
+def tell(alert: Alert, news: str, hold_s: float, now: float, events: list[Event]) -> Alert:
     """Tell what is to be told: each urgency of a firing once, then what is new of it.
 
     Whoever has acknowledged it before anybody was told knows of it; unless it was a ticket then, and is a page.

@@ -10,10 +10,10 @@ from server.kernel.text import percent, span
 
 def message(alert: Alert) -> str:
     """`SEV-2 checkout: 4.1 % of requests fail (objective 0.1 %) since 03:04:40 UTC. Likely: version 5f2c1a9.`"""
-    told = f"SEV-{alert.severity} {alert.service}: {failing(alert)}{since(alert)}."
+    sentence = f"SEV-{alert.severity} {alert.service}: {failing(alert)}{since(alert)}."
     if alert.evidence.provisional:
-        told += " The objective is provisional."
-    return told + (f" Likely: {alert.evidence.likely}." if alert.evidence.likely else "")
+        sentence += " The objective is provisional."
+    return sentence + (f" Likely: {alert.evidence.likely}." if alert.evidence.likely else "")
 
 
 def since(alert: Alert) -> str:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from server.alerts.backtest import Columns, PastAlert, Run, Standing, Timeline, backtest, timeline
+from server.alerts.backtest import Columns, Holding, Minutes, PastAlert, Run, backtest, minutes_of
 from server.slo.model.budget_policy import BudgetPolicy, Paging
 from server.slo.model.counts import Counts
 from server.slo.model.tiers import Tier
@@ -23,11 +23,11 @@ PAGE = Tier(Fraction("14.4"), 3600, 300, "page")
 ONE_DAY = objective(window_days=1, own_tiers=(PAGE,))
 
 
-def line_of(minutes: int, counted: Callable[[int], tuple[int, int]]) -> Timeline:
+def line_of(minutes: int, counted: Callable[[int], tuple[int, int]]) -> Minutes:
     """Minutes of which `counted` says how many were good and bad."""
     end = START + minutes * 60
     good, bad = zip(*map(counted, range(minutes)), strict=True)
-    return timeline(START, end, [Columns(range(START, end, 60), good, bad)])
+    return minutes_of(START, end, [Columns(range(START, end, 60), good, bad)])
 
 
 def outage(n: int) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def test_what_the_fast_test_finds_is_shown_and_tells_nobody_until_it_is_worth_it
 class Every(Run):
     """The same with every minute judged in full: no minute is passed over."""
 
-    def _goes_on(self, standing: Standing, end: int) -> bool:
+    def _goes_on(self, holding: Holding, end: int) -> bool:
         return False
 
 
@@ -130,7 +130,7 @@ def test_passing_over_minutes_changes_nothing(seed: int) -> None:
     plain.near = {tier: set(range(WARM + DAY + 1)) for tier in one.tiers}
     for minute in range(WARM, WARM + DAY):
         plain.minute(minute)
-    expected = [kept.told(line, one) for kept in plain.found.values()]
+    expected = [replayed.past_alert(line, one) for replayed in plain.found.values()]
     assert backtest(one, POLICY, line, START + WARM * 60) == expected
     assert expected
 
