@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
-from dashboard.config.refusals import Refusal, spans
 from dashboard.now.headline import describe, refused
 from dashboard.now.rows import Row, service_rows
 from dashboard.service.ship import ShipView, ship_view
@@ -19,6 +19,7 @@ from dashboard.shared.page import Page
 from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.refused_store import refused_slots
+from server.ingest.tally import SLOT_S
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
@@ -27,6 +28,24 @@ from server.live.store import first_seen_at
 from server.parts import Parts
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
+
+
+class Refusal(NamedTuple):
+    """Something was refused from a second up to another, Unix seconds."""
+
+    start: int
+    end: int
+
+
+def spans(slots: Iterable[int], gap_s: int) -> list[Refusal]:
+    """Slots of SLOT_S, oldest first, as spans; what is `gap_s` or less apart is one."""
+    found: list[Refusal] = []
+    for slot in slots:
+        if found and slot - found[-1].end <= gap_s:
+            found[-1] = Refusal(found[-1].start, slot + SLOT_S)
+        else:
+            found.append(Refusal(slot, slot + SLOT_S))
+    return found
 
 
 class Span(Struct, frozen=True):
