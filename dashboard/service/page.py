@@ -18,7 +18,6 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from server.changes import store as changes
 from server.changes.store import Change
-from server.ingest.refused_store import refused_slots
 from server.ingest.tally import SLOT_S
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
@@ -126,7 +125,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
-        refused = await refused_slots(connection, service, start, BY_LIMIT)
+        refused = await refusals_store.refused_slots(connection, service, start, BY_LIMIT)
         intake = await refusals_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return ServiceHistory(
             since=await first_seen_at(connection, service),
