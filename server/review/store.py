@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import text
@@ -12,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.review.monthly import ExclusionMonth, Ledger
+from server.slo.model.status import OnsetMethod
+from server.slo.model.tiers import Urgency
 from server.tables import alerts as tables
 from server.tables.codec import Rows
 from server.tables.slo import exclusions as exclusions_table
@@ -25,10 +26,10 @@ class AlertRow(Struct):
     id: int
     objective: str
     severity: int
-    urgency: Any  # page or ticket
+    urgency: Urgency
     state: str
     onset: datetime
-    onset_method: Any  # window: not an estimate, only where the long window begins
+    onset_method: OnsetMethod  # window: not an estimate, only where the long window begins
     detected_at: datetime
     told_at: datetime | None
     acknowledged_at: datetime | None

@@ -77,6 +77,7 @@ def test_every_field_survives(name: str, connection: Connection, data: some.Data
     sent = [attribute for attribute, field in made.items() if field.column.identity is None]
     key = [attribute for attribute, field in made.items() if field.column.primary_key]
     connection.rollback()
+    connection.execute(text(f"TRUNCATE {codec.table.name}"))  # or dead rows make room for new ones out of order
     connection.execute(text(codec.insert()), codec.given(rows))
     found = read(connection, codec)
     for attribute in sent:
