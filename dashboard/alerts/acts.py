@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dashboard.shared.act import ActPage, whole
+from dashboard.config.acts import whole
+from dashboard.shared.act import ActPage
 from dashboard.shared.local import local_address
 from server.alerts import acts
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from dashboard.shared.act import ActPage, whole
+from dashboard.config.acts import whole
+from dashboard.shared.act import ActPage
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people_store import Person

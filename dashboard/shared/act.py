@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 
 from dashboard.shared.page import Page
-from server.kernel.errors import ApiError, invalid
-
-WHOLE = re.compile(r"\d{1,11}", re.ASCII)
+from server.kernel.errors import ApiError
 
 
 class ActPage(Page, ABC):
@@ -41,11 +38,3 @@ class ActPage(Page, ABC):
             raise error
         self.say(error.detail)
         self.see_other(self.back)
-
-
-def whole(page: Page, name: str) -> int:
-    """A whole number in a form's field, or ApiError INVALID."""
-    text = page.get_body_argument(name, "")
-    if WHOLE.fullmatch(text) is None:
-        raise invalid(name, "give a whole number")
-    return int(text)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.auth import store, tokens
-from server.auth.fresh import Fresh
+from server.auth.fresh import OUTAGE, Fresh
 from server.auth.identity import Identity
-from server.kernel.db import AWAY, Database
+from server.kernel.db import Database
 from server.kernel.errors import ApiError
 
 KEPT_WITHOUT_DATABASE_S = 300.0
@@ -61,7 +61,7 @@ class KeyCache:
             raise unavailable()
         try:
             await self.fresh.now()
-        except AWAY:
+        except OUTAGE:
             raise unavailable() from None
 
     def name(self, key_id: int) -> str:
@@ -115,7 +115,7 @@ class SessionCache:
         self._make_room(held)
         try:
             await self.fresh.now()
-        except AWAY:
+        except OUTAGE:
             raise unavailable() from None
         return held
 

@@ -29,11 +29,13 @@ class ObjectivesNow(Struct, frozen=True):
     count: int = 0  # of objectives
     burning: dict[str, str] = field(default_factory=dict)  # evenkeel-availability burns 14x
     unsure: dict[str, str] = field(default_factory=dict)  # checkout is partial
+    onsets: dict[str, float] = field(default_factory=dict)  # of those that burn, Unix seconds, where it is known
 
 
 State = Literal["running", "paused", "promoted", "rolled_back"]
 LIVE: tuple[State, ...] = ("running", "paused")
 
+ONSET_S = 60  # an estimated onset may be so much too early
 LOOK_S = 2.5  # the watch looks each second; after a longer gap nobody knows what happened in it
 STALE_S = 3.0
 BAKE_MINUTES_MAX = 24 * 60
@@ -104,6 +106,11 @@ def kept_up(chosen: Mapping[int, float], there: Collection[int], fresh: Sequence
         del found[old]
         found[new] = now
     return found
+
+
+def burned_before(objectives: ObjectivesNow, staged_at: float) -> list[str]:
+    """What burns of which the failure began before the revision was staged: it does not answer for that."""
+    return [name for name in objectives.burning if objectives.onsets.get(name, staged_at) < staged_at - ONSET_S]
 
 
 def starts_to_burn(staged: Staged, objectives: ObjectivesNow) -> str:

@@ -23,6 +23,7 @@ from server.config.staged import (
     StagingAsked,
     State,
     baked_s,
+    burned_before,
     choose,
     held_by,
     kept_up,
@@ -38,16 +39,6 @@ from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.kernel.text import plural
 from server.process.watch import require_term
-
-log = logging.getLogger("evenkeel.bake")
-
-EVERY_S = 1.0  # between two looks of the watch
-ACTIONS: dict[State, str] = {
-    "running": "resume",
-    "paused": "pause",
-    "promoted": "promote",
-    "rolled_back": "end_staged",
-}
 
 
 async def tighten(
@@ -178,6 +169,19 @@ async def enter(act: RevisionAct, staged: Staged, state: State, why: str) -> Non
     await audit(act.connection, act.actor, f"config.{ACTIONS[state]}", subject, before, after, act.request_id)
 
 
+ACTIONS: dict[State, str] = {
+    "running": "resume",
+    "paused": "pause",
+    "promoted": "promote",
+    "rolled_back": "end_staged",
+}
+
+
+log = logging.getLogger("evenkeel.bake")
+
+EVERY_S = 1.0
+
+
 class Bake:
     """A job of the watch. `objectives` answers how the objectives stand by the newest evaluation."""
 
@@ -210,6 +214,9 @@ async def look(act: RevisionAct, staged: Staged, objectives: ObjectivesNow, proc
     """Keep the chosen processes up; then roll back, promote, or count on."""
     keep_processes(act, staged, processes)
     fresh = not stale(objectives)
+    if fresh:
+        staged_at = (await store.numbered(act.connection, staged.revision)).at
+        staged.known = sorted({*staged.known, *burned_before(objectives, staged_at)})
     burns = starts_to_burn(staged, objectives) if fresh else ""
     if burns:
         log.warning("revision %d is rolled back: %s", staged.newest, burns)

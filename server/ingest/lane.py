@@ -8,6 +8,7 @@ requests are only counted, not kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -19,13 +20,12 @@ from server.ingest import intake_store
 from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
+from server.ingest.road import Road
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, Count, Line, Tally, requests
 from server.ingest.writer import Writer
-from server.kernel.connection import OwnConnection
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
-from server.kernel.loop import Loop
 from server.kernel.names import OWN
 from server.telemetry import metrics
 
@@ -46,20 +46,31 @@ class Lane:
         self.writer = Writer(db, "own lane", thresholds)
         self.tally = tally
         self._numbering = numbering
-        self._connection = OwnConnection(db, "intake", "SET statement_timeout = '3s'")
+        self._road = Road(db, "intake", "SET statement_timeout = '3s'")
         self._own: Own = {}
         self._losing = False  # said so already
-        self._loop = Loop("writing our own counts", self.write, EVERY_S)
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def start(self, process_id: int) -> None:
         self.writer.process_id = process_id
-        self._loop.start()
+        self._task = asyncio.create_task(self._run(), name="own lane")
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request of our own, in seconds; cheap."""
         spelling = (OWN, __version__, route, method, status)
         durations = self._own.setdefault((spelling, int(time.time())), ([], []))
         durations[status >= 500].append(int(seconds * 1_000_000))
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._stop.wait()
+            try:
+                await self.write()
+            except Exception:
+                log.exception("the own lane's counts were not written")
 
     async def write(self) -> None:
         """Write what was counted since the last time; what cannot be written stays."""
@@ -109,8 +120,8 @@ class Lane:
         if not counts:
             return
         try:
-            async with self._connection.use() as connection:
-                await intake_store.write(connection, self.writer.process_id, counts)
+            connection = await self._road.open()
+            await intake_store.write(connection, self.writer.process_id, counts)
             self._losing = False
         except psycopg.DataError as error:  # they would be refused again, and all that follow with them
             lost = requests(counts)
@@ -119,6 +130,7 @@ class Lane:
         except (psycopg.Error, OSError) as error:
             log.warning("intake counts not written yet: %s", error)
             self._put_back(counts)
+            await self._road.drop()
 
     def _put_back(self, counts: Mapping[Line, Count]) -> None:
         lost = self.tally.put_back(counts, time.time())
@@ -129,6 +141,10 @@ class Lane:
 
     async def close(self) -> None:
         """Write what is left."""
-        await self._loop.close(last_run_s=CLOSE_S)
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_S)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         await self.writer.close()
-        await self._connection.close()
+        await self._road.drop()

@@ -2,24 +2,22 @@
 
 Three roads that do not share lanes: `control` for pages, sign-in, acts and the
 lease; `read` for questions, which are cut off after 10 s; and the writers' own
-connections (server/kernel/connection.py). When one is full the others keep working.
+connections, opened with `raw`. When one is full the others keep working.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 # A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
 IDLE_IN_TRANSACTION_MS = 2000
-AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 
@@ -88,8 +86,8 @@ class Database:
                     raise Overtaken(str(error.orig)) from error
                 raise
 
-    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it: see `connection`."""
+    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it."""
         return await psycopg.AsyncConnection.connect(
             self.url,
             autocommit=True,

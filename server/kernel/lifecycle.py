@@ -8,7 +8,9 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from server.kernel.db import AWAY
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
 from server.kernel.text import first_line
 
 log = logging.getLogger("evenkeel.lifecycle")
@@ -23,7 +25,7 @@ async def start_each(steps: Sequence[Callable[[], Awaitable[Any]]]) -> None:
             try:
                 await step()
                 break
-            except AWAY as error:
+            except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
                 log.error("not started yet: %s; trying again in %g s", first_line(error), RETRY_S)
                 await asyncio.sleep(RETRY_S)
 

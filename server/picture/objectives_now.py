@@ -19,11 +19,15 @@ def objectives_now(picture: Picture | None, age_s: float | None) -> ObjectivesNo
         return ObjectivesNow()
     objectives = picture.slo.objectives
     burning = {one.name: burns(one) for one in objectives if one.state == "burning"}
+    onsets = {one.name: one.onset for one in objectives if one.state == "burning" and one.onset is not None}
     for alert in picture.alerts:
-        if alert.state == "firing":
-            burning.setdefault(alert.objective, f"the alert of {alert.objective} fires")
+        if alert.state == "firing" and alert.objective not in burning:
+            burning[alert.objective] = f"the alert of {alert.objective} fires"
+            if alert.estimated:
+                onsets[alert.objective] = alert.onset
     unsure = {one.name: f"{one.service} is {one.state}" for one in objectives if one.state in UNSURE}
-    return ObjectivesNow(max(0.0, picture.at + age_s - picture.slo.evaluated_at), len(objectives), burning, unsure)
+    evaluated_s = max(0.0, picture.at + age_s - picture.slo.evaluated_at)
+    return ObjectivesNow(evaluated_s, len(objectives), burning, unsure, onsets)
 
 
 def burns(objective: ObjectiveStatus) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from server.alerts.alert import Alert
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.loop import Loop
+from server.kernel.text import first_line
 from server.live.service import LiveService
 from server.picture import store
 from server.picture.picture import Picture, read_picture
@@ -18,7 +22,6 @@ from server.slo.model.status import Status
 log = logging.getLogger("evenkeel.relay")
 
 POLL_S = 1.0
-LIMIT_S = 10.0  # for one read
 
 Listener = Callable[[Picture], None]
 Ended = Callable[[], None]
@@ -33,14 +36,15 @@ class Relay:
         self._made = 0.0  # by this machine's clock, from the age by the database's
         self._known = (0, 0)
         self._unread = ""  # what of the last picture could not be read
+        self._signal = asyncio.Event()
         self._listeners: dict[Listener, Ended | None] = {}
-        self._loop = Loop("reading the picture", self.refresh, POLL_S, limit_s=LIMIT_S)
-        bus.subscribe("picture", self._loop.wake)
+        self._task: asyncio.Task[None] | None = None
+        bus.subscribe("picture", lambda _: self._signal.set())
 
     async def start(self) -> None:
         """Read what there is, and follow until closed."""
         await self.refresh()
-        self._loop.start()
+        self._task = asyncio.create_task(self._follow(), name="relay")
 
     @property
     def status(self) -> Status | None:
@@ -74,6 +78,19 @@ class Relay:
                 ended()
         self._listeners.clear()
 
+    async def _follow(self) -> None:
+        while True:
+            self._signal.clear()
+            try:
+                await self.refresh()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                log.warning("picture not read: %s", first_line(error))
+            except Exception:
+                log.exception("picture not read")  # as one of a newer version; the relay goes on asking
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._signal.wait()
+
     async def refresh(self) -> None:
         """Read the picture where it is new, and tell the listeners."""
         async with self.db.act() as connection:
@@ -97,4 +114,6 @@ class Relay:
 
     async def close(self) -> None:
         """Stop following."""
-        await self._loop.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

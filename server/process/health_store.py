@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from server.kernel.connection import opened
 from server.kernel.db import Database
 
 
@@ -20,7 +19,8 @@ class Seen:
 
 async def look(db: Database) -> Seen:
     """Connect, ask, disconnect; raises what psycopg raises."""
-    async with opened(db, "health") as connection:
+    connection = await db.raw("health")
+    try:
         cursor = await connection.execute(
             """
             SELECT current_setting('transaction_read_only') = 'on',
@@ -37,6 +37,8 @@ async def look(db: Database) -> Seen:
             """
         )
         return Seen(read_only, *row(await cursor.fetchone()))
+    finally:
+        await connection.close()
 
 
 def row(found: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes import store as change_store
@@ -121,7 +120,7 @@ def alert_month(row: AlertRow) -> AlertMonth:
     how long it took to detect is not known, and the alert is as long as it was known of.
     """
     estimated = row.onset_method != "window"
-    kept = asdict(row)
+    kept = row._asdict()
     told_at = kept.pop("told_at")
     return AlertMonth(
         **kept,

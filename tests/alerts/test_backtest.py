@@ -92,9 +92,9 @@ def test_only_what_begins_within_the_days_asked_for_counts() -> None:
 
 
 def test_what_the_fast_test_finds_is_shown_and_tells_nobody_until_it_is_worth_it() -> None:
-    # 0.5 % of 3000 a minute: a burn rate of 5, under the tier.
+    # 0.8 % of 3000 a minute: a burn rate of 8, under the tier.
     slow = replace(ONE_DAY, window_days=28)
-    line = line_of(600, lambda n: (2985, 15) if 100 <= n < 160 else (3000, 0))
+    line = line_of(600, lambda n: (2976, 24) if 100 <= n < 160 else (3000, 0))
     (found,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(10), Fraction(1))), line, START)
     assert (found.tier, found.fired_at) == ("fast", None)
     (told,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(1, 10_000), Fraction(1))), line, START)

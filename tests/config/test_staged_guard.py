@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.config.fleet import BATCH, RATE, fleet, limit
@@ -65,6 +67,25 @@ async def test_what_burned_before_ends_it_once_it_has_recovered_and_an_alert_tha
             second()
             await ships.look()
             assert (await ships.staged()).state == "rolled_back"
+
+
+@pytest.mark.gen_test
+async def test_a_revision_answers_for_what_began_after_it_was_staged(make_env: MakeEnv) -> None:
+    async with fleet(make_env, 2) as ships:
+        await ships.stage()
+        await ships.proven(2)
+        burning = objective("cart-latency", "burning", 1.3)
+        burning.onset = time.time() - 300  # the test has only just found what began long before
+        ships.show(burning)
+        await ships.look()
+        found = await ships.staged()
+        assert (found.state, found.known) == ("running", ["cart-latency"])
+        later = objective("evenkeel-availability", "burning", 14.4)
+        later.onset = time.time()
+        ships.show(burning, later)
+        await ships.look()
+        found = await ships.staged()
+        assert (found.state, found.why) == ("rolled_back", "evenkeel-availability burns 14.4x")
 
 
 @pytest.mark.gen_test

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from dashboard.config.refusals import Effect, effect, refused, sentence, would_refuse
-from dashboard.service.page import spans
+from dashboard.config.refusals import Effect, effect, refused, sentence, spans, would_refuse
 from server.config.registry import SETTINGS
 from server.ingest.preview import Preview, Refused
 from tests.dashboard.visitor import look, service, show, sign_in

@@ -12,13 +12,14 @@ from tests.gate.making import alert
 def test_what_burns_is_told_with_its_rate_and_a_firing_alert_counts_too() -> None:
     fast = objective("shop-works", "burning", 3.0)
     fast.windows = [BurnWindow(300, 9, 10, 412.3), BurnWindow(3600, 9, 10, 20.0)]
-    fast.decided_by = [3600, 300]
+    fast.decided_by, fast.onset = [3600, 300], 40.0
     status = Status(1, 100.0, [fast, objective("cart-works"), objective("pay-works", "blind")], {})
     alerts = [alert(objective="cart-works"), alert("resolving", objective="pay-works")]
     picture = Picture(1, 100.5, 1, "h/watch", [], [], 1, None, status, alerts)
     found = objectives_now(picture, 1.0)
     assert (found.age_s, found.count) == (1.5, 3)
     assert found.burning == {"shop-works": "shop-works burns 412x", "cart-works": "the alert of cart-works fires"}
+    assert found.onsets == {"shop-works": 40.0, "cart-works": alerts[0].onset}
     assert found.unsure == {"pay-works": "pay is blind"}
 
 

@@ -44,6 +44,14 @@ def healthy(seed: int, days: int) -> Iterator[tuple[int, int]]:
         yield n + more, bad + more
 
 
+def cycling(seed: int, days: int, per_second: float, ratio: float, swing: float) -> Iterator[tuple[int, int]]:
+    """(n, bad) of each second: `ratio` fails on average, more and less by the share `swing` in the course of a day."""
+    chance = random.Random(seed)
+    for second in range(days * DAY_S):
+        n = poisson(chance, per_second)
+        yield n, min(n, poisson(chance, n * ratio * (1 + swing * math.sin(2 * math.pi * second / DAY_S))))
+
+
 def retry(chance: random.Random, later: dict[int, int], second: int) -> None:
     """One cluster: its tries, at their seconds."""
     at = second

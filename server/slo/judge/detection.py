@@ -18,6 +18,8 @@ from server.slo.model.tiers import Tier
 
 FAILING = (1.0, 0.1, 0.01)
 EXACT_UP_TO = 400  # requests in a block; above it the mean is as good
+NEGLIGIBLE = 1e-12  # of the chance
+HALVINGS = 16  # to five digits of a burn rate
 
 
 class Expected(Struct):
@@ -37,6 +39,7 @@ class Detection(Struct):
     smallest_outage_s: float | None  # the shortest total outage that is detected while it lasts
     smallest_outage_requests: int | None
     smallest_outage_share: float | None  # of the whole budget, at this much traffic
+    smallest_burn: float | None  # burning slower, the fast test never alarms; None: it never alarms at all
 
 
 def detection(objective: Objective, per_second: float) -> Detection:
@@ -46,7 +49,23 @@ def detection(objective: Objective, per_second: float) -> Detection:
     requests = None if outage_s is None else max(1, round(outage_s * per_second))
     allowed = float(objective.allowed) * per_second * objective.window_s
     share = None if requests is None else requests / allowed
-    return Detection(per_second, expected, outage_s, requests, share)
+    return Detection(per_second, expected, outage_s, requests, share, smallest_burn(objective, per_second))
+
+
+def smallest_burn(objective: Objective, per_second: float) -> float | None:
+    """The burn rate from which on a bet of the fast test gains; None where even a total outage gains nothing."""
+    tolerated, (n, _) = float(objective.allowed), block(per_second)
+
+    def alarms(ratio: float) -> bool:
+        return any(mean_gain(bet, n, ratio, tolerated) > 0 for bet in BETS)
+
+    if not alarms(1.0):
+        return None
+    never, does = tolerated, 1.0
+    for _ in range(HALVINGS):
+        middle = math.sqrt(never * does)
+        never, does = (never, middle) if alarms(middle) else (middle, does)
+    return does / tolerated
 
 
 def expected_at(objective: Objective, per_second: float, ratio: float) -> Expected:
@@ -91,9 +110,11 @@ def block(per_second: float) -> tuple[int, float]:
 def mean_gain(bet: Bet, n: int, ratio: float, tolerated: float) -> float:
     """What a block of `n` requests adds on average while each fails with the chance `ratio`."""
     if n > EXACT_UP_TO or ratio >= 1:
-        return gain(bet, n, round(n * ratio), tolerated)
+        return gain(bet, n, n * ratio, tolerated)
     chance, total = (1 - ratio) ** n, 0.0
     for bad in range(n + 1):
         total += chance * gain(bet, n, bad, tolerated)
         chance *= (n - bad) / (bad + 1) * ratio / (1 - ratio)
+        if chance < NEGLIGIBLE and bad > n * ratio:
+            break
     return total

@@ -21,6 +21,7 @@ from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.objective import Objective
+from server.slo.model.sequential import null_ratio
 from server.slo.model.status import BurnWindow, Evidence, ObjectiveStatus, OnsetMethod, State, TierState, worst
 from server.slo.model.tiers import H1, M5, Tier
 
@@ -247,10 +248,13 @@ def since_onset(observed: Observation, tier: Tier | None) -> Counts:
 
 
 def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> bool:
-    """Whether what the fast test has found may wake somebody: enough of it, and beyond doubt."""
+    """Whether what the fast test has found may wake somebody: enough of it, and beyond doubt.
+
+    A large one is large by the objective too: of a service of which a tenth may fail, a tenth is none.
+    """
     if not surely_exceeds(since.bad, since.total, float(allowed)):
         return False
-    return spent >= paging.spent or Fraction(since.bad, since.total) >= paging.bad_ratio
+    return spent >= paging.spent or Fraction(since.bad, since.total) >= max(paging.bad_ratio, null_ratio(allowed))
 
 
 def impact(observed: Observation, since: Counts) -> float | None:

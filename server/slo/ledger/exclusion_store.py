@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live.clauses_store import excluded
-from server.slo.ledger.exclusion import Exclusion, ExclusionAsked
+from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.rebuild_store import BAD, GOOD, KEPT, OBJECTIVES, values
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
-from server.tables.codec import Rows
-from server.tables.slo import exclusions
 
-
-class Row(Exclusion):
-    """One exclusion. `age_s`: since it was revoked, else since it was made."""
-
-    age_s: float
-
-
-AGE = "extract(epoch FROM now() - coalesce(exclusions.revoked_at, exclusions.created_at))::float8"
-EXCLUSIONS = Rows(exclusions, Row, {"age_s": AGE})
-COLUMNS = EXCLUSIONS.columns
-
-ADD = insert(exclusions).returning(*EXCLUSIONS.selected)
+COLUMNS = """
+    id, service, route, version, method, start, stop, reason, author, created_at, revoked_at, revoked_by,
+    extract(epoch FROM now() - coalesce(revoked_at, created_at))::double precision AS age_s
+"""
+ADD = text(f"""
+INSERT INTO exclusions (service, route, version, method, start, stop, reason, author)
+VALUES (:service, :route, :version, :method, :start, :stop, :reason, :author) RETURNING {COLUMNS}
+""")
 SAME = text(f"""
 SELECT {COLUMNS} FROM exclusions
 WHERE (service, route, version, method, start, stop) = (:service, :route, :version, :method, :start, :stop)
@@ -67,30 +62,50 @@ GROUP BY given.id
 """)
 
 
+class Row(NamedTuple):
+    """One exclusion. `age_s`: since it was revoked, else since it was made."""
+
+    id: int
+    service: str
+    route: str
+    version: str
+    method: str
+    start: datetime
+    stop: datetime
+    reason: str
+    author: str
+    created_at: datetime
+    revoked_at: datetime | None
+    revoked_by: str
+    age_s: float
+
+
 async def add(connection: AsyncConnection, values: dict[str, object]) -> Row:
     """Make one."""
-    return EXCLUSIONS.read((await connection.execute(ADD, values)).one())
+    return Row(*(await connection.execute(ADD, values)).one())
 
 
 async def same(connection: AsyncConnection, values: dict[str, object]) -> Row | None:
     """One in force that takes out the same."""
-    return EXCLUSIONS.one(await connection.execute(SAME, values))
+    row = (await connection.execute(SAME, values)).first()
+    return Row(*row) if row else None
 
 
 async def one(connection: AsyncConnection, number: int) -> Row | None:
     """The exclusion of a number."""
-    return EXCLUSIONS.one(await connection.execute(ONE, {"id": number}))
+    row = (await connection.execute(ONE, {"id": number})).first()
+    return Row(*row) if row else None
 
 
 async def revoke(connection: AsyncConnection, number: int, actor: str) -> Row:
     """Revoke one."""
-    return EXCLUSIONS.read((await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
+    return Row(*(await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
 
 
 async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[Row]:
     """Those that end after a time, the last one first, revoked ones too."""
     values = {"service": service, "after": utc(after), "limit": limit}
-    return EXCLUSIONS.every(await connection.execute(LIST, values))
+    return [Row(*row) for row in await connection.execute(LIST, values)]
 
 
 async def spans(connection: AsyncConnection, service: str, start: int, stop: int) -> list[tuple[int, int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.audit_store import audit
@@ -195,7 +194,7 @@ async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Ro
 
 def exclusion(row: store.Row) -> Exclusion:
     """A row as the API shows it."""
-    return msgspec.convert(asdict(row), Exclusion)
+    return msgspec.convert(row._asdict(), Exclusion)
 
 
 def saved(row: store.Row, message: str, *, already: bool) -> ExclusionSaved:

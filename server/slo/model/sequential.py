@@ -1,12 +1,14 @@
-"""The fast test: whether more fails than the objective tolerates, decided after every block of requests.
+"""The fast test: whether far more fails than the objective tolerates, decided after every block of requests.
 
 An e-detector (Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for
-sequential change detection", 2023): three bets against "at most the tolerated ratio p
-fails". For the share r of a block that failed, a bet of the fraction f multiplies its
-stake by 1 + f (r - p) / p. As long as a block fails with p or less on average, given
-all before it, no bet gains on average, however the failures *within* the block hang
-together. The stake never falls below 1, which is the CUSUM; so a false alarm comes at
-most once in `YEAR_S` blocks on average, a block being a second or longer.
+sequential change detection", 2023): three bets against "at most the ratio q fails", q
+being twice the tolerated ratio p. For the share r of a block that failed, a bet of the
+fraction f multiplies its stake by 1 + f (r - q) / q. As long as a block fails with q or
+less on average, given all before it, no bet gains on average, however the failures
+*within* the block hang together. The stake never falls below 1, which is the CUSUM; so
+a false alarm comes at most once in `YEAR_S` blocks on average, a block being a second
+or longer. Twice, because an objective that is kept over its window is not kept in every
+hour: the peak of a day may fail with more than p.
 
 Retries and other bursts are taken as one piece of evidence: a block is a second with at
 least 10 requests, or the seconds that gather so many, a minute at most; no block is worth
@@ -17,8 +19,11 @@ what the others need.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import NamedTuple, TypeVar
+
+Ratio = TypeVar("Ratio", float, Fraction)
 
 YEAR_S = 365 * 86_400  # one false alarm a year and objective, at most
 ALARM = math.log(YEAR_S)
@@ -55,15 +60,32 @@ BETS: tuple[Bet, ...] = (
 )
 THRESHOLDS = tuple(bet.threshold for bet in BETS)
 
-# Over: the ratio since the onset is disbelieved by 1000 to 1 against the tolerated one (Wald's test, one-sided).
+# Over: what was seen is disbelieved by 1000 to 1 against the tolerated ratio (Wald's test, one-sided).
 OVER = math.log(1000)
 
 
-def gain(bet: Bet, n: int, bad: int, tolerated: float) -> float:
+def null_ratio(tolerated: Ratio) -> Ratio:
+    """The ratio up to which no alarm is due: twice the tolerated one, at most half way from it to 1."""
+    twice, half_way = 2 * tolerated, (1 + tolerated) / 2
+    return min(twice, half_way)
+
+
+def over_ratio(tolerated: float, seen: float) -> float:
+    """The ratio that is weighed against the tolerated one to tell the end of a burn that fails with `seen`.
+
+    It lies so near to what was seen only where that is large, and else at the geometric
+    mean: at a steady ratio `seen` the evidence for an end must fall on average, also
+    where that is little above the tolerated one.
+    """
+    seen = max(seen, null_ratio(tolerated))
+    return min((1 + tolerated) / 2, max(math.sqrt(tolerated * seen), seen / 2))
+
+
+def gain(bet: Bet, n: int, bad: float, tolerated: float) -> float:
     """What a block of which `bad` of `n` failed adds to the logarithm of a bet's stake."""
-    ratio = bad / n
+    ratio, null = bad / n, null_ratio(tolerated)
     counted = ratio if ratio >= bet.least else 0.0
-    raw = bet.power * math.log1p(bet.fraction * (counted - tolerated) / tolerated)
+    raw = bet.power * math.log1p(bet.fraction * (counted - null) / null)
     return min(raw, bet.threshold / bet.blocks, bet.threshold / bet.failures * bad)
 
 
@@ -81,7 +103,7 @@ class Stake:
 class Fast:
     """The test of one objective. `on` from the alarm until it is over; `onset` in Unix seconds.
 
-    `bad` and `total` are counted since the onset.
+    `bad` and `total` are counted since the onset; `seen` is their ratio up to where it last seemed to go on.
     """
 
     tolerated: float
@@ -94,6 +116,7 @@ class Fast:
     block_start: int = 0
     block_n: int = 0
     block_bad: int = 0
+    seen: float = 0.0
 
     @property
     def idle(self) -> bool:
@@ -108,8 +131,7 @@ class Fast:
     def copy(self) -> Fast:
         """The same, to go on from without changing this."""
         stakes = [Stake(each.log, each.since, each.bad, each.total) for each in self.stakes]
-        rest = (self.on, self.onset, self.bad, self.total, self.over)
-        return Fast(self.tolerated, stakes, *rest, self.block_start, self.block_n, self.block_bad)
+        return replace(self, stakes=stakes)
 
     def second(self, second: int, n: int, bad: int) -> None:
         """One second, in order; `bad` of `n` failed. A second without requests says nothing but that time passes."""
@@ -144,7 +166,9 @@ class Fast:
         """Count on, and end where it is surely over: the test goes back to its beginning."""
         self.bad += bad
         self.total += n
-        ratio = min((1 + self.tolerated) / 2, max(2 * self.tolerated, self.bad / self.total / 2))
+        if self.over <= 0:
+            self.seen = self.bad / self.total
+        ratio = over_ratio(self.tolerated, self.seen)
         good = math.log1p(-self.tolerated) - math.log1p(-ratio)
         self.over = max(0.0, self.over + (n - bad) * good - bad * math.log(ratio / self.tolerated))
         if self.over >= OVER:

@@ -80,6 +80,14 @@ def test_the_fast_test_is_told_when_it_matters(verdict: Verdict, due: bool) -> N
     assert judged(verdict).due == due
 
 
+def test_a_large_failure_is_large_by_the_objective_too() -> None:
+    """Of a service of which a tenth may fail, a fifth must."""
+    calm = dict.fromkeys((M5, H1, H6, M30, H24, 7200, D3, 28 * 86_400), Counts(9_000_000, 90_000))
+    assert not judged(alarm(1_300, 10_000), calm, target="0.9").due
+    assert not judged(alarm(1_999, 10_000), calm, target="0.9").due
+    assert judged(alarm(2_000, 10_000), calm, target="0.9").due
+
+
 def test_nothing_is_known_while_outcomes_do_not_arrive() -> None:
     assert not judged(senders=Senders("blind", 100)).known
     assert not judged(alarm(60, 60), senders=Senders("partial", 100)).known

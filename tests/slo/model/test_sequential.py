@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from bisect import bisect
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.slo.judge.detection import fast_s
-from server.slo.model.sequential import ALARM, BETS, Fast, gain
+from server.slo.judge.detection import fast_s, smallest_burn
+from server.slo.model.sequential import ALARM, BETS, Fast, gain, null_ratio, over_ratio
 from tests.slo.judging import objective
 
 P = 0.001
@@ -25,6 +27,27 @@ def first_alarm(seconds: Iterable[tuple[int, int]], tolerated: float = P) -> int
         if fast.on:
             return second + 1
     return None
+
+
+def steady(n: int, ratio: float, seconds: int, seed: int) -> Iterator[tuple[int, int]]:
+    """(n, bad) of each second; each request fails with the chance `ratio`."""
+    chance = random.Random(seed)
+    upto = list(accumulate(math.comb(n, bad) * ratio**bad * (1 - ratio) ** (n - bad) for bad in range(n + 1)))
+    for _ in range(seconds):
+        yield n, min(n, bisect(upto, chance.random()))
+
+
+def episodes(tolerated: float, seconds: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(first, end) of each time that the test is on, in seconds; one that goes on ends with the stream."""
+    fast, found, second = Fast(tolerated), list[tuple[int, int]](), 0
+    for second, (n, bad) in enumerate(seconds):
+        was_on = fast.on
+        fast.second(second, n, bad)
+        if fast.on and not was_on:
+            found.append((second, second + 1))
+        elif fast.on:
+            found[-1] = (found[-1][0], second + 1)
+    return found
 
 
 @given(st.floats(1e-7, 0.9), st.integers(1, 200), st.data())
@@ -99,6 +122,39 @@ def test_it_is_over_soon_after_it_is_over_and_knows_when_it_began() -> None:
             assert slow.on
             assert 480 <= slow.onset <= 560
     assert not slow.on
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "burn", "most"), [(0.05, 1.3, 0), (0.1, 1.3, 0), (0.05, 2.0, 0), (0.05, 2.6, 1), (0.01, 3.0, 1)]
+)
+def test_a_steady_burn_does_not_flap(tolerated: float, burn: float, most: int) -> None:
+    """Six hours at 50/s: what is below twice the tolerated ratio never alarms, and what is above alarms once."""
+    found = episodes(tolerated, steady(50, tolerated * burn, 6 * 3600, seed=1))
+    assert len(found) <= most
+    assert most == 0 or found[0][1] == 6 * 3600, "it goes on to the end"
+
+
+@given(st.floats(1e-6, 0.4), st.floats(1, 1000))
+def test_the_evidence_for_an_end_falls_while_it_burns_as_it_was_seen(tolerated: float, burn: float) -> None:
+    seen = min(1.0, max(null_ratio(tolerated), burn * tolerated))
+    ratio = over_ratio(tolerated, seen)
+
+    def drift(bad: float) -> float:
+        return (1 - bad) * (math.log1p(-tolerated) - math.log1p(-ratio)) - bad * math.log(ratio / tolerated)
+
+    assert tolerated < ratio < 1
+    assert drift(seen) < 0 < drift(tolerated)
+
+
+def test_what_the_fast_test_can_never_see_is_told() -> None:
+    held = objective("0.999")
+    least = smallest_burn(held, 10)
+    assert least is not None
+    assert 15 < least < 18
+    for burn in (0.8 * least, 1.3 * least):
+        found = episodes(0.001, steady(10, 0.001 * burn, 6 * 3600, seed=2))
+        assert bool(found) == (burn > least)
+    assert smallest_burn(objective("0.5"), 0.01) == pytest.approx(1.5, rel=0.1)
 
 
 @settings(max_examples=30, deadline=None)
