@@ -18,7 +18,7 @@ check: .venv/dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest tests/test_architecture.py
+	$(PY) -m pytest tests/test_architecture.py tests/test_circles.py tests/test_words.py
 
 bench: .venv/dev
 	$(PY) -m benchmarks

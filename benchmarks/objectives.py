@@ -24,7 +24,7 @@ from server.kernel.settings import Environment, read_environment
 from server.slo.api import answers
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import recount_store
-from server.slo.ledger.windows import Windows
+from server.slo.ledger.windows import LedgerWindows
 from server.slo.policy.policies import Policies
 from tests.slo.making import availability, latency, service
 
@@ -136,7 +136,7 @@ async def figures(db: Database, policies: Policies, now: float) -> list[Figure]:
 
     async def windows_anew() -> None:
         async with db.ask() as connection:
-            await Windows(evaluation.windows.spans).read(connection, policies.objectives, now)
+            await LedgerWindows(evaluation.windows.spans).read(connection, policies.objectives, now)
 
     async def tick() -> None:
         await evaluation.evaluate([], now)

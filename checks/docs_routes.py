@@ -10,7 +10,7 @@ from pathlib import Path
 
 from checks import markdown
 from checks.check import DAY_S, Check, Surroundings, Unavailable, fail
-from checks.markdown import Document, plain
+from checks.markdown import MarkdownDocument, plain
 from checks.registry import NAMES
 from server.__main__ import main as command_line
 from server.config.registry import SETTINGS
@@ -56,7 +56,7 @@ def inspect(root: Path) -> list[Finding]:
     return findings
 
 
-def documents(root: Path) -> list[Document]:
+def documents(root: Path) -> list[MarkdownDocument]:
     places = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
     return [markdown.read(path, root) for path in sorted(places)]
 
@@ -77,7 +77,7 @@ def closest(name: str, real: set[str]) -> str:
     return f"; the closest is {found[0]}" if found else ""
 
 
-def routes(api: Document) -> Iterator[Finding]:
+def routes(api: MarkdownDocument) -> Iterator[Finding]:
     said = {}
     for line, heading in api.headings():
         match = ROUTE.match(heading)
@@ -87,7 +87,7 @@ def routes(api: Document) -> Iterator[Finding]:
     yield from both_ways("Route", said, real, api.name)
 
 
-def codes(api: Document) -> Iterator[Finding]:
+def codes(api: MarkdownDocument) -> Iterator[Finding]:
     rows = [(line, plain(cells[0]), cells) for line, cells in api.rows()]
     said = {name: (line, cells) for line, name, cells in rows if name in CODES or re.fullmatch(r"[A-Z_]{4,}", name)}
     yield from both_ways("Code", {name: api.place(line) for name, (line, _) in said.items()}, set(CODES), api.name)
@@ -107,7 +107,7 @@ def shown(value: int | bool) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
-def settings(document: Document) -> Iterator[Finding]:
+def settings(document: MarkdownDocument) -> Iterator[Finding]:
     real = real_settings()
     said = {plain(cells[0]): (document.place(line), plain(cells[1])) for line, cells in document.rows()}
     places = {name: place for name, (place, _) in said.items()}
@@ -119,7 +119,7 @@ def settings(document: Document) -> Iterator[Finding]:
             )
 
 
-def metrics(document: Document) -> Iterator[Finding]:
+def metrics(document: MarkdownDocument) -> Iterator[Finding]:
     real = {metric.name: metric for metric in METRICS}
     said = {
         plain(cells[0]): (document.place(line), [plain(cell) for cell in cells[1:3]]) for line, cells in document.rows()
@@ -131,7 +131,7 @@ def metrics(document: Document) -> Iterator[Finding]:
             yield fail(f"{name} is {expected}, not {' | '.join(cells)}.", "Correct it.", place)
 
 
-def mentions(document: Document, settings: set[str]) -> Iterator[Finding]:
+def mentions(document: MarkdownDocument, settings: set[str]) -> Iterator[Finding]:
     """Routes, settings and metrics that the code pieces of any document name."""
     patterns = [re.compile(re.sub(r"\\{\w+\\}", r"[^/]+", re.escape(route.path))) for route in API]
     names = settings | set(CODES)
@@ -152,7 +152,7 @@ def is_metric(name: str) -> bool:
     return name in known or any(name.removesuffix(suffix) in histograms for suffix in SUFFIXES)
 
 
-def links(document: Document, docs: dict[str, Document], root: Path) -> Iterator[Finding]:
+def links(document: MarkdownDocument, docs: dict[str, MarkdownDocument], root: Path) -> Iterator[Finding]:
     """Links to files and headings of the tree."""
     for line, target in document.links():
         path, _, fragment = target.partition("#")
@@ -167,7 +167,7 @@ def links(document: Document, docs: dict[str, Document], root: Path) -> Iterator
             yield fail(f"{path or 'This file'} has no heading #{fragment}.", "Correct it.", document.place(line))
 
 
-def commands(document: Document, root: Path) -> Iterator[Finding]:
+def commands(document: MarkdownDocument, root: Path) -> Iterator[Finding]:
     """Commands that the code pieces name: scripts, checks, commands of the command line, targets of make."""
     for line, text in document.spans():
         for module, words, target in COMMAND.findall(text):

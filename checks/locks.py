@@ -26,7 +26,7 @@ from checks.plpgsql import run_by
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LockFault:
     """What a statement does to a live table, and the way out. `old`: only a version that still runs would notice."""
 
     harm: str
@@ -34,43 +34,43 @@ class Fault:
     old: bool = False
 
 
-INDEX = Fault(
+INDEX = LockFault(
     "blocks every write while the index is built",
     "op.create_index(..., postgresql_concurrently=True) in op.get_context().autocommit_block(); "
     "for a constraint then ADD CONSTRAINT ... USING INDEX.",
 )
-DROP_INDEX = Fault(
+DROP_INDEX = LockFault(
     "waits for every reader and makes writers wait behind it",
     "op.drop_index(..., postgresql_concurrently=True) in op.get_context().autocommit_block().",
 )
-REWRITE = Fault(
+REWRITE = LockFault(
     "rewrites the table under a lock that stops readers too",
     "Add a new column with a constant default or none, write both, fill it in batches from a job, then read it.",
 )
-EMPTY = Fault(
+EMPTY = LockFault(
     "fails on a table with rows, and refuses the inserts of the version that still runs",
     "Give the column a server_default.",
 )
-SCAN = Fault(
+SCAN = LockFault(
     "reads the whole table while writers wait",
     "Add the constraint NOT VALID, then VALIDATE CONSTRAINT in a transaction of its own; "
     "SET NOT NULL after a CHECK (... IS NOT NULL) that was validated so.",
 )
-OLD = Fault(
+OLD = LockFault(
     "breaks the version that still runs",
     "Stop using it in one release and drop it in the next, marked RETIRED with the release that stopped.",
     old=True,
 )
-LOCK = Fault("locks the table", "Do without it, or do it outside a migration.")
-ROWS = Fault(
+LOCK = LockFault("locks the table", "Do without it, or do it outside a migration.")
+ROWS = LockFault(
     "holds its row locks until the migration ends, however many rows there are",
     "Fill or clear in batches from a scheduled job, or bound it: WHERE id IN (SELECT ... LIMIT 1000).",
 )
-TRIGGER = Fault(
+TRIGGER = LockFault(
     "waits with every write behind it, and then runs at each write of the version that still runs",
     "Do it in the code that writes.",
 )
-UNSEEN = Fault(
+UNSEEN = LockFault(
     "runs what cannot be judged here",
     "Write the statements out; what depends on the data belongs in a job.",
 )
@@ -104,7 +104,7 @@ STABLE = {"now", "transaction_timestamp", "statement_timestamp", "jsonb_build_ob
 
 
 @dataclass(slots=True)
-class Seen:
+class LockFacts:
     """What a migration has done so far."""
 
     fresh: set[str] = field(default_factory=set)  # tables and indexes that it made, which are empty
@@ -113,9 +113,9 @@ class Seen:
     proved: set[tuple[str, str]] = field(default_factory=set)  # columns that a valid CHECK says are not null
 
 
-def broken(script: Iterable[str], retired: bool = False) -> list[tuple[str, Fault]]:
+def broken(script: Iterable[str], retired: bool = False) -> list[tuple[str, LockFault]]:
     """The statements that are refused, each with its worst; `retired` allows what only an older version would miss."""
-    seen = Seen()
+    seen = LockFacts()
     found = []
     for text in script:
         try:
@@ -149,7 +149,7 @@ def walk(thing: Any) -> Iterator[Any]:
             yield from walk(getattr(thing, name))
 
 
-def judged(node: Any, seen: Seen) -> Iterator[Fault]:
+def judged(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     """What is wrong with one node of a statement's tree."""
     rule = RULES.get(type(node))
     if rule is not None:
@@ -167,25 +167,25 @@ def dotted(parts: Iterable[Any]) -> str:
     return ".".join(names if len(names) > 1 else ["public", *names])
 
 
-def live(relations: Iterable[Any], seen: Seen) -> bool:
+def live(relations: Iterable[Any], seen: LockFacts) -> bool:
     """Whether one of them was there before the migration."""
     return any(name_of(relation) not in seen.fresh for relation in relations)
 
 
-def created(node: Any, seen: Seen) -> Iterator[Fault]:
+def created(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.partbound is not None and live(node.inhRelations, seen):
         yield LOCK  # ACCESS EXCLUSIVE on the parent; ATTACH PARTITION takes less
     if not node.if_not_exists:
         seen.fresh.add(name_of(node.relation))
 
 
-def created_as(node: Any, seen: Seen) -> Iterator[Fault]:
+def created_as(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if not node.if_not_exists:
         seen.fresh.add(name_of(node.into.rel))
     yield from ()
 
 
-def indexed(node: Any, seen: Seen) -> Iterator[Fault]:
+def indexed(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if not live([node.relation], seen):
         if node.idxname:
             seen.fresh.add(f"{node.relation.schemaname or 'public'}.{node.idxname}")
@@ -193,13 +193,13 @@ def indexed(node: Any, seen: Seen) -> Iterator[Fault]:
         yield INDEX
 
 
-def reindexed(node: Any, seen: Seen) -> Iterator[Fault]:
+def reindexed(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     concurrently = any(option.defname == "concurrently" for option in node.params or ())
     if not concurrently and (node.relation is None or live([node.relation], seen)):
         yield INDEX
 
 
-def dropped(node: Any, seen: Seen) -> Iterator[Fault]:
+def dropped(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.removeType in (ObjectType.OBJECT_TRIGGER, ObjectType.OBJECT_RULE, ObjectType.OBJECT_POLICY):
         return  # an instant, and nobody asks for it by name
     names = [one if isinstance(one, tuple) else () for one in node.objects]
@@ -212,43 +212,43 @@ def dropped(node: Any, seen: Seen) -> Iterator[Fault]:
         yield OLD
 
 
-def renamed(node: Any, seen: Seen) -> Iterator[Fault]:
+def renamed(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     unnamed = (ObjectType.OBJECT_INDEX, ObjectType.OBJECT_TRIGGER)  # nobody asks for one by its name
     if node.renameType not in unnamed and (node.relation is None or live([node.relation], seen)):
         yield OLD
 
 
-def moved(node: Any, seen: Seen) -> Iterator[Fault]:
+def moved(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.relation is None or live([node.relation], seen):
         yield OLD
 
 
-def enum_altered(node: Any, seen: Seen) -> Iterator[Fault]:
+def enum_altered(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.oldVal:
         yield OLD
 
 
-def locked(node: Any, seen: Seen) -> Iterator[Fault]:
+def locked(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if live(node.relations, seen):
         yield LOCK
 
 
-def one_locked(node: Any, seen: Seen) -> Iterator[Fault]:
+def one_locked(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.relation is None or live([node.relation], seen):
         yield LOCK
 
 
-def vacuumed(node: Any, seen: Seen) -> Iterator[Fault]:
+def vacuumed(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if any(option.defname == "full" for option in node.options or ()):
         yield LOCK
 
 
-def refreshed(node: Any, seen: Seen) -> Iterator[Fault]:
+def refreshed(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if not node.concurrent and live([node.relation], seen):
         yield LOCK
 
 
-def written(node: Any, seen: Seen) -> Iterator[Fault]:
+def written(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     """UPDATE, DELETE and MERGE, wherever they stand."""
     if live([node.relation], seen) and not bounded(getattr(node, "whereClause", None)):
         yield ROWS
@@ -260,27 +260,27 @@ def bounded(where: Any) -> bool:
     return any(getattr(node.subselect, "limitCount", None) is not None for node in found)
 
 
-def read(node: Any, seen: Seen) -> Iterator[Fault]:
+def read(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if node.lockingClause and node.limitCount is None:
         yield ROWS
 
 
-def triggered(node: Any, seen: Seen) -> Iterator[Fault]:
+def triggered(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     if live([node.relation], seen):
         yield TRIGGER
 
 
-def unseen(node: Any, seen: Seen) -> Iterator[Fault]:
+def unseen(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     yield UNSEEN
 
 
-def ended(node: Any, seen: Seen) -> Iterator[Fault]:
+def ended(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     """COMMIT, as autocommit_block() writes it: no lock is held any more."""
     seen.held.clear()
     yield from ()
 
 
-def altered(node: Any, seen: Seen) -> Iterator[Fault]:
+def altered(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     table = name_of(node.relation)
     if table in seen.fresh:
         return
@@ -290,7 +290,7 @@ def altered(node: Any, seen: Seen) -> Iterator[Fault]:
         seen.held.add(table)
 
 
-def of_command(command: Any, table: str, seen: Seen) -> Iterator[Fault]:
+def of_command(command: Any, table: str, seen: LockFacts) -> Iterator[LockFault]:
     """What is wrong with one action of ALTER TABLE."""
     kind, given = command.subtype, command.def_
     if kind == Alter.AT_AddColumn:
@@ -314,7 +314,7 @@ def of_command(command: Any, table: str, seen: Seen) -> Iterator[Fault]:
         yield REWRITE
 
 
-def of_column(column: Any) -> Iterator[Fault]:
+def of_column(column: Any) -> Iterator[LockFault]:
     """What is wrong with a column that is added to a table with rows."""
     constraints = {one.contype: one for one in column.constraints or ()}
     default = constraints.get(ConstrType.CONSTR_DEFAULT)
@@ -339,7 +339,7 @@ def volatile(expression: Any) -> bool:
     return any(call.funcname[-1].sval not in STABLE for call in calls)
 
 
-def of_constraint(constraint: Any, table: str, seen: Seen) -> Iterator[Fault]:
+def of_constraint(constraint: Any, table: str, seen: LockFacts) -> Iterator[LockFault]:
     """What is wrong with a constraint that is added to a table with rows."""
     kind = constraint.contype
     if kind in (ConstrType.CONSTR_UNIQUE, ConstrType.CONSTR_PRIMARY, ConstrType.CONSTR_EXCLUSION):
@@ -353,7 +353,7 @@ def of_constraint(constraint: Any, table: str, seen: Seen) -> Iterator[Fault]:
         seen.not_null[table, constraint.conname] = column.fields[-1].sval
 
 
-def block(node: Any, seen: Seen) -> Iterator[Fault]:
+def block(node: Any, seen: LockFacts) -> Iterator[LockFault]:
     """A DO block: every statement that it has, and every text that it runs."""
     language = next((one.arg.sval for one in node.args if one.defname == "language"), "plpgsql")
     body = next(one.arg.sval for one in node.args if one.defname == "as")
@@ -369,7 +369,7 @@ def block(node: Any, seen: Seen) -> Iterator[Fault]:
         yield UNSEEN
 
 
-RULES: dict[type, Callable[[Any, Seen], Iterator[Fault]]] = {
+RULES: dict[type, Callable[[Any, LockFacts], Iterator[LockFault]]] = {
     ast.AlterEnumStmt: enum_altered,
     ast.AlterObjectSchemaStmt: moved,
     ast.AlterTableMoveAllStmt: unseen,

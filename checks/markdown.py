@@ -13,7 +13,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^\s*(```|~~~)")
 
 
-class Line(NamedTuple):
+class MarkdownLine(NamedTuple):
     """One line: its place, whether it stands in a code block, and its text."""
 
     number: int
@@ -21,36 +21,36 @@ class Line(NamedTuple):
     text: str
 
 
-class Document(NamedTuple):
+class MarkdownDocument(NamedTuple):
     """One file; `name` is its path from the root."""
 
     name: str
-    lines: list[Line]
+    lines: list[MarkdownLine]
 
-    def place(self, line: Line) -> str:
+    def place(self, line: MarkdownLine) -> str:
         return f"{self.name}:{line.number}"
 
-    def headings(self) -> Iterator[tuple[Line, str]]:
+    def headings(self) -> Iterator[tuple[MarkdownLine, str]]:
         """Every heading, without its marks."""
         for line in self.lines:
             match = None if line.code else HEADING.match(line.text)
             if match:
                 yield line, match[1]
 
-    def rows(self) -> Iterator[tuple[Line, list[str]]]:
+    def rows(self) -> Iterator[tuple[MarkdownLine, list[str]]]:
         """Every table row whose first cell is code: its cells."""
         for line in self.lines:
             if not line.code and line.text.startswith("| `"):
                 cells = re.split(r"(?<!\\)\|", line.text.strip().strip("|"))
                 yield line, [cell.strip().replace("\\|", "|") for cell in cells]
 
-    def spans(self) -> Iterator[tuple[Line, str]]:
+    def spans(self) -> Iterator[tuple[MarkdownLine, str]]:
         """Every piece of code: inline, and whole lines of code blocks."""
         for line in self.lines:
             for text in [line.text] if line.code else CODE.findall(line.text):
                 yield line, text
 
-    def links(self) -> Iterator[tuple[Line, str]]:
+    def links(self) -> Iterator[tuple[MarkdownLine, str]]:
         for line in self.lines:
             if not line.code:
                 for target in LINK.findall(line.text):
@@ -66,14 +66,14 @@ def anchor(heading: str) -> str:
     return kept.strip().replace(" ", "-")
 
 
-def read(path: Path, root: Path) -> Document:
+def read(path: Path, root: Path) -> MarkdownDocument:
     """A file of the tree."""
     lines, code = [], False
     for number, text in enumerate(path.read_text().splitlines(), 1):
         fence = bool(FENCE.match(text))
-        lines.append(Line(number, code and not fence, text))
+        lines.append(MarkdownLine(number, code and not fence, text))
         code ^= fence
-    return Document(path.relative_to(root).as_posix(), lines)
+    return MarkdownDocument(path.relative_to(root).as_posix(), lines)
 
 
 def plain(cell: str) -> str:

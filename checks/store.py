@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.process.process_store import REVISION_IN_FORCE, RUNNING
 
 
-class ProcessRow(NamedTuple):
+class SilentProcess(NamedTuple):
     """One process that runs or has gone silent, heard of within a minute."""
 
     label: str
@@ -23,7 +23,7 @@ class ProcessRow(NamedTuple):
     revision: int | None  # in force in it, as its receipt says
 
 
-async def processes(connection: AsyncConnection) -> list[ProcessRow]:
+async def processes(connection: AsyncConnection) -> list[SilentProcess]:
     """The processes of every machine."""
     rows = await connection.execute(
         text(f"""
@@ -37,7 +37,7 @@ async def processes(connection: AsyncConnection) -> list[ProcessRow]:
         ORDER BY host, name, id
         """)
     )
-    return [ProcessRow(*row) for row in rows]
+    return [SilentProcess(*row) for row in rows]
 
 
 async def revision_in_force(connection: AsyncConnection) -> tuple[int, float] | None:

@@ -21,7 +21,7 @@ async def run(around: Surroundings) -> list[Finding]:
     return [*silent(rows), *behind(rows, in_force), *mixed(rows)]
 
 
-def silent(rows: Sequence[store.ProcessRow]) -> list[Finding]:
+def silent(rows: Sequence[store.SilentProcess]) -> list[Finding]:
     hint = "It is frozen or cut off from the database; it may still enforce old limits. Restart it."
     return [
         fail(f"Silent for {row.heartbeat_age_s:.0f} s.", hint, row.label)
@@ -30,7 +30,7 @@ def silent(rows: Sequence[store.ProcessRow]) -> list[Finding]:
     ]
 
 
-def behind(rows: Sequence[store.ProcessRow], in_force: tuple[int, float] | None) -> list[Finding]:
+def behind(rows: Sequence[store.SilentProcess], in_force: tuple[int, float] | None) -> list[Finding]:
     """Web processes without a receipt of a revision that has been in force for long enough."""
     if in_force is None:
         return []
@@ -46,7 +46,7 @@ def behind(rows: Sequence[store.ProcessRow], in_force: tuple[int, float] | None)
     ]
 
 
-def mixed(rows: Sequence[store.ProcessRow]) -> list[Finding]:
+def mixed(rows: Sequence[store.SilentProcess]) -> list[Finding]:
     """Two versions side by side are a deploy; for an hour they are a deploy that was not finished."""
     versions = sorted({row.version for row in rows})
     youngest = min((row.age_s for row in rows), default=0.0)

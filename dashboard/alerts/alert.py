@@ -6,7 +6,7 @@ import time
 
 from msgspec import Struct
 
-from dashboard.alerts.list import AlertRow, newest, row
+from dashboard.alerts.list import AlertListed, newest, row
 from dashboard.shared.format import number, percent
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
@@ -34,7 +34,7 @@ class AlertRecord(Struct):
 class AlertView(Struct):
     """The page; None: it cannot be read just now."""
 
-    one: AlertRow | None
+    one: AlertListed | None
     timeline: list[AlertEvent]  # newest first
     evidence: list[str]  # in words
 

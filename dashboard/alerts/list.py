@@ -25,7 +25,7 @@ MEASURED_S = 30 * DAY_S
 DURATIONS = ((60, "1 h"), (240, "4 h"), (1440, "1 day"), (10_080, "7 days"))
 
 
-class AlertRow(Struct):
+class AlertListed(Struct):
     """One alert of a list."""
 
     alert: Alert
@@ -49,8 +49,8 @@ class AlertRecords(Struct):
 class AlertsView(Struct):
     """The page. `known` False: it cannot be read just now, and what is shown is what the watch published last."""
 
-    open: list[AlertRow]
-    resolved: list[AlertRow]
+    open: list[AlertListed]
+    resolved: list[AlertListed]
     silences: list[Silence]
     measures: MeasureRow | None
     targets: int | None
@@ -106,9 +106,9 @@ def newest(alert: Alert, live: Alert | None) -> Alert:
     return alert if live is None else replace(alert, evidence=live.evidence)
 
 
-def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, str]) -> AlertRow:
+def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, str]) -> AlertListed:
     """One alert for people."""
-    return AlertRow(
+    return AlertListed(
         alert=alert,
         failing=failing(alert),
         telling=telling(alert, reach.targets),

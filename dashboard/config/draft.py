@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from server.config.registry import SETTINGS, Value, number
-from server.config.saving import Summary
+from server.config.saving import RevisionSummary
 from server.config.staged import StagingAsked
 from server.kernel.errors import ApiError, invalid
 
@@ -23,11 +23,11 @@ class Race(Struct):
     """A lost race: what others saved meanwhile, oldest first, and what was asked for."""
 
     in_force: int
-    theirs: list[Summary]
+    theirs: list[RevisionSummary]
     mine: str
 
 
-class Draft(Struct):
+class SettingDraft(Struct):
     """One editor. `value` is text, `minutes` one of UNTILS, `expected` the revision that was seen in force."""
 
     setting: str
@@ -46,7 +46,7 @@ class Draft(Struct):
     race: Race | None = None
 
 
-def read_draft(field: Field) -> Draft:
+def read_draft(field: Field) -> SettingDraft:
     """The draft that a form carries; ApiError INVALID where a field cannot have come from our form."""
     setting, expected, minutes = field("setting", ""), field("expected", "0"), field("minutes", "30")
     if setting not in SETTINGS:
@@ -56,7 +56,7 @@ def read_draft(field: Field) -> Draft:
         raise invalid("expected", "give the number of a revision")
     if minutes not in MINUTES:
         raise invalid("minutes", "choose one of the times offered")
-    return Draft(
+    return SettingDraft(
         setting=setting,
         value=field("value", "")[:LONGEST],
         expected=seen,
@@ -70,7 +70,7 @@ def read_draft(field: Field) -> Draft:
     )
 
 
-def value_of(draft: Draft) -> Value:
+def value_of(draft: SettingDraft) -> Value:
     """The value that the text means; ApiError INVALID with the bounds."""
     setting = SETTINGS[draft.setting]
     text = draft.value.strip()
@@ -81,12 +81,12 @@ def value_of(draft: Draft) -> Value:
     return value
 
 
-def minutes_of(draft: Draft) -> int | None:
+def minutes_of(draft: SettingDraft) -> int | None:
     """How long; None: kept."""
     return int(draft.minutes) if draft.minutes else None
 
 
-def staging_of(draft: Draft) -> StagingAsked | None:
+def staging_of(draft: SettingDraft) -> StagingAsked | None:
     """How it is staged; None: in force at once. ApiError INVALID for what is not a whole number."""
     if not draft.stage:
         return None
@@ -98,10 +98,10 @@ def staging_of(draft: Draft) -> StagingAsked | None:
     return StagingAsked(share / 100, bake)
 
 
-def raced(draft: Draft, error: ApiError, scope_name: str) -> Draft:
+def raced(draft: SettingDraft, error: ApiError, scope_name: str) -> SettingDraft:
     """The draft after a lost race: on top of what is in force now, with both differences to look at."""
     in_force = int(error.extra.get("in_force", draft.expected))
-    theirs = msgspec.convert(error.extra.get("saved", []), list[Summary])
+    theirs = msgspec.convert(error.extra.get("saved", []), list[RevisionSummary])
     setting = SETTINGS[draft.setting]
     mine = f"{setting.title} {setting.shown(value_of(draft))}"
     mine += "" if draft.scope == "all" else f" for {scope_name}"

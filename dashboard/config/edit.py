@@ -8,7 +8,7 @@ from http import HTTPStatus
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dashboard.config.draft import UNTILS, Draft, minutes_of, raced, read_draft, staging_of, value_of
+from dashboard.config.draft import UNTILS, SettingDraft, minutes_of, raced, read_draft, staging_of, value_of
 from dashboard.config.page import read_keys
 from dashboard.config.refusals import would_refuse
 from dashboard.shared.page import Page
@@ -35,7 +35,7 @@ class EditView(Struct):
     """The editor on a page of its own."""
 
     setting: SettingView
-    draft: Draft
+    draft: SettingDraft
     keys: list[ApiKey]
     untils: tuple[tuple[str, str], ...] = UNTILS
 
@@ -64,7 +64,7 @@ class ChangeAct(Page):
         self.say(saved.message)
         self.see_other("/config")
 
-    async def change(self, draft: Draft) -> Saved:
+    async def change(self, draft: SettingDraft) -> Saved:
         """Save it. Where the gate denies it and a reason to override it was given, that is done first."""
         try:
             return await self.save(draft)
@@ -76,7 +76,7 @@ class ChangeAct(Page):
         await override(self.parts, self.identity, asked, self.request_id)
         return await self.save(draft)
 
-    async def save(self, draft: Draft) -> Saved:
+    async def save(self, draft: SettingDraft) -> Saved:
         assert self.identity is not None
         return await service.change(
             self.parts,
@@ -90,7 +90,7 @@ class ChangeAct(Page):
             request_id=self.request_id,
         )
 
-    async def refused(self, draft: Draft, error: ApiError) -> None:
+    async def refused(self, draft: SettingDraft, error: ApiError) -> None:
         """A fault, a lost race or a deny of the gate is shown in the editor; anything else is an error page."""
         if error.code == "REVISION_CHANGED":
             scope_name = self.parts.auth.key_name(key_id_of(draft.scope)) if draft.scope != "all" else "all"
@@ -116,7 +116,7 @@ class PreviewPart(Page):
         self.show("config/preview.html", await preview(self.parts, draft))
 
 
-async def preview(parts: Parts, draft: Draft) -> str:
+async def preview(parts: Parts, draft: SettingDraft) -> str:
     """What the value would have refused, in a sentence; nothing while the value cannot be one."""
     try:
         value, key_id, stage = value_of(draft), key_id_of(draft.scope), staging_of(draft)
@@ -138,7 +138,7 @@ def staged_sentence(picture: Picture | None, asked: StagingAsked) -> str:
     return f"{where}; promoted after {asked.bake_minutes} min in which no objective starts to burn, else rolled back."
 
 
-async def show_editor(page: Page, draft: Draft) -> None:
+async def show_editor(page: Page, draft: SettingDraft) -> None:
     """The editor's page, over the settings as they are now."""
     config = await config_view(page.parts, time.time())
     setting = next(one for one in config.settings if one.name == draft.setting)

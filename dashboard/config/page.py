@@ -6,7 +6,7 @@ import time
 
 from msgspec import Struct
 
-from dashboard.config.draft import UNTILS, Draft
+from dashboard.config.draft import UNTILS, SettingDraft
 from dashboard.config.refusals import Effect, effects
 from dashboard.setup.keys import has_ended
 from dashboard.shared.live import Ask, LivePage, live_page
@@ -28,7 +28,7 @@ class ConfigPageView(Struct):
     revision: int
     effects: dict[str, Effect]  # by setting; empty: they cannot be read just now
     keys: list[ApiKey]  # those that a value can be limited to
-    drafts: dict[str, Draft]  # what each editor begins with
+    drafts: dict[str, SettingDraft]  # what each editor begins with
     under_way: str  # `Rolling back, 2 of 4`; empty once it is done
     untils: tuple[tuple[str, str], ...] = UNTILS
 
@@ -61,10 +61,10 @@ async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
     )
 
 
-def drafts(config: ConfigView) -> dict[str, Draft]:
+def drafts(config: ConfigView) -> dict[str, SettingDraft]:
     """Each editor as it opens: the value in force for all, on top of the revision in force."""
     seen = config.revision.revision
-    return {one.name: Draft(one.name, str(one.in_force.value).lower(), seen) for one in config.settings}
+    return {one.name: SettingDraft(one.name, str(one.in_force.value).lower(), seen) for one in config.settings}
 
 
 def under_way(config: ConfigView, now: float) -> str:

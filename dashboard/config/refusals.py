@@ -11,7 +11,7 @@ from msgspec import Struct
 from dashboard.shared.format import FEW, percent, plural
 from server.config.registry import SETTINGS, Setting, Value
 from server.ingest import preview
-from server.ingest.preview import Preview, Refused
+from server.ingest.preview import RefusalPreview, RefusedItems
 from server.ingest.tally import SLOT_S
 from server.parts import Parts
 
@@ -53,7 +53,7 @@ async def effects(parts: Parts) -> dict[str, Effect]:
     return {name: effect(setting, limits.value(name), found, parts.auth.key_name) for name, setting in SETTINGS.items()}
 
 
-def effect(setting: Setting, value: Value, found: list[Refused], name: KeyName) -> Effect:
+def effect(setting: Setting, value: Value, found: list[RefusedItems], name: KeyName) -> Effect:
     """Of one setting; `found` is all that was refused."""
     if not setting.refuses:
         return Effect("" if value else setting.off_effect, not value)
@@ -61,7 +61,7 @@ def effect(setting: Setting, value: Value, found: list[Refused], name: KeyName) 
     return Effect(refused(rows, name) if rows else "Refused nothing in 5 min", bool(rows))
 
 
-def refused(rows: list[Refused], name: KeyName) -> str:
+def refused(rows: list[RefusedItems], name: KeyName) -> str:
     """`1,204 requests refused in 5 min, 98 % from ci-loadgen`."""
     requests = sum(row.requests for row in rows)
     top = max(rows, key=lambda row: row.requests)
@@ -79,7 +79,7 @@ async def would_refuse(parts: Parts, setting: Setting, value: Value, key_id: int
     return sentence(found, parts.auth.key_name)
 
 
-def sentence(found: Preview, name: KeyName) -> str:
+def sentence(found: RefusalPreview, name: KeyName) -> str:
     """In items where their number is known, else in requests."""
     if not found.requests:
         return "Nothing came in the last 5 min, so it would have refused nothing."

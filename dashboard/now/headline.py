@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dashboard.now.rows import Row, left_of
+from dashboard.now.rows import LiveRow, left_of
 from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.telling import AlertLine
-from server.live.service import LiveService, Part
+from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
 from server.slo.model.budget import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
@@ -18,7 +18,7 @@ DETAILS = 3  # services told of in a sentence
 ADD = "/objectives#add"
 
 
-class Detail(Struct):
+class HeadlineDetail(Struct):
     """One sentence or two. `look` is set where the state is another one than the headline's."""
 
     text: str
@@ -35,10 +35,10 @@ class Headline(Struct):
 
     look: Look | None
     text: str
-    details: list[Detail]
+    details: list[HeadlineDetail]
 
 
-def headline(picture: Picture | None, rows: list[Row]) -> Headline:
+def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
     """The worst state and who is in it; else how many objectives are met."""
     if picture is None:
         return Headline(None, "No picture yet", [])
@@ -51,40 +51,40 @@ def headline(picture: Picture | None, rows: list[Row]) -> Headline:
     details = [detail for row in troubled[:DETAILS] for detail in details_of(row, worst, len(names) == 1)]
     rest = [row.name for row in troubled[DETAILS:]]
     if rest:
-        details.append(Detail(f"And {len(rest)} more: {listed(rest)}."))
+        details.append(HeadlineDetail(f"And {len(rest)} more: {listed(rest)}."))
     return Headline(worst, f"{worst.word}: {listed(names)}", details)
 
 
-def details_of(row: Row, worst: Look, alone: bool) -> list[Detail]:
+def details_of(row: LiveRow, worst: Look, alone: bool) -> list[HeadlineDetail]:
     """How a service stands; that a limit refuses its items is a second fact beside any other state."""
     named = "" if row.look.state == "partial" or (alone and row.look is worst) else row.name
-    found = [Detail(describe(row), None if row.look is worst else row.look, named, row.since, alert=row.alert)]
+    found = [HeadlineDetail(describe(row), None if row.look is worst else row.look, named, row.since, alert=row.alert)]
     if not row.service.partial:
         return found
     if row.look.state != "partial":
-        found.append(Detail(refused(row.service), LOOKS["partial"]))
+        found.append(HeadlineDetail(refused(row.service), LOOKS["partial"]))
     found[-1].href, found[-1].link = "/config", "The limit and its rollback"
     return found
 
 
-def calm(status: Status | None, rows: list[Row]) -> Headline:
+def calm(status: Status | None, rows: list[LiveRow]) -> Headline:
     """Nothing is wrong: said only of what is known."""
     objectives = status.objectives if status else []
     ok = sum(objective.state == "ok" for objective in objectives)
     unheld = [row.name for row in rows if row.look.state == "no_objective"]
-    details = [Detail(f"No objective: {listed(unheld)}.", href=ADD, link="How to add one")] if unheld else []
+    details = [HeadlineDetail(f"No objective: {listed(unheld)}.", href=ADD, link="How to add one")] if unheld else []
     if not objectives:
         return Headline(LOOKS["no_objective"], "No objectives", details)
     if ok == 0:
         return Headline(LOOKS["no_traffic"], "No traffic", details)
     idle = len(objectives) - ok
     if idle:
-        details.insert(0, Detail(f"{plural(idle, 'objective')} without traffic."))
+        details.insert(0, HeadlineDetail(f"{plural(idle, 'objective')} without traffic."))
         return Headline(LOOKS["ok"], f"{plural(ok, 'objective')} OK", details)
     return Headline(LOOKS["ok"], f"All {ok} objectives OK" if ok > 1 else "1 objective OK", details)
 
 
-def describe(row: Row) -> str:
+def describe(row: LiveRow) -> str:
     """How badly, for whom, and what is left."""
     if row.look.state == "blind":
         return blind(row)
@@ -117,7 +117,7 @@ def too_little(objective: ObjectiveStatus) -> bool:
     return not objective.judged and objective.budget_left is not None and objective.budget_left < LOW_BUDGET
 
 
-def failing(row: Row) -> str:
+def failing(row: LiveRow) -> str:
     """`4.1 % of 312 requests/min fail, all POST /checkout, version 5f2c1a9.`"""
     service = row.service
     if service.n == 0:
@@ -132,7 +132,7 @@ def failing(row: Row) -> str:
     return ", ".join(parts) + "."
 
 
-def named_share(part: Part | None, bad: int, what: str = "") -> str:
+def named_share(part: ServicePart | None, bad: int, what: str = "") -> str:
     """`all POST /checkout`, `12 of 13 POST /checkout`, or of many `92 % of them …`; nothing where it is not most."""
     if part is None or not part.name or part.bad * 2 <= bad:
         return ""
@@ -141,7 +141,7 @@ def named_share(part: Part | None, bad: int, what: str = "") -> str:
     return f"{share(part.bad, bad)}{'' if bad < FEW else ' of them'} {what}{part.name}"
 
 
-def still(row: Row, failed: list[ObjectiveStatus]) -> str:
+def still(row: LiveRow, failed: list[ObjectiveStatus]) -> str:
     """` The 1 h burn rate is still 186x, that of 5 min 32x.`, where nothing fails any more and a window still burns."""
     burning = next((o for o in failed if o.decided_by), None)
     if row.bad or burning is None:
@@ -166,7 +166,7 @@ def slow(objective: ObjectiveStatus) -> str:
     return f"{text}; the objective is {target(objective.target)} under it."
 
 
-def blind(row: Row) -> str:
+def blind(row: LiveRow) -> str:
     """`Silent for 42 s (usually 5.2/s). Budget 12-31 %.`"""
     usual = row.service.usual_per_second
     text = f"Silent for {span(row.silent_s)}" + (f" (usually {number(usual)}/s)." if usual else ".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.now.headline import Headline, headline
-from dashboard.now.rows import Row, draw, service_rows
+from dashboard.now.rows import LiveRow, draw, service_rows
 from dashboard.now.side import Side, side
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.page import Page
@@ -20,7 +20,7 @@ class NowView(Struct):
     """What the Now page shows. `empty`: nobody but Evenkeel itself has sent an outcome."""
 
     headline: Headline
-    rows: list[Row]
+    rows: list[LiveRow]
     folded: int  # rows that are not in trouble and not shown
     others: str  # `6 others OK`, on a phone in place of the rows not in trouble
     all: bool
@@ -48,7 +48,7 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     )
 
 
-def others(rows: list[Row]) -> str:
+def others(rows: list[LiveRow]) -> str:
     """`6 others OK, 1 without an objective`: each state is named, so that nothing is called OK that is not."""
     words = {"ok": "OK", "no_traffic": "without traffic", "no_objective": "without an objective"}
     counted = [(sum(row.look.state == state for row in rows), word) for state, word in words.items()]

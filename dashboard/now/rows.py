@@ -24,7 +24,7 @@ class Charts(Struct):
     traffic: spark.Sparkline
 
 
-class Row(Struct):
+class LiveRow(Struct):
     """One service. `n` and `bad` are of the last minute; `charts` None: not drawn."""
 
     name: str
@@ -88,15 +88,15 @@ class Row(Struct):
         return self.troubled and bool(self.hit) and all(objective.kind == "latency" for objective in self.hit)
 
 
-def service_rows(picture: Picture | None) -> list[Row]:
+def service_rows(picture: Picture | None) -> list[LiveRow]:
     """Every service, worst first, then busiest; our own last, unless it is not OK. None is drawn."""
     rows = [row(each) for each in services_now(picture)]
     return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
 
 
-def row(now: ServiceNow) -> Row:
+def row(now: ServiceNow) -> LiveRow:
     service = now.live
-    return Row(
+    return LiveRow(
         name=service.name,
         look=LOOKS[now.state],
         rank=now.rank,
@@ -112,7 +112,7 @@ def row(now: ServiceNow) -> Row:
     )
 
 
-def draw(rows: list[Row], end: int) -> None:
+def draw(rows: list[LiveRow], end: int) -> None:
     """Draw the charts of the rows. `end` is the picture's second, which is not over yet and so not drawn."""
     for row in rows:
         allowed = min((1 - o.target for o in row.objectives if o.kind == "availability"), default=None)

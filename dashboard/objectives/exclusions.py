@@ -31,7 +31,7 @@ TYPED = "%Y-%m-%dT%H:%M"  # as a browser sends a time without its zone: UTC here
 Field = Callable[[str, str], str]  # a field's text by name, and the default
 
 
-class Draft(Struct):
+class ExclusionDraft(Struct):
     """The form, as typed. Times are UTC."""
 
     start: str
@@ -45,7 +45,7 @@ class Draft(Struct):
     open: bool = False
 
 
-class Made(Struct):
+class ExclusionLine(Struct):
     """An exclusion and what is taken out of this objective within it."""
 
     exclusion: Exclusion
@@ -59,12 +59,12 @@ class ExclusionsView(Struct):
     `made` None: they cannot be read just now.
     """
 
-    made: list[Made] | None
-    draft: Draft
+    made: list[ExclusionLine] | None
+    draft: ExclusionDraft
     max_hours: int
 
 
-async def exclusions_view(parts: Parts, objective: Objective, draft: Draft) -> ExclusionsView:
+async def exclusions_view(parts: Parts, objective: Objective, draft: ExclusionDraft) -> ExclusionsView:
     """The section; without its list where the database does not answer, as the rest of the page goes on."""
     try:
         made = await read(parts, objective)
@@ -75,7 +75,7 @@ async def exclusions_view(parts: Parts, objective: Objective, draft: Draft) -> E
     return ExclusionsView(made, draft, parts.policies.budget_policy.exclusions_max_hours)
 
 
-async def read(parts: Parts, objective: Objective) -> list[Made]:
+async def read(parts: Parts, objective: Objective) -> list[ExclusionLine]:
     """The exclusions that reach into the objective's window, the last one first, from one snapshot."""
     now = time.time()
     async with parts.db.ask() as connection:
@@ -83,7 +83,7 @@ async def read(parts: Parts, objective: Objective) -> list[Made]:
         shown = [one for one in found if one.stop.timestamp() > now - objective.window_s][:SHOWN]
         counted = [(one.id, one.start, one.stop) for one in shown if one.revoked_at is None]
         out = await taken_by(connection, objective.id, counted)
-    return [Made(one, out.get(one.id, NOTHING), when(one, now)) for one in shown]
+    return [ExclusionLine(one, out.get(one.id, NOTHING), when(one, now)) for one in shown]
 
 
 def when(one: Exclusion, now: float) -> Literal["past", "running", "to come"]:
@@ -93,10 +93,10 @@ def when(one: Exclusion, now: float) -> Literal["past", "running", "to come"]:
     return "running" if now < one.stop.timestamp() else "past"
 
 
-def read_draft(field: Field, now: float) -> Draft:
+def read_draft(field: Field, now: float) -> ExclusionDraft:
     """The form's fields; by default the last half hour, with the minute that is not over."""
     until = datetime.fromtimestamp(now, UTC) + MINUTE
-    return Draft(
+    return ExclusionDraft(
         start=field("start", (until - USUAL).strftime(TYPED))[:LONGEST],
         stop=field("stop", until.strftime(TYPED))[:LONGEST],
         route=field("route", "")[:LONGEST],
@@ -106,7 +106,7 @@ def read_draft(field: Field, now: float) -> Draft:
     )
 
 
-def asked(draft: Draft, service: str) -> ExclusionAsked:
+def asked(draft: ExclusionDraft, service: str) -> ExclusionAsked:
     """What the form asks for; ApiError INVALID."""
     return ExclusionAsked(
         service=service,
@@ -127,7 +127,7 @@ def moment(name: str, text: str) -> datetime:
         raise invalid(name, "is a time in UTC, as 2026-11-26T03:08") from None
 
 
-async def preview_sentence(parts: Parts, objective: Objective, draft: Draft) -> str:
+async def preview_sentence(parts: Parts, objective: Objective, draft: ExclusionDraft) -> str:
     """What the form would take out, in a sentence; where it would be refused, why."""
     statuses = by_name(parts.relay.status)
     try:
@@ -188,7 +188,7 @@ class ExclusionMake(Page):
         self.say(made.message)
         self.see_other(f"/objectives/{segment(name)}#exclusions")
 
-    async def refused(self, objective: Objective, draft: Draft, error: ApiError) -> None:
+    async def refused(self, objective: Objective, draft: ExclusionDraft, error: ApiError) -> None:
         """The page again, with the draft and what is wrong with it."""
         if error.code != "INVALID":
             raise error

@@ -48,7 +48,7 @@ class Spent(Struct):
     change: Change | None
 
 
-class Stored(Struct):
+class ObjectiveRead(Struct):
     """What is read from the database: the past of the budget, the changes of its window and alerts, newest first."""
 
     past: Past
@@ -81,7 +81,7 @@ class ObjectiveView(Struct):
     unseen: str  # why the budget is a range
     tiers: list[TierRow]
     seeing: Detection | None
-    stored: Stored | None
+    stored: ObjectiveRead | None
     marks: dict[str, str]
 
     @property
@@ -104,7 +104,7 @@ class ObjectiveView(Struct):
         return self.now is not None and too_little(self.now)
 
 
-async def read(parts: Parts, name: str) -> Stored:
+async def read(parts: Parts, name: str) -> ObjectiveRead:
     """One snapshot of an objective's past."""
     objective, now = find_objective(parts, name), time.time()
     async with parts.db.ask() as connection:
@@ -112,7 +112,7 @@ async def read(parts: Parts, name: str) -> Stored:
         made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)
         alerts = await listed(connection, "all", objective=name, limit=ALERTS)
     spent = [Spent(one, just_before(made, one.start.timestamp())) for one in found.stretches]
-    return Stored(found, spent, made, alerts)
+    return ObjectiveRead(found, spent, made, alerts)
 
 
 READ = Memos(read, kept_s=KEPT_S)

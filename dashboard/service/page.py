@@ -11,7 +11,7 @@ from msgspec import Struct
 from dashboard.changes.page import LETTERS
 from dashboard.config.refusals import Refusal, spans
 from dashboard.now.headline import describe, refused
-from dashboard.now.rows import Row, service_rows
+from dashboard.now.rows import LiveRow, service_rows
 from dashboard.service.ship import ShipView, ship_view
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
@@ -22,14 +22,14 @@ from server.ingest.refused_store import refused_slots
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
-from server.live.refusals import BY_LIMIT, Intake
+from server.live.refusals import BY_LIMIT, IntakeRow
 from server.live.store import first_seen_at
 from server.parts import Parts
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
 
 
-class Span(Struct, frozen=True):
+class PageSpan(Struct, frozen=True):
     """One choice of window. Seconds; `row_s` is the step of the table, `step_s` that of the charts."""
 
     name: Window
@@ -42,11 +42,11 @@ class Span(Struct, frozen=True):
 SPANS = {
     span.name: span
     for span in (
-        Span("15m", "15 min", 900, 5, 60),
-        Span("1h", "1 h", 3600, 60, 300),
-        Span("6h", "6 h", 6 * 3600, 300, 1800),
-        Span("24h", "24 h", 86400, 600, 3600),
-        Span("7d", "7 d", 7 * 86400, 3600, 6 * 3600),
+        PageSpan("15m", "15 min", 900, 5, 60),
+        PageSpan("1h", "1 h", 3600, 60, 300),
+        PageSpan("6h", "6 h", 6 * 3600, 300, 1800),
+        PageSpan("24h", "24 h", 86400, 600, 3600),
+        PageSpan("7d", "7 d", 7 * 86400, 3600, 6 * 3600),
     )
 }
 INTAKE_S = 3600  # what was refused longer ago is history
@@ -61,7 +61,7 @@ class ServiceHistory(Struct):
     versions: list[SummaryRow]
     points: list[SeriesPoint]  # oldest first, for the table; p50 to p99 in ms
     changes: list[Change]
-    intake: list[Intake]
+    intake: list[IntakeRow]
     refused: list[Refusal]  # when a limit refused its senders; what is less than a step of the charts apart is one
     point_s: int  # how long one of the points is
 
@@ -75,9 +75,9 @@ class ServiceView(Struct):
     """What the Service page shows. `row` None: nothing in the picture; `history` None: the database does not answer."""
 
     name: str
-    span: Span
-    spans: list[Span]
-    row: Row | None
+    span: PageSpan
+    spans: list[PageSpan]
+    row: LiveRow | None
     sentence: str
     history: ServiceHistory | None
     marks: dict[str, str]
@@ -155,7 +155,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     )
 
 
-def sentence(row: Row | None) -> str:
+def sentence(row: LiveRow | None) -> str:
     """The last minute in words."""
     if row is None:
         return "Nothing of it has come in the last 15 minutes."

@@ -38,7 +38,7 @@ class ChecksView(Struct):
     files: list[CheckResult]  # of Evenkeel's own
 
 
-class Done(Struct):
+class AuditLine(Struct):
     """An act, and its values before and after as one line of JSON each; empty where there are none."""
 
     act: Act
@@ -66,7 +66,7 @@ class SetupView(Struct):
     people: list[Person]
     sessions: list[Session]
     session_id: int  # the one that is looking
-    acts: list[Done]  # the newest
+    acts: list[AuditLine]  # the newest
     targets: list[TargetView]
     draft: TargetDraft
     public_url: str
@@ -110,9 +110,9 @@ SETUP = live_page(
 )
 
 
-def done(act: Act) -> Done:
+def done(act: Act) -> AuditLine:
     """An act as the page tells it."""
-    return Done(act, one_line(act.before), one_line(act.after))
+    return AuditLine(act, one_line(act.before), one_line(act.after))
 
 
 def one_line(value: Any) -> str:

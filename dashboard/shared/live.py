@@ -73,7 +73,7 @@ def live_page(page: LivePage) -> LivePage:
 
 
 @dataclass(slots=True)
-class Made:
+class MadeRegion:
     """A page's regions as HTML by id, and what they were made from."""
 
     view: Any
@@ -82,11 +82,11 @@ class Made:
     title: str
 
 
-async def make(page: LivePage, parts: Parts, ask: Ask, now: float) -> Made:
+async def make(page: LivePage, parts: Parts, ask: Ask, now: float) -> MadeRegion:
     """The page's regions now."""
     view = await page.context(parts, ask, now)
     frame = shell(parts, now)
     partials = {**FRAME, **page.regions}
     context = {"view": view, "shell": frame, "may": ask.may, "xsrf": lambda: XSRF_FIELD, "now": now}
     regions = {id_: render(partial, **context) for id_, partial in partials.items()}
-    return Made(view, frame, regions, page.titles(view) or page.title)
+    return MadeRegion(view, frame, regions, page.titles(view) or page.title)

@@ -30,7 +30,7 @@ NAVIGATION = (
 )
 
 
-class Notice(Struct):
+class Banner(Struct):
     """A line about Evenkeel itself. `look`: burning, or degraded."""
 
     look: str
@@ -44,7 +44,7 @@ class Shell(Struct):
     seq: int
     age_s: float | None
     state: str  # the worst state of any service, as a word; empty: not known
-    notices: list[Notice]
+    notices: list[Banner]
     navigation: tuple[NavItem, ...] = NAVIGATION
 
 
@@ -62,13 +62,13 @@ def shell(parts: Parts, now: float) -> Shell:
     )
 
 
-def notices(picture: Picture | None, age_s: float | None) -> list[Notice]:
+def notices(picture: Picture | None, age_s: float | None) -> list[Banner]:
     """What is not as it should be with Evenkeel itself, worst first."""
-    found: list[Notice] = []
+    found: list[Banner] = []
     if picture is None or age_s is None:
-        found.append(Notice("burning", "No picture yet: the watch has not begun. Alerts are not being evaluated."))
+        found.append(Banner("burning", "No picture yet: the watch has not begun. Alerts are not being evaluated."))
     elif age_s + picture.behind_s > STALE_S:
-        found.append(Notice("burning", f"Alerts have not been evaluated for {age_s + picture.behind_s:.0f} s"))
+        found.append(Banner("burning", f"Alerts have not been evaluated for {age_s + picture.behind_s:.0f} s"))
     if picture is not None and picture.redis is False:
-        found.append(Notice("degraded", "Redis lost: changes reach processes within 5 s. Nothing is lost."))
+        found.append(Banner("degraded", "Redis lost: changes reach processes within 5 s. Nothing is lost."))
     return found

@@ -17,7 +17,7 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
-from dashboard.shared.live import PAGES, Ask, LivePage, Made, make
+from dashboard.shared.live import PAGES, Ask, LivePage, MadeRegion, make
 from server.auth.identity import Identity
 from server.kernel.errors import ApiError
 from server.parts import Parts
@@ -83,7 +83,7 @@ class Channel:
         self.ask = ask
         self.clients: set[Client] = set()
         self.opened_by = opened_by  # the person for whom it was made
-        self._made: Made | None = None
+        self._made: MadeRegion | None = None
         self._changed: dict[str, int] = {}  # region -> the sequence with which it changed last
         self._arrived = asyncio.Event()
 
@@ -143,7 +143,7 @@ class Channel:
         client.offer(message(self._made, missed).event())
 
 
-def message(made: Made, regions: dict[str, str]) -> Message:
+def message(made: MadeRegion, regions: dict[str, str]) -> Message:
     return Message(made.shell.seq, made.shell.at, made.shell.age_s, made.title, made.shell.state, regions)
 
 

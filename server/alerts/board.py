@@ -17,7 +17,7 @@ from server.alerts.alert import Alert, AlertEvent
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.silence import Silence, silencing
-from server.alerts.telling import Event, Paging, awaited, suppressor
+from server.alerts.telling import Event, PagingAlerts, awaited, suppressor
 from server.kernel.db import Database
 from server.process.watch import require_term
 from server.slo.model.status import Evidence
@@ -74,7 +74,7 @@ class Board:
         evidence = {one.objective: one for one in self.evidence() if now - one.at <= STALE_S}
         known = {objective.name for objective in self.policies.objectives}
         open_ = {alert.objective: alert for alert in found}
-        paging = Paging.of(found)
+        paging = PagingAlerts.of(found)
         refresh = now - self._refreshed_at >= REFRESH_S
         stepped = Stepped()
         for name in open_.keys() | {one.objective for one in evidence.values() if one.tier is not None}:
@@ -86,7 +86,7 @@ class Board:
         return stepped
 
     def _context(
-        self, alert: Alert | None, said: Evidence | None, gone: bool, silences: list[Silence], paging: Paging
+        self, alert: Alert | None, said: Evidence | None, gone: bool, silences: list[Silence], paging: PagingAlerts
     ) -> Context:
         one = alert or said
         assert one is not None

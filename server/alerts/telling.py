@@ -123,14 +123,14 @@ def beside(alert: Alert) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
+class PagingAlerts:
     """The alerts that page and have not been resolved, by service."""
 
     explaining: dict[str, list[Alert]]
     coming: frozenset[str]  # services of which somebody may be told any moment
 
     @classmethod
-    def of(cls, alerts: Iterable[Alert]) -> Paging:
+    def of(cls, alerts: Iterable[Alert]) -> PagingAlerts:
         """What somebody knows of explains others; what is silenced neither does nor is about to."""
         explaining: dict[str, list[Alert]] = {}
         coming = set()
@@ -149,7 +149,7 @@ def known(alert: Alert) -> bool:
     return "page" in (alert.told, alert.acknowledged_as) or alert.suppressed_by is not None
 
 
-def suppressor(policy: BudgetPolicy, paging: Paging, service: str) -> Alert | None:
+def suppressor(policy: BudgetPolicy, paging: PagingAlerts, service: str) -> Alert | None:
     """The alert that explains those of a service; the oldest of several."""
     if not paging.explaining:
         return None
@@ -157,6 +157,6 @@ def suppressor(policy: BudgetPolicy, paging: Paging, service: str) -> Alert | No
     return min(found, key=lambda alert: alert.id, default=None)
 
 
-def awaited(policy: BudgetPolicy, paging: Paging, service: str) -> bool:
+def awaited(policy: BudgetPolicy, paging: PagingAlerts, service: str) -> bool:
     """Whether an alert that may explain those of a service is coming."""
     return bool(paging.coming) and not paging.coming.isdisjoint(dependencies(policy, service))

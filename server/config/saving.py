@@ -36,7 +36,7 @@ class Saved(Struct):
     undo: Offer | None  # how to take it back
 
 
-class Summary(Struct):
+class RevisionSummary(Struct):
     """A revision that somebody else saved meanwhile."""
 
     revision: int
@@ -176,7 +176,7 @@ async def lost_race(act: RevisionAct, seen: int, code: str = "REVISION_CHANGED")
     for after in reversed(later):
         before = await store.numbered(act.connection, after.previous)
         found = await act.differences(before, after)
-        saved.append(Summary(after.number, after.author, after.reason, utc(after.at), found))
+        saved.append(RevisionSummary(after.number, after.author, after.reason, utc(after.at), found))
     words = "; ".join(
         f"{one.author} saved {one.revision} {ago(act.now - one.at.timestamp())} "
         f"({', '.join(d.text for d in one.differences)})"

@@ -82,7 +82,7 @@ class OverridesHandler(ApiHandler):
         self.reply(done, 200 if done.already else 201)
 
 
-class RevokeHandler(ApiHandler):
+class OverrideRevokeHandler(ApiHandler):
     """/api/v1/gate/overrides/{override_id}/revoke"""
 
     @operation("Let the gate hold again", scope="act", returns=Overridden, errors=("NOT_FOUND",))
@@ -97,5 +97,5 @@ class RevokeHandler(ApiHandler):
 ROUTES: tuple[Route, ...] = (
     Route("/api/v1/gate", GateHandler),
     Route("/api/v1/gate/overrides", OverridesHandler),
-    Route("/api/v1/gate/overrides/{override_id}/revoke", RevokeHandler),
+    Route("/api/v1/gate/overrides/{override_id}/revoke", OverrideRevokeHandler),
 )

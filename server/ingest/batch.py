@@ -32,7 +32,7 @@ class Claim(NamedTuple):
     answer: bytes
 
 
-class Stored(NamedTuple):
+class StoredBatch(NamedTuple):
     """The answer; `repeated` where it is that of an earlier request."""
 
     answer: bytes
@@ -46,7 +46,7 @@ class Batch:
     counted: Counted
     answer: bytes
     claim: Claim | None
-    done: asyncio.Future[Stored] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def items(self) -> int:
@@ -57,7 +57,7 @@ class Batch:
         """Bytes in memory, nearly."""
         return len(self.counted.rows) + BYTES_AN_ITEM * self.counted.items
 
-    def settle(self, stored: Stored | ApiError) -> None:
+    def settle(self, stored: StoredBatch | ApiError) -> None:
         """Answer the sender, unless it has gone."""
         if self.done.done():
             return

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
 from server.config.registry import SETTINGS
-from server.ingest.outcome import Outcome, Span, microseconds, time_fault
+from server.ingest.outcome import Outcome, TakenSpan, microseconds, time_fault
 from server.kernel.errors import ApiError
 from server.kernel.field_fault import field_and_reason
 
@@ -35,7 +35,7 @@ array = msgspec.json.Decoder(list[Outcome])
 raw_array = msgspec.json.Decoder(list[Raw])
 
 
-class Fault(Struct, frozen=True):
+class ItemFault(Struct, frozen=True):
     """What is wrong with one item of a batch."""
 
     index: int
@@ -48,11 +48,11 @@ class Decoded(Struct):
 
     outcomes: list[Outcome]
     times: list[int]
-    faults: list[Fault]
+    faults: list[ItemFault]
     items: int  # all that were sent
 
 
-def decode(body: bytes, form: Form, taken: Span, most: int = ITEMS_MAX) -> Decoded:
+def decode(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX) -> Decoded:
     """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array.
 
     Of more items than `most`, the outcomes are there only where nothing is wrong with them, so that it is
@@ -71,22 +71,22 @@ def decode(body: bytes, form: Form, taken: Span, most: int = ITEMS_MAX) -> Decod
     return Decoded(outcomes, times, [], len(outcomes))
 
 
-def times_of(outcomes: list[Outcome], taken: Span) -> list[int]:
+def times_of(outcomes: list[Outcome], taken: TakenSpan) -> list[int]:
     now = taken.now
     return [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
 
 
-def decode_each(body: bytes, form: Form, taken: Span, most: int = ITEMS_MAX) -> Decoded:
+def decode_each(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX) -> Decoded:
     """The slow way, which names every fault; more items than `most` are only counted."""
     sent = items(body, form)
     if len(sent) > most:
         return Decoded([], [], [], len(sent))
     outcomes: list[Outcome] = []
     times: list[int] = []
-    faults: list[Fault] = []
+    faults: list[ItemFault] = []
     for index, item in enumerate(sent):
         result = decode_one(item, index, taken)
-        if isinstance(result, Fault):
+        if isinstance(result, ItemFault):
             faults.append(result)
         else:
             outcomes.append(result[0])
@@ -106,24 +106,24 @@ def items(body: bytes, form: Form) -> Sequence[Raw | bytes]:
         raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was stored.") from None
 
 
-def decode_one(item: Raw | bytes, index: int, taken: Span) -> tuple[Outcome, int] | Fault:
+def decode_one(item: Raw | bytes, index: int, taken: TakenSpan) -> tuple[Outcome, int] | ItemFault:
     try:
         outcome = one.decode(item)
         at = taken.now if outcome.timestamp is None else microseconds(outcome.timestamp)
     except msgspec.ValidationError as error:
-        return Fault(index, *field_and_reason(str(error), Outcome))
+        return ItemFault(index, *field_and_reason(str(error), Outcome))
     except BROKEN as error:
-        return Fault(index, "", f"is not JSON: {error}")
+        return ItemFault(index, "", f"is not JSON: {error}")
     reason = time_fault(at, taken)
     if reason:
-        return Fault(index, "timestamp", reason)
+        return ItemFault(index, "timestamp", reason)
     for field, value in asdict(outcome).items():
         if isinstance(value, str) and "\0" in value:
-            return Fault(index, field, "contains a NUL character")
+            return ItemFault(index, field, "contains a NUL character")
     return outcome, at
 
 
-def faults_error(faults: list[Fault], items: int) -> ApiError:
+def faults_error(faults: list[ItemFault], items: int) -> ApiError:
     """422 for a batch with faults, naming the first ones."""
     first = faults[0]
     more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""

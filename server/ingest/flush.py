@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from psycopg.errors import LockNotAvailable
 
 from server.ingest import store
-from server.ingest.batch import Batch, Claim, Stored
+from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import Thresholds, delta_rows, merged
 from server.ingest.road import Connection
 from server.kernel.errors import ApiError
@@ -80,7 +80,7 @@ async def copy(connection: Connection, flush: Flush, writer_id: int, seq: int, t
 async def settle(connection: Connection, flush: Flush) -> None:
     """After the commit: answer every batch."""
     for batch in flush.winners:
-        batch.settle(Stored(batch.answer, repeated=False))
+        batch.settle(StoredBatch(batch.answer, repeated=False))
     if not flush.repeats:
         return
     digests = [batch.claim.digest for batch in flush.repeats if batch.claim]
@@ -90,7 +90,7 @@ async def settle(connection: Connection, flush: Flush) -> None:
         batch.settle(repeated(batch.claim, answers.get(batch.claim.digest)))
 
 
-def repeated(claim: Claim, stored: tuple[bytes, bytes] | None) -> Stored | ApiError:
+def repeated(claim: Claim, stored: tuple[bytes, bytes] | None) -> StoredBatch | ApiError:
     """What a request gets whose Idempotency-Key was taken."""
     if stored is None:
         return in_flight()
@@ -99,7 +99,7 @@ def repeated(claim: Claim, stored: tuple[bytes, bytes] | None) -> Stored | ApiEr
         return ApiError(
             "IDEMPOTENCY_MISMATCH", "This Idempotency-Key was sent before with another body. Nothing was stored."
         )
-    return Stored(answer, repeated=True)
+    return StoredBatch(answer, repeated=True)
 
 
 def in_flight() -> ApiError:

@@ -15,7 +15,7 @@ from server.http.handler import as_api_error
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.batch import Batch, Claim
-from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Fault, Form, decode, faults_error
+from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.upload import UploadHandler
 from server.kernel.errors import ApiError, invalid
@@ -48,7 +48,7 @@ class Accepted(Struct):
     what is wrong with the first 20; repeats of a request get the same, so it is kept and must be small."""
 
     accepted: int
-    refused: list[Fault] | UnsetType = UNSET
+    refused: list[ItemFault] | UnsetType = UNSET
     refused_indexes: list[int] | UnsetType = UNSET
 
 

@@ -11,7 +11,7 @@ from server.ingest.accesslog import parse
 from server.ingest.batch import Batch
 from server.ingest.count import Counted, Thresholds, Unnumbered, count
 from server.ingest.numbering import Numbering
-from server.ingest.outcome import Outcome, Span, span, time_fault
+from server.ingest.outcome import Outcome, TakenSpan, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
@@ -84,7 +84,7 @@ class Importer:
         progress(done)
         return self.report
 
-    def _take(self, number: int, line: str, service: str, shift: int, taken: Span) -> None:
+    def _take(self, number: int, line: str, service: str, shift: int, taken: TakenSpan) -> None:
         report = self.report
         logged = parse(line, service)
         if logged is None:

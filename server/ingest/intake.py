@@ -13,14 +13,14 @@ from typing import Protocol
 import psycopg
 
 from server.ingest import partitions
-from server.ingest.batch import Batch, Queue, Stored
+from server.ingest.batch import Batch, Queue, StoredBatch
 from server.ingest.count import Counted, Unnumbered, count
 from server.ingest.decode import Decoded
 from server.ingest.flush import in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps
-from server.ingest.tally import ACCEPTED, Tally
+from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
 from server.kernel.db import Database
@@ -52,7 +52,7 @@ class Intake:
         self.db = db
         self.process = process
         self.queue = Queue()
-        self.tally = Tally(env.services_max)
+        self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
@@ -73,7 +73,7 @@ class Intake:
     async def _make_partitions(self) -> None:
         await partitions.ensure_partitions(self.db, time.time(), self.env.outcome_retention_days)
 
-    async def store(self, batch: Batch) -> Stored:
+    async def store(self, batch: Batch) -> StoredBatch:
         """Store a batch; returns after the commit.
 
         Raises ApiError IN_FLIGHT, IDEMPOTENCY_MISMATCH, QUEUE_FULL, UNAVAILABLE.
@@ -89,7 +89,7 @@ class Intake:
         finally:
             self._claimed.discard(claim.digest)
 
-    async def _queued(self, batch: Batch) -> Stored:
+    async def _queued(self, batch: Batch) -> StoredBatch:
         self.queue.put(batch)
         self._gauge()
         return await batch.done

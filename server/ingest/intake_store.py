@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from server.ingest.road import Connection
-from server.ingest.tally import Count, Line
+from server.ingest.tally import IntakeCount, IntakeLine
 from server.live import pairs
 
 WRITE = """
@@ -18,7 +18,7 @@ ON CONFLICT (slot, process_id, key_id, service, reason) DO UPDATE SET
 """
 
 
-async def write(connection: Connection, process_id: int, counts: Mapping[Line, Count]) -> None:
+async def write(connection: Connection, process_id: int, counts: Mapping[IntakeLine, IntakeCount]) -> None:
     """Write whole counts, so that writing them again changes nothing."""
     rows = [
         (

@@ -22,7 +22,7 @@ from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
 from server.ingest.road import Road
 from server.ingest.series import Spelling
-from server.ingest.tally import KEPT_S, Count, Line, Tally, requests
+from server.ingest.tally import KEPT_S, IntakeCount, IntakeLine, IntakeTally, requests
 from server.ingest.writer import Writer
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
@@ -42,7 +42,7 @@ Own = dict[tuple[Spelling, int], tuple[list[int], list[int]]]  # good and bad du
 class Lane:
     """Counts in memory, written once a second."""
 
-    def __init__(self, db: Database, numbering: Numbering, thresholds: Thresholds, tally: Tally) -> None:
+    def __init__(self, db: Database, numbering: Numbering, thresholds: Thresholds, tally: IntakeTally) -> None:
         self.writer = Writer(db, "own lane", thresholds)
         self.tally = tally
         self._numbering = numbering
@@ -132,7 +132,7 @@ class Lane:
             self._put_back(counts)
             await self._road.drop()
 
-    def _put_back(self, counts: Mapping[Line, Count]) -> None:
+    def _put_back(self, counts: Mapping[IntakeLine, IntakeCount]) -> None:
         lost = self.tally.put_back(counts, time.time())
         metrics.intake_lost(lost)
         if lost and not self._losing:

@@ -35,7 +35,7 @@ class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True):
     error: bool | None = None  # overrides the status rule: 5xx is bad
 
 
-class Span(Struct, frozen=True):
+class TakenSpan(Struct, frozen=True):
     """The times that are taken, in microseconds since 1970: [oldest, newest]; `now` for outcomes without one."""
 
     now: int
@@ -43,10 +43,10 @@ class Span(Struct, frozen=True):
     newest: int
 
 
-def span(now_s: float, retention_days: int) -> Span:
+def span(now_s: float, retention_days: int) -> TakenSpan:
     """What is taken at `now_s` Unix seconds: as old as the retention, at most 5 minutes ahead."""
     now = int(now_s * 1_000_000)
-    return Span(now, now - retention_days * 86_400_000_000, now + AHEAD_MAX_S * 1_000_000)
+    return TakenSpan(now, now - retention_days * 86_400_000_000, now + AHEAD_MAX_S * 1_000_000)
 
 
 def microseconds(stamp: datetime | float) -> int:
@@ -56,7 +56,7 @@ def microseconds(stamp: datetime | float) -> int:
     return int(stamp * 1000)
 
 
-def time_fault(at: int, taken: Span) -> str | None:
+def time_fault(at: int, taken: TakenSpan) -> str | None:
     """Why a time is not taken; None where it is."""
     if at > taken.newest:
         return f"is more than {AHEAD_MAX_S // 60} minutes ahead of {iso(taken.now)}"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest.tally import ACCEPTED, SLOT_S
 
-__all__ = ["SLOT_S", "Offered", "Refused", "Slot", "over_bytes", "over_items", "refused", "slots"]
+__all__ = ["SLOT_S", "IntakeSlot", "Offered", "RefusedItems", "over_bytes", "over_items", "refused", "slots"]
 
 # Our own checks try the limits on purpose, with short-lived keys: that is nobody's loss.
 SOMEBODYS = "i.key_id NOT IN (SELECT id FROM api_keys WHERE created_by = 'evenkeel')"
@@ -32,7 +32,7 @@ class Offered(NamedTuple):
     refused_items: int
 
 
-class Slot(NamedTuple):
+class IntakeSlot(NamedTuple):
     """What a key offered in one slot."""
 
     key_id: int
@@ -40,7 +40,7 @@ class Slot(NamedTuple):
     items: int
 
 
-class Refused(NamedTuple):
+class RefusedItems(NamedTuple):
     """What was refused of a key (0: no valid one) for a reason, an error code. `items` where their number was known."""
 
     reason: str
@@ -88,7 +88,7 @@ async def over_bytes(connection: AsyncConnection, since: float, key_id: int | No
     return [Offered(*row) for row in rows]
 
 
-async def slots(connection: AsyncConnection, since: float, key_id: int | None) -> list[Slot]:
+async def slots(connection: AsyncConnection, since: float, key_id: int | None) -> list[IntakeSlot]:
     """What each key offered in each slot, over all processes and services."""
     rows = await connection.execute(
         text(
@@ -97,10 +97,10 @@ async def slots(connection: AsyncConnection, since: float, key_id: int | None) -
         ),
         {"since": since, "key_id": key_id},
     )
-    return [Slot(*row) for row in rows]
+    return [IntakeSlot(*row) for row in rows]
 
 
-async def refused(connection: AsyncConnection, since: float) -> list[Refused]:
+async def refused(connection: AsyncConnection, since: float) -> list[RefusedItems]:
     """What was refused, most first."""
     rows = await connection.execute(
         text(
@@ -110,4 +110,4 @@ async def refused(connection: AsyncConnection, since: float) -> list[Refused]:
         ),
         {"since": since, "accepted": ACCEPTED},
     )
-    return [Refused(*row) for row in rows]
+    return [RefusedItems(*row) for row in rows]

@@ -18,7 +18,7 @@ KEPT_S = 600  # what could not be written for so long is lost: nobody looks back
 SIZE_MAX = 2**31 - 1  # the largest key of a pair; a Content-Length may claim anything
 
 
-class Line(NamedTuple):
+class IntakeLine(NamedTuple):
     """What is counted apart."""
 
     slot: int  # Unix seconds, a multiple of SLOT_S
@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 @dataclass(slots=True)
-class Count:
+class IntakeCount:
     """Requests, items and bytes; the sizes are of whole requests, each counted under one service."""
 
     requests: int = 0
@@ -38,13 +38,13 @@ class Count:
     byte_sizes: dict[int, int] = field(default_factory=dict)
 
 
-class Tally:
+class IntakeTally:
     """The counts of this process. A service over the cap is counted under `(other)`."""
 
     def __init__(self, services_max: int) -> None:
         self.services_max = services_max
-        self.counts: dict[Line, Count] = {}
-        self._changed: set[Line] = set()
+        self.counts: dict[IntakeLine, IntakeCount] = {}
+        self._changed: set[IntakeLine] = set()
         self._slot_services: set[str] = set()
         self._slot = 0
 
@@ -60,8 +60,8 @@ class Tally:
         largest = max(shares, key=lambda service: shares[service])
         total = sum(shares.values())
         for service, share in shares.items():
-            line = Line(slot, key_id, self._bounded(service), reason)
-            count = self.counts.setdefault(line, Count())
+            line = IntakeLine(slot, key_id, self._bounded(service), reason)
+            count = self.counts.setdefault(line, IntakeCount())
             count.requests += 1
             count.items += share
             count.bytes += size * share // total if total else size
@@ -73,8 +73,8 @@ class Tally:
 
     def add_items(self, now: float, key_id: int, reason: str, items: int) -> None:
         """Count items that were refused of a request that is counted as accepted."""
-        line = Line(int(now) // SLOT_S * SLOT_S, key_id, "", reason)
-        self.counts.setdefault(line, Count()).items += items
+        line = IntakeLine(int(now) // SLOT_S * SLOT_S, key_id, "", reason)
+        self.counts.setdefault(line, IntakeCount()).items += items
         self._changed.add(line)
 
     def _bounded(self, service: str) -> str:
@@ -83,7 +83,7 @@ class Tally:
         self._slot_services.add(service)
         return service
 
-    def take(self, now: float) -> dict[Line, Count]:
+    def take(self, now: float) -> dict[IntakeLine, IntakeCount]:
         """The counts that have changed since the last take; old slots are forgotten."""
         changed = {line: self.counts[line] for line in self._changed}
         self._changed.clear()
@@ -91,7 +91,7 @@ class Tally:
             del self.counts[line]
         return changed
 
-    def put_back(self, counts: Mapping[Line, Count], now: float) -> int:
+    def put_back(self, counts: Mapping[IntakeLine, IntakeCount], now: float) -> int:
         """These could not be written; they come with the next take. How many requests were too old for that."""
         late = {line: count for line, count in counts.items() if line.slot < now - KEPT_S}
         kept = counts.keys() - late.keys()
@@ -100,7 +100,7 @@ class Tally:
         return requests(late)
 
 
-def requests(counts: Mapping[Line, Count]) -> int:
+def requests(counts: Mapping[IntakeLine, IntakeCount]) -> int:
     """How many requests; one of several services stands in several lines, its size in one."""
     return sum(sum(count.byte_sizes.values()) for count in counts.values())
 

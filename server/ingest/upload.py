@@ -34,7 +34,7 @@ GZIP = 31  # zlib's wbits for a gzip header
 class UploadHandler(ApiHandler, ABC):
     """The base of a handler whose bodies are counted and decompressed as they arrive."""
 
-    upload: Body | None = None
+    upload: UploadBody | None = None
     refusal: ApiError | None = None
     answered = False  # the refusal is on the wire; the rest of the body is dropped
     received = 0  # bytes of the body, on the wire
@@ -75,7 +75,7 @@ class UploadHandler(ApiHandler, ABC):
                 "UNSUPPORTED_MEDIA_TYPE", "Send the body as it is or with Content-Encoding: gzip. Nothing was stored."
             )
         else:
-            self.upload = Body(limit, coding)
+            self.upload = UploadBody(limit, coding)
 
     def data_received(self, chunk: bytes) -> None:
         self.received += len(chunk)
@@ -182,7 +182,7 @@ def declared(length: str) -> int:
     return min(int(length.lstrip("0")[:20] or 0), LENGTH_MAX) if length.isdecimal() else 0
 
 
-class Body:
+class UploadBody:
     """Collects a body of at most `limit` bytes; `feed` raises ApiError at the byte that is too many."""
 
     def __init__(self, limit: int, coding: Coding) -> None:

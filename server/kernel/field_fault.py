@@ -24,7 +24,7 @@ def field_and_reason(message: str, kind: Any) -> tuple[str, str]:
     named = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", reason, re.DOTALL)
     found = at(shape(kind), path.rstrip("`"))
     if named is None:
-        return field, told(reason, found)
+        return field, sentence_of(reason, found)
     names = ", ".join(each.encode_name for each in getattr(found, "fields", ()))
     told_of = "is missing" if named[1] == "missing required" else f"is an unknown field; known are {names}"
     return f"{field}.{named[2]}" if field else named[2], told_of
@@ -35,7 +35,7 @@ def shape(kind: Any) -> inspect.Type:
     return inspect.type_info(kind)
 
 
-def told(reason: str, found: inspect.Type | None) -> str:
+def sentence_of(reason: str, found: inspect.Type | None) -> str:
     """What may stand there, after what does where msgspec says it; its own words where the type is not found."""
     allowed = found and words(found)
     if not allowed:

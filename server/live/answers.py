@@ -26,7 +26,7 @@ class SummaryRow(Struct):
     p99_ms: float | None
 
 
-class Summary(Struct):
+class TrafficSummary(Struct):
     """One service over a window that ends now. `from` and `to` say what was really answered."""
 
     service: str
@@ -56,7 +56,7 @@ class SeriesPoint(Struct):
     p99_ms: float | None = None
 
 
-class Series(Struct):
+class SeriesAnswer(Struct):
     """A metric over time, oldest first; a step without outcomes has the volume 0 and the value null."""
 
     service: str

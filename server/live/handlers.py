@@ -12,7 +12,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.kernel.times import InstantText, instant
 from server.live import outcomes, questions
-from server.live.answers import Group, Metric, Outcomes, Series, Services, Summary
+from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, Services, TrafficSummary
 from server.live.outcome_store import Filter
 from server.live.ranges import asked_range, asked_step, asked_window_s, default_step
 
@@ -60,7 +60,7 @@ class SummaryHandler(ApiHandler):
         "Volume, error ratio, rate and latency of a service over a window that ends now",
         scope="read",
         query=SummaryQuery,
-        returns=Summary,
+        returns=TrafficSummary,
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:
@@ -83,7 +83,7 @@ class SeriesHandler(ApiHandler):
         "One metric of a service over time",
         scope="read",
         query=SeriesQuery,
-        returns=Series,
+        returns=SeriesAnswer,
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.errors import ApiError
 from server.kernel.times import utc
 from server.live import store
-from server.live.answers import Metric, Series, SeriesPoint, ServiceRow, Summary, SummaryRow
+from server.live.answers import Metric, SeriesAnswer, SeriesPoint, ServiceRow, SummaryRow, TrafficSummary
 from server.live.ranges import Pieces, down, plan, step_for
 from server.live.sketch import value_us
 from server.live.sliding import milliseconds
@@ -44,12 +44,12 @@ async def summary(
 
 async def whole_summary(
     connection: AsyncConnection, service: str, seconds: float, now: float, group_by: str | None
-) -> Summary:
+) -> TrafficSummary:
     """The service as a whole and, where asked for, by group."""
     pieces = window(seconds, now)
     (total,) = await summary(connection, service, seconds, now)
     groups = await summary(connection, service, seconds, now, group_by) if group_by else None
-    return Summary(
+    return TrafficSummary(
         service=service,
         window=f"{int(seconds)}s",
         start=utc(pieces.start),
@@ -89,7 +89,7 @@ def bucket_ms(bucket: int | None) -> float | None:
 
 async def series(
     connection: AsyncConnection, service: str, metric: Metric, start: float, end: float, *, step_s: int, now: float
-) -> Series:
+) -> SeriesAnswer:
     """A point for each step of [start, end), widened to what is kept of that age."""
     end = min(end, int(now) + 1)
     step = step_for(start, now, step_s)
@@ -98,7 +98,7 @@ async def series(
     by_step = {group.step: group for group in found}
     steps = range(down(pieces.start, step), pieces.stop, step)
     points = [point(metric, at, by_step.get(at)) for at in steps]
-    return Series(service, metric, utc(pieces.start), utc(pieces.stop), step, points)
+    return SeriesAnswer(service, metric, utc(pieces.start), utc(pieces.stop), step, points)
 
 
 def point(metric: Metric, at: int, group: store.Group | None) -> SeriesPoint:

@@ -13,7 +13,7 @@ BY_LIMIT = frozenset({"QUEUE_FULL", "UNAVAILABLE", *(one.refuses for one in SETT
 ACCEPTED = "accepted"
 
 
-class Intake(NamedTuple):
+class IntakeRow(NamedTuple):
     """Sums of the intake table over some slots. `service` is '' where it was not known."""
 
     key_id: int
@@ -44,7 +44,7 @@ class Refusals:
 NONE = Refusals()
 
 
-def refusals(rows: Iterable[Intake], senders: Mapping[int, Iterable[str]]) -> dict[str, Refusals]:
+def refusals(rows: Iterable[IntakeRow], senders: Mapping[int, Iterable[str]]) -> dict[str, Refusals]:
     """By service. What was refused before its service was known counts for every service that its
     key sends (`senders`): any of them may be missing it, so no range is too narrow."""
     found: dict[str, Refusals] = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live.refusals import Intake
+from server.live.refusals import IntakeRow
 
 
-async def intake(connection: AsyncConnection, from_s: float) -> list[Intake]:
+async def intake(connection: AsyncConnection, from_s: float) -> list[IntakeRow]:
     """What came in and what was refused in the slots that begin at `from_s` or later."""
     rows = await connection.execute(
         text(
@@ -21,7 +21,7 @@ async def intake(connection: AsyncConnection, from_s: float) -> list[Intake]:
         ),
         {"from_s": from_s},
     )
-    return [Intake(*row) for row in rows]
+    return [IntakeRow(*row) for row in rows]
 
 
 async def senders(connection: AsyncConnection, from_s: float) -> dict[int, list[str]]:

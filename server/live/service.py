@@ -18,7 +18,7 @@ class Point(Struct, array_like=True):
     p95_ms: float | None
 
 
-class Part(Struct):
+class ServicePart(Struct):
     """One version, route, method or status of a service over the last 60 s."""
 
     name: str
@@ -39,10 +39,10 @@ class LiveService(Struct):
     p95_ms: float | None
     p99_ms: float | None
     points: list[Point]  # the last 120 s, oldest first, seconds without outcomes left out
-    routes: list[Part]  # worst first (most bad, then most), at most 20, then `(other)`; named `METHOD /path`
-    versions: list[Part]  # most first, at most 20
-    worst_route: Part | None  # the route with most of the bad ones, where any are bad
-    worst_version: Part | None
+    routes: list[ServicePart]  # worst first (most bad, then most), at most 20, then `(other)`; named `METHOD /path`
+    versions: list[ServicePart]  # most first, at most 20
+    worst_route: ServicePart | None  # the route with most of the bad ones, where any are bad
+    worst_version: ServicePart | None
     last_seen: int | None  # the newest second with an outcome
     usual_per_second: float | None  # over the last 15 min, without the last minute
     silent_s: int | None  # set where it used to send and has stopped (blind)

@@ -15,7 +15,7 @@ from server.live import tail_store as store
 from server.live.deltas import Delta
 from server.live.service import LiveService
 from server.live.silence import USUAL_S
-from server.live.windows import POINTS_S, Windows
+from server.live.windows import POINTS_S, LiveWindows
 
 SLICE_S = 10  # a rebuild reads this many seconds at once, so that its memory is bounded
 AHEAD_S = 310  # outcomes are accepted up to 5 minutes ahead
@@ -35,10 +35,10 @@ class Tail:
         self.hear = hear
         self.read: dict[int, int] = {}  # writer -> sequence
 
-    async def rebuild(self, connection: AsyncConnection, end: int, last: Iterable[LiveService]) -> Windows:
+    async def rebuild(self, connection: AsyncConnection, end: int, last: Iterable[LiveService]) -> LiveWindows:
         """New windows from the deltas that are kept, and what the `last` picture knew of silence and failures;
         `connection` holds one snapshot."""
-        windows = Windows(end - 1)
+        windows = LiveWindows(end - 1)
         self.read = await store.heads(connection)
         for count in await store.counts(connection, end - USUAL_S, end - POINTS_S):
             windows.add_counts(*count)
@@ -55,7 +55,7 @@ class Tail:
         windows.advance(end)
         return windows
 
-    async def follow(self, connection: AsyncConnection, windows: Windows, end: int) -> None:
+    async def follow(self, connection: AsyncConnection, windows: LiveWindows, end: int) -> None:
         """Add what was counted since; `connection` holds one snapshot."""
         windows.advance(end)
         heads = await store.heads(connection)

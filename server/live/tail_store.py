@@ -19,7 +19,7 @@ from server.live.deltas import counts as fast_of
 BY = "series_id, second, imported, measured"
 
 
-class Count(NamedTuple):
+class SecondCount(NamedTuple):
     """Counts of a service in one second."""
 
     service: str
@@ -125,7 +125,7 @@ def _delta(row: Row[tuple[object, ...]]) -> Delta:
     )
 
 
-async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Count]:
+async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[SecondCount]:
     """Counts by service of the seconds [from_s, to_s), without sketches."""
     rows = await connection.execute(
         text(
@@ -139,7 +139,7 @@ async def counts(connection: AsyncConnection, from_s: int, to_s: int) -> list[Co
         ),
         {"from_s": from_s, "to_s": to_s},
     )
-    return [Count(row.service, row.second, row.n, row.bad, row.imported) for row in rows]
+    return [SecondCount(row.service, row.second, row.n, row.bad, row.imported) for row in rows]
 
 
 async def arrivals(connection: AsyncConnection, from_s: int) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from server.kernel.names import OTHER, OWN
 from server.live.deltas import Delta
 from server.live.refusals import NONE, Refusals
-from server.live.service import LiveService, Part, Point
+from server.live.service import LiveService, Point, ServicePart
 from server.live.silence import USUAL_S, Usual
 from server.live.sketch import quantile_us
 from server.live.sliding import Ring, Sliding, milliseconds
@@ -143,21 +143,21 @@ class ServiceWindow:
         return self._p95[second]
 
 
-def parts_of(windows: Mapping[str, Sliding], *, worst_first: bool) -> list[Part]:
+def parts_of(windows: Mapping[str, Sliding], *, worst_first: bool) -> list[ServicePart]:
     """At most 20 parts, then the rest as `(other)`."""
 
     def order(item: tuple[str, Sliding]) -> tuple[int, int, str]:
         return (-item[1].bad if worst_first else 0, -item[1].n, item[0])
 
     ordered = sorted(windows.items(), key=order)
-    parts = [Part(name, window.n, window.bad, window.quantile_ms(0.95)) for name, window in ordered[:PARTS]]
+    parts = [ServicePart(name, window.n, window.bad, window.quantile_ms(0.95)) for name, window in ordered[:PARTS]]
     rest = [window for _, window in ordered[PARTS:]]
     return parts + ([together(rest)] if rest else [])
 
 
-def together(windows: Iterable[Sliding]) -> Part:
+def together(windows: Iterable[Sliding]) -> ServicePart:
     """Several windows as the part `(other)`."""
-    other, sketch = Part(OTHER, 0, 0), dict[int, int]()
+    other, sketch = ServicePart(OTHER, 0, 0), dict[int, int]()
     for window in windows:
         other.n += window.n
         other.bad += window.bad
@@ -167,15 +167,15 @@ def together(windows: Iterable[Sliding]) -> Part:
     return other
 
 
-def worst(windows: Mapping[str, Sliding]) -> Part | None:
+def worst(windows: Mapping[str, Sliding]) -> ServicePart | None:
     """The part with most of the bad ones, where any are bad."""
     name, window = max(windows.items(), key=lambda item: (item[1].bad, item[0]), default=("", None))
     if window is None or not window.bad:
         return None
-    return Part(name, window.n, window.bad, window.quantile_ms(0.95))
+    return ServicePart(name, window.n, window.bad, window.quantile_ms(0.95))
 
 
-class Windows:
+class LiveWindows:
     """Every service's windows over [.., end); `end` is the Unix second after the one in progress."""
 
     def __init__(self, end: int) -> None:

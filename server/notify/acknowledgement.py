@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from server.parts import Parts
 
 
-class Done(Struct):
+class AcknowledgementAnswer(Struct):
     """What became of it here."""
 
     message: str
@@ -39,19 +39,21 @@ async def verify(db: Database, target_id: int, signatures: str, body: bytes) -> 
         raise ApiError("FORBIDDEN", detail)
 
 
-async def receive(parts: Parts, webhook: pagerduty.Webhook, request_id: str) -> Done:
+async def receive(parts: Parts, webhook: pagerduty.PagerDutyWebhook, request_id: str) -> AcknowledgementAnswer:
     """Acknowledge the alert; anything else is accepted and changes nothing, so that PagerDuty does not repeat it."""
     key = pagerduty.acknowledged(webhook)
     if key is None:
-        return Done("Not an acknowledgement of an alert of ours; nothing was done.")
+        return AcknowledgementAnswer("Not an acknowledgement of an alert of ours; nothing was done.")
     alert_id, detected_at = key
     async with parts.db.ask() as connection:
         alert = await one(connection, alert_id)
     if alert is None or int(alert.detected_at) != detected_at:
-        return Done("The alert is not one of ours; nothing was done.")
+        return AcknowledgementAnswer("The alert is not one of ours; nothing was done.")
     try:
-        return Done((await acts.acknowledge(parts, alert_id, pagerduty.who(webhook), request_id)).message)
+        return AcknowledgementAnswer(
+            (await acts.acknowledge(parts, alert_id, pagerduty.who(webhook), request_id)).message
+        )
     except ApiError as error:
         if error.code != "CONFLICT":
             raise
-        return Done(error.detail)
+        return AcknowledgementAnswer(error.detail)

@@ -10,7 +10,7 @@ from server.http.route import Route
 from server.kernel.errors import invalid
 from server.kernel.ids import number_in
 from server.notify import acknowledgement, acts
-from server.notify.acknowledgement import Done
+from server.notify.acknowledgement import AcknowledgementAnswer
 from server.notify.acts import NewTarget, Removed, TargetRequest, TargetView, Tested
 from server.notify.kinds import pagerduty
 
@@ -122,15 +122,15 @@ class PagerDutyHandler(ApiHandler):
     @operation(
         "PagerDuty's V3 webhooks: an acknowledgement there is one here. Verified by X-PagerDuty-Signature",
         scope=None,
-        body=pagerduty.Webhook,
-        returns=Done,
+        body=pagerduty.PagerDutyWebhook,
+        returns=AcknowledgementAnswer,
         errors=("FORBIDDEN", "NOT_FOUND"),
         headers=("X-PagerDuty-Signature",),
     )
     async def post(self, target_id: str) -> None:
         signatures = self.request.headers.get("X-PagerDuty-Signature", "")
         await acknowledgement.verify(self.parts.db, whole(target_id), signatures, self.request.body)
-        self.reply(await acknowledgement.receive(self.parts, self.body(pagerduty.Webhook), self.request_id))
+        self.reply(await acknowledgement.receive(self.parts, self.body(pagerduty.PagerDutyWebhook), self.request_id))
 
 
 ROUTES: tuple[Route, ...] = (

@@ -10,7 +10,7 @@ from server.alerts.notice import Notice
 from server.auth.store import signal
 from server.notify import outbox_store, store
 from server.notify.message import escalated, fit
-from server.notify.outbox_store import Body, Row, Unacknowledged
+from server.notify.outbox_store import ClaimedRow, StoredBody, Unacknowledged
 from server.notify.steps import ESCALATE_S, next_step, receiving
 from server.notify.target import Target
 
@@ -26,7 +26,7 @@ async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> Non
         return
     targets = await store.every(connection)
     told = await outbox_store.targets_told(connection, [notice.alert.id for notice in notices])
-    rows: list[Row] = []
+    rows: list[ClaimedRow] = []
     for notice in notices:  # in their order: a target told by the first of them hears of the next
         receivers = receiving(notice, targets, told[notice.alert.id])
         rows += (row_of(notice, target) for target in receivers)
@@ -35,10 +35,14 @@ async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> Non
     await post(connection, rows)
 
 
-def row_of(notice: Notice, target: Target) -> Row:
+def row_of(notice: Notice, target: Target) -> ClaimedRow:
     alert = notice.alert
-    return Row(
-        alert.id, target.id, notice.event, key_for(notice.key, alert, target), Body(fit(alert, notice.text), alert)
+    return ClaimedRow(
+        alert.id,
+        target.id,
+        notice.event,
+        key_for(notice.key, alert, target),
+        StoredBody(fit(alert, notice.text), alert),
     )
 
 
@@ -55,17 +59,23 @@ async def escalate(connection: AsyncConnection) -> None:
         await post(connection, [row for one in waiting for row in next_rows(one, targets)])
 
 
-def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[Row]:
+def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[ClaimedRow]:
     """The messages of the next step; none after the last."""
     alert = last.body.alert
     text = fit(alert, escalated(last.body.text))
     stem = f"alert-{alert.id}/trigger/{alert.fired_times}"
     return [
-        Row(alert.id, target.id, "trigger", key_for(f"{stem}/step-{target.step}", alert, target), Body(text, alert))
+        ClaimedRow(
+            alert.id,
+            target.id,
+            "trigger",
+            key_for(f"{stem}/step-{target.step}", alert, target),
+            StoredBody(text, alert),
+        )
         for target in next_step(targets, alert.urgency, last.step)
     ]
 
 
-async def post(connection: AsyncConnection, rows: Sequence[Row]) -> None:
+async def post(connection: AsyncConnection, rows: Sequence[ClaimedRow]) -> None:
     if await outbox_store.put(connection, rows):
         await signal(connection, TOPIC)

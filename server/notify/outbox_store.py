@@ -26,24 +26,24 @@ CLAIM_S = 30.0  # longer than any try
 KEPT_DAYS = 90
 
 
-class Body(msgspec.Struct):
+class StoredBody(msgspec.Struct):
     """What a row holds of what it tells: the words, and the alert as it stood."""
 
     text: str
     alert: Alert
 
 
-class Row(msgspec.Struct):
+class ClaimedRow(msgspec.Struct):
     """One message to be stored."""
 
     alert_id: int
     target_id: int
     event: Event
     dedup_key: str
-    body: Body
+    body: StoredBody
 
 
-NOTIFICATIONS = Rows(notifications, Row)
+NOTIFICATIONS = Rows(notifications, ClaimedRow)
 PUT = text(f"{NOTIFICATIONS.insert()} ON CONFLICT (dedup_key) DO NOTHING RETURNING id")
 
 
@@ -55,14 +55,14 @@ class Claimed(NamedTuple):
     target: Target
     event: Event
     key: str
-    body: Body | None  # None: it cannot be read, as after a change of its shape
+    body: StoredBody | None  # None: it cannot be read, as after a change of its shape
     attempt: int
     age_s: float
     refused_s: float  # for how long it has been refused as wrong, without a break
     removed: bool  # the target was, a moment after this was stored
 
 
-async def put(connection: AsyncConnection, rows: Sequence[Row]) -> int:
+async def put(connection: AsyncConnection, rows: Sequence[ClaimedRow]) -> int:
     """Store messages; what was stored before under the same key stays. How many are new."""
     if not rows:
         return 0
@@ -86,7 +86,7 @@ class Unacknowledged(NamedTuple):
     """A page that nobody has acknowledged for too long: what was told of it last, and in which step."""
 
     step: int
-    body: Body
+    body: StoredBody
 
 
 UNACKNOWLEDGED = text("""
@@ -161,9 +161,9 @@ def claimed_of(row: Any) -> Claimed:
     )
 
 
-def readable(body: str) -> Body | None:
+def readable(body: str) -> StoredBody | None:
     try:
-        return msgspec.json.decode(body, type=Body)
+        return msgspec.json.decode(body, type=StoredBody)
     except msgspec.DecodeError:
         return None
 

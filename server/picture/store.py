@@ -16,7 +16,7 @@ RESTARTS_TOLD_S = 15 * 60
 RESTARTS_MAX = 20
 
 
-class Stored(NamedTuple):
+class StoredPicture(NamedTuple):
     """The picture row; `age_s` by the database's clock."""
 
     term: int
@@ -25,7 +25,7 @@ class Stored(NamedTuple):
     body: bytes
 
 
-async def read(connection: AsyncConnection, known: tuple[int, int] = (0, 0)) -> Stored | None:
+async def read(connection: AsyncConnection, known: tuple[int, int] = (0, 0)) -> StoredPicture | None:
     """The picture, unless its term and sequence are the known ones."""
     rows = await connection.execute(
         text(
@@ -37,7 +37,7 @@ async def read(connection: AsyncConnection, known: tuple[int, int] = (0, 0)) -> 
         {"term": known[0], "seq": known[1]},
     )
     row = rows.one_or_none()
-    return None if row is None else Stored(row.term, row.seq, row.age_s, bytes(row.body))
+    return None if row is None else StoredPicture(row.term, row.seq, row.age_s, bytes(row.body))
 
 
 async def write(connection: AsyncConnection, term: int, seq: int, body: bytes) -> bool:

@@ -12,7 +12,7 @@ from server.live import refusals_store
 from server.live.refusals import Refusals, refusals
 from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
-from server.live.windows import MINUTE_S, Windows
+from server.live.windows import MINUTE_S, LiveWindows
 from server.picture import store
 from server.picture.picture import Picture
 from server.process.process import Process
@@ -31,7 +31,7 @@ class WindowsStage:
         self.bus = bus
         self.process = process
         self.tail = Tail(hear)
-        self.windows: Windows | None = None
+        self.windows: LiveWindows | None = None
         self.term = 0
         self._other = (0, float("-inf"))
 
@@ -53,7 +53,7 @@ class WindowsStage:
         picture.redis = self.bus.redis_ok
         picture.other_series = await self._other_series(connection)
 
-    async def _windows(self, connection: AsyncConnection, picture: Picture) -> Windows:
+    async def _windows(self, connection: AsyncConnection, picture: Picture) -> LiveWindows:
         end = int(picture.at) + 1
         if self.windows is not None and self.term == picture.term:
             await self.tail.follow(connection, self.windows, end)

@@ -32,7 +32,7 @@ class HealthHandler(ApiHandler):
         self.write(msgspec.json.encode(value))
 
 
-class LiveHandler(HealthHandler):
+class AliveHandler(HealthHandler):
     @operation("Whether the process answers", scope=None, returns=Alive, media=MEDIA)
     async def get(self) -> None:
         self.answer(Alive("pass", __version__))
@@ -58,4 +58,4 @@ class ReadyHandler(HealthHandler):
         return made
 
 
-ROUTES: tuple[Route, ...] = (Route("/health/live", LiveHandler), Route("/health/ready", ReadyHandler))
+ROUTES: tuple[Route, ...] = (Route("/health/live", AliveHandler), Route("/health/ready", ReadyHandler))

@@ -9,7 +9,7 @@ from server.kernel.db import Database
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DatabaseState:
     """What the database says about itself."""
 
     read_only: bool  # a standby, or a primary that was fenced
@@ -17,7 +17,7 @@ class Seen:
     lease_age_s: float | None  # None: no watch has held it, or it was given up
 
 
-async def look(db: Database) -> Seen:
+async def look(db: Database) -> DatabaseState:
     """Connect, ask, disconnect; raises what psycopg raises."""
     connection = await db.raw("health")
     try:
@@ -29,14 +29,14 @@ async def look(db: Database) -> Seen:
         )
         read_only, has_schema = row(await cursor.fetchone())
         if not has_schema:
-            return Seen(read_only, None, None)
+            return DatabaseState(read_only, None, None)
         cursor = await connection.execute(
             """
             SELECT (SELECT version_num FROM alembic_version),
                 (SELECT extract(epoch FROM clock_timestamp() - renewed_at)::float8 FROM lease WHERE name = 'watch')
             """
         )
-        return Seen(read_only, *row(await cursor.fetchone()))
+        return DatabaseState(read_only, *row(await cursor.fetchone()))
     finally:
         await connection.close()
 

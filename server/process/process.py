@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from server.kernel.db import Database
 from server.kernel.names import HOST, name_process
 from server.process import process_store as store
-from server.process.process_store import Gauges
+from server.process.process_store import HeartbeatGauges
 
 log = logging.getLogger("evenkeel.process")
 
@@ -33,7 +33,7 @@ class Process:
         self.name = name  # web.1
         self.host = HOST
         self.id = 0
-        self.gauges = Gauges()
+        self.gauges = HeartbeatGauges()
         self.started = time.time()
         name_process(name)
         self._tasks: list[asyncio.Task[None]] = []

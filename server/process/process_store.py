@@ -27,7 +27,7 @@ RUNNING = """
 
 
 @dataclass(slots=True)
-class Gauges:
+class HeartbeatGauges:
     """What a heartbeat carries: read by the picture, /metrics and the checks of every process."""
 
     queue_items: int = 0
@@ -42,7 +42,7 @@ async def register(connection: AsyncConnection, kind: str, name: str, host: str,
     return int(row.scalar_one())
 
 
-async def beat(connection: AsyncConnection, process_id: int, gauges: Gauges, rss_bytes: int) -> None:
+async def beat(connection: AsyncConnection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> None:
     await connection.execute(
         update(processes)
         .where(processes.c.id == process_id)

@@ -18,7 +18,7 @@ from server import __version__
 from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
-from server.process.health_store import Seen
+from server.process.health_store import DatabaseState
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -35,7 +35,7 @@ BEHIND_S = 3.0
 Status = Literal["pass", "warn", "fail"]
 
 
-class Part(msgspec.Struct, rename="camel", omit_defaults=True):
+class HealthPart(msgspec.Struct, rename="camel", omit_defaults=True):
     """One thing that was looked at (draft-inadarei-api-health-check)."""
 
     status: Status
@@ -51,7 +51,7 @@ class Health(msgspec.Struct, rename="camel"):
     status: Status
     version: str
     service_id: str
-    checks: dict[str, list[Part]]
+    checks: dict[str, list[HealthPart]]
 
 
 class Schema(msgspec.Struct):
@@ -108,79 +108,79 @@ class Readiness:
         return picture.behind_s if picture else 0.0
 
 
-def worst(found: dict[str, Part]) -> Status:
+def worst(found: dict[str, HealthPart]) -> Status:
     """The worst status of all."""
     order: tuple[Status, ...] = ("fail", "warn")
     return next((status for status in order if any(part.status == status for part in found.values())), "pass")
 
 
-def database_part(seen: Seen, seconds: float, now: str) -> Part:
+def database_part(seen: DatabaseState, seconds: float, now: str) -> HealthPart:
     if seen.read_only:
-        return Part("fail", round(seconds * 1000, 1), now, "ms", "The database takes no writes: a standby?")
-    return Part("pass", round(seconds * 1000, 1), now, "ms")
+        return HealthPart("fail", round(seconds * 1000, 1), now, "ms", "The database takes no writes: a standby?")
+    return HealthPart("pass", round(seconds * 1000, 1), now, "ms")
 
 
-def schema_part(at: str | None, schema: Schema, now: str) -> Part:
+def schema_part(at: str | None, schema: Schema, now: str) -> HealthPart:
     """Newer is a warning, so that two versions run side by side and a release can be rolled back without its schema."""
     if at == schema.head:
-        return Part("pass", at, now)
+        return HealthPart("pass", at, now)
     if at is None or at in schema.known:
         wrong = f"Older than this release needs ({schema.head}); run: python -m alembic upgrade head"
-        return Part("fail", at, now, output=wrong)
-    return Part("warn", at, now, output=f"Newer than this release ({schema.head}) knows.")
+        return HealthPart("fail", at, now, output=wrong)
+    return HealthPart("warn", at, now, output=f"Newer than this release ({schema.head}) knows.")
 
 
-def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, Part]:
+def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, HealthPart]:
     """Slow for a moment is a warning; refused, or silent for SILENT_S, is a failure."""
     slow = isinstance(error, TimeoutError) and silent_s < SILENT_S
     reason = "It does not answer in time." if isinstance(error, TimeoutError) else first_line(error)[:200]
     status: Status = "warn" if slow else "fail"
     since = round(silent_s, 1) if silent_s < float("inf") else None
     return {
-        "database": Part(status, since, now, "s since it answered", reason),
-        "schema": Part("warn", None, now, output="Not known while the database does not answer."),
+        "database": HealthPart(status, since, now, "s since it answered", reason),
+        "schema": HealthPart("warn", None, now, output="Not known while the database does not answer."),
     }
 
 
-def auth_part(age_s: float, kept_s: float, now: str) -> Part:
+def auth_part(age_s: float, kept_s: float, now: str) -> HealthPart:
     if age_s == float("inf"):
-        return Part("fail", None, now, "s", "The keys have not been read yet.")
+        return HealthPart("fail", None, now, "s", "The keys have not been read yet.")
     if age_s > kept_s:
-        return Part("fail", round(age_s, 1), now, "s", "The keys were read too long ago to be relied on.")
+        return HealthPart("fail", round(age_s, 1), now, "s", "The keys were read too long ago to be relied on.")
     if age_s > AUTH_OLD_S:
-        return Part("warn", round(age_s, 1), now, "s", "The keys cannot be read; those known still work.")
-    return Part("pass", round(age_s, 1), now, "s")
+        return HealthPart("warn", round(age_s, 1), now, "s", "The keys cannot be read; those known still work.")
+    return HealthPart("pass", round(age_s, 1), now, "s")
 
 
-def redis_part(redis_ok: bool | None, now: str) -> Part:
+def redis_part(redis_ok: bool | None, now: str) -> HealthPart:
     if redis_ok is None:
-        return Part("pass", "not configured", now)
+        return HealthPart("pass", "not configured", now)
     if redis_ok:
-        return Part("pass", "connected", now)
-    return Part("warn", "lost", now, output="Signals go through PostgreSQL; limits on rate hold per process.")
+        return HealthPart("pass", "connected", now)
+    return HealthPart("warn", "lost", now, output="Signals go through PostgreSQL; limits on rate hold per process.")
 
 
-def watch_part(lease_age_s: float | None, now: str, behind_s: float = 0.0) -> Part:
+def watch_part(lease_age_s: float | None, now: str, behind_s: float = 0.0) -> HealthPart:
     if lease_age_s is None:
-        return Part("warn", None, now, "s", "No process holds the lease: nothing is evaluated.")
+        return HealthPart("warn", None, now, "s", "No process holds the lease: nothing is evaluated.")
     if lease_age_s > LEASE_OLD_S:
-        return Part(
+        return HealthPart(
             "warn", round(lease_age_s, 1), now, "s", "The watch does not renew its lease: nothing is evaluated."
         )
     if behind_s > BEHIND_S:
         wrong = f"The watch has not evaluated the alerts for {behind_s:.0f} s: its log says why."
-        return Part("warn", round(behind_s, 1), now, "s", wrong)
-    return Part("pass", round(max(lease_age_s, 0.0), 1), now, "s")
+        return HealthPart("warn", round(behind_s, 1), now, "s", wrong)
+    return HealthPart("pass", round(max(lease_age_s, 0.0), 1), now, "s")
 
 
-def queue_part(parts: Parts, now: str) -> Part:
+def queue_part(parts: Parts, now: str) -> HealthPart:
     items, _ = parts.intake.depth()
     if parts.stopping:
-        return Part("fail", items, now, "items", "The process is stopping.")
+        return HealthPart("fail", items, now, "items", "The process is stopping.")
     if not parts.started:
-        return Part("fail", items, now, "items", "The process is starting.")
+        return HealthPart("fail", items, now, "items", "The process is starting.")
     ready, observed = parts.intake.ready()
-    return Part("pass" if ready else "fail", items, now, "items", "" if ready else observed)
+    return HealthPart("pass" if ready else "fail", items, now, "items", "" if ready else observed)
 
 
 def read_schema() -> Schema:

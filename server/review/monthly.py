@@ -130,14 +130,14 @@ class MonthlyReport(Struct):
     exclusions: list[ExclusionMonth]
 
 
-class Ledger(NamedTuple):
+class MonthLedger(NamedTuple):
     """What is known of one objective's ledger."""
 
     exact_since: Instant
     recounting: bool
 
 
-def objective_month(objective: Objective, month: Split, rolling: Split | None, ledger: Ledger) -> ObjectiveMonth:
+def objective_month(objective: Objective, month: Split, rolling: Split | None, ledger: MonthLedger) -> ObjectiveMonth:
     """One objective; `rolling` None: its window reaches back further than is kept."""
     allowed, kept = objective.allowed, month.counts
     return ObjectiveMonth(

@@ -14,7 +14,7 @@ from server.kernel.times import utc
 from server.live import questions
 from server.review import store
 from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, seconds, worst
-from server.review.store import AlertRow
+from server.review.store import ReviewedAlert
 from server.slo.ledger import ledger_store, months, spans
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import stretches
@@ -113,7 +113,7 @@ async def objectives_then(
     return number, [objective for objective in policies.objectives if objective.service == service]
 
 
-def alert_month(row: AlertRow) -> AlertMonth:
+def alert_month(row: ReviewedAlert) -> AlertMonth:
     """An alert with how long each step took.
 
     An onset that is only where a long window begins is no time at which anything failed:

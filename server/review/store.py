@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
-from server.review.monthly import ExclusionMonth, Ledger
+from server.review.monthly import ExclusionMonth, MonthLedger
 
 ALERTS_MAX = 500
 
@@ -51,7 +51,7 @@ ORDER BY at < :end DESC, CASE WHEN at < :end THEN -number ELSE number END LIMIT 
 """)
 
 
-class AlertRow(NamedTuple):
+class ReviewedAlert(NamedTuple):
     """An alert as the report needs it."""
 
     id: int
@@ -68,10 +68,10 @@ class AlertRow(NamedTuple):
     resolved_at: datetime | None
 
 
-async def alerts(connection: AsyncConnection, service: str, start: float, end: float) -> list[AlertRow]:
+async def alerts(connection: AsyncConnection, service: str, start: float, end: float) -> list[ReviewedAlert]:
     """Those detected in [start, end), newest first; at most ALERTS_MAX."""
     values = span(service, start, end) | {"many": ALERTS_MAX}
-    return [AlertRow(*row) for row in await connection.execute(ALERTS, values)]
+    return [ReviewedAlert(*row) for row in await connection.execute(ALERTS, values)]
 
 
 async def exclusions(connection: AsyncConnection, service: str, start: float, end: float) -> list[ExclusionMonth]:
@@ -85,10 +85,10 @@ async def changes(connection: AsyncConnection, service: str, start: float, end: 
     return {row[0]: row[1] for row in await connection.execute(CHANGES, span(service, start, end))}
 
 
-async def ledgers(connection: AsyncConnection, ids: Sequence[int], start: float, end: float) -> dict[int, Ledger]:
+async def ledgers(connection: AsyncConnection, ids: Sequence[int], start: float, end: float) -> dict[int, MonthLedger]:
     """How exact each ledger is over [start, end)."""
     rows = await connection.execute(LEDGERS, {"ids": list(ids), "start": utc(start), "end": utc(end)})
-    return {row[0]: Ledger(row[1], row[2]) for row in rows}
+    return {row[0]: MonthLedger(row[1], row[2]) for row in rows}
 
 
 async def months(

@@ -59,7 +59,7 @@ def in_request(request_id: str) -> None:
     _request_id.set(request_id)
 
 
-class Line(msgspec.Struct):
+class LogLine(msgspec.Struct):
     """One line, free of secrets and of what PostgreSQL cannot store. `at` is Unix seconds."""
 
     at: float
@@ -70,13 +70,13 @@ class Line(msgspec.Struct):
     fields: dict[str, Any]
 
 
-def line_of(record: logging.LogRecord) -> Line:
+def line_of(record: logging.LogRecord) -> LogLine:
     """The record as a line; made once, whichever handler asks first."""
-    made: Line | None = record.__dict__.get("line")
+    made: LogLine | None = record.__dict__.get("line")
     if made is None:
         request_id = record.__dict__.get("request_id") or _request_id.get()
         message = clean(record.getMessage(), MESSAGE_CHARACTERS)
-        made = Line(record.created, record.levelname.lower(), record.name, request_id, message, fields_of(record))
+        made = LogLine(record.created, record.levelname.lower(), record.name, request_id, message, fields_of(record))
         record.__dict__["line"] = made
     return made
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.tables.codec import Rows
 from server.tables.records import log_lines
-from server.telemetry.log_line import Line, moment
+from server.telemetry.log_line import LogLine, moment
 
 CHUNK = 5_000
 CHUNKS_A_RUN = 200
@@ -39,7 +39,7 @@ LINES = Rows(log_lines, KeptLine)
 COPY = f"COPY log_lines ({', '.join(LINES.fields)}) FROM STDIN"
 
 
-def copy_row(line: Line, process: str) -> str:
+def copy_row(line: LogLine, process: str) -> str:
     """A line in COPY's text format."""
     values = {
         "at": moment(line.at),

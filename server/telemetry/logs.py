@@ -19,7 +19,7 @@ from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.process.process import Process
 from server.telemetry import log_store, metrics
-from server.telemetry.log_line import JsonFormatter, Line, TextFormatter, in_request, line_of
+from server.telemetry.log_line import JsonFormatter, LogLine, TextFormatter, in_request, line_of
 from server.telemetry.log_output import Output
 
 __all__ = ["LogStore", "in_request", "setup"]
@@ -61,7 +61,7 @@ class Gatherer(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.waiting: deque[Line] = deque()
+        self.waiting: deque[LogLine] = deque()
         self.dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -113,7 +113,7 @@ class LogStore:
                 self._wait_for_database(batch, error)
                 return
 
-    async def _store(self, batch: list[Line]) -> None:
+    async def _store(self, batch: list[LogLine]) -> None:
         if not batch:
             return
         try:
@@ -124,7 +124,7 @@ class LogStore:
             await self._disconnect()  # left in the middle of a COPY it cannot be used again
             raise
 
-    def _wait_for_database(self, batch: list[Line], error: Exception) -> None:
+    def _wait_for_database(self, batch: list[LogLine], error: Exception) -> None:
         self.gatherer.waiting.extendleft(reversed(batch))
         if not self.failing:
             log.warning("log lines wait for the database: %s", error)

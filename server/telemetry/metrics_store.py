@@ -21,7 +21,7 @@ from server.tables.processes import lease, processes
 HEARD_OF = text("interval '1 minute'")  # a process silent for longer is no longer shown
 
 
-class ProcessRow(msgspec.Struct):
+class ProcessGauges(msgspec.Struct):
     """One process as its heartbeat shows it."""
 
     host: str
@@ -34,10 +34,10 @@ class ProcessRow(msgspec.Struct):
     revision: int | None
 
 
-class Gauges(msgspec.Struct):
+class DeploymentGauges(msgspec.Struct):
     """What a scrape shows of the whole deployment."""
 
-    processes: list[ProcessRow]
+    processes: list[ProcessGauges]
     revision: int | None
     staged: bool
     lease_age_s: float | None
@@ -46,7 +46,7 @@ class Gauges(msgspec.Struct):
     undelivered_age_s: float  # of notifications
 
 
-async def read(connection: AsyncConnection) -> Gauges:
+async def read(connection: AsyncConnection) -> DeploymentGauges:
     """All of it, in the caller's snapshot."""
     revision = await connection.execute(select(func.max(revisions.c.number)))
     age = func.extract("epoch", func.clock_timestamp() - lease.c.renewed_at)
@@ -57,10 +57,10 @@ async def read(connection: AsyncConnection) -> Gauges:
     events = await ledger_store.events(connection)
     staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
-    return Gauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)
+    return DeploymentGauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)
 
 
-async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
+async def process_rows(connection: AsyncConnection) -> list[ProcessGauges]:
     """The processes that are running; of those with the same name, the newest."""
     query = (
         select(
@@ -79,6 +79,6 @@ async def process_rows(connection: AsyncConnection) -> list[ProcessRow]:
     )
     found = await connection.execute(query)
     return [
-        ProcessRow(host, name, items, size, lag_ms, rss, max(0.0, float(age_s)), revision)
+        ProcessGauges(host, name, items, size, lag_ms, rss, max(0.0, float(age_s)), revision)
         for host, name, items, size, lag_ms, rss, age_s, revision in found
     ]

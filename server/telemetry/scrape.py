@@ -27,7 +27,7 @@ from server.slo.model.status import ObjectiveStatus
 from server.slo.model.tiers import Urgency, span
 from server.telemetry import metrics, metrics_store
 from server.telemetry.metrics import Metric
-from server.telemetry.metrics_store import Gauges, ProcessRow
+from server.telemetry.metrics_store import DeploymentGauges, ProcessGauges
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -59,7 +59,7 @@ async def scrape(parts: Parts) -> bytes:
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
 
 
-async def read_gauges(parts: Parts) -> Gauges | None:
+async def read_gauges(parts: Parts) -> DeploymentGauges | None:
     try:
         async with asyncio.timeout(LIMIT_S), parts.db.ask() as connection:
             return await metrics_store.read(connection)
@@ -80,7 +80,10 @@ def render(made: Sequence[MetricFamily]) -> bytes:
 
 
 def families(
-    gauges: Gauges | None, picture: Picture | None, picture_age_s: float | None, objectives: Sequence[Objective]
+    gauges: DeploymentGauges | None,
+    picture: Picture | None,
+    picture_age_s: float | None,
+    objectives: Sequence[Objective],
 ) -> Iterator[MetricFamily]:
     """Every gauge that has a value; without the database (`gauges` None) those that this process knows."""
     yield family(metrics.BUILD_INFO, [((HOST, __version__), 1)])
@@ -97,7 +100,7 @@ def families(
         yield family(metrics.SLO_EVENTS, events(objectives, gauges.events))
 
 
-def of_database(gauges: Gauges) -> Iterator[MetricFamily]:
+def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     if gauges.lease_age_s is not None:
         yield family(metrics.WATCH_AGE, [((), max(0.0, gauges.lease_age_s))])
     if gauges.revision is not None:
@@ -116,7 +119,7 @@ def of_database(gauges: Gauges) -> Iterator[MetricFamily]:
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
 
 
-def place(row: ProcessRow) -> tuple[str, str]:
+def place(row: ProcessGauges) -> tuple[str, str]:
     return row.host, row.name
 
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from server.alerts.backtest import Columns, Holding, Minutes, PastAlert, Run, backtest, minutes_of
-from server.slo.model.budget_policy import BudgetPolicy, Paging
+from server.slo.model.budget_policy import BudgetPolicy, PagingPolicy
 from server.slo.model.counts import Counts
 from server.slo.model.tiers import Tier
 from tests.slo.judging import objective
@@ -71,7 +71,7 @@ def test_an_outage_that_is_over_leaves_no_ticket_and_what_goes_on_slowly_does() 
         """After the outage a burn rate of 4, which the fast test of a laxer objective does not see."""
         return (2988, 12) if n >= 1020 else outage(n)
 
-    quiet = replace(POLICY, paging=Paging(Fraction(10_000), Fraction(1)))
+    quiet = replace(POLICY, paging=PagingPolicy(Fraction(10_000), Fraction(1)))
     found = backtest(both, quiet, line_of(2 * DAY, lingering), START)
     assert [(one.tier, one.urgency, one.reset_at is None) for one in found] == [
         ("1h/5m", "page", False),
@@ -95,9 +95,9 @@ def test_what_the_fast_test_finds_is_shown_and_tells_nobody_until_it_is_worth_it
     # 0.8 % of 3000 a minute: a burn rate of 8, under the tier.
     slow = replace(ONE_DAY, window_days=28)
     line = line_of(600, lambda n: (2976, 24) if 100 <= n < 160 else (3000, 0))
-    (found,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(10), Fraction(1))), line, START)
+    (found,) = backtest(slow, replace(POLICY, paging=PagingPolicy(Fraction(10), Fraction(1))), line, START)
     assert (found.tier, found.fired_at) == ("fast", None)
-    (told,) = backtest(slow, replace(POLICY, paging=Paging(Fraction(1, 10_000), Fraction(1))), line, START)
+    (told,) = backtest(slow, replace(POLICY, paging=PagingPolicy(Fraction(1, 10_000), Fraction(1))), line, START)
     assert (told.tier, told.detected_at) == ("fast", found.detected_at)
     assert told.fired_at is not None
 

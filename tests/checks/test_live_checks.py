@@ -11,7 +11,7 @@ import pytest
 
 from checks import cardinality, disk, loop_lag, partitions, stragglers, watch
 from checks.check import ROOT, Surroundings
-from checks.store import ProcessRow
+from checks.store import SilentProcess
 from server.kernel.db import Database
 from server.picture.picture import Picture
 from server.selfcheck.findings import Finding, status_of
@@ -25,8 +25,8 @@ def row(
     age: float = 900.0,
     beat: float = 0.5,
     revision: int | None = 7,
-) -> ProcessRow:
-    return ProcessRow(label, kind, version, age, beat, 1.0, revision)
+) -> SilentProcess:
+    return SilentProcess(label, kind, version, age, beat, 1.0, revision)
 
 
 def wheres(findings: list[Finding]) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_straggler_is_named() -> None:
         (row(revision=None), None),  # there is no revision
     ],
 )
-def test_who_is_not_a_straggler(late: ProcessRow, in_force: tuple[int, float] | None) -> None:
+def test_who_is_not_a_straggler(late: SilentProcess, in_force: tuple[int, float] | None) -> None:
     assert stragglers.behind([late], in_force) == []
 
 

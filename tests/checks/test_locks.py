@@ -15,7 +15,7 @@ from checks.locks import (
     SCAN,
     TRIGGER,
     UNSEEN,
-    Fault,
+    LockFault,
     broken,
     statements,
 )
@@ -150,7 +150,7 @@ HIDDEN = (
 
 
 @pytest.mark.parametrize(("statement", "fault"), HIDDEN, ids=[statement for statement, _ in HIDDEN])
-def test_what_is_wrong_is_found_wherever_it_stands(statement: str, fault: Fault) -> None:
+def test_what_is_wrong_is_found_wherever_it_stands(statement: str, fault: LockFault) -> None:
     assert [found for _, found in broken([statement])] == [fault]
 
 

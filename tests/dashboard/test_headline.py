@@ -8,9 +8,9 @@ import pytest
 
 from dashboard.now.headline import describe, headline, named_share
 from dashboard.now.page import others
-from dashboard.now.rows import Row, service_rows
+from dashboard.now.rows import LiveRow, service_rows
 from dashboard.shared.standing import state_of, worst
-from server.live.service import LiveService, Part
+from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
 
@@ -56,7 +56,7 @@ def objective(of: str, state: State, **given: Any) -> ObjectiveStatus:
     return ObjectiveStatus(name=f"{of}-{usual['kind']}", service=of, state=state, **(usual | given))
 
 
-def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Picture, list[Row]]:
+def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()) -> tuple[Picture, list[LiveRow]]:
     states: dict[str, State] = {each.name: "no_objective" for each in services}
     states |= {each.service: each.state for each in objectives}
     status = Status(1, 1000.0, list(objectives), states)
@@ -66,7 +66,10 @@ def rows_of(*services: LiveService, objectives: tuple[ObjectiveStatus, ...] = ()
 
 def test_the_sentence_of_the_design() -> None:
     failing = service(
-        "checkout", bad=13, worst_route=Part("POST /checkout", 200, 13), worst_version=Part("5f2c1a9", 300, 13)
+        "checkout",
+        bad=13,
+        worst_route=ServicePart("POST /checkout", 200, 13),
+        worst_version=ServicePart("5f2c1a9", 300, 13),
     )
     burning = objective("checkout", "burning", budget_left=0.31, exhausted_in_s=18600.0)
     picture, rows = rows_of(failing, objectives=(burning,))
@@ -79,7 +82,7 @@ def test_the_sentence_of_the_design() -> None:
 
 def test_where_most_fails_is_told_of_few_in_counts() -> None:
     def told(bad: int, there: int) -> str:
-        _, (row,) = rows_of(service("checkout", n=2_000, bad=bad, worst_route=Part("POST /pay", 2_000, there)))
+        _, (row,) = rows_of(service("checkout", n=2_000, bad=bad, worst_route=ServicePart("POST /pay", 2_000, there)))
         return describe(row)
 
     assert "POST /pay" not in told(2, 1), "half of two is not most"
@@ -233,6 +236,6 @@ def test_our_own_service_is_last_unless_it_is_not_ok() -> None:
 
 
 def test_a_part_with_less_than_half_of_the_bad_is_not_blamed() -> None:
-    assert named_share(Part("GET /", 10, 4), 10) == ""
-    assert named_share(Part("GET /", 10, 9), 10) == "9 of 10 GET /"
-    assert named_share(Part("", 10, 10), 10, "version ") == ""
+    assert named_share(ServicePart("GET /", 10, 4), 10) == ""
+    assert named_share(ServicePart("GET /", 10, 9), 10) == "9 of 10 GET /"
+    assert named_share(ServicePart("", 10, 10), 10, "version ") == ""

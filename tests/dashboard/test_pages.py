@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dashboard.shared.rendering import time_element, with_ago
-from server.live.service import Part
+from server.live.service import ServicePart
 from server.slo.model.status import BurnWindow, ObjectiveStatus, Status
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
 from tests.slo.making import SHOP, file
@@ -73,7 +73,7 @@ async def test_a_viewer_sees_no_button_that_would_be_refused(web: Web) -> None:
 async def test_names_are_escaped_wherever_they_come_from(web: Web) -> None:
     site = await web()
     evil = "<script>alert(1)</script>"
-    blamed = Part(evil, 9, 9)
+    blamed = ServicePart(evil, 9, 9)
     await show(site, 1, service(evil, bad=9, worst_route=blamed, worst_version=blamed, silent_s=9))
     body = (await look(site, "/", await sign_in(site))).body.decode()
     assert "<script>alert" not in body

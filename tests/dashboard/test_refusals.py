@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from dashboard.config.refusals import Effect, effect, refused, sentence, spans, would_refuse
 from server.config.registry import SETTINGS
-from server.ingest.preview import Preview, Refused
+from server.ingest.preview import RefusalPreview, Refused
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site
 
@@ -23,18 +23,21 @@ NAMES = {1: "ci-loadgen", 2: "shop"}.__getitem__
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Preview(0, 0, 0, 0, None, 0.0), "Nothing came in the last 5 min, so it would have refused nothing."),
-        (Preview(7, 70, 0, 0, None, 0.0), "In the last 5 min this would have refused none of 7 requests."),
+        (RefusalPreview(0, 0, 0, 0, None, 0.0), "Nothing came in the last 5 min, so it would have refused nothing."),
+        (RefusalPreview(7, 70, 0, 0, None, 0.0), "In the last 5 min this would have refused none of 7 requests."),
         (
-            Preview(400, 120_000, 90, 49_200, 1, 0.92),
+            RefusalPreview(400, 120_000, 90, 49_200, 1, 0.92),
             "In the last 5 min this would have refused 41 % of items, 92 % from ci-loadgen.",
         ),
-        (Preview(2, 10, 1, 9, 2, 1.0), "In the last 5 min this would have refused 9 of 10 items, all from shop."),
+        (
+            RefusalPreview(2, 10, 1, 9, 2, 1.0),
+            "In the last 5 min this would have refused 9 of 10 items, all from shop.",
+        ),
         # Bodies that were refused before anything was read have no items that are known.
-        (Preview(20, 0, 3, 0, None, 0.0), "In the last 5 min this would have refused 3 of 20 requests."),
+        (RefusalPreview(20, 0, 3, 0, None, 0.0), "In the last 5 min this would have refused 3 of 20 requests."),
     ],
 )
-def test_a_preview_in_a_sentence(found: Preview, told: str) -> None:
+def test_a_preview_in_a_sentence(found: RefusalPreview, told: str) -> None:
     assert sentence(found, NAMES) == told
 
 

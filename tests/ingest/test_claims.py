@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from server.ingest.batch import Batch, Stored
+from server.ingest.batch import Batch, StoredBatch
 from server.kernel.errors import ApiError
 from tests.ingest.bench import Bench, bench, claim
 from tests.ingest.making import outcome, value
@@ -24,8 +24,8 @@ async def test_a_repeat_gets_the_first_answer_and_counts_nothing(database_url: s
     new = await it.batch(outcome(), claim=claim("b"))
     await it.writer.store([again], 5)
     await it.writer.store([other, new], 5)
-    assert await first.done == Stored(b"first", repeated=False)
-    assert await again.done == Stored(b"first", repeated=True)
+    assert await first.done == StoredBatch(b"first", repeated=False)
+    assert await again.done == StoredBatch(b"first", repeated=True)
     with pytest.raises(ApiError) as raised:
         await other.done
     assert raised.value.code == "IDEMPOTENCY_MISMATCH"
@@ -69,8 +69,8 @@ async def test_writers_that_claim_in_opposite_order_do_not_deadlock(database_url
         keys = list(range(start, start + 20))
         groups = await asyncio.gather(store(first, keys), store(second, keys[::-1]))
         done = await asyncio.gather(*[batch.done for group in groups for batch in group], return_exceptions=True)
-        assert all(isinstance(one, Stored) or getattr(one, "code", "") == "IN_FLIGHT" for one in done)
-        assert sum(isinstance(one, Stored) and not one.repeated for one in done) == 20
+        assert all(isinstance(one, StoredBatch) or getattr(one, "code", "") == "IN_FLIGHT" for one in done)
+        assert sum(isinstance(one, StoredBatch) and not one.repeated for one in done) == 20
     assert value(database_url, "SELECT sum(n) FROM deltas") == 200
     assert value(database_url, "SELECT count(*) FROM outcomes") == 200
     await first.close()

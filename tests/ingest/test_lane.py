@@ -11,7 +11,7 @@ from server.ingest import lane as lanes
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps
-from server.ingest.tally import Tally
+from server.ingest.tally import IntakeTally
 from tests.ingest.making import ready_database, rows, value
 
 COUNTED = """
@@ -25,7 +25,7 @@ class Made:
     def __init__(self, db: Any) -> None:
         self.db = db
         self.numbering = Numbering(db, Caps(200, 200, 50), time.time)
-        self.tally = Tally(200)
+        self.tally = IntakeTally(200)
         self.lane = Lane(db, self.numbering, lambda service: (300_000,), self.tally)
 
     async def close(self) -> None:

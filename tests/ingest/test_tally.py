@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from server.config.registry import Counted
 from server.ingest import intake_store, retention_store
 from server.ingest.preview import Refused, effect, preview
-from server.ingest.tally import ACCEPTED, Line, Tally, size_key
+from server.ingest.tally import ACCEPTED, IntakeLine, IntakeTally, size_key
 from server.kernel.db import Database
 from tests.ingest.making import rows, value
 
@@ -30,7 +30,7 @@ def test_sizes_are_exact_to_1024_and_then_within_half_a_percent(size: int) -> No
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.integers(1, 50), min_size=1), st.integers(0, 10_000))
 def test_a_request_of_several_services_counts_for_each_and_its_size_once(services: dict[str, int], size: int) -> None:
-    tally = Tally(200)
+    tally = IntakeTally(200)
     tally.add(NOW, 7, ACCEPTED, services=services, items=sum(services.values()), size=size)
     counts = tally.take(NOW)
     assert {line.service: count.items for line, count in counts.items()} == services
@@ -41,7 +41,7 @@ def test_a_request_of_several_services_counts_for_each_and_its_size_once(service
 
 
 def test_only_what_changed_is_taken_and_old_slots_are_forgotten() -> None:
-    tally = Tally(200)
+    tally = IntakeTally(200)
     tally.add(NOW, 1, ACCEPTED, services={"a": 1}, items=1, size=10)
     first = tally.take(NOW)
     assert [line.slot for line in first] == [1_795_442_500]
@@ -55,14 +55,14 @@ def test_only_what_changed_is_taken_and_old_slots_are_forgotten() -> None:
 
 
 def test_services_over_the_cap_are_other() -> None:
-    tally = Tally(2)
+    tally = IntakeTally(2)
     for service in "abcd":
         tally.add(NOW, 1, "THROTTLED", services={service: 5}, items=5, size=10)
     assert {line.service: count.items for line, count in tally.take(NOW).items()} == {"a": 5, "b": 5, "(other)": 10}
 
 
 def test_what_cannot_be_written_for_ten_minutes_is_dropped() -> None:
-    tally = Tally(200)
+    tally = IntakeTally(200)
     for minutes in range(30):
         now = NOW + 60 * minutes
         tally.add(now, 1, ACCEPTED, services={"a": 1, "b": 1}, items=2, size=10)
@@ -76,7 +76,7 @@ def test_what_cannot_be_written_for_ten_minutes_is_dropped() -> None:
 @pytest.mark.gen_test
 async def test_a_size_that_was_only_claimed_can_be_written(database_url: str, size: int) -> None:
     db = Database(database_url, "test")
-    tally = Tally(200)
+    tally = IntakeTally(200)
     for _ in range(3):
         tally.add(NOW, 0, "PAYLOAD_TOO_LARGE", services=None, items=size, size=size)
     await stored(db, tally, 1, NOW)
@@ -85,7 +85,7 @@ async def test_a_size_that_was_only_claimed_can_be_written(database_url: str, si
     await db.close()
 
 
-async def stored(db: Database, tally: Tally, process_id: int, now: float) -> None:
+async def stored(db: Database, tally: IntakeTally, process_id: int, now: float) -> None:
     connection = await db.raw("test")
     await intake_store.write(connection, process_id, tally.take(now))
     await connection.close()
@@ -94,7 +94,7 @@ async def stored(db: Database, tally: Tally, process_id: int, now: float) -> Non
 @pytest.mark.gen_test
 async def test_writing_again_changes_nothing(database_url: str) -> None:
     db = Database(database_url, "test")
-    tally = Tally(200)
+    tally = IntakeTally(200)
     for _ in range(2):
         tally.add(NOW, 1, ACCEPTED, services={"a": 3}, items=3, size=100)
         counts = tally.take(NOW)
@@ -114,7 +114,7 @@ async def offered(db: Database, database_url: str) -> None:
         " VALUES ('small', '', '1', '{}', ''), ('big', '', '2', '{}', '') RETURNING 1",
     )
     for process_id in (1, 2):
-        tally = Tally(200)
+        tally = IntakeTally(200)
         for _ in range(20):
             tally.add(NOW - 60, 1, ACCEPTED, services={"a": 10}, items=10, size=1000)
         for reason in (ACCEPTED, "THROTTLED"):
@@ -175,11 +175,11 @@ async def test_keys_and_counts_age_out(database_url: str, monkeypatch: pytest.Mo
         "INSERT INTO idempotency SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), '', '', now() - n * interval '3 hours'"
         " FROM generate_series(1, 20) n RETURNING 1",
     )
-    tally = Tally(200)
+    tally = IntakeTally(200)
     now = time.time()
     for hours in range(0, 48, 4):
         tally.add(now - timedelta(hours=hours).total_seconds(), 1, ACCEPTED, services={"a": 1}, items=1, size=1)
-    assert all(isinstance(line, Line) for line in tally.counts)
+    assert all(isinstance(line, IntakeLine) for line in tally.counts)
     connection = await db.raw("test")
     await intake_store.write(connection, 1, dict(tally.counts))
     await connection.close()

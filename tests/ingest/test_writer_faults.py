@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.ingest.batch import Batch, Stored
+from server.ingest.batch import Batch, StoredBatch
 from server.kernel.errors import ApiError
 from tests.ingest.bench import bench, claim
 from tests.ingest.making import outcome, rows, value
@@ -56,7 +56,7 @@ async def test_a_commit_without_an_answer_is_resolved(
     monkeypatch.setattr(connection, "execute", cut)
     batch = await it.batch(outcome(), outcome(), claim=claim("key", answer=b"mine"))
     await it.writer.store([batch], 5)
-    assert await batch.done == Stored(b"mine", repeated=False)
+    assert await batch.done == StoredBatch(b"mine", repeated=False)
     assert value(database_url, "SELECT count(*) FROM outcomes") == 3
     assert value(database_url, "SELECT sum(n) FROM deltas") == 3
     assert rows(database_url, "SELECT DISTINCT seq FROM deltas ORDER BY 1") == (
@@ -200,6 +200,6 @@ async def test_a_fault_of_ours_in_a_flush_leaves_nothing_for_the_next_one_to_com
     assert value(database_url, "SELECT count(*) FROM idempotency") == 0
     again = await it.batch(outcome(), claim=claim("a"))
     await it.writer.store([again], 5)
-    assert await again.done == Stored(b'{"accepted":1}', repeated=False)
+    assert await again.done == StoredBatch(b'{"accepted":1}', repeated=False)
     assert value(database_url, "SELECT count(*) FROM outcomes") == 2
     await it.close()

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from server.live.deltas import Delta, SeriesKey
 from server.live.pairs import pack
-from server.live.refusals import Intake, refusals
-from server.live.service import LiveService, Part
+from server.live.refusals import IntakeRow, refusals
+from server.live.service import LiveService, ServicePart
 from server.live.sketch import bucket, quantile_us
 from server.live.sliding import Ring, milliseconds
-from server.live.windows import Windows
+from server.live.windows import LiveWindows
 
 T = 1_790_000_000
 
@@ -25,7 +25,7 @@ def delta(second: int, durations: Sequence[int], bad: int = 0, route: str = "/a"
     return Delta(1, key, second, len(durations), bad, sum(durations), {}, pack(Counter(map(bucket, durations))))
 
 
-def only(windows: Windows) -> LiveService:
+def only(windows: LiveWindows) -> LiveService:
     (picture,) = windows.pictures({})
     return picture
 
@@ -56,7 +56,7 @@ def at(arrival: tuple[int, Delta]) -> int:
     st.lists(st.tuples(st.integers(0, 200), deltas), max_size=40).map(lambda found: sorted(found, key=lambda x: x[0]))
 )
 def test_sliding_equals_counting_again(arrivals: list[tuple[int, Delta]]) -> None:
-    windows, seen = Windows(T), list[Delta]()
+    windows, seen = LiveWindows(T), list[Delta]()
     for after, each in arrivals:
         windows.advance(T + after)
         windows.add(each)
@@ -99,7 +99,7 @@ def test_a_ring_equals_a_list(steps: list[tuple[int, int]], start: int, stop: in
 
 
 def test_outcomes_dated_ahead_wait_for_their_second() -> None:
-    windows = Windows(T)
+    windows = LiveWindows(T)
     windows.add(delta(T + 100, [5]))
     assert windows.pictures({}) == []
     windows.advance(T + 100)
@@ -109,18 +109,18 @@ def test_outcomes_dated_ahead_wait_for_their_second() -> None:
 
 
 def test_a_clock_that_goes_back_is_waited_out() -> None:
-    windows = Windows(T)
+    windows = LiveWindows(T)
     windows.add(delta(T - 1, [5]))
     windows.advance(T - 50)
     assert (windows.end, only(windows).n) == (T, 1)
 
 
 def test_the_worst_parts_come_first_and_the_rest_is_other() -> None:
-    windows = Windows(T)
+    windows = LiveWindows(T)
     for number in range(30):
         windows.add(delta(T - 5, [1000] * (number + 1), bad=1 if number == 3 else 0, route=f"/{number}"))
     picture = only(windows)
-    assert picture.worst_route == Part("GET /3", 4, 1, picture.routes[0].p95_ms)
+    assert picture.worst_route == ServicePart("GET /3", 4, 1, picture.routes[0].p95_ms)
     assert [part.name for part in picture.routes[:2]] == ["GET /3", "GET /29"]
     assert (len(picture.routes), picture.routes[-1].name) == (21, "(other)")
     assert sum(part.n for part in picture.routes) == picture.n
@@ -128,7 +128,7 @@ def test_the_worst_parts_come_first_and_the_rest_is_other() -> None:
 
 def silent_after(per_second: float, silence: int, *, gather: int = 1) -> int | None:
     """A service that sends at a rate for 10 minutes, gathered for some seconds, and then stops."""
-    windows, random_ = Windows(T - 600), random.Random(1)
+    windows, random_ = LiveWindows(T - 600), random.Random(1)
     held: list[Delta] = []
     for second in range(T - 600, T):
         windows.advance(second + 1)
@@ -162,7 +162,7 @@ def test_a_sender_that_gathers_is_given_three_of_its_intervals() -> None:
 
 def test_a_long_silence_stays_blind_for_a_day_and_then_is_forgotten() -> None:
     assert silent_after(5, 3 * 3600) == 3 * 3600
-    windows = Windows(T)
+    windows = LiveWindows(T)
     for second in range(T - 300, T):
         windows.add(delta(second, [1000] * 5))
     windows.advance(T + 70)
@@ -172,7 +172,7 @@ def test_a_long_silence_stays_blind_for_a_day_and_then_is_forgotten() -> None:
 
 
 def test_our_own_service_is_never_blind_because_its_requests_are_counted_here() -> None:
-    windows = Windows(T)
+    windows = LiveWindows(T)
     for second in range(T - 300, T):
         one = delta(second, [1000] * 5)
         windows.add(one._replace(series=one.series._replace(service="evenkeel")))
@@ -182,25 +182,25 @@ def test_our_own_service_is_never_blind_because_its_requests_are_counted_here() 
 
 
 def test_a_new_watch_recalls_who_was_silent() -> None:
-    before = Windows(T - 600)
+    before = LiveWindows(T - 600)
     for second in range(T - 600, T):
         before.advance(second + 1)
         before.add(delta(second, [1000] * 5))
     before.advance(T + 2000)
     last = only(before)
     assert last.silent_s == 2000
-    after = Windows(T + 2000)
+    after = LiveWindows(T + 2000)
     after.recall(last)
     after.advance(T + 2005)
     assert (only(after).silent_s, only(after).usual_per_second) == (2005, 5.0)
 
 
 def test_a_service_whose_sender_is_refused_is_not_silent_until_the_refusals_end() -> None:
-    windows = Windows(T - 300)
+    windows = LiveWindows(T - 300)
     for second in range(T - 300, T):
         windows.advance(second + 1)
         windows.add(delta(second, [1000] * 5))
-    refused = refusals([Intake(1, "ci", "shop", "THROTTLED", 3, 30)], {})
+    refused = refusals([IntakeRow(1, "ci", "shop", "THROTTLED", 3, 30)], {})
     for second in range(T, T + 1000):  # longer than the windows reach back
         windows.advance(second + 1)
         (picture,) = windows.pictures(refused)
@@ -213,7 +213,7 @@ def test_a_service_whose_sender_is_refused_is_not_silent_until_the_refusals_end(
 
 
 def test_an_imported_log_that_ends_is_no_silence_and_no_usual_rate() -> None:
-    windows = Windows(T - 300)
+    windows = LiveWindows(T - 300)
     for second in range(T - 300, T):
         windows.advance(second + 1)
         windows.add(delta(second, [1000] * 50)._replace(imported=True))
@@ -222,7 +222,7 @@ def test_an_imported_log_that_ends_is_no_silence_and_no_usual_rate() -> None:
     windows.advance(T)
     both = only(windows)
     assert (both.silent_s, both.usual_per_second, both.last_seen) == (30, 2.0, T - 1)
-    alone = Windows(T)
+    alone = LiveWindows(T)
     for second in range(T - 300, T):
         alone.add(delta(second, [1000] * 50)._replace(imported=True))
     alone.advance(T + 100)
@@ -230,12 +230,12 @@ def test_an_imported_log_that_ends_is_no_silence_and_no_usual_rate() -> None:
 
 
 def test_the_last_failure_and_what_came_since() -> None:
-    windows = Windows(T)
+    windows = LiveWindows(T)
     windows.add(delta(T - 200, [1000] * 4, bad=2))
     for second in range(T - 199, T - 190):
         windows.add(delta(second, [1000] * 3))
     assert (only(windows).last_bad, only(windows).n_since_bad) == (T - 200, 27)
-    after = Windows(T)
+    after = LiveWindows(T)
     after.add(delta(T - 1, [1000]))
     after.recall(only(windows))
     assert only(after).last_bad == T - 200
@@ -243,11 +243,11 @@ def test_the_last_failure_and_what_came_since() -> None:
 
 def test_refusals_are_counted_for_every_service_that_the_key_sends() -> None:
     rows = [
-        Intake(1, "ci", "shop", "accepted", 10, 1000),
-        Intake(1, "ci", "", "PAYLOAD_TOO_LARGE", 7, 0),
-        Intake(2, "app", "shop", "BATCH_TOO_LARGE", 2, 400),
-        Intake(3, "bad", "shop", "INVALID", 50, 50),
-        Intake(0, "", "", "UNAUTHENTICATED", 9, 0),
+        IntakeRow(1, "ci", "shop", "accepted", 10, 1000),
+        IntakeRow(1, "ci", "", "PAYLOAD_TOO_LARGE", 7, 0),
+        IntakeRow(2, "app", "shop", "BATCH_TOO_LARGE", 2, 400),
+        IntakeRow(3, "bad", "shop", "INVALID", 50, 50),
+        IntakeRow(0, "", "", "UNAUTHENTICATED", 9, 0),
     ]
     found = refusals(rows, {1: ["shop", "mail"]})
     assert (found["shop"].accepted_items, found["shop"].refused_items) == (1000, 407)
@@ -257,6 +257,6 @@ def test_refusals_are_counted_for_every_service_that_the_key_sends() -> None:
 
 
 def test_a_service_whose_everything_is_refused_is_in_the_picture_as_partial() -> None:
-    windows = Windows(T)
-    (picture,) = windows.pictures(refusals([Intake(1, "ci", "new", "THROTTLED", 3, 30)], {}))
+    windows = LiveWindows(T)
+    (picture,) = windows.pictures(refusals([IntakeRow(1, "ci", "new", "THROTTLED", 3, 30)], {}))
     assert (picture.name, picture.n, picture.partial, picture.refused_by) == ("new", 0, True, "THROTTLED")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from server.live.windows import Windows
+from server.live.windows import LiveWindows
 from server.picture import relay as relay_module
 from server.picture.picture import Picture
 from server.picture.relay import Relay
@@ -65,7 +65,7 @@ async def test_a_new_watch_rebuilds_the_same_windows(database_url: str) -> None:
             assert getattr(after, name) == getattr(mine, name), name
 
 
-def live(tick: Tick) -> Windows:
+def live(tick: Tick) -> LiveWindows:
     """Its windows."""
     (stage,) = (stage for stage in tick.stages if isinstance(stage, WindowsStage))
     assert stage.windows is not None

@@ -12,7 +12,7 @@ from server.live.service import LiveService
 from server.slo.judge.judgement import ALL_ARRIVES, Observation, evidence_of, objective_status, spans
 from server.slo.judge.streams import Stream
 from server.slo.ledger.windows import ByWindow
-from server.slo.model.budget_policy import Paging
+from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
 from server.slo.model.status import Evidence
@@ -112,7 +112,7 @@ def judgements(held: Objective, traffic: Iterable[tuple[int, int]]) -> Iterator[
             continue
         was_on = verdict.onset is not None
         observed = Observation(held, ByWindow(sums.sums), ALL_ARRIVES, verdict)
-        yield number, evidence_of(observed, objective_status(observed, second), None, Paging(), second)
+        yield number, evidence_of(observed, objective_status(observed, second), None, PagingPolicy(), second)
 
 
 def alarms(held: Objective, traffic: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str, bool]]:

@@ -120,13 +120,13 @@ class WebhookEvent(Struct):
     data: Incident | None = None
 
 
-class Webhook(Struct):
+class PagerDutyWebhook(Struct):
     """What PagerDuty posts."""
 
     event: WebhookEvent
 
 
-def acknowledged(webhook: Webhook) -> tuple[int, int] | None:
+def acknowledged(webhook: PagerDutyWebhook) -> tuple[int, int] | None:
     """Of an acknowledgement of an alert of ours the alert's id and second of detection; None for anything else."""
     event = webhook.event
     if event.event_type != ACKNOWLEDGED:
@@ -134,7 +134,7 @@ def acknowledged(webhook: Webhook) -> tuple[int, int] | None:
     return alert_of((event.data.incident_key or "") if event.data else "")
 
 
-def who(webhook: Webhook) -> str:
+def who(webhook: PagerDutyWebhook) -> str:
     """Who did it: `pagerduty:NAME`."""
     agent = webhook.event.agent
     return f"pagerduty:{short((agent.summary if agent else None) or 'somebody', NAME_CHARACTERS)}"

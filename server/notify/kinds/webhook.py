@@ -39,12 +39,12 @@ class Webhook(Kind):
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Post]:
         facts = facts_of(parcel.alert) if parcel.alert is not None else None
-        made = Body(parcel.key, parcel.event, parcel.text, link(public_url, parcel.alert), facts)
+        made = WebhookBody(parcel.key, parcel.event, parcel.text, link(public_url, parcel.alert), facts)
         body = msgspec.json.encode(made)
         return [Post(body, headers(parcel.target.secret, parcel.key, int(now), body))]
 
 
-class Body(Struct):
+class WebhookBody(Struct):
     """What a webhook receives. `id` is the same when it is sent again."""
 
     id: str

@@ -15,7 +15,7 @@ from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.ledger_store import Granularity
 from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Span, Split, granularity_of
-from server.slo.ledger.windows import ByWindow, Windows, first_minute
+from server.slo.ledger.windows import ByWindow, LedgerWindows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
 from server.slo.model.objective import Objective
 from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status, TierState, by_name
@@ -181,7 +181,7 @@ def window_s(text: str, objective: Objective) -> int:
 
 async def budget(connection: AsyncConnection, objective: Objective, window: int, now: float) -> BudgetAnswer:
     """Over a window that ends now; one snapshot of the ledger and of what is committed and not in it yet."""
-    read = (await Windows((window, H1)).read(connection, (objective,), now))[objective.id]
+    read = (await LedgerWindows((window, H1)).read(connection, (objective,), now))[objective.id]
     start = first_minute(now, window)
     span = Span(start, int(now) + 1, granularity_of(start, now))
     split = Split(read[window], read.out(window))
@@ -190,7 +190,7 @@ async def budget(connection: AsyncConnection, objective: Objective, window: int,
 
 async def span_budget(connection: AsyncConnection, objective: Objective, span: Span, now: float) -> BudgetAnswer:
     """Over a span; one snapshot."""
-    read = (await Windows((H1,)).read(connection, (objective,), now))[objective.id]
+    read = (await LedgerWindows((H1,)).read(connection, (objective,), now))[objective.id]
     split = (await spans.read(connection, [objective], span))[objective.id]
     return await budget_answer(connection, objective, read, split, span, span.stop - span.start, now)
 

@@ -152,7 +152,7 @@ class ExclusionsHandler(ApiHandler):
         )
 
 
-class RevokeHandler(ApiHandler):
+class ExclusionRevokeHandler(ApiHandler):
     @operation(
         "Count again what an exclusion took out",
         scope="act",
@@ -179,5 +179,5 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/slos/{name}/budget", BudgetHandler),
     Route("/api/v1/slos/{name}/history", HistoryHandler),
     Route("/api/v1/exclusions", ExclusionsHandler),
-    Route("/api/v1/exclusions/{number}/revoke", RevokeHandler),
+    Route("/api/v1/exclusions/{number}/revoke", ExclusionRevokeHandler),
 )

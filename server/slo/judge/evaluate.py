@@ -22,7 +22,7 @@ from server.slo.judge.judgement import (
 )
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.ledger import recount_store
-from server.slo.ledger.windows import Windows
+from server.slo.ledger.windows import LedgerWindows
 from server.slo.model.objective import Objective
 from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, by_name, worst
 from server.slo.policy.policies import Policies
@@ -31,7 +31,7 @@ LATELY_S = 3600  # what limits refused within it widens the range of a budget wh
 REREAD_S = 5.0
 
 
-class Refused:
+class RefusedTraffic:
     """The refused items of the last hour by service, read every few seconds while any service is partial."""
 
     def __init__(self) -> None:
@@ -56,9 +56,9 @@ class Evaluation:
     def __init__(self, db: Database, policies: Policies) -> None:
         self.db = db
         self.policies = policies
-        self.windows = Windows(spans(()))
+        self.windows = LedgerWindows(spans(()))
         self.streams = Streams()
-        self.refused = Refused()
+        self.refused = RefusedTraffic()
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
 
@@ -68,7 +68,7 @@ class Evaluation:
         objectives, number = self.policies.objectives, self.policies.number
         needed = spans(tier for objective in objectives for tier in objective.tiers)
         if needed != self.windows.spans:
-            self.windows = Windows(needed)
+            self.windows = LedgerWindows(needed)
         if self.last is None and before is not None:
             self.last = before
             self._recall(objectives, before)

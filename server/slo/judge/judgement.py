@@ -16,7 +16,7 @@ from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, judged
-from server.slo.model.budget_policy import Paging
+from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
@@ -202,7 +202,7 @@ def onset_of(observed: Observation, tier: Tier | None, now: float) -> tuple[floa
 
 
 def evidence_of(
-    observed: Observation, status: ObjectiveStatus, service: LiveService | None, paging: Paging, now: float
+    observed: Observation, status: ObjectiveStatus, service: LiveService | None, paging: PagingPolicy, now: float
 ) -> Evidence:
     """What an alert of the objective is made from."""
     tier = holding(observed.objective.tiers, status.tiers)
@@ -233,7 +233,7 @@ def evidence_of(
     )
 
 
-def is_due(observed: Observation, name: str | None, since: Counts, spent: float, paging: Paging) -> bool:
+def is_due(observed: Observation, name: str | None, since: Counts, spent: float, paging: PagingPolicy) -> bool:
     """Whether what holds is worth telling somebody."""
     if observed.fast and large(since, observed.objective.allowed, spent, paging):
         return True
@@ -247,7 +247,7 @@ def since_onset(observed: Observation, tier: Tier | None) -> Counts:
     return observed.counts[tier.long_s] if tier else Counts()
 
 
-def large(since: Counts, allowed: Fraction, spent: float, paging: Paging) -> bool:
+def large(since: Counts, allowed: Fraction, spent: float, paging: PagingPolicy) -> bool:
     """Whether what the fast test has found may wake somebody: enough of it, and beyond doubt.
 
     A large one is large by the objective too: of a service of which a tenth may fail, a tenth is none.

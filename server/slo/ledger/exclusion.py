@@ -130,7 +130,7 @@ class BudgetChange(Struct):
         return f"{self.objective} {percent(self.now)} → {percent(self.then)}"
 
 
-class Preview(Struct):
+class ExclusionEffect(Struct):
     """What was counted so far in the minutes that are asked for, and how much of the cap they take, in seconds."""
 
     total: int

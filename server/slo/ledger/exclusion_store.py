@@ -62,7 +62,7 @@ GROUP BY given.id
 """)
 
 
-class Row(NamedTuple):
+class ExclusionRow(NamedTuple):
     """One exclusion. `age_s`: since it was revoked, else since it was made."""
 
     id: int
@@ -80,32 +80,32 @@ class Row(NamedTuple):
     age_s: float
 
 
-async def add(connection: AsyncConnection, values: dict[str, object]) -> Row:
+async def add(connection: AsyncConnection, values: dict[str, object]) -> ExclusionRow:
     """Make one."""
-    return Row(*(await connection.execute(ADD, values)).one())
+    return ExclusionRow(*(await connection.execute(ADD, values)).one())
 
 
-async def same(connection: AsyncConnection, values: dict[str, object]) -> Row | None:
+async def same(connection: AsyncConnection, values: dict[str, object]) -> ExclusionRow | None:
     """One in force that takes out the same."""
     row = (await connection.execute(SAME, values)).first()
-    return Row(*row) if row else None
+    return ExclusionRow(*row) if row else None
 
 
-async def one(connection: AsyncConnection, number: int) -> Row | None:
+async def one(connection: AsyncConnection, number: int) -> ExclusionRow | None:
     """The exclusion of a number."""
     row = (await connection.execute(ONE, {"id": number})).first()
-    return Row(*row) if row else None
+    return ExclusionRow(*row) if row else None
 
 
-async def revoke(connection: AsyncConnection, number: int, actor: str) -> Row:
+async def revoke(connection: AsyncConnection, number: int, actor: str) -> ExclusionRow:
     """Revoke one."""
-    return Row(*(await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
+    return ExclusionRow(*(await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
 
 
-async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[Row]:
+async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[ExclusionRow]:
     """Those that end after a time, the last one first, revoked ones too."""
     values = {"service": service, "after": utc(after), "limit": limit}
-    return [Row(*row) for row in await connection.execute(LIST, values)]
+    return [ExclusionRow(*row) for row in await connection.execute(LIST, values)]
 
 
 async def spans(connection: AsyncConnection, service: str, start: int, stop: int) -> list[tuple[int, int]]:

@@ -24,8 +24,8 @@ from server.slo.ledger.exclusion import (
     Cap,
     Exclusion,
     ExclusionAsked,
+    ExclusionEffect,
     ExclusionSaved,
-    Preview,
     budget_change,
     hours,
     most_used,
@@ -101,7 +101,7 @@ async def preview(
     statuses: Mapping[str, ObjectiveStatus],
     asked: ExclusionAsked,
     now: float,
-) -> Preview:
+) -> ExclusionEffect:
     """What an exclusion would take out, before it is made: it changes nothing and waits for nobody.
 
     `statuses` are of now, by objective. ApiError INVALID as `make` raises it.
@@ -110,7 +110,7 @@ async def preview(
     objectives = [objective for objective in policies.objectives if objective.service == asked.service]
     use, window_s, allowed_s = await cap_of(connection, policies, asked.service, start, stop)
     found = await store.taken(connection, objectives, asked, start, stop)
-    return Preview(
+    return ExclusionEffect(
         total=found[store.ALL].total,
         failed=found[store.ALL].bad,
         budgets=[
@@ -184,7 +184,7 @@ async def check_cap(connection: AsyncConnection, policies: Policies, service: st
         )
 
 
-async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Row, now: float) -> None:
+async def rebuild(connection: AsyncConnection, policies: Policies, row: store.ExclusionRow, now: float) -> None:
     """Take out, or put back, what was counted in the minutes of an exclusion; an hour at a time."""
     objectives = [objective for objective in policies.objectives if objective.service == row.service]
     start, stop = int(row.start.timestamp()), int(min(row.stop.timestamp(), now + HOUR_S))
@@ -192,28 +192,28 @@ async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Ro
         await rebuild_store.left_out(connection, objectives, hour, min(hour + HOUR_S, stop))
 
 
-def exclusion(row: store.Row) -> Exclusion:
+def exclusion(row: store.ExclusionRow) -> Exclusion:
     """A row as the API shows it."""
     return msgspec.convert(row._asdict(), Exclusion)
 
 
-def saved(row: store.Row, message: str, *, already: bool) -> ExclusionSaved:
+def saved(row: store.ExclusionRow, message: str, *, already: bool) -> ExclusionSaved:
     """The answer to making or revoking an exclusion."""
     return ExclusionSaved(exclusion(row), already, message)
 
 
-def sentence_of(row: store.Row) -> str:
+def sentence_of(row: store.ExclusionRow) -> str:
     """`checkout, route /pay, from … to … (31 min)`."""
     parts = [f"{word} {value}" for word, value in selectors(row) if value]
     length = span((row.stop - row.start).total_seconds())
     return ", ".join([row.service, *parts, f"from {clock(row.start)} to {clock(row.stop)} ({length})"])
 
 
-def selectors(row: store.Row) -> Iterable[tuple[str, str]]:
+def selectors(row: store.ExclusionRow) -> Iterable[tuple[str, str]]:
     """What it is limited to, by name; '' is any."""
     return (("route", row.route), ("version", row.version), ("method", row.method))
 
 
-def widened(asked: ExclusionAsked, row: store.Row) -> str:
+def widened(asked: ExclusionAsked, row: store.ExclusionRow) -> str:
     """A sentence where whole minutes are more than was asked for; else nothing."""
     return "" if (asked.start, asked.stop) == (row.start, row.stop) else " Widened to whole minutes."

@@ -22,7 +22,7 @@ STRETCH_HALF = Fraction(1, 2)
 LEAST_SHARE = 0.01  # of the budget: below that a stretch is not listed
 
 
-class Slot(NamedTuple):
+class HistorySlot(NamedTuple):
     """What one hour or minute has counted, and what of that exclusions take out. Unix seconds."""
 
     start: int
@@ -55,15 +55,15 @@ class Stretch(Struct):
     share: float
 
 
-def over_time(slots: Sequence[Slot], window_s: int, allowed: Fraction, start: int, end: float) -> list[Left]:
+def over_time(slots: Sequence[HistorySlot], window_s: int, allowed: Fraction, start: int, end: float) -> list[Left]:
     """The budget at the end of each hour of [start, end), the last one at `end`; `slots` are hours, rising."""
     points: list[Left] = []
-    inside: deque[Slot] = deque()
+    inside: deque[HistorySlot] = deque()
     deciding = every = NOTHING
     waiting = deque(slots)
     for hour in range(whole_hour(start), math.ceil(end), HOUR_S):
         stop = min(hour + HOUR_S, end)
-        slot = Slot(hour, NOTHING)
+        slot = HistorySlot(hour, NOTHING)
         while waiting and waiting[0].start <= hour:
             slot = waiting.popleft()
             inside.append(slot)

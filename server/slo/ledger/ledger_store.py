@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.kernel.times import utc
 from server.live.clauses_store import excluded
-from server.slo.ledger.history import Slot
+from server.slo.ledger.history import HistorySlot
 from server.slo.model.counts import Counts, Tally
 
 MINUTES_KEPT_DAYS = 35
@@ -285,10 +285,10 @@ async def after(connection: AsyncConnection, read: Sequence[tuple[Cursors, Colle
     return tallies
 
 
-async def hours(connection: AsyncConnection, objective_id: int, start: int, end: float) -> list[Slot]:
+async def hours(connection: AsyncConnection, objective_id: int, start: int, end: float) -> list[HistorySlot]:
     """The hours of a ledger that begin in [start, end), Unix seconds, rising; those without traffic are left out."""
     rows = await connection.execute(HOURS, {"id": objective_id, "start": utc(start), "end": utc(end)})
-    return [Slot(row[0], Counts(row[1], row[2], row[3]), Counts(row[4], row[5])) for row in rows]
+    return [HistorySlot(row[0], Counts(row[1], row[2], row[3]), Counts(row[4], row[5])) for row in rows]
 
 
 async def stretches(

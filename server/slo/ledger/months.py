@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from server.slo.ledger.history import Slot, share_of
+from server.slo.ledger.history import HistorySlot, share_of
 from server.slo.model.counts import NOTHING, Counts
 
 MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])", re.ASCII)
@@ -54,7 +54,7 @@ def latest(now: float, many: int) -> list[str]:
     return found
 
 
-def month_of(name: str, slots: Iterable[Slot], allowed: Fraction) -> Month:
+def month_of(name: str, slots: Iterable[HistorySlot], allowed: Fraction) -> Month:
     """What one month counted and spent."""
     start, end = bounds(name)
     inside = [slot for slot in slots if start <= slot.start < end]

@@ -63,7 +63,7 @@ class Base:
         return frozenset(objective.service for objective in self.objectives)
 
 
-class Windows:
+class LedgerWindows:
     """The counts of each objective over `spans` seconds and over its own window.
 
     With many objectives the ledger is read in parts, one each time, so that no time takes long.

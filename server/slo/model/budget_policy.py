@@ -51,7 +51,7 @@ SEVERITIES: tuple[SeverityRule, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
+class PagingPolicy:
     """When what the fast test has found may wake somebody: so much of the budget is spent, or so much fails."""
 
     spent: Fraction = Fraction(1, 200)  # of the whole budget, since the onset
@@ -77,7 +77,7 @@ class BudgetPolicy:
     severities: tuple[SeverityRule, ...] = SEVERITIES  # worst first
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # service -> those it calls
     defaults: Defaults | None = None
-    paging: Paging = Paging()
+    paging: PagingPolicy = PagingPolicy()
 
 
 def severity(policy: BudgetPolicy, bad_ratio: float) -> int:

@@ -21,56 +21,56 @@ from server.slo.model.budget_policy import (
     BudgetState,
     ChangeKind,
     Defaults,
-    Paging,
+    PagingPolicy,
     SeverityRule,
 )
-from server.slo.policy.openslo import Description, Metadata, Part, ServiceName
-from server.slo.policy.values import Fault, days, number, target
+from server.slo.policy.openslo import Description, DocumentPart, Metadata, ServiceName
+from server.slo.policy.values import ValueFault, days, number, target
 
 Kinds = Annotated[list[ChangeKind], Meta(max_length=4)]
 Exceptions = Annotated[list[Literal["security", "p0"]], Meta(max_length=2)]
 
 
-class Healthy(Part, frozen=True):
+class Healthy(DocumentPart, frozen=True):
     allows: Kinds | None = None
     exceptions: Exceptions | None = None
 
 
-class Caution(Part, frozen=True):
+class Caution(DocumentPart, frozen=True):
     below: Decimal | None = None
     allows: Kinds | None = None
     exceptions: Exceptions | None = None
 
 
-class Frozen(Part, frozen=True):
+class Frozen(DocumentPart, frozen=True):
     at_most: Decimal | None = None
     allows: Kinds | None = None
     exceptions: Exceptions | None = None
 
 
-class States(Part, frozen=True):
+class States(DocumentPart, frozen=True):
     healthy: Healthy = Healthy()
     caution: Caution = Caution()
     frozen: Frozen = Frozen()
 
 
-class SeverityRow(Part, frozen=True):
+class SeverityRow(DocumentPart, frozen=True):
     severity: Annotated[int, Meta(ge=1, le=3)]
     bad_ratio: Decimal
 
 
-class PagingSpec(Part, frozen=True):
+class PagingSpec(DocumentPart, frozen=True):
     spent: Decimal | None = None
     bad_ratio: Decimal | None = None
 
 
-class DefaultsSpec(Part, frozen=True):
+class DefaultsSpec(DocumentPart, frozen=True):
     target: Decimal | None = None
     target_percent: Decimal | None = None
     window: str | None = None
 
 
-class BudgetSpec(Part, frozen=True):
+class BudgetSpec(DocumentPart, frozen=True):
     description: Description = ""
     states: States = States()
     blind: Answer | None = None
@@ -82,7 +82,7 @@ class BudgetSpec(Part, frozen=True):
     defaults: DefaultsSpec | None = None
 
 
-class ErrorBudgetPolicy(Part, frozen=True, tag_field="kind", tag="ErrorBudgetPolicy"):
+class ErrorBudgetPolicy(DocumentPart, frozen=True, tag_field="kind", tag="ErrorBudgetPolicy"):
     api_version: Literal["evenkeel/v1"]
     metadata: Metadata
     spec: BudgetSpec = BudgetSpec()
@@ -106,7 +106,7 @@ def budget_policy(spec: BudgetSpec, services: Collection[str]) -> BudgetPolicy:
         severities=usual.severities if spec.severities is None else severities(spec.severities),
         depends_on=depends_on(spec.depends_on or {}, services),
         defaults=None if spec.defaults is None else defaults(spec.defaults),
-        paging=Paging(
+        paging=PagingPolicy(
             spent=part(paging.spent, "paging.spent", usual.paging.spent),
             bad_ratio=part(paging.bad_ratio, "paging.badRatio", usual.paging.bad_ratio),
         ),
@@ -126,7 +126,7 @@ def thresholds(spec: BudgetSpec, usual: BudgetPolicy) -> tuple[Fraction, Fractio
     frozen = usual.frozen_below if at_most is None else number(at_most, LOWEST, HIGHEST, f"{at}.frozen.atMost")
     if frozen >= caution:
         where = f"{at}.caution.below" if at_most is None else f"{at}.frozen.atMost"
-        raise Fault(
+        raise ValueFault(
             where, f"frozen at {decimal(frozen)} is not below caution at {decimal(caution)}: caution never holds"
         )
     return caution, frozen
@@ -147,14 +147,14 @@ def severities(rows: Sequence[SeverityRow]) -> tuple[SeverityRule, ...]:
         at = f"$.spec.severities[{index}]"
         rule = SeverityRule(row.severity, number(row.bad_ratio, Decimal(0), Decimal(1), f"{at}.badRatio"))
         if found and rule.severity <= found[-1].severity:
-            raise Fault(f"{at}.severity", "stands after one as mild; write the worst first, each once")
+            raise ValueFault(f"{at}.severity", "stands after one as mild; write the worst first, each once")
         if found and rule.bad_ratio >= found[-1].bad_ratio:
-            raise Fault(
+            raise ValueFault(
                 f"{at}.badRatio", f"is not below {decimal(found[-1].bad_ratio)}, the row above: it never applies"
             )
         found.append(rule)
     if found[-1] != SeverityRule(3, Fraction(0)):
-        raise Fault("$.spec.severities", "ends without a floor; add the row {severity: 3, badRatio: 0}")
+        raise ValueFault("$.spec.severities", "ends without a floor; add the row {severity: 3, badRatio: 0}")
     return tuple(found)
 
 
@@ -164,13 +164,13 @@ def depends_on(given: Mapping[str, Sequence[str]], services: Collection[str]) ->
         at = f"$.spec.dependsOn.{service}"
         for where, name in [(at, service), *((f"{at}[{index}]", name) for index, name in enumerate(called))]:
             if name not in services:
-                raise Fault(where, f"there is no Service document of the name {name}")
+                raise ValueFault(where, f"there is no Service document of the name {name}")
     found = {service: tuple(dict.fromkeys(called)) for service, called in given.items()}
     try:
         TopologicalSorter(found).prepare()
     except CycleError as error:
         first, *rest = error.args[1][::-1]
-        raise Fault(f"$.spec.dependsOn.{first}", f"goes in a circle: {' -> '.join((first, *rest))}") from None
+        raise ValueFault(f"$.spec.dependsOn.{first}", f"goes in a circle: {' -> '.join((first, *rest))}") from None
     return found
 
 
@@ -189,7 +189,7 @@ def part(given: Decimal | None, field: str, usual: Fraction) -> Fraction:
     path = f"$.spec.{field}"
     found = usual if given is None else number(given, Decimal(0), Decimal(1), path)
     if found == 0:
-        raise Fault(path, "is 0; give a number above 0 and up to 1")
+        raise ValueFault(path, "is 0; give a number above 0 and up to 1")
     return found
 
 

@@ -21,7 +21,7 @@ from server.kernel.field_fault import field_and_reason
 from server.slo.model.objective import PolicyError, Problem
 from server.slo.policy.budget_document import ErrorBudgetPolicy
 from server.slo.policy.openslo import SLI, SLO, AlertCondition, AlertPolicy, Service, hint
-from server.slo.policy.values import Fault, Faults
+from server.slo.policy.values import Faults, ValueFault
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
@@ -138,7 +138,7 @@ def convert(document: Document) -> Typed:
     """A document as its type; Faults with all that does not fit."""
     kind = document.value.get("kind") if isinstance(document.value, dict) else None
     if isinstance(kind, str) and kind in REFUSED_KINDS:
-        raise Fault("$.kind", REFUSED_KINDS[kind])
+        raise ValueFault("$.kind", REFUSED_KINDS[kind])
     found = faults(document.value, Typed, "$")
     if found:
         raise Faults(found)
@@ -146,7 +146,7 @@ def convert(document: Document) -> Typed:
     return typed
 
 
-def faults(value: Any, kind: Any, path: str) -> list[Fault]:
+def faults(value: Any, kind: Any, path: str) -> list[ValueFault]:
     """What keeps a value from being of a type: the faults of its parts, else its own. Empty: it fits."""
     try:
         msgspec.convert(value, kind)
@@ -159,7 +159,7 @@ def faults(value: Any, kind: Any, path: str) -> list[Fault]:
     return []
 
 
-def of_parts(value: Any, kind: Any, path: str) -> Iterator[Fault]:
+def of_parts(value: Any, kind: Any, path: str) -> Iterator[ValueFault]:
     """The faults of the fields of an object, or of the items of a list."""
     held = chosen(value, kind)
     if isinstance(value, list) and get_origin(held) is list:
@@ -171,10 +171,10 @@ def of_parts(value: Any, kind: Any, path: str) -> Iterator[Fault]:
             if name in fields:
                 yield from faults(item, fields[name].type, f"{path}.{name}")
             elif name != held.__struct_config__.tag_field:
-                yield Fault(f"{path}.{name}", hint(str(name)))
+                yield ValueFault(f"{path}.{name}", hint(str(name)))
         for name, field in fields.items():
             if field.required and name not in value:
-                yield Fault(f"{path}.{name}", "is missing")
+                yield ValueFault(f"{path}.{name}", "is missing")
 
 
 def chosen(value: Any, kind: Any) -> Any:
@@ -200,14 +200,14 @@ def is_struct(held: Any) -> bool:
     return isinstance(held, type) and issubclass(held, msgspec.Struct)
 
 
-def named(path: str, reason: str) -> Fault:
+def named(path: str, reason: str) -> ValueFault:
     """A fault whose path ends in the field that msgspec names in its text."""
     unknown = re.fullmatch(r"Object contains unknown field `(.+)`", reason)
     if unknown:
-        return Fault(f"{path}.{unknown[1]}", hint(unknown[1]))
+        return ValueFault(f"{path}.{unknown[1]}", hint(unknown[1]))
     missing = re.fullmatch(r"Object missing required field `(.+)`", reason)
     if missing:
-        return Fault(f"{path}.{missing[1]}", "is missing")
+        return ValueFault(f"{path}.{missing[1]}", "is missing")
     if "matching regex" in reason:
-        return Fault(path, "give up to 63 lower-case letters, digits, - and .")
-    return Fault(path, reason[:1].lower() + reason[1:])
+        return ValueFault(path, "give up to 63 lower-case letters, digits, - and .")
+    return ValueFault(path, reason[:1].lower() + reason[1:])

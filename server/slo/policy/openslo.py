@@ -18,25 +18,25 @@ Description = Annotated[str, Meta(max_length=1050)]
 Labels = dict[str, str | list[str]]
 
 
-class Part(Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+class DocumentPart(Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
     """A part of a document: fields in camelCase, unknown ones refused."""
 
 
-class Metadata(Part, frozen=True):
+class Metadata(DocumentPart, frozen=True):
     name: Name
     display_name: Title = ""
     labels: Labels = {}
     annotations: dict[str, str] = {}
 
 
-class ServiceMetadata(Part, frozen=True):
+class ServiceMetadata(DocumentPart, frozen=True):
     name: ServiceName  # as senders write it
     display_name: Title = ""
     labels: Labels = {}
     annotations: dict[str, str] = {}
 
 
-class Burn(Part, frozen=True):
+class Burn(DocumentPart, frozen=True):
     """One window of a tier: the burn rate over `lookbackWindow` is at least `threshold`."""
 
     threshold: Decimal
@@ -46,19 +46,19 @@ class Burn(Part, frozen=True):
     alert_after: str = "0m"
 
 
-class ConditionSpec(Part, frozen=True):
+class ConditionSpec(DocumentPart, frozen=True):
     severity: str
     condition: Burn
     description: Description = ""
 
 
-class AlertCondition(Part, frozen=True, tag_field="kind", tag="AlertCondition"):
+class AlertCondition(DocumentPart, frozen=True, tag_field="kind", tag="AlertCondition"):
     api_version: Literal["openslo/v1"]
     metadata: Metadata
     spec: ConditionSpec
 
 
-class ConditionItem(Part, frozen=True):
+class ConditionItem(DocumentPart, frozen=True):
     """A condition by its name, or in place."""
 
     condition_ref: str | None = None
@@ -68,7 +68,7 @@ class ConditionItem(Part, frozen=True):
     spec: ConditionSpec | None = None
 
 
-class PolicySpec(Part, frozen=True):
+class PolicySpec(DocumentPart, frozen=True):
     conditions: Annotated[list[ConditionItem], Meta(min_length=2, max_length=2)]
     description: Description = ""
     alert_when_breaching: bool = True
@@ -76,13 +76,13 @@ class PolicySpec(Part, frozen=True):
     alert_when_no_data: bool = False
 
 
-class AlertPolicy(Part, frozen=True, tag_field="kind", tag="AlertPolicy"):
+class AlertPolicy(DocumentPart, frozen=True, tag_field="kind", tag="AlertPolicy"):
     api_version: Literal["openslo/v1"]
     metadata: Metadata
     spec: PolicySpec
 
 
-class PolicyItem(Part, frozen=True):
+class PolicyItem(DocumentPart, frozen=True):
     """An alert policy by its name, or in place."""
 
     alert_policy_ref: str | None = None
@@ -92,78 +92,78 @@ class PolicyItem(Part, frozen=True):
     spec: PolicySpec | None = None
 
 
-class Count(Part, frozen=True, rename=None):
+class SourceCount(DocumentPart, frozen=True, rename=None):
     """Our metric source: which outcomes are counted."""
 
     count: Literal["all", "good", "bad"]
     at_most_ms: Decimal | None = None
 
 
-class MetricSource(Part, frozen=True):
+class MetricSource(DocumentPart, frozen=True):
     type: Literal["evenkeel"]
-    spec: Count
+    spec: SourceCount
 
 
-class Metric(Part, frozen=True):
+class IndicatorMetric(DocumentPart, frozen=True):
     metric_source: MetricSource
 
 
-class RatioMetric(Part, frozen=True):
+class RatioMetric(DocumentPart, frozen=True):
     counter: Literal[True]
-    total: Metric
-    good: Metric | None = None
-    bad: Metric | None = None
+    total: IndicatorMetric
+    good: IndicatorMetric | None = None
+    bad: IndicatorMetric | None = None
 
 
-class IndicatorSpec(Part, frozen=True):
+class IndicatorSpec(DocumentPart, frozen=True):
     ratio_metric: RatioMetric
     description: Description = ""
 
 
-class TimeWindow(Part, frozen=True):
+class TimeWindow(DocumentPart, frozen=True):
     duration: str
     is_rolling: Literal[True]
 
 
-class Target(Part, frozen=True):
+class ObjectiveTarget(DocumentPart, frozen=True):
     target: Decimal | None = None
     target_percent: Decimal | None = None
     display_name: Title = ""
 
 
-class InlineIndicator(Part, frozen=True):
+class InlineIndicator(DocumentPart, frozen=True):
     spec: IndicatorSpec
     metadata: Metadata | None = None
 
 
-class ObjectiveSpec(Part, frozen=True):
+class ObjectiveSpec(DocumentPart, frozen=True):
     service: ServiceName
     budgeting_method: Literal["Occurrences"]
     time_window: Annotated[list[TimeWindow], Meta(min_length=1, max_length=1)]
-    objectives: Annotated[list[Target], Meta(min_length=1, max_length=1)]
+    objectives: Annotated[list[ObjectiveTarget], Meta(min_length=1, max_length=1)]
     indicator: InlineIndicator | None = None
     indicator_ref: str | None = None
     alert_policies: Annotated[list[str | PolicyItem], Meta(min_length=1, max_length=8)] | None = None
     description: Description = ""
 
 
-class ServiceSpec(Part, frozen=True):
+class ServiceSpec(DocumentPart, frozen=True):
     description: Description = ""
 
 
-class Service(Part, frozen=True, tag_field="kind", tag="Service"):
+class Service(DocumentPart, frozen=True, tag_field="kind", tag="Service"):
     api_version: Literal["openslo/v1"]
     metadata: ServiceMetadata
     spec: ServiceSpec = ServiceSpec()
 
 
-class SLI(Part, frozen=True, tag_field="kind", tag="SLI"):
+class SLI(DocumentPart, frozen=True, tag_field="kind", tag="SLI"):
     api_version: Literal["openslo/v1"]
     metadata: Metadata
     spec: IndicatorSpec
 
 
-class SLO(Part, frozen=True, tag_field="kind", tag="SLO"):
+class SLO(DocumentPart, frozen=True, tag_field="kind", tag="SLO"):
     api_version: Literal["openslo/v1"]
     metadata: Metadata
     spec: ObjectiveSpec

@@ -21,7 +21,7 @@ from server.slo.policy.openslo import (
     PolicyItem,
     PolicySpec,
 )
-from server.slo.policy.values import Fault, Faults, number
+from server.slo.policy.values import Faults, ValueFault, number
 
 MIN_S, MAX_S = 60, 7 * 86_400
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -48,9 +48,9 @@ class AlertDocuments:
             at = f"$.spec.alertPolicies[{index}]"
             tier = self.asked(item, at)
             if not can_fire(tier, allowed):
-                raise Fault(at, arithmetic(tier, allowed))
+                raise ValueFault(at, arithmetic(tier, allowed))
             if any((tier.long_s, tier.short_s) == (one.long_s, one.short_s) for one in found):
-                raise Fault(at, f"is a second tier over {tier.name}")
+                raise ValueFault(at, f"is a second tier over {tier.name}")
             found.append(tier)
         return tuple(sorted(found, key=lambda tier: (tier.urgency != "page", -tier.burn, tier.long_s)))
 
@@ -59,7 +59,7 @@ class AlertDocuments:
         name = item if isinstance(item, str) else item.alert_policy_ref
         spec = None if isinstance(item, str) else item.spec
         if (name is None) == (spec is None):
-            raise Fault(at, "give the name of an AlertPolicy, or one in place with kind, metadata and spec")
+            raise ValueFault(at, "give the name of an AlertPolicy, or one in place with kind, metadata and spec")
         if spec is not None:
             return self.tier(spec, f"{at}.spec")
         self.used.add(("AlertPolicy", name or ""))
@@ -67,17 +67,17 @@ class AlertDocuments:
         if policy is None and ("AlertPolicy", name or "") in self.broken:
             raise Faults
         if policy is None:
-            raise Fault(at, f"there is no AlertPolicy document of the name {name}")
+            raise ValueFault(at, f"there is no AlertPolicy document of the name {name}")
         try:
             return self.tier(policy.spec, "$.spec")
-        except (Fault, Faults):  # reported in the document of the policy
+        except (ValueFault, Faults):  # reported in the document of the policy
             raise Faults from None
 
     def tier(self, spec: PolicySpec, at: str) -> Tier:
         """The tier of an alert policy."""
         for field, given, wanted, why in switches(spec):
             if given != wanted:
-                raise Fault(f"{at}.{field}", why)
+                raise ValueFault(f"{at}.{field}", why)
         first, second = (
             self.condition(item, f"{at}.conditions[{index}]") for index, item in enumerate(spec.conditions)
         )
@@ -86,7 +86,7 @@ class AlertDocuments:
     def condition(self, item: ConditionItem, at: str) -> Located:
         """A condition by its name or in place."""
         if (item.condition_ref is None) == (item.spec is None):
-            raise Fault(at, "give conditionRef, or a condition in place with kind, metadata and spec")
+            raise ValueFault(at, "give conditionRef, or a condition in place with kind, metadata and spec")
         if item.spec is not None:
             return f"{at}.spec", item.spec
         self.used.add(("AlertCondition", item.condition_ref or ""))
@@ -94,7 +94,9 @@ class AlertDocuments:
         if found is None and ("AlertCondition", item.condition_ref or "") in self.broken:
             raise Faults
         if found is None:
-            raise Fault(f"{at}.conditionRef", f"there is no AlertCondition document of the name {item.condition_ref}")
+            raise ValueFault(
+                f"{at}.conditionRef", f"there is no AlertCondition document of the name {item.condition_ref}"
+            )
         return at, found.spec
 
 
@@ -113,11 +115,13 @@ def tier_of(first: Located, second: Located, at: str) -> Tier:
         (window(*first), window(*second)), key=lambda one: -one[0]
     )
     if long_s == short_s:
-        raise Fault(at, f"both look back {span(long_s)}; one window is long, the other short")
+        raise ValueFault(at, f"both look back {span(long_s)}; one window is long, the other short")
     if long_burn != short_burn:
-        raise Fault(at, f"the thresholds are {float(long_burn):g} and {float(short_burn):g}; they must be the same")
+        raise ValueFault(
+            at, f"the thresholds are {float(long_burn):g} and {float(short_burn):g}; they must be the same"
+        )
     if urgency != other:
-        raise Fault(at, f"the severities are {urgency} and {other}; they must be the same")
+        raise ValueFault(at, f"the severities are {urgency} and {other}; they must be the same")
     return Tier(long_burn, long_s, short_s, urgency)
 
 
@@ -125,11 +129,11 @@ def window(at: str, spec: ConditionSpec) -> tuple[int, Fraction, Urgency]:
     """Seconds, burn rate and urgency of one condition."""
     burn = spec.condition
     if spec.severity not in URGENCIES:
-        raise Fault(f"{at}.severity", f"is {spec.severity!r}; give page, which wakes somebody, or ticket")
+        raise ValueFault(f"{at}.severity", f"is {spec.severity!r}; give page, which wakes somebody, or ticket")
     if burn.op != "gte":
-        raise Fault(f"{at}.condition.op", f"is {burn.op!r}; a window burns at its threshold or faster: write gte")
+        raise ValueFault(f"{at}.condition.op", f"is {burn.op!r}; a window burns at its threshold or faster: write gte")
     if not re.fullmatch(r"0[smhd]", burn.alert_after):
-        raise Fault(f"{at}.condition.alertAfter", "the short window does that; write 0m or leave it out")
+        raise ValueFault(f"{at}.condition.alertAfter", "the short window does that; write 0m or leave it out")
     threshold = number(burn.threshold, Decimal(1), MAX_BURN, f"{at}.condition.threshold")
     return duration(burn.lookback_window, f"{at}.condition.lookbackWindow"), threshold, URGENCIES[spec.severity]
 
@@ -139,5 +143,5 @@ def duration(text: str, path: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text, re.ASCII)
     found = int(match[1]) * UNITS[match[2]] if match else 0
     if not MIN_S <= found <= MAX_S:
-        raise Fault(path, f"is {text!r}; give whole minutes, hours or days, such as 5m, 1h or 3d, from 1m to 7d")
+        raise ValueFault(path, f"is {text!r}; give whole minutes, hours or days, such as 5m, 1h or 3d, from 1m to 7d")
     return found

@@ -16,7 +16,7 @@ from server.slo.policy.budget_document import ErrorBudgetPolicy, budget_policy
 from server.slo.policy.documents import Document, Typed, convert, read_documents, shown
 from server.slo.policy.openslo import AlertCondition, AlertPolicy
 from server.slo.policy.own_tiers import AlertDocuments, Reference, window
-from server.slo.policy.values import Fault, Faults, count, days, target
+from server.slo.policy.values import Faults, ValueFault, count, days, target
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Reading:
         """A fault inside becomes a problem of the document, and the reading goes on."""
         try:
             yield
-        except (Fault, Faults) as fault:
+        except (ValueFault, Faults) as fault:
             found = fault.found if isinstance(fault, Faults) else [fault]
             self.problems += [Problem(document.line(each.path), shown(each.path), each.reason) for each in found]
             self.broken.add(reference(document))
@@ -101,7 +101,7 @@ class Reading:
         """File a document under its kind and name."""
         name, kind = typed.metadata.name, type(typed).__name__
         if (kind, name) in self.documents:
-            raise Fault("$.metadata.name", f"there is another {kind} of the name {name}")
+            raise ValueFault("$.metadata.name", f"there is another {kind} of the name {name}")
         self.documents[kind, name] = document
         match typed:
             case openslo.Service():
@@ -118,7 +118,7 @@ class Reading:
                 self.alerts.conditions[name] = typed
             case ErrorBudgetPolicy():
                 if self.budgets:
-                    raise Fault("$.kind", "is the second one; a file has at most one ErrorBudgetPolicy")
+                    raise ValueFault("$.kind", "is the second one; a file has at most one ErrorBudgetPolicy")
                 self.budgets[name] = (document, typed)
 
     def objective(self, document: Document, slo: openslo.SLO) -> Objective | None:
@@ -146,17 +146,17 @@ class Reading:
     def named(self, slo: openslo.SLO) -> str:
         """The service of an SLO document; Fault where the objective's name is reserved, or there is no such service."""
         if slo.metadata.name in RESERVED:
-            raise Fault("$.metadata.name", f"{slo.metadata.name} is an address of Evenkeel's own; choose another")
+            raise ValueFault("$.metadata.name", f"{slo.metadata.name} is an address of Evenkeel's own; choose another")
         if ("Service", slo.spec.service) in self.broken:
             raise Faults
         if slo.spec.service not in self.services:
-            raise Fault("$.spec.service", f"there is no Service document of the name {slo.spec.service}")
+            raise ValueFault("$.spec.service", f"there is no Service document of the name {slo.spec.service}")
         return slo.spec.service
 
     def counted(self, spec: openslo.ObjectiveSpec) -> tuple[Kind, int | None]:
         """The indicator's kind and threshold, from where it stands."""
         if (spec.indicator is None) == (spec.indicator_ref is None):
-            raise Fault("$.spec", "give one of indicator and indicatorRef")
+            raise ValueFault("$.spec", "give one of indicator and indicatorRef")
         if spec.indicator is not None:
             return count(spec.indicator.spec.ratio_metric, "$.spec.indicator.spec")
         self.used.add(("SLI", spec.indicator_ref or ""))
@@ -164,7 +164,7 @@ class Reading:
         if indicator is None and ("SLI", spec.indicator_ref or "") in self.broken:
             raise Faults
         if indicator is None:
-            raise Fault("$.spec.indicatorRef", f"there is no SLI document of the name {spec.indicator_ref}")
+            raise ValueFault("$.spec.indicatorRef", f"there is no SLI document of the name {spec.indicator_ref}")
         return count(indicator.ratio_metric, "$.spec")
 
 

@@ -46,7 +46,7 @@ GROUP BY service HAVING sum(n) > 0
 """)
 
 
-class Revision(NamedTuple):
+class PolicyRevision(NamedTuple):
     """One policy as it was stored; number 0 where none is."""
 
     number: int
@@ -54,10 +54,10 @@ class Revision(NamedTuple):
     digest: str
 
 
-async def newest(connection: AsyncConnection) -> Revision:
+async def newest(connection: AsyncConnection) -> PolicyRevision:
     """The revision in force."""
     row = (await connection.execute(NEWEST)).first()
-    return Revision(*row) if row else Revision(0, "", "")
+    return PolicyRevision(*row) if row else PolicyRevision(0, "", "")
 
 
 async def newest_number(connection: AsyncConnection) -> int:

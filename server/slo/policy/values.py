@@ -21,7 +21,7 @@ FORMS = (
 )
 
 
-class Fault(Exception):
+class ValueFault(Exception):
     """A problem in one document, by its path, as in `$.spec.objectives[0].target`."""
 
     def __init__(self, path: str, reason: str) -> None:
@@ -33,7 +33,7 @@ class Fault(Exception):
 class Faults(Exception):
     """Several problems in one document; empty where the fault is another document's and reported there."""
 
-    def __init__(self, found: Sequence[Fault] = ()) -> None:
+    def __init__(self, found: Sequence[ValueFault] = ()) -> None:
         super().__init__()
         self.found = found
 
@@ -42,7 +42,7 @@ def count(metric: openslo.RatioMetric, at: str) -> tuple[Kind, int | None]:
     """Availability or latency, from what is counted as good or bad of which total."""
     path = f"{at}.ratioMetric"
     if (metric.good is None) == (metric.bad is None):
-        raise Fault(path, "give one of good and bad")
+        raise ValueFault(path, "give one of good and bad")
     total = metric.total.metric_source.spec
     part = metric.good or metric.bad
     assert part is not None, "one of the two was given"
@@ -53,7 +53,7 @@ def count(metric: openslo.RatioMetric, at: str) -> tuple[Kind, int | None]:
         return "availability", None
     if total.at_most_ms is None and chosen.at_most_ms is not None and pair == ("good", "good", "good"):
         return "latency", microseconds(chosen.at_most_ms, f"{path}.good.metricSource.spec.at_most_ms")
-    raise Fault(f"{path}.{side}", FORMS)
+    raise ValueFault(f"{path}.{side}", FORMS)
 
 
 def microseconds(milliseconds: Decimal, path: str) -> int:
@@ -63,14 +63,14 @@ def microseconds(milliseconds: Decimal, path: str) -> int:
         or not 0 < milliseconds <= MAX_THRESHOLD_MS
         or milliseconds != round(milliseconds, 3)
     ):
-        raise Fault(path, f"give milliseconds above 0 and up to {MAX_THRESHOLD_MS}, with 3 decimals at most")
+        raise ValueFault(path, f"give milliseconds above 0 and up to {MAX_THRESHOLD_MS}, with 3 decimals at most")
     return int(milliseconds * 1000)
 
 
 def target(given: Decimal | None, percent: Decimal | None, path: str) -> Fraction:
     """The target as an exact share; one that can neither be met nor missed is refused."""
     if (given is None) == (percent is None):
-        raise Fault(path, "give one of target and targetPercent")
+        raise ValueFault(path, "give one of target and targetPercent")
     if given is not None:
         return share(given, Decimal(1), f"{path}.target")
     assert percent is not None, "one of the two was given"
@@ -80,18 +80,18 @@ def target(given: Decimal | None, percent: Decimal | None, path: str) -> Fractio
 def share(value: Decimal, whole: Decimal, path: str) -> Fraction:
     """`value` of `whole`, between 0 and 1 without either; Fault otherwise."""
     if not value.is_finite() or not 0 < value < whole:
-        raise Fault(path, f"is {value}; give a number above 0 and below {whole}: one that can be met and missed")
+        raise ValueFault(path, f"is {value}; give a number above 0 and below {whole}: one that can be met and missed")
     if value != round(value, DECIMALS):  # before it is made a fraction: 1e-999999999 would fill the memory
-        raise Fault(path, f"give {DECIMALS} decimals at most")
+        raise ValueFault(path, f"give {DECIMALS} decimals at most")
     return Fraction(value) / Fraction(whole)
 
 
 def number(value: Decimal, low: Decimal, high: Decimal, path: str) -> Fraction:
     """An exact number from `low` to `high`; Fault otherwise."""
     if not value.is_finite() or not low <= value <= high:
-        raise Fault(path, f"is {value}; give a number from {low} to {high}")
+        raise ValueFault(path, f"is {value}; give a number from {low} to {high}")
     if value != round(value, DECIMALS):
-        raise Fault(path, f"give {DECIMALS} decimals at most")
+        raise ValueFault(path, f"give {DECIMALS} decimals at most")
     return Fraction(value)
 
 
@@ -100,5 +100,7 @@ def days(duration: str, path: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,3})([dw])", duration, re.ASCII)
     found = int(match[1]) * (7 if match[2] == "w" else 1) if match else 0
     if not MIN_DAYS <= found <= MAX_DAYS:
-        raise Fault(path, f"is {duration!r}; give days or weeks, such as 28d or 4w, from {MIN_DAYS}d to {MAX_DAYS}d")
+        raise ValueFault(
+            path, f"is {duration!r}; give days or weeks, such as 28d or 4w, from {MIN_DAYS}d to {MAX_DAYS}d"
+        )
     return found

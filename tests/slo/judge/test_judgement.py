@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.live.service import LiveService, Part
+from server.live.service import LiveService, ServicePart
 from server.slo.judge.judgement import (
     ALL_ARRIVES,
     Observation,
@@ -18,7 +18,7 @@ from server.slo.judge.judgement import (
 )
 from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
-from server.slo.model.budget_policy import Paging
+from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.status import Evidence
@@ -39,7 +39,7 @@ def judged(
     held = objective(**given)
     counts = dict.fromkeys((*spans(held.tiers), held.window_s), CALM) | (windows or {})
     known = Observation(held, ByWindow(counts), senders, verdict)
-    return evidence_of(known, objective_status(known, NOW), service, Paging(), NOW)
+    return evidence_of(known, objective_status(known, NOW), service, PagingPolicy(), NOW)
 
 
 def alarm(bad: int, total: int, minute: tuple[int, int] = (0, 0), ago_s: int = 40) -> Verdict:
@@ -103,14 +103,19 @@ def test_the_impact_is_of_the_last_minute_with_traffic() -> None:
 
 
 def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
-    def served(versions: list[Part], worst: Part) -> LiveService:
+    def served(versions: list[ServicePart], worst: ServicePart) -> LiveService:
         return live_service("shop", n=100, bad=20, versions=versions, worst_version=worst)
 
-    old, new = Part("v1", 80, 2), Part("v2", 20, 18)
+    old, new = ServicePart("v1", 80, 2), ServicePart("v2", 20, 18)
     verdict = alarm(60, 100)
     assert judged(verdict, service=served([old, new], new)).likely == "version v2"
-    assert judged(verdict, service=served([Part("v1", 95, 18), Part("v2", 5, 2)], Part("v1", 95, 18))).likely == ""
-    assert judged(verdict, service=served([Part("v2", 100, 20)], Part("v2", 100, 20))).likely == ""
+    assert (
+        judged(
+            verdict, service=served([ServicePart("v1", 95, 18), ServicePart("v2", 5, 2)], ServicePart("v1", 95, 18))
+        ).likely
+        == ""
+    )
+    assert judged(verdict, service=served([ServicePart("v2", 100, 20)], ServicePart("v2", 100, 20))).likely == ""
     assert judged(service=served([old, new], new)).likely == ""
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from server.slo.ledger import history, months
-from server.slo.ledger.history import Slot
+from server.slo.ledger.history import HistorySlot
 from server.slo.ledger.ledger_store import hours, stretches
 from server.slo.model.budget import budget_left
 from server.slo.model.counts import Counts
@@ -21,7 +21,7 @@ HOUR = 3600
 START = int(datetime(2028, 2, 27, tzinfo=UTC).timestamp())
 
 
-def some(seed: int, many: int) -> list[Slot]:
+def some(seed: int, many: int) -> list[HistorySlot]:
     """Hours of which some are missing, and some have parts taken out."""
     random_ = random.Random(seed)
     found = []
@@ -30,7 +30,7 @@ def some(seed: int, many: int) -> list[Slot]:
             continue
         counts = Counts(random_.randrange(200), random_.randrange(9), random_.randrange(3))
         out = Counts(random_.randint(0, counts.good), random_.randint(0, counts.bad))
-        found.append(Slot(START + i * HOUR, counts, out if random_.random() < 0.3 else Counts()))
+        found.append(HistorySlot(START + i * HOUR, counts, out if random_.random() < 0.3 else Counts()))
     return found
 
 
@@ -61,7 +61,7 @@ def test_the_budget_by_the_hour_is_that_of_each_window(seed: int, into_the_hour:
 
 
 def test_an_hour_without_anything_in_its_window_has_no_budget() -> None:
-    points = history.over_time([Slot(START, Counts(5, 5))], 2 * HOUR, ALLOWED, START, START + 4 * HOUR)
+    points = history.over_time([HistorySlot(START, Counts(5, 5))], 2 * HOUR, ALLOWED, START, START + 4 * HOUR)
     assert [p.budget_left is None for p in points] == [False, False, True, True]
 
 
@@ -73,8 +73,8 @@ def test_a_month_is_the_calendars_in_utc(name: str, days: int) -> None:
     assert end - start == days * 86_400
     assert months.name_of(start) == months.name_of(end - 1) == name
     assert months.before(months.name_of(end)) == name
-    inside, outside = Slot(end - HOUR, Counts(90, 10)), Slot(end, Counts(1000, 1000))
-    month = months.month_of(name, [Slot(start - HOUR, Counts(7, 7)), inside, outside], ALLOWED)
+    inside, outside = HistorySlot(end - HOUR, Counts(90, 10)), HistorySlot(end, Counts(1000, 1000))
+    month = months.month_of(name, [HistorySlot(start - HOUR, Counts(7, 7)), inside, outside], ALLOWED)
     assert (month.good, month.bad, month.spent) == (90, 10, 10.0)
 
 

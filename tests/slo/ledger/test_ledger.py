@@ -18,7 +18,7 @@ from server.live.deltas import Delta
 from server.live.fold import Fold
 from server.slo.ledger import ledger_store
 from server.slo.ledger.ledger import Ledger
-from server.slo.ledger.windows import Windows, first_minute
+from server.slo.ledger.windows import LedgerWindows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
 from tests.live.rollups import lead
@@ -93,7 +93,7 @@ def test_ledger_and_windows_equal_a_brute_force_count(
         writers = [stack.enter_context(closing(Writer(database_url))) for _ in range(2)]
         done: list[Sample] = []
         async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
-            fold, windows = Fold(db, Ledger(held).fold), Windows((300, 3600, 21_600))
+            fold, windows = Fold(db, Ledger(held).fold), LedgerWindows((300, 3600, 21_600))
             for batch in batches:
                 writers[data.draw(st.integers(0, 1))].flush(batch)
                 done += batch
@@ -163,7 +163,7 @@ async def test_the_sum_is_exact_while_the_fold_moves_and_dies(
             if random_.random() < 0.4:
                 raise RuntimeError("killed after the ledger was written")
 
-        fold, windows = Fold(db, dying), Windows((3600,))
+        fold, windows = Fold(db, dying), LedgerWindows((3600,))
         for step in range(40):
             batch = [
                 Sample(int(NOW) - random_.randrange(3000), 9, random_.random() < 0.3, random_.choice(("shop", *"abc")))
@@ -196,7 +196,7 @@ async def test_what_was_sent_before_a_threshold_was_known_is_excluded_not_slow(
         lags.flush([Sample(second, 200_000), Sample(second, 400_000)])
         for _ in range(2):
             async with db.ask() as connection:
-                counts = await Windows((3600,)).read(connection, held.objectives, NOW)
+                counts = await LedgerWindows((3600,)).read(connection, held.objectives, NOW)
             assert counts[fast.id][3600] == Counts(good=1, bad=1, excluded=3)
             await Fold(db, Ledger(held).fold).run(1)
         assert sum(rows(database_url, "ledger_minutes", "minute")[fast.id, second // 60 * 60]) == 5

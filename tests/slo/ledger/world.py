@@ -20,7 +20,7 @@ from server.slo.ledger.exclusion import ExclusionAsked
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
 from server.slo.ledger.spans import Split
-from server.slo.ledger.windows import Windows, first_minute
+from server.slo.ledger.windows import LedgerWindows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
 from server.slo.policy import store as policy_store
@@ -100,7 +100,7 @@ async def check_windows(
     """Over rolling windows and the month, with what is folded and what is not."""
     month = "2026-09"
     async with db.ask() as connection:
-        rolling = await Windows((300, 3600, 86_400)).read(connection, objectives, now)
+        rolling = await LedgerWindows((300, 3600, 86_400)).read(connection, objectives, now)
         monthly = await spans.read(connection, objectives, spans.month_span(month, now))
     end = int(now) - int(now) % 60 + 60  # a minute belongs to a window when it has begun
     start, stop = spans.months.bounds(month)

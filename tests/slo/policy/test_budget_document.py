@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, Paging, SeverityRule
+from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, PagingPolicy, SeverityRule
 from server.slo.policy.policy import parse
 from tests.slo.making import service
 from tests.slo.policy.spoiling import found_problems, problems, spoil
@@ -75,7 +75,7 @@ def test_every_field_of_the_document_reaches_the_policy() -> None:
         severities=(SeverityRule(1, Fraction(3, 10)), SeverityRule(3, Fraction(0))),
         depends_on={"shop": ("pay", "mail"), "pay": ("mail",)},
         defaults=Defaults(Fraction(95, 100), 7),
-        paging=Paging(Fraction(1, 100), Fraction(1, 5)),
+        paging=PagingPolicy(Fraction(1, 100), Fraction(1, 5)),
     )
     usual = BudgetPolicy()
     assert all(getattr(found, one.name) != getattr(usual, one.name) for one in fields(usual))  # none was forgotten
