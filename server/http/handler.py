@@ -18,7 +18,7 @@ from tornado.web import HTTPError, RequestHandler
 from server.auth.identity import Identity
 from server.auth.proxies import believe
 from server.http.operation import Operation
-from server.kernel.errors import ApiError, invalid, problem
+from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES, ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import uuid7
 from server.parts import Parts
@@ -40,6 +40,7 @@ class Handler(RequestHandler):
     identity: Identity | None = None
     request_id = ""  # set by `initialize`
     stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
+    code = ""  # of the problem document that was answered
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
 
     def initialize(self, parts: Parts, route: str = "") -> None:
@@ -97,7 +98,8 @@ def record(handler: Handler, seconds: float) -> None:
     route = handler.route or type(handler).__name__
     metrics.request(route, request.method or "", status, seconds)
     if handler.counted:
-        handler.parts.intake.count_own(route, request.method or "", status, seconds)
+        refused = status in REFUSED_STATUSES or handler.code in REFUSED_CODES
+        handler.parts.intake.count_own(route, request.method or "", status, None if refused else seconds)
     stored = {} if handler.stored is None else {"stored": handler.stored}
     log.log(
         # A router asks every few seconds: its lines would drown the rest.
@@ -188,6 +190,7 @@ class ApiHandler(Handler):
         if error.status == HTTPStatus.UNAUTHORIZED:
             for name, value in NOT_AUTHORISED.items():
                 self.set_header(name, value)
+        self.code = error.code
         self.set_status(error.status)
         self.set_header("Content-Type", "application/problem+json")
         return msgspec.json.encode(problem(error, self.request_id, self.request.path))

@@ -143,8 +143,8 @@ class Intake:
         gauges = self.process.gauges
         gauges.queue_items, gauges.queue_bytes = self.queue.items, self.queue.bytes
 
-    def count_own(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Evenkeel's own request, on the own lane; cheap."""
+    def count_own(self, route: str, method: str, status: int, seconds: float | None) -> None:
+        """Evenkeel's own request, on the own lane; cheap. `seconds` None: it was refused on purpose."""
         self.lane.count(route, method, status, seconds)
 
     def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int) -> None:

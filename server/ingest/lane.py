@@ -36,7 +36,8 @@ CLOSE_S = 3.0
 PATIENCE_S = 5.0
 SECONDS_MAX = 600  # held while the database is away; then the oldest are lost, and said so
 
-Own = dict[tuple[Spelling, int], tuple[list[int], list[int]]]  # good and bad durations by series and second
+# Good and bad durations by series, second and whether they count: of what was refused on purpose, only its number does.
+Own = dict[tuple[Spelling, int, bool], tuple[list[int], list[int]]]
 
 
 class Lane:
@@ -56,11 +57,12 @@ class Lane:
         self.writer.process_id = process_id
         self._task = asyncio.create_task(self._run(), name="own lane")
 
-    def count(self, route: str, method: str, status: int, seconds: float) -> None:
-        """One request of our own, in seconds; cheap."""
+    def count(self, route: str, method: str, status: int, seconds: float | None) -> None:
+        """One request of our own, in seconds; cheap. None: refused on purpose, so neither bad nor slow."""
         spelling = (OWN, __version__, route, method, status)
-        durations = self._own.setdefault((spelling, int(time.time())), ([], []))
-        durations[status >= 500].append(int(seconds * 1_000_000))
+        timed = seconds is not None
+        durations = self._own.setdefault((spelling, int(time.time()), timed), ([], []))
+        durations[timed and status >= 500].append(int((seconds or 0.0) * 1_000_000))
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -78,11 +80,15 @@ class Lane:
 
     async def _write_own(self) -> None:
         own, self._own = self._own, {}
+        for timed in (True, False):  # a flush has cells of one kind
+            await self._write_kind({key: durations for key, durations in own.items() if key[2] is timed}, timed)
+
+    async def _write_kind(self, own: Own, timed: bool) -> None:
         if not own:
             return
         try:
-            await self._numbering.number({spelling for spelling, _ in own})
-            batch = Batch(self._counted(own), b"", None)
+            await self._numbering.number({spelling for spelling, _, _ in own})
+            batch = Batch(self._counted(own, timed), b"", None)
             await self.writer.store([batch], PATIENCE_S)
             await batch.done
         except ApiError as error:
@@ -91,21 +97,21 @@ class Lane:
                 return
             self._keep(own)
 
-    def _counted(self, own: Own) -> Counted:
+    def _counted(self, own: Own, timed: bool) -> Counted:
         cells: list[Cell] = []
-        for (spelling, second), (good, bad) in own.items():
+        for (spelling, second, _), (good, bad) in own.items():
             series = self._numbering.find(spelling)
             if series is None:
                 raise ApiError("UNAVAILABLE", "The series of our own requests have no numbers yet.")
             cell = Cell(series, second)
-            cell.good, cell.bad = good, bad
+            cell.good, cell.bad, cell.timed = good, bad, timed
             cells.append(cell)
         return Counted(merged(cells), b"", sum(len(good) + len(bad) for good, bad in own.values()))
 
     def _keep(self, own: Own) -> None:
         """Put back what was not stored."""
-        for (spelling, second), (good, bad) in own.items():
-            durations = self._own.setdefault((spelling, second), ([], []))
+        for key, (good, bad) in own.items():
+            durations = self._own.setdefault(key, ([], []))
             durations[0].extend(good)
             durations[1].extend(bad)
         oldest = int(time.time()) - SECONDS_MAX

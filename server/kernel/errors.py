@@ -31,6 +31,11 @@ CODES: dict[str, tuple[int, str]] = {
 }
 
 
+# What is refused on purpose, by a limit or for what was sent, is no failure of ours. A full queue is one.
+REFUSED_STATUSES = frozenset({408, 413, 422, 429})
+REFUSED_CODES = frozenset({"THROTTLED"})
+
+
 class ConfigurationError(Exception):
     """The environment or a file given by the operator is wrong; the text says what to do."""
 

@@ -12,7 +12,9 @@ from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps
 from server.ingest.tally import IntakeTally
-from tests.ingest.making import ready_database, rows, value
+from tests.ingest.making import body, outcome, ready_database, rows, value
+from tests.ingest.sending import URL, send
+from tests.waiting import until
 
 COUNTED = """
 SELECT route, status, sum(n)::int, sum(bad)::int FROM deltas JOIN series ON id = series_id GROUP BY 1, 2 ORDER BY 1, 2
@@ -48,6 +50,25 @@ async def test_own_requests_are_only_counted(database_url: str) -> None:
 
 
 @pytest.mark.gen_test
+async def test_what_is_refused_on_purpose_is_counted_as_neither_bad_nor_slow(web: Any, database_url: str) -> None:
+    site = await web(INGEST_MAX_BATCH_ITEMS="200", INGEST_MAX_ITEMS_PER_SECOND="1")
+    key = await site.key("ingest")
+    await send(site, key, body(*[outcome()] * 200))
+    sent = [body(*[outcome()] * 201), b"x" * 2**21, body(outcome(status=0)), body(outcome())]
+    assert [(await send(site, key, one)).code for one in sent] == [413, 413, 422, 503]
+    await until(lambda: not site.parts.in_flight, "every answer to be counted")
+    site.parts.intake.count_own(URL, "POST", 503, 0.002)  # the queue was full in the same second
+    await site.parts.intake.lane.write()
+    counted = (
+        "SELECT status, sum(n)::int, sum(bad)::int, sum(cardinality(sketch))::int > 0, sum(cardinality(fast))::int > 0"
+        " FROM deltas JOIN series ON id = series_id WHERE service = 'evenkeel' AND route = %s GROUP BY 1 ORDER BY 1"
+    )
+    found = rows(database_url, counted, URL)
+    assert found[:-1] == [(201, 1, 0, True, True), (413, 2, 0, False, False), (422, 1, 0, False, False)]
+    assert found[-1] == (503, 2, 1, True, True), "a throttle is no failure, a full queue is one"
+
+
+@pytest.mark.gen_test
 async def test_what_cannot_be_written_is_kept_and_written_once(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,9 +100,9 @@ async def test_what_is_kept_is_bounded(database_url: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(it.db, "url", "postgresql:///nowhere?host=/nowhere")
     now = int(time.time())
     for back in range(lanes.SECONDS_MAX * 2):
-        it.lane._own[("evenkeel", "", f"/{back}", "GET", 200), now - back] = ([1], [])
+        it.lane._own[("evenkeel", "", f"/{back}", "GET", 200), now - back, True] = ([1], [])
     await it.lane.write()
-    kept = {second for _, second in it.lane._own}
+    kept = {second for _, second, _ in it.lane._own}
     assert max(kept) == now
     assert now - lanes.SECONDS_MAX <= min(kept)
     assert len(it.lane._own) == len(kept) <= lanes.SECONDS_MAX + 1
