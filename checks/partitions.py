@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
 from server.ingest.partitions import DAYS_AHEAD, day_of, days_ahead, is_over
+from server.kernel import shared_clock
 from server.selfcheck.findings import Finding
 
 DAY_S = 86_400
@@ -18,7 +17,7 @@ async def run(around: Surroundings) -> list[Finding]:
     async with around.database.ask() as connection:
         names = await store.partitions(connection)
     retention_days = around.env.outcome_retention_days if around.env else None
-    return judged(names, time.time(), retention_days)
+    return judged(names, shared_clock.now(), retention_days)
 
 
 def judged(names: list[str], now: float, retention_days: int | None) -> list[Finding]:

@@ -14,6 +14,7 @@ RUNNING = (
     "runtime_health",
     "watch",
     "stragglers",
+    "clocks",
     "notify_targets",
     "loop_lag",
     "partitions",

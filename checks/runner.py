@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
 
 from checks.check import Check, Surroundings, Unavailable, fail
 from server import __version__
+from server.kernel import shared_clock
+from server.kernel.times import utc
 from server.selfcheck.findings import CheckResult, Finding, status_of
 
 log = logging.getLogger("evenkeel.checks")
@@ -23,7 +24,9 @@ async def run(check: Check, around: Surroundings) -> CheckResult:
     findings = await guarded(check, around)
     duration_ms = round((time.perf_counter() - started) * 1000, 1)
     version = __version__ if check.needs == "repository" else None
-    return CheckResult(check.name, status_of(findings), datetime.now(UTC), duration_ms, shortened(findings), version)
+    return CheckResult(
+        check.name, status_of(findings), utc(shared_clock.now()), duration_ms, shortened(findings), version
+    )
 
 
 async def guarded(check: Check, around: Surroundings) -> list[Finding]:

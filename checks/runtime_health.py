@@ -21,6 +21,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from checks.check import Check, Surroundings, Unavailable, fail, warn
 from server.auth.keys import create_key
 from server.config.registry import SETTINGS, Counted
+from server.kernel import shared_clock
 from server.kernel.ids import uuid7
 from server.kernel.names import OWN
 from server.selfcheck.findings import Finding
@@ -152,11 +153,11 @@ async def key_for(around: Surroundings) -> str | None:
     given = None if around.lasting else os.environ.get("EVENKEEL_API_KEY")
     if given or around.db is None:
         return given
-    if own_key.until - KEY_LEFT_S < time.time():
+    if own_key.until - KEY_LEFT_S < shared_clock.now():
         lifetime_s = LASTING_KEY_S if around.lasting else KEY_S
         async with around.db.act() as connection:
             made = await create_key(connection, KEY_NAME, ["ingest", "read"], actor=OWN, lifetime_s=lifetime_s)
-        own_key.key, own_key.until = made.key, time.time() + lifetime_s
+        own_key.key, own_key.until = made.key, shared_clock.now() + lifetime_s
     return own_key.key
 
 

@@ -40,6 +40,16 @@ async def processes(connection: AsyncConnection) -> list[SilentProcess]:
     return [SilentProcess(*row) for row in rows]
 
 
+async def clocks(connection: AsyncConnection) -> list[tuple[str, float]]:
+    """Each machine with running processes, and by how many seconds its clock is ahead of the database's."""
+    query = text(f"""
+        SELECT DISTINCT ON (host) host, clock_ahead_s FROM processes
+        WHERE {RUNNING} AND heartbeat_at > now() - interval '1 minute'
+        ORDER BY host, heartbeat_at DESC
+        """)
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
 async def revision_in_force(connection: AsyncConnection) -> tuple[int, float] | None:
     """The revision that every process must have applied, and since when, in seconds; None where there is none.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
+from server.kernel import shared_clock
 from server.parts import Parts
 from server.review.monthly import MonthlyReport, middle
 from server.review.reading import monthly, months_kept
@@ -56,7 +55,7 @@ class ReportView(Struct):
 
 async def read(parts: Parts) -> dict[str, list[str]]:
     async with parts.db.ask() as connection:
-        return await months_kept(connection, parts.policies, time.time())
+        return await months_kept(connection, parts.policies, shared_clock.now())
 
 
 READ = Memo(read, kept_s=KEPT_S)
@@ -69,7 +68,7 @@ class ReviewPage(Page):
         service = self.get_query_argument("service", "")[:200]
         found = await READ.get(self.parts, (self.parts.policies.number, len(self.parts.policies.objectives)))
         shown = found if found is None or not service else {name: found[name] for name in found if name == service}
-        view = ReviewView(shown, months.name_of(time.time()), service, sorted(found or ()))
+        view = ReviewView(shown, months.name_of(shared_clock.now()), service, sorted(found or ()))
         self.show("review.html", view, title="Review · Evenkeel", page="review")
 
 
@@ -77,7 +76,7 @@ class ReportPage(Page):
     """GET /review/SERVICE/MONTH."""
 
     async def get(self, service: str, month: str) -> None:
-        now = time.time()
+        now = shared_clock.now()
         async with self.parts.db.ask() as connection:
             report = await monthly(connection, self.parts.policies, service, month, now)
         later = months.name_of(months.bounds(month)[1])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from server.auth.commands import click_errors
+from server.kernel import shared_clock
 
 if TYPE_CHECKING:
     from server.ingest.importer import Report
@@ -56,7 +56,7 @@ async def run(env: Environment, url: str, file: Path, service: str, *, size: int
         if shift:
             with file.open(errors="replace", newline="\n") as lines:
                 last = newest(lines, service)
-            moved = int(time.time() * 1_000_000) - last if last is not None else 0
+            moved = int(shared_clock.now() * 1_000_000) - last if last is not None else 0
         bar = click.progressbar(length=size, label=f"Importing {file.name}")
         with file.open(errors="replace", newline="\n") as lines, bar:
             return await importer.run(lines, service, moved, bar.update)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from server.alerts import retention_store as old_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
@@ -14,6 +12,7 @@ from server.config.registry import environment_values
 from server.config.staging import Bake
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
+from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
@@ -43,7 +42,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     board = Board(db, policies, lambda: evaluation.evidence, enqueue)
     tick = Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step)
     environment = environment_values(env.raw)
-    staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(time.time())))
+    staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(shared_clock.now())))
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)
@@ -63,7 +62,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),
         Job("rollup retention", 300.0, live.forget_old_rollups, 120),
-        Job("ledger retention", 600.0, lambda _: ledger_store.forget_old(db, time.time()), 120),
+        Job("ledger retention", 600.0, lambda _: ledger_store.forget_old(db, shared_clock.now()), 120),
         Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
         Job("alert retention", 3600.0, lambda _: old_alerts.forget_old(db), 120),
         Job("auth retention", 600.0, lambda _: signin_store.forget_old(db), 30),
@@ -72,8 +71,8 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
 
 
 async def keep_partitions(db: Database, env: Environment) -> None:
-    await ensure_partitions(db, time.time(), env.outcome_retention_days)
-    await drop_partitions(db, time.time(), env.outcome_retention_days)
+    await ensure_partitions(db, shared_clock.now(), env.outcome_retention_days)
+    await drop_partitions(db, shared_clock.now(), env.outcome_retention_days)
 
 
 async def forget_logs(db: Database, env: Environment) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.alerts.list import AlertListed, newest, row
@@ -16,6 +14,7 @@ from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
@@ -44,7 +43,7 @@ async def read(parts: Parts, alert_id: int) -> AlertRecord:
         return AlertRecord(
             await store.one(connection, alert_id),
             await store.timeline(connection, alert_id),
-            await silence_store.active(connection, time.time()),
+            await silence_store.active(connection, shared_clock.now()),
             await store.reach(connection, [alert_id]),
         )
 

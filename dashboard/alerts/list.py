@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,6 +14,7 @@ from server.alerts.alert import Alert
 from server.alerts.silence import Silence
 from server.alerts.store import MeasureRow, Reach
 from server.alerts.words import failing
+from server.kernel import shared_clock
 from server.parts import Parts
 
 DAY_S = 86_400.0
@@ -66,7 +65,7 @@ class SilenceForm(Struct):
 
 
 async def read(parts: Parts) -> AlertRecords:
-    now = time.time()
+    now = shared_clock.now()
     async with parts.db.act() as connection:
         open_ = await store.listed(connection, "open", limit=500)
         resolved = await store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.shared.live import Ask, LivePage, live_page
@@ -11,6 +9,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from server.changes import store
 from server.changes.store import Change
+from server.kernel import shared_clock
 from server.kernel.ids import number_in
 from server.parts import Parts
 
@@ -56,7 +55,7 @@ def change_row(change: Change) -> ChangeRow:
 async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:
     service, before = asked
     async with parts.db.ask() as connection:
-        return await store.recent(connection, time.time() - KEPT_S, service or None, SHOWN + 1, before)
+        return await store.recent(connection, shared_clock.now() - KEPT_S, service or None, SHOWN + 1, before)
 
 
 READ = Memos(read, kept_s=2)

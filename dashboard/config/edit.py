@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 
 from msgspec import Struct
@@ -20,6 +19,7 @@ from server.config.saving import Saved
 from server.config.staged import StagingAsked, checked_staging, choose
 from server.config.view import SettingView, config_view
 from server.gate.overrides import OverrideAsked, override
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.parts import Parts
@@ -122,7 +122,7 @@ async def preview(parts: Parts, draft: SettingDraft) -> str:
         value, key_id, stage = value_of(draft), key_id_of(draft.scope), staging_of(draft)
     except ApiError:
         return ""
-    refused = await would_refuse(parts, SETTINGS[draft.setting], value, key_id, time.time())
+    refused = await would_refuse(parts, SETTINGS[draft.setting], value, key_id, shared_clock.now())
     return f"{refused} {staged_sentence(parts.relay.picture, stage)}" if stage else refused
 
 
@@ -140,7 +140,7 @@ def staged_sentence(picture: Picture | None, asked: StagingAsked) -> str:
 
 async def show_editor(page: Page, draft: SettingDraft) -> None:
     """The editor's page, over the settings as they are now."""
-    config = await config_view(page.parts, time.time())
+    config = await config_view(page.parts, shared_clock.now())
     setting = next(one for one in config.settings if one.name == draft.setting)
     if draft.expected == 0:
         draft = replace(draft, expected=config.revision.revision)

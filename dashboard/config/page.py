@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.config.draft import UNTILS, SettingDraft
@@ -14,6 +12,7 @@ from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.auth.store import ApiKey, list_keys
 from server.config.view import ConfigView, config_view
+from server.kernel import shared_clock
 from server.kernel.names import OWN
 from server.parts import Parts
 
@@ -34,7 +33,7 @@ class ConfigPageView(Struct):
 
 
 async def read_config(parts: Parts) -> ConfigView:
-    return await config_view(parts, time.time())
+    return await config_view(parts, shared_clock.now())
 
 
 async def read_keys(parts: Parts) -> list[ApiKey]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from server.config.registry import SETTINGS, Setting, Value
 from server.ingest import preview
 from server.ingest.preview import RefusalPreview, RefusedItems
 from server.ingest.tally import SLOT_S
+from server.kernel import shared_clock
 from server.parts import Parts
 
 ALL_OF_IT = 0.995
@@ -48,7 +48,7 @@ class Effect(Struct):
 async def effects(parts: Parts) -> dict[str, Effect]:
     """By setting, what it refused in the last 5 minutes, or what its being off does."""
     async with parts.db.ask() as connection:
-        found = await preview.effect(connection, time.time())
+        found = await preview.effect(connection, shared_clock.now())
     limits = parts.settings.limits_for(0)
     return {name: effect(setting, limits.value(name), found, parts.auth.key_name) for name, setting in SETTINGS.items()}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.config.page import CONFIG
@@ -12,6 +10,7 @@ from dashboard.shared.memo import Memo
 from server.changes import store as changes
 from server.changes.store import Change
 from server.config.view import ConfigView, SettingView
+from server.kernel import shared_clock
 from server.parts import Parts
 from server.picture.picture import Picture
 from server.selfcheck import store as check_store
@@ -67,7 +66,7 @@ class Side(Struct):
 
 async def read_changes(parts: Parts) -> list[Change]:
     async with parts.db.ask() as connection:
-        return await changes.recent(connection, time.time() - HOUR_S, limit=100)
+        return await changes.recent(connection, shared_clock.now() - HOUR_S, limit=100)
 
 
 async def read_checks(parts: Parts) -> list[CheckResult]:
@@ -108,7 +107,7 @@ def own(picture: Picture | None, checks: list[CheckResult] | None) -> Own:
         fine.append(f"{web} web process{'es' if web != 1 else ''}")
     # What is wrong with Evenkeel's own files is no trouble of production: it stands on Setup.
     running = None if checks is None else [check for check in checks if check.version is None]
-    return Own(fine, troubles, happened(picture, time.time()) if picture else [], running)
+    return Own(fine, troubles, happened(picture, shared_clock.now()) if picture else [], running)
 
 
 def happened(picture: Picture, now: float) -> list[Happened]:

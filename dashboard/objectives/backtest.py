@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from msgspec import Struct
 
 from dashboard.shared.page import Page
 from server.alerts.backtesting import Backtested, gaps, run, summary
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.parts import Parts
 from server.selfcheck.findings import Finding
@@ -73,5 +73,5 @@ async def fill(parts: Parts, view: BacktestView) -> None:
         raise ApiError("UNAVAILABLE", "Another backtest runs. Nothing was run: send it again.", retry_after=5)
     async with ALONE:
         view.odd = lint(policy)
-        view.found = await run(parts.db, policy, time.time(), LIMIT_S)
+        view.found = await run(parts.db, policy, shared_clock.now(), LIMIT_S)
     view.summary, view.gaps = summary(view.found), gaps(view.found)

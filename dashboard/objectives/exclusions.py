@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -14,6 +13,7 @@ from dashboard.objectives.objective import OBJECTIVE, READ, find_objective
 from dashboard.shared.page import Page
 from dashboard.shared.rendering import segment
 from server.http.handler import as_api_error
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts
 from server.slo.ledger import exclusions
@@ -77,7 +77,7 @@ async def exclusions_view(parts: Parts, objective: Objective, draft: ExclusionDr
 
 async def read(parts: Parts, objective: Objective) -> list[ExclusionLine]:
     """The exclusions that reach into the objective's window, the last one first, from one snapshot."""
-    now = time.time()
+    now = shared_clock.now()
     async with parts.db.ask() as connection:
         found = await exclusions.listed(connection, objective.service, now)
         shown = [one for one in found if one.stop.timestamp() > now - objective.window_s][:SHOWN]
@@ -133,7 +133,7 @@ async def preview_sentence(parts: Parts, objective: Objective, draft: ExclusionD
     try:
         async with parts.db.ask() as connection:
             given = asked(draft, objective.service)
-            found = await exclusions.preview(connection, parts.policies, statuses, given, time.time())
+            found = await exclusions.preview(connection, parts.policies, statuses, given, shared_clock.now())
             return found.sentence
     except ApiError as error:
         return error.detail
@@ -151,7 +151,7 @@ class ObjectivePage(Page):
 
     async def get(self, name: str) -> None:
         objective = find_objective(self.parts, name)
-        draft = read_draft(self.get_query_argument, time.time())
+        draft = read_draft(self.get_query_argument, shared_clock.now())
         if self.get_query_argument("start", ""):
             draft.preview, draft.open = await preview_sentence(self.parts, objective, draft), True
         beside = await exclusions_view(self.parts, objective, draft)
@@ -165,7 +165,7 @@ class ExclusionPreview(Page):
 
     async def get(self, name: str) -> None:
         objective = find_objective(self.parts, name)
-        draft = read_draft(self.get_query_argument, time.time())
+        draft = read_draft(self.get_query_argument, shared_clock.now())
         self.show("objective/preview.html", await preview_sentence(self.parts, objective, draft))
 
 
@@ -174,7 +174,7 @@ class ExclusionMake(Page):
 
     async def post(self, name: str) -> None:
         assert self.identity is not None
-        objective, now = find_objective(self.parts, name), time.time()
+        objective, now = find_objective(self.parts, name), shared_clock.now()
         draft = read_draft(self.get_body_argument, now)
         try:
             given, actor = asked(draft, objective.service), self.identity.actor
@@ -208,7 +208,12 @@ class ExclusionRevoke(Page):
         try:
             number = whole(self, "id")
             revoked = await exclusions.revoke(
-                self.parts.db, self.parts.policies, number, actor=actor, request_id=self.request_id, now=time.time()
+                self.parts.db,
+                self.parts.policies,
+                number,
+                actor=actor,
+                request_id=self.request_id,
+                now=shared_clock.now(),
             )
             self.say(revoked.message)
         except ApiError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ from server.alerts.store import listed
 from server.changes import store as changes
 from server.changes.before import just_before
 from server.changes.store import Change
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live.service import LiveService
 from server.parts import Parts
@@ -106,7 +106,7 @@ class ObjectiveView(Struct):
 
 async def read(parts: Parts, name: str) -> ObjectiveRead:
     """One snapshot of an objective's past."""
-    objective, now = find_objective(parts, name), time.time()
+    objective, now = find_objective(parts, name), shared_clock.now()
     async with parts.db.ask() as connection:
         found = await past(connection, objective, now)
         made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import Literal
 
@@ -19,6 +18,7 @@ from dashboard.shared.page import Page
 from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.refused_store import refused_slots
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
@@ -102,7 +102,7 @@ class ServiceView(Struct):
 async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
     """One snapshot of everything for a service and window."""
     service, name = key
-    span, now = SPANS[name], time.time()
+    span, now = SPANS[name], shared_clock.now()
     async with parts.db.ask() as connection:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.shared.local import local_address
@@ -17,6 +15,7 @@ from server.gate.asking import ServiceRecord, decide, live_facts, read_record
 from server.gate.overrides import MINUTES_MAX, OverrideAsked
 from server.gate.ship import DEPLOYS_DAYS, DeployHours, Ship, rule_sentences, ship
 from server.gate.store import deploy_costs
+from server.kernel import shared_clock
 from server.kernel.errors import invalid
 from server.parts import Parts
 from server.slo.model.budget_policy import KINDS
@@ -38,12 +37,12 @@ class ShipView(Struct):
 
 async def load_record(parts: Parts, service: str) -> ServiceRecord:
     async with parts.db.ask() as connection:
-        return await read_record(connection, parts.policies, Question(service, "deploy"), time.time())
+        return await read_record(connection, parts.policies, Question(service, "deploy"), shared_clock.now())
 
 
 async def load_deploys(parts: Parts, service: str) -> dict[str, list[DeployHours]]:
     """By objective, what the deploys of the last days cost."""
-    held, now = [each for each in parts.policies.objectives if each.service == service], time.time()
+    held, now = [each for each in parts.policies.objectives if each.service == service], shared_clock.now()
     async with parts.db.ask() as connection:
         ids = [each.id for each in held]
         found = await deploy_costs(connection, service, ids, now - DEPLOYS_DAYS * 86_400, now)

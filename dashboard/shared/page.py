@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -14,6 +13,7 @@ from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
 from server.http.handler import Handler, as_api_error
 from server.http.operation import Scope
+from server.kernel import shared_clock
 from server.kernel.errors import CODES, ApiError
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -96,7 +96,7 @@ class Page(Handler):
         """Answer with a live page; `beside` is the context of what is not live, `given` arguments from the path."""
         ask = self.ask(page, **given)
         await page.require(self.parts, ask)
-        made = await make(page, self.parts, ask, time.time())
+        made = await make(page, self.parts, ask, shared_clock.now())
 
         def region(id_: str, classes: str = "", tag: str = "div") -> Markup:
             inner = Markup(made.regions[id_].replace(XSRF_FIELD, self.xsrf()))  # noqa: S704 - escaped by the template
@@ -132,9 +132,9 @@ class Page(Handler):
             "said": self.said() if "said" not in more else "",
         }
         if "shell" not in more:
-            context["shell"] = shell(self.parts, time.time())
+            context["shell"] = shell(self.parts, shared_clock.now())
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(with_ago(render(template, **context | more), time.time()))
+        self.finish(with_ago(render(template, **context | more), shared_clock.now()))
 
     def xsrf(self) -> Markup:
         """The hidden field that every form carries."""

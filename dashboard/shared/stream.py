@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from dashboard.shared.live import PAGES, Ask, LivePage, MadeRegion, make
 from server.auth.identity import Identity
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.parts import Parts
 
@@ -118,7 +118,7 @@ class Channel:
 
     async def _step(self) -> None:
         try:
-            made = await make(self.page, self.parts, self.ask, time.time())
+            made = await make(self.page, self.parts, self.ask, shared_clock.now())
         except Exception:
             # The page stays as it is and its watchdog says so; the next second is another try.
             log.exception("the regions of %s could not be made", self.page.name)

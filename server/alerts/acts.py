@@ -6,7 +6,6 @@ goes out after the commit. A press repeated answers what was done already.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from server.alerts.alert import Alert, AlertEvent
 from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence, checked_matcher, checked_minutes
 from server.auth.audit_store import audit
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.text import ago, checked_reason
 
@@ -47,7 +47,7 @@ async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> 
         alert = await store.acknowledge(connection, alert_id, by)
         if alert is None:
             return await not_acknowledged(connection, alert_id)
-        now = alert.acknowledged_at or time.time()
+        now = alert.acknowledged_at or shared_clock.now()
         await store.add_events(connection, [AlertEvent(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
         after = {"service": alert.service}
         await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, after, request_id)
@@ -63,7 +63,7 @@ async def not_acknowledged(connection: AsyncConnection, alert_id: int) -> Acknow
     alert = await store.one(connection, alert_id)
     if alert is None:
         raise ApiError("NOT_FOUND", f"There is no alert {alert_id}; GET /api/v1/alerts lists them. Nothing was done.")
-    now = time.time()
+    now = shared_clock.now()
     if alert.acknowledged_at is not None:
         message = f"Already acknowledged by {alert.acknowledged_by}, {ago(now - alert.acknowledged_at)}"
         return Acknowledged(alert, True, message)
@@ -80,7 +80,7 @@ async def silence(
     async with parts.db.act() as connection:
         same = await silence_store.same(connection, service, objective, by)
         if same is not None:
-            return Silenced(same, True, f"Already silenced by {by}, {ago(time.time() - same.created_at)}")
+            return Silenced(same, True, f"Already silenced by {by}, {ago(shared_clock.now() - same.created_at)}")
         made = await silence_store.add(
             connection, service=service, objective=objective, reason=reason, author=by, minutes=minutes
         )
@@ -102,7 +102,7 @@ async def end_silence(parts: Parts, silence_id: int, by: str, request_id: str) -
             await audit(connection, by, "silence.end", f"silence {silence_id}", before, None, request_id)
     if not ended:
         at, who = (found.ended_at, f" by {found.ended_by}") if found.ended_at else (found.ends_at, "")
-        return Silenced(found, True, f"Already ended{who}, {ago(time.time() - at)}")
+        return Silenced(found, True, f"Already ended{who}, {ago(shared_clock.now() - at)}")
     await parts.bus.publish("alerts", 0)
     return Silenced(found, False, f"The silence of {matched(found)} has ended. What still fires is told now.")
 

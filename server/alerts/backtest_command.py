@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.auth.commands import click_errors
+from server.kernel import shared_clock
 from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
@@ -59,7 +59,7 @@ async def over(url: str, policy: Policy) -> Backtested:
 
     db = Database(url, "evenkeel backtest")
     try:
-        return await run(db, policy, time.time(), LIMIT_S)
+        return await run(db, policy, shared_clock.now(), LIMIT_S)
     finally:
         await db.close()
 

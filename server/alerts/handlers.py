@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -24,6 +23,7 @@ from server.alerts.store import State
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 
@@ -98,14 +98,14 @@ class MeasuresHandler(ApiHandler):
     @operation("Mean times to detect, notify, acknowledge and resolve", scope="read", returns=MeasuresAnswer)
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
-            row = await store.measures(connection, time.time() - MEASURED_DAYS * DAY_S)
+            row = await store.measures(connection, shared_clock.now() - MEASURED_DAYS * DAY_S)
         self.reply(measures_answer(row, MEASURED_DAYS))
 
 
 class SilencesHandler(ApiHandler):
     @operation("Silences in force, and the newest that have ended", scope="read", returns=SilencesAnswer)
     async def get(self) -> None:
-        now = time.time()
+        now = shared_clock.now()
         async with self.parts.db.ask() as connection:
             active = await silence_store.active(connection, now)
             ended = await silence_store.past(connection, now, ENDED_SHOWN)

@@ -91,12 +91,13 @@ def revoke_key(which: str) -> None:
 
 def state(key: ApiKey) -> str:
     """The state of a key in words: in force, until when, or since when not."""
-    from datetime import UTC, datetime
+    from server.kernel import shared_clock
+    from server.kernel.times import utc
 
     if key.revoked_at is not None:
         return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
     if key.expires_at is not None:
-        return f"{'expired' if key.expires_at <= datetime.now(UTC) else 'until'} {key.expires_at:%Y-%m-%d %H:%M}"
+        return f"{'expired' if key.expires_at <= utc(shared_clock.now()) else 'until'} {key.expires_at:%Y-%m-%d %H:%M}"
     return "in force"
 
 

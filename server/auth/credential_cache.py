@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from server.auth import store, tokens
 from server.auth.fresh import OUTAGE, Fresh
 from server.auth.identity import Identity
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 
@@ -49,7 +50,7 @@ class KeyCache:
         if digest not in self._keys:
             await self._look_again()
         found = self._keys.get(digest)
-        if found is None or (found.until is not None and found.until <= time.time()):
+        if found is None or (found.until is not None and found.until <= shared_clock.now()):
             return None
         if self.fresh.age_s > KEPT_WITHOUT_DATABASE_S:
             raise unavailable()
@@ -106,7 +107,7 @@ class SessionCache:
             return None
         if self.fresh.age_s > KEPT_WITHOUT_DATABASE_S:
             raise unavailable()
-        return held.credential.identity if (held.credential.until or 0) > time.time() else None
+        return held.credential.identity if (held.credential.until or 0) > shared_clock.now() else None
 
     async def _hold(self, digest: bytes) -> Held:
         if self.fresh.failing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,6 +12,7 @@ from server.changes.store import Change
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.times import InstantText, instant
 
 DAY_S = 24 * 3600.0
@@ -43,7 +43,7 @@ class ChangesHandler(ApiHandler):
     async def get(self) -> None:
         """With `service`: its own changes, and those of Evenkeel's settings, which touch every service."""
         asked = self.query(ChangesAsked)
-        since = time.time() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
+        since = shared_clock.now() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
         async with self.parts.db.ask() as connection:
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
         shown = found[: asked.limit]

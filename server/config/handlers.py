@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -19,6 +18,7 @@ from server.config.view import ConfigView
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -71,7 +71,7 @@ class ConfigHandler(ApiHandler):
     @operation("The settings in force, their sources, receipts and history", scope="read", returns=ConfigView)
     async def get(self) -> None:
         """The ETag is the number of the revision in force: send it as If-Match with a change."""
-        found = await view.config_view(self.parts, time.time())
+        found = await view.config_view(self.parts, shared_clock.now())
         self.set_header("Etag", f'"{found.revision.revision}"')
         self.reply(found)
 
@@ -113,7 +113,7 @@ class RevisionsHandler(ApiHandler):
     @operation("Revisions, newest first", scope="read", query=RevisionsAsked, returns=Revisions)
     async def get(self) -> None:
         page = self.query(RevisionsAsked)
-        shown, more = await view.revisions_view(self.parts, time.time(), page.limit, page.before)
+        shown, more = await view.revisions_view(self.parts, shared_clock.now(), page.limit, page.before)
         self.reply(Revisions(shown, shown[-1].revision if more else None))
 
 

@@ -6,7 +6,6 @@ together or not at all. The signal goes out after the commit.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -40,6 +39,7 @@ from server.config.staged import (
     refused,
     staged_view,
 )
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import ago, checked_reason
 from server.kernel.times import utc
@@ -105,7 +105,7 @@ async def change(
             return await act.nothing_to_do("These values are in force already; nothing was changed.")
         await pass_gate(parts, act, entries)
         if stage is not None:
-            return await staging.stage(act, entries, stage, reason, parts.objectives_now(time.time()))
+            return await staging.stage(act, entries, stage, reason, parts.objectives_now(shared_clock.now()))
         return await act.save(entries, kind="change", reason=reason, action="config.change")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -14,6 +13,7 @@ from server.gate.overrides import Overridden, OverrideAsked
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.slo.model.budget_policy import ChangeKind
@@ -53,7 +53,7 @@ class GateHandler(ApiHandler):
         """200 whatever the answer is: allow, deny or unknown. 404 where nothing was ever heard of the service."""
         asked = self.query(GateAsked)
         question = Question(asked.service, asked.kind, asked.version, asked.reason)
-        self.reply(await ask(self.parts, question, time.time()))
+        self.reply(await ask(self.parts, question, shared_clock.now()))
 
 
 class OverridesHandler(ApiHandler):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections import Counter
 
 import msgspec
@@ -18,6 +17,7 @@ from server.ingest.batch import Batch, Claim
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.upload import UploadHandler
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 
 ERRORS = (
@@ -158,7 +158,7 @@ class OutcomesHandler(UploadHandler):
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
-        decoded = decode(body, form, span(time.time(), env.outcome_retention_days), items_max)
+        decoded = decode(body, form, span(shared_clock.now(), env.outcome_retention_days), items_max)
         self.items, self.faults = decoded.items, len(decoded.faults)
         self.services = Counter([outcome.service for outcome in decoded.outcomes])
         if decoded.items > items_max:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from server.ingest.outcome import Outcome, TakenSpan, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 
@@ -58,7 +58,7 @@ class Importer:
         self.env = env
         self.db = db
         self.report = Report()
-        self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
+        self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self._writer = Writer(db, "import", thresholds)
         self._pending = {timed: Pending(timed) for timed in (True, False)}
 
@@ -68,8 +68,8 @@ class Importer:
         Raises ApiError UNAVAILABLE; what was stored before stays, and `report` counts it.
         """
         days = self.env.outcome_retention_days
-        await ensure_partitions(self.db, time.time(), days)
-        taken = span(time.time(), days)
+        await ensure_partitions(self.db, shared_clock.now(), days)
+        taken = span(shared_clock.now(), days)
         done = 0
         for number, line in enumerate(lines, 1):
             self._take(number, line, service, shift, taken)

@@ -23,6 +23,7 @@ from server.ingest.series import Caps
 from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
@@ -54,7 +55,7 @@ class Intake:
         self.queue = Queue()
         self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)
-        self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), time.time)
+        self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
         self.receiving = 0  # bytes of bodies that are being read
@@ -71,7 +72,7 @@ class Intake:
         self._task = asyncio.create_task(self._flush_forever(), name="flush")
 
     async def _make_partitions(self) -> None:
-        await partitions.ensure_partitions(self.db, time.time(), self.env.outcome_retention_days)
+        await partitions.ensure_partitions(self.db, shared_clock.now(), self.env.outcome_retention_days)
 
     async def store(self, batch: Batch) -> StoredBatch:
         """Store a batch; returns after the commit.
@@ -150,19 +151,19 @@ class Intake:
     def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int) -> None:
         """A request that was stored; `services` maps each to its items."""
         metrics.ingest_accepted(1, items, bytes_)
-        self.tally.add(time.time(), key_id, ACCEPTED, services=services, items=items, size=bytes_)
+        self.tally.add(shared_clock.now(), key_id, ACCEPTED, services=services, items=items, size=bytes_)
 
     def refused(
         self, key_id: int, services: Mapping[str, int] | None, reason: str, items: int | None, bytes_: int
     ) -> None:
         """A request that was refused for `reason`, an error code; None: not known."""
         metrics.ingest_refused(reason, items)
-        self.tally.add(time.time(), key_id, reason, services=services, items=items, size=bytes_)
+        self.tally.add(shared_clock.now(), key_id, reason, services=services, items=items, size=bytes_)
 
     def refused_items(self, key_id: int, reason: str, items: int) -> None:
         """Items of a request whose others were stored."""
         metrics.ingest_refused_items(reason, items)
-        self.tally.add_items(time.time(), key_id, reason, items)
+        self.tally.add_items(shared_clock.now(), key_id, reason, items)
 
     def depth(self) -> tuple[int, int]:
         """Items and bytes that wait or are being flushed."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Mapping
 
 import psycopg
@@ -24,6 +23,7 @@ from server.ingest.road import Road
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, IntakeCount, IntakeLine, IntakeTally, requests
 from server.ingest.writer import Writer
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
@@ -61,7 +61,7 @@ class Lane:
         """One request of our own, in seconds; cheap. None: refused on purpose, so neither bad nor slow."""
         spelling = (OWN, __version__, route, method, status)
         timed = seconds is not None
-        durations = self._own.setdefault((spelling, int(time.time()), timed), ([], []))
+        durations = self._own.setdefault((spelling, int(shared_clock.now()), timed), ([], []))
         durations[timed and status >= 500].append(int((seconds or 0.0) * 1_000_000))
 
     async def _run(self) -> None:
@@ -114,7 +114,7 @@ class Lane:
             durations = self._own.setdefault(key, ([], []))
             durations[0].extend(good)
             durations[1].extend(bad)
-        oldest = int(time.time()) - SECONDS_MAX
+        oldest = int(shared_clock.now()) - SECONDS_MAX
         late = [key for key in self._own if key[1] < oldest]
         for key in late:
             del self._own[key]
@@ -122,7 +122,7 @@ class Lane:
             log.warning("own requests older than %d s could not be stored and are lost", SECONDS_MAX)
 
     async def _write_tally(self) -> None:
-        counts = self.tally.take(time.time())
+        counts = self.tally.take(shared_clock.now())
         if not counts:
             return
         try:
@@ -139,7 +139,7 @@ class Lane:
             await self._road.drop()
 
     def _put_back(self, counts: Mapping[IntakeLine, IntakeCount]) -> None:
-        lost = self.tally.put_back(counts, time.time())
+        lost = self.tally.put_back(counts, shared_clock.now())
         metrics.intake_lost(lost)
         if lost and not self._losing:
             self._losing = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
+
+from server.kernel import shared_clock
 
 
 def uuid7() -> str:
     """A new UUIDv7 as text: 48 bits of Unix milliseconds, then 74 random bits."""
-    return uuid7_from(time.time_ns() // 1_000_000, os.urandom(10))
+    return uuid7_from(int(shared_clock.now() * 1000), os.urandom(10))
 
 
 def uuid7_from(milliseconds: int, random: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -10,6 +9,7 @@ from msgspec import Meta, Struct, field
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.times import InstantText, instant
 from server.live import outcomes, questions
 from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, Services, TrafficSummary
@@ -52,7 +52,7 @@ class ServicesHandler(ApiHandler):
     @operation("Every service and its last 5 minutes", scope="read", returns=Services)
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
-            self.reply(Services(await questions.services(connection, time.time())))
+            self.reply(Services(await questions.services(connection, shared_clock.now())))
 
 
 class SummaryHandler(ApiHandler):
@@ -64,7 +64,7 @@ class SummaryHandler(ApiHandler):
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:
-        query, now = self.query(SummaryQuery), time.time()
+        query, now = self.query(SummaryQuery), shared_clock.now()
         seconds = asked_window_s(query.window)
         async with self.parts.db.ask() as connection:
             await questions.require(connection, service)
@@ -87,7 +87,7 @@ class SeriesHandler(ApiHandler):
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:
-        query, now = self.query(SeriesQuery), time.time()
+        query, now = self.query(SeriesQuery), shared_clock.now()
         start, stop = asked_range(query.start, query.stop, now)
         step = asked_step(query.step, default_step(stop - start), stop - start)
         async with self.parts.db.ask() as connection:

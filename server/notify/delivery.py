@@ -6,12 +6,12 @@ repeated: it may hold the secrets that it was sent.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from http.client import responses
 
 from aiosmtplib import SMTPException
 
+from server.kernel import shared_clock
 from server.kernel.settings import Environment
 from server.notify import mail, outside
 from server.notify.kind import Letter, Parcel, Post
@@ -41,7 +41,7 @@ async def deliver(env: Environment, parcel: Parcel) -> Attempt:
     if kind is None:
         return Attempt("this version of Evenkeel does not know its kind", GIVE_UP_S)
     try:
-        for message in kind.messages(parcel, env.public_url, time.time()):
+        for message in kind.messages(parcel, env.public_url, shared_clock.now()):
             if isinstance(message, Letter):
                 attempt = await by_mail(env, parcel, message)
             else:
@@ -74,7 +74,7 @@ async def by_http(env: Environment, parcel: Parcel, post: Post) -> Attempt:
     reply = await outside.send(parcel.target.address, post.body, post.headers, private=env.notify_allow_private)
     if 200 <= reply.status < 300:
         return ARRIVED
-    after_s = retry_after_s(reply.headers.get("Retry-After"), time.time())
+    after_s = retry_after_s(reply.headers.get("Retry-After"), shared_clock.now())
     return Attempt(refusal(reply.status), patience_s(reply.status), after_s)
 
 
@@ -90,6 +90,8 @@ async def by_mail(env: Environment, parcel: Parcel, letter: Letter) -> Attempt:
     """Hand it to the operator's mail server."""
     if env.mail is None:
         return Attempt("SMTP_URL is not set", GIVE_UP_S)
-    made = mail.mail(env.mail, parcel.target.address, letter.subject, letter.text, key=parcel.key, now=time.time())
+    made = mail.mail(
+        env.mail, parcel.target.address, letter.subject, letter.text, key=parcel.key, now=shared_clock.now()
+    )
     await mail.send(env.mail, made)
     return ARRIVED

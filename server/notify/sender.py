@@ -10,10 +10,10 @@ import asyncio
 import logging
 import math
 import random
-import time
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
@@ -111,7 +111,7 @@ class Sender:
         wait_s = delay_s(claimed.attempt, random.random(), attempt.retry_after_s)  # noqa: S311 - not a secret
         async with self.db.act() as connection:
             if not attempt.error:
-                await outbox_store.sent(connection, claimed, time.time())
+                await outbox_store.sent(connection, claimed, shared_clock.now())
             elif again:
                 refused = attempt.patience_s == REFUSED_S
                 await outbox_store.failed(connection, claimed, attempt.error, wait_s, refused=refused)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.alerts.alert import Alert
+from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.text import first_line
@@ -101,7 +101,7 @@ class Relay:
         if unread not in ("", self._unread):
             log.warning("of the picture, by a watch of another version, this could not be read: %s", unread)
         self._unread = unread
-        self._made = time.time() - stored.age_s
+        self._made = shared_clock.now() - stored.age_s
         self._known = (stored.term, stored.seq)
         self._tell(self.picture)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Protocol
 
 from msgspec import MsgspecError
 
+from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.live.tail import Hear
@@ -60,7 +60,7 @@ class Tick:
 
     async def run(self, term: int) -> None:
         """One picture, which begins as the last one; Fenced where another watch has taken over."""
-        now, picture = time.time(), self.picture
+        now, picture = shared_clock.now(), self.picture
         if picture is None or picture.term != term:
             picture = await self._taken_over(term)
         picture.at = now
@@ -76,7 +76,7 @@ class Tick:
         """
         async with self.db.ask() as connection:
             stored = await store.read(connection)
-        now = time.time()
+        now = shared_clock.now()
         last = readable(stored.body) if stored else None
         begun = last.at if last else now
         evaluated, alerted = (last.evaluated_at, last.alerted_at) if last else (None, None)

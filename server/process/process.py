@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import resource
-import time
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.names import HOST, name_process
 from server.process import process_store as store
@@ -34,7 +34,7 @@ class Process:
         self.host = HOST
         self.id = 0
         self.gauges = HeartbeatGauges()
-        self.started = time.time()
+        self.started = shared_clock.now()
         name_process(name)
         self._tasks: list[asyncio.Task[None]] = []
 

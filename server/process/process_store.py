@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import __version__
+from server.kernel import shared_clock
 from server.tables.processes import processes
 
 # The revision in force in a process, as a column of `processes`: the receipt that was applied last.
@@ -36,13 +37,23 @@ class HeartbeatGauges:
 
 
 async def register(connection: AsyncConnection, kind: str, name: str, host: str, pid: int) -> int:
-    """A new row; its id."""
+    """A new row; its id. The clocks are compared before anything is stamped."""
+    await compare_clocks(connection)
     values = {"kind": kind, "name": name, "host": host, "pid": pid, "version": __version__}
     row = await connection.execute(insert(processes).values(values).returning(processes.c.id))
     return int(row.scalar_one())
 
 
+async def compare_clocks(connection: AsyncConnection) -> None:
+    """Measure how far this machine's clock is from the database's."""
+    asked = shared_clock.machine()
+    at = (await connection.execute(select(func.extract("epoch", func.clock_timestamp())))).scalar_one()
+    shared_clock.offset.measure(asked, shared_clock.machine(), float(at))
+
+
 async def beat(connection: AsyncConnection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> None:
+    """Say that the process lives, and how it does."""
+    await compare_clocks(connection)
     await connection.execute(
         update(processes)
         .where(processes.c.id == process_id)
@@ -52,6 +63,7 @@ async def beat(connection: AsyncConnection, process_id: int, gauges: HeartbeatGa
             queue_bytes=gauges.queue_bytes,
             loop_lag_ms=gauges.loop_lag_ms,
             rss_bytes=rss_bytes,
+            clock_ahead_s=shared_clock.offset.ahead_s,
         )
     )
 

@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 
 from server import __version__
+from server.kernel import shared_clock
 from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
@@ -84,7 +85,7 @@ class Readiness:
     async def _look(self) -> Health:
         if self._schema is None:
             self._schema = await asyncio.to_thread(read_schema)
-        began, now = time.monotonic(), rfc3339(time.time())
+        began, now = time.monotonic(), rfc3339(shared_clock.now())
         try:
             async with asyncio.timeout(LIMIT_S):
                 seen = await health_store.look(self.parts.db)

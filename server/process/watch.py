@@ -19,6 +19,7 @@ import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tornado.ioloop import PeriodicCallback
 
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.process import watch_store as store
 from server.process.process import Process
@@ -170,7 +171,7 @@ class Watch:
             callback = PeriodicCallback(functools.partial(self._run, job, term), job.every_s * 1000)
             loop = asyncio.get_running_loop()
             self._callbacks.append(callback)
-            self._first.append(loop.call_later(job.wait_s(time.time()), callback.start))
+            self._first.append(loop.call_later(job.wait_s(shared_clock.now()), callback.start))
             # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
             self._first.append(loop.call_later(place * STAGGER_S, self._start, job, term))
 

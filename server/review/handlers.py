@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import Literal
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.review.csv_form import as_csv
 from server.review.markdown import markdown
 from server.review.monthly import MonthlyReport
@@ -38,7 +38,7 @@ class ReportHandler(ApiHandler):
     async def get(self, service: str, month: str) -> None:
         asked = self.query(ReportQuery)
         async with self.parts.db.ask() as connection:
-            report = await monthly(connection, self.parts.policies, service, month, time.time())
+            report = await monthly(connection, self.parts.policies, service, month, shared_clock.now())
         if asked.format == "json":
             self.reply(report)
         elif asked.format == "markdown":

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from server.kernel import shared_clock
 from server.kernel.names import HOST, process_name
 
 MESSAGE_CHARACTERS = 4_000
@@ -76,7 +77,8 @@ def line_of(record: logging.LogRecord) -> LogLine:
     if made is None:
         request_id = record.__dict__.get("request_id") or _request_id.get()
         message = clean(record.getMessage(), MESSAGE_CHARACTERS)
-        made = LogLine(record.created, record.levelname.lower(), record.name, request_id, message, fields_of(record))
+        at = shared_clock.corrected(record.created)
+        made = LogLine(at, record.levelname.lower(), record.name, request_id, message, fields_of(record))
         record.__dict__["line"] = made
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
@@ -17,6 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
+from server.kernel import shared_clock
 from server.kernel.names import HOST
 from server.kernel.text import first_line
 from server.picture.picture import Picture
@@ -55,7 +55,7 @@ class Families(Collector):
 async def scrape(parts: Parts) -> bytes:
     """What /metrics answers. Without the database the gauges that come from it are left out."""
     gauges = await read_gauges(parts)
-    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(time.time()), parts.policies.objectives))
+    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(shared_clock.now()), parts.policies.objectives))
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -11,6 +10,7 @@ from msgspec import Meta, Struct
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in
 from server.kernel.times import InstantText
@@ -59,7 +59,7 @@ class SloHandler(ApiHandler):
     async def exactness(self, *objectives: Objective) -> dict[int, Exactness]:
         """How far back each ledger is exact, by its number."""
         async with self.parts.db.ask() as connection:
-            return await recount_store.exactness(connection, [each.id for each in objectives], time.time())
+            return await recount_store.exactness(connection, [each.id for each in objectives], shared_clock.now())
 
 
 class ObjectivesHandler(SloHandler):
@@ -92,7 +92,7 @@ class BudgetHandler(SloHandler):
         errors=("NOT_FOUND",),
     )
     async def get(self, name: str) -> None:
-        objective, query, now = self.objective(name), self.query(BudgetQuery), time.time()
+        objective, query, now = self.objective(name), self.query(BudgetQuery), shared_clock.now()
         span = query.span(now)
         window_s = answers.window_s(query.window, objective)
         async with self.parts.db.ask() as connection:
@@ -111,7 +111,7 @@ class HistoryHandler(SloHandler):
     )
     async def get(self, name: str) -> None:
         async with self.parts.db.ask() as connection:
-            self.reply(await past(connection, self.objective(name), time.time()))
+            self.reply(await past(connection, self.objective(name), shared_clock.now()))
 
 
 class ExclusionsQuery(Struct):
@@ -131,7 +131,7 @@ class ExclusionsHandler(ApiHandler):
     async def get(self) -> None:
         service = self.query(ExclusionsQuery).service or None
         async with self.parts.db.ask() as connection:
-            self.reply(Exclusions(await exclusions.listed(connection, service, time.time())))
+            self.reply(Exclusions(await exclusions.listed(connection, service, shared_clock.now())))
 
     @operation(
         "Take time out of the budgets of a service: maintenance, a load test",
@@ -143,7 +143,7 @@ class ExclusionsHandler(ApiHandler):
     async def post(self) -> None:
         """[start, stop) is widened to whole minutes; past, running or to come. Its sum is capped by policy."""
         assert self.identity is not None
-        asked, now = self.body(ExclusionAsked), time.time()
+        asked, now = self.body(ExclusionAsked), shared_clock.now()
         actor, request_id = self.identity.actor, self.request_id
         self.reply(
             await exclusions.make(
@@ -167,7 +167,12 @@ class ExclusionRevokeHandler(ApiHandler):
         actor, request_id = self.identity.actor, self.request_id
         self.reply(
             await exclusions.revoke(
-                self.parts.db, self.parts.policies, exclusion_id, actor=actor, request_id=request_id, now=time.time()
+                self.parts.db,
+                self.parts.policies,
+                exclusion_id,
+                actor=actor,
+                request_id=request_id,
+                now=shared_clock.now(),
             )
         )
 

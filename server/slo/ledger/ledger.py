@@ -7,11 +7,11 @@ exclusions take out is kept beside it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel import shared_clock
 from server.live.deltas import Delta
 from server.slo.ledger import ledger_store, recount_store
 from server.slo.model.counts import NOTHING, Counts, Tally
@@ -97,7 +97,7 @@ class Ledger:
         left_out = minute_rows(objectives, tallied(delta for delta in deltas if delta.excluded))
         await ledger_store.add(connection, minutes, hour_rows(minutes))
         await ledger_store.add_left_out(connection, left_out)
-        await ledger_store.add_events(connection, arrived(minutes, left_out, time.time()))
+        await ledger_store.add_events(connection, arrived(minutes, left_out, shared_clock.now()))
         await recount_store.ask_unmeasured(connection, unmeasured(objectives, tallies))
 
     async def follow(self, connection: AsyncConnection) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel import shared_clock
 from server.kernel.db import Database, Overtaken
 from server.live import fold_store
 from server.live.fold import Fold
@@ -53,7 +54,7 @@ def part_start(weights: Sequence[Weight], unit_s: int, kind: str) -> int:
 class Recount:
     """Recounts as a job of the watch."""
 
-    def __init__(self, db: Database, fold: Fold, ledger: Ledger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, db: Database, fold: Fold, ledger: Ledger, clock: Callable[[], float] = shared_clock.now) -> None:
         self.db = db
         self.fold = fold
         self.ledger = ledger
