@@ -11,6 +11,7 @@ from dashboard.shared.page import Page
 from dashboard.shared.telling import Telling, telling
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert
+from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.store import MeasureRow, Reach
 from server.alerts.words import failing
@@ -70,7 +71,7 @@ async def read(parts: Parts) -> AlertRecords:
         open_ = await store.listed(connection, "open", limit=500)
         resolved = await store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
         return AlertRecords(
-            sorted(open_, key=urgency),
+            sorted(open_, key=alert_order),
             sorted(resolved, key=lambda alert: -(alert.resolved_at or 0)),
             await silence_store.active(connection, now),
             await store.reach(connection, [alert.id for alert in open_ + resolved]),
@@ -115,13 +116,6 @@ def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, s
         silence=next((one for one in silences if one.id == alert.silence_id), None),
         title=titles.get(alert.objective, alert.objective),
     )
-
-
-def urgency(alert: Alert) -> tuple[int, bool, bool, int, int]:
-    """What is looked at first: what fires, has no other explanation and is not silenced, pages, is worst, is newest."""
-    order = ("firing", "resolving", "pending", "resolved")
-    quiet = alert.suppressed_by is not None or alert.silence_id is not None
-    return order.index(alert.state), quiet, alert.urgency != "page", alert.severity, -alert.id
 
 
 def alerts_title(view: AlertsView) -> str:

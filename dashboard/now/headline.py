@@ -45,7 +45,7 @@ def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
     troubled = [row for row in rows if row.troubled]
     if not troubled:
         return calm(picture.slo, rows)
-    troubled.sort(key=lambda row: row.rank)
+    troubled.sort(key=lambda row: row.order)
     worst = troubled[0].look
     names = [row.name for row in troubled if row.look is worst]
     details = [detail for row in troubled[:DETAILS] for detail in details_of(row, worst, len(names) == 1)]

@@ -29,7 +29,7 @@ class LiveRow(Struct):
 
     name: str
     look: Look
-    rank: float  # what orders rows, worst first
+    order: tuple[float, int, bool, float, int, str]  # worst first
     n: int
     bad: int
     p95_ms: float | None
@@ -38,7 +38,8 @@ class LiveRow(Struct):
     tightest: ObjectiveStatus | None  # the objective with least budget left
     silent_s: int | None
     service: LiveService
-    alerts: list[Alert]  # the open ones, the worst first
+    alerts: list[Alert]  # the open ones, the one that is shown first
+    cause: str  # the service that explains it
     charts: Charts | None = None
 
     @property
@@ -79,7 +80,7 @@ class LiveRow(Struct):
 
     @property
     def alert(self) -> AlertLine | None:
-        """Its worst open alert, and who was told."""
+        """The alert that is shown, and who was told."""
         return alert_line(self.alerts[0]) if self.alerts else None
 
     @property
@@ -89,9 +90,9 @@ class LiveRow(Struct):
 
 
 def service_rows(picture: Picture | None) -> list[LiveRow]:
-    """Every service, worst first, then busiest; our own last, unless it is not OK. None is drawn."""
+    """Every service, worst first; our own last, unless it is not OK. None is drawn."""
     rows = [row(each) for each in services_now(picture)]
-    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, row.rank, -row.n, row.name))
+    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, *row.order))
 
 
 def row(now: ServiceNow) -> LiveRow:
@@ -99,7 +100,7 @@ def row(now: ServiceNow) -> LiveRow:
     return LiveRow(
         name=service.name,
         look=LOOKS[now.state],
-        rank=now.rank,
+        order=now.order,
         n=service.n,
         bad=service.bad,
         p95_ms=service.p95_ms,
@@ -109,6 +110,7 @@ def row(now: ServiceNow) -> LiveRow:
         silent_s=service.silent_s,
         service=service,
         alerts=now.alerts,
+        cause=now.cause,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from dashboard.shared.looks import BAD, LOOKS, Look
 from server.alerts.alert import Alert
+from server.alerts.order import causes, open_by_service, service_order
 from server.live.service import LiveService
 from server.picture.picture import Picture
 from server.slo.model.status import ObjectiveStatus, State, Status
@@ -20,10 +21,18 @@ class ServiceNow(Struct):
     state: State
     objectives: list[ObjectiveStatus]
     alerts: list[Alert]
+    cause: str = ""  # the service that explains its alert
+
+    @property
+    def order(self) -> tuple[float, int, bool, float, int, str]:
+        """What orders services, worst first, then busiest."""
+        live = self.live
+        ratio = live.bad / live.n if live.n else None
+        return self.rank, *service_order(self.alerts, ratio), -live.n, live.name
 
     @property
     def rank(self) -> float:
-        """What orders services, worst first: who is in trouble and held to nothing comes after all others' trouble."""
+        """How bad its state is: who is in trouble and held to nothing comes after all others' trouble."""
         if self.objectives or self.state not in BAD:
             return LOOKS[self.state].rank
         return LOOKS["at_risk"].rank + 0.5
@@ -36,19 +45,12 @@ def services_now(picture: Picture | None) -> list[ServiceNow]:
     held: dict[str, list[ObjectiveStatus]] = {}
     for objective in picture.slo.objectives if picture.slo else ():
         held.setdefault(objective.service, []).append(objective)
-    alerts, found = open_alerts(picture.alerts), list[ServiceNow]()
+    alerts, found = open_by_service(picture.alerts), list[ServiceNow]()
+    explained = causes(alerts)
     for live in picture.services:
         its = alerts.get(live.name, [])
-        found.append(ServiceNow(live, state_of(live, picture.slo, its), held.get(live.name, []), its))
-    return found
-
-
-def open_alerts(alerts: Iterable[Alert]) -> dict[str, list[Alert]]:
-    """Those that have not been resolved, by service, the worst first."""
-    found: dict[str, list[Alert]] = {}
-    for alert in sorted(alerts, key=lambda one: (one.state != "firing", one.severity, one.id)):
-        if alert.state != "resolved":
-            found.setdefault(alert.service, []).append(alert)
+        state, cause = state_of(live, picture.slo, its), explained.get(live.name, "")
+        found.append(ServiceNow(live, state, held.get(live.name, []), its, cause))
     return found
 
 
@@ -69,5 +71,5 @@ def evaluated(service: LiveService, status: Status | None) -> State:
 
 def worst(picture: Picture | None) -> Look | None:
     """The worst state of any service; None: nothing is known."""
-    found = min(services_now(picture), key=lambda each: each.rank, default=None)
+    found = min(services_now(picture), key=lambda each: each.order, default=None)
     return LOOKS[found.state] if found else None

@@ -16,6 +16,7 @@ from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
 from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
+from server.alerts.order import alert_order
 from server.alerts.silence import Silence, silencing
 from server.alerts.telling import Event, PagingAlerts, awaited, suppressor
 from server.kernel.db import Database
@@ -83,6 +84,7 @@ class Board:
             after, events = step(before, said, context, now)
             if after is not None:
                 note(stepped, before, after, events, refresh)
+        stepped.changed.sort(key=lambda one: alert_order(one[0]))  # who is told of several reads the worst first
         return stepped
 
     def _context(
@@ -136,7 +138,7 @@ class Board:
             for alert in self.resolved.values()
             if now - (alert.resolved_at or 0) <= REOPEN_S and alert.objective not in again
         ]
-        return sorted(open_, key=lambda alert: (alert.severity, alert.id)) + moment_ago
+        return sorted(open_, key=alert_order) + moment_ago
 
 
 def note(stepped: Stepped, before: Alert | None, after: Alert, events: list[Event], refresh: bool) -> None:

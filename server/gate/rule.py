@@ -14,6 +14,7 @@ from fractions import Fraction
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
+from server.alerts.order import alert_order
 from server.gate.answer import NOUNS, WORDS, Applied, Facts, GateAnswer, Override, Postmortem, Question, verdict
 from server.gate.budget import Decider, decider, excepted, goes_out, numbers, rank_of, state_of
 from server.gate.returns import reached_at
@@ -101,7 +102,7 @@ def not_to_be_asked(question: Question, facts: Facts) -> Applied | None:
 
 def firing(facts: Facts) -> Alert | None:
     """The worst page that fires."""
-    return min(firing_pages(facts.alerts), key=lambda alert: (alert.severity, alert.onset), default=None)
+    return min(firing_pages(facts.alerts), key=alert_order, default=None)
 
 
 def by_budget(question: Question, found: Decider | None, policy: BudgetPolicy) -> Applied:

@@ -13,6 +13,7 @@ from dashboard.shared.standing import state_of, worst
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
 from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
+from tests.notify.making import an_alert
 
 
 def service(name: str, **given: Any) -> LiveService:
@@ -239,3 +240,22 @@ def test_a_part_with_less_than_half_of_the_bad_is_not_blamed() -> None:
     assert named_share(ServicePart("GET /", 10, 4), 10) == ""
     assert named_share(ServicePart("GET /", 10, 9), 10) == "9 of 10 GET /"
     assert named_share(ServicePart("", 10, 10), 10, "version ") == ""
+
+
+def test_the_alert_that_pages_is_the_one_shown_and_the_cause_comes_before_its_symptom() -> None:
+    picture, _ = rows_of(
+        service("checkout", bad=200),
+        service("payments", bad=100),
+        objectives=(objective("checkout", "burning"), objective("payments", "burning")),
+    )
+    picture.alerts = [
+        an_alert(id=1, service="payments", objective="a", urgency="ticket", severity=1),
+        an_alert(id=2, service="payments", objective="b"),
+        an_alert(id=3, suppressed_by=2),
+    ]
+    rows = service_rows(picture)
+    assert [(row.name, row.alert and row.alert.id, row.cause) for row in rows] == [
+        ("payments", 2, ""),
+        ("checkout", 3, "payments"),
+    ]
+    assert headline(picture, rows).text == "Burning: payments, checkout"
