@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -220,7 +221,7 @@ class Run:
             self.calm = self.fast.idle
             return
         self.calm = False
-        worst = severity(self.policy, counts.bad / counts.total) if counts.total >= ENOUGH else None
+        worst = severity(self.policy, Fraction(counts.bad, counts.total)) if counts.total >= ENOUGH else None
         holding = Holding(tier, self.fast.on, worst)
         if not self._goes_on(holding, minute + 1):
             self._step(minute + 1, tier)

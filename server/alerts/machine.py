@@ -210,4 +210,4 @@ def hold_s(alert: Alert, context: Context) -> float:
 
 def impact(policy: BudgetPolicy, evidence: Evidence) -> int:
     """The severity, from how much is bad; where nothing is known of that, the least."""
-    return severity(policy, evidence.bad_ratio or 0.0)
+    return severity(policy, evidence.impact)

@@ -38,13 +38,14 @@ def rank_of(objective: ObjectiveStatus, policy: BudgetPolicy) -> Rank:
     policy says what then. What is too little traffic to judge, or none, is held against nobody.
     """
     if not known(objective):
-        best = objective.budget_best
+        best = objective.exactly_left_at_best
         counts = objective.judged and not objective.provisional and not objective.recounting
         frozen = counts and best is not None and budget_state(policy, best) == "frozen"
         return "frozen" if frozen else "not_known"
-    if objective.budget_left is None or not objective.judged:
+    left = objective.exactly_left
+    if left is None or not objective.judged:
         return "healthy"
-    state = budget_state(policy, objective.budget_left)
+    state = budget_state(policy, left)
     return "caution" if objective.provisional and state == "frozen" else state
 
 

@@ -26,8 +26,8 @@ class Return(Struct):
 
 
 def allowance(objective: ObjectiveStatus) -> Fraction:
-    """How many failures the window's traffic allows, exactly: the target is a decimal."""
-    return (1 - Fraction(str(objective.target))) * (objective.good + objective.bad)
+    """How many failures the window's traffic allows, exactly."""
+    return objective.allowed * (objective.good + objective.bad)
 
 
 def leaves_at(objective: ObjectiveStatus, hour: SpentHour) -> int:

@@ -57,6 +57,7 @@ class StatusAnswer(Struct):
     budget_left_counted: float | None
     tiers: dict[str, TierState]  # those whose windows both burn at their rate
     recounting: bool = False
+    unseen: int | None = None  # outcomes that may be missing, which the range is over
 
 
 class ObjectiveAnswer(Struct):

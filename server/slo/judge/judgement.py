@@ -143,12 +143,11 @@ class Observation:
 def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     """One objective, in its state since now."""
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
-    known, senders = not observed.recounting, observed.senders
+    known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_s)
     left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
     span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
     tiers = tier_states(objective.tiers, counts, allowed, observed.verdict.memory, observed.verdict.end)
     tier = holding(objective.tiers, tiers)
-    onset, method = onset_of(observed, tier, now)
     return ObjectiveStatus(
         name=objective.name,
         service=objective.service,
@@ -171,14 +170,15 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         decided_by=[tier.long_s, tier.short_s] if tier else [],
         judged=known and judged(whole, allowed),
         tier=tier_name(observed, tier),
-        onset=None if method == "window" else onset,
+        onset=None if observed.verdict.onset is None else float(observed.verdict.onset),
         suspicion=round(observed.verdict.suspicion, 2),
         provisional=objective.provisional,
-        left_out_good=counts.out(objective.window_s).good,
-        left_out_bad=counts.out(objective.window_s).bad,
+        left_out_good=out.good,
+        left_out_bad=out.bad,
         budget_left_counted=budget_left(counts.counted(objective.window_s), allowed) if known else None,
         tiers=tiers,
         recounting=observed.recounting,
+        unseen=senders.unseen,
     )
 
 
@@ -208,8 +208,8 @@ def evidence_of(
     tier = holding(observed.objective.tiers, status.tiers)
     onset, method = onset_of(observed, tier, now)
     since = since_onset(observed, tier)
-    spent = share_of(since.bad, observed.whole, observed.objective.allowed)
     name = status.tier
+    bad, total = impact(observed, since) if name else (0, 0)
     return Evidence(
         objective=status.name,
         service=status.service,
@@ -220,22 +220,24 @@ def evidence_of(
         known=observed.senders.state is None,
         tier=name,
         urgency=None if name is None else "page" if name == "fast" or tier is None else tier.urgency,
-        due=is_due(observed, name, since, spent, paging),
+        due=is_due(observed, name, since, paging),
         onset=onset,
         onset_method=method,
         bad=since.bad,
         total=since.total,
-        bad_ratio=impact(observed, since) if name else None,
-        spent=spent,
+        bad_ratio=bad / total if total else None,
+        spent=share_of(since.bad, observed.whole, observed.objective.allowed),
         budget_left=status.budget_left,
         likely=likely(service) if name and status.kind == "availability" else "",
         provisional=status.provisional,
+        impact_bad=bad,
+        impact_total=total,
     )
 
 
-def is_due(observed: Observation, name: str | None, since: Counts, spent: float, paging: PagingPolicy) -> bool:
+def is_due(observed: Observation, name: str | None, since: Counts, paging: PagingPolicy) -> bool:
     """Whether what holds is worth telling somebody."""
-    if observed.fast and large(since, observed.objective.allowed, spent, paging):
+    if observed.fast and large(since, observed.whole, observed.objective.allowed, paging):
         return True
     return name not in (None, "fast") and not observed.verdict.memory.younger(YOUNG_S, observed.verdict.end)
 
@@ -247,22 +249,23 @@ def since_onset(observed: Observation, tier: Tier | None) -> Counts:
     return observed.counts[tier.long_s] if tier else Counts()
 
 
-def large(since: Counts, allowed: Fraction, spent: float, paging: PagingPolicy) -> bool:
+def large(since: Counts, whole: Counts, allowed: Fraction, paging: PagingPolicy) -> bool:
     """Whether what the fast test has found may wake somebody: enough of it, and beyond doubt.
 
     A large one is large by the objective too: of a service of which a tenth may fail, a tenth is none.
     """
     if not surely_exceeds(since.bad, since.total, float(allowed)):
         return False
-    return spent >= paging.spent or Fraction(since.bad, since.total) >= max(paging.bad_ratio, null_ratio(allowed))
+    spent = whole.total > 0 and since.bad >= paging.spent * allowed * whole.total
+    return spent or Fraction(since.bad, since.total) >= max(paging.bad_ratio, null_ratio(allowed))
 
 
-def impact(observed: Observation, since: Counts) -> float | None:
-    """The bad ratio of the last minute, or since the onset: where that is later, or the minute has few outcomes."""
+def impact(observed: Observation, since: Counts) -> tuple[int, int]:
+    """Bad and total of the last minute, or since the onset: where that is later, or the minute has few outcomes."""
     (bad, total), onset = observed.verdict.minute, observed.verdict.onset
     if total >= ENOUGH and (onset is None or onset <= observed.verdict.end - MINUTE_S):
-        return bad / total
-    return since.bad / since.total if since.total else None
+        return bad, total
+    return since.bad, since.total
 
 
 def likely(service: LiveService | None) -> str:

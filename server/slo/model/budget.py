@@ -13,14 +13,20 @@ from server.slo.model.counts import Counts
 
 # A budget that allows fewer failures than this is not judged: one of 100 requests is a burn rate of 10.
 HANDFUL = 5
-LOW_BUDGET = 0.25  # of the whole; with less left an objective is at risk
+LOW_BUDGET = 0.25  # of the whole, exact as a float; with less left an objective is at risk
+
+
+def exactly_left(counts: Counts, allowed: Fraction) -> Fraction | None:
+    """The budget left as thresholds are compared with it; None: no traffic."""
+    if counts.total == 0:
+        return None
+    return 1 - Fraction(counts.bad) / (allowed * counts.total)
 
 
 def budget_left(counts: Counts, allowed: Fraction) -> float | None:
-    """1 - bad / (allowed * total): 1 is untouched, 0 is used up, below is overspent. None: no traffic."""
-    if counts.total == 0:
-        return None
-    return float(1 - Fraction(counts.bad) / (allowed * counts.total))
+    """1 - bad / (allowed * total): 1 is untouched, 0 is used up, below is overspent. To be shown; None: no traffic."""
+    left = exactly_left(counts, allowed)
+    return None if left is None else float(left)
 
 
 def budget_range(counts: Counts, unseen: int, allowed: Fraction) -> tuple[float, float] | None:
@@ -66,5 +72,5 @@ def judged(whole: Counts, allowed: Fraction) -> bool:
 
 def budget_low(whole: Counts, allowed: Fraction) -> bool:
     """Whether too little is left of a budget that can be judged, on at least a handful of failures."""
-    left = budget_left(whole, allowed)
+    left = exactly_left(whole, allowed)
     return judged(whole, allowed) and whole.bad >= HANDFUL and left is not None and left < LOW_BUDGET

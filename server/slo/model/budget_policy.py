@@ -80,13 +80,13 @@ class BudgetPolicy:
     paging: PagingPolicy = PagingPolicy()
 
 
-def severity(policy: BudgetPolicy, bad_ratio: float) -> int:
-    """1 to 3, from the impact."""
+def severity(policy: BudgetPolicy, bad_ratio: Fraction) -> int:
+    """1 to 3, from the impact; exact, as a float of a ratio may lie on the other side of a threshold."""
     return next(rule.severity for rule in policy.severities if bad_ratio >= rule.bad_ratio)
 
 
-def budget_state(policy: BudgetPolicy, left: float) -> BudgetState:
-    """The state of a budget of which the share `left` is left."""
+def budget_state(policy: BudgetPolicy, left: Fraction) -> BudgetState:
+    """The state of a budget of which exactly the share `left` is left."""
     if left <= policy.frozen_below:
         return "frozen"
     return "caution" if left < policy.caution_below else "healthy"

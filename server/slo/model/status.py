@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from msgspec import Struct, field
 
+from server.slo.model.budget import exactly_left
+from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.tiers import Urgency
 
@@ -61,6 +64,26 @@ class ObjectiveStatus(Struct):
     budget_left_counted: float | None = None  # as counted, with nothing excluded
     tiers: dict[str, TierState] = field(default_factory=dict)  # by name, those whose windows both burn at their rate
     recounting: bool = False  # the whole ledger is being counted anew: nothing above is known of its budget
+    unseen: int | None = None  # outcomes that the range is over; None: a watch that does not say
+
+    @property
+    def allowed(self) -> Fraction:
+        """The share that may be bad, exactly: the target is a decimal of the file."""
+        return 1 - Fraction(str(self.target))
+
+    @property
+    def exactly_left(self) -> Fraction | None:
+        """The budget left, to be compared with thresholds; None where `budget_left` is."""
+        return None if self.budget_left is None else exactly_left(Counts(self.good, self.bad), self.allowed)
+
+    @property
+    def exactly_left_at_best(self) -> Fraction | None:
+        """The best end of its range; None where it has none."""
+        if self.budget_best is None:
+            return None
+        if self.unseen is None:
+            return Fraction(str(self.budget_best))
+        return exactly_left(Counts(self.good + self.unseen, self.bad), self.allowed)
 
 
 class Status(Struct):
@@ -104,6 +127,15 @@ class Evidence(Struct):
     budget_left: float | None
     likely: str = ""  # version 5f2c1a9
     provisional: bool = False  # the objective is the default of a service nobody configured
+    impact_bad: int = 0  # what `bad_ratio` is the ratio of
+    impact_total: int = 0
+
+    @property
+    def impact(self) -> Fraction:
+        """`bad_ratio`, exactly; 0 where there is none. Evidence of an earlier version has no counts of it."""
+        if self.impact_total:
+            return Fraction(self.impact_bad, self.impact_total)
+        return Fraction(str(self.bad_ratio or 0))
 
 
 def worst(states: set[State]) -> State:

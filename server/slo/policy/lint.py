@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 from server.kernel.names import OTHER, OWN
@@ -59,7 +60,7 @@ def of_twins(policy: Policy) -> Iterator[Finding]:
 def of_severities(policy: Policy) -> Iterator[Finding]:
     """Severities that no impact has."""
     known = {rule.severity for rule in policy.budget_policy.severities}
-    worst = severity(policy.budget_policy, 1.0)
+    worst = severity(policy.budget_policy, Fraction(1))
     for missing in sorted({1, 2, 3} - known):
         what = f"No impact is SEV-{missing}; a total outage is SEV-{worst}."
         yield warn(what, f"Add the row {{severity: {missing}, badRatio: …}} to severities.", "severities")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.live.service import LiveService, ServicePart
 from server.slo.judge.judgement import (
@@ -12,13 +17,15 @@ from server.slo.judge.judgement import (
     Observation,
     Senders,
     evidence_of,
+    large,
     objective_status,
     spans,
     tier_states,
 )
 from server.slo.judge.streams import SILENT, Verdict
 from server.slo.ledger.windows import ByWindow
-from server.slo.model.budget_policy import PagingPolicy
+from server.slo.model.budget_policy import BudgetPolicy, PagingPolicy, SeverityRule, severity
+from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.status import Evidence
@@ -86,6 +93,28 @@ def test_a_large_failure_is_large_by_the_objective_too() -> None:
     assert not judged(alarm(1_300, 10_000), calm, target="0.9").due
     assert not judged(alarm(1_999, 10_000), calm, target="0.9").due
     assert judged(alarm(2_000, 10_000), calm, target="0.9").due
+
+
+@given(
+    st.integers(1, 10**9), st.integers(1, 10**6), st.integers(1, 100), st.sampled_from(["0.9", "0.95", "0.99", "0.999"])
+)
+def test_what_may_wake_somebody_is_compared_exactly(total: int, bad: int, percent: int, target: str) -> None:
+    """Against Fraction, at thresholds of whole per cents."""
+    share, since = Fraction(percent, 100), Counts(max(bad, total) - bad, bad)
+    whole, allowed = Counts(10 * total, 0), 1 - Fraction(target)
+    enough = Fraction(bad) / (allowed * whole.total) >= share
+    enough |= Fraction(bad, since.total) >= max(share, 2 * allowed)
+    sure = surely_exceeds(since.bad, since.total, float(allowed))
+    assert large(since, whole, allowed, PagingPolicy(share, share)) == (sure and enough)
+
+
+@pytest.mark.parametrize("percent", range(1, 100))
+def test_a_severity_begins_exactly_at_its_ratio(percent: int) -> None:
+    at = replace(BudgetPolicy(), severities=(SeverityRule(1, Fraction(percent, 100)), SeverityRule(3, Fraction(0))))
+    for total, bad, expected in ((700, 7 * percent, 1), (700, 7 * percent - 1, 3)):
+        found = judged(alarm(bad, total, minute=(bad, total), ago_s=400))
+        read = msgspec.json.decode(msgspec.json.encode(found), type=Evidence)
+        assert severity(at, read.impact) == expected
 
 
 def test_nothing_is_known_while_outcomes_do_not_arrive() -> None:
