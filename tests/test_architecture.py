@@ -47,7 +47,6 @@ STATEMENT = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE
 # Where SQL stands outside a store, each with its reason.
 SQL_ELSEWHERE = {
     "server/kernel/bus.py": "NOTIFY and LISTEN are the bus",
-    "server/process/command_database.py": "looks who uses the database itself",
     "server/process/embedded.py": "makes the database itself",
     "server/process/migrate.py": "reads Alembic's own table",
 }

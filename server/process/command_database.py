@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 import psycopg
 
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
-from server.process.embedded import Cluster, cluster, start, stop
-
-LEAVING_S = 3.0  # a connection just closed is listed until its process has ended
+from server.process.embedded import cluster, leave, start
 
 
 @contextlib.contextmanager
@@ -30,12 +27,11 @@ def database_for_command(env: Environment) -> Iterator[str]:
             f"There is no database in {env.data_dir}. Nothing was done. Set DATA_DIR (or DATABASE_URL) to what the "
             "server has; where there is no server yet, start it once: `make run`."
         )
-    started = start(place)
+    start(place)
     try:
         yield place.url
     finally:
-        if started and not others_connected(place):
-            stop(place)
+        leave(place)  # to a server that started during the command, if one did
 
 
 def reached(env: Environment) -> str | None:
@@ -46,18 +42,3 @@ def reached(env: Environment) -> str | None:
             return url
     except psycopg.OperationalError:
         return None
-
-
-def others_connected(place: Cluster) -> bool:
-    """Whether somebody began to use the database meanwhile, and stays: a server that started during the command."""
-    query = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-    deadline = time.monotonic() + LEAVING_S
-    try:
-        with psycopg.connect(place.url, connect_timeout=2, autocommit=True) as connection:
-            while connection.execute(query).fetchone() is not None:
-                if time.monotonic() > deadline:
-                    return True
-                time.sleep(0.02)
-    except psycopg.OperationalError:
-        pass
-    return False

@@ -3,7 +3,8 @@
 The package's own handle is not used (TRAPS: Embedded PostgreSQL). `postgres` runs
 in a session of its own, so a Ctrl-C at the terminal does not reach it, listens
 only on a Unix socket in a directory of mode 0700, and is found again by
-connecting there. As root it runs as `nobody`.
+connecting there. As root it runs as `nobody`. It ends with the last process that
+needs it (keeper.py): a supervisor, what that has forked, a command.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -29,6 +32,7 @@ from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
 
 SOCKET_PATH_MAX = 90  # sun_path holds 107 bytes; PostgreSQL adds /.s.PGSQL.5432
+KEEPER = Path(__file__).with_name("keeper.py")
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 OPTIONS = {
@@ -55,6 +59,14 @@ class Cluster:
     @property
     def url(self) -> str:
         return f"postgresql://evenkeel@/evenkeel?host={self.socket_dir}"
+
+    @property
+    def needed(self) -> Path:
+        """The file that everybody who needs the database holds a shared lock on."""
+        return self.data.parent / "needed.lock"
+
+
+_needed: dict[Path, IO[str]] = {}  # the locks of this process; what it forks holds them too
 
 
 def cluster(env: Environment) -> Cluster:
@@ -92,9 +104,13 @@ def alive(place: Cluster) -> bool:
 
 
 def start(place: Cluster) -> bool:
-    """Make the cluster if need be and start it; True where this call started it, False where it ran."""
+    """Make the cluster if need be and start it; True where this call started it, False where it ran.
+
+    It runs until `stop`, or until this process and all others that have called this have called `leave` or ended.
+    """
     place.data.parent.mkdir(parents=True, exist_ok=True)
     with locked(place):
+        need(place)
         make(place)
         if alive(place):
             return False
@@ -102,6 +118,7 @@ def start(place: Cluster) -> bool:
         while not launch(place, deadline):
             # The last of a killed server's processes still hold its memory: they end within moments.
             if time.monotonic() > deadline:
+                release(place)
                 tail = place.log.read_text(errors="replace")[-1500:]
                 raise ConfigurationError(f"The embedded database did not start. {place.log} ends:\n{tail}")
             time.sleep(0.5)
@@ -109,17 +126,41 @@ def start(place: Cluster) -> bool:
         return True
 
 
+def need(place: Cluster) -> None:
+    """Keep the database running from now on; waits where it is just being stopped because nobody needed it."""
+    if place.data not in _needed:
+        file = place.needed.open("a")
+        fcntl.flock(file, fcntl.LOCK_SH)
+        _needed[place.data] = file
+
+
+def release(place: Cluster) -> None:
+    """No longer keep it running."""
+    file = _needed.pop(place.data, None)
+    if file is not None:
+        file.close()
+
+
+def leave(place: Cluster) -> None:
+    """Stop the database where nobody else needs it."""
+    release(place)
+    with place.needed.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fcntl.flock(file, fcntl.LOCK_SH)  # others need it; or its keeper stops it, then until it has
+        else:
+            stop(place)
+
+
 def launch(place: Cluster, deadline: float) -> bool:
     """Run `postgres` and wait until it answers; False where it ended instead."""
-    stale = recorded_pid(place)
-    if stale is not None:
-        reap(stale)  # ours, killed: as a zombie it would look alive to the new one
     arguments = [binary("postgres"), "-D", str(place.data), "-k", str(place.socket_dir)]
     for name, value in OPTIONS.items():
         arguments += ["-c", f"{name}={value}"]
     with place.log.open("ab") as log:
         process = subprocess.Popen(
-            as_user(place, arguments),
+            [sys.executable, "-IS", str(KEEPER), str(place.needed), *as_user(place, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -200,7 +241,7 @@ def as_user(place: Cluster, arguments: list[str]) -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise ConfigurationError("As root the embedded database needs `setpriv` (util-linux); or run as another user.")
-    identity = [f"--reuid={place.user.pw_uid}", f"--regid={place.user.pw_gid}", "--clear-groups"]
+    identity = [f"--reuid={place.user.pw_uid}", f"--regid={place.user.pw_gid}", "--clear-groups", "--pdeathsig=INT"]
     if not (open_to_all(place.data.parent) and open_to_all(Path(arguments[0]).parent)):
         identity += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [setpriv, *identity, "--", *arguments]
@@ -218,18 +259,13 @@ def create_database(place: Cluster) -> None:
             connection.execute("CREATE DATABASE evenkeel")
 
 
-def recorded_pid(place: Cluster) -> int | None:
-    """The pid in `postmaster.pid`, whoever has it now."""
-    try:
-        return int((place.data / "postmaster.pid").read_text().split("\n", 1)[0])
-    except (OSError, ValueError):
-        return None
-
-
 def postmaster_pid(place: Cluster) -> int | None:
     """The pid of the running postmaster, checked against its command line: a reused pid is not ours."""
-    pid = recorded_pid(place)
-    if pid is None or not Path("/proc/self").exists():
+    try:
+        pid = int((place.data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    if not Path("/proc/self").exists():
         return pid
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -239,7 +275,8 @@ def postmaster_pid(place: Cluster) -> int | None:
 
 
 def stop(place: Cluster) -> None:
-    """Stop it: fast shutdown, then immediate, which the next start recovers from."""
+    """Stop it, whoever needs it: fast shutdown, then immediate, which the next start recovers from."""
+    release(place)
     for how in (signal.SIGINT, signal.SIGQUIT):
         pid = postmaster_pid(place)
         if pid is None:
@@ -248,15 +285,9 @@ def stop(place: Cluster) -> None:
             os.kill(pid, how)
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while time.monotonic() < deadline:
-            reap(pid)
             if postmaster_pid(place) is None:
                 return
             time.sleep(0.02)
-
-
-def reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
 
 
 @contextlib.contextmanager

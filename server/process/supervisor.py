@@ -8,6 +8,7 @@ web and watch first, the database last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import logging
@@ -86,7 +87,8 @@ class Supervisor:
     def collect(self) -> None:
         """Reap the dead and set when they start again."""
         if self.announcer:
-            embedded.reap(self.announcer)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.announcer, os.WNOHANG)
         for child in self.children:
             if child.pid == 0:
                 continue
@@ -103,9 +105,7 @@ class Supervisor:
             child.backoff_s = min(child.backoff_s * 2, BACKOFF_S[1])
 
     def keep_database(self, cluster: embedded.Cluster) -> None:
-        pid = embedded.postmaster_pid(cluster)
-        if pid is not None:
-            embedded.reap(pid)
+        if embedded.postmaster_pid(cluster) is not None:
             return
         log.error("the embedded database is gone; starting it again")
         try:

@@ -4,8 +4,9 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,42 @@ def place(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     embedded.stop(cluster)
     shutil.rmtree(parent)
     shutil.rmtree(cluster.socket_dir, ignore_errors=True)
+
+
+Owner = Callable[[], "subprocess.Popen[str]"]
+OWNER = """
+import sys
+from server.kernel.settings import read_environment
+from server.process import embedded
+
+embedded.start(embedded.cluster(read_environment({"DATA_DIR": sys.argv[1]})))
+print("needs it", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def owner(place: Cluster) -> Iterator[Owner]:
+    """A process that needs the database: it starts it, or finds it, and stays until its input ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", OWNER, str(place.data.parent)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"TMPDIR": tempfile.gettempdir()},
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "needs it\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def test_it_starts_once_and_is_found_by_the_next(place: Cluster) -> None:
@@ -113,12 +150,7 @@ def test_after_kill_9_the_data_is_there(place: Cluster) -> None:
     pid = embedded.postmaster_pid(place)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-
-    def gone() -> bool:
-        embedded.reap(pid)
-        return embedded.postmaster_pid(place) is None
-
-    wait_for(gone, "the postmaster to die")
+    wait_for(lambda: embedded.postmaster_pid(place) is None, "the postmaster to die")
     assert embedded.start(place) is True
     with psycopg.connect(place.url) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
@@ -140,7 +172,7 @@ def test_a_cluster_half_made_is_made_anew(place: Cluster) -> None:
     assert not half.exists()
 
 
-def test_a_command_stops_only_what_it_started(place: Cluster) -> None:
+def test_a_command_stops_only_what_it_started(place: Cluster, owner: Owner) -> None:
     env = read_environment({"DATA_DIR": str(place.data.parent)})
     with pytest.raises(ConfigurationError, match="There is no database in"), database_for_command(env):
         pass
@@ -150,24 +182,46 @@ def test_a_command_stops_only_what_it_started(place: Cluster) -> None:
     with database_for_command(env) as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     assert embedded.postmaster_pid(place) is None
-    embedded.start(place)
+    owner()
     with database_for_command(env):
         pass
     assert embedded.postmaster_pid(place) is not None
 
 
-def test_a_command_leaves_the_database_to_who_stays_and_stops_it_after_who_leaves(place: Cluster) -> None:
-    """The command's own connection may still be listed after it was closed: it does not stay."""
+def test_a_command_leaves_the_database_to_a_server_that_came_and_it_ends_with_the_last(
+    place: Cluster, owner: Owner
+) -> None:
     env = read_environment({"DATA_DIR": str(place.data.parent)})
     embedded.start(place)
     embedded.stop(place)
-    with database_for_command(env) as url:
-        leaving = psycopg.connect(url)
-        timer = threading.Timer(0.5, leaving.close)
-        timer.start()
-    timer.join()
-    assert embedded.postmaster_pid(place) is None
-    with database_for_command(env) as url:
-        staying = psycopg.connect(url)
-    with staying:
-        assert staying.execute("SELECT 1").fetchone() == (1,)
+    with database_for_command(env):
+        pid = embedded.postmaster_pid(place)
+        server = owner()
+    assert embedded.postmaster_pid(place) == pid is not None
+    server.kill()
+    wait_for(lambda: embedded.postmaster_pid(place) is None, "the database to end after its last owner")
+
+
+def test_kill_9_of_who_started_it_leaves_it_to_who_needs_it_too(place: Cluster, owner: Owner) -> None:
+    first, second = owner(), owner()
+    pid = embedded.postmaster_pid(place)
+    first.kill()
+    first.wait()
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    assert embedded.postmaster_pid(place) == pid is not None
+    second.kill()
+    embedded.start(place)  # finds it, or waits until it has stopped and starts it anew
+    with psycopg.connect(place.url) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert "automatic recovery" not in place.log.read_text(), "its end was an orderly one"
+
+
+def test_kill_9_of_the_keeper_takes_the_database_along(place: Cluster) -> None:
+    embedded.start(place)
+    pid = embedded.postmaster_pid(place)
+    keeper = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    assert b"keeper.py" in Path(f"/proc/{keeper}/cmdline").read_bytes()
+    os.kill(keeper, signal.SIGKILL)
+    wait_for(lambda: embedded.postmaster_pid(place) is None, "the database to end")
+    assert embedded.start(place) is True

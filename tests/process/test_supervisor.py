@@ -1,6 +1,7 @@
 """`python -m server` with its embedded database: every way to end it, and what the next start finds."""
 
 import functools
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 from server.kernel.settings import read_environment
 from server.process import embedded
 from tests.conftest import ROOT, free_port
+from tests.process.test_shutdown import accepts, half_sent
 from tests.running import Running
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -69,17 +71,25 @@ def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> 
     assert postgres_of(data_dir) is None
 
 
-def test_kill_9_of_the_supervisor_leaves_a_database_that_the_next_start_uses(start: Start, data_dir: Path) -> None:
+def test_kill_9_of_the_supervisor_ends_its_database_and_loses_nothing(start: Start, data_dir: Path) -> None:
+    """As ruby-foreman does 5 s after a SIGTERM: the processes finish what is in flight, and the database after them."""
     server = start()
-    key = server.command("key", "create", "kept", "--scope", "read")
+    key = server.command("key", "create", "kept", "--scope", "ingest", "--scope", "read")
     children, database = server.children(), postgres_of(data_dir)
+    assert database is not None
+    one = {"service": "late", "route": "/", "method": "GET", "status": 200, "duration_ms": 1, "request_id": "the-late"}
+    body = json.dumps([one]).encode()
+    connection = half_sent(server, key, body)
+    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not accepts(server), "new connections to be refused")
     server.stop(signal.SIGKILL)
+    connection.sendall(body[len(body) // 2 :])
+    assert connection.recv(65536).decode().startswith("HTTP/1.1 201")
     wait_for(lambda: all(gone(pid) for pid in children), "the children to follow")
+    wait_for(lambda: gone(database), "the database to end after them")
     again = start()
-    assert postgres_of(data_dir) == database is not None
-    assert again.get("/api/v1/services", key)[0] == 200
-    again.stop(signal.SIGTERM)
-    assert postgres_of(data_dir) is None, "the next start owns what it found"
+    found = again.get("/api/v1/outcomes?request_id=the-late", key)
+    assert [each["service"] for each in found[1]["outcomes"]] == ["late"]
 
 
 def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, data_dir: Path) -> None:
