@@ -18,6 +18,10 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 # A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
 IDLE_IN_TRANSACTION_MS = 2000
+KEPT = 3  # connections that a pool keeps open
+# Acts of 20 people at the same moment: those that find no connection wait for one.
+ACTS = 10
+ACT_WAIT_S = 10.0
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 
@@ -31,17 +35,17 @@ class Database:
     def __init__(self, url: str, name: str = "evenkeel") -> None:
         self.url = url
         self.name = name[:60]
-        self.control = self._engine("control", statement_timeout_ms=5_000, size=3, wait_s=2.0)
-        self.read = self._engine("read", statement_timeout_ms=10_000, size=3, wait_s=5.0)
+        self.control = self._engine("control", statement_timeout_ms=5_000, most=ACTS, wait_s=ACT_WAIT_S)
+        self.read = self._engine("read", statement_timeout_ms=10_000, most=5, wait_s=5.0)
 
-    def _engine(self, road: str, statement_timeout_ms: int, size: int, wait_s: float) -> AsyncEngine:
+    def _engine(self, road: str, statement_timeout_ms: int, most: int, wait_s: float) -> AsyncEngine:
         # Without JIT: compiling takes longer than any question here.
         options = f"-c statement_timeout={statement_timeout_ms} -c jit=off {idle_option()}"
         return create_async_engine(
             sqlalchemy_url(self.url),
             poolclass=AsyncAdaptedQueuePool,
-            pool_size=size,
-            max_overflow=2,
+            pool_size=KEPT,
+            max_overflow=most - KEPT,
             pool_timeout=wait_s,
             pool_recycle=600,
             pool_pre_ping=True,
