@@ -90,14 +90,14 @@ def words_of(name: str, a: Resolved, b: Resolved) -> str:
 
 
 def loosened(before: Entries, after: Entries, environment: Environment, now: float) -> list[str]:
-    """The titles of the settings that are looser at some moment from `now` on, in any scope; Unix seconds."""
+    """The names of the settings that are looser at some moment from `now` on, in any scope; Unix seconds."""
     named = {(e.setting, e.scope) for e in set(before) ^ set(after) if e.setting in SETTINGS}
     found = {
         name
         for name, scope in named
         if looser(name, resolve(before, environment, name, scope), resolve(after, environment, name, scope), now)
     }
-    return [SETTINGS[name].title for name in SETTINGS if name in found]
+    return [name for name in SETTINGS if name in found]
 
 
 def looser(name: str, before: Resolved, after: Resolved, now: float) -> bool:

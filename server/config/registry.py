@@ -40,6 +40,8 @@ class Setting:
     refuses: str = ""  # the error code of what it refuses; empty: it refuses nothing
     counted: Counted | None = None  # what a preview looks at; None: nobody counts what it would have refused
     lets_in: Callable[[Value], float] = float  # how much a value lets in: more is looser
+    # Whether looser is more load. A limit on one request is none: a sender may always send the same in smaller ones.
+    adds_load: bool = True
     off_preview: str = ""  # of a switch: what a page says of turning it off
     off_effect: str = ""  # of a switch: what a page says while it is off
     name: str = ""  # its field in Limits, in capitals
@@ -79,6 +81,7 @@ class Limits:
             risk="Too low refuses senders that batch; each request being read may hold this much memory.",
             refuses="PAYLOAD_TOO_LARGE",
             counted="bytes of a request",
+            adds_load=False,
         ),
     ]
     ingest_max_batch_items: Annotated[
@@ -93,6 +96,7 @@ class Limits:
             risk="Too low refuses senders that batch, and their services become partial; too high delays others.",
             refuses="BATCH_TOO_LARGE",
             counted="items of a request",
+            adds_load=False,
         ),
     ]
     ingest_max_items_per_second: Annotated[

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from server.config import staging, store
-from server.config.differences import loosened
+from server.config.differences import differences, loosened
 from server.config.registry import SETTINGS, Value
 from server.config.revisions import (
     ALL,
@@ -41,6 +41,7 @@ from server.config.staged import (
 )
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
+from server.kernel.names import OWN
 from server.kernel.text import ago, checked_reason
 from server.kernel.times import utc
 
@@ -110,16 +111,21 @@ async def change(
 
 
 async def pass_gate(parts: Parts, act: RevisionAct, entries: Entries) -> None:
-    """ApiError GATE_DENIED where the gate stops revisions and these entries loosen a limit; tightening is not gated."""
-    loose = loosened(unexpired(act.current.entries, act.now), entries, act.environment, act.now)
-    denied = await parts.gate(act.connection, act.now) if loose else None
+    """ApiError GATE_DENIED where the gate stops revisions and these entries let in more load; with what is held, and
+    the override that would let it pass. What only tightens, and what cannot add load, is not gated."""
+    before = unexpired(act.current.entries, act.now)
+    held = [name for name in loosened(before, entries, act.environment, act.now) if SETTINGS[name].adds_load]
+    denied = await parts.gate(act.connection, act.now) if held else None
     if denied is not None:
+        found = differences(before, entries, await act.lens(act.current))
         raise ApiError(
             "GATE_DENIED",
-            f"{denied} This would loosen {', '.join(loose)}; to tighten and to roll back is never gated. Nothing was "
-            "saved: override the gate with a reason (POST /api/v1/gate/overrides, service evenkeel, kind revision), "
-            "then save again.",
+            f"{denied} This would let in more load: {', '.join(SETTINGS[name].title for name in held)}. Nothing was "
+            "saved: send what `override` holds, with your reason, then save again. Never held: what only tightens, "
+            "what goes back, and the sizes of requests.",
             gate=denied,
+            holds=[one.text for one in found if one.setting in held],
+            override=OVERRIDE,
         )
 
 
@@ -199,6 +205,13 @@ async def extend(
 
 
 MINUTES_MAX = 7 * 24 * 60
+
+# What lets a revision pass that the gate holds; the reason is the caller's.
+OVERRIDE = {
+    "method": "POST",
+    "path": "/api/v1/gate/overrides",
+    "body": {"service": OWN, "kind": "revision", "reason": "", "minutes": 15},
+}
 
 
 def checked_values(values: Mapping[str, Value | None], minutes: int | None) -> None:

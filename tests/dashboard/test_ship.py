@@ -18,7 +18,7 @@ from tests.site import Site
 Web = Callable[..., Awaitable[Site]]
 HOSTILE = '<script>alert("1")</script>&'
 OWN = "evenkeel-availability"
-EDIT = {"setting": "INGEST_MAX_BATCH_ITEMS", "expected": "1", "value": "2000", "scope": "all", "minutes": "30"}
+EDIT = {"setting": "INGEST_MAX_ITEMS_PER_SECOND", "expected": "1", "value": "2000", "scope": "all", "minutes": "30"}
 
 
 async def publish(site: Site, seq: int, *objectives: ObjectiveStatus, **more: Any) -> None:
@@ -132,7 +132,7 @@ async def test_a_deny_is_overridden_and_revoked_from_the_page_by_who_may_act(web
 
 @pytest.mark.gen_test
 async def test_a_denied_setting_says_why_and_is_saved_with_a_reason_to_override(web: Web) -> None:
-    site = await web()
+    site = await web(INGEST_MAX_ITEMS_PER_SECOND="1000")
     cookie = await sign_in(site, "responder")
     await publish(site, 1, own(-0.12))
     denied = await press(site, "/config/change", cookie, **EDIT, reason="more room")
