@@ -9,7 +9,7 @@ from checks.check import Check, Surroundings, Unavailable, fail
 from server.selfcheck.findings import Finding
 from server.slo.model.budget import budget_left
 from server.slo.model.counts import Counts
-from server.slo.model.objective import Objective, Policy, PolicyError
+from server.slo.model.objective import Objective, Policy, PolicyError, Problem
 from server.slo.policy.lint import TRAFFIC_DAYS, against_traffic, lint
 from server.slo.policy.policy import parse
 from server.slo.policy.store import traffic
@@ -32,11 +32,16 @@ def inspect(path: Path) -> tuple[Policy | None, list[Finding]]:
         policy = parse(path.read_text(), path.name)
     except PolicyError as error:
         hint = "Correct the line; docs/slo.md shows the form. Until then the last valid policy stays in force."
-        whats = [(f"{path.name}:{one.line}", f"{one.field or 'file'}: {one.reason}") for one in error.problems]
+        whats = [(f"{path.name}:{one.line}", what_of(one)) for one in error.problems]
         return None, [fail(what, hint, where) for where, what in whats]
     except (OSError, UnicodeDecodeError) as error:
         raise Unavailable(f"{path.name} cannot be read: {error}.", "Set SLO_FILE to a file that can be.") from None
     return policy, [finding for one in policy.objectives for finding in reachable(one)] + lint(policy)
+
+
+def what_of(problem: Problem) -> str:
+    """`SLO works: spec.service: there is no …`."""
+    return ": ".join(part for part in (problem.document, problem.field or "file", problem.reason) if part)
 
 
 def reachable(objective: Objective) -> list[Finding]:

@@ -16,15 +16,17 @@ Kind = Literal["availability", "latency"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault. `line` counts from 1; `field` is a path such as `spec.objectives[0].target`, or empty."""
+    """One fault. `line` counts from 1; `field` is a path such as `spec.objectives[0].target`, or empty; `document` its
+    kind and name."""
 
     line: int
     field: str
     reason: str
+    document: str = ""
 
 
 class PolicyError(ConfigurationError):
-    """A policy that cannot be used. The text has one line a problem: `slo.yaml:14: field: reason`."""
+    """A policy that cannot be used. The text has one line a problem: `slo.yaml:14: SLO works: field: reason`."""
 
     def __init__(self, problems: list[Problem], file: str = "slo.yaml") -> None:
         self.problems = sorted(problems, key=lambda problem: problem.line)
@@ -33,7 +35,8 @@ class PolicyError(ConfigurationError):
 
     def lines(self) -> list[str]:
         """One line of text a problem."""
-        return [": ".join(part for part in (f"{self.file}:{p.line}", p.field, p.reason) if part) for p in self.problems]
+        parts = ((f"{self.file}:{p.line}", p.document, p.field, p.reason) for p in self.problems)
+        return [": ".join(part for part in each if part) for each in parts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Policy:
     objectives: tuple[Objective, ...]
     budget_policy: BudgetPolicy = field(default_factory=BudgetPolicy)
     unused: tuple[Problem, ...] = ()  # documents that nothing asks for: no fault
+    untold: tuple[Problem, ...] = ()  # alert policies that name who is told: no fault
 
     def thresholds_us(self) -> dict[str, tuple[int, ...]]:
         """The latency thresholds of each service in microseconds, rising."""

@@ -20,7 +20,7 @@ import yaml
 from server.kernel.field_fault import field_and_reason
 from server.slo.model.objective import PolicyError, Problem
 from server.slo.policy.budget_document import ErrorBudgetPolicy
-from server.slo.policy.openslo import SLI, SLO, AlertCondition, AlertPolicy, Service, hint
+from server.slo.policy.openslo import LENGTHS, REFUSED_KINDS, SLI, SLO, AlertCondition, AlertPolicy, Service, hint
 from server.slo.policy.values import Faults, ValueFault
 
 MAX_BYTES = 1024 * 1024
@@ -46,12 +46,16 @@ class Document:
 
 
 def read_documents(source: str) -> list[Document]:
-    """The documents that are not empty; PolicyError with a line for what is not plain YAML."""
+    """The documents that are not empty; PolicyError with a line for what is not plain YAML.
+
+    A sequence of objects is read as if they were separated by `---`, as OpenSLO's own tools do.
+    """
     if len(source.encode(errors="surrogatepass")) > MAX_BYTES:
         raise PolicyError([Problem(1, "", f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")])
     try:
         refuse_hostile(yaml.parse(source, Loader=LOADER))
-        return [read(node) for node in yaml.compose_all(source, Loader=LOADER) if not is_empty(node)]
+        roots = [node for node in yaml.compose_all(source, Loader=LOADER) if not is_empty(node)]
+        return [read(node) for root in roots for node in objects(root)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise PolicyError([Problem(mark.line + 1 if mark else 1, "", f"not YAML: {error.problem}")]) from None
@@ -78,6 +82,11 @@ def refuse_hostile(events: Iterator[Any]) -> None:
 def is_empty(node: Any) -> bool:
     """Whether a document holds nothing, as after a trailing `---`."""
     return node is None or (isinstance(node, yaml.ScalarNode) and node.value == "" and not node.style)
+
+
+def objects(node: Any) -> list[Any]:
+    """The objects of a YAML document: itself, or the items of a sequence."""
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else [node]
 
 
 def read(node: Any) -> Document:
@@ -127,16 +136,13 @@ def shown(path: str) -> str:
 
 Typed = Service | SLI | SLO | AlertPolicy | AlertCondition | ErrorBudgetPolicy
 
-# Kinds of OpenSLO that Evenkeel does not do, and what to do instead.
-REFUSED_KINDS: dict[str, str] = {
-    "AlertNotificationTarget": "who is told, and where, stands in Setup, so that no secret is here; leave it out",
-    "DataSource": "Evenkeel is its own source; leave it out",
-}
-
 
 def convert(document: Document) -> Typed:
     """A document as its type; Faults with all that does not fit."""
-    kind = document.value.get("kind") if isinstance(document.value, dict) else None
+    value = document.value if isinstance(document.value, dict) else {}
+    kind, version = value.get("kind"), value.get("apiVersion")
+    if isinstance(version, str) and version.startswith(("openslo", "n9/")) and version != "openslo/v1":
+        raise ValueFault("$.apiVersion", f"is {version[:60]}; give openslo/v1, the version that is read here")
     if isinstance(kind, str) and kind in REFUSED_KINDS:
         raise ValueFault("$.kind", REFUSED_KINDS[kind])
     found = faults(document.value, Typed, "$")
@@ -210,4 +216,6 @@ def named(path: str, reason: str) -> ValueFault:
         return ValueFault(f"{path}.{missing[1]}", "is missing")
     if "matching regex" in reason:
         return ValueFault(path, "give up to 63 lower-case letters, digits, - and .")
+    if "of length" in reason and (field := path.rpartition(".")[2]) in LENGTHS:
+        return ValueFault(path, LENGTHS[field])
     return ValueFault(path, reason[:1].lower() + reason[1:])

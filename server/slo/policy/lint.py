@@ -26,7 +26,7 @@ class Traffic(NamedTuple):
 def lint(policy: Policy) -> list[Finding]:
     """What the policy by itself says."""
     found = [each for objective in policy.objectives for each in of_tiers(objective)]
-    return [*found, *of_twins(policy), *of_severities(policy), *of_unused(policy)]
+    return [*found, *of_twins(policy), *of_severities(policy), *of_unused(policy), *of_untold(policy)]
 
 
 def of_tiers(objective: Objective) -> Iterator[Finding]:
@@ -70,6 +70,12 @@ def of_unused(policy: Policy) -> Iterator[Finding]:
     """Documents that no objective refers to."""
     for problem in policy.unused:
         yield warn(f"line {problem.line}: {problem.reason}.", "Refer to it, or take it out.", problem.field)
+
+
+def of_untold(policy: Policy) -> Iterator[Finding]:
+    """Alert policies that name who is told."""
+    for problem in policy.untold:
+        yield warn(f"line {problem.line}: {problem.reason}.", "Add them in Setup, or take them out.", problem.field)
 
 
 def against_traffic(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Finding]:

@@ -68,12 +68,23 @@ class ConditionItem(DocumentPart, frozen=True):
     spec: ConditionSpec | None = None
 
 
+class TargetItem(DocumentPart, frozen=True):
+    """A notification target by its name, which OpenSLO asks of every alert policy; or in place, which is refused."""
+
+    target_ref: str | None = None
+    kind: Literal["AlertNotificationTarget"] | None = None
+    api_version: Literal["openslo/v1"] | None = None
+    metadata: Metadata | None = None
+    spec: dict[str, str] | None = None
+
+
 class PolicySpec(DocumentPart, frozen=True):
-    conditions: Annotated[list[ConditionItem], Meta(min_length=2, max_length=2)]
+    conditions: Annotated[list[ConditionItem], Meta(min_length=1, max_length=2)]
     description: Description = ""
     alert_when_breaching: bool = True
     alert_when_resolved: bool = True
     alert_when_no_data: bool = False
+    notification_targets: list[TargetItem] = []  # told of by slo lint: Evenkeel has its own
 
 
 class AlertPolicy(DocumentPart, frozen=True, tag_field="kind", tag="AlertPolicy"):
@@ -109,8 +120,8 @@ class IndicatorMetric(DocumentPart, frozen=True):
 
 
 class RatioMetric(DocumentPart, frozen=True):
-    counter: Literal[True]
     total: IndicatorMetric
+    counter: Literal[True] = True
     good: IndicatorMetric | None = None
     bad: IndicatorMetric | None = None
 
@@ -175,12 +186,29 @@ REFUSED: dict[str, str] = {
     "raw": "Evenkeel counts outcomes; write good or bad, and total",
     "rawType": "Evenkeel counts outcomes; write good or bad, and total",
     "calendar": "only rolling windows are kept; write isRolling: true",
-    "notificationTargets": "who is told, and where, stands in Setup; leave it out",
     "metricSourceRef": "Evenkeel is its own source; write type: evenkeel",
+    "query": "Evenkeel counts outcomes itself; write type: evenkeel, and spec: {count: good} of {count: all}",
+    "dataSourceRef": "Evenkeel is its own source; write type: evenkeel",
+    "composite": "one SLO has one indicator; write an SLO for each",
     "op": "belongs to thresholdMetric; the limit stands in at_most_ms",
     "value": "belongs to thresholdMetric; the limit stands in at_most_ms",
     "timeSliceTarget": "only budgetingMethod Occurrences is kept",
     "timeSliceWindow": "only budgetingMethod Occurrences is kept",
+}
+
+
+# Kinds of OpenSLO that Evenkeel does not do, and what to do instead.
+REFUSED_KINDS: dict[str, str] = {
+    "AlertNotificationTarget": "who is told, and where, stands in Setup, so that no secret is here; leave it out",
+    "DataSource": "Evenkeel is its own source; leave it out",
+}
+
+# What a list of the wrong length should have held.
+LENGTHS: dict[str, str] = {
+    "conditions": "give one condition, or two: a long window and a short one",
+    "timeWindow": "give one window",
+    "objectives": "give one objective; a second target is a second SLO",
+    "alertPolicies": "give 1 to 8, or leave it out for the tiers of the Workbook",
 }
 
 

@@ -1,8 +1,10 @@
 """The burn tiers that alert policies write down.
 
-One AlertPolicy is one tier: it has two conditions, of which the one with the longer
-lookbackWindow is the long window. Several alert policies are several tiers. A burn
-rate is taken as it is written, not scaled to the objective's window.
+One AlertPolicy is one tier. It has one condition, as OpenSLO says, and the short window
+is a twelfth of its lookbackWindow, as The Site Reliability Workbook advises (chapter 5,
+section 6); or two conditions, of which the one with the longer lookbackWindow is the long
+window. Several alert policies are several tiers. A burn rate is taken as it is written,
+not scaled to the objective's window.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from fractions import Fraction
 
 from server.slo.model.tiers import Tier, Urgency, arithmetic, can_fire, span
 from server.slo.policy.openslo import (
+    REFUSED_KINDS,
     AlertCondition,
     AlertPolicy,
     ConditionItem,
@@ -23,7 +26,9 @@ from server.slo.policy.openslo import (
 )
 from server.slo.policy.values import Faults, ValueFault, number
 
-MIN_S, MAX_S = 60, 7 * 86_400
+MINUTE_S = 60
+MIN_S, MAX_S = MINUTE_S, 7 * 86_400
+TWELFTH = 12
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 MAX_BURN = Decimal(10_000_000)  # of the strictest target that can be written
 URGENCIES: dict[str, Urgency] = {"page": "page", "ticket": "ticket"}
@@ -78,10 +83,11 @@ class AlertDocuments:
         for field, given, wanted, why in switches(spec):
             if given != wanted:
                 raise ValueFault(f"{at}.{field}", why)
-        first, second = (
-            self.condition(item, f"{at}.conditions[{index}]") for index, item in enumerate(spec.conditions)
-        )
-        return tier_of(first, second, f"{at}.conditions")
+        for index, target in enumerate(spec.notification_targets):
+            if target.target_ref is None:
+                raise ValueFault(f"{at}.notificationTargets[{index}]", REFUSED_KINDS["AlertNotificationTarget"])
+        found = [self.condition(item, f"{at}.conditions[{index}]") for index, item in enumerate(spec.conditions)]
+        return tier_of_two(found[0], found[1], f"{at}.conditions") if len(found) > 1 else tier_of_one(found[0])
 
     def condition(self, item: ConditionItem, at: str) -> Located:
         """A condition by its name or in place."""
@@ -109,7 +115,17 @@ def switches(spec: PolicySpec) -> tuple[tuple[str, bool, bool, str], ...]:
     )
 
 
-def tier_of(first: Located, second: Located, at: str) -> Tier:
+def tier_of_one(only: Located) -> Tier:
+    """One condition as a tier: its short window is a twelfth, in whole minutes; ValueFault where that is no shorter."""
+    long_s, burn, urgency = window(*only)
+    short_s = -(-long_s // TWELFTH // MINUTE_S) * MINUTE_S
+    if short_s >= long_s:
+        path = f"{only[0]}.condition.lookbackWindow"
+        raise ValueFault(path, f"is {span(long_s)}; give at least 2m: its short window is a twelfth, in whole minutes")
+    return Tier(burn, long_s, short_s, urgency)
+
+
+def tier_of_two(first: Located, second: Located, at: str) -> Tier:
     """Two conditions as one tier; Fault where they differ in anything but the window."""
     (long_s, long_burn, urgency), (short_s, short_burn, other) = sorted(
         (window(*first), window(*second)), key=lambda one: -one[0]

@@ -60,7 +60,7 @@ class Reading:
         for document, slo in self.objectives.values():
             objective = self.objective(document, slo)
             found += [] if objective is None else [objective]
-        policy = Policy(tuple(found), self.budget_policy(), tuple(self.unused()))
+        policy = Policy(tuple(found), self.budget_policy(), tuple(self.unused()), tuple(self.untold()))
         self.problems += too_many(policy)
         if self.problems:
             raise PolicyError(self.problems)
@@ -81,6 +81,22 @@ class Reading:
             if kind in ("SLI", "AlertPolicy", "AlertCondition") and (kind, name) not in used:
                 yield Problem(document.line("$.metadata.name"), name, f"nothing asks for the {kind} {name}")
 
+    def untold(self) -> Iterator[Problem]:
+        """The alert policies that name notification targets, which are not those of Evenkeel."""
+        found = [
+            (self.documents["AlertPolicy", name], name, "$.spec", policy.spec)
+            for name, policy in self.alerts.policies.items()
+        ]
+        for name, (document, slo) in self.objectives.items():
+            for index, item in enumerate(slo.spec.alert_policies or ()):
+                if not isinstance(item, str) and item.spec is not None:
+                    found.append((document, name, f"$.spec.alertPolicies[{index}].spec", item.spec))
+        for document, name, at, spec in found:
+            targets = ", ".join(each.target_ref or "" for each in spec.notification_targets)
+            if targets:
+                line = document.line(f"{at}.notificationTargets")
+                yield Problem(line, name, f"it names whom to tell ({targets}), and those in Setup are told")
+
     @contextmanager
     def noting(self, document: Document) -> Iterator[None]:
         """A fault inside becomes a problem of the document, and the reading goes on."""
@@ -88,7 +104,8 @@ class Reading:
             yield
         except (ValueFault, Faults) as fault:
             found = fault.found if isinstance(fault, Faults) else [fault]
-            self.problems += [Problem(document.line(each.path), shown(each.path), each.reason) for each in found]
+            named = titled(document)
+            self.problems += [Problem(document.line(each.path), shown(each.path), each.reason, named) for each in found]
             self.broken.add(reference(document))
 
     def tried(self, document: Document, read: Callable[[], T]) -> T | None:
@@ -173,6 +190,14 @@ def reference(document: Document) -> Reference:
     value = document.value if isinstance(document.value, dict) else {}
     metadata = value.get("metadata")
     return str(value.get("kind")), str(metadata.get("name") if isinstance(metadata, dict) else None)
+
+
+def titled(document: Document) -> str:
+    """`AlertPolicy fast-burn`, for people; empty where it has no kind or no name."""
+    value = document.value if isinstance(document.value, dict) else {}
+    metadata = value.get("metadata")
+    kind, name = value.get("kind"), metadata.get("name") if isinstance(metadata, dict) else None
+    return f"{kind[:60]} {name[:63]}" if isinstance(kind, str) and isinstance(name, str) else ""
 
 
 def too_many(policy: Policy) -> Iterator[Problem]:

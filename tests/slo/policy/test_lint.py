@@ -83,7 +83,7 @@ def test_the_command_says_by_its_status_what_it_found(tmp_path: Path) -> None:
     assert (code, "nothing asks for the AlertPolicy idle" in said) == (1, True)
     path = file(tmp_path, SHOP.replace("0.999", "1"))
     code, said = run("lint", path, directory=tmp_path)
-    assert (code, f"{path}:34: spec.objectives[0].target: is 1;" in said) == (2, True)
+    assert (code, f"{path}:34: SLO shop-works: spec.objectives[0].target: is 1;" in said) == (2, True)
     assert run("lint", str(tmp_path / "none.yaml"), directory=tmp_path)[0] == 2
     (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe")
     assert run("lint", str(tmp_path / "odd.yaml"), directory=tmp_path)[0] == 2

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.slo.model.tiers import Tier, tiers_for
+from server.slo.policy.lint import lint
 from server.slo.policy.policy import parse
 from tests.slo.making import FAST, SLOW, availability, objective, service, tier
 from tests.slo.policy.spoiling import found_problems, problems, spoil
@@ -45,9 +46,8 @@ def test_policies_and_conditions_may_stand_in_place() -> None:
 def test_a_tier_that_can_never_fire_is_refused_with_the_arithmetic() -> None:
     found = problems(objective("fast", target=0.9) + FAST)
     line = objective("fast").splitlines().index("    - fast") + 1
-    assert found == [
-        f"slo.yaml:{line}: spec.alertPolicies[0]: 14.4 x (1 - 0.9) = 1.44 > 1: even a total outage burns at 10"
-    ]
+    where = f"slo.yaml:{line}: SLO works: spec.alertPolicies[0]"
+    assert found == [f"{where}: 14.4 x (1 - 0.9) = 1.44 > 1: even a total outage burns at 10"]
     assert parse(objective("fast", target=0.94) + FAST).objectives[0].tiers  # 0.864: it can
     edge = tier("edge", 10, "1h", "5m")
     assert parse(objective("edge", target=0.9) + edge).objectives[0].tiers  # exactly 1: only a total outage
@@ -70,8 +70,24 @@ ODD = [
     ("alertWhenBreaching: true", "alertWhenBreaching: false", "spec.alertWhenBreaching", "write true"),
     ("alertWhenBreaching: true", "alertWhenNoData: true", "spec.alertWhenNoData", "blind"),
     ("alertWhenBreaching: true", "alertWhenResolved: false", "spec.alertWhenResolved", "told"),
-    ("alertWhenBreaching: true", "notificationTargets: []", "spec.notificationTargets", "stands in Setup"),
-    ("    - conditionRef: fast-5m\n", "", "spec.conditions", "length"),
+    (
+        "alertWhenBreaching: true",
+        "notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: on-call}, spec: {target: x}}]",
+        "spec.notificationTargets[0]",
+        "stands in Setup",
+    ),
+    (
+        "  conditions:\n    - conditionRef: fast-1h\n    - conditionRef: fast-5m\n",
+        "  conditions: []\n",
+        "spec.conditions",
+        "one",
+    ),
+    (
+        "    - conditionRef: fast-5m\n",
+        "    - conditionRef: fast-5m\n    - conditionRef: fast-5m\n",
+        "spec.conditions",
+        "give one condition, or two",
+    ),
     ("conditionRef: fast-5m", "conditionRef: fats-5m", "spec.conditions[1].conditionRef", "fats-5m"),
     ("    - fast\n", "    - fats\n", "spec.alertPolicies[0]", "no AlertPolicy document of the name fats"),
     ("    - fast\n", "    - {}\n", "spec.alertPolicies[0]", "give the name"),
@@ -83,6 +99,56 @@ ODD = [
 def test_each_fault_of_an_alert_policy_is_named(old: str, new: str, field: str, reason: str) -> None:
     found = problems((objective("fast") + FAST).replace(old, new, 1))
     assert any(f": {field}: " in each and reason in each for each in found), found
+
+
+ONE = """
+- apiVersion: openslo/v1
+  kind: AlertPolicy
+  metadata:
+    name: {name}
+  spec:
+    alertWhenBreaching: true
+    conditions:
+      - kind: AlertCondition
+        metadata:
+          name: burns
+        spec:
+          severity: page
+          condition:
+            kind: burnrate
+            op: gte
+            threshold: 14.4
+            lookbackWindow: {window}
+    notificationTargets:
+      - targetRef: on-call
+"""
+
+
+@pytest.mark.parametrize(
+    ("window", "short_s"),
+    [("1h", 300), ("6h", 1800), ("1d", 7200), ("3d", 21_600), ("30m", 180), ("10m", 60), ("2m", 60), ("1w", 50_400)],
+)
+def test_one_condition_is_a_tier_whose_short_window_is_the_workbooks_twelfth(window: str, short_s: int) -> None:
+    (found,) = parse(objective("one") + "---" + ONE.format(name="one", window=window)).objectives[0].tiers
+    assert (found.burn, found.short_s, found.urgency) == (Fraction("14.4"), short_s, "page")
+    assert found.long_s > found.short_s
+
+
+def test_a_single_condition_that_has_no_twelfth_is_refused_in_one_sentence() -> None:
+    (found,) = problems(objective("one") + "---" + ONE.format(name="one", window="1m"))
+    assert "AlertPolicy one: spec.conditions[0].spec.condition.lookbackWindow: is 1m; give at least 2m" in found
+
+
+def test_whom_an_alert_policy_names_is_said_by_lint() -> None:
+    inline = "{kind: AlertPolicy, metadata: {name: p}, spec: {conditions: [{conditionRef: fast-1h}]%s}}"
+    named = objective(inline % ", notificationTargets: [{targetRef: night}]") + FAST
+    policy = parse(objective("one") + "---" + ONE.format(name="one", window="1h"))
+    assert [each.reason for each in policy.untold] == [
+        "it names whom to tell (on-call), and those in Setup are told",
+    ]
+    assert ["(night)" in each.reason for each in parse(named).untold] == [True]
+    assert any("whom to tell (on-call)" in each.what for each in lint(policy))
+    assert parse(objective("fast") + FAST).untold == ()
 
 
 WINDOWS = st.sampled_from([("1m", 60), ("90m", 5400), ("7h", 25_200), ("3d", 259_200), ("1w", 604_800)])

@@ -76,7 +76,7 @@ async def test_without_a_bus_it_is_found_by_polling(
 async def test_a_first_start_with_a_wrong_file_says_where(database_url: str, tmp_path: Path) -> None:
     path = file(tmp_path, ONE.replace("0.999", "1.5"))
     async with process(database_url, path) as policies:
-        with pytest.raises(ConfigurationError, match=rf"{path}:\d+: spec\.objectives\[0\]\.target: is 1\.5"):
+        with pytest.raises(ConfigurationError, match=rf"{path}:\d+: SLO one: spec\.objectives\[0\]\.target: is 1\.5"):
             await policies.start()
     async with process(database_url, str(tmp_path / "none.yaml")) as policies:
         with pytest.raises(ConfigurationError, match=r"none\.yaml: No such file"):

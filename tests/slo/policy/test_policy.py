@@ -95,7 +95,9 @@ def test_each_fault_is_named_with_line_and_field(old: str, new: str, field: str,
     source = (service("shop") + availability("shop-works", "shop")).replace(old, new, 1)
     line = next(number for number, text in enumerate(source.splitlines(), 1) if marker in text)
     found = problems(source)
-    assert any(each.startswith(f"slo.yaml:{line}: {field}: ") and reason in each for each in found), found
+    assert any(each.startswith(f"slo.yaml:{line}: ") and f": {field}: " in each and reason in each for each in found), (
+        found
+    )
 
 
 @pytest.mark.parametrize("at_most_ms", ["1e-999999999", "1e+999999999", "0", "-1", "0.0001", "600001", ".inf"])
@@ -106,16 +108,58 @@ def test_a_threshold_is_whole_microseconds_within_bounds(at_most_ms: str) -> Non
 
 def test_all_faulty_documents_are_named_at_once_in_order() -> None:
     source = service("a") + availability("x", "a", target=2) + latency("y", "b") + latency("y", "a")
-    assert [each.partition(": ")[2].partition(": ")[0] for each in problems(source)] == [
-        "spec.objectives[0].target",
-        "spec.service",
-        "metadata.name",
+    assert [each.split(": ")[1:3] for each in problems(source)] == [
+        ["SLO x", "spec.objectives[0].target"],
+        ["SLO y", "spec.service"],
+        ["SLO y", "metadata.name"],
     ]
 
 
 def test_a_reference_to_an_indicator_that_is_not_there() -> None:
     source = SHIPPED.replace("indicatorRef: good-outcomes", "indicatorRef: godo-outcomes")
     assert "spec.indicatorRef: there is no SLI document of the name godo-outcomes" in problems(source)[0]
+
+
+SEQUENCE = """
+# The objects of a file as one list, as other tools write them.
+- apiVersion: openslo/v1
+  kind: Service
+  metadata:
+    name: shop
+- apiVersion: openslo/v1
+  kind: Service
+  metadata:
+    name: cart
+"""
+
+
+def test_a_sequence_of_objects_is_read_as_if_they_were_separate_documents() -> None:
+    works = availability("works", "shop") + availability("cart-works", "cart")
+    apart = service("shop") + service("cart") + works
+    assert parse(SEQUENCE + works) == parse(apart)
+    assert parse("[]\n" + works + "---" + SEQUENCE).objectives == parse(apart).objectives
+
+
+def test_a_fault_in_a_sequence_has_its_line_and_the_name_of_its_object() -> None:
+    faulty = SEQUENCE.replace("    name: cart\n", "    name: cart\n    colour: red\n")
+    assert problems(faulty) == ["slo.yaml:11: Service cart: metadata.colour: is not a field here"]
+    assert "expected `object`" in problems(SEQUENCE + "- - kind: Service\n")[0]
+    assert "another Service of the name shop" in problems(SEQUENCE.replace("cart", "shop"))[0]
+
+
+@pytest.mark.parametrize("version", ["openslo/v1alpha", "openslo.com/v2alpha", "n9/v1alpha"])
+def test_another_version_of_openslo_is_refused_in_one_sentence(version: str) -> None:
+    source = availability("works", "shop").replace("openslo/v1", version).replace("timeWindow", "timeWindows")
+    assert problems(source) == [
+        f"slo.yaml:3: SLO works: apiVersion: is {version}; give openslo/v1, the version that is read here"
+    ]
+
+
+def test_what_counts_may_go_without_saying_and_another_source_is_refused_with_ours() -> None:
+    plain = service("shop") + availability("works", "shop")
+    assert parse(plain.replace("        counter: true\n", "")) == parse(plain)
+    query = plain.replace("              count: bad\n", "              query: sum(rate(http_requests_total[5m]))\n")
+    assert any("write type: evenkeel, and spec: {count: good}" in each for each in problems(query))
 
 
 def test_an_empty_file_is_a_policy_without_objectives() -> None:
