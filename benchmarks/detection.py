@@ -86,7 +86,7 @@ def real(server: Running, rate: int, ratio: float, wait_s: float, limit_s: float
     missed = [each.name for each in services if each.took_s is None]
     took = [wait_s if each.took_s is None else each.took_s for each in services]
     note = f"{len(missed)} not shown within {wait_s} s" if missed else ""
-    return told(rate, ratio, took, limit_s, note)
+    return figures_of(rate, ratio, took, limit_s, note)
 
 
 def accelerated(rate: int, ratio: float, most_s: int) -> list[Figure]:
@@ -98,10 +98,10 @@ def accelerated(rate: int, ratio: float, most_s: int) -> list[Figure]:
         seconds = ((n, poisson(chance, n * each)) for each in ratios for n in (poisson(chance, rate),))
         burns = (at + 1.0 - BEFORE_S for at, tier, _ in alarms(objective(), seconds) if tier in BURNING)
         took.append(next(burns, float(most_s)))
-    return told(rate, ratio, took, None, "accelerated: simulated seconds")
+    return figures_of(rate, ratio, took, None, "accelerated: simulated seconds")
 
 
-def told(rate: int, ratio: float, took: list[float], limit_s: float | None, note: str) -> list[Figure]:
+def figures_of(rate: int, ratio: float, took: list[float], limit_s: float | None, note: str) -> list[Figure]:
     held = objective()
     tier, workbook_s = first_tier(held.tiers, float(held.allowed), ratio)
     name = f"{ratio:.0%} of {rate}/s fails"

@@ -37,16 +37,18 @@ def run() -> list[Figure]:
     """Milliseconds from click to the last process, p99 over the clicks."""
     figures = []
     with redis_server() as url, stand(WEB_CONCURRENCY=str(PROCESSES), REDIS_URL=url) as server:
-        figures += told("with Redis", clicks(server, CLICKS), WITH_REDIS_MS)
+        figures += figures_of("with Redis", clicks(server, CLICKS), WITH_REDIS_MS)
     with stand(WEB_CONCURRENCY=str(PROCESSES)) as server:
-        figures += told("without Redis", clicks(server, CLICKS), WITHOUT_MS)
+        figures += figures_of("without Redis", clicks(server, CLICKS), WITHOUT_MS)
         with stuck_ingest(server) as took:
-            figures += told("commits take 5 s, no Redis", clicks(server, max(3, CLICKS // 4), check=False), STUCK_MS)
+            figures += figures_of(
+                "commits take 5 s, no Redis", clicks(server, max(3, CLICKS // 4), check=False), STUCK_MS
+            )
         figures.append(Figure("ingest meanwhile: median acknowledgement", percentile(took, 0.5), "s", 4, "at least"))
     return figures
 
 
-def told(name: str, times_ms: list[float], limit_ms: float) -> list[Figure]:
+def figures_of(name: str, times_ms: list[float], limit_ms: float) -> list[Figure]:
     return [
         Figure(f"click to the last of {PROCESSES}, {name}: p50", percentile(times_ms, 0.5), "ms"),
         Figure(f"click to the last of {PROCESSES}, {name}: p99", percentile(times_ms, 0.99), "ms", limit_ms),

@@ -23,7 +23,7 @@ from server.auth.keys import create_key
 from server.config.registry import SETTINGS, Counted
 from server.kernel import shared_clock
 from server.kernel.ids import uuid7
-from server.kernel.names import OWN
+from server.kernel.names import OWN, TRIAL
 from server.selfcheck.findings import Finding
 
 INGEST = "/api/v1/outcomes"
@@ -148,7 +148,7 @@ async def run(around: Surroundings) -> list[Finding]:
 async def key_for(around: Surroundings) -> str | None:
     """EVENKEEL_API_KEY, else a key made in the local database, else None.
 
-    The server's own look takes no key that somebody may send with: what is refused of it would count as theirs.
+    The server's own look takes a key of its own: what a sender's key may do is no promise of the server.
     """
     given = None if around.lasting else os.environ.get("EVENKEEL_API_KEY")
     if given or around.db is None:
@@ -215,7 +215,7 @@ async def guards(probe: Probe) -> list[Finding]:
         code, body, sent = SETTINGS[name].refuses, BODIES[SETTINGS[name].counted](limit + 1), limit + 1
         if len(body) > size + 1:
             continue  # a limit on bytes that small comes first
-        answer = await probe.ask(INGEST, "POST", body, {"Content-Type": "application/json"})
+        answer = await probe.ask(INGEST, "POST", body, {"Content-Type": "application/json", TRIAL: "1"})
         said = answer.json() or {}
         refused = (answer.status, answer.code, said.get("sent")) == (413, code, sent)
         if not refused or not 0 < said.get("limit", 0) <= limit:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.config.acts import whole
-from dashboard.shared.act import ActPage
+from dashboard.shared.act import ActPage, whole
 from dashboard.shared.local import local_address
 from server.alerts import acts
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import get_args
 
-from dashboard.shared.act import ActPage
+from dashboard.shared.act import ActPage, whole
 from dashboard.shared.local import local_address
-from dashboard.shared.page import Page
 from server.auth.identity import Identity
 from server.config import service
 from server.config.service import StagedAct, act_on
 from server.kernel.errors import invalid
 
-WHOLE = re.compile(r"\d{1,11}", re.ASCII)
 EXTEND_MINUTES = 30
 ACTS: dict[str, StagedAct] = {act: act for act in get_args(StagedAct)}
 
@@ -66,11 +63,3 @@ class ExtendAct(ConfigAct):
             request_id=self.request_id,
         )
         return saved.message
-
-
-def whole(page: Page, name: str) -> int:
-    """A whole number in a form's field, or ApiError INVALID."""
-    text = page.get_body_argument(name, "")
-    if WHOLE.fullmatch(text) is None:
-        raise invalid(name, "give a whole number")
-    return int(text)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -11,31 +10,12 @@ from dashboard.shared.format import FEW, percent, plural
 from server.config.registry import SETTINGS, Setting, Value
 from server.ingest import preview
 from server.ingest.preview import RefusalPreview, RefusedItems
-from server.ingest.tally import SLOT_S
 from server.kernel import shared_clock
 from server.parts import Parts
 
 ALL_OF_IT = 0.995
 
 KeyName = Callable[[int], str]
-
-
-class Refusal(NamedTuple):
-    """Something was refused from a second up to another, Unix seconds."""
-
-    start: int
-    end: int
-
-
-def spans(slots: Iterable[int], gap_s: int) -> list[Refusal]:
-    """Slots of SLOT_S, oldest first, as spans; what is `gap_s` or less apart is one."""
-    found: list[Refusal] = []
-    for slot in slots:
-        if found and slot - found[-1].end <= gap_s:
-            found[-1] = Refusal(found[-1].start, slot + SLOT_S)
-        else:
-            found.append(Refusal(slot, slot + SLOT_S))
-    return found
 
 
 class Effect(Struct):

@@ -8,8 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dashboard.config.acts import whole
 from dashboard.objectives.objective import OBJECTIVE, READ, find_objective
+from dashboard.shared.act import whole
 from dashboard.shared.page import Page
 from dashboard.shared.rendering import segment
 from server.http.handler import as_api_error

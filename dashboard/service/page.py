@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
-from dashboard.config.refusals import Refusal, spans
 from dashboard.now.headline import describe, refused
 from dashboard.now.rows import LiveRow, service_rows
 from dashboard.service.ship import ShipView, ship_view
@@ -17,7 +17,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from server.changes import store as changes
 from server.changes.store import Change
-from server.ingest.refused_store import refused_slots
+from server.ingest.tally import SLOT_S
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
@@ -27,6 +27,24 @@ from server.live.store import first_seen_at
 from server.parts import Parts
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
+
+
+class Refusal(NamedTuple):
+    """Something was refused from a second up to another, Unix seconds."""
+
+    start: int
+    end: int
+
+
+def spans(slots: Iterable[int], gap_s: int) -> list[Refusal]:
+    """Slots of SLOT_S, oldest first, as spans; what is `gap_s` or less apart is one."""
+    found: list[Refusal] = []
+    for slot in slots:
+        if found and slot - found[-1].end <= gap_s:
+            found[-1] = Refusal(found[-1].start, slot + SLOT_S)
+        else:
+            found.append(Refusal(slot, slot + SLOT_S))
+    return found
 
 
 class PageSpan(Struct, frozen=True):
@@ -107,7 +125,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
-        refused = await refused_slots(connection, service, start, BY_LIMIT)
+        refused = await refusals_store.refused_slots(connection, service, start, BY_LIMIT)
         intake = await refusals_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return ServiceHistory(
             since=await first_seen_at(connection, service),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from dashboard.config.acts import whole
-from dashboard.shared.act import ActPage
+from dashboard.shared.act import ActPage, whole
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people_store import Person

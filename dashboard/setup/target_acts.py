@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dashboard.config.acts import whole
 from dashboard.setup.acts import AdminAct
 from dashboard.setup.page import TargetDraft, show_setup
+from dashboard.shared.act import whole
 from server.kernel.errors import ApiError
 from server.notify import acts
 from server.notify.acts import NewTarget, TargetRequest, checked_kind

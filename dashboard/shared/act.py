@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 
 from dashboard.shared.page import Page
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, invalid
+
+WHOLE = re.compile(r"\d{1,11}", re.ASCII)
 
 
 class ActPage(Page, ABC):
@@ -38,3 +41,11 @@ class ActPage(Page, ABC):
             raise error
         self.say(error.detail)
         self.see_other(self.back)
+
+
+def whole(page: Page, name: str) -> int:
+    """A whole number in a form's field, or ApiError INVALID."""
+    text = page.get_body_argument(name, "")
+    if WHOLE.fullmatch(text) is None:
+        raise invalid(name, "give a whole number")
+    return int(text)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.auth import store, tokens
-from server.auth.fresh import OUTAGE, Fresh
+from server.auth.fresh import Fresh
 from server.auth.identity import Identity
 from server.kernel import shared_clock
-from server.kernel.db import Database
+from server.kernel.db import AWAY, Database
 from server.kernel.errors import ApiError
 
 KEPT_WITHOUT_DATABASE_S = 300.0
@@ -62,7 +62,7 @@ class KeyCache:
             raise unavailable()
         try:
             await self.fresh.now()
-        except OUTAGE:
+        except AWAY:
             raise unavailable() from None
 
     def name(self, key_id: int) -> str:
@@ -116,7 +116,7 @@ class SessionCache:
         self._make_room(held)
         try:
             await self.fresh.now()
-        except OUTAGE:
+        except AWAY:
             raise unavailable() from None
         return held
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from sqlalchemy.exc import SQLAlchemyError
+from server.kernel.db import AWAY
+from server.kernel.loop import Loop
 
 log = logging.getLogger("evenkeel.auth")
 
 POLL_S = 2.0
 FRESH_S = 4.0  # with the read itself, a revocation is seen within 5 s
 PAUSE_S = 0.05  # between reads, so that a flood of unknown keys costs at most 20 queries a second
-
-OUTAGE = (SQLAlchemyError, OSError, TimeoutError)
 
 
 class Fresh:
@@ -30,8 +28,7 @@ class Fresh:
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
         self._reads: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop(f"keeping {what} fresh", self.quietly, POLL_S)
 
     @property
     def age_s(self) -> float:
@@ -60,7 +57,7 @@ class Fresh:
         """Read, and only log a failure."""
         try:
             await self.now()
-        except OUTAGE as error:
+        except AWAY as error:
             log.debug("%s not read: %s", self.what, error)
 
     async def _run(self) -> None:
@@ -70,7 +67,7 @@ class Fresh:
             began = time.monotonic()
             try:
                 await self._read()
-            except OUTAGE as error:
+            except AWAY as error:
                 if not self.failing:
                     log.warning("%s cannot be read, going on with those known: %s", self.what, error)
                 self.failing = True
@@ -79,27 +76,16 @@ class Fresh:
 
     def signal(self, _number: int = 0) -> None:
         """Something changed elsewhere: read soon."""
-        self._wake.set()
+        self._loop.wake()
 
     async def start(self) -> None:
         """Read once, raising what that raises; then keep reading until closed."""
         await self.now()
-        self._task = asyncio.create_task(self._poll(), name=f"keep {self.what} fresh")
-
-    async def _poll(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self.quietly()
-            except Exception:
-                log.exception("reading %s failed", self.what)
+        self._loop.start()
 
     async def close(self) -> None:
         """Stop reading."""
-        tasks = [*self._reads, *([self._task] if self._task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.close()
+        for read in self._reads:
+            read.cancel()
+        await asyncio.gather(*self._reads, return_exceptions=True)

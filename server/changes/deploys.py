@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from server.changes import store
 from server.kernel.db import Database
@@ -16,15 +17,16 @@ OVERLAP_S = 60.0
 
 
 class Deploys:
-    """The watch's job; it reads only what is new, the first time everything."""
+    """The watch's job; it reads only what is new, the first time everything. `clock` gives seconds that only rise."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self.db = db
+        self._clock = clock
         self._marks: deque[tuple[float, int]] = deque()  # when, and the newest series then
 
     async def run(self, term: int = 0) -> None:
         """Record a `deploy` for each version first seen since; safe to repeat and to run twice at once."""
-        now = time.monotonic()
+        now = self._clock()
         while len(self._marks) > 1 and self._marks[1][0] <= now - OVERLAP_S:
             self._marks.popleft()
         floor = self._marks[0][1] if self._marks and self._marks[0][0] <= now - OVERLAP_S else 0

@@ -5,8 +5,6 @@ Of a staged revision only the chosen processes take the values; a process that s
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from server.config.registry import SETTINGS, Limits, Value, environment_values
 from server.config.revisions import Entries, Revision, key_id_of, limits, scopes, sources
 from server.kernel.bus import Bus
 from server.kernel.db import Database
+from server.kernel.loop import Loop
 from server.kernel.names import OWN
 from server.kernel.settings import Environment
 from server.process.process import Process
@@ -28,6 +27,7 @@ log = logging.getLogger("evenkeel.config")
 
 POLL_S = 5.0
 RETRY_S = 0.5
+LIMIT_S = 15.0  # for one look
 # The watch ends temporary values on time; where there is no watch, any process does it this much later.
 OVERDUE_S = 10.0
 
@@ -46,9 +46,10 @@ class SettingsInForce:
         self._by_key: dict[int, Limits] = {}
         self._applied = 0.0
         self._receipt = 0  # the newest revision that we have a receipt for
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._closing = False
+        # Whatever is wrong, the brake must be tried again: all of it is expected.
+        self._loop = Loop(
+            "reading the settings", self._refresh, POLL_S, retry_s=RETRY_S, limit_s=LIMIT_S, expected=(Exception,)
+        )
         bus.subscribe("config", self.signal)
 
     def limits_for(self, key_id: int) -> Limits:
@@ -61,36 +62,15 @@ class SettingsInForce:
             await store.lock(connection)
             await self._compare_environment(connection)
         await self._refresh()
-        self._closing = False
-        self._task = asyncio.create_task(self._follow(), name="settings")
+        self._loop.start()
 
     async def close(self) -> None:
-        self._closing = True  # a library may swallow the cancellation
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()
 
     def signal(self, number: int) -> None:
         """A revision was made: look now."""
         if number != self.revision:
-            self._wake.set()
-
-    async def _follow(self) -> None:
-        quiet = True
-        while not self._closing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self._refresh()
-                quiet = True
-            except Exception as error:  # whatever it is, the brake must be tried again
-                if quiet:
-                    log.warning("settings not read, still at revision %d: %s", self.revision, error)
-                quiet = False
-                self._wake.set()
-                await asyncio.sleep(RETRY_S)
+            self._loop.wake()
 
     async def _refresh(self) -> None:
         """Apply what is in force, then prove it; end what is overdue."""
@@ -109,7 +89,7 @@ class SettingsInForce:
         if any(entry.until is not None and entry.until + OVERDUE_S < now for entry in found.entries):
             log.warning("a temporary value is overdue and no watch has ended it")
             if await expire_due(self.db, self.bus, self.environment) is not None:
-                self._wake.set()
+                self._loop.wake()
 
     def _apply(self, found: Revision) -> None:
         for_all = limits(found.entries, self.environment)

@@ -52,6 +52,27 @@ if TYPE_CHECKING:
     from server.parts import Parts
 
 
+MINUTES_MAX = 7 * 24 * 60
+
+StagedAct = Literal["pause", "resume", "promote", "roll_back"]
+
+INTO: dict[StagedAct, State] = {"pause": "paused", "resume": "running", "promote": "promoted"}
+DONE: dict[State, str] = {
+    "running": "running again",
+    "paused": "paused",
+    "promoted": "promoted",
+    "rolled_back": "rolled back",
+}
+
+
+class StagedActDone(Struct):
+    """What an act did. With `already`, it was found done and nothing was changed."""
+
+    already: bool
+    message: str
+    staged: StagedView
+
+
 @asynccontextmanager
 async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIterator[RevisionAct]:
     """One act, alone: nobody else changes the settings meanwhile. What it saved is signalled after the commit."""
@@ -204,8 +225,6 @@ async def extend(
         return await act.save(entries, kind="change", reason=reason, action="config.extend")
 
 
-MINUTES_MAX = 7 * 24 * 60
-
 # What lets a revision pass that the gate holds; the reason is the caller's.
 OVERRIDE = {
     "method": "POST",
@@ -221,7 +240,7 @@ def checked_values(values: Mapping[str, Value | None], minutes: int | None) -> N
     faults = [(name, fault) for name, value in values.items() if (fault := fault_of(name, value, minutes))]
     if not faults:
         return
-    errors = [error(name, fault) for name, fault in faults]
+    errors = [field_error(name, fault) for name, fault in faults]
     words = "; ".join(f"{name[:60]}: {fault}" for name, fault in faults)
     raise ApiError("INVALID", f"{words}. Nothing was saved.", errors=errors)
 
@@ -235,7 +254,7 @@ def fault_of(name: str, value: Value | None, minutes: int | None) -> str | None:
     return SETTINGS[name].fault(value)
 
 
-def error(name: str, fault: str) -> dict[str, object]:
+def field_error(name: str, fault: str) -> dict[str, object]:
     """One member of `errors`, with the bounds where the setting has them."""
     found: dict[str, object] = {"field": f"values.{name}", "reason": fault}
     setting = SETTINGS.get(name)
@@ -250,25 +269,6 @@ def checked_minutes(minutes: int | None) -> None:
         raise invalid("minutes", f"give a whole number from 1 to {MINUTES_MAX}, or leave it out to keep the value")
 
 
-StagedAct = Literal["pause", "resume", "promote", "roll_back"]
-
-INTO: dict[StagedAct, State] = {"pause": "paused", "resume": "running", "promote": "promoted"}
-DONE: dict[State, str] = {
-    "running": "running again",
-    "paused": "paused",
-    "promoted": "promoted",
-    "rolled_back": "rolled back",
-}
-
-
-class StagedActDone(Struct):
-    """What an act did. With `already`, it was found done and nothing was changed."""
-
-    already: bool
-    message: str
-    staged: StagedView
-
-
 async def act_on(parts: Parts, identity: Identity, act: StagedAct, revision: int, request_id: str) -> StagedActDone:
     """Do it to the staged revision that the caller saw.
 
@@ -280,7 +280,7 @@ async def act_on(parts: Parts, identity: Identity, act: StagedAct, revision: int
         staged = await seen_one(doing.connection, revision)
         state = INTO[act]
         if staged.state == state:
-            return await answer(doing, staged, already(doing, staged), already=True)
+            return await staged_done(doing, staged, already(doing, staged), already=True)
         if not staged.live:
             when = ago(doing.now - staged.state_at)
             raise ApiError("CONFLICT", f"{how_it_ended(staged)}, {when}. Nothing was changed.")
@@ -290,7 +290,7 @@ async def act_on(parts: Parts, identity: Identity, act: StagedAct, revision: int
         else:
             await staging.enter(doing, staged, state, "")
             message = f"Revision {staged.newest} is {DONE[state]}."
-        return await answer(doing, staged, message, already=False)
+        return await staged_done(doing, staged, message, already=False)
 
 
 async def roll_staged_back(parts: Parts, identity: Identity, revision: int, request_id: str) -> StagedActDone:
@@ -318,5 +318,5 @@ def already(act: RevisionAct, staged: Staged) -> str:
     return f"Already {DONE[staged.state]} by {person(staged.state_by)}, {ago(act.now - staged.state_at)}."
 
 
-async def answer(act: RevisionAct, staged: Staged, message: str, *, already: bool) -> StagedActDone:
+async def staged_done(act: RevisionAct, staged: Staged, message: str, *, already: bool) -> StagedActDone:
     return StagedActDone(already, message, staged_view(staged, await store.web_processes(act.connection), act.now))

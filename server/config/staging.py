@@ -40,6 +40,16 @@ from server.kernel.names import OWN
 from server.kernel.text import plural
 from server.process.watch import require_term
 
+log = logging.getLogger("evenkeel.bake")
+
+EVERY_S = 1.0  # between two looks of the watch
+ACTIONS: dict[State, str] = {
+    "running": "resume",
+    "paused": "pause",
+    "promoted": "promote",
+    "rolled_back": "end_staged",
+}
+
 
 async def tighten(
     act: RevisionAct, staged: Staged, made: Callable[[Entries], Entries], reason: str, action: str
@@ -167,19 +177,6 @@ async def enter(act: RevisionAct, staged: Staged, state: State, why: str) -> Non
     after = {"state": state, "why": why}
     subject = f"revision {staged.newest}"
     await audit(act.connection, act.actor, f"config.{ACTIONS[state]}", subject, before, after, act.request_id)
-
-
-ACTIONS: dict[State, str] = {
-    "running": "resume",
-    "paused": "pause",
-    "promoted": "promote",
-    "rolled_back": "end_staged",
-}
-
-
-log = logging.getLogger("evenkeel.bake")
-
-EVERY_S = 1.0
 
 
 class Bake:

@@ -85,7 +85,7 @@ class ConfigView(Struct):
     revision: RevisionView  # the newest: in force, or staged
     rollback: Offer | None  # the one click: back to the one before, or undo
     staged: StagedView | None  # while one is, and after its end until the next act
-    progress: Progress = field(name="rollout")
+    progress: Progress = field(name="rollout")  # how far the newest has come; version 0.1.0 answers it by that name
     settings: list[SettingView]
     history: list[RevisionView]  # newest first, at most 50
     more: bool  # whether there are older ones

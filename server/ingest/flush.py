@@ -11,7 +11,7 @@ from psycopg.errors import LockNotAvailable
 from server.ingest import store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import Thresholds, delta_rows, merged
-from server.ingest.road import Connection
+from server.kernel.connection import Connection
 from server.kernel.errors import ApiError
 from server.tables.binary import BEGIN, END
 

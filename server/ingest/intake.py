@@ -10,8 +10,6 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-import psycopg
-
 from server.ingest import partitions
 from server.ingest.batch import Batch, Queue, StoredBatch
 from server.ingest.count import Counted, Unnumbered, count
@@ -26,6 +24,7 @@ from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
+from server.kernel.loop import Loop
 from server.kernel.settings import Environment
 from server.process.process import Process
 from server.telemetry import metrics
@@ -62,14 +61,14 @@ class Intake:
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic
         self._flushing_since: float | None = None  # monotonic
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("flushing", self._flush, 0, retry_s=PROBE_S)
 
     async def start(self) -> None:
         """Begin to flush; today's partitions are made where the watch has not done so."""
         await self._make_partitions()
         self.writer.process_id = self.process.id
         self.lane.start(self.process.id)
-        self._task = asyncio.create_task(self._flush_forever(), name="flush")
+        self._loop.start()
 
     async def _make_partitions(self) -> None:
         await partitions.ensure_partitions(self.db, shared_clock.now(), self.env.outcome_retention_days)
@@ -122,23 +121,22 @@ class Intake:
         except Exception:
             log.exception("whether storing works again could not be found out")
 
-    async def _flush_forever(self) -> None:
-        """One flush at a time; meanwhile the next gathers."""
-        while True:
-            batches = await self._next()
-            self._flushing_since = started = time.monotonic()
-            try:
-                await self.writer.store(batches, PATIENCE_S)
-            except Exception:
-                log.exception("flush failed")
-            for batch in batches:  # settled already, but for a fault of ours
-                batch.settle(ApiError("INTERNAL", "Evenkeel failed to store this batch; the log has the cause."))
-            self._flushing_since = None
-            if self.writer.unplaced and time.monotonic() - self._probed_at > PROBE_S:
-                await self._probe()
-            metrics.ingest_flushed(time.monotonic() - started)
-            self.queue.release(batches)
-            self._gauge()
+    async def _flush(self) -> None:
+        """Wait for batches and store them: one flush at a time, and meanwhile the next gathers."""
+        batches = await self._next()
+        self._flushing_since = started = time.monotonic()
+        try:
+            await self.writer.store(batches, PATIENCE_S)
+        except Exception:
+            log.exception("flush failed")
+        for batch in batches:  # settled already, but for a fault of ours
+            batch.settle(ApiError("INTERNAL", "Evenkeel failed to store this batch; the log has the cause."))
+        self._flushing_since = None
+        if self.writer.unplaced and time.monotonic() - self._probed_at > PROBE_S:
+            await self._probe()
+        metrics.ingest_flushed(time.monotonic() - started)
+        self.queue.release(batches)
+        self._gauge()
 
     def _gauge(self) -> None:
         gauges = self.process.gauges
@@ -171,7 +169,7 @@ class Intake:
 
     def ready(self) -> tuple[bool, str]:
         """Whether outcomes can be accepted durably, and what was observed."""
-        if self._task is None:
+        if not self._loop.running:
             return False, "not started"
         if self.writer.failing:
             return False, f"flushing fails: {self.writer.failing}"
@@ -187,10 +185,7 @@ class Intake:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self.queue.empty.wait()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, psycopg.Error):
-                await self._task
+        await self._loop.close()
         await self.lane.close()
         await self.writer.close()
         await self.numbering.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from server.ingest.road import Connection
 from server.ingest.tally import IntakeCount, IntakeLine
+from server.kernel.connection import Connection
 from server.live import pairs
 
 WRITE = """

@@ -8,7 +8,6 @@ requests are only counted, not kept.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping
 
@@ -19,13 +18,14 @@ from server.ingest import intake_store
 from server.ingest.batch import Batch
 from server.ingest.count import Cell, Counted, Thresholds, merged
 from server.ingest.numbering import Numbering
-from server.ingest.road import Road
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, IntakeCount, IntakeLine, IntakeTally, requests
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
+from server.kernel.connection import OwnConnection
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
+from server.kernel.loop import Loop
 from server.kernel.names import OWN
 from server.telemetry import metrics
 
@@ -47,15 +47,14 @@ class Lane:
         self.writer = Writer(db, "own lane", thresholds)
         self.tally = tally
         self._numbering = numbering
-        self._road = Road(db, "intake", "SET statement_timeout = '3s'")
+        self._connection = OwnConnection(db, "intake", "SET statement_timeout = '3s'")
         self._own: Own = {}
         self._losing = False  # said so already
-        self._stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("writing our own counts", self.write, EVERY_S)
 
     def start(self, process_id: int) -> None:
         self.writer.process_id = process_id
-        self._task = asyncio.create_task(self._run(), name="own lane")
+        self._loop.start()
 
     def count(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """One request of our own, in seconds; cheap. None: refused on purpose, so neither bad nor slow."""
@@ -63,16 +62,6 @@ class Lane:
         timed = seconds is not None
         durations = self._own.setdefault((spelling, int(shared_clock.now()), timed), ([], []))
         durations[timed and status >= 500].append(int((seconds or 0.0) * 1_000_000))
-
-    async def _run(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S):
-                    await self._stop.wait()
-            try:
-                await self.write()
-            except Exception:
-                log.exception("the own lane's counts were not written")
 
     async def write(self) -> None:
         """Write what was counted since the last time; what cannot be written stays."""
@@ -126,8 +115,8 @@ class Lane:
         if not counts:
             return
         try:
-            connection = await self._road.open()
-            await intake_store.write(connection, self.writer.process_id, counts)
+            async with self._connection.use() as connection:
+                await intake_store.write(connection, self.writer.process_id, counts)
             self._losing = False
         except psycopg.DataError as error:  # they would be refused again, and all that follow with them
             lost = requests(counts)
@@ -136,7 +125,6 @@ class Lane:
         except (psycopg.Error, OSError) as error:
             log.warning("intake counts not written yet: %s", error)
             self._put_back(counts)
-            await self._road.drop()
 
     def _put_back(self, counts: Mapping[IntakeLine, IntakeCount]) -> None:
         lost = self.tally.put_back(counts, shared_clock.now())
@@ -147,10 +135,6 @@ class Lane:
 
     async def close(self) -> None:
         """Write what is left."""
-        self._stop.set()
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=CLOSE_S)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close(last_run_s=CLOSE_S)
         await self.writer.close()
-        await self._road.drop()
+        await self._connection.close()

@@ -9,8 +9,8 @@ from typing import Protocol
 import psycopg
 
 from server.ingest import store
-from server.ingest.road import Connection, Road
 from server.ingest.series import FRESH_S, Book, Caps, Name, Series, Spelling
+from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 
@@ -30,7 +30,7 @@ class Numbering:
     def __init__(self, db: Database, caps: Caps, clock: Clock) -> None:
         self.book = Book(caps)
         self._clock = clock
-        self._road = Road(db, "series", LIMITS)
+        self._connection = OwnConnection(db, "series", LIMITS)
         self._alone = asyncio.Lock()
 
     def find(self, spelling: Spelling) -> Series | None:
@@ -44,17 +44,15 @@ class Numbering:
             if all(self.find(spelling) for spelling in wanted):
                 return
             try:
-                async with asyncio.timeout(LIMIT_S):
-                    await self._number(wanted)
+                async with self._connection.use(LIMIT_S) as connection:
+                    await self._number(connection, wanted)
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
-                await self._road.drop()
                 raise ApiError(
                     "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
                 ) from error
 
-    async def _number(self, wanted: set[Spelling]) -> None:
-        connection = await self._road.open()
+    async def _number(self, connection: Connection, wanted: set[Spelling]) -> None:
         async with connection.transaction():
             await store.lock_series(connection)
             await self._refresh(connection)
@@ -78,4 +76,4 @@ class Numbering:
             self.book.activate(name)
 
     async def close(self) -> None:
-        await self._road.drop()
+        await self._connection.close()

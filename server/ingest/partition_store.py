@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from psycopg import sql
 
-from server.ingest.road import Connection
+from server.kernel.connection import Connection
 
 PARTITIONS_LOCK = 0x65766B02  # advisory: one process at a time makes partitions
 

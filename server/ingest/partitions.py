@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 from server.ingest import partition_store as store
+from server.kernel.connection import opened
 from server.kernel.db import Database
 
 DAYS_AHEAD = 3
@@ -51,20 +52,16 @@ def days_ahead(names: list[str], now: float) -> int:
 
 async def ensure_partitions(db: Database, now: float, retention_days: int) -> list[str]:
     """Make what is missing; the names made. `now` in Unix seconds."""
-    connection = await db.raw("partitions")
-    try:
+    async with opened(db, "partitions") as connection:
         there = {partition.name for partition in await store.partitions(connection)}
         missing = [day for day in wanted_days(now, retention_days) if name_of(day) not in there]
         return [name_of(day) for day in missing if await store.make(connection, name_of(day), day)]
-    finally:
-        await connection.close()
 
 
 async def drop_partitions(db: Database, now: float, retention_days: int) -> list[str]:
     """Detach what is too old without stalling ingest, and drop it; the names dropped."""
-    connection = await db.raw("partitions")
     dropped: list[str] = []
-    try:
+    async with opened(db, "partitions") as connection:
         for partition in await store.partitions(connection):
             day = day_of(partition.name)
             if day is None or not (is_over(day, now, retention_days) or partition.pending):
@@ -75,6 +72,4 @@ async def drop_partitions(db: Database, now: float, retention_days: int) -> list
                 await store.detach(connection, partition.name)
             await store.drop(connection, partition.name)
             dropped.append(partition.name)
-    finally:
-        await connection.close()
     return dropped

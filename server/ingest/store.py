@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from server.ingest.road import Connection
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
+from server.kernel.connection import Connection
 
 SERIES_LOCK = 0x65766B01  # advisory, within a transaction: who numbers series does so alone
 

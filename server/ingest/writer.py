@@ -21,7 +21,7 @@ from server.ingest import store
 from server.ingest.batch import Batch
 from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
-from server.ingest.road import Connection, Road
+from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.tables.binary import BEGIN, END
@@ -58,7 +58,7 @@ class Writer:
         self._thresholds = thresholds
         self._make_partitions = make_partitions
         self._made_at = float("-inf")  # monotonic
-        self._road = Road(db, purpose)
+        self._connection = OwnConnection(db, purpose)
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
         """Store them, trying again while the database is away; every batch is settled on return."""
@@ -66,28 +66,26 @@ class Writer:
         flush = Flush(batches)
         for attempt in range(1_000_000):
             try:
-                async with asyncio.timeout(FLUSH_MAX_S):
-                    await self._once(flush)
+                async with self._connection.use(FLUSH_MAX_S) as connection:
+                    await self._once(connection, flush)
                     return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
-                await self._lost(error)
+                self._lost(error)
                 if unplaceable(error) and time.monotonic() < deadline and await self._partitions_made():
                     continue
                 await self._refused(batches, error, deadline)
                 return
             except (psycopg.Error, OSError) as error:
-                await self._lost(error)
-            except BaseException:  # its transaction is open: the next flush would commit what it claimed
+                self._lost(error)
+            except BaseException:
                 self._disown(flush)
-                await self._road.drop()
                 raise
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
         self._give_up(flush)
 
-    async def _once(self, flush: Flush) -> None:
-        connection = await self._road.open()
+    async def _once(self, connection: Connection, flush: Flush) -> None:
         if flush.unsure and not await self._committed(connection, flush):
             flush.forget()
         if not flush.unsure:
@@ -152,20 +150,16 @@ class Writer:
     async def probe(self) -> None:
         """Find out without a new batch whether storing works again."""
         try:
-            async with asyncio.timeout(FLUSH_MAX_S):
+            async with self._connection.use(FLUSH_MAX_S) as connection:
                 if self.unplaced:
                     await self._partitions_made()
-                connection = await self._road.open()
                 await connection.execute("BEGIN")
                 if self.unplaced:
                     await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
                 await connection.execute("ROLLBACK")
         except (psycopg.Error, OSError) as error:
-            await self._lost(error)
+            self._lost(error)
             return
-        except BaseException:
-            await self._road.drop()
-            raise
         self.unplaced = b""
         self._works()
 
@@ -186,11 +180,10 @@ class Writer:
                 )
             )
 
-    async def _lost(self, error: BaseException) -> None:
+    def _lost(self, error: BaseException) -> None:
         if not self.failing:
             log.warning("flush failed: %s", error)
         self.failing = str(error) or type(error).__name__
-        await self._road.drop()
 
     def _succeeded(self) -> None:
         self.committed_at = time.monotonic()
@@ -203,7 +196,7 @@ class Writer:
         self.failing = ""
 
     async def close(self) -> None:
-        await self._road.drop()
+        await self._connection.close()
 
 
 def unplaceable(error: psycopg.Error) -> bool:

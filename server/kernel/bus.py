@@ -10,7 +10,6 @@ whoever listens also polls. Topics: `config` (revision number), `receipt`
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 
@@ -18,13 +17,16 @@ import psycopg
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
+from server.kernel.connection import OwnConnection, opened
 from server.kernel.db import Database
+from server.kernel.loop import Loop
 
 log = logging.getLogger("evenkeel.bus")
 
 CHANNEL = "evenkeel"
 RETRY_S = 1.0
 ALIVE_S = 5.0
+SEND_S = 2.0
 REDIS_S = 0.25  # a frozen Redis costs a signal no more than this
 
 # The brake must arrive while Redis is frozen, or lost to some processes only; it is rare, so it may come twice.
@@ -43,9 +45,9 @@ class Bus:
         self.redis_ok: bool | None = None  # None: no Redis is configured
         self.listening = False
         self._listeners: dict[str, list[Listener]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._sender: psycopg.AsyncConnection[tuple[object, ...]] | None = None
-        self._sending = asyncio.Lock()
+        self._sender = OwnConnection(db, "bus send")
+        self._hear_postgres = Loop("hearing PostgreSQL's signals", self._listen_postgres, RETRY_S)
+        self._hear_redis = Loop("hearing Redis's signals", self._listen_redis, RETRY_S, expected=(RedisError, OSError))
 
     def subscribe(self, topic: str, listener: Listener) -> None:
         """Call `listener(number)` in the loop for each signal on the topic; it must not block."""
@@ -53,10 +55,12 @@ class Bus:
 
     def start(self) -> None:
         """Listen until closed. With Redis lost, NOTIFY carries the signals: both are heard."""
-        self._tasks.append(asyncio.create_task(self._forever(self._listen_postgres), name="bus postgres"))
+        self._hear_postgres.wake()
+        self._hear_postgres.start()
         if self.redis is not None:
             self.redis_ok = False
-            self._tasks.append(asyncio.create_task(self._forever(self._listen_redis), name="bus redis"))
+            self._hear_redis.wake()
+            self._hear_redis.start()
 
     async def publish(self, topic: str, number: int) -> None:
         """Send a signal, after the commit it speaks of. Never raises: a lost signal is found by polling."""
@@ -81,47 +85,23 @@ class Bus:
 
     async def _by_postgres(self, message: str) -> None:
         try:
-            async with asyncio.timeout(2):  # wait_for would swallow a cancellation that comes as it ends
-                await self._notify(message)
+            async with self._sender.use(SEND_S) as connection:
+                await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, message))
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.warning("signal %s not sent, polling will find it: %s", message, error)
 
-    async def _notify(self, message: str) -> None:
-        async with self._sending:
-            try:
-                if self._sender is None or self._sender.closed:
-                    self._sender = await self.db.raw("bus send")
-                await self._sender.execute("SELECT pg_notify(%s, %s)", (CHANNEL, message))
-            except BaseException:
-                # A connection left in the middle of a command cannot be used again.
-                if self._sender is not None:
-                    with contextlib.suppress(Exception):
-                        await self._sender.close()
-                self._sender = None
-                raise
-
-    async def _forever(self, listen: Callable[[], object]) -> None:
-        while True:
-            try:
-                await listen()  # type: ignore[misc]
-            except (psycopg.Error, RedisError, OSError, TimeoutError) as error:
-                log.warning("bus: %s; listening again in %g s", error, RETRY_S)
-            except Exception:  # whatever it was: a bus that has stopped listening would not be noticed
-                log.exception("bus: listening again in %g s", RETRY_S)
-            await asyncio.sleep(RETRY_S)
-
     async def _listen_postgres(self) -> None:
-        connection = await self.db.raw("bus")
         try:
-            await connection.execute(f"LISTEN {CHANNEL}")
-            self.listening = True
-            while True:
-                async for notice in connection.notifies(timeout=ALIVE_S):
-                    self._dispatch(notice.payload)
-                await connection.execute("SELECT 1")  # finds a dead server
+            async with opened(self.db, "bus") as connection:
+                await connection.execute(f"LISTEN {CHANNEL}")
+                self.listening = True
+                self._hear_postgres.works()
+                while True:
+                    async for notice in connection.notifies(timeout=ALIVE_S):
+                        self._dispatch(notice.payload)
+                    await connection.execute("SELECT 1")  # finds a dead server
         finally:
             self.listening = False
-            await connection.close()
 
     async def _listen_redis(self) -> None:
         assert self.redis is not None
@@ -130,6 +110,7 @@ class Bus:
             async with asyncio.timeout(2):
                 await channel.subscribe(CHANNEL)
             self.redis_ok = True
+            self._hear_redis.works()
             quiet_s = 0.0
             while True:
                 message = await channel.get_message(timeout=1.0)
@@ -157,10 +138,7 @@ class Bus:
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._sender is not None:
-            await self._sender.close()
+        await asyncio.gather(self._hear_postgres.close(), self._hear_redis.close())
+        await self._sender.close()
         if self.redis is not None:
             await self.redis.aclose()

@@ -2,17 +2,18 @@
 
 Three roads that do not share lanes: `control` for pages, sign-in, acts and the
 lease; `read` for questions, which are cut off after 10 s; and the writers' own
-connections, opened with `raw`. When one is full the others keep working.
+connections (server/kernel/connection.py). When one is full the others keep working.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -22,6 +23,7 @@ KEPT = 3  # connections that a pool keeps open
 # Acts of 20 people at the same moment: those that find no connection wait for one.
 ACTS = 10
 ACT_WAIT_S = 10.0
+AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 
@@ -90,8 +92,8 @@ class Database:
                     raise Overtaken(str(error.orig)) from error
                 raise
 
-    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
-        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it."""
+    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it: see `connection`."""
         return await psycopg.AsyncConnection.connect(
             self.url,
             autocommit=True,

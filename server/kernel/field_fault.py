@@ -26,8 +26,8 @@ def field_and_reason(message: str, kind: Any) -> tuple[str, str]:
     if named is None:
         return field, sentence_of(reason, found)
     names = ", ".join(each.encode_name for each in getattr(found, "fields", ()))
-    told_of = "is missing" if named[1] == "missing required" else f"is an unknown field; known are {names}"
-    return f"{field}.{named[2]}" if field else named[2], told_of
+    wrong = "is missing" if named[1] == "missing required" else f"is an unknown field; known are {names}"
+    return f"{field}.{named[2]}" if field else named[2], wrong
 
 
 @cache

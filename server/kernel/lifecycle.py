@@ -8,9 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import psycopg
-from sqlalchemy.exc import SQLAlchemyError
-
+from server.kernel.db import AWAY
 from server.kernel.text import first_line
 
 log = logging.getLogger("evenkeel.lifecycle")
@@ -25,7 +23,7 @@ async def start_each(steps: Sequence[Callable[[], Awaitable[Any]]]) -> None:
             try:
                 await step()
                 break
-            except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
+            except AWAY as error:
                 log.error("not started yet: %s; trying again in %g s", first_line(error), RETRY_S)
                 await asyncio.sleep(RETRY_S)
 

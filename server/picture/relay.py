@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from server.alerts.alert import Alert
 from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.text import first_line
+from server.kernel.loop import Loop
 from server.live.service import LiveService
 from server.picture import store
 from server.picture.picture import Picture, read_picture
@@ -22,6 +18,7 @@ from server.slo.model.status import Status
 log = logging.getLogger("evenkeel.relay")
 
 POLL_S = 1.0
+LIMIT_S = 10.0  # for one read
 
 Listener = Callable[[Picture], None]
 Ended = Callable[[], None]
@@ -36,15 +33,14 @@ class Relay:
         self._made = 0.0  # by this machine's clock, from the age by the database's
         self._known = (0, 0)
         self._unread = ""  # what of the last picture could not be read
-        self._signal = asyncio.Event()
         self._listeners: dict[Listener, Ended | None] = {}
-        self._task: asyncio.Task[None] | None = None
-        bus.subscribe("picture", lambda _: self._signal.set())
+        self._loop = Loop("reading the picture", self.refresh, POLL_S, limit_s=LIMIT_S)
+        bus.subscribe("picture", self._loop.wake)
 
     async def start(self) -> None:
         """Read what there is, and follow until closed."""
         await self.refresh()
-        self._task = asyncio.create_task(self._follow(), name="relay")
+        self._loop.start()
 
     @property
     def status(self) -> Status | None:
@@ -78,19 +74,6 @@ class Relay:
                 ended()
         self._listeners.clear()
 
-    async def _follow(self) -> None:
-        while True:
-            self._signal.clear()
-            try:
-                await self.refresh()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                log.warning("picture not read: %s", first_line(error))
-            except Exception:
-                log.exception("picture not read")  # as one of a newer version; the relay goes on asking
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._signal.wait()
-
     async def refresh(self) -> None:
         """Read the picture where it is new, and tell the listeners."""
         async with self.db.act() as connection:
@@ -114,6 +97,4 @@ class Relay:
 
     async def close(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()

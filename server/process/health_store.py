@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from server.kernel.connection import opened
 from server.kernel.db import Database
 
 
@@ -19,8 +20,7 @@ class DatabaseState:
 
 async def look(db: Database) -> DatabaseState:
     """Connect, ask, disconnect; raises what psycopg raises."""
-    connection = await db.raw("health")
-    try:
+    async with opened(db, "health") as connection:
         cursor = await connection.execute(
             """
             SELECT current_setting('transaction_read_only') = 'on',
@@ -37,8 +37,6 @@ async def look(db: Database) -> DatabaseState:
             """
         )
         return DatabaseState(read_only, *row(await cursor.fetchone()))
-    finally:
-        await connection.close()
 
 
 def row(found: Any) -> Any:

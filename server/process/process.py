@@ -8,10 +8,9 @@ import os
 import resource
 from typing import Literal
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from server.kernel import shared_clock
-from server.kernel.db import Database
+from server.kernel.db import AWAY, Database
+from server.kernel.loop import Loop
 from server.kernel.names import HOST, name_process
 from server.process import process_store as store
 from server.process.process_store import HeartbeatGauges
@@ -19,6 +18,7 @@ from server.process.process_store import HeartbeatGauges
 log = logging.getLogger("evenkeel.process")
 
 HEARTBEAT_S = 1.0
+LIMIT_S = 10.0  # for one heartbeat
 LAG_PROBE_S = 0.1
 
 Kind = Literal["web", "watch"]
@@ -36,7 +36,9 @@ class Process:
         self.gauges = HeartbeatGauges()
         self.started = shared_clock.now()
         name_process(name)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._probed_at = 0.0  # by the loop's clock
+        self._heart = Loop("the heartbeat", self._beat, HEARTBEAT_S, limit_s=LIMIT_S)
+        self._lag = Loop("measuring the loop's lag", self._probe, LAG_PROBE_S)
 
     @property
     def label(self) -> str:
@@ -50,38 +52,29 @@ class Process:
 
     def start(self) -> None:
         """Beat and measure the loop's lag until closed."""
-        self._tasks = [
-            asyncio.create_task(self._beat(), name="heartbeat"),
-            asyncio.create_task(self._probe(), name="loop lag"),
-        ]
+        self._probed_at = asyncio.get_running_loop().time()
+        self._lag.start()
+        self._heart.wake()
+        self._heart.start()
 
     async def _beat(self) -> None:
-        while True:
-            try:
-                async with self.db.act() as connection:
-                    await store.beat(connection, self.id, self.gauges, rss_bytes())
-                self.gauges.loop_lag_ms = 0.0
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("heartbeat not written: %s", error)
-            await asyncio.sleep(HEARTBEAT_S)
+        async with self.db.act() as connection:
+            await store.beat(connection, self.id, self.gauges, rss_bytes())
+        self.gauges.loop_lag_ms = 0.0
 
     async def _probe(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            before = loop.time()
-            await asyncio.sleep(LAG_PROBE_S)
-            lag_ms = (loop.time() - before - LAG_PROBE_S) * 1000
-            self.gauges.loop_lag_ms = max(self.gauges.loop_lag_ms, lag_ms)
+        """How much later than planned the loop came to this."""
+        before, self._probed_at = self._probed_at, asyncio.get_running_loop().time()
+        lag_ms = (self._probed_at - before - LAG_PROBE_S) * 1000
+        self.gauges.loop_lag_ms = max(self.gauges.loop_lag_ms, lag_ms)
 
     async def close(self) -> None:
         """Stop beating and say that the stop was orderly."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(self._heart.close(), self._lag.close())
         try:
             async with self.db.act() as connection:
                 await store.stopped(connection, self.id)
-        except (SQLAlchemyError, OSError) as error:
+        except AWAY as error:
             log.warning("orderly stop not recorded: %s", error)
 
 

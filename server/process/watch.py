@@ -8,19 +8,19 @@ checked against the term, so a holder that was frozen can do no harm.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tornado.ioloop import PeriodicCallback
 
 from server.kernel import shared_clock
-from server.kernel.db import Database
+from server.kernel.connection import Connection, OwnConnection
+from server.kernel.db import AWAY, Database
+from server.kernel.loop import Loop
 from server.process import watch_store as store
 from server.process.process import Process
 
@@ -69,7 +69,7 @@ class Lease:
         self.process = process
         self.term: int | None = None
         self._sure_until = 0.0
-        self._connection: store.Connection | None = None
+        self._connection = OwnConnection(db, "lease")
 
     @property
     def held(self) -> bool:
@@ -87,43 +87,27 @@ class Lease:
         """Renew, or try to take; psycopg.Error, OSError or TimeoutError where the database does not answer."""
         begun = time.monotonic()
         limit_s = min(STATEMENT_S, self._sure_until - begun) if self.held else STATEMENT_S
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._step()
-        except BaseException:
-            await self._drop()  # a connection left in the middle of a command cannot be used again
-            raise
+        async with self._connection.use(limit_s) as connection:
+            await self._step(connection)
         if self.term is not None:
             self._sure_until = begun + SURE_S
 
-    async def _step(self) -> None:
-        connection = await self._connected()
+    async def _step(self, connection: Connection) -> None:
         if self.term is None:
             self.term = await store.take(connection, self.process.id)
         elif not await store.renew(connection, self.process.id, self.term):
             self.term = None
 
-    async def _connected(self) -> store.Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await self.db.raw("lease")
-        return self._connection
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.close()
-
     async def close(self) -> None:
         """Let go of the lease, if held."""
         try:
             if self.term is not None:
-                async with asyncio.timeout(STATEMENT_S):
-                    await store.give_up(await self._connected(), self.process.id, self.term)
-        except (psycopg.Error, OSError, TimeoutError) as error:
+                async with self._connection.use(STATEMENT_S) as connection:
+                    await store.give_up(connection, self.process.id, self.term)
+        except AWAY as error:
             log.warning("lease not given up, it ends by itself: %s", error)
         self.term = None
-        await self._drop()
+        await self._connection.close()
 
 
 class Watch:
@@ -137,23 +121,18 @@ class Watch:
         self._callbacks: list[PeriodicCallback] = []
         self._first: list[asyncio.TimerHandle] = []
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("holding the lease", self._campaign, lambda: self.lease.next_s)
 
     async def start(self) -> None:
         """Be a candidate from now on."""
-        self._task = asyncio.create_task(self._campaign(), name="watch")
+        self._loop.wake()
+        self._loop.start()
 
     async def _campaign(self) -> None:
-        while True:
-            try:
-                await self.lease.step()
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                log.warning("lease: %s", error or type(error).__name__)
-            except Exception:
-                # Whatever the fault, go on: else the jobs would outlive the lease.
-                log.exception("lease not renewed")
-            self._follow_lease()
-            await asyncio.sleep(self.lease.next_s)
+        try:
+            await self.lease.step()
+        finally:
+            self._follow_lease()  # whatever the fault: the jobs must not outlive the lease
 
     def _follow_lease(self) -> None:
         if self.lease.term is not None and not self.lease.held:
@@ -213,9 +192,7 @@ class Watch:
 
     async def close(self) -> None:
         """Stop the jobs, then let go of the lease."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()
         running = list(self._running.values())
         if self.term is not None:
             self._resign()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.connection import Connection
 from server.tables.processes import lease
-
-Connection = psycopg.AsyncConnection[Any]
 
 TAKEN_OVER_AFTER_S = 3.0
 

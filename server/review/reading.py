@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes import store as change_store
@@ -120,7 +121,7 @@ def alert_month(row: ReviewedAlert) -> AlertMonth:
     how long it took to detect is not known, and the alert is as long as it was known of.
     """
     estimated = row.onset_method != "window"
-    kept = row._asdict()
+    kept = asdict(row)
     told_at = kept.pop("told_at")
     return AlertMonth(
         **kept,

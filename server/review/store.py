@@ -4,25 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.review.monthly import ExclusionMonth, MonthLedger
+from server.slo.model.status import OnsetMethod
+from server.slo.model.tiers import Urgency
+from server.tables import alerts as tables
+from server.tables.codec import Rows
+from server.tables.slo import exclusions as exclusions_table
 
 ALERTS_MAX = 500
 
-ALERTS = text("""
-SELECT id, objective, severity, urgency, state, onset, onset_method, detected_at, coalesce(notified_at, fired_at),
-    acknowledged_at, acknowledged_by, resolved_at
-FROM alerts WHERE service = :service AND detected_at >= :start AND detected_at < :end
+
+class ReviewedAlert(Struct):
+    """An alert as the report needs it."""
+
+    id: int
+    objective: str
+    severity: int
+    urgency: Urgency
+    state: str
+    onset: datetime
+    onset_method: OnsetMethod  # window: not an estimate, only where the long window begins
+    detected_at: datetime
+    told_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    resolved_at: datetime | None
+
+
+ALERTS = Rows(tables.alerts, ReviewedAlert, {"told_at": "coalesce(alerts.notified_at, alerts.fired_at)"})
+DETECTED = text(f"""
+SELECT {ALERTS.columns} FROM alerts
+WHERE service = :service AND detected_at >= :start AND detected_at < :end
 ORDER BY detected_at DESC LIMIT :many
 """)
-EXCLUSIONS = text("""
-SELECT id, start, stop, route, version, method, reason, author, created_at, revoked_at, revoked_by
-FROM exclusions WHERE service = :service AND stop > :start AND start < :end ORDER BY start, id
+EXCLUSIONS = Rows(exclusions_table, ExclusionMonth)
+EXCLUDED = text(f"""
+SELECT {EXCLUSIONS.columns} FROM exclusions
+WHERE service = :service AND stop > :start AND start < :end ORDER BY start, id
 """)
 # That an override ended early is no other one.
 CHANGES = text("""
@@ -51,33 +75,15 @@ ORDER BY at < :end DESC, CASE WHEN at < :end THEN -number ELSE number END LIMIT 
 """)
 
 
-class ReviewedAlert(NamedTuple):
-    """An alert as the report needs it."""
-
-    id: int
-    objective: str
-    severity: int
-    urgency: Any  # page or ticket
-    state: str
-    onset: datetime
-    onset_method: Any  # window: not an estimate, only where the long window begins
-    detected_at: datetime
-    told_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str
-    resolved_at: datetime | None
-
-
 async def alerts(connection: AsyncConnection, service: str, start: float, end: float) -> list[ReviewedAlert]:
     """Those detected in [start, end), newest first; at most ALERTS_MAX."""
     values = span(service, start, end) | {"many": ALERTS_MAX}
-    return [ReviewedAlert(*row) for row in await connection.execute(ALERTS, values)]
+    return ALERTS.every(await connection.execute(DETECTED, values))
 
 
 async def exclusions(connection: AsyncConnection, service: str, start: float, end: float) -> list[ExclusionMonth]:
     """Those that reach into [start, end), also revoked ones, in order."""
-    rows = await connection.execute(EXCLUSIONS, span(service, start, end))
-    return [ExclusionMonth(*row) for row in rows]
+    return EXCLUSIONS.every(await connection.execute(EXCLUDED, span(service, start, end)))
 
 
 async def changes(connection: AsyncConnection, service: str, start: float, end: float) -> dict[str, int]:

@@ -1,4 +1,8 @@
-"""Every table.
+"""Every table, and the codec by which stores read and write its rows.
+
+A new field is a column here, its migration and a field of the row's struct: codec.py
+derives the statements from both, binary.py what a COPY of outcomes and deltas holds.
+What is kept of an outcome beside its columns stands in detail.py.
 
 Times are timestamptz. Durations are whole microseconds. `bigint[]` columns named
 `sketch`, `fast`, `slow`, `sizes` hold packed pairs, `key << 32 | count`, sorted by key

@@ -87,7 +87,7 @@ targets = Table(  # where alerts go
     metadata,
     Column("id", Integer, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # webhook, slack, pagerduty, email
+    Column("kind", Text, nullable=False),  # the name of a file of server/notify/kinds
     Column("address", Text, nullable=False),  # a URL, or an e-mail address; for pagerduty the events URL
     Column("secret", Text, nullable=False, server_default=""),  # signs webhooks; the routing key of pagerduty
     Column("inbound_secret", Text, nullable=False, server_default=""),  # what pagerduty signs its webhooks with

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import psycopg
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.connection import Connection
 from server.kernel.db import Database
 from server.tables.codec import Rows
 from server.tables.records import log_lines
@@ -54,7 +54,7 @@ def copy_row(line: LogLine, process: str) -> str:
     return "\t".join("\\N" if value is None else value.translate(ESCAPES) for value in texts) + "\n"
 
 
-async def keep(connection: psycopg.AsyncConnection[tuple[object, ...]], rows: Iterable[str]) -> None:
+async def keep(connection: Connection, rows: Iterable[str]) -> None:
     """Store rows made by copy_row, in one command."""
     async with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         await copy.write("".join(rows))

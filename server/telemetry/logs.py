@@ -8,14 +8,15 @@ memory and stored in batches, off the request path.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from typing import IO
 
 import psycopg
 
-from server.kernel.db import Database
+from server.kernel.connection import OwnConnection
+from server.kernel.db import AWAY, Database
+from server.kernel.loop import Loop
 from server.kernel.settings import Environment
 from server.process.process import Process
 from server.telemetry import log_store, metrics
@@ -75,81 +76,52 @@ class LogStore:
     """One process's kept lines, on a connection of their own."""
 
     def __init__(self, env: Environment, db: Database, process: Process) -> None:
-        self.db = db
         self.process = process
         self.gatherer = Gatherer()
-        self.failing = False
-        self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._connection = OwnConnection(db, "logs")
+        self._loop = Loop("keeping log lines", self.flush, GATHER_S)
 
     async def start(self) -> None:
         """Keep lines until closed. Needs no database to start: lines wait for it."""
         if not logging.getLogger("evenkeel").isEnabledFor(logging.INFO):
             listen_to_ours(logging.INFO)
         logging.getLogger().addHandler(self.gatherer)
-        self._task = asyncio.create_task(self._forever(), name="keep log lines")
-
-    async def _forever(self) -> None:
-        while True:
-            await asyncio.sleep(GATHER_S)
-            await self.flush()
+        self._loop.start()
 
     async def flush(self) -> None:
-        """Store what waits; a database that is away is tried again, a batch it refuses is dropped and counted."""
+        """Store what waits; a batch that the database refuses is dropped and counted.
+
+        Raises psycopg.Error or OSError where the database is away: then it waits on.
+        """
         while self.gatherer.waiting or self.gatherer.dropped:
             batch = [self.gatherer.waiting.popleft() for _ in range(min(BATCH_LINES, len(self.gatherer.waiting)))]
             self._count_dropped()
             try:
-                async with asyncio.timeout(LIMIT_S):
-                    await self._store(batch)
-                self.failing = False
-            except asyncio.CancelledError:
-                self.gatherer.waiting.extendleft(reversed(batch))
-                raise
+                await self._store(batch)
             except psycopg.DataError as error:
                 self.gatherer.dropped += len(batch)
                 log.warning("%d log lines cannot be stored: %s", len(batch), error)
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                self._wait_for_database(batch, error)
-                return
+            except (asyncio.CancelledError, *AWAY):
+                self.gatherer.waiting.extendleft(reversed(batch))
+                raise
+            except Exception:
+                self.gatherer.dropped += len(batch)
+                raise
 
     async def _store(self, batch: list[LogLine]) -> None:
-        if not batch:
-            return
-        try:
-            if self._connection is None or self._connection.closed:
-                self._connection = await self.db.raw("logs")
-            await log_store.keep(self._connection, [log_store.copy_row(line, self.process.label) for line in batch])
-        except BaseException:
-            await self._disconnect()  # left in the middle of a COPY it cannot be used again
-            raise
-
-    def _wait_for_database(self, batch: list[LogLine], error: Exception) -> None:
-        self.gatherer.waiting.extendleft(reversed(batch))
-        if not self.failing:
-            log.warning("log lines wait for the database: %s", error)
-        self.failing = True
+        if batch:
+            async with self._connection.use(LIMIT_S) as connection:
+                await log_store.keep(connection, [log_store.copy_row(line, self.process.label) for line in batch])
 
     def _count_dropped(self) -> None:
         dropped, self.gatherer.dropped = self.gatherer.dropped, 0
         if dropped:
             metrics.log_lines_dropped(dropped)
-            if not self.failing:
+            if not self._loop.failing:
                 log.warning("%d log lines were not kept for look-up", dropped)
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.close()
 
     async def close(self) -> None:
         """Store what waits, for at most CLOSE_S."""
         logging.getLogger().removeHandler(self.gatherer)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                await self.flush()
-        await self._disconnect()
+        await self._loop.close(last_run_s=CLOSE_S)
+        await self._connection.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.changes import deploys, store
+from server.changes import store
 from server.changes.deploys import Deploys
 from server.kernel.db import Database
 
@@ -42,13 +42,10 @@ async def test_a_version_first_seen_is_one_deploy_however_many_series_and_watche
 
 
 @pytest.mark.gen_test
-async def test_a_series_that_commits_after_a_later_one_is_not_missed(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_series_that_commits_after_a_later_one_is_not_missed(database_url: str) -> None:
     now = [1000.0]
-    monkeypatch.setattr(deploys.time, "monotonic", lambda: now[0])
     db = Database(database_url)
-    job = Deploys(db)
+    job = Deploys(db, lambda: now[0])
     insert = "INSERT INTO series (service, version, route, method, status) VALUES ('s', %s, '/', 'GET', 200)"
     await add_series(db, ("s", "first", "/"))
     async with db.act() as slow:
@@ -68,7 +65,6 @@ async def test_the_job_reads_only_what_is_new_once_it_has_run_for_a_while(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(deploys.time, "monotonic", lambda: now[0])
     floors: list[int] = []
     original = store.record_first_seen
 
@@ -79,7 +75,7 @@ async def test_the_job_reads_only_what_is_new_once_it_has_run_for_a_while(
     monkeypatch.setattr(store, "record_first_seen", spied)
     db = Database(database_url)
     await add_series(db, ("s", "a", "/"))
-    job = Deploys(db)
+    job = Deploys(db, lambda: now[0])
     for _ in range(30):
         await job.run()
         now[0] += 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from tornado.web import Application, RequestHandler
 
 from checks import runtime_health
 from checks.check import ROOT, Surroundings, Unavailable
+from server.live import refusals_store
+from server.live.refusals import refusals
 from tests.conftest import free_port
 
 Web = Callable[..., Any]
@@ -51,6 +54,32 @@ async def test_a_key_from_the_environment_is_used(web: Web, monkeypatch: pytest.
     monkeypatch.setenv("EVENKEEL_API_KEY", "ek_revoked")
     found = await runtime_health.run(Surroundings(ROOT, base_url=site.url))
     assert any("answered 401 UNAUTHENTICATED, not 200" in finding.what for finding in found)
+
+
+@pytest.mark.gen_test
+async def test_what_it_sends_too_much_of_makes_no_service_of_the_key_partial(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await web()
+    key = await site.key("ingest", "read")
+    monkeypatch.setenv("EVENKEEL_API_KEY", key)
+    outcome = {"service": "checkout", "route": "/pay", "method": "POST", "status": 200, "duration_ms": 9}
+    assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[outcome])).code == 201
+    await runtime_health.run(Surroundings(ROOT, base_url=site.url))
+
+    async def refused(reasons: int) -> dict[str, int]:
+        """What each service is missing, once so many reasons have been written down."""
+        while True:
+            async with site.parts.db.ask() as connection:
+                rows = await refusals_store.intake(connection, 0)
+                senders = await refusals_store.senders(connection, 0)
+            if len({(row.key_id, row.reason) for row in rows}) >= reasons:
+                return {name: found.refused_items for name, found in refusals(rows, senders).items()}
+            await asyncio.sleep(0.05)
+
+    assert await refused(3) == {"checkout": 0}
+    assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[0] * 1001)).code == 413
+    assert await refused(4) == {"checkout": 1001}, "what its sender sends too much of does"
 
 
 @pytest.mark.gen_test

@@ -190,7 +190,7 @@ async def test_a_process_can_be_closed_at_any_moment(make_env: MakeEnv, redis_ur
         for step in range(40):
             await other.start()
             other._receipt = 0  # so that it writes and signals again
-            other._wake.set()
+            other._loop.wake()
             await asyncio.sleep(step / 6_000)
             await asyncio.wait_for(other.close(), PATIENCE_S)
 

@@ -82,14 +82,14 @@ def test_the_sentence_of_the_design() -> None:
 
 
 def test_where_most_fails_is_told_of_few_in_counts() -> None:
-    def told(bad: int, there: int) -> str:
+    def described(bad: int, there: int) -> str:
         _, (row,) = rows_of(service("checkout", n=2_000, bad=bad, worst_route=ServicePart("POST /pay", 2_000, there)))
         return describe(row)
 
-    assert "POST /pay" not in told(2, 1), "half of two is not most"
-    assert "requests/min fail, 12 of 13 POST /pay." in told(13, 12)
-    assert "requests/min fail, 92 % of them POST /pay." in told(1_200, 1_100)
-    assert "requests/min fail, all POST /pay." in told(2, 2)
+    assert "POST /pay" not in described(2, 1), "half of two is not most"
+    assert "requests/min fail, 12 of 13 POST /pay." in described(13, 12)
+    assert "requests/min fail, 92 % of them POST /pay." in described(1_200, 1_100)
+    assert "requests/min fail, all POST /pay." in described(2, 2)
 
 
 def test_a_slow_service_is_not_told_as_failing() -> None:

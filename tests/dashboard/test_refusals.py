@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from dashboard.config.refusals import Effect, effect, refused, sentence, spans, would_refuse
+from dashboard.config.refusals import Effect, effect, refused, sentence, would_refuse
+from dashboard.service.page import spans
 from server.config.registry import SETTINGS
-from server.ingest.preview import RefusalPreview, Refused
+from server.ingest.preview import RefusalPreview, RefusedItems
 from tests.dashboard.visitor import look, service, show, sign_in
 from tests.site import Site
 
@@ -42,7 +43,7 @@ def test_a_preview_in_a_sentence(found: RefusalPreview, told: str) -> None:
 
 
 def test_an_effect_names_the_key_that_is_hit_most_by_requests() -> None:
-    rows = [Refused("BATCH_TOO_LARGE", 1, 24, 90_000), Refused("BATCH_TOO_LARGE", 2, 1180, 900)]
+    rows = [RefusedItems("BATCH_TOO_LARGE", 1, 24, 90_000), RefusedItems("BATCH_TOO_LARGE", 2, 1180, 900)]
     assert refused(rows, NAMES) == "1,204 requests refused in 5 min, 98 % from shop"
     assert refused(rows[:1], NAMES) == "24 requests refused in 5 min, all from ci-loadgen"
 
@@ -59,7 +60,7 @@ def test_an_effect_names_the_key_that_is_hit_most_by_requests() -> None:
 def test_a_setting_has_the_effect_of_what_is_refused_with_its_code(
     setting: str, value: int, text: str, felt: bool
 ) -> None:
-    found = [Refused("BATCH_TOO_LARGE", 1, 24, 90_000), Refused("INVALID", 2, 3, 3)]
+    found = [RefusedItems("BATCH_TOO_LARGE", 1, 24, 90_000), RefusedItems("INVALID", 2, 3, 3)]
     assert effect(SETTINGS[setting], value, found, NAMES) == Effect(text, felt)
 
 

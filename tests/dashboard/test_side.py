@@ -21,25 +21,25 @@ def picture(*processes: ProcessPicture, restarts: list[Restart] | None = None, g
     return Picture(1, NOW, 1, "box/watch.1", [], shown, 1, None, restarts=restarts or [], gap=gap)
 
 
-def told(shown: Picture) -> list[str]:
+def lines_of(shown: Picture) -> list[str]:
     return [f"{one.what} … {one.how}".replace("\N{NO-BREAK SPACE}", " ") for one in happened(shown, NOW)]
 
 
 def test_nothing_happened() -> None:
-    assert told(picture()) == []
-    assert told(picture(gap=Gap(NOW - 5, 1.4))) == [], "an orderly hand-over"
-    assert told(picture(gap=Gap(NOW - 1000, 60))) == [], "long ago"
+    assert lines_of(picture()) == []
+    assert lines_of(picture(gap=Gap(NOW - 5, 1.4))) == [], "an orderly hand-over"
+    assert lines_of(picture(gap=Gap(NOW - 1000, 60))) == [], "long ago"
 
 
 def test_a_web_process_that_ended_without_a_stop_is_told_of() -> None:
     restarts = [Restart("web", "web.1", "box", 1, NOW - 40), Restart("web", "web.2", "box", 3, NOW - 90)]
-    assert told(picture(restarts=restarts)) == [
+    assert lines_of(picture(restarts=restarts)) == [
         "web.1 was restarted … it ended without a stop",
         "web.2 was restarted 3 times, lastly … it ended without a stop",
     ]
     assert happened(picture(restarts=restarts), NOW)[0].at == NOW - 40
     other = picture(process("web.1"), process("web.1", "other"), restarts=restarts[:1])
-    assert told(other) == ["web.1 on box was restarted … it ended without a stop"]
+    assert lines_of(other) == ["web.1 on box was restarted … it ended without a stop"]
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_a_web_process_that_ended_without_a_stop_is_told_of() -> None:
     ],
 )
 def test_the_time_without_a_watch_is_told(restarts: list[Restart], lines: list[str]) -> None:
-    assert told(picture(restarts=restarts, gap=Gap(NOW - 12, 4.2))) == lines
+    assert lines_of(picture(restarts=restarts, gap=Gap(NOW - 12, 4.2))) == lines
 
 
 def test_a_watch_of_which_no_gap_is_known_is_told_as_any_process() -> None:
     restarts = [Restart("watch", "watch.1", "box", 1, NOW - 12)]
-    assert told(picture(restarts=restarts)) == ["watch.1 was restarted … it ended without a stop"]
+    assert lines_of(picture(restarts=restarts)) == ["watch.1 was restarted … it ended without a stop"]
 
 
 def test_who_is_silent_is_a_trouble() -> None:

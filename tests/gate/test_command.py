@@ -50,18 +50,18 @@ async def run(site: Site | None, *arguments: str, **environment: str) -> tuple[i
 async def test_allow_deny_and_unknown_are_exit_statuses(web: Web) -> None:
     site = await web()
     key = await site.key("read", "act", name="mira")
-    status, told = await run(site, "--service", "evenkeel", "--kind", "flag", EVENKEEL_API_KEY=key)
-    assert (status, told.startswith("Not known: ")) == (2, True), told
+    status, printed = await run(site, "--service", "evenkeel", "--kind", "flag", EVENKEEL_API_KEY=key)
+    assert (status, printed.startswith("Not known: ")) == (2, True), printed
     await publish(site, 1, objective(0.9))
     assert await run(site, EVENKEEL_API_KEY=key) == (
         0,
         "Allowed: 90 % of the budget of checkout-works is left.\n",
     )
     await publish(site, 2, objective(-0.12))
-    status, told = await run(site, EVENKEEL_API_KEY=f" {key}\n", EVENKEEL_URL=f"{site.url}/")
+    status, printed = await run(site, EVENKEEL_API_KEY=f" {key}\n", EVENKEEL_URL=f"{site.url}/")
     assert status == 1, "a line end in a secret is no other key"
-    assert "Denied: -12 % of the budget of checkout-works is left" in told
-    assert "Changes once enough failures have left the window." in told
+    assert "Denied: -12 % of the budget of checkout-works is left" in printed
+    assert "Changes once enough failures have left the window." in printed
     p0 = ("--service", "checkout", "--kind", "deploy", "--reason", "p0")
     assert (await run(site, *p0, EVENKEEL_API_KEY=key))[0] == 0
     await override(site, key)
@@ -103,7 +103,9 @@ async def test_an_answer_that_nobody_expects_is_no_deny() -> None:
         '{"answer":["allow"],"reason":"Allowed."}',
         '{"answer":"perhaps","reason":"It may."}',
     ):
-        status, printed = await run(None, EVENKEEL_API_KEY="ek_x", EVENKEEL_URL=Answers(told("200 OK", body)).url)
+        status, printed = await run(
+            None, EVENKEEL_API_KEY="ek_x", EVENKEEL_URL=Answers(http_answer("200 OK", body)).url
+        )
         assert status == 2, printed
 
 
@@ -127,7 +129,7 @@ class Answers:
                 connection.close()
 
 
-def told(status: str, body: str = "", *headers: str) -> bytes:
+def http_answer(status: str, body: str = "", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
@@ -150,11 +152,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Answers, Any]]
     return ask_one
 
 
-ALLOW = told("200 OK", '{"answer":"allow","reason":"Allowed."}')
+ALLOW = http_answer("200 OK", '{"answer":"allow","reason":"Allowed."}')
 
 
 def test_a_moment_of_trouble_is_tried_again_once(asked: Any) -> None:
-    for first in (told("503 Busy", "{}"), told("502 Bad Gateway", "<html>"), b"", b"nonsense\r\n\r\n", None):
+    for first in (
+        http_answer("503 Busy", "{}"),
+        http_answer("502 Bad Gateway", "<html>"),
+        b"",
+        b"nonsense\r\n\r\n",
+        None,
+    ):
         server, found = asked(first, ALLOW)
         assert (found["answer"] if isinstance(found, dict) else found, len(server.seen)) == ("allow", 2), first
     server, found = asked(None, None, ALLOW)
@@ -164,7 +172,7 @@ def test_a_moment_of_trouble_is_tried_again_once(asked: Any) -> None:
 def test_the_key_goes_to_no_other_address(asked: Any) -> None:
     other = Answers(ALLOW)
     for status in ("301 Moved", "302 Found", "307 Temporary", "308 Permanent"):
-        server, found = asked(told(status, "", f"Location: {other.url}/api/v1/gate"))
+        server, found = asked(http_answer(status, "", f"Location: {other.url}/api/v1/gate"))
         assert found == f"EVENKEEL_URL redirects to {other.url}/api/v1/gate; set it to where that leads."
         assert b"ek_secret" in server.seen[0]
     assert other.seen == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.config.registry import Counted
 from server.ingest import intake_store, retention_store
-from server.ingest.preview import Refused, effect, preview
+from server.ingest.preview import RefusedItems, effect, preview
 from server.ingest.tally import ACCEPTED, IntakeLine, IntakeTally, size_key
 from server.kernel.db import Database
 from tests.ingest.making import rows, value
@@ -150,8 +150,8 @@ async def test_what_a_limit_would_have_refused(database_url: str) -> None:
         assert (await ask("items per second", 30))[3] == 200
         assert (await ask("items per second", 0))[3] == 0
         assert await effect(connection, NOW) == [
-            Refused("THROTTLED", 2, 2, 200),
-            Refused("UNAUTHENTICATED", 0, 2, 0),
+            RefusedItems("THROTTLED", 2, 2, 200),
+            RefusedItems("UNAUTHENTICATED", 0, 2, 0),
         ]
     await db.close()
 

@@ -43,8 +43,8 @@ async def test_a_commit_without_an_answer_is_resolved(
 ) -> None:
     it = await bench(database_url)
     await it.writer.store([await it.batch(outcome())], 5)
-    connection = await it.writer._road.open()
-    execute = connection.execute
+    async with it.writer._connection.use() as connection:
+        execute = connection.execute
 
     async def cut(statement: Any, *rest: Any, **options: Any) -> Any:
         if statement != "COMMIT":
@@ -71,8 +71,8 @@ async def test_a_commit_that_stays_unknown_is_said_so_and_its_writer_never_used_
 ) -> None:
     it = await bench(database_url)
     await it.writer.store([await it.batch(outcome())], 5)
-    connection = await it.writer._road.open()
-    execute = connection.execute
+    async with it.writer._connection.use() as connection:
+        execute = connection.execute
 
     async def cut(statement: Any, *rest: Any, **options: Any) -> Any:
         if statement == "COMMIT":
@@ -154,8 +154,8 @@ async def test_a_commit_that_hangs_and_then_succeeds_counts_once(
     monkeypatch.setattr("server.ingest.writer.FLUSH_MAX_S", 20.0)
     it = await bench(database_url)
     await it.writer.store([await it.batch(outcome())], 5)
-    connection = await it.writer._road.open()
-    execute = connection.execute
+    async with it.writer._connection.use() as connection:
+        execute = connection.execute
     late: list[asyncio.Task[Any]] = []
 
     async def slow(statement: Any, *rest: Any, **options: Any) -> Any:

@@ -43,7 +43,8 @@ async def test_garbage_from_redis_does_not_end_the_listening(
         await sender.publish("evenkeel", b"picture 7")
         async with asyncio.timeout(PATIENCE_S):
             assert await heard.get() == 7
-        assert all(not task.done() for task in made._tasks)
+        assert made.listening
+        assert made.redis_ok
 
 
 async def test_what_nobody_expected_is_logged_and_tried_again(
@@ -74,5 +75,6 @@ async def test_what_nobody_expected_is_logged_and_tried_again(
                     await asyncio.sleep(0.02)
             while heard.qsize():
                 assert heard.get_nowait() == 7
-            assert all(not task.done() for task in made._tasks)
+            assert made.listening
+            assert made.redis_ok
     assert caplog.text.count("ZeroDivisionError: picture 7") == 2

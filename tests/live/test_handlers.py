@@ -23,7 +23,7 @@ async def send(site: Site, key: str, items: list[dict[str, Any]]) -> None:
     assert response.code == 201, response.body
 
 
-def told(seconds: int) -> str:
+def iso_text(seconds: int) -> str:
     """A time as the API answers it."""
     return utc(seconds).isoformat().replace("+00:00", "Z")
 
@@ -68,7 +68,7 @@ async def test_times_are_rfc_3339_in_any_zone(web: Web) -> None:
     end = quote(utc(then + 60).isoformat())
     for start in (stamp, quote(stamp), stamp.replace("+00:00", "Z"), quote(elsewhere)):
         series = answer(await site.fetch(f"{base}&from={start}&to={end}", key=key))
-        assert (series["from"], series["to"]) == (told(then), told(then + 60))
+        assert (series["from"], series["to"]) == (iso_text(then), iso_text(then + 60))
         assert sum(point["volume"] for point in series["points"]) == 1, start
         assert all((point["value"] is None) == (point["volume"] == 0) for point in series["points"])
 
@@ -178,6 +178,8 @@ async def test_pages_of_outcomes_are_whole_and_newest_first(web: Web) -> None:
     assert sorted(map(shape, found)) == sorted(map(shape, sent))
     times = [outcome["timestamp"] for outcome in found]
     assert times == sorted(times, reverse=True)
-    narrow = await site.fetch(f"/api/v1/outcomes?service=shop&route=/pay&status=500&to={told(now)}&limit=500", key=key)
+    narrow = await site.fetch(
+        f"/api/v1/outcomes?service=shop&route=/pay&status=500&to={iso_text(now)}&limit=500", key=key
+    )
     wanted = [s for s in sent if s["route"] == "/pay" and s["status"] == 500 and s["timestamp"] < now * 1000]
     assert sorted(map(shape, answer(narrow)["outcomes"])) == sorted(map(shape, wanted))

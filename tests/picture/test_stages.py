@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy.exc import ProgrammingError
 
 from dashboard.shared.shell import notices
+from server.live import tail_store
 from server.picture.tick import Tick
 from server.process.watch import Fenced
 from server.slo.model.status import Status
@@ -17,7 +16,8 @@ from tests.config.machine import objective
 from tests.gate.making import alert
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, unheard
-from tests.picture.ticking import Flaky, no_alerts, objectives, service, stored, ticking
+from tests.picture.ticking import Flaky, no_alerts, objectives, service, store, stored, ticking
+from tests.slo.judging import live_service
 
 
 async def one_objective(services: Any, now: float, before: Status | None) -> Status:
@@ -95,25 +95,40 @@ async def test_fenced_while_it_keeps_alerts_it_publishes_nothing(database_url: s
 
 
 @pytest.mark.gen_test
-async def test_without_windows_there_is_no_picture_and_nothing_is_evaluated(database_url: str) -> None:
+async def test_without_windows_there_is_no_picture_and_what_was_half_read_counts_once(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[float] = []
 
     async def evaluate(services: Any, now: float, before: Status | None) -> Status:
         calls.append(now)
         return await objectives(services, now, before)
 
-    def call(name: str, other: str) -> None:
-        with psycopg.connect(database_url) as connection:
-            connection.execute(f"ALTER TABLE {name} RENAME TO {other}".encode())
-
+    late = Flaky(tail_store.late)
+    monkeypatch.setattr(tail_store, "late", late)  # it is read when the windows have the deltas
     async with ticking(database_url, evaluate) as (_, _, tick):
         await tick.run(1)
-        seq = stored(database_url).seq
+        seq, late.error = stored(database_url).seq, ConnectionError("gone")
         Writer(database_url).flush([Sample(int(time.time()))] * 3)
-        call("intake", "gone")  # it is read after the deltas
-        with pytest.raises(ProgrammingError):
+        with pytest.raises(ConnectionError):
             await tick.run(1)
         assert (stored(database_url).seq, len(calls)) == (seq, 1)
-        call("gone", "intake")
+        late.error = None
         await tick.run(1)
         assert service(stored(database_url)).n == 3
+
+
+@pytest.mark.gen_test
+async def test_a_watch_that_takes_over_knows_who_fell_silent_before_what_is_kept(database_url: str) -> None:
+    now = int(time.time())
+    async with ticking(database_url) as (db, bus, tick):
+        await tick.run(1)
+        last = stored(database_url)
+        last.services = [live_service("shop", silent_s=2000, last_sent=now - 2000, usual_per_second=3.0)]
+        store(database_url, last)
+        lead(database_url, 2)
+        await Tick(db, bus, tick.process, unheard, objectives, no_alerts).run(2)
+        found = service(stored(database_url))
+    assert found.silent_s is not None
+    assert found.silent_s >= 2000
+    assert found.usual_per_second == 3.0

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live.clauses_store import excluded
-from server.slo.ledger.exclusion import ExclusionAsked
+from server.slo.ledger.exclusion import Exclusion, ExclusionAsked
 from server.slo.ledger.rebuild_store import BAD, GOOD, KEPT, OBJECTIVES, values
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
+from server.tables.codec import Rows
+from server.tables.slo import exclusions
 
-COLUMNS = """
-    id, service, route, version, method, start, stop, reason, author, created_at, revoked_at, revoked_by,
-    extract(epoch FROM now() - coalesce(revoked_at, created_at))::double precision AS age_s
-"""
-ADD = text(f"""
-INSERT INTO exclusions (service, route, version, method, start, stop, reason, author)
-VALUES (:service, :route, :version, :method, :start, :stop, :reason, :author) RETURNING {COLUMNS}
-""")
+
+class ExclusionRow(Exclusion):
+    """One exclusion. `age_s`: since it was revoked, else since it was made."""
+
+    age_s: float
+
+
+AGE = "extract(epoch FROM now() - coalesce(exclusions.revoked_at, exclusions.created_at))::float8"
+EXCLUSIONS = Rows(exclusions, ExclusionRow, {"age_s": AGE})
+COLUMNS = EXCLUSIONS.columns
+
+ADD = insert(exclusions).returning(*EXCLUSIONS.selected)
 SAME = text(f"""
 SELECT {COLUMNS} FROM exclusions
 WHERE (service, route, version, method, start, stop) = (:service, :route, :version, :method, :start, :stop)
@@ -62,50 +67,30 @@ GROUP BY given.id
 """)
 
 
-class ExclusionRow(NamedTuple):
-    """One exclusion. `age_s`: since it was revoked, else since it was made."""
-
-    id: int
-    service: str
-    route: str
-    version: str
-    method: str
-    start: datetime
-    stop: datetime
-    reason: str
-    author: str
-    created_at: datetime
-    revoked_at: datetime | None
-    revoked_by: str
-    age_s: float
-
-
 async def add(connection: AsyncConnection, values: dict[str, object]) -> ExclusionRow:
     """Make one."""
-    return ExclusionRow(*(await connection.execute(ADD, values)).one())
+    return EXCLUSIONS.read((await connection.execute(ADD, values)).one())
 
 
 async def same(connection: AsyncConnection, values: dict[str, object]) -> ExclusionRow | None:
     """One in force that takes out the same."""
-    row = (await connection.execute(SAME, values)).first()
-    return ExclusionRow(*row) if row else None
+    return EXCLUSIONS.one(await connection.execute(SAME, values))
 
 
 async def one(connection: AsyncConnection, number: int) -> ExclusionRow | None:
     """The exclusion of a number."""
-    row = (await connection.execute(ONE, {"id": number})).first()
-    return ExclusionRow(*row) if row else None
+    return EXCLUSIONS.one(await connection.execute(ONE, {"id": number}))
 
 
 async def revoke(connection: AsyncConnection, number: int, actor: str) -> ExclusionRow:
     """Revoke one."""
-    return ExclusionRow(*(await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
+    return EXCLUSIONS.read((await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
 
 
 async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[ExclusionRow]:
     """Those that end after a time, the last one first, revoked ones too."""
     values = {"service": service, "after": utc(after), "limit": limit}
-    return [ExclusionRow(*row) for row in await connection.execute(LIST, values)]
+    return EXCLUSIONS.every(await connection.execute(LIST, values))
 
 
 async def spans(connection: AsyncConnection, service: str, start: int, stop: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.audit_store import audit
@@ -194,7 +195,7 @@ async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Ex
 
 def exclusion(row: store.ExclusionRow) -> Exclusion:
     """A row as the API shows it."""
-    return msgspec.convert(row._asdict(), Exclusion)
+    return msgspec.convert(asdict(row), Exclusion)
 
 
 def saved(row: store.ExclusionRow, message: str, *, already: bool) -> ExclusionSaved:

@@ -9,17 +9,16 @@ a provisional one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
+from server.kernel.loop import Loop
 from server.kernel.names import HOST
 from server.kernel.settings import Environment
 from server.slo.model.budget_policy import BudgetPolicy
@@ -32,6 +31,7 @@ from server.slo.policy.provisional import with_defaults
 log = logging.getLogger("evenkeel.slo")
 
 POLL_S = 5.0
+LIMIT_S = 15.0  # for one look
 LOGGED = 1000  # characters
 
 
@@ -60,8 +60,7 @@ class Policies:
         self._in_force: Newer | None = None
         self._thresholds: dict[str, tuple[int, ...]] = {}
         self._unread = 0  # a revision that this version of Evenkeel cannot read
-        self._signal = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("reading the policy", self._look, POLL_S, limit_s=LIMIT_S)
 
     def thresholds_us(self, service: str) -> tuple[int, ...]:
         """The latency thresholds to count for a service, in microseconds, rising; usually none."""
@@ -89,8 +88,8 @@ class Policies:
         if new:
             log.info("policy revision %d stored: %d objectives", self.number, len(self.objectives))
             await self.bus.publish("policy", self.number)
-        self.bus.subscribe("policy", lambda number: self._signal.set())
-        self._task = asyncio.create_task(self._follow_forever(), name="policy")
+        self.bus.subscribe("policy", self._loop.wake)
+        self._loop.start()
 
     def _read(self) -> str | None:
         """The file's text if it can be used."""
@@ -180,23 +179,14 @@ class Policies:
         self.number = newer.number
         self._in_force = newer
 
-    async def _follow_forever(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await self._signal.wait()
-            self._signal.clear()
-            try:
-                async with self.db.act() as connection:
-                    found, begun = await self._begun(connection)
-                self._take(found)
-                if begun:
-                    await self.bus.publish("policy", self.number)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("policy not read, trying again: %s", error)
+    async def _look(self) -> None:
+        """Take the newest where it is not in force here, and begin the ledgers that it needs."""
+        async with self.db.act() as connection:
+            found, begun = await self._begun(connection)
+        self._take(found)
+        if begun:
+            await self.bus.publish("policy", self.number)
 
     async def close(self) -> None:
         """Follow no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.close()

@@ -18,7 +18,6 @@ from server.live.fold import Fold
 from server.slo.ledger.ledger import Ledger
 from server.slo.model.budget_policy import Defaults
 from server.slo.model.objective import Objective
-from server.slo.policy.policies import Policies
 from server.slo.policy.policy import parse
 from server.slo.policy.provisional import with_defaults
 from tests.live.rollups import lead
@@ -160,7 +159,7 @@ async def test_processes_that_meet_a_service_at_once_begin_one_ledger(database_u
 async def test_a_fold_that_fails_leaves_no_ledger_that_does_not_exist(database_url: str, tmp_path: Path) -> None:
     async with process(database_url, file(tmp_path, SHOP + DEFAULTS)) as policies:
         await policies.start()
-        await cancelled(policies)
+        await policies.close()  # it follows no longer: only the test acts
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO series (service, version, route, method, status) VALUES ('cart', '', '/', 'GET', 200)"
@@ -176,12 +175,6 @@ async def test_a_fold_that_fails_leaves_no_ledger_that_does_not_exist(database_u
             await policies.follow(open_)
         assert policies.objectives == found.objectives
         assert replace(policies.objectives[2], id=0) == made_with(Defaults(Fraction(19, 20), 7))
-
-
-async def cancelled(policies: Policies) -> None:
-    """Stop following, so that only the test acts."""
-    await policies.close()
-    policies._task = None
 
 
 def made_with(defaults: Defaults) -> Objective:
