@@ -93,6 +93,7 @@ class Facts:
     rolled_back: RolledBack | None = None  # the version asked about was
     going_back: bool = False  # the version asked about is older than the one that runs now
     spending: Mapping[str, Sequence[SpentHour]] = field(default_factory=dict)  # by objective, the oldest first
+    uncounted: bool = False  # it has, or is just getting, an objective that is not evaluated yet
     postmortems: Sequence[Postmortem] = ()  # candidates: every alert of the window that spent anything
 
 

@@ -14,6 +14,7 @@ from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.live import store as live_store
 from server.slo.model.objective import Objective
+from server.slo.policy import store as policy_store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,6 +37,7 @@ class ServiceRecord:
     spending: dict[str, list[SpentHour]] = field(default_factory=dict)
     rolled_back: RolledBack | None = None
     going_back: bool = False
+    awaited: bool = False  # it sends, and its provisional objective is about to begin
 
 
 async def ask(parts: Parts, question: Question, now: float) -> GateAnswer:
@@ -52,7 +54,7 @@ def decide(relay: Relay, policies: Policies, question: Question, record: Service
     held = any(each.service == question.service for each in policies.objectives)
     facts = replace(
         live,
-        age_s=None if held and not live.objectives else live.age_s,  # objectives that are new and not evaluated yet
+        uncounted=(held or record.awaited) and not live.objectives,
         overrides=record.overrides,
         postmortems=record.postmortems,
         spending=record.spending,
@@ -86,6 +88,7 @@ async def read_record(connection: AsyncConnection, policies: Policies, question:
         spending=await spending(connection, held, now),
         rolled_back=None if undone is None else RolledBack(undone.author, undone.at),
         going_back=bool(version) and await changes.older_than_running(connection, question.service, version),
+        awaited=policies.awaits(question.service) and await policy_store.sends(connection, question.service),
     )
 
 

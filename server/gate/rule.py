@@ -89,6 +89,8 @@ def not_to_be_asked(question: Question, facts: Facts) -> Applied | None:
         return Applied("rolled_back_version", "deny", text)
     if facts.age_s is None:
         return Applied("picture", "unknown", "no watch has evaluated the objectives yet")
+    if facts.uncounted:
+        return Applied("picture", "unknown", f"the objective of {question.service} is not counted yet")
     if not fresh(facts):
         text = f"the objectives were evaluated {facts.age_s:.0f} s ago and no watch evaluates them now"
         return Applied("picture", "unknown", text)

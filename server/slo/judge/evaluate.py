@@ -59,12 +59,14 @@ class Evaluation:
         self.windows = LedgerWindows(spans(()))
         self.streams = Streams()
         self.refused = RefusedTraffic()
+        self._unfinished: set[int] = set()  # ledgers that were being counted anew at the last evaluation
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
 
     async def evaluate(self, services: Sequence[LiveService], now: float, before: Status | None = None) -> Status:
         """How all objectives stand. `before`: how they stood in the last picture, so that it goes on from there where
         another watch made that one."""
+        await self.policies.meet(service.name for service in services)
         objectives, number = self.policies.objectives, self.policies.number
         needed = spans(tier for objective in objectives for tier in objective.tiers)
         if needed != self.windows.spans:
@@ -73,8 +75,10 @@ class Evaluation:
             self.last = before
             self._recall(objectives, before)
         async with self.db.ask() as connection:
+            unfinished = await recount_store.unfinished(connection, objectives)
+            self.windows.forget(self._unfinished - unfinished)
+            self._unfinished = unfinished
             counts = await self.windows.read(connection, objectives, now)
-            unfinished = await recount_store.unfinished(connection)
             senders = senders_of(services, await self.refused.read(connection, services, now))
         verdicts = self.streams.verdicts(objectives, int(now) + 1)
         observed = [

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
+from server.slo.model.objective import Objective
 
 HOUR_S = 3600
 EVER_S, NEVER_S = 0, 4_102_444_800  # 1970 and 2100: a new ledger is recounted as far as anything is kept
@@ -31,7 +32,15 @@ WHERE objective_id = given.id AND reason = 'unmeasured'
     AND date_trunc('hour', recounts.start, 'UTC') = date_trunc('hour', given.start, 'UTC')
 RETURNING given.id, extract(epoch FROM given.start)::bigint
 """)
-UNFINISHED = text("SELECT DISTINCT objective_id FROM recounts WHERE reason = 'new'")
+UNFINISHED = text("""
+SELECT objective_id FROM recounts WHERE reason = 'new'
+UNION SELECT given.id
+FROM unnest(CAST(:ids AS integer[]), CAST(:services AS text[])) AS given (id, service)
+JOIN objectives ON objectives.id = given.id AND NOT counted
+WHERE EXISTS (
+    SELECT FROM series WHERE series.service = given.service
+    AND EXISTS (SELECT FROM hours WHERE series_id = series.id))
+""")
 ANY = text("""
 SELECT EXISTS (SELECT FROM recounts)
     OR EXISTS (SELECT FROM objectives WHERE counted <> (id = ANY(CAST(:ids AS integer[]))))
@@ -144,9 +153,12 @@ async def any_asked(connection: AsyncConnection, ids: Iterable[int]) -> bool:
     return bool((await connection.execute(ANY, {"ids": list(ids)})).scalar_one())
 
 
-async def unfinished(connection: AsyncConnection) -> set[int]:
-    """The ledgers whose past is still to be counted."""
-    return {row.objective_id for row in await connection.execute(UNFINISHED)}
+async def unfinished(connection: AsyncConnection, objectives: Iterable[Objective]) -> set[int]:
+    """The ledgers whose past is still to be counted; also of these that the fold does not add to yet, where some of
+    what was folded before is theirs."""
+    asked = list(objectives)
+    values = {"ids": [each.id for each in asked], "services": [each.service for each in asked]}
+    return {row[0] for row in await connection.execute(UNFINISHED, values)}
 
 
 async def next_asked(connection: AsyncConnection) -> Asked | None:

@@ -73,6 +73,14 @@ class LedgerWindows:
         self.spans = tuple(spans)
         self.bases: dict[int, Base] = {}
 
+    def forget(self, objectives: Collection[int]) -> None:
+        """Read the ledgers of these numbers anew: they were made anew."""
+        self.bases = {
+            number: base
+            for number, base in self.bases.items()
+            if not any(objective.id in objectives for objective in base.objectives)
+        }
+
     async def read(
         self, connection: AsyncConnection, objectives: tuple[Objective, ...], now: float
     ) -> dict[int, ByWindow]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.loop import Loop
-from server.kernel.names import HOST
+from server.kernel.names import HOST, OTHER
 from server.kernel.settings import Environment
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Objective, Policy, PolicyError, Problem
@@ -124,6 +125,20 @@ class Policies:
         await policy_store.begin_ledgers(connection, found.missing)
         log.info("ledgers begun: %s", ", ".join(objective.name for objective in found.missing)[:LOGGED])
         return await self._newer(connection), True
+
+    async def meet(self, services: Iterable[str]) -> None:
+        """Where some of these send that were not known yet, begin their provisional objectives at once."""
+        here = self._in_force
+        if here is None or self.budget_policy.defaults is None:
+            return
+        if here.missing or not here.services.issuperset(services):
+            await self._look()
+
+    def awaits(self, service: str) -> bool:
+        """Whether a service has no objective, and gets a provisional one once it sends."""
+        if self.budget_policy.defaults is None or service in ("", OTHER):
+            return False
+        return len(self.objectives) < MAX_OBJECTIVES and all(each.service != service for each in self.objectives)
 
     async def follow(self, connection: AsyncConnection) -> None:
         """Take the newest revision and the services that send, where they are not in force here; begin nothing."""

@@ -37,6 +37,11 @@ WHERE EXISTS (
         first_seen_at > now() - interval '28 days'
         OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
 """)
+SENDS = text("""
+SELECT EXISTS (SELECT FROM series WHERE service = :service AND (
+    EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')
+    OR EXISTS (SELECT FROM deltas WHERE series_id = series.id)))
+""")
 LEDGERS = text("SELECT name, indicator, id FROM objectives WHERE name = ANY(:names)")
 TRAFFIC = text("""
 SELECT service, sum(n)::bigint, extract(epoch FROM now() - min(hour))::float / 86400
@@ -93,6 +98,11 @@ async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Object
 async def sending_services(connection: AsyncConnection) -> frozenset[str]:
     """Every service that has sent within the last 28 days: it has a new series, or an hour with outcomes."""
     return frozenset(row[0] for row in await connection.execute(SENDING))
+
+
+async def sends(connection: AsyncConnection, service: str) -> bool:
+    """Whether outcomes of a service were counted within the last 28 days."""
+    return bool((await connection.execute(SENDS, {"service": service})).scalar_one())
 
 
 async def traffic(connection: AsyncConnection, days: int) -> dict[str, Traffic]:

@@ -10,11 +10,12 @@ import psycopg
 from tests.conftest import variables
 from tests.running import Running
 from tests.slo.making import SHOP, file
+from tests.slo.policy.test_provisional import DEFAULTS
 from tests.waiting import PATIENCE_S, wait_for
 
 
 def test_a_burn_is_on_the_api(running: Any, tmp_path: Path, database_url: str) -> None:
-    server: Running = running(SLO_FILE=file(tmp_path, SHOP))
+    server: Running = running(SLO_FILE=file(tmp_path, SHOP + DEFAULTS))
     key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
 
     def status() -> dict[str, Any]:
@@ -40,6 +41,18 @@ def test_a_burn_is_on_the_api(running: Any, tmp_path: Path, database_url: str) -
     wait_for(lambda: folded() == (70, 30), "the ledger")
     _, budget = server.get("/api/v1/slos/shop-works/budget", key=key)
     assert (budget["good"], budget["bad"]) == (70, 30)
+
+    # A service that nobody has heard of: whatever it is asked meanwhile, the gate does not let it out unseen.
+    assert server.call("POST", "/api/v1/outcomes", key=key, data=[bad[0] | {"service": "new"}] * 1000)[0] == 201
+    answers = []
+
+    def counted() -> bool:
+        answers.append(server.get("/api/v1/gate?service=new&kind=deploy", key=key)[1])
+        return bool(answers[-1]["budget"]) and answers[-1]["budget"]["left"] is not None
+
+    wait_for(counted, "the new service to be counted")
+    assert {one["answer"] for one in answers[:-1]} <= {"unknown", "deny"}
+    assert not [one for one in answers if one["rules"][0]["rule"] in ("no_traffic", "no_objective")]
 
 
 def test_a_first_start_with_a_wrong_policy_ends_saying_where(database_url: str, tmp_path: Path) -> None:

@@ -15,12 +15,16 @@ from hypothesis import strategies as st
 
 from server.kernel.names import OTHER, OWN
 from server.live.fold import Fold
+from server.picture.tick import Tick
+from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger.ledger import Ledger
+from server.slo.ledger.recount import Recount
 from server.slo.model.budget_policy import Defaults
 from server.slo.model.objective import Objective
 from server.slo.policy.policy import parse
 from server.slo.policy.provisional import with_defaults
 from tests.live.rollups import lead
+from tests.picture.ticking import no_alerts
 from tests.site import Site, answer
 from tests.slo.ledgers import process
 from tests.slo.making import SHOP, availability, file, service
@@ -126,6 +130,39 @@ async def test_the_first_outage_of_a_new_service_is_seen(
         assert {o.name for o in newer.objectives if o.service != OWN} == {"shop-works", "shop-fast", "kasse"}
         await until(lambda: other.parts.policies.objective("kasse") is not None, "the other to have it")
         assert not any(o.provisional for o in other.parts.policies.objectives if o.service != OWN)
+
+
+@pytest.mark.gen_test
+async def test_a_new_service_is_unknown_to_the_gate_until_it_is_counted_at_the_second_tick(
+    web: Any, database_url: str, tmp_path: Path
+) -> None:
+    lead(database_url, 1)
+    site: Site = await web(SLO_FILE=file(tmp_path, SHOP + DEFAULTS))
+    parts, key = site.parts, await site.key("ingest", "read")
+    evaluation, ledger = Evaluation(parts.db, parts.policies), Ledger(parts.policies)
+    tick = Tick(parts.db, parts.bus, parts.process, evaluation.streams.hear, evaluation.evaluate, no_alerts)
+    fold = Fold(parts.db, ledger.fold)
+
+    async def gate() -> tuple[str, str]:
+        found = answer(await site.fetch("/api/v1/gate?service=Kasse/1&kind=deploy", key=key))
+        return found["answer"], found["rules"][0]["text"]
+
+    await tick.run(1)
+    await parts.relay.refresh()
+    await send(site, key, [outcome(500) | {"service": "Kasse/1"}] * 1000)
+    await fold.run(1)
+    assert await gate() == ("unknown", "the objective of Kasse/1 is not counted yet")
+    await tick.run(1)
+    await parts.relay.refresh()
+    found, why = await gate()
+    assert (found, "is being recounted" in why) == ("unknown", True)
+    await Recount(parts.db, fold, ledger).run(1)
+    await tick.run(1)
+    await parts.relay.refresh()
+    assert evaluation.last is not None
+    counted = next(one for one in evaluation.last.objectives if one.service == "Kasse/1")
+    assert (counted.bad, counted.state, counted.recounting) == (1000, "burning", False)
+    assert "no traffic" not in (await gate())[1]
 
 
 def held(site: Site) -> Objective | None:
