@@ -2,17 +2,20 @@
 
 The rules are the live ones: the fast test, the burn tiers, what is due to be told
 (server/slo), and the states of an alert (server/alerts/machine.py). What differs is
-what a ledger knows: it has minutes, so the fast test takes a minute as one block and is
-up to some minutes slower than live; and it does not know when a service was blind or
-partial, what was silenced, and what other alerts explained.
+what a ledger knows: it has minutes, so an alert is detected at the end of one, up to a
+minute later than live; and it does not know when a service was blind or partial, what was
+silenced, and what other alerts explained.
+
+The fast test is live by the second. A failure that lasts, as of two minutes, is heard as
+the seconds of its minutes, each with its share; a burst is one block, as it would be live.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -28,7 +31,7 @@ from server.slo.model.budget_policy import BudgetPolicy, severity
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
 from server.slo.model.objective import Objective
-from server.slo.model.sequential import Fast
+from server.slo.model.sequential import Fast, null_ratio
 from server.slo.model.status import Evidence
 from server.slo.model.tiers import Tier, Urgency
 
@@ -169,6 +172,15 @@ def backtest(objective: Objective, policy: BudgetPolicy, line: Minutes, start: i
     return [replayed.past_alert(line, objective) for replayed in run.found.values()]
 
 
+def evenly(counts: Counts) -> Iterator[Counts]:
+    """A minute's counts as those of its seconds, good and bad spread as evenly as whole numbers go."""
+    total, bad = counts.total, counts.bad
+    ends = [total * second // MINUTE_S for second in range(MINUTE_S + 1)]
+    for start, end in pairwise(ends):
+        failed = end * bad // total - start * bad // total if total else 0
+        yield Counts(end - start - failed, failed)
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What holds at the end of a minute; while it stays the same, an alert that fires stays the same."""
@@ -212,7 +224,7 @@ class Run:
         if counts.bad:
             self.memory.failed(self.line.at(minute))
         if counts.bad or not self.fast.idle:
-            self.fast.second(self.line.at(minute), counts.total, counts.bad)
+            self._hear(minute, counts)
         else:
             self.fast.block_n = 0
         self.memory.alarm(self.fast.on, was_on, self.line.at(minute + 1))
@@ -226,6 +238,25 @@ class Run:
         if not self._goes_on(holding, minute + 1):
             self._step(minute + 1, tier)
         self.holding = holding
+
+    def _hear(self, minute: int, counts: Counts) -> None:
+        """Let the fast test hear a minute: second by second where it may alarm and the failure lasts, else at once."""
+        at = self.line.at(minute)
+        if self.fast.on or not self._lasts(minute, counts):
+            self.fast.second(at, counts.total, counts.bad)
+            return
+        for second, part in enumerate(evenly(counts)):
+            self.fast.second(at + second, part.total, part.bad)
+
+    def _lasts(self, minute: int, counts: Counts) -> bool:
+        """Whether what failed in a minute was no burst: half of it, or half as much the minute before or after."""
+        if counts.bad <= null_ratio(self.objective.allowed) * counts.total:
+            return False
+        if 2 * counts.bad >= counts.total:
+            return True
+        last = len(self.line.total) - 1
+        around = [self.line.between(max(0, minute - 1), minute), self.line.between(minute + 1, min(minute + 2, last))]
+        return any(2 * each.bad * counts.total >= counts.bad * each.total > 0 for each in around)
 
     def _tier(self, end: int) -> Tier | None:
         """The most urgent tier that holds."""

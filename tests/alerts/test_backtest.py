@@ -12,6 +12,7 @@ import pytest
 from server.alerts.backtest import Columns, Holding, Minutes, PastAlert, Run, backtest, minutes_of
 from server.slo.model.budget_policy import BudgetPolicy, PagingPolicy
 from server.slo.model.counts import Counts
+from server.slo.model.sequential import Fast
 from server.slo.model.tiers import Tier
 from tests.slo.judging import objective
 
@@ -100,6 +101,52 @@ def test_what_the_fast_test_finds_is_shown_and_tells_nobody_until_it_is_worth_it
     (told,) = backtest(slow, replace(POLICY, paging=PagingPolicy(Fraction(1, 10_000), Fraction(1))), line, START)
     assert (told.tier, told.detected_at) == ("fast", found.detected_at)
     assert told.fired_at is not None
+
+
+@pytest.mark.parametrize("second", [0, 1, 17, 30, 45, 59])
+@pytest.mark.parametrize(("per_second", "ratio"), [(1, 1.0), (10, 1.0), (50, 1.0), (10, 0.5), (50, 0.5), (50, 0.2)])
+def test_an_outage_of_two_minutes_alerts_as_it_does_live(second: int, per_second: int, ratio: float) -> None:
+    begins = 600 * 60 + second
+    chance = random.Random(second)
+    traffic = [
+        (per_second, sum(chance.random() < ratio for _ in range(per_second)) if begins <= at < begins + 120 else 0)
+        for at in range(610 * 60)
+    ]
+    alarm = live(traffic)
+    assert alarm is not None
+    (found,) = backtest(ONE_DAY, POLICY, by_minute(traffic), START)
+    assert found.fired_at is not None
+    assert abs(found.fired_at - START - alarm) <= 90  # the end of a minute, and a block or two
+    assert abs(found.onset - START - begins) <= 60
+
+
+def test_a_burst_within_a_second_alerts_neither_here_nor_live() -> None:
+    traffic = [(50, 40 if at == 600 * 60 + 7 else 0) for at in range(610 * 60)]
+    slow = replace(ONE_DAY, window_days=28)
+    assert live(traffic) is None
+    assert backtest(slow, POLICY, by_minute(traffic), START) == []
+
+
+def live(traffic: list[tuple[int, int]]) -> int | None:
+    """The second in which the fast test alarms, as it hears seconds."""
+    fast = Fast(float(ONE_DAY.allowed))
+    for second, (n, bad) in enumerate(traffic):
+        if bad or not fast.idle:
+            fast.second(second, n, bad)
+        else:
+            fast.block_n = 0
+        if fast.on:
+            return second
+    return None
+
+
+def by_minute(traffic: list[tuple[int, int]]) -> Minutes:
+    def counted(n: int) -> tuple[int, int]:
+        seconds = traffic[n * 60 : n * 60 + 60]
+        bad = sum(failed for _, failed in seconds)
+        return sum(total for total, _ in seconds) - bad, bad
+
+    return line_of(len(traffic) // 60, counted)
 
 
 class Every(Run):
