@@ -7,27 +7,22 @@ from msgspec import Struct
 from dashboard.now.rows import LiveRow, left_of
 from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.shared.looks import LOOKS, Look
-from dashboard.shared.telling import AlertLine
+from server.kernel.names import OWN
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
 from server.slo.model.budget import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
 
-DETAILS = 3  # services told of in a sentence
 ADD = "/objectives#add"
 
 
 class HeadlineDetail(Struct):
-    """One sentence or two. `look` is set where the state is another one than the headline's."""
+    """One sentence, and where more is, named by `link`."""
 
     text: str
-    look: Look | None = None
-    service: str = ""
-    since: float | None = None  # Unix seconds
-    href: str = ""  # where more is, named by `link`
+    href: str = ""
     link: str = ""
-    alert: AlertLine | None = None
 
 
 class Headline(Struct):
@@ -39,7 +34,7 @@ class Headline(Struct):
 
 
 def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
-    """The worst state and who is in it; else how many objectives are met."""
+    """The worst state and who is in it, in one line; else how many objectives are met. Cards and rows have the rest."""
     if picture is None:
         return Headline(None, "No picture yet", [])
     troubled = [row for row in rows if row.troubled]
@@ -48,23 +43,7 @@ def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
     troubled.sort(key=lambda row: row.order)
     worst = troubled[0].look
     names = [row.name for row in troubled if row.look is worst]
-    details = [detail for row in troubled[:DETAILS] for detail in details_of(row, worst, len(names) == 1)]
-    rest = [row.name for row in troubled[DETAILS:]]
-    if rest:
-        details.append(HeadlineDetail(f"And {len(rest)} more: {listed(rest)}."))
-    return Headline(worst, f"{worst.word}: {listed(names)}", details)
-
-
-def details_of(row: LiveRow, worst: Look, alone: bool) -> list[HeadlineDetail]:
-    """How a service stands; that a limit refuses its items is a second fact beside any other state."""
-    named = "" if row.look.state == "partial" or (alone and row.look is worst) else row.name
-    found = [HeadlineDetail(describe(row), None if row.look is worst else row.look, named, row.since, alert=row.alert)]
-    if not row.service.partial:
-        return found
-    if row.look.state != "partial":
-        found.append(HeadlineDetail(refused(row.service), LOOKS["partial"]))
-    found[-1].href, found[-1].link = "/config", "The limit and its rollback"
-    return found
+    return Headline(worst, f"{worst.word}: {listed(names)}", [])
 
 
 def calm(status: Status | None, rows: list[LiveRow]) -> Headline:
@@ -73,6 +52,8 @@ def calm(status: Status | None, rows: list[LiveRow]) -> Headline:
     ok = sum(objective.state == "ok" for objective in objectives)
     unheld = [row.name for row in rows if row.look.state == "no_objective"]
     details = [HeadlineDetail(f"No objective: {listed(unheld)}.", href=ADD, link="How to add one")] if unheld else []
+    if not any(row.name != OWN for row in rows):
+        return Headline(LOOKS["no_traffic"], "Waiting for the first outcome", [])
     if not objectives:
         return Headline(LOOKS["no_objective"], "No objectives", details)
     if ok == 0:

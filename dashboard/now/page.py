@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dashboard.now.headline import Headline, headline
+from dashboard.now.cards import Card, cards
+from dashboard.now.headline import Headline, headline, refused
 from dashboard.now.rows import LiveRow, draw, service_rows
 from dashboard.now.side import Side, side
 from dashboard.shared.live import Ask, LivePage, live_page
@@ -20,7 +21,9 @@ class NowView(Struct):
     """What the Now page shows. `empty`: nobody but Evenkeel itself has sent an outcome."""
 
     headline: Headline
-    rows: list[LiveRow]
+    cards: list[Card]
+    rows: list[LiveRow]  # but those on a card
+    refusals: dict[str, str]  # by service: what a limit refuses of it, in a sentence
     folded: int  # rows that are not in trouble and not shown
     others: str  # `6 others OK`, on a phone in place of the rows not in trouble
     all: bool
@@ -32,17 +35,22 @@ class NowView(Struct):
 async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     """The page from the picture that this process holds."""
     picture = parts.relay.picture
-    rows = service_rows(picture)
+    everyone = service_rows(picture)
+    burning = await cards(parts, everyone, now)
+    on_cards = {card.row.name for card in burning} | {one.name for card in burning for one in card.symptoms}
+    rows = [row for row in everyone if row.name not in on_cards]
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
     draw(shown[:DRAWN], int(picture.at) if picture else 0)
     return NowView(
-        headline=headline(picture, rows),
+        headline=headline(picture, everyone),
+        cards=burning,
         rows=shown,
+        refusals={row.name: refused(row.service) for row in everyone if row.service.partial},
         folded=len(rows) - len(shown),
-        others=others(rows),
+        others=others(everyone),
         all=everything,
-        empty=all(row.name == OWN for row in rows),
+        empty=all(row.name == OWN for row in everyone),
         public_url=parts.env.public_url,
         side=await side(parts, picture),
     )
@@ -79,6 +87,7 @@ NOW = live_page(
         context=now_view,
         regions={
             "headline": "now/headline.html",
+            "cards": "now/cards.html",
             "services": "now/services.html",
             "side": "now/side.html",
         },

@@ -20,6 +20,8 @@ from dashboard.shared import format as words
 from dashboard.shared.looks import LOOKS
 from dashboard.shared.telling import ALERT_LOOKS
 from server.config.registry import SETTINGS, Value
+from server.kernel import shared_clock
+from server.kernel.times import utc
 from server.slo.model.budget import LOW_BUDGET
 
 FILTERS = (
@@ -54,26 +56,31 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     """A <time>: UTC as rendered, in the viewer's zone once JavaScript runs.
 
     `value` is Unix seconds or a datetime. `form`: `clock` (14:32:08), `minute`
-    (14:32), `day` (23 Nov 14:32), `week` (Thu 14:32, of the week to come) or `ago` (3 min 12 s ago, kept current).
+    (14:32), `day` (23 Nov 14:32, with its year where that is another one), `week` (Thu 14:32, of the week to come),
+    `ago` (3 min 12 s ago) or `for` (3 min 12 s), both kept current.
     """
     if value is None:
         return Markup("–")
     when = words.moment(value)
-    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, "%-d %b %H:%M UTC")
+    day = "%-d %b %H:%M UTC" if when.year == utc(shared_clock.now()).year else "%-d %b %Y %H:%M UTC"
+    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, day)
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )
 
 
-AGO = re.compile(r'(<time datetime="([^"]+)" data-form="ago">)[^<]*')
+AGO = re.compile(r'(<time datetime="([^"]+)" data-form="(ago|for)">)[^<]*')
 
 
 def with_ago(html: str, now: float) -> str:
     """How long ago, as of `now`, for a page that no JavaScript keeps current. Regions leave it out: they would
     differ each second."""
-    return AGO.sub(
-        lambda found: f"{found[1]}{words.span(int(now - datetime.fromisoformat(found[2]).timestamp()))} ago", html
-    )
+
+    def in_words(found: re.Match[str]) -> str:
+        length = words.span(int(now - datetime.fromisoformat(found[2]).timestamp()))
+        return f"{found[1]}{length}{' ago' if found[3] == 'ago' else ''}"
+
+    return AGO.sub(in_words, html)
 
 
 def segment(text: str) -> str:

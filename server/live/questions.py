@@ -42,6 +42,14 @@ async def summary(
     return rows or ([] if group_by else [SummaryRow("", 0, 0, None, 0.0, None, None, None)])
 
 
+async def between(connection: AsyncConnection, service: str, start: float, stop: float, now: float) -> SummaryRow:
+    """A service over [start, stop), Unix seconds, widened to what is kept of that age."""
+    pieces = plan(start, stop, now)
+    found = await store.groups(connection, pieces, service, None)
+    span_s = max(1, pieces.stop - pieces.start)
+    return summary_row(found[0], span_s) if found else SummaryRow("", 0, 0, None, 0.0, None, None, None)
+
+
 async def whole_summary(
     connection: AsyncConnection, service: str, seconds: float, now: float, group_by: str | None
 ) -> TrafficSummary:

@@ -9,6 +9,7 @@
     week: { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
+  const dated = new Intl.DateTimeFormat(undefined, { ...FORMS.day, year: "numeric" }); // a date of another year has its year
   for (const form of Object.keys(FORMS)) FORMS[form] = new Intl.DateTimeFormat(undefined, FORMS[form]);
   const zoned = new Intl.DateTimeFormat(undefined, {
     hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
@@ -30,13 +31,19 @@
     return "";
   };
 
+  function inWords(at, form) {
+    if (form === "ago") return `${app.span((Date.now() - at) / 1000)} ago`;
+    if (form === "for") return app.span((Date.now() - at) / 1000);
+    if (form === "day" && at.getFullYear() !== new Date().getFullYear()) return dated.format(at);
+    return (FORMS[form] || FORMS.day).format(at);
+  }
+
   // Every <time> under `root`, from UTC as the server wrote it to the viewer's zone.
   app.localise = (root) => {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
-      const form = time.dataset.form;
-      const text = form === "ago" ? `${app.span((Date.now() - at) / 1000)} ago` : (FORMS[form] || FORMS.day).format(at);
+      const text = inWords(at, time.dataset.form);
       if (time.textContent !== text) time.textContent = text;
       if (!time.title) time.title = full.format(at);
     }

@@ -127,10 +127,11 @@ async def test_a_burn_while_refused_is_told_on_every_page(web: Web, tmp_path: Pa
     status = Status(1, 1.0, [burning], {"shop": "burning"})
     await show(site, 1, limited, service("mail"), slo=status)
     now, page, objectives = [
-        unescape((await look(site, path, cookie)).body.decode()) for path in ("/", "/services/shop", "/objectives")
+        unescape((await look(site, path, cookie)).body.decode()).replace("\u00a0", " ")
+        for path in ("/", "/services/shop", "/objectives")
     ]
     for body in (now, page):
-        assert "50 % of shop's items are refused by a limit (THROTTLED), most from ci." in body.replace("\u00a0", " ")
+        assert "50 % of shop's items are refused by a limit (THROTTLED), most from ci." in body
         assert '<a href="/config">The limit and its rollback</a>' in body
         assert "-800 to -50 %" in body
         assert '<rect class="over"' in body

@@ -1,0 +1,241 @@
+"""A burning service as one card of figures: what fails, for whom, since when, what changed before, and one act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from dashboard.config.page import CONFIG
+from dashboard.now.headline import named_share, too_little
+from dashboard.now.ratio_chart import RatioChart, Value, ratio_chart
+from dashboard.now.rows import LiveRow, left_of
+from dashboard.shared.format import budget, ms, number, percent, share, span, window
+from dashboard.shared.memo import Memos
+from dashboard.shared.telling import AlertLine
+from server.alerts.alert import Alert
+from server.changes import store as changes
+from server.changes.store import Change
+from server.config.differences import Offer
+from server.config.view import ConfigView
+from server.kernel import shared_clock
+from server.live import questions
+from server.live.answers import SummaryRow
+from server.parts import Parts
+from server.slo.model.status import ObjectiveStatus
+
+CARDS = 6  # with a chart each; who burns beyond them is a row
+BEFORE_S = 15 * 60  # what it is compared with, and where its chart begins
+NEAR_S = 15 * 60  # a change before the onset is a suspect for so long
+AFTER_S = 30  # and one so soon after it: an onset is estimated, and a version is first seen by its first failure
+AT_S = 5
+FINE_S = 890  # kept by the second
+CAUSES = ("deploy", "revision", "environment", "scale", "flag")
+FINE_POINTS = 180
+COARSE_POINTS = 120
+LINE = 90  # characters of the line under a name
+
+
+class Figure(Struct):
+    """One of four: `Failing`, `41 %`, and what stands beneath it."""
+
+    title: str
+    value: str
+    beneath: list[str]
+    at: float | None = None  # Unix seconds: when the budget is gone
+    objective: ObjectiveStatus | None = None  # whose bar stands beneath
+
+
+class Suspect(Struct):
+    """What was changed before the onset, or what the failures share."""
+
+    text: str
+    near: str = ""  # `40 s before onset`
+    change: Change | None = None
+
+
+class Symptom(Struct):
+    """A service that fails because this one does."""
+
+    name: str
+    ratio: str
+    alert: AlertLine
+
+
+class Card(Struct):
+    """One burning service."""
+
+    row: LiveRow
+    where: str  # POST /charges · all versions
+    figures: list[Figure]
+    chart: RatioChart | None  # None: not read yet, or the database does not answer
+    suspect: Suspect | None
+    symptoms: list[Symptom]
+    offer: Offer | None  # of the settings, where their revision is the suspect
+    acknowledge: Alert | None  # the alert that nobody has acknowledged yet
+
+
+class Past(Struct):
+    """What was read of a service: before the onset, since then, and step by step."""
+
+    before: SummaryRow
+    since: SummaryRow
+    quarter: SummaryRow  # the last 15 minutes
+    start: float
+    end: float
+    values: list[Value]
+    changes: list[Change]  # newest first
+
+
+Asked = tuple[str, int]  # service, and the second of the onset
+
+
+async def read_past(parts: Parts, asked: Asked) -> Past:
+    """The service from 15 minutes before its onset, in one snapshot; the last 15 minutes finer than what is older."""
+    service, onset = asked
+    now = shared_clock.now()
+    start, fine = onset - BEFORE_S, max(onset - BEFORE_S, int(now) - FINE_S)
+    async with parts.db.ask() as connection:
+        values: list[Value] = []
+        for begin, end, points in ((start, fine, COARSE_POINTS), (fine, now, FINE_POINTS)):
+            if begin < end:
+                step = max(5, int(end - begin) // points)
+                read = await questions.series(connection, service, "error_ratio", begin, end, step_s=step, now=now)
+                values += [(point.at.timestamp(), point.value) for point in read.points if point.at.timestamp() < end]
+        return Past(
+            before=await questions.between(connection, service, start, onset, now),
+            since=await questions.between(connection, service, onset, now + 1, now),
+            quarter=await questions.between(connection, service, now - BEFORE_S, now + 1, now),
+            start=start,
+            end=now,
+            values=values,
+            changes=await changes.recent(connection, start, service),
+        )
+
+
+PAST = Memos(read_past, kept_s=3)
+
+
+async def cards(parts: Parts, rows: list[LiveRow], now: float) -> list[Card]:
+    """A card for each service that burns, worst first; its symptoms stand on it, not beside it."""
+    burning = [row for row in rows if row.look.state == "burning"]
+    names = {row.name for row in burning}
+    leading = [row for row in burning if row.cause not in names][:CARDS]
+    config = await CONFIG.get(parts, parts.settings.revision)
+    pasts = await asyncio.gather(*(PAST.get(parts, (row.name, int(onset_of(row, now)))) for row in leading))
+    return [
+        card(row, past, [each for each in burning if each.cause == row.name], config, now)
+        for row, past in zip(leading, pasts, strict=True)
+    ]
+
+
+def onset_of(row: LiveRow, now: float) -> float:
+    return now if row.since is None else row.since
+
+
+def card(row: LiveRow, past: Past | None, symptoms: Iterable[LiveRow], config: ConfigView | None, now: float) -> Card:
+    onset = onset_of(row, now)
+    suspect = suspect_of(row, past.changes if past else [], onset)
+    allowed = min((1 - o.target for o in row.hit if o.kind == "availability"), default=None)
+    return Card(
+        row=row,
+        where=where(row),
+        figures=[failing(row, past), latency(row, past), traffic(row, past), left(row, now)],
+        chart=None
+        if past is None
+        else ratio_chart(past.values, past.start, past.end, onset=onset, allowed=allowed, changes=past.changes),
+        suspect=suspect,
+        symptoms=[Symptom(each.name, each.ratio, each.alert) for each in symptoms if each.alert],
+        offer=offer_for(suspect, config),
+        acknowledge=next((alert for alert in row.alerts if alert.acknowledged_at is None), None),
+    )
+
+
+def where(row: LiveRow) -> str:
+    """`POST /charges · all versions`: the route and the version with most of what fails; at most 90 characters."""
+    service = row.service
+    route = named_share(service.worst_route, service.bad).removeprefix("all ") or "all routes"
+    version = named_share(service.worst_version, service.bad, "version ") or "all versions"
+    text = f"{route} · {version}"
+    return text if len(text) <= LINE - 30 else f"{text[: LINE - 31]}…"
+
+
+def failing(row: LiveRow, past: Past | None) -> Figure:
+    """What fails of the last minute, and of 15; of a service that is only slow, what is over its threshold."""
+    slow = next((o for o in row.hit if o.kind == "latency"), None) if row.slow else None
+    if slow is not None:
+        counted = [each for each in slow.windows if each.total]
+        newest = counted[0] if counted else None
+        deciding = next((each for each in counted if slow.decided_by and each.window_s == slow.decided_by[0]), None)
+        return Figure(
+            f"Over {ms(slow.threshold_ms)}",
+            percent(newest.bad / newest.total) if newest else "–",
+            [f"{each.bad:,} of {each.total:,} in {window(each.window_s)}" for each in (newest, deciding) if each],
+        )
+    refused = row.service.refused_items
+    last = f"{row.bad:,} of {row.n:,} in the last minute"
+    if refused:
+        last += f", {refused:,} refused"
+    value = row.ratio if refused else percent(row.bad / row.n) if row.n else "–"
+    beneath = [last]
+    if past is not None and past.quarter.volume:
+        beneath.append(f"{share(past.quarter.bad, past.quarter.volume)} in 15 min")
+    return Figure("Failing", value, beneath)
+
+
+def latency(row: LiveRow, past: Past | None) -> Figure:
+    before = None if past is None else past.before.p95_ms
+    return Figure("p95", ms(row.p95_ms), ["nothing to compare" if before is None else f"{ms(before)} before"])
+
+
+def traffic(row: LiveRow, past: Past | None) -> Figure:
+    """A service that has begun to send meanwhile is compared with the time since then."""
+    began = next((at for at, value in past.values if value is not None), None) if past else None
+    if past is None or began is None or not past.before.volume:
+        return Figure("Requests/s", row.rate, ["none before"])
+    before = past.before.volume / max(1.0, past.start + BEFORE_S - began)
+    return Figure("Requests/s", row.rate, [f"{number(before)} before"])
+
+
+def left(row: LiveRow, now: float) -> Figure:
+    """What is left of the tightest budget, and when it is gone at the present rate."""
+    o = min(row.hit, key=left_of, default=row.tightest)
+    if o is None or (o.budget_left is None and o.budget_worst is None):
+        return Figure("Budget left", "–", ["no objective" if o is None else "not counted yet"])
+    if too_little(o):
+        return Figure("Budget left", "–", ["too little traffic to judge"])
+    value = budget(o.budget_left, o.budget_worst, o.budget_best)
+    most = o.budget_left if o.budget_best is None else o.budget_best
+    if most is not None and most < 0:
+        return Figure("Budget left", value, ["overspent"], objective=o)
+    if o.exhausted_in_s is None:
+        return Figure("Budget left", value, [], objective=o)
+    return Figure("Budget left", value, [f"gone in {span(o.exhausted_in_s)}"], now + o.exhausted_in_s, o)
+
+
+def suspect_of(row: LiveRow, recent: Iterable[Change], onset: float) -> Suspect | None:
+    """The change before the onset, a deploy of what the failures share first, the nearest; else what they share."""
+    before = [one for one in recent if one.kind in CAUSES and -AFTER_S <= onset - one.at.timestamp() <= NEAR_S]
+    likely = next((alert.evidence.likely for alert in row.alerts if alert.evidence.likely), "")
+    named = [one for one in before if one.kind == "deploy" and one.version and one.version in likely]
+    nearest = max(named or before, key=lambda one: (one.kind == "deploy", one.at), default=None)
+    if nearest is None:
+        return Suspect(likely) if likely else None
+    what = f"{nearest.kind} {nearest.version}".strip()
+    return Suspect(what, near(onset - nearest.at.timestamp()), nearest)
+
+
+def near(before_s: float) -> str:
+    """`40 s before onset`, `at onset`."""
+    if abs(before_s) <= AT_S:
+        return "at onset"
+    return f"{span(abs(round(before_s)))} {'before' if before_s > 0 else 'after'} onset"
+
+
+def offer_for(suspect: Suspect | None, config: ConfigView | None) -> Offer | None:
+    """One click back, where what is suspected is the revision that is in force."""
+    if suspect is None or suspect.change is None or suspect.change.kind != "revision" or config is None:
+        return None
+    found = config.rollback
+    return found if found is not None and str(found.from_) == suspect.change.version else None

@@ -1,0 +1,150 @@
+"""A burning service as one card: figures of the right time, what changed before, and its symptoms beneath."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from dashboard.now.cards import Past, card, failing, left, suspect_of, where
+from dashboard.now.ratio_chart import ratio_chart
+from server.changes.store import Change
+from server.live.answers import SummaryRow
+from server.live.service import ServicePart
+from server.slo.model.status import BurnWindow
+from tests.alerts import making
+from tests.dashboard.test_headline import objective, rows_of, service
+from tests.notify.making import an_alert
+
+ONSET = 10_000.0
+
+
+def summary(volume: int, bad: int = 0, p95_ms: float | None = 38.0) -> SummaryRow:
+    return SummaryRow("", volume, bad, bad / volume if volume else None, volume / 900, 10.0, p95_ms, 90.0)
+
+
+def past(**given: Any) -> Past:
+    usual: dict[str, Any] = {
+        "before": summary(4_500, 2),
+        "since": summary(400, 160),
+        "quarter": summary(4_620, 162),
+        "start": ONSET - 900,
+        "end": ONSET + 100,
+        "values": [(ONSET - 900 + 10 * step, 0.0) for step in range(90)]
+        + [(ONSET + 10 * step, 0.4) for step in range(10)],
+        "changes": [],
+    }
+    return Past(**(usual | given))
+
+
+def change(id: int, at: float, kind: str = "deploy", version: str = "5f2c1a9") -> Change:
+    return Change(id, datetime.fromtimestamp(at, UTC), kind, "shop", version, f"{kind} {version}", "ci")
+
+
+def burning(**given: Any) -> Any:
+    _, (row,) = rows_of(
+        service("shop", n=312, bad=128, **given),
+        objectives=(objective("shop", "burning", onset=ONSET, budget_left=0.31, exhausted_in_s=18_600.0),),
+    )
+    return row
+
+
+def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
+    made = card(burning(), past(), [], None, ONSET + 100)
+    assert [(figure.title, figure.value, figure.beneath) for figure in made.figures] == [
+        ("Failing", "41 %", ["128 of 312 in the last minute", "3.5 % in 15 min"]),
+        ("p95", "40 ms", ["38 ms before"]),
+        ("Requests/s", "5.2", ["5 before"]),
+        ("Budget left", "31 %", ["gone in 5 h 10 min"]),
+    ]
+    assert made.figures[3].at == ONSET + 100 + 18_600
+
+
+def test_before_anything_is_read_the_card_says_what_the_picture_knows() -> None:
+    made = card(burning(), None, [], None, ONSET + 1)
+    assert (made.chart, made.suspect) == (None, None)
+    assert made.figures[0].beneath == ["128 of 312 in the last minute"]
+
+
+def test_a_latency_burn_is_told_in_latency_s_words() -> None:
+    windows = [BurnWindow(300, 30, 60, 50.0), BurnWindow(3600, 34, 830, 1.7)]
+    slow = objective("cart", "burning", kind="latency", threshold_ms=300.0, windows=windows, decided_by=[3600, 300])
+    _, (row,) = rows_of(service("cart"), objectives=(slow,))
+    figure = failing(row, past())
+    assert (figure.title, figure.value) == ("Over 300 ms", "50 %")
+    assert figure.beneath == ["30 of 60 in 5 min", "34 of 830 in 1 h"]
+
+
+def test_what_is_refused_makes_a_range() -> None:
+    figure = failing(burning(accepted_items=312, refused_items=312), None)
+    assert (figure.value, figure.beneath) == ("21-71 %", ["128 of 312 in the last minute, 312 refused"])
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "beneath"),
+    [
+        ({"budget_left": -0.5, "exhausted_in_s": 0.0}, "-50 %", ["overspent"]),
+        ({"budget_left": None}, "–", ["not counted yet"]),
+        ({"budget_left": -3.0, "judged": False}, "–", ["too little traffic to judge"]),
+        ({"budget_left": 0.4}, "40 %", []),
+    ],
+)
+def test_what_is_left_is_never_made_up(given: dict[str, Any], value: str, beneath: list[str]) -> None:
+    _, (row,) = rows_of(service("shop", bad=9), objectives=(objective("shop", "burning", **given),))
+    figure = left(row, 0.0)
+    assert (figure.value, figure.beneath) == (value, beneath)
+
+
+def test_the_line_says_where_in_at_most_sixty_characters() -> None:
+    part = ServicePart("POST /charges", 200, 128)
+    assert where(burning(worst_route=part)) == "POST /charges · all versions"
+    assert where(burning(worst_route=part, worst_version=ServicePart("5f2c1a9", 200, 128))) == (
+        "POST /charges · version 5f2c1a9"
+    )
+    long = where(burning(worst_route=ServicePart("GET /" + "x" * 200, 200, 128)))
+    assert len(long) == 60
+    assert long.endswith("…")
+
+
+def test_the_suspect_is_what_changed_nearest_before_the_onset() -> None:
+    row = burning()
+    assert suspect_of(row, [], ONSET) is None
+    found = suspect_of(
+        row, [change(3, ONSET + 50), change(2, ONSET - 40), change(1, ONSET - 300, version="old")], ONSET
+    )
+    assert found is not None
+    assert (found.text, found.near) == ("deploy 5f2c1a9", "40 s before onset")
+    assert suspect_of(row, [change(1, ONSET - 901)], ONSET) is None, "longer ago than it is compared with"
+    at_it = suspect_of(row, [change(2, ONSET + 3)], ONSET)
+    assert at_it is not None
+    assert at_it.near == "at onset", "a version is first seen by its first failure"
+    assert suspect_of(row, [change(2, ONSET + 60)], ONSET) is None, "what came later is no cause"
+    mixed = [change(2, ONSET - 5, "revision", "14"), change(1, ONSET - 60)]
+    found = suspect_of(row, mixed, ONSET)
+    assert found is not None
+    assert found.text == "deploy 5f2c1a9", "a deploy of the service comes before a revision of ours"
+
+
+def test_without_a_change_the_suspect_is_what_the_failures_share() -> None:
+    row = burning()
+    row.alerts = [an_alert(evidence=making.burning("shop"))]
+    found = suspect_of(row, [], ONSET)
+    assert found is not None
+    assert (found.text, found.near) == ("version 5f2c1a9", "")
+
+
+def test_the_chart_marks_onset_changes_and_what_is_over() -> None:
+    chart = ratio_chart(
+        [(0.0, 0.0), (10.0, None), (20.0, 0.4), (30.0, 0.4)],
+        0.0,
+        40.0,
+        onset=20.0,
+        allowed=0.01,
+        changes=[change(2, 50.0), change(1, 10.0)],
+    )
+    assert (chart.onset_x, chart.top) == (50.0, 0.5)
+    assert chart.line == "M0 130h0M500 26h0L750 26", "a step without traffic is a gap"
+    assert chart.over == "M500 26h0L750 26"
+    assert [(mark.x, mark.letter) for mark in chart.marks] == [(25.0, "D")]
+    assert ratio_chart([(0.0, 1.0)], 0.0, 10.0).top == 1.0, "a ratio has no more than all"
