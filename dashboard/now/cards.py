@@ -76,7 +76,7 @@ class Card(Struct):
     acknowledge: Alert | None  # the alert that nobody has acknowledged yet
 
 
-class Past(Struct):
+class CardHistory(Struct):
     """What was read of a service: before the onset, since then, and step by step."""
 
     before: SummaryRow
@@ -91,7 +91,7 @@ class Past(Struct):
 Asked = tuple[str, int]  # service, and the second of the onset
 
 
-async def read_past(parts: Parts, asked: Asked) -> Past:
+async def read_past(parts: Parts, asked: Asked) -> CardHistory:
     """The service from 15 minutes before its onset, in one snapshot; the last 15 minutes finer than what is older."""
     service, onset = asked
     now = shared_clock.now()
@@ -103,7 +103,7 @@ async def read_past(parts: Parts, asked: Asked) -> Past:
                 step = max(5, int(end - begin) // points)
                 read = await questions.series(connection, service, "error_ratio", begin, end, step_s=step, now=now)
                 values += [(point.at.timestamp(), point.value) for point in read.points if point.at.timestamp() < end]
-        return Past(
+        return CardHistory(
             before=await questions.between(connection, service, start, onset, now),
             since=await questions.between(connection, service, onset, now + 1, now),
             quarter=await questions.between(connection, service, now - BEFORE_S, now + 1, now),
@@ -134,7 +134,9 @@ def onset_of(row: LiveRow, now: float) -> float:
     return now if row.since is None else row.since
 
 
-def card(row: LiveRow, past: Past | None, symptoms: Iterable[LiveRow], config: ConfigView | None, now: float) -> Card:
+def card(
+    row: LiveRow, past: CardHistory | None, symptoms: Iterable[LiveRow], config: ConfigView | None, now: float
+) -> Card:
     onset = onset_of(row, now)
     suspect = suspect_of(row, past.changes if past else [], onset)
     allowed = min((1 - o.target for o in row.hit if o.kind == "availability"), default=None)
@@ -161,7 +163,7 @@ def where(row: LiveRow) -> str:
     return text if len(text) <= LINE - 30 else f"{text[: LINE - 31]}…"
 
 
-def failing(row: LiveRow, past: Past | None) -> Figure:
+def failing(row: LiveRow, past: CardHistory | None) -> Figure:
     """What fails of the last minute, and of 15; of a service that is only slow, what is over its threshold."""
     slow = next((o for o in row.hit if o.kind == "latency"), None) if row.slow else None
     if slow is not None:
@@ -184,12 +186,12 @@ def failing(row: LiveRow, past: Past | None) -> Figure:
     return Figure("Failing", value, beneath)
 
 
-def latency(row: LiveRow, past: Past | None) -> Figure:
+def latency(row: LiveRow, past: CardHistory | None) -> Figure:
     before = None if past is None else past.before.p95_ms
     return Figure("p95", ms(row.p95_ms), ["nothing to compare" if before is None else f"{ms(before)} before"])
 
 
-def traffic(row: LiveRow, past: Past | None) -> Figure:
+def traffic(row: LiveRow, past: CardHistory | None) -> Figure:
     """A service that has begun to send meanwhile is compared with the time since then."""
     began = next((at for at, value in past.values if value is not None), None) if past else None
     if past is None or began is None or not past.before.volume:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.now.cards import Past, card, failing, left, suspect_of, where
+from dashboard.now.cards import CardHistory, card, failing, left, suspect_of, where
 from dashboard.now.ratio_chart import ratio_chart
 from server.changes.store import Change
 from server.live.answers import SummaryRow
@@ -24,7 +24,7 @@ def summary(volume: int, bad: int = 0, p95_ms: float | None = 38.0) -> SummaryRo
     return SummaryRow("", volume, bad, bad / volume if volume else None, volume / 900, 10.0, p95_ms, 90.0)
 
 
-def past(**given: Any) -> Past:
+def past(**given: Any) -> CardHistory:
     usual: dict[str, Any] = {
         "before": summary(4_500, 2),
         "since": summary(400, 160),
@@ -35,7 +35,7 @@ def past(**given: Any) -> Past:
         + [(ONSET + 10 * step, 0.4) for step in range(10)],
         "changes": [],
     }
-    return Past(**(usual | given))
+    return CardHistory(**(usual | given))
 
 
 def change(id: int, at: float, kind: str = "deploy", version: str = "5f2c1a9") -> Change:
