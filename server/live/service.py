@@ -27,6 +27,15 @@ class ServicePart(Struct):
     p95_ms: float | None = None
 
 
+class RouteVersion(Struct, array_like=True):
+    """What one version of a service counted on one route over the last 60 s."""
+
+    route: str  # METHOD /path
+    version: str
+    n: int
+    bad: int
+
+
 class LiveService(Struct):
     """One service, live. The window of `n`, `bad`, p50 to p99 and the parts is the last 60 s."""
 
@@ -54,6 +63,7 @@ class LiveService(Struct):
     n_since_bad: int = 0  # outcomes after that second, of the last 15 min at most
     clean_s: int | None = None  # seconds since then without a bad one
     last_sent: int | None = None  # the newest second that its senders sent, not a command
+    by_route: list[RouteVersion] = []  # of each version where there are several, on the routes that fail most
     late_items: int = 0  # arrived in the last 60 s and more than a minute late: counted in their own time
 
     @property

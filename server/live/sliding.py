@@ -103,5 +103,5 @@ class Sliding:
 
 
 def milliseconds(us: float | None) -> float | None:
-    """Microseconds as milliseconds, to the microsecond."""
-    return None if us is None else round(us / 1000, 3)
+    """Microseconds as milliseconds, to six digits: to a whole microsecond short ones would be off by more than 1 %."""
+    return None if us is None else float(f"{us / 1000:.6g}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from server.kernel.names import OTHER, OWN
 from server.live.deltas import Delta
 from server.live.refusals import NONE, Refusals
-from server.live.service import LiveService, Point, ServicePart
+from server.live.service import LiveService, Point, RouteVersion, ServicePart
 from server.live.silence import USUAL_S, Usual
 from server.live.sketch import quantile_us
 from server.live.sliding import Ring, Sliding, milliseconds
@@ -36,6 +36,7 @@ class ServiceWindow:
         self.recent = Sliding(POINTS_S, end)
         self.routes: dict[str, Sliding] = {}
         self.versions: dict[str, Sliding] = {}
+        self.pairs: dict[tuple[str, str], Ring] = {}  # by route and version
         self._p95: dict[int, float | None] = {}  # of the seconds of `recent` that have not changed since
 
     def add(self, delta: Delta) -> None:
@@ -48,6 +49,10 @@ class ServiceWindow:
             self._part(self.versions, delta.series.version),
         ):
             window.add(delta.second, delta.n, delta.bad, delta.sketch)
+        pair = (route, delta.series.version)
+        if pair not in self.pairs:
+            self.pairs[pair] = Ring(MINUTE_S, self.end)
+        self.pairs[pair].add(delta.second, delta.n, delta.bad)
         self._p95.pop(delta.second, None)
 
     def count(self, second: int, n: int, bad: int, imported: bool) -> None:
@@ -76,6 +81,10 @@ class ServiceWindow:
                 window.advance(end)
                 if not window.n:
                     del parts[name]
+        for pair, ring in list(self.pairs.items()):
+            ring.advance(end)
+            if not ring.sum(end - MINUTE_S, end)[0]:
+                del self.pairs[pair]
         for second in [second for second in self._p95 if second < end - POINTS_S]:
             del self._p95[second]
 
@@ -126,8 +135,21 @@ class ServiceWindow:
             n_since_bad=0 if self.last_bad is None else self.counts.sum(self.last_bad + 1, self.end)[0],
             clean_s=None if self.last_bad is None else self.end - 1 - self.last_bad,
             last_sent=self.usual.last_seen,
+            by_route=self._by_route(),
             late_items=self.late_items,
         )
+
+    def _by_route(self) -> list[RouteVersion]:
+        """Every version on the routes with most failures, where there are several versions and something fails."""
+        if len(self.versions) < 2 or not self.minute.bad:
+            return []
+        worst_first = sorted(self.routes, key=lambda route: (-self.routes[route].bad, route))[:PARTS]
+        found = []
+        for (route, version), ring in self.pairs.items():
+            if route in worst_first:
+                n, bad = ring.sum(self.end - MINUTE_S, self.end)
+                found.append(RouteVersion(route, version, n, bad))
+        return found
 
     def _points(self) -> list[Point]:
         points = []

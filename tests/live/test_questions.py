@@ -21,12 +21,12 @@ def between(samples: Sequence[Sample], start: float, stop: float) -> list[Sample
 
 
 def close(answered: float | None, samples: Sequence[Sample], q: float) -> bool:
-    """Within 1 % of the nearest rank, and the microsecond that answers are rounded to."""
+    """Within 1 % of the nearest rank."""
     if not samples:
         return answered is None
     true = sorted(sample.duration_us for sample in samples)[rank(len(samples), q) - 1]
     assert answered is not None
-    return abs(answered * 1000 - true) <= 0.01 * true + 1
+    return abs(answered * 1000 - true) <= 0.01 * true
 
 
 def some(random_: random.Random, now: int, count: int) -> list[Sample]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.live.sketch import bucket, quantile_us, rank, value_us
+from server.live.sliding import milliseconds
 
 durations = st.integers(0, 2**62) | st.integers(0, 5_000_000)
 
@@ -17,6 +18,13 @@ durations = st.integers(0, 2**62) | st.integers(0, 5_000_000)
 @given(durations)
 def test_a_bucket_stands_for_its_durations_within_1_percent(us: int) -> None:
     assert abs(value_us(bucket(us)) - us) <= 0.01 * us
+
+
+@given(st.integers(1, 5_000) | durations)
+def test_a_percentile_is_shown_within_1_percent_however_short(us: int) -> None:
+    shown = milliseconds(value_us(bucket(us)))
+    assert shown is not None
+    assert abs(shown * 1000 - us) <= 0.01 * us
 
 
 @given(durations, durations)

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from server.live.service import LiveService
+from server.live.service import LiveService, RouteVersion
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow
 from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, judged
 from server.slo.model.budget_policy import PagingPolicy
+from server.slo.model.comparison import Stratum, compare
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
@@ -269,8 +270,23 @@ def impact(observed: Observation, since: Counts) -> tuple[int, int]:
 
 
 def likely(service: LiveService | None) -> str:
-    """The version that has most of the failures, where it is one of several and has more than its share."""
-    part = service.worst_version if service else None
-    if service is None or part is None or not part.name or len(service.versions) < 2 or not service.bad:
+    """The version that surely fails more than the others on the same routes; of several the surest."""
+    if service is None or len(service.versions) < 2 or not service.bad:
         return ""
-    return f"version {part.name}" if part.bad / service.bad > max(0.5, part.n / service.n) else ""
+    found = {each.name: compare(against_others(service, each.name)) for each in service.versions if each.name}
+    worse = [name for name, one in found.items() if one.finding == "worse"]
+    surest = min(worse, key=lambda name: (found[name].p, -found[name].bad), default=None)
+    return "" if surest is None else f"version {surest}"
+
+
+def against_others(service: LiveService, version: str) -> list[Stratum]:
+    """A version and all others, by route; where a picture has no routes of versions, as on one route."""
+    rows = service.by_route or [RouteVersion("", each.name, each.n, each.bad) for each in service.versions]
+    found: dict[str, Stratum] = {}
+    for row in rows:
+        bad, n, other_bad, other_n = found.get(row.route, Stratum(0, 0, 0, 0))
+        if row.version == version:
+            found[row.route] = Stratum(bad + row.bad, n + row.n, other_bad, other_n)
+        else:
+            found[row.route] = Stratum(bad, n, other_bad + row.bad, other_n + row.n)
+    return list(found.values())

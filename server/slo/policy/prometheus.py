@@ -4,6 +4,9 @@ The form of The Site Reliability Workbook, chapter 5, section 6: the bad ratio o
 window as a recording rule, and an alert per tier that both its windows burn. No alert
 has a `for`: the short window is what ends it.
 
+Failures of the first minute of a service that has just begun to send wake nobody: its
+windows hold no more than that minute, so they say nothing of an hour.
+
 Every machine's scrape has the same counters, so the ratio is made per scrape and the
 greatest taken: a machine that shows an old picture hides no failure.
 """
@@ -57,6 +60,12 @@ def ratio(name: str, window: str) -> str:
     return f"max by (objective, service) ({failed} / {counted})"
 
 
+def older(name: str, window: str) -> str:
+    """Whether anything was counted in a window that ended a minute ago."""
+    counted = f'sum without (outcome) (increase({EVENTS}{{objective="{name}"}}[{window}] offset 1m))'
+    return f"max by (objective, service) ({counted}) > 0"
+
+
 def bad(name: str, window: str) -> str:
     """How many were bad in a window."""
     return f'max by (objective, service) (increase({EVENTS}{{objective="{name}",outcome="bad"}}[{window}]))'
@@ -67,9 +76,10 @@ def alert(one: Objective, tier: Tier) -> dict[str, Any]:
     at = f'{{objective="{one.name}"}}'
     burning = f"({decimal(tier.burn)} * {decimal(one.allowed)})"
     long, short = span(tier.long_s), span(tier.short_s)
+    both = f"{RATIO}{long}{at} >= {burning} and {RATIO}{short}{at} >= {burning}"
     return {
         "alert": "EvenkeelObjectiveBurns",
-        "expr": f"{RATIO}{long}{at} >= {burning} and {RATIO}{short}{at} >= {burning} and {BAD}{long}{at} >= {HANDFUL}",
+        "expr": f"{both} and {BAD}{long}{at} >= {HANDFUL} and {older(one.name, long)}",
         "labels": {"objective": one.name, "severity": tier.urgency, "tier": tier.name},
         "annotations": {
             "summary": f"{{{{ $labels.objective }}}} of {{{{ $labels.service }}}} burns over {long} and {short}",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.live.service import LiveService, ServicePart
+from server.live.service import LiveService, RouteVersion, ServicePart
 from server.slo.judge.judgement import (
     ALL_ARRIVES,
     Observation,
@@ -146,6 +146,20 @@ def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
     )
     assert judged(verdict, service=served([ServicePart("v2", 100, 20)], ServicePart("v2", 100, 20))).likely == ""
     assert judged(service=served([old, new], new)).likely == ""
+
+
+def test_a_version_that_serves_the_worse_route_is_not_likely() -> None:
+    rows = [
+        RouteVersion("GET /pay", "v1", 9_000, 900),
+        RouteVersion("GET /home", "v1", 1_000, 10),
+        RouteVersion("GET /pay", "v2", 100, 100),
+        RouteVersion("GET /home", "v2", 9_900, 99),
+    ]
+    versions = [ServicePart("v1", 10_000, 910), ServicePart("v2", 10_000, 199)]
+    service = live_service("shop", n=20_000, bad=1_109, versions=versions, worst_version=versions[0], by_route=rows)
+    assert judged(alarm(60, 100), service=service).likely == "version v2"
+    rows[2] = RouteVersion("GET /pay", "v2", 100, 10)
+    assert judged(alarm(60, 100), service=service).likely == "", "alike on every route"
 
 
 def test_nobody_is_woken_by_what_was_before_anybody_listened() -> None:

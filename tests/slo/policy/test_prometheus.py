@@ -105,6 +105,39 @@ def test_what_burns_fires_and_what_is_calm_or_rare_does_not(tmp_path: Path) -> N
     assert "SUCCESS" in promtool("test", "rules", "case.yml", cwd=tmp_path)
 
 
+def test_a_new_services_first_half_minute_wakes_nobody(tmp_path: Path) -> None:
+    """Counters are there before the first outcome; then a few fail in the first half minute, or all and for longer."""
+    (first,) = parse(objective("fast") + FAST).objectives
+    other = replace(first, name="down", service="down")
+    (tmp_path / "rules.yml").write_text(rules([first, other]))
+    values = {
+        ("works", "good"): "0x20 20 60 100+200x40",
+        ("works", "bad"): "0x20 8 8x41",
+        ("down", "good"): "0x62",
+        ("down", "bad"): "0x20 8+20x41",
+    }
+    series = "\n".join(
+        f'      - series: \'evenkeel_slo_events_total{{objective="{name}",service="{name}",kind="availability",'
+        f'outcome="{result}",instance="a"}}\'\n        values: \'{given}\''
+        for (name, result), given in values.items()
+    )
+    burning = {
+        "exp_labels": {"objective": "down", "service": "down", "severity": "page", "tier": "1h/5m"},
+        "exp_annotations": {
+            "summary": "down of down burns over 1h and 5m",
+            "description": "100% is bad; the objective allows 0.1%, and this tier 1.44%.",
+        },
+    }
+    at = "      - alertname: EvenkeelObjectiveBurns\n        eval_time: {}\n        exp_alerts: {}\n"
+    told = yaml.safe_dump([burning], default_flow_style=True, width=9999).strip()
+    cases = "".join(at.format(f"{when}s", alerts) for when, alerts in ((315, "[]"), (330, "[]"), (420, told)))
+    text = (
+        f"rule_files: [rules.yml]\nevaluation_interval: 15s\ntests:\n  - interval: 15s\n    input_series:\n{series}\n"
+    )
+    (tmp_path / "case.yml").write_text(f"{text}    alert_rule_test:\n{cases}")
+    assert "SUCCESS" in promtool("test", "rules", "case.yml", cwd=tmp_path)
+
+
 @pytest.mark.gen_test
 async def test_every_machine_counts_the_same_events_and_a_scrape_is_clean(
     web: Any, database_url: str, tmp_path: Path
