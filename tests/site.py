@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
@@ -22,12 +23,12 @@ class Site:
         self.url = f"http://127.0.0.1:{env.port}"
         self._client = AsyncHTTPClient(force_instance=True)
 
-    async def key(self, *scopes: str, name: str = "test") -> str:
-        """A new API key."""
+    async def key(self, *scopes: str, name: str = "test", services: Sequence[str] = ()) -> str:
+        """A new API key, of every service or of some."""
         from server.auth.keys import create_key
 
         async with self.parts.db.act() as connection:
-            created = await create_key(connection, name, scopes or ("ingest", "read"), actor="test", request_id="")
+            created = await create_key(connection, name, scopes or ("ingest", "read"), services, actor="test")
         return created.key
 
     async def fetch(

@@ -37,8 +37,9 @@ class KeyCreate(AdminAct):
 
     async def act(self) -> None:
         name, scopes = self.get_body_argument("name", ""), self.get_body_arguments("scope")
+        services = self.get_body_argument("services", "").split(",")
         async with self.parts.db.act() as connection:
-            made = await create_key(connection, name, scopes, **self.by)
+            made = await create_key(connection, name, scopes, services, **self.by)
         self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", url=self.parts.env.public_url)
 
 

@@ -53,13 +53,15 @@ def key() -> None:
 @key.command("create")
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, required=True, help="ingest, read, act or admin; may be repeated")
-def create_key(name: str, scopes: tuple[str, ...]) -> None:
+@click.option("--service", "services", multiple=True, help="a service that it may send and act for; may be repeated")
+def create_key(name: str, scopes: tuple[str, ...], services: tuple[str, ...]) -> None:
     """Make a key; it alone is written to standard output, this once."""
     from server.auth import keys
 
-    made = run(lambda connection: keys.create_key(connection, name, scopes, actor=actor()))
+    made = run(lambda connection: keys.create_key(connection, name, scopes, services, actor=actor()))
     click.echo(made.key)
-    click.echo(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}. It is not shown again.", err=True)
+    whose = f", for {', '.join(made.services)} alone" if made.services else ", for every service"
+    click.echo(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}{whose}. It is not shown again.", err=True)
 
 
 @key.command("list")
@@ -68,9 +70,18 @@ def list_keys() -> None:
     from server.auth import store
 
     found = run(store.list_keys)
-    rows = [("ID", "NAME", "BEGINS", "SCOPES", "MADE", "STATE")]
+    rows = [("ID", "NAME", "BEGINS", "SCOPES", "SERVICES", "MADE", "STATE")]
     rows += [
-        (str(k.id), k.name, k.prefix, ",".join(k.scopes), f"{k.created_at:%Y-%m-%d %H:%M}", state(k)) for k in found
+        (
+            str(k.id),
+            k.name,
+            k.prefix,
+            ",".join(k.scopes),
+            ",".join(k.services) or "every",
+            f"{k.created_at:%Y-%m-%d %H:%M}",
+            state(k),
+        )
+        for k in found
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:

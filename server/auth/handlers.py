@@ -21,6 +21,7 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str
     scopes: list[str]
+    services: list[str] = []  # that it may send and act for; left out: every
 
 
 class Keys(ApiHandler):
@@ -39,7 +40,12 @@ class Keys(ApiHandler):
         assert self.identity is not None
         async with self.parts.db.act() as connection:
             made = await create_key(
-                connection, wanted.name, wanted.scopes, actor=self.identity.actor, request_id=self.request_id
+                connection,
+                wanted.name,
+                wanted.scopes,
+                wanted.services,
+                actor=self.identity.actor,
+                request_id=self.request_id,
             )
         self.reply(made)
 

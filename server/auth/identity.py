@@ -27,11 +27,16 @@ class Identity:
     scopes: frozenset[str]
     role: str = ""  # people only
     session_id: int = 0  # people only
+    services: frozenset[str] = frozenset()  # keys only: those that it may send and act for; empty: every
 
     @property
     def key_id(self) -> int:
         """The key's id; 0 for people."""
         return self.id if self.kind == "key" else 0
+
+    def may_touch(self, service: str) -> bool:
+        """Whether it may send outcomes of a service, or act for it."""
+        return not self.services or service in self.services
 
     @property
     def actor(self) -> str:

@@ -12,11 +12,14 @@ from server.auth.audit_store import audit
 from server.auth.identity import checked_scopes
 from server.auth.store import ApiKey
 from server.kernel.errors import ApiError, invalid
+from server.kernel.names import OWN
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 NAME_CHARACTERS = 100
+SERVICES_MAX = 100
+SERVICE_CHARACTERS = 200  # as of an outcome
 
 
 class NewKey(msgspec.Struct):
@@ -25,6 +28,7 @@ class NewKey(msgspec.Struct):
     id: int
     name: str
     scopes: list[str]
+    services: list[str]  # that it may send and act for; empty: every
     key: str
 
 
@@ -32,29 +36,46 @@ async def create_key(
     connection: AsyncConnection,
     name: str,
     scopes: Sequence[str],
+    services: Sequence[str] = (),
     *,
     actor: str,
     request_id: str = "",
     lifetime_s: int | None = None,
 ) -> NewKey:
-    """A new key, for ever or for `lifetime_s` seconds; ApiError INVALID for a bad name or scope."""
+    """A new key, for ever or for `lifetime_s` seconds, of some services or of every; ApiError INVALID."""
     name = name.strip()
     if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise invalid("name", f"give 1 to {NAME_CHARACTERS} printable characters")
     granted = checked_scopes(list(scopes))
+    bound = checked_services(services, granted)
     key = tokens.new_token("ek")
     values = {
         "name": name,
         "prefix": key[: tokens.PREFIX_CHARACTERS],
         "digest": tokens.digest(key),
         "scopes": granted,
+        "services": bound,
         "created_by": actor,
     }
     key_id = await store.add_key(connection, values, lifetime_s)
-    after = {"id": key_id, "scopes": granted, "lifetime_s": lifetime_s}
+    after = {"id": key_id, "scopes": granted, "services": bound, "lifetime_s": lifetime_s}
     await audit(connection, actor, "key.create", name, None, after, request_id)
     await store.signal(connection, "keys")
-    return NewKey(key_id, name, granted, key)
+    return NewKey(key_id, name, granted, bound, key)
+
+
+def checked_services(services: Sequence[str], scopes: Sequence[str]) -> list[str]:
+    """The services that a key is bound to, each once, in the order of the alphabet; ApiError INVALID."""
+    bound = sorted({service.strip() for service in services} - {""})
+    if OWN in bound:
+        raise invalid("services", f"{OWN} is Evenkeel itself: no key sends its outcomes")
+    if len(bound) > SERVICES_MAX:
+        raise invalid("services", f"give at most {SERVICES_MAX}")
+    if any(len(service) > SERVICE_CHARACTERS or not service.isprintable() for service in bound):
+        raise invalid("services", f"give names of 1 to {SERVICE_CHARACTERS} printable characters")
+    if bound and "admin" in scopes:
+        raise invalid("services", "a key with the scope admin is of every service; leave them out")
+    return bound
 
 
 async def revoke_key(connection: AsyncConnection, key_id: int, *, actor: str, request_id: str = "") -> ApiKey:

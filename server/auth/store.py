@@ -34,6 +34,7 @@ class ApiKey(Struct):
     name: str
     prefix: str  # its first characters
     scopes: list[str]
+    services: list[str]  # that it may send and act for; empty: every
     created_by: str
     created_at: Instant
     expires_at: Instant | None
@@ -54,7 +55,7 @@ async def keys_in_force(connection: AsyncConnection) -> tuple[list[Credential], 
     for row in rows:
         names[row.id] = row.name
         if not row.dead:
-            identity = Identity("key", row.id, row.name, frozenset(row.scopes))
+            identity = Identity("key", row.id, row.name, frozenset(row.scopes), services=frozenset(row.services))
             until = row.expires_at.timestamp() if row.expires_at else None
             credentials.append(Credential(row.digest, identity, until))
     return credentials, names

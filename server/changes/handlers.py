@@ -53,6 +53,7 @@ class ChangesHandler(ApiHandler):
         "Tell of a deploy, a scale or a flag",
         scope="act",
         body=AnnouncedChange,
+        of_service=True,
         returns=Announced,
         status=201,
         also=(200,),
@@ -60,6 +61,7 @@ class ChangesHandler(ApiHandler):
     async def post(self) -> None:
         """201 where it is new; 200 where it was announced before, or detected by its first outcome."""
         asked = self.body(AnnouncedChange)
+        self.for_service(asked.service)
         assert self.identity is not None
         async with self.parts.db.act() as connection:
             found = await announce(connection, asked, self.identity.actor, self.request_id)

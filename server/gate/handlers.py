@@ -69,6 +69,7 @@ class OverridesHandler(ApiHandler):
         "Lift the gate for a while",
         scope="act",
         body=OverrideAsked,
+        of_service=True,
         returns=Overridden,
         status=201,
         also=(200,),
@@ -77,6 +78,7 @@ class OverridesHandler(ApiHandler):
     async def post(self) -> None:
         """200 where one that lasts as long is in force already."""
         asked = self.body(OverrideAsked)
+        self.for_service(asked.service)
         assert self.identity is not None
         done = await overrides.override(self.parts, self.identity, asked, self.request_id)
         self.reply(done, 200 if done.already else 201)

@@ -146,6 +146,16 @@ class ApiHandler(Handler):
             raise ApiError("UNAUTHENTICATED", "Send a valid key: Authorization: Bearer KEY. Nothing was done.")
         if operation.scope not in self.identity.scopes:
             raise ApiError("FORBIDDEN", f"{self.identity.name} lacks the scope {operation.scope}. Nothing was done.")
+        if self.identity.services and operation.scope == "act" and not operation.of_service:
+            raise ApiError(
+                "FORBIDDEN", f"{self.identity.name} is of {bound_to(self.identity)} alone. Nothing was done."
+            )
+
+    def for_service(self, service: str) -> None:
+        """ApiError FORBIDDEN where the key is not of this service."""
+        if self.identity is not None and not self.identity.may_touch(service):
+            detail = f"{self.identity.name} is of {bound_to(self.identity)}, not of {service[:200]}. Nothing was done."
+            raise ApiError("FORBIDDEN", detail)
 
     def query(self, kind: type[T]) -> T:
         """The query string as a Struct; 422 names the parameter."""
@@ -198,6 +208,11 @@ class ApiHandler(Handler):
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, ApiError | HTTPError):
             super().log_exception(typ, value, tb)
+
+
+def bound_to(identity: Identity) -> str:
+    """The services that a key is bound to, for people."""
+    return ", ".join(sorted(identity.services))
 
 
 class NotFound(ApiHandler):

@@ -30,6 +30,7 @@ class Operation:
     media: str  # the content type answered
     body_media: tuple[str, ...]  # the content types taken
     also: tuple[int, ...]  # other statuses that carry the same document
+    of_service: bool  # it asks `for_service`: keys bound to services may call it, whatever its scope is
 
 
 def operation(
@@ -45,12 +46,13 @@ def operation(
     media: str = "application/json",
     body_media: tuple[str, ...] = ("application/json",),
     also: tuple[int, ...] = (),
+    of_service: bool = False,
 ) -> Callable[[Method], Method]:
     """Mark a handler's method as an API operation."""
 
     def mark(method: Method) -> Method:
         method.operation = Operation(  # type: ignore[attr-defined]
-            summary, scope, query, body, returns, status, errors, headers, media, body_media, also
+            summary, scope, query, body, returns, status, errors, headers, media, body_media, also, of_service
         )
         return method
 

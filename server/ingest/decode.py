@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -35,6 +35,14 @@ array = msgspec.json.Decoder(list[Outcome])
 raw_array = msgspec.json.Decoder(list[Raw])
 
 
+Refuses = Callable[[str], str]  # a service to what is wrong with sending it; empty: nothing is
+
+
+def nothing(_service: str) -> str:
+    """Nothing is wrong with any service."""
+    return ""
+
+
 class ItemFault(Struct, frozen=True):
     """What is wrong with one item of a batch."""
 
@@ -52,22 +60,25 @@ class Decoded(Struct):
     items: int  # all that were sent
 
 
-def decode(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX) -> Decoded:
+def decode(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX, refuses: Refuses = nothing) -> Decoded:
     """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array.
 
     Of more items than `most`, the outcomes are there only where nothing is wrong with them, so that it is
-    known whose they are; faults are not looked for. The caller refuses them by their number.
+    known whose they are; faults are not looked for. The caller refuses them by their number. `refuses` says what is
+    wrong with sending outcomes of a service.
     """
     try:
         outcomes = array.decode(body) if form == "array" else one.decode_lines(body)
         times = times_of(outcomes, taken)
     except BROKEN:
-        return decode_each(body, form, taken, most)
+        return decode_each(body, form, taken, most, refuses)
     if len(outcomes) > most:
         return Decoded(outcomes, times, [], len(outcomes))
     late = times and (min(times) < taken.oldest or max(times) > taken.newest)
-    if late or b"\\u0000" in body:  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
-        return decode_each(body, form, taken, most)
+    refused = any(map(refuses, {outcome.service for outcome in outcomes}))
+    nul = b"\\u0000" in body  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
+    if refused or late or nul:
+        return decode_each(body, form, taken, most, refuses)
     return Decoded(outcomes, times, [], len(outcomes))
 
 
@@ -76,7 +87,9 @@ def times_of(outcomes: list[Outcome], taken: TakenSpan) -> list[int]:
     return [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
 
 
-def decode_each(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX) -> Decoded:
+def decode_each(
+    body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX, refuses: Refuses = nothing
+) -> Decoded:
     """The slow way, which names every fault; more items than `most` are only counted."""
     sent = items(body, form)
     if len(sent) > most:
@@ -85,7 +98,7 @@ def decode_each(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX
     times: list[int] = []
     faults: list[ItemFault] = []
     for index, item in enumerate(sent):
-        result = decode_one(item, index, taken)
+        result = decode_one(item, index, taken, refuses)
         if isinstance(result, ItemFault):
             faults.append(result)
         else:
@@ -106,7 +119,7 @@ def items(body: bytes, form: Form) -> Sequence[Raw | bytes]:
         raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was stored.") from None
 
 
-def decode_one(item: Raw | bytes, index: int, taken: TakenSpan) -> tuple[Outcome, int] | ItemFault:
+def decode_one(item: Raw | bytes, index: int, taken: TakenSpan, refuses: Refuses) -> tuple[Outcome, int] | ItemFault:
     try:
         outcome = one.decode(item)
         at = taken.now if outcome.timestamp is None else microseconds(outcome.timestamp)
@@ -120,7 +133,8 @@ def decode_one(item: Raw | bytes, index: int, taken: TakenSpan) -> tuple[Outcome
     for field, value in asdict(outcome).items():
         if isinstance(value, str) and "\0" in value:
             return ItemFault(index, field, "contains a NUL character")
-    return outcome, at
+    refusal = refuses(outcome.service)
+    return ItemFault(index, "service", refusal) if refusal else (outcome, at)
 
 
 def faults_error(faults: list[ItemFault], items: int) -> ApiError:

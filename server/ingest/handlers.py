@@ -10,16 +10,17 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from server.config.registry import Limits
-from server.http.handler import as_api_error
+from server.http.handler import as_api_error, bound_to
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.batch import Batch, Claim
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
+from server.ingest.series import SendingKey
 from server.ingest.upload import UploadHandler
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
-from server.kernel.names import TRIAL
+from server.kernel.names import OWN, TRIAL
 
 ERRORS = (
     "BAD_REQUEST",
@@ -155,16 +156,25 @@ class OutcomesHandler(UploadHandler):
         text = answer(decoded, partial)
         key = self.request.headers.get("Idempotency-Key")
         claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
-        return Batch(await intake.count(decoded, limits.ingest_store_outcomes), text, claimed)
+        sender = SendingKey(self.key_id, bool(self.identity and self.identity.services))
+        return Batch(await intake.count(decoded, limits.ingest_store_outcomes, sender), text, claimed)
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
-        decoded = decode(body, form, span(shared_clock.now(), env.outcome_retention_days), items_max)
+        decoded = decode(body, form, span(shared_clock.now(), env.outcome_retention_days), items_max, self.refuses)
         self.items, self.faults = decoded.items, len(decoded.faults)
-        self.services = Counter([outcome.service for outcome in decoded.outcomes])
+        self.services = Counter([o.service for o in decoded.outcomes if not self.refuses(o.service)])
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
         return decoded
+
+    def refuses(self, service: str) -> str:
+        """What is wrong with the key's sending outcomes of a service; empty: nothing."""
+        if service == OWN:
+            return f"{OWN} is Evenkeel itself, which counts its own requests; give another name"
+        if self.identity is not None and not self.identity.may_touch(service):
+            return f"the key {self.identity.name} may not send it; it is of {bound_to(self.identity)}"
+        return ""
 
     async def give_back(self) -> None:
         """Nothing came of what was taken of the key's rate."""

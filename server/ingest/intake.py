@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from server.ingest import partitions
@@ -17,7 +18,7 @@ from server.ingest.decode import Decoded
 from server.ingest.flush import in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
-from server.ingest.series import Caps
+from server.ingest.series import Caps, SendingKey
 from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
@@ -94,14 +95,15 @@ class Intake:
         self._gauge()
         return await batch.done
 
-    async def count(self, decoded: Decoded, keep_rows: bool) -> Counted:
+    async def count(self, decoded: Decoded, keep_rows: bool, sender: SendingKey) -> Counted:
         """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
         random = os.urandom(10) if keep_rows else None
+        find = partial(self.numbering.find, sender=sender)
         for _ in range(RECOUNTS):
             try:
-                return count(decoded.outcomes, decoded.times, self.numbering.find, random)
+                return count(decoded.outcomes, decoded.times, find, random)
             except Unnumbered as unnumbered:
-                await self.numbering.number(unnumbered.spellings)
+                await self.numbering.number(unnumbered.spellings, sender)
         raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
 
     async def _next(self) -> list[Batch]:

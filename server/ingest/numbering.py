@@ -9,7 +9,7 @@ from typing import Protocol
 import psycopg
 
 from server.ingest import store
-from server.ingest.series import FRESH_S, Book, Caps, Name, Series, Spelling
+from server.ingest.series import FRESH_S, OURSELVES, Book, Caps, Name, SendingKey, Series, Spelling
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
@@ -33,47 +33,47 @@ class Numbering:
         self._connection = OwnConnection(db, "series", LIMITS)
         self._alone = asyncio.Lock()
 
-    def find(self, spelling: Spelling) -> Series | None:
+    def find(self, spelling: Spelling, sender: SendingKey = OURSELVES) -> Series | None:
         """The series of an outcome as sent; None: `number` it."""
-        return self.book.by_spelling.get(spelling) or self.book.find(spelling, self._clock())
+        return self.book.by_spelling.get(spelling) or self.book.find(spelling, self._clock(), sender)
 
-    async def number(self, spellings: Iterable[Spelling]) -> None:
+    async def number(self, spellings: Iterable[Spelling], sender: SendingKey = OURSELVES) -> None:
         """Make `book.find` know these. Raises ApiError UNAVAILABLE where the database is away."""
         wanted = set(spellings)
         async with self._alone:
-            if all(self.find(spelling) for spelling in wanted):
+            if all(self.find(spelling, sender) for spelling in wanted):
                 return
             try:
                 async with self._connection.use(LIMIT_S) as connection:
-                    await self._number(connection, wanted)
+                    await self._number(connection, wanted, sender)
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
                 raise ApiError(
                     "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
                 ) from error
 
-    async def _number(self, connection: Connection, wanted: set[Spelling]) -> None:
+    async def _number(self, connection: Connection, wanted: set[Spelling], sender: SendingKey) -> None:
         async with connection.transaction():
             await store.lock_series(connection)
             await self._refresh(connection)
             names: set[Name] = set()
             for spelling in wanted:
-                name = self.book.named(spelling)
+                name = self.book.named(spelling, sender)
                 names.add(name)
-                self.book.activate(name)  # so that the caps hold within one batch too
-            numbered = await store.number_series(connection, sorted(names))
+                self.book.activate(name, sender.key_id)  # so that the caps hold within one batch too
+            numbered = await store.number_series(connection, sorted(names), sender.key_id)
         for series in numbered:
-            self.book.add(series)
+            self.book.add(series, sender.key_id)
 
     async def _refresh(self, connection: Connection) -> None:
         now = self._clock()
         if now - self.book.loaded_at >= FRESH_S:
             names, last_id = await store.active_series(connection, None)
-            self.book.load(names, last_id, now)
+            self.book.load(names, last_id, await store.senders(connection), now)
             return
         names, self.book.last_id = await store.active_series(connection, self.book.last_id)
-        for name in names:
-            self.book.activate(name)
+        for name, key_id in names:
+            self.book.activate(name, key_id)
 
     async def close(self) -> None:
         await self._connection.close()

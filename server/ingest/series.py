@@ -1,12 +1,14 @@
 """Which series an outcome is counted under: names, their caps, and the numbers known here.
 
 Services, routes and versions over their cap are counted under `(other)`. A cap
-counts what was active within a day, so that old versions make room for new ones.
+counts what was active within a day, so that old versions make room for new ones. Of
+half of each cap every sending key has an equal share, also when others have filled it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,13 +44,47 @@ class Series:
     name: Name
 
 
+class SendingKey(NamedTuple):
+    """Who sends: the id of a key, 0 for ourselves and for what came before keys were kept; `bound`: it may send only
+    services that it was given, so that those have names of their own."""
+
+    key_id: int = 0
+    bound: bool = False
+
+
+OURSELVES = SendingKey()
+
+
+class Names:
+    """Names in use, each with the key that brought it. `(other)` is none."""
+
+    def __init__(self) -> None:
+        self._by: dict[Hashable, int] = {}
+        self._held: Counter[int] = Counter()
+
+    def add(self, name: Hashable, key_id: int) -> None:
+        """The key brings a name; one in use stays its bringer's."""
+        if name != OTHER and name not in self._by:
+            self._by[name] = key_id
+            self._held[key_id] += 1
+
+    def takes(self, name: Hashable, key_id: int, cap: int, senders: int) -> bool:
+        """Whether a key may use it: it is in use, there is room, or the key has less than its share."""
+        if name in self._by or len(self._by) < cap:
+            return True
+        return self._held[key_id] < max(1, cap // (2 * max(1, senders)))
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._by)
+
+
 @dataclass(slots=True)
 class Active:
     """What a service has sent within a day."""
 
-    routes: set[str] = field(default_factory=set)
-    versions: set[str] = field(default_factory=set)
-    series: set[Name] = field(default_factory=set)
+    routes: Names = field(default_factory=Names)
+    versions: Names = field(default_factory=Names)
+    series: Names = field(default_factory=Names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +103,44 @@ class Book:
         self.caps = caps
         self.last_id = 0  # series up to here are in `active`
         self.loaded_at = 0.0
+        self.senders = 1  # keys that may send
+        self.services = Names()  # without our own
         self.active: dict[str, Active] = {}
         self.by_spelling: dict[Spelling, Series] = {}
         self._by_name: dict[Name, Series] = {}
 
-    def load(self, names: Iterable[Name], last_id: int, now: float) -> None:
-        """Begin again with what is active now."""
+    def load(self, names: Iterable[tuple[Name, int]], last_id: int, senders: int, now: float) -> None:
+        """Begin again with what is active now: each name with the key that brought it, the oldest first."""
+        self.senders = senders
+        self.services = Names()
         self.active = {}
         self.by_spelling.clear()
         self._by_name.clear()
         self.last_id = last_id
         self.loaded_at = now
-        for name in names:
-            self.activate(name)
+        for name, key_id in names:
+            self.activate(name, key_id)
 
-    def activate(self, name: Name) -> None:
+    def activate(self, name: Name, key_id: int) -> None:
+        if name.service != OWN:
+            self.services.add(name.service, key_id)
         active = self.active.setdefault(name.service, Active())
-        active.routes.add(name.route)
-        active.versions.add(name.version)
-        active.series.add(name)
+        active.routes.add(name.route, key_id)
+        active.versions.add(name.version, key_id)
+        active.series.add(name, key_id)
 
-    def add(self, series: Series) -> None:
+    def add(self, series: Series, key_id: int = 0) -> None:
         """A series that was numbered."""
-        self.activate(series.name)
+        self.activate(series.name, key_id)
         if len(self._by_name) >= KNOWN_MAX:
             self._by_name.clear()
             self.by_spelling.clear()
         self._by_name[series.name] = series
         self.last_id = max(self.last_id, series.id)
 
-    def find(self, spelling: Spelling, now: float) -> Series | None:
+    def find(self, spelling: Spelling, now: float, sender: SendingKey = OURSELVES) -> Series | None:
         """The series of an outcome as sent; None where the database has to be asked."""
-        name = self.named(spelling)
+        name = self.named(spelling, sender)
         found = self._by_name.get(name)
         if OTHER in name:  # not remembered by its spelling: room may be made
             return found if now - self.loaded_at < FRESH_S else None
@@ -108,27 +150,24 @@ class Book:
             self.by_spelling[spelling] = found
         return found
 
-    def named(self, spelling: Spelling) -> Name:
+    def named(self, spelling: Spelling, sender: SendingKey = OURSELVES) -> Name:
         """The name that an outcome is counted under, within the caps."""
         service, version, route, method, status = spelling
+        key_id, senders = sender.key_id, self.senders
         method = method.upper() if method.upper() in METHODS else OTHER
         active = self.active.get(service)
         if active is None:
-            if service != OWN and len(self.active.keys() - {OTHER, OWN}) >= self.caps.services:
-                return Name(OTHER, "", OTHER, method, status)
-            return Name(service, version or "", route, method, status)
+            named = service == OWN or sender.bound or self.services.takes(service, key_id, self.caps.services, senders)
+            return (
+                Name(service, version or "", route, method, status) if named else Name(OTHER, "", OTHER, method, status)
+            )
         name = Name(
             service,
-            within(version or "", active.versions, self.caps.versions),
-            within(route, active.routes, self.caps.routes),
+            version or "" if active.versions.takes(version or "", key_id, self.caps.versions, senders) else OTHER,
+            route if active.routes.takes(route, key_id, self.caps.routes, senders) else OTHER,
             method,
             status,
         )
-        if len(active.series) >= SERIES_MAX and name not in active.series:
+        if not active.series.takes(name, key_id, SERIES_MAX, senders):
             return Name(service, OTHER, OTHER, method, status // 100 * 100)
         return name
-
-
-def within(name: str, active: set[str], cap: int) -> str:
-    """The name, or `(other)` where the cap is reached and it is a new one."""
-    return name if name in active or len(active) - (OTHER in active) < cap else OTHER

@@ -8,6 +8,7 @@ from typing import Any, cast
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
 from server.kernel.connection import Connection
+from server.kernel.names import OWN
 
 SERIES_LOCK = 0x65766B01  # advisory, within a transaction: who numbers series does so alone
 
@@ -20,35 +21,48 @@ async def lock_series(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (SERIES_LOCK,))
 
 
-async def active_series(connection: Connection, last_id: int | None) -> tuple[list[Name], int]:
-    """What was active within a day, or was numbered after `last_id`; and the newest number."""
+async def active_series(connection: Connection, last_id: int | None) -> tuple[list[tuple[Name, int]], int]:
+    """What was active within a day, or was numbered after `last_id`: each with the key that brought it, in the order
+    of numbers; and the newest number."""
     newest = await connection.execute("SELECT coalesce(max(id), 0) FROM series")
     row = await newest.fetchone()
     if last_id is None:
         found = await connection.execute(
-            "SELECT service, version, route, method, status FROM series WHERE first_seen_at > now() - interval '1 day'"
-            " OR id IN (SELECT series_id FROM hours WHERE hour > now() - interval '1 day')"
+            "SELECT service, version, route, method, status, key_id FROM series"
+            " WHERE first_seen_at > now() - interval '1 day'"
+            " OR id IN (SELECT series_id FROM hours WHERE hour > now() - interval '1 day') ORDER BY id"
         )
     else:
         found = await connection.execute(
-            "SELECT service, version, route, method, status FROM series WHERE id > %s", (last_id,)
+            "SELECT service, version, route, method, status, key_id FROM series WHERE id > %s ORDER BY id", (last_id,)
         )
-    return [Name(*cast(Any, row)) for row in await found.fetchall()], int(cast(Any, row)[0])
+    rows = cast(Any, await found.fetchall())
+    return [(Name(*name), key_id) for *name, key_id in rows], int(cast(Any, row)[0])
 
 
-async def number_series(connection: Connection, names: Sequence[Name]) -> list[Series]:
-    """The series of these names, made where they are new."""
+async def senders(connection: Connection) -> int:
+    """How many keys may send, but for those that our own checks make; at least 1."""
+    found = await connection.execute(
+        "SELECT greatest(1, count(*)) FROM api_keys WHERE 'ingest' = ANY (scopes) AND revoked_at IS NULL"
+        " AND coalesce(expires_at > now(), true) AND created_by <> %s",
+        (OWN,),
+    )
+    return int(cast(Any, await found.fetchone())[0])
+
+
+async def number_series(connection: Connection, names: Sequence[Name], key_id: int) -> list[Series]:
+    """The series of these names, made where they are new; the key brings those."""
     columns = [list(column) for column in zip(*names, strict=True)]
     given = (
         "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])"
         " AS given(service, version, route, method, status)"
     )
     await connection.execute(
-        f"INSERT INTO series (service, version, route, method, status) SELECT given.* FROM {given}"
+        f"INSERT INTO series (service, version, route, method, status, key_id) SELECT given.*, %s FROM {given}"
         " WHERE NOT EXISTS (SELECT FROM series s WHERE (s.service, s.version, s.route, s.method, s.status) ="
         " (given.service, given.version, given.route, given.method, given.status))"
         " ON CONFLICT DO NOTHING",
-        columns,
+        [key_id, *columns],
     )
     found = await connection.execute(
         f"SELECT id, service, version, route, method, status FROM series JOIN {given}"

@@ -39,13 +39,13 @@ class IntakeCount:
 
 
 class IntakeTally:
-    """The counts of this process. A service over the cap is counted under `(other)`."""
+    """The counts of this process. Of each key, a service over the cap is counted under `(other)`."""
 
     def __init__(self, services_max: int) -> None:
         self.services_max = services_max
         self.counts: dict[IntakeLine, IntakeCount] = {}
         self._changed: set[IntakeLine] = set()
-        self._slot_services: set[str] = set()
+        self._slot_services: dict[int, set[str]] = {}  # by key
         self._slot = 0
 
     def add(
@@ -55,12 +55,12 @@ class IntakeTally:
         size, items = min(size, SIZE_MAX), None if items is None else min(items, SIZE_MAX)
         slot = int(now) // SLOT_S * SLOT_S
         if slot != self._slot:
-            self._slot, self._slot_services = slot, set()
+            self._slot, self._slot_services = slot, {}
         shares = services or {"": items or 0}
         largest = max(shares, key=lambda service: shares[service])
         total = sum(shares.values())
         for service, share in shares.items():
-            line = IntakeLine(slot, key_id, self._bounded(service), reason)
+            line = IntakeLine(slot, key_id, self._bounded(key_id, service), reason)
             count = self.counts.setdefault(line, IntakeCount())
             count.requests += 1
             count.items += share
@@ -77,10 +77,11 @@ class IntakeTally:
         self.counts.setdefault(line, IntakeCount()).items += items
         self._changed.add(line)
 
-    def _bounded(self, service: str) -> str:
-        if service not in self._slot_services and len(self._slot_services) >= self.services_max:
+    def _bounded(self, key_id: int, service: str) -> str:
+        sent = self._slot_services.setdefault(key_id, set())
+        if service not in sent and len(sent) >= self.services_max:
             return OTHER
-        self._slot_services.add(service)
+        sent.add(service)
         return service
 
     def take(self, now: float) -> dict[IntakeLine, IntakeCount]:

@@ -15,6 +15,7 @@ api_keys = Table(
     Column("prefix", Text, nullable=False),  # the first characters, to recognise it by
     Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of 256 random bits
     Column("scopes", ARRAY(Text), nullable=False),
+    Column("services", ARRAY(Text), nullable=False, server_default="{}"),  # that it may send and act for; empty: every
     Column("created_by", Text, nullable=False),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("expires_at", Time),

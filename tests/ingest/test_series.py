@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.ingest.numbering import Numbering
-from server.ingest.series import FRESH_S, Book, Caps, Series, Spelling
+from server.ingest.series import FRESH_S, Book, Caps, SendingKey, Series, Spelling
 from server.kernel.db import Database
 from server.kernel.names import OTHER
 from tests.ingest.making import rows, value
@@ -46,13 +46,13 @@ def test_the_caps_hold_whatever_comes(sent: list[tuple[str, str, str]]) -> None:
         book.add(Series(n + 1, book.named(spelling(service, version, route))))
     assert len(set(book.active) - {OTHER}) <= CAPS.services
     for active in book.active.values():
-        assert len(active.routes - {OTHER}) <= CAPS.routes
-        assert len(active.versions - {OTHER}) <= CAPS.versions
+        assert len(set(active.routes)) <= CAPS.routes
+        assert len(set(active.versions)) <= CAPS.versions
 
 
 def test_what_is_known_to_be_over_the_cap_asks_again_after_a_minute() -> None:
     book = Book(Caps(services=1, routes=1, versions=1))
-    book.load([], 0, now=1000.0)
+    book.load([], 0, 1, now=1000.0)
     book.add(Series(1, book.named(spelling())))
     over = spelling(route="/new")
     assert book.find(over, 1001.0) is None
@@ -98,3 +98,39 @@ async def test_old_versions_make_room(database_url: str) -> None:
     assert rows(database_url, "SELECT version FROM series ORDER BY id") == [("old",), ("new",)]
     await numbering.close()
     await db.close()
+
+
+def test_one_key_cannot_take_all_names() -> None:
+    book = Book(Caps(services=8, routes=8, versions=8))
+    book.load([], 0, senders=2, now=1000.0)
+    greedy, late, bound = SendingKey(1), SendingKey(2), SendingKey(3, bound=True)
+    for n in range(20):
+        book.add(Series(n, book.named(spelling(f"s{n}"), greedy)), 1)
+        book.add(Series(n, book.named(spelling("shop", route=f"/{n}"), greedy)), 1)
+    assert len(set(book.services)) == 8, "alone it may use them all"
+    for n in range(20):
+        book.add(Series(100 + n, book.named(spelling(f"late{n}"), late)), 2)
+        book.add(Series(100 + n, book.named(spelling("s1", route=f"/late{n}"), late)), 2)
+    assert {name for name in book.services if str(name).startswith("late")} == {"late0", "late1"}, (
+        "its share: a quarter"
+    )
+    assert book.named(spelling("mine"), bound).service == "mine", "an administrator named it"
+    assert book.named(spelling("more"), greedy).service == OTHER
+    assert book.named(spelling("late1"), greedy).service == "late1", "what has a name keeps it"
+
+
+@pytest.mark.gen_test
+async def test_who_brought_a_name_is_known_to_every_process(database_url: str) -> None:
+    dbs = [Database(database_url, f"test {n}") for n in range(2)]
+    one, other = (Numbering(db, Caps(services=2, routes=8, versions=8), time.time) for db in dbs)
+    greedy, late = SendingKey(7), SendingKey(8)
+    await one.number({spelling("a"), spelling("b"), spelling("c")}, greedy)
+    await other.number({spelling("d")}, late)
+    await other.number({spelling("e")}, late)
+    assert rows(database_url, "SELECT DISTINCT key_id, count(*) FROM series GROUP BY 1 ORDER BY 1") == [(7, 3), (8, 1)]
+    found = other.find(spelling("d"), late)
+    assert found is not None
+    assert found.name.service == "d"
+    for numbering, db in zip((one, other), dbs, strict=True):
+        await numbering.close()
+        await db.close()

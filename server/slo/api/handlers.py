@@ -137,6 +137,7 @@ class ExclusionsHandler(ApiHandler):
         "Take time out of the budgets of a service: maintenance, a load test",
         scope="act",
         body=ExclusionAsked,
+        of_service=True,
         returns=ExclusionSaved,
         errors=("INVALID",),
     )
@@ -144,6 +145,7 @@ class ExclusionsHandler(ApiHandler):
         """[start, stop) is widened to whole minutes; past, running or to come. Its sum is capped by policy."""
         assert self.identity is not None
         asked, now = self.body(ExclusionAsked), shared_clock.now()
+        self.for_service(asked.service)
         actor, request_id = self.identity.actor, self.request_id
         self.reply(
             await exclusions.make(
