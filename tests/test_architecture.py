@@ -25,7 +25,7 @@ DOMAINS: dict[str, set[str]] = {
     "picture": {"auth", "ingest", "live", "slo", "alerts"},
     "notify": {"auth", "live", "slo", "alerts"},
     "gate": {"auth", "live", "slo", "alerts", "changes", "picture"},
-    "review": {"auth", "live", "slo", "changes"},
+    "review": {"alerts", "auth", "live", "slo", "changes"},
     "config": {"auth", "changes"},
     "changes": {"auth"},
 }

@@ -7,10 +7,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-from server.alerts.alert import Alert, AlertEvent
+from server.alerts.alert import Alert, AlertEvent, Outage
 from server.alerts.silence import Silence
 from server.alerts.silence_store import SILENCES
-from server.alerts.store import ALERTS, EVENTS, MeasureRow
+from server.alerts.store import ALERTS, EVENTS, PAST_OUTAGES, MeasureRow
 from server.alerts.words import failing
 from server.http.shown import answered, shows
 from server.kernel.times import Instant
@@ -34,13 +34,36 @@ class EvidenceAnswer(Struct):
     provisional: bool
 
 
-@shows(ALERTS, but=("acknowledged_as", "firings", "tier_at", "calmed", "returned_at"))
-class AlertAnswer(Struct):
-    """One alert. `told` is the highest urgency told of this firing, null where nobody was; `severity` is 1 to 3.
+class RecoveryAnswer(Struct):
+    """What came since a failure seems to have ended; `total` 0: not counted. Sure in so many seconds, as things go."""
+
+    since: Instant
+    bad: int
+    total: int
+    sure_in_s: float
+
+
+@shows(PAST_OUTAGES, but=("alert_id", "service", "objective"))
+class OutageAnswer(Struct):
+    """One outage of an alert. `over_at` is when the failure seems to have ended, `resolved_at` when that was sure.
 
     Durations: from the onset to its detection, null where the onset is only the
     beginning of a `window`; from the notification to the acknowledgement; from the
-    onset, or else the detection, to the end.
+    onset, or else the detection, to the end of the failure.
+    """
+
+    time_to_detect_s: float | None
+    time_to_acknowledge_s: float | None
+    time_to_resolve_s: float | None
+
+
+@shows(ALERTS, but=("acknowledged_as", "firings", "tier_at", "calmed", "returned_at", "again"))
+class AlertAnswer(Struct):
+    """One alert. What comes back within 10 minutes is another of its `outages`: `onset` and `detected_at` are of the
+    first and stay, all else is of the last.
+
+    `told` is the highest urgency told of this firing, null where nobody was; `severity` is 1 to 3. `recovery`: what
+    says that it is over, until that is sure. Durations as in an outage.
     """
 
     text: str  # 4.1 % of requests fail (objective 0.1 %)
@@ -48,6 +71,8 @@ class AlertAnswer(Struct):
     time_to_acknowledge_s: float | None
     time_to_resolve_s: float | None
     evidence: EvidenceAnswer
+    recovery: RecoveryAnswer | None
+    outages: list[OutageAnswer]  # oldest first
 
 
 @shows(EVENTS, but=("alert_id",))
@@ -98,11 +123,11 @@ class SilencedAnswer(Struct):
 
 
 class MeasuresAnswer(Struct):
-    """Means in seconds over the alerts of `days` that fired; null where there is none to take it of.
+    """Means in seconds over the outages of `days` that fired; null where there is none to take it of.
 
     From the onset to its detection, where the onset is estimated; from firing to the
     notification; from there to the acknowledgement, where there was one; from the onset,
-    or else the detection, to the end.
+    or else the detection, to the end of the failure.
     """
 
     days: int
@@ -113,23 +138,35 @@ class MeasuresAnswer(Struct):
     mean_time_to_resolve_s: float | None
 
 
-def alert_answer(alert: Alert) -> AlertAnswer:
-    """One alert as the API tells it."""
-    told_at = alert.notified_at or alert.fired_at
-    acknowledged, resolved = alert.acknowledged_at, alert.resolved_at
+def alert_answer(alert: Alert, outages: Sequence[Outage]) -> AlertAnswer:
+    """One alert as the API tells it, with every outage of it."""
+    shown = [outage_answer(outage) for outage in outages]
+    last = shown[-1]
     return answered(
         alert,
         AlertAnswer,
         text=failing(alert),
-        time_to_detect_s=max(0.0, alert.detected_at - alert.onset) if alert.estimated else None,
-        time_to_acknowledge_s=None if acknowledged is None or told_at is None else max(0.0, acknowledged - told_at),
-        time_to_resolve_s=None if resolved is None else max(0.0, resolved - alert.began),
+        time_to_detect_s=last.time_to_detect_s,
+        time_to_acknowledge_s=last.time_to_acknowledge_s,
+        time_to_resolve_s=last.time_to_resolve_s,
+        outages=shown,
     )
 
 
-def detail_answer(alert: Alert, lines: Sequence[AlertEvent]) -> AlertDetail:
+def outage_answer(outage: Outage) -> OutageAnswer:
+    """One outage as the API tells it."""
+    return answered(
+        outage,
+        OutageAnswer,
+        time_to_detect_s=outage.time_to_detect_s,
+        time_to_acknowledge_s=outage.time_to_acknowledge_s,
+        time_to_resolve_s=outage.lasted_s,
+    )
+
+
+def detail_answer(alert: Alert, outages: Sequence[Outage], lines: Sequence[AlertEvent]) -> AlertDetail:
     """An alert with its timeline."""
-    return AlertDetail(alert_answer(alert), [answered(line, EventAnswer) for line in lines])
+    return AlertDetail(alert_answer(alert, outages), [answered(line, EventAnswer) for line in lines])
 
 
 def silence_answer(one: Silence) -> SilenceAnswer:

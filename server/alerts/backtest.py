@@ -227,7 +227,7 @@ class Run:
             self._hear(minute, counts)
         else:
             self.fast.block_n = 0
-        self.memory.alarm(self.fast.on, was_on, self.line.at(minute + 1))
+        self.memory.alarm(self.fast, was_on, self.line.at(minute + 1))
         tier = self._tier(minute + 1)
         if self.open_ is None and not self.fast.on and tier is None:
             self.calm = self.fast.idle
@@ -306,7 +306,9 @@ class Run:
         last = self.line.between(end - 1, end)
         onset = self.fast.onset if self.fast.on else None
         fast, minute = self.fast, (last.bad, last.total)
-        verdict = Verdict(onset, fast.bad, fast.total, fast.suspicion, minute, self._memory(end), int(now))
+        memory = self._memory(end)
+        recovery = memory.recovery(fast, now)
+        verdict = Verdict(onset, fast.bad, fast.total, fast.suspicion, minute, memory, int(now), recovery)
         observed = Observation(self.objective, counts, ALL_ARRIVES, verdict)
         said = evidence_of(observed, objective_status(observed, now), None, self.policy.paging, now)
         if said.onset_method != "window" or tier is None:

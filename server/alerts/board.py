@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
-from server.alerts.machine import HOUR_S, REOPEN_S, Context, step
+from server.alerts.machine import HOUR_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.order import alert_order
 from server.alerts.silence import Silence, silencing
@@ -26,6 +26,7 @@ from server.slo.policy.policies import Policies
 from server.telemetry import metrics
 
 REFRESH_S = 5.0  # how often the evidence of what goes on is written
+RECOVERED_SHOWN = 20
 STALE_S = 2.0  # evidence older than this says nothing: objectives are not being evaluated
 
 
@@ -54,7 +55,7 @@ class Board:
         self._refreshed_at = 0.0
 
     async def step(self, term: int, now: float) -> list[Alert]:
-        """The open alerts, and those resolved a moment ago; Fenced where the term has passed."""
+        """The open alerts, then those that fired and were over within the hour; Fenced where the term has passed."""
         async with self.db.ask() as connection:
             found, unread = await store.open_alerts(connection)
             silences = await silence_store.active(connection, now)
@@ -133,12 +134,11 @@ class Board:
         }
         open_ = [alert for alert in stepped.alerts if alert.state != "resolved"]
         again = {alert.objective for alert in open_}
-        moment_ago = [
-            alert
-            for alert in self.resolved.values()
-            if now - (alert.resolved_at or 0) <= REOPEN_S and alert.objective not in again
+        over = [
+            alert for alert in self.resolved.values() if alert.fired_at is not None and alert.objective not in again
         ]
-        return sorted(open_, key=alert_order) + moment_ago
+        newest = sorted(over, key=lambda alert: -(alert.resolved_at or 0))[:RECOVERED_SHOWN]
+        return sorted(open_, key=alert_order) + newest
 
 
 def note(stepped: Stepped, before: Alert | None, after: Alert, events: list[Event], refresh: bool) -> None:
@@ -154,7 +154,13 @@ def lasting(alert: Alert) -> Alert:
     """Without what moves each second while it goes on."""
     moving = alert.state == "pending"
     return replace(
-        alert, evidence=None, onset=0 if moving else alert.onset, onset_method="", tier="" if moving else alert.tier
+        alert,
+        evidence=None,
+        recovery=None,
+        onset=0 if moving else alert.onset,
+        again=None if moving else alert.again,
+        onset_method="",
+        tier="" if moving else alert.tier,
     )
 
 

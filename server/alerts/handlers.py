@@ -64,9 +64,10 @@ class AlertsHandler(ApiHandler):
                 before=asked.before,
                 limit=asked.limit + 1,
             )
-        shown = found[: asked.limit]
+            shown = found[: asked.limit]
+            outages = await store.outages(connection, [alert.id for alert in shown])
         more = shown[-1].id if len(found) > asked.limit else None
-        self.reply(AlertsAnswer([alert_answer(alert) for alert in shown], more))
+        self.reply(AlertsAnswer([alert_answer(alert, outages[alert.id]) for alert in shown], more))
 
 
 class AlertHandler(ApiHandler):
@@ -77,7 +78,8 @@ class AlertHandler(ApiHandler):
             alert = await store.one(connection, number)
             if alert is None:
                 raise ApiError("NOT_FOUND", f"There is no alert {number}; GET /api/v1/alerts lists them.")
-            self.reply(detail_answer(alert, await store.timeline(connection, number)))
+            outages = await store.outages(connection, [number])
+            self.reply(detail_answer(alert, outages[number], await store.timeline(connection, number)))
 
 
 class AcknowledgeHandler(ApiHandler):
@@ -91,11 +93,15 @@ class AcknowledgeHandler(ApiHandler):
         """A repeat answers who did it and when, and changes nothing."""
         assert self.identity is not None
         done = await acts.acknowledge(self.parts, numbered(alert_id), self.identity.actor, self.request_id)
-        self.reply(AcknowledgedAnswer(alert_answer(done.alert), done.already, done.message))
+        async with self.parts.db.ask() as connection:
+            outages = await store.outages(connection, [done.alert.id])
+        self.reply(AcknowledgedAnswer(alert_answer(done.alert, outages[done.alert.id]), done.already, done.message))
 
 
 class MeasuresHandler(ApiHandler):
-    @operation("Mean times to detect, notify, acknowledge and resolve", scope="read", returns=MeasuresAnswer)
+    @operation(
+        "Mean times to detect, notify, acknowledge and resolve, over every outage", scope="read", returns=MeasuresAnswer
+    )
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
             row = await store.measures(connection, shared_clock.now() - MEASURED_DAYS * DAY_S)

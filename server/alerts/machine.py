@@ -7,21 +7,39 @@ what happened. docs/alerts.md says the same for people.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
 from server.alerts import telling
-from server.alerts.alert import Alert
+from server.alerts.alert import ANEW, Alert, Beginning
 from server.alerts.silence import Silence
 from server.alerts.telling import Event
 from server.alerts.words import failing, resolved
 from server.slo.model.budget_policy import BudgetPolicy, severity
+from server.slo.model.memory import Recovery
 from server.slo.model.status import Evidence
 
 RESOLVE_S = 60.0  # clear for so long before it is over
 FLAPPING_RESOLVE_S = 15 * 60.0
 REOPEN_S = 10 * 60.0  # what comes back sooner is the same alert
+BLOCK_S = 60.0  # the fast test finds the end of a failure to so much
 HOUR_S = 3600.0
+
+# How another outage of an alert begins, beside what others write.
+FRESH: dict[str, Any] = {
+    "fired_at": None,
+    "clear_since": None,
+    "resolved_at": None,
+    "flapping": False,
+    "suppressed_by": None,
+    "silence_id": None,
+    "tier_at": None,
+    "calmed": False,
+    "returned_at": None,
+    "over_at": None,
+    "recovery": None,
+}
 FLAPPING = 3  # firings within an hour
 TIER_S = 60.0  # a tier that is not the worse one is taken up no sooner: it may go again
 
@@ -67,7 +85,7 @@ def begun(evidence: Evidence, context: Context, now: float, events: list[Event])
     """A new alert, or the last one again."""
     last = context.previous
     assert evidence.tier is not None
-    onset = evidence.at if evidence.onset is None else evidence.onset
+    onset = min(now, evidence.at if evidence.onset is None else evidence.onset)
     new = Alert(
         id=0,
         objective=evidence.objective,
@@ -85,13 +103,18 @@ def begun(evidence: Evidence, context: Context, now: float, events: list[Event])
     if last is None or not back(last, new, now):
         events.append(Event("detected", f"Detected by {new.tier}: {failing(new)}."))
         return new
+    again = Beginning(last.beginning.number + 1, max(onset, last.ended or onset), new.onset_method, now)
     events.append(Event("reopened", f"It is back, detected by {new.tier}: {failing(new)}."))
     return replace(
-        new,
-        id=last.id,
-        fired_times=last.fired_times,
-        told=last.told,
+        last,
+        state="pending",
+        urgency=new.urgency,
+        tier=new.tier,
+        severity=new.severity,
+        again=again,
         evidence=replace(evidence, spent=max(evidence.spent, last.evidence.spent)),
+        **FRESH,
+        **ANEW,
     )
 
 
@@ -117,6 +140,9 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     spent, likely = max(evidence.spent, before_it.spent), evidence.likely or before_it.likely
     evidence = replace(evidence, spent=spent, likely=likely)
     before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
+    alert = replace(alert, recovery=recovery_of(alert, evidence, RESOLVE_S))
+    if not alert.calmed and alert.returned_at is None:
+        alert = replace(alert, over_at=None)  # else it is when the outage before ended
     if alert.state == "pending":
         alert = pending(alert, evidence)
         return (fired(alert, now, events) if evidence.due else alert), ""
@@ -137,8 +163,7 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
 def pending(alert: Alert, evidence: Evidence) -> Alert:
     """Nobody has been told of it: it is what the newest evidence says, since when too, unless it is back."""
     assert evidence.tier is not None
-    alert = replace(alert, tier=evidence.tier, urgency=evidence.urgency or alert.urgency)
-    return alert if alert.fired_times else dated(alert, evidence)
+    return dated(replace(alert, tier=evidence.tier, urgency=evidence.urgency or alert.urgency), evidence)
 
 
 def dated(alert: Alert, evidence: Evidence) -> Alert:
@@ -147,9 +172,11 @@ def dated(alert: Alert, evidence: Evidence) -> Alert:
         return alert
     if evidence.onset_method == "window" and (alert.estimated or alert.state != "pending"):
         return alert  # no better than what is known
-    if evidence.onset > alert.detected_at:
+    if evidence.onset > alert.beginning.detected_at:
         return alert  # not that of what was detected
-    return replace(alert, onset=evidence.onset, onset_method=evidence.onset_method)
+    if alert.again is None:
+        return replace(alert, onset=evidence.onset, onset_method=evidence.onset_method)
+    return replace(alert, again=replace(alert.again, onset=evidence.onset, onset_method=evidence.onset_method))
 
 
 def fired(alert: Alert, now: float, events: list[Event]) -> Alert:
@@ -175,10 +202,14 @@ def fired(alert: Alert, now: float, events: list[Event]) -> Alert:
 def clear(alert: Alert, evidence: Evidence | None, now: float, events: list[Event]) -> Alert:
     """Nothing burns. It is over once that has held; while that is not known nothing is over, and it begins anew."""
     if evidence is None or not evidence.known:
-        return replace(alert, clear_since=None)
+        return replace(alert, clear_since=None, recovery=None)
     since = now if alert.clear_since is None else alert.clear_since
     fires = alert.state != "pending"
     hold_s = FLAPPING_RESOLVE_S if fires and alert.flapping else RESOLVE_S
+    recovery = recovery_of(alert, evidence, hold_s - (now - since)) or Recovery(since, 0, 0, hold_s - (now - since))
+    if alert.over_at is None or alert.returned_at is not None:
+        alert = replace(alert, over_at=max(alert.began, recovery.since))
+    alert = replace(alert, recovery=recovery)
     if fires and alert.flapping and now - since >= RESOLVE_S:
         alert = replace(alert, calmed=True, returned_at=None)
     if now - since >= hold_s:
@@ -189,10 +220,18 @@ def clear(alert: Alert, evidence: Evidence | None, now: float, events: list[Even
     return replace(alert, clear_since=since, state="resolving" if fires else "pending")
 
 
+def recovery_of(alert: Alert, evidence: Evidence, hold_s: float) -> Recovery | None:
+    """What says that the last outage is over, sure once the state has been held for so long; None: it does not say."""
+    found = evidence.recovery
+    if found is None or found.since + BLOCK_S < alert.beginning.detected_at:
+        return None  # of an outage before
+    return replace(found, sure_in_s=found.sure_in_s + hold_s)
+
+
 def ended(alert: Alert, why: str, now: float, events: list[Event]) -> Alert:
     """It is over; who was told of it is told so."""
     fires = alert.state != "pending"
-    alert = replace(alert, state="resolved", resolved_at=now)
+    alert = replace(alert, state="resolved", resolved_at=now, recovery=None)
     known = fires and alert.told is not None
     text = resolved(alert, why) if fires else f"It went without firing. {why}"
     events.append(Event("resolved", text, "resolve" if known else None))

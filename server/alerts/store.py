@@ -11,13 +11,35 @@ from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.alerts.alert import ANEW, Alert, AlertEvent
+from server.alerts.alert import ANEW, Alert, AlertEvent, Outage
 from server.kernel.names import OWN
 from server.tables import alerts as tables
 from server.tables.codec import Rows
 
 ALERTS = Rows(tables.alerts, Alert)
 EVENTS = Rows(tables.alert_events, AlertEvent)
+PAST_OUTAGES = Rows(tables.alert_outages, Outage)
+
+# The last outage of an alert as a row of alert_outages; how it began stands in `again`, of the first in the alert.
+BEGAN = {
+    "alert_id": "a.id",
+    "number": "coalesce((a.again ->> 'number')::int, 1)",
+    "onset": "coalesce(to_timestamp((a.again ->> 'onset')::float8), a.onset)",
+    "onset_method": "coalesce(a.again ->> 'onset_method', a.onset_method)",
+    "detected_at": "coalesce(to_timestamp((a.again ->> 'detected_at')::float8), a.detected_at)",
+}
+NAMES = ", ".join(PAST_OUTAGES.fields)
+LAST = ", ".join(f"{BEGAN.get(name, f'a.{name}')} AS {name}" for name in PAST_OUTAGES.fields)
+# One that flaps was not resolved when the next began.
+ENDED = LAST.replace(
+    "a.resolved_at AS", "coalesce(a.resolved_at, to_timestamp((r.again ->> 'detected_at')::float8)) AS"
+)
+OUTAGES = f"(SELECT {LAST} FROM alerts a UNION ALL SELECT {NAMES} FROM alert_outages) AS outages"  # every one
+# Before an alert is rewritten for its next outage.
+KEEP = f"""
+INSERT INTO alert_outages ({NAMES}) SELECT {ENDED} FROM {ALERTS.record} JOIN alerts a ON a.id = r.id
+WHERE coalesce((r.again ->> 'number')::int, 1) > {BEGAN["number"]} ON CONFLICT DO NOTHING
+"""
 
 # An alert that fires keeps what was done while it was pending; another firing of it does not.
 SAME = "(alerts.state = 'pending' OR (alerts.state <> 'resolved' AND alerts.fired_times = r.fired_times))"
@@ -26,7 +48,6 @@ BEGUN_ANEW = ", ".join(
     f"{name} = CASE WHEN {SAME} THEN alerts.{name} ELSE {'NULL' if value is None else repr(value)} END"
     for name, value in ANEW.items()
 )
-FOUND_AT = "detected_at"  # one that is back was detected when it was detected first
 
 log = logging.getLogger("evenkeel.alerts")
 
@@ -79,10 +100,11 @@ async def add(connection: AsyncConnection, alerts: Sequence[Alert]) -> dict[str,
 
 async def change(connection: AsyncConnection, alerts: Sequence[Alert]) -> None:
     """Write alerts as they stand now. Who acknowledged and when it was notified are others' to write; with an
-    alert that is back, or one that flaps and fires again, both begin anew."""
+    alert that is back, or one that flaps and fires again, both begin anew, and the outage before is kept."""
     if not alerts:
         return
-    written = ALERTS.assignments(but=(FOUND_AT, *ANEW))
+    await connection.execute(text(KEEP), ALERTS.given(alerts))
+    written = ALERTS.assignments(but=ANEW)
     statement = f"UPDATE alerts SET {written}, {BEGUN_ANEW}, updated_at = now() FROM {ALERTS.record}"
     await connection.execute(text(f"{statement} WHERE alerts.id = r.id"), ALERTS.given(alerts))
 
@@ -117,6 +139,7 @@ async def acknowledge(connection: AsyncConnection, alert_id: int, by: str) -> Al
     return None if row is None else alert_of(row)
 
 
+OUTAGES_MAX = 500
 UNREAD = "unreadable"  # a line of the timeline
 
 
@@ -230,19 +253,48 @@ async def timeline(connection: AsyncConnection, alert_id: int, limit: int = 500)
     return EVENTS.every(rows)
 
 
-async def measures(connection: AsyncConnection, since: float) -> MeasureRow:
-    """How long it took, on average, over the alerts detected since then that fired."""
+async def outages(connection: AsyncConnection, alert_ids: Sequence[int]) -> dict[int, list[Outage]]:
+    """Every outage of these alerts, in order."""
+    rows = await connection.execute(
+        text(f"SELECT {PAST_OUTAGES.of('outages')} FROM {OUTAGES} WHERE alert_id = ANY(:ids) ORDER BY number"),
+        {"ids": list(alert_ids)},
+    )
+    found: dict[int, list[Outage]] = {alert_id: [] for alert_id in alert_ids}
+    for outage in PAST_OUTAGES.every(rows):
+        found[outage.alert_id].append(outage)
+    return found
+
+
+async def outages_between(connection: AsyncConnection, service: str, start: float, end: float) -> list[Outage]:
+    """The outages of a service detected in [start, end), newest first; at most OUTAGES_MAX."""
     rows = await connection.execute(
         text(
+            f"""
+            SELECT {PAST_OUTAGES.of("outages")} FROM {OUTAGES}
+            WHERE service = :service AND detected_at >= to_timestamp(:start) AND detected_at < to_timestamp(:end)
+            ORDER BY outages.detected_at DESC LIMIT :many
             """
+        ),
+        {"service": service, "start": start, "end": end, "many": OUTAGES_MAX},
+    )
+    return PAST_OUTAGES.every(rows)
+
+
+async def measures(connection: AsyncConnection, since: float) -> MeasureRow:
+    """How long it took, on average, over the outages detected since then that fired: each counts once."""
+    rows = await connection.execute(
+        text(
+            f"""
             SELECT count(*) AS fired,
                 avg(extract(epoch FROM detected_at - onset))
                     FILTER (WHERE onset_method <> 'window')::float8 AS detect_s,
                 avg(extract(epoch FROM notified_at - fired_at))::float8 AS notify_s,
-                avg(extract(epoch FROM acknowledged_at - coalesce(notified_at, fired_at)))::float8 AS acknowledge_s,
-                avg(extract(epoch FROM resolved_at
-                    - CASE WHEN onset_method = 'window' THEN detected_at ELSE onset END))::float8 AS resolve_s
-            FROM alerts WHERE detected_at >= to_timestamp(:since) AND fired_times > 0
+                avg(greatest(0, extract(epoch FROM acknowledged_at - coalesce(notified_at, fired_at))))
+                    FILTER (WHERE acknowledged_at IS NOT NULL)::float8 AS acknowledge_s,
+                avg(extract(epoch FROM coalesce(over_at, resolved_at)
+                    - CASE WHEN onset_method = 'window' THEN detected_at ELSE onset END))
+                    FILTER (WHERE resolved_at IS NOT NULL)::float8 AS resolve_s
+            FROM {OUTAGES} WHERE detected_at >= to_timestamp(:since) AND fired_at IS NOT NULL
             """
         ),
         {"since": since},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from server.alerts.alert import ANEW, Alert
+from server.alerts.alert import ANEW, Alert, Beginning
 from server.alerts.notice import NoticeEvent
 from server.alerts.silence import Silence
 from server.alerts.words import clock, failing, message, resolved
@@ -90,11 +90,17 @@ def again(alert: Alert, now: float, events: list[Event]) -> Alert:
     The one before is told to be over: PagerDuty wakes nobody for an incident that is open still.
     """
     if alert.told is not None:
-        before = replace(alert, state="resolved", resolved_at=alert.returned_at)
+        before = replace(alert, state="resolved", resolved_at=alert.returned_at, recovery=None)
         events.append(Event("told", resolved(before, "It flaps, and is back."), "resolve", before))
-    events.append(Event("fired", f"It flapped, and is back since {clock(alert.returned_at or now)}: {failing(alert)}."))
+    back_at, said = alert.returned_at or now, alert.evidence
+    events.append(Event("fired", f"It flapped, and is back since {clock(back_at)}: {failing(alert)}."))
+    found = said.onset is not None and said.onset_method == "change point" and said.onset >= (alert.over_at or 0)
+    onset = min(said.onset, back_at) if found and said.onset is not None else back_at
+    number = alert.beginning.number + 1
     return replace(
         alert,
+        again=Beginning(number, onset, "change point" if found else "window", back_at),
+        over_at=None,
         fired_at=now,
         fired_times=alert.fired_times + 1,
         told=None,

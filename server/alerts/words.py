@@ -17,14 +17,14 @@ def message(alert: Alert) -> str:
 
 
 def since(alert: Alert) -> str:
-    """` since 03:04:40 UTC`, of an alert that is back since this time; where only a window is known to burn,
-    ` over 6h/30m, found 03:04:40 UTC`."""
-    now = alert.evidence
+    """` since 03:04:40 UTC`, of the last outage; where only a window is known to burn, ` over 6h/30m, found 03:04:40
+    UTC`."""
+    now, beginning = alert.evidence, alert.beginning
     if now.onset is not None and now.onset_method == "change point":
-        return f" since {clock(max(now.onset, alert.onset) if alert.estimated else now.onset)}"
+        return f" since {clock(max(now.onset, beginning.onset) if alert.estimated else now.onset)}"
     if alert.estimated:
-        return f" since {clock(alert.onset)}"
-    return f" over {alert.tier}, found {clock(alert.detected_at)}"
+        return f" since {clock(beginning.onset)}"
+    return f" over {alert.tier}, found {clock(beginning.detected_at)}"
 
 
 def failing(alert: Alert) -> str:
@@ -41,9 +41,10 @@ def failing(alert: Alert) -> str:
 
 
 def resolved(alert: Alert, why: str) -> str:
-    """`Resolved: checkout, 12 min after the onset. Clear for 60 s.`"""
-    after = span((alert.resolved_at or alert.began) - alert.began)
-    return f"Resolved: {alert.service}, {after} after {'the onset' if alert.estimated else 'it was found'}. {why}"
+    """`Recovered: checkout at 17:41:02 UTC, after 7 min 40 s. Clear for 60 s.`, the length that of the failure."""
+    ended = alert.ended or alert.began
+    after = f"{span(ended - alert.began)}{'' if alert.estimated else ' known'}"
+    return f"Recovered: {alert.service} at {clock(ended)}, after {after}. {why}"
 
 
 def clock(at: float) -> str:

@@ -96,7 +96,7 @@ def not_to_be_asked(question: Question, facts: Facts) -> Applied | None:
         return Applied("picture", "unknown", text)
     page = firing(facts)
     if question.kind == "deploy" and page is not None:
-        since = clock(utc(page.onset))
+        since = clock(utc(page.began))
         text = f"the alert of {page.objective} fires, SEV-{page.severity}, since {since}, and that stops deploys"
         return Applied("alert", "deny", text)
     return None

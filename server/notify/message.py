@@ -66,8 +66,11 @@ class AlertFacts(Struct):
     urgency: Urgency
     state: AlertState
     tier: str
-    onset: datetime | None  # null where only a window is known
+    onset: datetime | None  # of the first outage; null where only a window is known
     detected_at: datetime
+    outage: int  # 1, or more where it came back
+    outage_onset: datetime | None  # of this one
+    over_at: datetime | None  # when the failure seems to have ended
     acknowledged_by: str
     resolved_at: datetime | None
     bad_ratio: float | None
@@ -86,8 +89,11 @@ def facts_of(alert: Alert) -> AlertFacts:
         urgency=alert.urgency,
         state=alert.state,
         tier=alert.tier,
-        onset=datetime.fromtimestamp(alert.onset, UTC) if alert.estimated else None,
+        onset=None if alert.onset_method == "window" else datetime.fromtimestamp(alert.onset, UTC),
         detected_at=datetime.fromtimestamp(alert.detected_at, UTC),
+        outage=alert.beginning.number,
+        outage_onset=datetime.fromtimestamp(alert.beginning.onset, UTC) if alert.estimated else None,
+        over_at=datetime.fromtimestamp(alert.over_at, UTC) if alert.over_at is not None else None,
         acknowledged_by=alert.acknowledged_by,
         resolved_at=datetime.fromtimestamp(alert.resolved_at, UTC) if alert.resolved_at is not None else None,
         bad_ratio=alert.evidence.bad_ratio,

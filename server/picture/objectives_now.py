@@ -24,7 +24,7 @@ def objectives_now(picture: Picture | None, age_s: float | None) -> ObjectivesNo
         if alert.state == "firing" and alert.objective not in burning:
             burning[alert.objective] = f"the alert of {alert.objective} fires"
             if alert.estimated:
-                onsets[alert.objective] = alert.onset
+                onsets[alert.objective] = alert.beginning.onset
     unsure = {one.name: f"{one.service} is {one.state}" for one in objectives if one.state in UNSURE}
     evaluated_s = max(0.0, picture.at + age_s - picture.slo.evaluated_at)
     return ObjectivesNow(evaluated_s, len(objectives), burning, unsure, onsets)

@@ -55,7 +55,7 @@ class Picture(Struct):
     revision: int
     redis: bool | None  # None: not configured
     slo: Status | None = None  # how the objectives stand; None before the first evaluation
-    alerts: list[Alert] = field(default_factory=list)  # those that are open, and those resolved within some minutes
+    alerts: list[Alert] = field(default_factory=list)  # those that are open, and the newest resolved within an hour
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
     other_series: int = 0  # series counted under (other) because a cap was reached

@@ -23,6 +23,7 @@ COLUMNS = (
     *("share", "changed_before", "changed_at"),
     *(
         "id",
+        "outage",
         "severity",
         "urgency",
         "state",

@@ -71,11 +71,12 @@ class WorstStretch(Struct):
 
 
 class AlertMonth(Struct):
-    """An alert that was detected in the month. Seconds: from the onset to its detection, from the notification to the
-    acknowledgement, from the onset to the end. An `onset_method` of `window` is no estimate of the first failure: then
-    the first is null, and the last from the detection."""
+    """An outage of an alert that was detected in the month. Seconds: from the onset to its detection, from the
+    notification to the acknowledgement, from the onset to the end of the failure. An `onset_method` of `window` is no
+    estimate of the first failure: then the first is null, and the last from the detection."""
 
     id: int
+    outage: int  # 1, or more where the alert came back
     objective: str
     severity: int
     urgency: Literal["page", "ticket"]
@@ -181,11 +182,6 @@ def worst_stretch(objective: str, one: Stretch, changes: Sequence[Change]) -> Wo
 def words(change: Change) -> str:
     """`deploy 5f2c1a9`, or the summary where there is no version."""
     return f"{change.kind} {change.version or change.summary}"
-
-
-def seconds(start: Instant | None, end: Instant | None) -> float | None:
-    """Seconds between two times, 0 or more; None where either is missing."""
-    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
 def middle(values: Iterable[float | None]) -> float | None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.alerts import store as alert_store
+from server.alerts.alert import Outage
 from server.changes import store as change_store
 from server.changes.before import BEFORE_S
+from server.http.shown import answered
 from server.kernel.errors import ApiError, invalid
 from server.kernel.times import utc
 from server.live import questions
 from server.review import store
-from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, seconds, worst
-from server.review.store import ReviewedAlert
+from server.review.monthly import AlertMonth, MonthlyReport, ObjectiveMonth, objective_month, worst
 from server.slo.ledger import ledger_store, months, spans
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import stretches
@@ -53,7 +54,7 @@ async def monthly(
         policy_revision=number,
         objectives=held,
         worst=worst(found, made),
-        alerts=[alert_month(row) for row in await store.alerts(connection, service, start, stop)],
+        alerts=[alert_month(one) for one in await alert_store.outages_between(connection, service, start, stop)],
         changes=await store.changes(connection, service, start, stop),
         exclusions=await store.exclusions(connection, service, start, stop),
     )
@@ -114,21 +115,21 @@ async def objectives_then(
     return number, [objective for objective in policies.objectives if objective.service == service]
 
 
-def alert_month(row: ReviewedAlert) -> AlertMonth:
-    """An alert with how long each step took.
+def alert_month(outage: Outage) -> AlertMonth:
+    """An outage of an alert with how long each step took.
 
     An onset that is only where a long window begins is no time at which anything failed:
-    how long it took to detect is not known, and the alert is as long as it was known of.
+    how long it took to detect is not known, and the outage is as long as it was known of.
     """
-    estimated = row.onset_method != "window"
-    kept = asdict(row)
-    told_at = kept.pop("told_at")
-    return AlertMonth(
-        **kept,
-        time_to_detect_s=seconds(row.onset, row.detected_at) if estimated else None,
-        time_to_acknowledge_s=seconds(told_at, row.acknowledged_at),
-        time_to_resolve_s=seconds(row.onset if estimated else row.detected_at, row.resolved_at),
-    )
+    durations = {
+        "id": outage.alert_id,
+        "outage": outage.number,
+        "state": outage.state,
+        "time_to_detect_s": outage.time_to_detect_s,
+        "time_to_acknowledge_s": outage.time_to_acknowledge_s,
+        "time_to_resolve_s": outage.lasted_s,
+    }
+    return answered(outage, AlertMonth, **durations)
 
 
 async def months_kept(connection: AsyncConnection, policies: Policies, now: float) -> dict[str, list[str]]:

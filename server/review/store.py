@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.review.monthly import ExclusionMonth, MonthLedger
-from server.slo.model.status import OnsetMethod
-from server.slo.model.tiers import Urgency
-from server.tables import alerts as tables
 from server.tables.codec import Rows
 from server.tables.slo import exclusions as exclusions_table
 
-ALERTS_MAX = 500
-
-
-class ReviewedAlert(Struct):
-    """An alert as the report needs it."""
-
-    id: int
-    objective: str
-    severity: int
-    urgency: Urgency
-    state: str
-    onset: datetime
-    onset_method: OnsetMethod  # window: not an estimate, only where the long window begins
-    detected_at: datetime
-    told_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_by: str
-    resolved_at: datetime | None
-
-
-ALERTS = Rows(tables.alerts, ReviewedAlert, {"told_at": "coalesce(alerts.notified_at, alerts.fired_at)"})
-DETECTED = text(f"""
-SELECT {ALERTS.columns} FROM alerts
-WHERE service = :service AND detected_at >= :start AND detected_at < :end
-ORDER BY detected_at DESC LIMIT :many
-""")
 EXCLUSIONS = Rows(exclusions_table, ExclusionMonth)
 EXCLUDED = text(f"""
 SELECT {EXCLUSIONS.columns} FROM exclusions
@@ -73,12 +42,6 @@ POLICY = text("""
 SELECT number, source FROM policy_revisions
 ORDER BY at < :end DESC, CASE WHEN at < :end THEN -number ELSE number END LIMIT 1
 """)
-
-
-async def alerts(connection: AsyncConnection, service: str, start: float, end: float) -> list[ReviewedAlert]:
-    """Those detected in [start, end), newest first; at most ALERTS_MAX."""
-    values = span(service, start, end) | {"many": ALERTS_MAX}
-    return ALERTS.every(await connection.execute(DETECTED, values))
 
 
 async def exclusions(connection: AsyncConnection, service: str, start: float, end: float) -> list[ExclusionMonth]:

@@ -30,7 +30,7 @@ alerts = Table(  # one open alert an objective at most
     Column("urgency", Text, nullable=False),  # page, ticket: the highest so far
     Column("tier", Text, nullable=False),  # the tier that holds now, or held last
     Column("severity", SmallInteger, nullable=False),  # 1 to 3, the worst so far
-    Column("onset", Time, nullable=False),  # the first bad second, estimated
+    Column("onset", Time, nullable=False),  # of the first outage: the first bad second, estimated
     Column("onset_method", Text, nullable=False),
     Column("detected_at", Time, nullable=False),
     Column("fired_at", Time),
@@ -51,9 +51,33 @@ alerts = Table(  # one open alert an objective at most
     Column("returned_at", Time),  # since when it is back after that, while nobody was told
     Column("evidence", JSONB, nullable=False),  # the last Evidence that said anything; see server/slo/model/status.py
     Column("updated_at", Time, nullable=False, server_default=func.now()),
+    Column("again", JSONB),  # how the outage that is not the first began; see Beginning in server/alerts/alert.py
+    Column("over_at", Time),  # when the last outage seems to have ended; resolved_at is when that was sure
+    Column("recovery", JSONB),  # what says so, until it is sure
 )
 Index("alerts_open", alerts.c.objective, unique=True, postgresql_where=text("state <> 'resolved'"))
 Index("alerts_detected_at", alerts.c.detected_at)
+
+alert_outages = Table(  # those that another followed under the same alert, whose row has the last one
+    "alert_outages",
+    metadata,
+    Column("alert_id", BigInteger, ForeignKey("alerts.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 1 is the first
+    Column("service", Text, nullable=False),
+    Column("objective", Text, nullable=False),
+    Column("urgency", Text, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("onset", Time, nullable=False),
+    Column("onset_method", Text, nullable=False),
+    Column("detected_at", Time, nullable=False),
+    Column("fired_at", Time),
+    Column("notified_at", Time),
+    Column("acknowledged_at", Time),
+    Column("acknowledged_by", Text, nullable=False, server_default=""),
+    Column("over_at", Time),
+    Column("resolved_at", Time),
+)
+Index("alert_outages_detected_at", alert_outages.c.detected_at)
 
 alert_events = Table(  # what became of an alert, in order
     "alert_events",

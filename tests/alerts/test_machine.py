@@ -6,8 +6,13 @@ from dataclasses import replace as with_
 
 from msgspec.structs import replace
 
+from server.alerts.alert import Beginning
 from server.alerts.machine import GONE, RESOLVE_S
 from server.alerts.telling import HOLD_S
+from server.alerts.words import clock
+from server.kernel.text import span
+from server.notify.kinds.pagerduty import incident_key
+from server.slo.model.memory import Recovery
 from tests.alerts.making import NOW, burning, clear
 from tests.alerts.stepping import CONTEXT, SILENCE, Objective, fired_page, told
 
@@ -74,15 +79,40 @@ def test_soon_back_is_the_same_alert_told_again_and_later_another() -> None:
     assert (one.alert.id, one.alert.fired_times, one.alert.flapping) == (2, 1, False)
 
 
-def test_each_firing_has_an_onset_of_its_own() -> None:
+def test_a_second_outage_has_an_onset_of_its_own_and_the_first_keeps_its() -> None:
     one = Objective()
     one.second(burning())
     assert one.alert is not None
     first = one.alert
     one.seconds(clear(), RESOLVE_S + 1)
     one.second(burning(), after_s=300)
-    assert (one.alert.id, one.alert.onset - first.onset) == (first.id, one.alert.detected_at - first.detected_at)
-    assert one.alert.onset > first.onset + 300
+    second = one.alert
+    assert (second.id, second.onset, second.detected_at) == (first.id, first.onset, first.detected_at)
+    assert second.beginning == Beginning(2, one.now - 3, "change point", one.now)
+    assert incident_key(second) == incident_key(first)
+
+
+def test_the_failure_ends_where_the_evidence_says_and_not_when_that_is_sure() -> None:
+    one = Objective()
+    one.second(burning())
+    assert one.alert is not None
+    began = one.alert.began
+    one.seconds(burning(), 100)
+    said = Recovery(one.now - 5, 0, 402, 120.0)
+    one.second(replace(burning(), recovery=said))
+    assert (one.state, one.alert.recovery) == ("firing", replace(said, sure_in_s=120 + RESOLVE_S))
+    over = replace(clear(), recovery=replace(said, total=900, sure_in_s=0.0))
+    one.seconds(over, 20)
+    assert one.alert.recovery == Recovery(said.since, 0, 900, RESOLVE_S - 19)
+    one.seconds(over, RESOLVE_S - 20)
+    events = one.second(over)
+    assert one.previous is not None
+    assert (one.previous.ended, one.previous.recovery) == (said.since, None)
+    assert events[-1].text == (
+        f"Recovered: checkout at {clock(said.since)}, after {span(said.since - began)}. Clear for 60 s."
+    )
+    one.second(replace(burning(), recovery=said))  # what was seen of the outage before says nothing of this one
+    assert (one.alert.beginning.number, one.alert.recovery) == (2, None) if one.alert else False
 
 
 def test_what_was_likely_stays_so_when_it_is_the_only_version_that_is_left() -> None:

@@ -48,7 +48,7 @@ def test_figures_are_those_of_the_pages() -> None:
     strict = an_alert(evidence=evidence(target=0.9999, bad_ratio=0.9996))
     assert "99.9 % of requests fail (objective 0.01 %)" in message(strict)
     over = an_alert(resolved_at=1_799_999_984.2)
-    assert resolved(over, "Clear for 60 s.") == "Resolved: checkout, 4.2 s after the onset. Clear for 60 s."
+    assert resolved(over, "Clear for 60 s.") == "Recovered: checkout at 07:59:44 UTC, after 4.2 s. Clear for 60 s."
 
 
 @given(st.text(max_size=250), st.text(max_size=250), st.text(max_size=400))

@@ -20,7 +20,7 @@ from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.comparison import Stratum, compare
 from server.slo.model.confidence import surely_exceeds
 from server.slo.model.counts import Counts
-from server.slo.model.memory import Memory
+from server.slo.model.memory import Memory, Recovery
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import null_ratio
 from server.slo.model.status import BurnWindow, Evidence, ObjectiveStatus, OnsetMethod, State, TierState, worst
@@ -233,7 +233,14 @@ def evidence_of(
         provisional=status.provisional,
         impact_bad=bad,
         impact_total=total,
+        recovery=recovery_of(observed),
     )
+
+
+def recovery_of(observed: Observation) -> Recovery | None:
+    """What says that the failure has ended, where no more is bad since then than the objective tolerates."""
+    found = observed.verdict.recovery
+    return found if found is not None and found.bad <= observed.objective.allowed * found.total else None
 
 
 def is_due(observed: Observation, name: str | None, since: Counts, paging: PagingPolicy) -> bool:

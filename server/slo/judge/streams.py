@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from server.live.deltas import Delta
-from server.slo.model.memory import Memory
+from server.slo.model.memory import Memory, Recovery
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import Fast
 
@@ -30,7 +30,8 @@ class Verdict:
     """What the fast test says now. `onset` in Unix seconds, None: it is not on; bad and total since then.
 
     `suspicion` is how near the alarm is, 0 to 1; `minute` the bad and the total of the last minute;
-    `memory` what came before, and `end` the second after the last that was looked at.
+    `memory` what came before, and `end` the second after the last that was looked at. `recovery`: what says that the
+    last failure has ended.
     """
 
     onset: int | None
@@ -40,6 +41,7 @@ class Verdict:
     minute: tuple[int, int]
     memory: Memory = field(default_factory=Memory)
     end: int = 0
+    recovery: Recovery | None = None
 
 
 SILENT = Verdict(None, 0, 0, 0.0, (0, 0))
@@ -79,10 +81,12 @@ class Stream:
         fast = self.settled
         if not fast.idle or any(bad for second, (_, bad) in self.seconds.items() if second < end):
             fast = self._now(end)
-        self.memory.alarm(fast.on, self.on, end)
+        self.memory.alarm(fast, self.on, end)
         self.on = fast.on
         onset, bad, total = (fast.onset, fast.bad, fast.total) if fast.on else (None, 0, 0)
-        return Verdict(onset, bad, total, fast.suspicion, self.minute(end), self._remembered(end), end)
+        memory = self._remembered(end)
+        recovery = memory.recovery(fast, end)
+        return Verdict(onset, bad, total, fast.suspicion, self.minute(end), memory, end, recovery)
 
     def for_next_watch(self) -> Memory:
         """What the next watch goes on from."""

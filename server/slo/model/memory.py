@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from server.slo.model.confidence import surely_below
 from server.slo.model.counts import Counts
-from server.slo.model.sequential import Fast
+from server.slo.model.sequential import OVER, Fast
 
 FEWEST_MINUTES = 3
 ONE_CLIENT = 30  # failures: so many are not one client's
@@ -28,11 +28,22 @@ MINUTE_S = 60
 EARLY_S = 120  # a window begins at a whole minute, and is read anew within another
 
 
+class Recovery(Struct):
+    """What came since a failure seems to have ended, Unix seconds; total 0: not counted. In so many seconds it will be
+    sure, as things go."""
+
+    since: float
+    bad: int
+    total: int
+    sure_in_s: float
+
+
 class Memory(Struct):
     """`minutes`: the last three with a failure, rising. `since`: when the last alarm of the fast test ended, and what
     was counted from then on; None: none has ended, or one is on. `fast` is the test before the second `next`; None: it
     knows nothing. `heard`: since when the objective is listened to; what came before is as an alarm that has ended.
-    Unix seconds."""
+    `better`: where what the last alarm was of ended, with what was counted from there to the alarm's end. Unix
+    seconds."""
 
     minutes: list[int] = field(default_factory=list)
     since: int | None = None
@@ -41,6 +52,9 @@ class Memory(Struct):
     next: int | None = None
     fast: Fast | None = None
     heard: int | None = None
+    better: int | None = None
+    better_bad: int = 0
+    better_total: int = 0
 
     def begin(self, end: int) -> None:
         """Note when the objective is first evaluated: at `end`, Unix seconds."""
@@ -63,12 +77,24 @@ class Memory(Struct):
             self.total += n
             self.bad += bad
 
-    def alarm(self, on: bool, was_on: bool, end: int) -> None:
+    def alarm(self, fast: Fast, was_on: bool, end: int) -> None:
         """Note whether the fast test is on before `end`; when an alarm ends, count anew from there."""
-        if on:
-            self.since = None
+        if fast.on:
+            self.since = self.better = None
         elif was_on:
             self.since, self.bad, self.total = end, 0, 0
+            self.better, self.better_bad, self.better_total = fast.better, fast.better_bad, fast.better_total
+
+    def recovery(self, fast: Fast, end: float) -> Recovery | None:
+        """What says that a burn is over: while the test is on, once it is half way to its end. None: nothing does."""
+        if fast.on:
+            if fast.over < OVER / 2:
+                return None
+            took_s = max(1.0, end - fast.better)
+            return Recovery(fast.better, fast.better_bad, fast.better_total, took_s * (OVER - fast.over) / fast.over)
+        if self.better is None:
+            return None
+        return Recovery(self.better, self.better_bad + self.bad, self.better_total + self.total, 0.0)
 
     def several(self, bad: int, long_s: int, end: float) -> bool:
         """Whether the `bad` failures of the window before `end` are surely not one client's."""

@@ -103,7 +103,8 @@ class Stake:
 class Fast:
     """The test of one objective. `on` from the alarm until it is over; `onset` in Unix seconds.
 
-    `bad` and `total` are counted since the onset; `seen` is their ratio up to where it last seemed to go on.
+    `bad` and `total` are counted since the onset; `seen` is their ratio up to where it last seemed to go on. `better`
+    is where it seems to have ended, Unix seconds, with what was counted from there on.
     """
 
     tolerated: float
@@ -117,6 +118,9 @@ class Fast:
     block_n: int = 0
     block_bad: int = 0
     seen: float = 0.0
+    better: int = 0
+    better_bad: int = 0
+    better_total: int = 0
 
     @property
     def idle(self) -> bool:
@@ -151,7 +155,7 @@ class Fast:
             stake.total += n
             stake.log = min(max(0.0, stake.log + gain(bet, n, bad, self.tolerated)), bet.threshold)
         if self.on:
-            self._go_on(n, bad)
+            self._go_on(start, n, bad)
         else:
             self._look()
 
@@ -162,12 +166,15 @@ class Fast:
             self.on, self.over = True, 0.0
             self.onset, self.bad, self.total = won[0].since, won[0].bad, won[0].total
 
-    def _go_on(self, n: int, bad: int) -> None:
+    def _go_on(self, start: int, n: int, bad: int) -> None:
         """Count on, and end where it is surely over: the test goes back to its beginning."""
         self.bad += bad
         self.total += n
         if self.over <= 0:
             self.seen = self.bad / self.total
+            self.better, self.better_bad, self.better_total = start, 0, 0
+        self.better_bad += bad
+        self.better_total += n
         ratio = over_ratio(self.tolerated, self.seen)
         good = math.log1p(-self.tolerated) - math.log1p(-ratio)
         self.over = max(0.0, self.over + (n - bad) * good - bad * math.log(ratio / self.tolerated))

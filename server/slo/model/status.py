@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from server.slo.model.budget import exactly_left
 from server.slo.model.counts import Counts
-from server.slo.model.memory import Memory
+from server.slo.model.memory import Memory, Recovery
 from server.slo.model.tiers import Urgency
 
 # The words of UI.md's table; shape and colour belong to the pages.
@@ -129,6 +129,7 @@ class Evidence(Struct):
     provisional: bool = False  # the objective is the default of a service nobody configured
     impact_bad: int = 0  # what `bad_ratio` is the ratio of
     impact_total: int = 0
+    recovery: Recovery | None = None  # what says that the failure has ended, where that is likely
 
     @property
     def impact(self) -> Fraction:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory
+from server.slo.model.sequential import Fast
 from tests.slo.judging import alarms, judgements, objective
 
 HOUR_S = 3600
@@ -70,7 +71,7 @@ def test_what_comes_after_an_alarm_is_the_short_window_once_it_is_surely_below()
     assert memory.short(burning, 300, 620, tenth) == burning  # the window has left the alarm behind
     memory.count(220, 50, 20)
     assert memory.short(burning, 300, 250, tenth) == burning
-    memory.alarm(on=True, was_on=False, end=260)
+    memory.alarm(Fast(0.001, on=True), was_on=False, end=260)
     assert memory.short(burning, 300, 250, tenth) == burning
 
 
