@@ -1,6 +1,6 @@
 """An alert that comes back keeps how it began, and each of its outages; it says when a failure ended, and what says so.
 
-Revises: 0004
+Revises: 0005
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
