@@ -7,7 +7,7 @@ import logging
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-from server.kernel.db import sqlalchemy_url
+from server.kernel.db import SQLALCHEMY, connect_args, limit
 from server.kernel.settings import read_environment
 from server.process.command_database import database_for_command
 from server.tables import metadata
@@ -17,9 +17,8 @@ LOCK_TIMEOUT = "3s"  # a migration that cannot get its lock fails rather than qu
 
 def run(url: str) -> None:
     """Migrate, one transaction a migration."""
-    engine = create_engine(
-        sqlalchemy_url(url), poolclass=pool.NullPool, connect_args={"options": f"-c lock_timeout={LOCK_TIMEOUT}"}
-    )
+    engine = create_engine(SQLALCHEMY, poolclass=pool.NullPool, connect_args=connect_args(url))
+    limit(engine, lock_timeout=LOCK_TIMEOUT, idle_in_transaction_session_timeout="0")
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
         with context.begin_transaction():

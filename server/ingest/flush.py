@@ -12,12 +12,13 @@ from server.ingest import store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import Thresholds, delta_rows, merged
 from server.kernel.connection import Connection
+from server.kernel.db import local
 from server.kernel.errors import ApiError
 from server.tables.binary import BEGIN, END
 
 # Claims wait for one another only in the order of their digests, and only so long (TRAPS: Idempotency keys).
-BEGIN_CLAIMING = "BEGIN; SET LOCAL lock_timeout = '250ms'"
-BEGIN_CLAIMING_EACH = "BEGIN; SET LOCAL lock_timeout = '1ms'"
+CLAIMS_WAIT = "250ms"
+EACH_CLAIM_WAITS = "1ms"
 CLAIMED = "SET LOCAL lock_timeout = 0"
 
 
@@ -40,15 +41,15 @@ async def begin(connection: Connection, flush: Flush) -> None:
     """Open the transaction and decide which batches it stores."""
     claims = sorted(batch.claim for batch in flush.batches if batch.claim)
     if not claims:
-        await connection.execute("BEGIN")
+        await connection.execute(f"BEGIN; {local()}")
         flush.winners = list(flush.batches)
         return
-    await connection.execute(BEGIN_CLAIMING)
+    await connection.execute(f"BEGIN; {local(lock_timeout=CLAIMS_WAIT)}")
     try:
         ours = await store.claim(connection, claims)
     except LockNotAvailable:
         await connection.execute("ROLLBACK")
-        await connection.execute(BEGIN_CLAIMING_EACH)
+        await connection.execute(f"BEGIN; {local(lock_timeout=EACH_CLAIM_WAITS)}")
         ours = await claim_each(connection, claims)
     await connection.execute(CLAIMED)
     for batch in flush.batches:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from server.ingest.tally import IntakeCount, IntakeLine
 from server.kernel.connection import Connection
+from server.kernel.db import local
 from server.live import pairs
 
 WRITE = """
@@ -36,4 +37,5 @@ async def write(connection: Connection, process_id: int, counts: Mapping[IntakeL
         for line, count in sorted(counts.items())
     ]
     async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.execute(local(statement_timeout="3s"))
         await cursor.executemany(WRITE, rows)

@@ -47,7 +47,7 @@ class Lane:
         self.writer = Writer(db, "own lane", thresholds)
         self.tally = tally
         self._numbering = numbering
-        self._connection = OwnConnection(db, "intake", "SET statement_timeout = '3s'")
+        self._connection = OwnConnection(db, "intake")
         self._own: Own = {}
         self._losing = False  # said so already
         self._loop = Loop("writing our own counts", self.write, EVERY_S)

@@ -11,11 +11,11 @@ import psycopg
 from server.ingest import store
 from server.ingest.series import FRESH_S, OURSELVES, Book, Caps, Name, SendingKey, Series, Spelling
 from server.kernel.connection import Connection, OwnConnection
-from server.kernel.db import Database
+from server.kernel.db import Database, local
 from server.kernel.errors import ApiError
 
 LIMIT_S = 5.0
-LIMITS = "SET statement_timeout = '3s'"
+STATEMENT = "3s"
 
 
 class Clock(Protocol):
@@ -30,7 +30,7 @@ class Numbering:
     def __init__(self, db: Database, caps: Caps, clock: Clock) -> None:
         self.book = Book(caps)
         self._clock = clock
-        self._connection = OwnConnection(db, "series", LIMITS)
+        self._connection = OwnConnection(db, "series")
         self._alone = asyncio.Lock()
 
     def find(self, spelling: Spelling, sender: SendingKey = OURSELVES) -> Series | None:
@@ -54,6 +54,7 @@ class Numbering:
 
     async def _number(self, connection: Connection, wanted: set[Spelling], sender: SendingKey) -> None:
         async with connection.transaction():
+            await connection.execute(local(statement_timeout=STATEMENT))
             await store.lock_series(connection)
             await self._refresh(connection)
             names: set[Name] = set()

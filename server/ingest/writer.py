@@ -22,7 +22,7 @@ from server.ingest.batch import Batch
 from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
-from server.kernel.db import Database
+from server.kernel.db import Database, local
 from server.kernel.errors import ApiError
 from server.tables.binary import BEGIN, END
 
@@ -33,7 +33,7 @@ FLUSH_MAX_S = 8.0  # longer, and the connection is taken for dead
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 PARTITIONS_S = 5.0  # after so long, missing ones are made again
 QUIET_S = 60.0  # after so long without a commit the watch may have dismissed this writer
-RESOLVE_LOCK = "SET LOCAL lock_timeout = '2s'"
+RESOLVE_WAITS = "2s"
 
 
 class Writer:
@@ -113,7 +113,7 @@ class Writer:
         """Whether the commit that got no answer happened."""
         if not flush.deltas:  # only repeats and empty batches: doing it again changes nothing
             return False
-        await connection.execute("BEGIN; " + RESOLVE_LOCK)
+        await connection.execute(f"BEGIN; {local(lock_timeout=RESOLVE_WAITS)}")
         try:
             await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
         except UniqueViolation:
@@ -153,7 +153,7 @@ class Writer:
             async with self._connection.use(FLUSH_MAX_S) as connection:
                 if self.unplaced:
                     await self._partitions_made()
-                await connection.execute("BEGIN")
+                await connection.execute(f"BEGIN; {local()}")
                 if self.unplaced:
                     await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
                 await connection.execute("ROLLBACK")

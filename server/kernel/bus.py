@@ -18,7 +18,7 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError
 
 from server.kernel.connection import OwnConnection, opened
-from server.kernel.db import Database
+from server.kernel.db import Database, pooled
 from server.kernel.loop import Loop
 
 log = logging.getLogger("evenkeel.bus")
@@ -93,6 +93,9 @@ class Bus:
     async def _listen_postgres(self) -> None:
         try:
             async with opened(self.db, "bus") as connection:
+                if pooled(connection):
+                    self._hear_postgres.works()
+                    await self._poll()
                 await connection.execute(f"LISTEN {CHANNEL}")
                 self.listening = True
                 self._hear_postgres.works()
@@ -102,6 +105,15 @@ class Bus:
                     await connection.execute("SELECT 1")  # finds a dead server
         finally:
             self.listening = False
+
+    async def _poll(self) -> None:
+        """Behind a pooler LISTEN hears nothing, and says nothing of it: leave it to those who poll."""
+        if self.redis is None:
+            log.warning(
+                "DATABASE_URL leads through a pooler, where signals do not arrive: this process polls, and changes "
+                "take up to 5 s. DATABASE_DIRECT_URL, the same database around the pooler, brings them at once."
+            )
+        await asyncio.Event().wait()
 
     async def _listen_redis(self) -> None:
         assert self.redis is not None

@@ -18,15 +18,14 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 class OwnConnection:
     """One connection in autocommit, opened when it is needed and kept for the next use.
 
-    `purpose` is what the server shows it as; `setup` is SQL run on each new one. One user has it at a time, the
-    others wait. Where a use ends in an exception, a cancellation included, it is closed: a connection left in the
-    middle of a command cannot be used again, and the server rolls back what it was in the middle of.
+    `purpose` is what the server shows it as. One user has it at a time, the others wait. Where a use ends in an
+    exception, a cancellation included, it is closed: a connection left in the middle of a command cannot be used
+    again, and the server rolls back what it was in the middle of.
     """
 
-    def __init__(self, db: Database, purpose: str, setup: str = "") -> None:
+    def __init__(self, db: Database, purpose: str) -> None:
         self.db = db
         self.purpose = purpose
-        self._setup = setup
         self._alone = asyncio.Lock()
         self._connection: Connection | None = None
 
@@ -46,8 +45,6 @@ class OwnConnection:
     async def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._connection = await self.db.raw(self.purpose)
-            if self._setup:
-                await self._connection.execute(self._setup)
         return self._connection
 
     async def close(self) -> None:

@@ -3,16 +3,20 @@
 Three roads that do not share lanes: `control` for pages, sign-in, acts and the
 lease; `read` for questions, which are cut off after 10 s; and the writers' own
 connections (server/kernel/connection.py). When one is full the others keep working.
+The pools may go through a pooler in transaction mode; the own connections go around
+it where DATABASE_DIRECT_URL says how.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
-from sqlalchemy import URL, make_url
+from psycopg import BaseConnection
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -24,6 +28,8 @@ KEPT = 3  # connections that a pool keeps open
 ACTS = 10
 ACT_WAIT_S = 10.0
 AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
+SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
+BACKEND = "SELECT pg_backend_pid()"
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 
@@ -34,17 +40,16 @@ class Overtaken(Exception):
 class Database:
     """The pools of one process. Make it inside the running event loop; `close` it there."""
 
-    def __init__(self, url: str, name: str = "evenkeel") -> None:
+    def __init__(self, url: str, name: str = "evenkeel", direct_url: str | None = None) -> None:
         self.url = url
+        self.direct_url = direct_url  # around a pooler; None: `url` leads there
         self.name = name[:60]
         self.control = self._engine("control", statement_timeout_ms=5_000, most=ACTS, wait_s=ACT_WAIT_S)
         self.read = self._engine("read", statement_timeout_ms=10_000, most=5, wait_s=5.0)
 
     def _engine(self, road: str, statement_timeout_ms: int, most: int, wait_s: float) -> AsyncEngine:
-        # Without JIT: compiling takes longer than any question here.
-        options = f"-c statement_timeout={statement_timeout_ms} -c jit=off {idle_option()}"
-        return create_async_engine(
-            sqlalchemy_url(self.url),
+        engine = create_async_engine(
+            SQLALCHEMY,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=KEPT,
             max_overflow=most - KEPT,
@@ -52,8 +57,11 @@ class Database:
             pool_recycle=600,
             pool_pre_ping=True,
             hide_parameters=True,  # an error that is logged carries no e-mail address and no digest
-            connect_args={"connect_timeout": 3, "options": options, "application_name": f"{self.name} {road}"},
+            connect_args=connect_args(self.url) | {"connect_timeout": 3, "application_name": f"{self.name} {road}"},
         )
+        # Without JIT: compiling takes longer than any question here.
+        limit(engine.sync_engine, statement_timeout=str(statement_timeout_ms), jit="off")
+        return engine
 
     @asynccontextmanager
     async def act(self) -> AsyncIterator[AsyncConnection]:
@@ -94,13 +102,21 @@ class Database:
 
     async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         """A psycopg connection outside the pools, in autocommit; the caller owns and closes it: see `connection`."""
-        return await psycopg.AsyncConnection.connect(
-            self.url,
+        connection = await psycopg.AsyncConnection.connect(
+            self.direct_url or self.url,
             autocommit=True,
             connect_timeout=3,
-            options=idle_option(),
             application_name=f"{self.name} {purpose}",
         )
+        try:
+            found = await (await connection.execute(BACKEND)).fetchone()
+            tell_if_pooled(connection, found)
+            # A pooler gives the next transaction to another session: there, transactions limit themselves.
+            await connection.execute(setting("SET", {"timezone": "UTC"} if pooled(connection) else session_settings()))
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
 
     async def close(self) -> None:
         """Close the pools; transactions in flight are rolled back by the server."""
@@ -108,10 +124,52 @@ class Database:
         await self.read.dispose()
 
 
-def idle_option() -> str:
-    return f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c timezone=UTC"
+def connect_args(url: str) -> dict[str, Any]:
+    """A libpq URL as SQLAlchemy hands it to psycopg; its own kind of URL knows no second host."""
+    return dict(conninfo_to_dict(url))
 
 
-def sqlalchemy_url(url: str) -> URL:
-    """A libpq URL (postgresql://…) as SQLAlchemy wants it."""
-    return make_url(url).set(drivername="postgresql+psycopg")
+def pooled(connection: BaseConnection[Any]) -> bool:
+    """Whether a pooler stands between: then a session ends with its transaction. Of a connection made here."""
+    return connection.prepare_threshold is None
+
+
+def tell_if_pooled(connection: BaseConnection[Any], backend: Any) -> None:
+    """Prepare no statements where the process that answers is not the one that we were told of at the start."""
+    if tuple(backend) != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
+
+
+def session_settings() -> dict[str, str]:
+    return {"idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS), "timezone": "UTC"}
+
+
+def setting(word: Literal["SET", "SET LOCAL"], values: Mapping[str, str]) -> str:
+    """SQL that gives each setting its value: for the session, or for the transaction."""
+    return "; ".join(f"{word} {name} = '{value}'" for name, value in values.items())
+
+
+def local(**settings: str) -> str:
+    """SQL by which a transaction limits itself, whatever session it is given."""
+    return setting("SET LOCAL", session_settings() | settings)
+
+
+def limit(engine: Engine, **settings: str) -> None:
+    """Give what the engine does these settings beside those of every session: once, or, pooled, in each transaction."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(BACKEND)
+        tell_if_pooled(record.driver_connection, cursor.fetchone())
+        if not pooled(record.driver_connection):
+            cursor.execute(setting("SET", session_settings() | settings))
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        if pooled(connection.connection.driver_connection):
+            cursor = connection.connection.cursor()
+            cursor.execute(local(**settings))
+            cursor.close()

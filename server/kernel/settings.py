@@ -16,6 +16,7 @@ from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from server.kernel import addresses
 from server.kernel.errors import ConfigurationError
 
 
@@ -34,6 +35,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("WEB_CONCURRENCY", "1", "Web processes on this machine, 1 to 64."),
     Variable("DATA_DIR", ".evenkeel", "Where the embedded database and the generated secret are kept."),
     Variable("DATABASE_URL", "", "PostgreSQL to use instead of the embedded one; postgres:// is accepted."),
+    Variable("DATABASE_DIRECT_URL", "", "The same database, around a pooler that DATABASE_URL leads through."),
     Variable("REDIS_URL", "", "Redis, optional: faster signals and limits shared between processes."),
     Variable("SECRET_KEY", "", "Signs cookies; required with DATABASE_URL, else made in DATA_DIR."),
     Variable("PUBLIC_URL", "", "The address people use, for links; default http://localhost:PORT."),
@@ -79,6 +81,7 @@ class Environment:
     web_concurrency: int
     data_dir: Path
     database_url: str | None
+    database_direct_url: str | None  # None: DATABASE_URL leads to the database itself
     redis_url: str | None
     secret_key: str
     public_url: str
@@ -98,6 +101,11 @@ class Environment:
     raw: Mapping[str, str]
 
     @property
+    def session_url(self) -> str | None:
+        """Where a session is a session: around a pooler."""
+        return self.database_direct_url or self.database_url
+
+    @property
     def embedded(self) -> bool:
         """Whether our own supervisor runs the database."""
         return self.database_url is None
@@ -113,13 +121,19 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
     port = whole(text, "PORT", 0, 65535)
     data_dir = Path(text["DATA_DIR"]).absolute()
-    database_url = normalise_database_url(text["DATABASE_URL"]) if text["DATABASE_URL"] else None
+    database_url, direct_url = (
+        addresses.database_url(name, text[name]) if text[name] else None
+        for name in ("DATABASE_URL", "DATABASE_DIRECT_URL")
+    )
+    if direct_url and not database_url:
+        raise ConfigurationError("DATABASE_DIRECT_URL goes with DATABASE_URL: set that too.")
     return Environment(
         port=port,
         host=text["HOST"],
         web_concurrency=whole(text, "WEB_CONCURRENCY", 1, 64),
         data_dir=data_dir,
         database_url=database_url,
+        database_direct_url=direct_url,
         redis_url=text["REDIS_URL"] or None,
         secret_key="" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir),
         public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
@@ -157,19 +171,6 @@ def choice(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ConfigurationError(f"{name} is {text[name]!r}; give one of {', '.join(allowed)}.")
     return value
-
-
-def normalise_database_url(url: str) -> str:
-    """Any of postgres://, postgresql:// or postgresql+psycopg:// as a libpq URL, postgresql://."""
-    scheme, _, rest = url.partition("://")
-    if scheme not in ("postgres", "postgresql", "postgresql+psycopg") or not rest:
-        raise ConfigurationError("DATABASE_URL must begin with postgres:// or postgresql://.")
-    normal = f"postgresql://{rest}"
-    try:
-        urlsplit(normal).port  # noqa: B018 - reading it is the check
-    except ValueError:
-        raise ConfigurationError("DATABASE_URL has a port that is not a number.") from None
-    return normal
 
 
 def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:

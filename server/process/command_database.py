@@ -14,12 +14,12 @@ from server.process.embedded import cluster, leave, start
 
 @contextlib.contextmanager
 def database_for_command(env: Environment) -> Iterator[str]:
-    """A libpq URL for one command: DATABASE_URL, the running embedded database, or one started for its length.
+    """A libpq URL for one command: around a pooler, or the embedded database, started for its length where need be.
 
     None is made: a command that is not told the server's DATA_DIR would work on an empty one.
     """
-    if env.database_url is not None:
-        yield env.database_url
+    if env.session_url is not None:
+        yield env.session_url
         return
     place = cluster(env)
     if not (place.data / "PG_VERSION").exists():
@@ -36,7 +36,7 @@ def database_for_command(env: Environment) -> Iterator[str]:
 
 def reached(env: Environment) -> str | None:
     """The database's URL where one answers; for what never starts or makes one."""
-    url = env.database_url or cluster(env).url
+    url = env.session_url or cluster(env).url
     try:
         with psycopg.connect(url, connect_timeout=3):
             return url

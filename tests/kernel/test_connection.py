@@ -37,14 +37,11 @@ async def left(db: Database, purpose: str) -> int:
     return found
 
 
-async def test_it_is_kept_for_the_next_use_and_set_up_once(database_url: str) -> None:
+async def test_it_is_kept_for_the_next_use(database_url: str) -> None:
     async with database(database_url) as db:
-        own = OwnConnection(db, "mine", "SET statement_timeout = '7s'")
+        own = OwnConnection(db, "mine")
         first = await used(own)
-        async with own.use() as connection:
-            shown = await (await connection.execute("SHOW statement_timeout")).fetchone()
-            assert shown == ("7s",)
-            assert await pid(connection) == first
+        assert await used(own) == first
         await own.close()
         await own.close()
         assert await used(own) != first
