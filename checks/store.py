@@ -50,6 +50,22 @@ async def clocks(connection: AsyncConnection) -> list[tuple[str, float]]:
     return [(row[0], row[1]) for row in await connection.execute(query)]
 
 
+async def other_policy_files(connection: AsyncConnection) -> tuple[int, list[str]]:
+    """The policy revision in force, and the machines on which a running process has read another usable file."""
+    rows = await connection.execute(
+        text(f"""
+        WITH newest AS (SELECT number, digest FROM policy_revisions ORDER BY number DESC LIMIT 1)
+        SELECT number, ARRAY(
+            SELECT DISTINCT host FROM processes
+            WHERE {RUNNING} AND heartbeat_at > now() - interval '1 minute' AND policy_file NOT IN ('', digest)
+            ORDER BY host
+        ) FROM newest
+        """)
+    )
+    row = rows.first()
+    return (row[0], row[1]) if row else (0, [])
+
+
 async def revision_in_force(connection: AsyncConnection) -> tuple[int, float] | None:
     """The revision that every process must have applied, and since when, in seconds; None where there is none.
 

@@ -1,4 +1,4 @@
-"""Every process is heard of, has applied the revision in force and runs one version."""
+"""Every process is heard of, has applied the revision in force, runs one version and has one policy file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ async def run(around: Surroundings) -> list[Finding]:
     async with around.database.ask() as connection:
         rows = await store.processes(connection)
         in_force = await store.revision_in_force(connection)
-    return [*silent(rows), *behind(rows, in_force), *mixed(rows)]
+        policy, hosts = await store.other_policy_files(connection)
+    return [*silent(rows), *behind(rows, in_force), *mixed(rows), *superseded(policy, hosts)]
 
 
 def silent(rows: Sequence[store.SilentProcess]) -> list[Finding]:
@@ -53,6 +54,12 @@ def mixed(rows: Sequence[store.SilentProcess]) -> list[Finding]:
     if len(versions) < 2 or youngest < SIDE_BY_SIDE_S:
         return []
     return [warn(f"Versions {', '.join(versions)} run side by side.", "Finish the deploy or roll it back.")]
+
+
+def superseded(policy: int, hosts: Sequence[str]) -> list[Finding]:
+    """Machines whose policy file is not the policy in force: of an older release, or edited while nothing ran."""
+    hint = "Finish the deploy; or put the file in force from there: python -m server slo apply"
+    return [warn(f"The file here is not the policy in force, revision {policy}.", hint, host) for host in hosts]
 
 
 CHECK = Check(

@@ -28,7 +28,7 @@ from server.ingest.upload import declared
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.db import Database
-from server.kernel.lifecycle import close_each, start_each, stop_signal
+from server.kernel.lifecycle import close_each, on_hangup, start_each, stop_signal
 from server.kernel.names import name_process
 from server.kernel.settings import Environment
 from server.notify.outbox import enqueue
@@ -108,7 +108,7 @@ def build(env: Environment, name: str) -> Parts:
     bus = Bus(db, env.redis_url)
     process = Process(db, "web", name)
     settings = SettingsInForce(env, db, bus, process)
-    policies = Policies(env, db, bus)
+    policies = Policies(env, db, bus, process)
     parts = Parts(
         env=env,
         db=db,
@@ -179,6 +179,7 @@ class WatchProcess:
     """One running watch process: a candidate for the lease, or its holder."""
 
     watch: Watch
+    policies: Policies
     parts: list[Any]  # in the order in which they close
 
     async def close(self) -> None:
@@ -194,12 +195,12 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
     bus = Bus(db, env.redis_url)
     process = Process(db, "watch", name)
     logs = LogStore(env, db, process)
-    policies = Policies(env, db, bus)
+    policies = Policies(env, db, bus, process)
     watch = Watch(db, process, [*jobs(env, db, bus, process, policies), *schedule.jobs(env, db)])
     bus.start()
     await start_each([process.register, logs.start, policies.start, watch.start])
     process.start()
-    return WatchProcess(watch, [watch, policies, logs, process, bus, db])
+    return WatchProcess(watch, policies, [watch, policies, logs, process, bus, db])
 
 
 def settle() -> None:
@@ -212,6 +213,7 @@ async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> 
     """A web process until SIGTERM."""
     stop = stop_signal()
     web = await start_web(env, name, sockets)
+    on_hangup(web.parts.policies.take_file)
     web.starting.add_done_callback(lambda task: stop.set() if failure(task) else settle())
     await stop.wait()
     wrong = failure(web.starting)
@@ -236,5 +238,6 @@ async def run_watch(env: Environment, name: str, sockets: list[socket.socket]) -
         await asyncio.gather(start, return_exceptions=True)
         return
     watching = start.result()
+    on_hangup(watching.policies.take_file)
     await stop
     await watching.close()

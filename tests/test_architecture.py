@@ -20,7 +20,7 @@ DOMAINS: dict[str, set[str]] = {
     "auth": set(),
     "ingest": {"auth"},
     "live": {"auth", "ingest"},
-    "slo": {"auth", "ingest", "live"},
+    "slo": {"auth", "ingest", "live", "changes"},
     "alerts": {"auth", "live", "slo"},
     "picture": {"auth", "ingest", "live", "slo", "alerts"},
     "notify": {"auth", "live", "slo", "alerts"},

@@ -16,7 +16,16 @@ from server.parts import Parts
 SHOWN = 50
 KEPT_S = 400 * 24 * 3600.0
 # The boxed letters that mark changes, here and on charts; the environment is where settings come from.
-LETTERS = {"deploy": "D", "revision": "R", "environment": "R", "scale": "S", "flag": "F", "override": "O"}
+LETTERS = {
+    "deploy": "D",
+    "revision": "R",
+    "environment": "R",
+    "scale": "S",
+    "flag": "F",
+    "override": "O",
+    "policy": "P",
+    "exclusion": "E",
+}
 
 
 class ChangeRow(Struct):

@@ -17,8 +17,13 @@ AFTER_S = 60.0
 
 def just_before(changes: Iterable[Change], start: float) -> Change | None:
     """The last change within half an hour before `start`, Unix seconds."""
-    close = [one for one in changes if -AFTER_S <= start - one.at.timestamp() <= BEFORE_S and not brought_back(one)]
+    close = [one for one in changes if -AFTER_S <= start - one.at.timestamp() <= BEFORE_S and may_cause(one)]
     return max(close, key=lambda change: change.at, default=None)
+
+
+def may_cause(change: Change) -> bool:
+    """Whether it altered what runs: policies, exclusions and overrides say how failures count and what may go out."""
+    return change.kind not in ("policy", "exclusion", "override") and not brought_back(change)
 
 
 def brought_back(change: Change) -> bool:

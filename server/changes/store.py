@@ -19,7 +19,7 @@ LOCK = 0x45564B44
 
 
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag, environment or override (of the gate)."""
+    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion or override (of the gate)."""
 
     id: int
     at: Instant
@@ -75,8 +75,10 @@ async def recent(
     if until is not None:
         found = found.where(changes.c.at < func.to_timestamp(float(until)))
     if service is not None:
-        # A setting of ours changes what is taken in from every service.
-        found = found.where((changes.c.service == service) | changes.c.kind.in_(("revision", "environment")))
+        # A setting of ours changes what is taken in from every service; a policy names the services that it concerns.
+        settings = changes.c.kind.in_(("revision", "environment"))
+        policy = (changes.c.kind == "policy") & changes.c.detail["services"].contains([service])
+        found = found.where((changes.c.service == service) | settings | policy)
     if before is not None:
         older = text("(changes.at, changes.id) < (SELECT c.at, c.id FROM changes c WHERE c.id = :before)")
         found = found.where(older.bindparams(before=before))

@@ -42,3 +42,8 @@ def stop_signal() -> asyncio.Event:
     event = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, event.set)
     return event
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Call `act` in the loop at each SIGHUP."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)

@@ -34,6 +34,7 @@ class HeartbeatGauges:
     queue_items: int = 0
     queue_bytes: int = 0
     loop_lag_ms: float = 0.0
+    policy_file: str = ""  # digest of SLO_FILE on this machine; '': it was not read, or cannot be used
 
 
 async def register(connection: AsyncConnection, kind: str, name: str, host: str, pid: int) -> int:
@@ -63,6 +64,7 @@ async def beat(connection: AsyncConnection, process_id: int, gauges: HeartbeatGa
             queue_bytes=gauges.queue_bytes,
             loop_lag_ms=gauges.loop_lag_ms,
             rss_bytes=rss_bytes,
+            policy_file=gauges.policy_file,
             clock_ahead_s=shared_clock.offset.ahead_s,
         )
     )

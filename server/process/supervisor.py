@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tornado.netutil import bind_sockets
@@ -60,6 +60,7 @@ class Supervisor:
     sockets: list[socket.socket]
     cluster: embedded.Cluster | None
     announcer: int = 0
+    terminals: list[int] = field(default_factory=lambda: [fd for fd in (0, 1, 2) if os.isatty(fd)])
     stopping: bool = False
     misconfigured: str = ""  # the child that cannot run on this configuration
 
@@ -69,14 +70,23 @@ class Supervisor:
         while not self.stopping:
             self.start_due()
             found = signal.sigtimedwait(SIGNALS, 0.2)
-            if found is not None and found.si_signo != signal.SIGCHLD:
-                self.stopping = True
+            if found is not None:
+                self.hear(found.si_signo)
             self.collect()
             if self.cluster is not None and not self.stopping:
                 self.keep_database(self.cluster)
         self.stop()
         if self.misconfigured:
             raise ConfigurationError(f"{self.misconfigured} cannot run on this configuration; its last line says why.")
+
+    def hear(self, number: int) -> None:
+        """Stop, or on SIGHUP have every process take in the policy file, unless it says that our terminal has gone."""
+        if number == signal.SIGHUP and not hung_up(self.terminals):
+            for child in self.children:
+                if child.pid:
+                    os.kill(child.pid, signal.SIGHUP)
+        elif number != signal.SIGCHLD:
+            self.stopping = True
 
     def start_due(self) -> None:
         now = time.monotonic()
@@ -130,6 +140,11 @@ class Supervisor:
                         os.kill(child.pid, signal.SIGKILL)
         if self.cluster is not None:
             embedded.stop(self.cluster)
+
+
+def hung_up(terminals: list[int]) -> bool:
+    """Whether these were terminals and are none any more: somebody closed the window that we ran in."""
+    return bool(terminals) and not any(os.isatty(fd) for fd in terminals)
 
 
 def fork(child: Child) -> int:

@@ -81,6 +81,8 @@ async def test_it_is_told_before_done_once_and_undone(web: Web, database_url: st
     body = await seen(site, ADDRESS, cookie)
     assert "counted again" in body
     assert "40 of 150" in body
+    for told in ("left out of the budget", "counted again"):
+        assert f"{told}: route /pay, from" in await seen(site, "/changes?service=shop", cookie)
     assert said(await press(site, f"{ADDRESS}/exclusions/revoke", cookie, id=number), site).startswith(
         "Already revoked"
     )

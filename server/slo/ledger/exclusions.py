@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.audit_store import audit
+from server.changes import store as changes
 from server.kernel.db import Database
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import checked_reason, clock, span
@@ -71,6 +72,7 @@ async def make(
         await check_cap(connection, policies, asked.service, start, stop)
         row = await store.add(connection, values)
         await rebuild(connection, policies, row, now)
+        await record_change(connection, row, f"left out of the budget: {stretch(row)}", actor, revoked=False)
         await audit(connection, actor, "exclusion.make", f"exclusion {row.id}", None, exclusion(row), request_id)
     return saved(row, f"Left out: {sentence_of(row)}.{widened(asked, row)}", already=False)
 
@@ -91,6 +93,7 @@ async def revoke(
             raise invalid("number", f"{kept_from(now)}; it stays. Nothing was changed.")
         after = await store.revoke(connection, number, actor)
         await rebuild(connection, policies, after, now)
+        await record_change(connection, after, f"counted again: {stretch(after)}", actor, revoked=True)
         subject, was = f"exclusion {number}", exclusion(row)
         await audit(connection, actor, "exclusion.revoke", subject, was, exclusion(after), request_id)
     return saved(after, f"Counted again: {sentence_of(after)}.", already=False)
@@ -193,6 +196,14 @@ async def rebuild(connection: AsyncConnection, policies: Policies, row: store.Ex
         await rebuild_store.left_out(connection, objectives, hour, min(hour + HOUR_S, stop))
 
 
+async def record_change(
+    connection: AsyncConnection, row: store.ExclusionRow, summary: str, actor: str, *, revoked: bool
+) -> None:
+    """Record the exclusion or its end as a change of the service."""
+    detail = {"exclusion": row.id, "reason": row.reason, "revoked": revoked}
+    await changes.record(connection, "exclusion", row.service, "", summary, author=actor, detail=detail)
+
+
 def exclusion(row: store.ExclusionRow) -> Exclusion:
     """A row as the API shows it."""
     return msgspec.convert(asdict(row), Exclusion)
@@ -205,9 +216,14 @@ def saved(row: store.ExclusionRow, message: str, *, already: bool) -> ExclusionS
 
 def sentence_of(row: store.ExclusionRow) -> str:
     """`checkout, route /pay, from … to … (31 min)`."""
+    return f"{row.service}, {stretch(row)}"
+
+
+def stretch(row: store.ExclusionRow) -> str:
+    """`route /pay, from … to … (31 min)`."""
     parts = [f"{word} {value}" for word, value in selectors(row) if value]
     length = span((row.stop - row.start).total_seconds())
-    return ", ".join([row.service, *parts, f"from {clock(row.start)} to {clock(row.stop)} ({length})"])
+    return ", ".join([*parts, f"from {clock(row.start)} to {clock(row.stop)} ({length})"])
 
 
 def selectors(row: store.ExclusionRow) -> Iterable[tuple[str, str]]:

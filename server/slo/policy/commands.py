@@ -12,6 +12,7 @@ import click
 from server.slo.model.objective import PolicyError
 
 if TYPE_CHECKING:
+    from server.kernel.settings import Environment
     from server.selfcheck.findings import Finding
     from server.slo.model.objective import Policy
 
@@ -40,6 +41,24 @@ def lint(file: Path) -> None:
     sys.exit(1 if found else 0)
 
 
+@slo.command("apply")
+@click.argument("file", type=FILE, required=False)
+def apply_command(file: Path | None) -> None:
+    """Put a policy file in force, by default SLO_FILE: everywhere within seconds, also one that was superseded.
+
+    A deploy does this in its release phase. Exit 2: it cannot be used, and nothing was changed.
+    """
+    from server.auth.commands import click_errors
+    from server.kernel.settings import read_environment
+    from server.process.command_database import database_for_command
+
+    env = read_environment(for_database_only=True)
+    path = env.slo_file if file is None else file
+    parsed(path)
+    with click_errors(), database_for_command(env) as url:
+        click.echo(asyncio.run(put_in_force(env, url, path.read_text())), err=True)
+
+
 @slo.command("rules")
 @click.argument("file", type=FILE, required=False)
 def rules_command(file: Path | None) -> None:
@@ -49,6 +68,29 @@ def rules_command(file: Path | None) -> None:
 
     path = read_environment(for_database_only=True).slo_file if file is None else file
     click.echo(rules(parsed(path).objectives), nl=False)
+
+
+async def put_in_force(env: Environment, url: str, source: str) -> str:
+    """Store the policy and tell the running processes; what was done, as a sentence."""
+    from server.auth.commands import actor
+    from server.kernel.bus import Bus
+    from server.kernel.db import Database
+    from server.slo.policy import store
+    from server.slo.policy.adoption import adopt
+
+    db = Database(url, "evenkeel slo")
+    bus = Bus(db, env.redis_url)
+    try:
+        async with db.act() as connection:
+            adopted = await adopt(connection, source, author=actor(), asked=True)
+            number = await store.newest_number(connection)
+        if adopted != "stored":
+            return f"Policy revision {number} is this file already; nothing was changed."
+        await bus.publish("policy", number)
+        return f"Policy revision {number} is in force."
+    finally:
+        await bus.close()
+        await db.close()
 
 
 def parsed(file: Path) -> Policy:

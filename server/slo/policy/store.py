@@ -12,9 +12,10 @@ from server.slo.model.objective import Objective
 from server.slo.policy.lint import Traffic
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('evenkeel.policy'))")
-NEWEST = text("SELECT number, source, digest FROM policy_revisions ORDER BY number DESC LIMIT 1")
+NEWEST = text("SELECT number, source, digest FROM policy_revisions ORDER BY number DESC LIMIT :limit")
 NUMBER = text("SELECT coalesce(max(number), 0) FROM policy_revisions")
 ADD = text("INSERT INTO policy_revisions (number, source, digest, host) VALUES (:number, :source, :digest, :host)")
+KNOWN = text("SELECT 1 FROM policy_revisions WHERE digest = :digest LIMIT 1")
 MISSING = text("""
 INSERT INTO objectives (name, indicator)
 SELECT name, indicator FROM unnest(CAST(:names AS text[]), CAST(:indicators AS text[])) AS given (name, indicator)
@@ -59,10 +60,15 @@ class PolicyRevision(NamedTuple):
     digest: str
 
 
+async def newest_ones(connection: AsyncConnection, limit: int) -> list[PolicyRevision]:
+    """The last revisions, the newest first."""
+    return [PolicyRevision(*row) for row in await connection.execute(NEWEST, {"limit": limit})]
+
+
 async def newest(connection: AsyncConnection) -> PolicyRevision:
     """The revision in force."""
-    row = (await connection.execute(NEWEST)).first()
-    return PolicyRevision(*row) if row else PolicyRevision(0, "", "")
+    found = await newest_ones(connection, 1)
+    return found[0] if found else PolicyRevision(0, "", "")
 
 
 async def newest_number(connection: AsyncConnection) -> int:
@@ -70,26 +76,24 @@ async def newest_number(connection: AsyncConnection) -> int:
     return int((await connection.execute(NUMBER)).scalar_one())
 
 
-async def adopt(
-    connection: AsyncConnection, source: str, digest: str, host: str, objectives: Iterable[Objective]
-) -> bool:
-    """Store a policy unless it is the one in force already; whether it was new.
-
-    Processes that start at once take turns, so that one file makes one revision.
-    """
+async def lock(connection: AsyncConnection) -> None:
+    """Nobody else stores a policy or begins a ledger until this transaction ends."""
     await connection.execute(LOCK)
-    current = await newest(connection)
-    if current.digest == digest:
-        return False
-    values = {"number": current.number + 1, "source": source, "digest": digest, "host": host}
-    await connection.execute(ADD, values)
-    await begin_ledgers(connection, objectives)
-    return True
+
+
+async def was_in_force(connection: AsyncConnection, digest: str) -> bool:
+    """Whether a policy with this digest was ever stored."""
+    return (await connection.execute(KNOWN, {"digest": digest})).first() is not None
+
+
+async def add(connection: AsyncConnection, number: int, source: str, digest: str, host: str) -> None:
+    """Store a revision."""
+    await connection.execute(ADD, {"number": number, "source": source, "digest": digest, "host": host})
 
 
 async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Objective]) -> None:
     """Give each objective a ledger that has none; processes that do so at once take turns."""
-    await connection.execute(LOCK)
+    await lock(connection)
     given = list(objectives)
     names = {"names": [o.name for o in given], "indicators": [o.indicator for o in given]}
     await connection.execute(MISSING, names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
@@ -23,9 +22,8 @@ from server.slo.ledger.spans import Split
 from server.slo.ledger.windows import LedgerWindows, first_minute
 from server.slo.model.counts import Counts
 from server.slo.model.objective import Objective
-from server.slo.policy import store as policy_store
+from server.slo.policy import adoption
 from server.slo.policy.policies import Policies
-from server.slo.policy.policy import parse
 from tests.live.rollups import lead
 from tests.live.writing import Sample, Writer, database
 from tests.slo.ledgers import NOW, policies
@@ -85,9 +83,8 @@ def ledger_rows(url: str, table: str, column: str) -> dict[tuple[int, int], Coun
 
 async def adopt(db: Database, text: str) -> None:
     """Another process stores another policy."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
     async with db.act() as connection:
-        await policy_store.adopt(connection, text, digest, "test", parse(text).objectives)
+        await adoption.adopt(connection, text, author="test", asked=True)
 
 
 async def check_windows(

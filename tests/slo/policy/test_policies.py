@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from server.kernel.errors import ConfigurationError
+from server.slo.policy.file import PolicyFile
 from tests.slo.ledgers import process
 from tests.slo.making import SHOP, availability, file, latency, service
 from tests.waiting import until
@@ -50,9 +51,13 @@ async def test_a_new_file_reaches_the_running_processes_by_the_bus(database_url:
             await until(lambda: old.number == 2, "revision 2")
             assert old.thresholds_us("shop") == (300_000,)
             assert old.objective("one") == works  # the same ledger
-            # The old one starts anew, with its own file: that is a revision too, and all follow it.
+            # The old one starts anew, with its own file: that was superseded, and does not come back.
             async with process(database_url, file(tmp_path, ONE)) as again:
                 await again.start()
+                assert again.number == 2
+                assert again.thresholds_us("shop") == (300_000,)
+                # Somebody who asks for it decides.
+                again.take_file()
                 await until(lambda: old.number == new.number == 3, "revision 3")
                 assert new.thresholds_us("shop") == ()
 
@@ -93,8 +98,8 @@ async def test_a_later_start_with_a_wrong_file_keeps_the_stored_policy(database_
         await second.start()
         assert second.number == 1
         assert second.objectives == first.objectives
-        assert second.file_problem is not None
-        assert "not UTF-8" in second.file_problem
+        assert second.file.problem is not None
+        assert "not UTF-8" in second.file.problem
 
 
 @pytest.mark.gen_test
@@ -107,3 +112,47 @@ async def test_a_revision_of_a_newer_version_is_not_followed_and_not_fatal(datab
             await old.follow(connection_)
         assert old.number == 1
         assert old.objective("one") is not None
+
+
+@pytest.mark.gen_test
+async def test_an_old_version_does_not_put_its_file_over_what_it_cannot_read(database_url: str, tmp_path: Path) -> None:
+    async with process(database_url, file(tmp_path, ONE)) as old:
+        await old.start()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO policy_revisions VALUES (2, 'apiVersion: openslo/v9', 'x', 'elsewhere')")
+    async with process(database_url, file(tmp_path, SHOP, "mine.yaml")) as again:
+        await again.start()
+        assert again.number == 1  # the newest that it can read
+        assert again.thresholds_us("shop") == ()
+    assert [number for number, _ in stored(database_url)] == [1, 2]
+
+
+@pytest.mark.gen_test
+async def test_a_changed_file_is_taken_in_while_it_runs(database_url: str, tmp_path: Path) -> None:
+    path = Path(file(tmp_path, ONE))
+    async with process(database_url, str(path)) as policies:
+        await policies.start()
+        path.write_text(ONE.replace("0.999", "1.5"))
+        await until(lambda: policies.file.problem, "the fault to be seen")
+        assert policies.number == 1
+        path.write_text(SHOP)
+        await until(lambda: policies.number == 2, "revision 2")
+        assert policies.file.problem is None
+        path.write_text(ONE)  # as it was: a change of the file asks for it
+        await until(lambda: policies.number == 3, "revision 3")
+        assert policies.thresholds_us("shop") == ()
+
+
+def test_a_file_is_read_when_it_stands_still(tmp_path: Path) -> None:
+    path = Path(file(tmp_path, ONE))
+    looked = PolicyFile(path)
+    assert looked.read() == ONE
+    assert not looked.changed()
+    path.write_text(ONE[:100])
+    assert not looked.changed()
+    path.write_text(SHOP)
+    assert not looked.changed()  # it is still being written
+    assert looked.changed()
+    assert looked.read() == SHOP
+    path.unlink()
+    assert [looked.changed(), looked.changed()] == [False, False]  # between two files
