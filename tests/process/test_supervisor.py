@@ -152,5 +152,5 @@ def test_a_policy_that_cannot_be_read_ends_a_first_start_and_says_where(data_dir
     variables = {"DATA_DIR": str(data_dir), "PORT": str(free_port()), "HOST": "127.0.0.1"}
     server = Running(variables | {"SLO_FILE": str(data_dir.parent / "slo.yaml")}, data_dir.parent / "server.log")
     assert server.process.wait(PATIENCE_S) == 2
-    assert "slo.yaml:4: spec" in server.output()
+    assert "slo.yaml:4: SLO x: spec" in server.output()
     assert postgres_of(data_dir) is None

@@ -29,7 +29,9 @@ def in_force(url: str) -> tuple[int, str]:
 
 
 def names(server: Any, key: str) -> list[str]:
-    return [one["name"] for one in server.get("/api/v1/slos", key)[1]["objectives"]]
+    status, found = server.get("/api/v1/slos", key)
+    assert status == 200, found
+    return [one["name"] for one in found["objectives"]]
 
 
 @pytest.mark.gen_test
