@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -20,7 +20,6 @@ from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spen
 from server.slo.model.objective import Objective
 from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status, TierState, by_name
 from server.slo.model.tiers import H1
-from server.slo.policy.policies import Policies
 
 SHORTEST_S = 300
 
@@ -90,13 +89,15 @@ class ObjectivesAnswer(Struct):
     services: dict[str, State]  # the state of every service
 
 
-def objectives(policies: Policies, status: Status | None, exact: Mapping[int, Exactness]) -> ObjectivesAnswer:
-    """Every objective as it was evaluated last, the worst first; `exact` by ledger."""
+def objectives(
+    number: int, held: Iterable[Objective], status: Status | None, exact: Mapping[int, Exactness]
+) -> ObjectivesAnswer:
+    """The objectives of a policy revision as they were evaluated last, the worst first; `exact` by ledger."""
     statuses = by_name(status)
-    ordered = sorted(policies.objectives, key=lambda each: urgency(each.name, statuses.get(each.name)))
+    ordered = sorted(held, key=lambda each: urgency(each.name, statuses.get(each.name)))
     found = [answer(each, statuses.get(each.name), exact[each.id]) for each in ordered]
     states = dict(status.services) if status else {}
-    return ObjectivesAnswer(policies.number, utc(status.evaluated_at) if status else None, found, states)
+    return ObjectivesAnswer(number, utc(status.evaluated_at) if status else None, found, states)
 
 
 def urgency(name: str, status: ObjectiveStatus | None) -> tuple[int, float, str]:

@@ -65,8 +65,8 @@ class SloHandler(ApiHandler):
 class ObjectivesHandler(SloHandler):
     @operation("Every objective, the worst first", scope="read", returns=ObjectivesAnswer)
     async def get(self) -> None:
-        policies, exact = self.parts.policies, await self.exactness(*self.parts.policies.objectives)
-        self.reply(answers.objectives(policies, self.parts.relay.status, exact))
+        number, held = self.parts.policies.number, self.parts.policies.objectives  # others may be in force after a wait
+        self.reply(answers.objectives(number, held, self.parts.relay.status, await self.exactness(*held)))
 
 
 class ObjectiveHandler(SloHandler):
