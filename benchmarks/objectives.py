@@ -149,7 +149,7 @@ async def figures(db: Database, policies: Policies, now: float) -> list[Figure]:
     async def status() -> None:
         async with db.ask() as connection:
             exact = await recount_store.exactness(connection, [o.id for o in policies.objectives], now)
-        msgspec.json.encode(answers.objectives(policies, last, exact))
+        msgspec.json.encode(answers.objectives(policies.number, policies.objectives, last, exact))
 
     cores = Cores(db)
     return [
