@@ -62,6 +62,7 @@ async def ship_view(parts: Parts, service: str, now: float) -> ShipView:
     name = answer.budget.objective if answer.budget else ""
     objectives = live_facts(parts.relay, service, now).objectives
     found = ship(answer, objectives, (deploys or {}).get(name, []), record.spending.get(name, []), now)
+    found.version = parts.relay.status.versions.get(service) if parts.relay.status else None
     bar = "at_risk" if cautious(answer.answer, answer.state) else BARS[answer.answer]
     held = [one for one in record.overrides if one.expires_at.timestamp() > now]
     return ShipView(service, found, rule_sentences(answer), bar, held)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from server.gate.answer import Applied, GateAnswer, SpentHour, verdict
 from server.gate.returns import Return, allowance, next_return
 from server.kernel.text import percent
-from server.slo.model.status import ObjectiveStatus
+from server.slo.model.status import ObjectiveStatus, VersionVerdict
 
 DEPLOYS_DAYS = 90
 
@@ -46,6 +46,7 @@ class Ship(Struct):
     worst: Worst | None
     deploys: int
     returns: Return | None
+    version: VersionVerdict | None = None  # the newest version against the one before it
 
 
 def ship(

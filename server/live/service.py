@@ -6,6 +6,8 @@ seconds. `None` means that there is no value: nothing was counted.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 
@@ -34,6 +36,21 @@ class RouteVersion(Struct, array_like=True):
     version: str
     n: int
     bad: int
+
+
+class VersionCount(NamedTuple):
+    """What a version counted on one route in one slot. Times are Unix seconds: when the service's newest version was
+    first seen, and the newest minute in which anything was counted here."""
+
+    service: str
+    newest: str
+    first: float
+    version: str
+    route: str
+    slot: int
+    n: int
+    bad: int
+    last: int
 
 
 class LiveService(Struct):

@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from server.review import store as review
-from server.slo.model.status import ObjectiveStatus, Status
+from server.slo.model.status import ObjectiveStatus, Status, VersionVerdict
 from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, press, said, service, show, sign_in
 from tests.gate.making import alert, objective
@@ -41,6 +42,36 @@ async def shipped(site: Site, cookie: str, name: str = "checkout") -> str:
     page = (await look(site, f"/services/{name}", cookie)).body
     start = page.index(b"<h2>Ship?</h2>")
     return text_of(page[start : page.index(b'id="service-objectives"')])
+
+
+@pytest.mark.gen_test
+async def test_it_names_a_version_that_fails_more_than_the_one_before(web: Web) -> None:
+    site = await web()
+    cookie = await sign_in(site, "viewer")
+    worse = VersionVerdict(
+        service="checkout",
+        version=HOSTILE,
+        first_seen=time.time() - 600,
+        other="4e81b07",
+        beside=False,
+        serves=True,
+        finding="worse",
+        bad=12,
+        n=458,
+        other_bad=1,
+        other_n=1830,
+        ratio=47.9,
+        p=4e-8,
+    )
+    one = objective(0.62)
+    status = Status(1, time.time(), [one], {"checkout": "at_risk"}, versions={"checkout": worse})
+    await show(site, 1, service("checkout"), slo=status)
+    page = await shipped(site, cookie)
+    assert f"▲ Version {HOSTILE} fails 48 times as often as 4e81b07" in page
+    assert "12 of 458 fail since, 1 of 1,830 before, on the same routes." in page
+    gone = msgspec.structs.replace(worse, serves=False)
+    await show(site, 2, service("checkout"), slo=msgspec.structs.replace(status, versions={"checkout": gone}))
+    assert "times as often" not in await shipped(site, cookie)
 
 
 @pytest.mark.gen_test

@@ -17,8 +17,18 @@ from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, LedgerWindows, first_minute
 from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
+from server.slo.model.comparison import Finding
 from server.slo.model.objective import Objective
-from server.slo.model.status import SEVERITY, BurnWindow, ObjectiveStatus, State, Status, TierState, by_name
+from server.slo.model.status import (
+    SEVERITY,
+    BurnWindow,
+    ObjectiveStatus,
+    State,
+    Status,
+    TierState,
+    VersionVerdict,
+    by_name,
+)
 from server.slo.model.tiers import H1
 
 SHORTEST_S = 300
@@ -80,6 +90,31 @@ class ObjectiveAnswer(Struct):
     status: StatusAnswer | None
 
 
+class VersionAnswer(Struct):
+    """The newest version of a service against the one before, on the routes that both served.
+
+    `bad` of `n` against `other_bad` of `other_n`; `beside`: in the same minutes, as both
+    run, else since it was first seen against the hour before. `ratio`: how many times as
+    often it fails on the same route, null where the other never does; `p`: the chance of
+    a difference as large where there is none. `serves`: it still counts.
+    """
+
+    service: str
+    version: str
+    first_seen: Instant
+    other: str
+    beside: bool
+    serves: bool
+    finding: Finding
+    bad: int
+    n: int
+    other_bad: int
+    other_n: int
+    ratio: float | None
+    p: float
+    text: str  # 12 of 458 fail since, 1 of 1,830 before
+
+
 class ObjectivesAnswer(Struct):
     """Every objective. `evaluated_at` null: not evaluated yet."""
 
@@ -87,6 +122,7 @@ class ObjectivesAnswer(Struct):
     evaluated_at: Instant | None
     objectives: list[ObjectiveAnswer]
     services: dict[str, State]  # the state of every service
+    versions: list[VersionAnswer]  # of every service that has a new one
 
 
 def objectives(
@@ -97,7 +133,13 @@ def objectives(
     ordered = sorted(held, key=lambda each: urgency(each.name, statuses.get(each.name)))
     found = [answer(each, statuses.get(each.name), exact[each.id]) for each in ordered]
     states = dict(status.services) if status else {}
-    return ObjectivesAnswer(number, utc(status.evaluated_at) if status else None, found, states)
+    versions = [version_answer(each) for each in status.versions.values()] if status else []
+    return ObjectivesAnswer(number, utc(status.evaluated_at) if status else None, found, states, versions)
+
+
+def version_answer(one: VersionVerdict) -> VersionAnswer:
+    """A verdict, with its time and words as the API tells it."""
+    return VersionAnswer(**(structs.asdict(one) | {"first_seen": utc(one.first_seen), "text": one.text}))
 
 
 def urgency(name: str, status: ObjectiveStatus | None) -> tuple[int, float, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
-from server.live import refusals_store
+from server.live import refusals_store, version_store
 from server.live.refusals import refusals
 from server.live.service import LiveService
 from server.slo.judge.judgement import (
@@ -21,10 +22,11 @@ from server.slo.judge.judgement import (
     spans,
 )
 from server.slo.judge.streams import SILENT, Streams
+from server.slo.judge.versions import version_verdicts
 from server.slo.ledger import recount_store
-from server.slo.ledger.windows import LedgerWindows
+from server.slo.ledger.windows import REREAD_SHARE, LedgerWindows
 from server.slo.model.objective import Objective
-from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, by_name, worst
+from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, VersionVerdict, by_name, worst
 from server.slo.policy.policies import Policies
 
 LATELY_S = 3600  # what limits refused within it widens the range of a budget while a service is partial
@@ -50,6 +52,24 @@ class RefusedTraffic:
         return self.items
 
 
+class Versions:
+    """The verdicts on new versions, read every few seconds: for at most a twentieth of the time."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, VersionVerdict] = {}
+        self._read_at = float("-inf")
+        self._keep_s = REREAD_S
+
+    async def read(self, connection: AsyncConnection, now: float) -> dict[str, VersionVerdict]:
+        """By service."""
+        if not 0 <= now - self._read_at < self._keep_s:
+            began = time.monotonic()
+            self.verdicts = version_verdicts(await version_store.version_counts(connection, now), now)
+            self._keep_s = max(REREAD_S, REREAD_SHARE * (time.monotonic() - began))
+            self._read_at = now
+        return self.verdicts
+
+
 class Evaluation:
     """The tick's hook. Between ticks it keeps the ledger's sums, the streams, and since when each state holds."""
 
@@ -59,6 +79,7 @@ class Evaluation:
         self.windows = LedgerWindows(spans(()))
         self.streams = Streams()
         self.refused = RefusedTraffic()
+        self.versions = Versions()
         self._unfinished: set[int] = set()  # ledgers that were being counted anew at the last evaluation
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
@@ -80,6 +101,7 @@ class Evaluation:
             self._unfinished = unfinished
             counts = await self.windows.read(connection, objectives, now)
             senders = senders_of(services, await self.refused.read(connection, services, now))
+            versions = await self.versions.read(connection, now)
         verdicts = self.streams.verdicts(objectives, int(now) + 1)
         observed = [
             Observation(
@@ -92,13 +114,14 @@ class Evaluation:
             for o in objectives
         ]
         states = [objective_status(each, now) for each in observed]
+        risk_versions(states, versions)
         keep_since(states, self.last)
         remembered = self.streams.for_next_watch()
         memories = {each.name: remembered[each.id] for each in objectives if each.id in remembered}
-        self.last = Status(number, now, states, service_states(states, senders), memories)
+        self.last = Status(number, now, states, service_states(states, senders, versions), memories, versions)
         named, paging = {service.name: service for service in services}, self.policies.budget_policy.paging
         self.evidence = [
-            evidence_of(each, status, named.get(status.service), paging, now)
+            evidence_of(each, status, named.get(status.service), paging, now, versions.get(status.service))
             for each, status in zip(observed, states, strict=True)
         ]
         return self.last
@@ -119,9 +142,22 @@ def keep_since(states: list[ObjectiveStatus], last: Status | None) -> None:
             status.since = old.since
 
 
-def service_states(objectives: list[ObjectiveStatus], senders: Mapping[str, Senders]) -> dict[str, State]:
+def risk_versions(states: Iterable[ObjectiveStatus], versions: Mapping[str, VersionVerdict]) -> None:
+    """An objective whose service runs a version that surely fails more is at least at risk."""
+    for status in states:
+        verdict = versions.get(status.service)
+        if verdict is not None and verdict.worse and status.kind == "availability":
+            status.state = worst({status.state, "at_risk"})
+
+
+def service_states(
+    objectives: list[ObjectiveStatus], senders: Mapping[str, Senders], versions: Mapping[str, VersionVerdict]
+) -> dict[str, State]:
     """The worst state of each service that sends or has an objective."""
     found = {name: {each.state} if each.state else set[State]() for name, each in senders.items()}
+    for name, verdict in versions.items():
+        if verdict.worse:
+            found.setdefault(name, set()).add("at_risk")
     for objective in objectives:
         found.setdefault(objective.service, set()).add(objective.state)
     return {name: worst(states) for name, states in sorted(found.items())}

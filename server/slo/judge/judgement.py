@@ -23,7 +23,16 @@ from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory, Recovery
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import null_ratio
-from server.slo.model.status import BurnWindow, Evidence, ObjectiveStatus, OnsetMethod, State, TierState, worst
+from server.slo.model.status import (
+    BurnWindow,
+    Evidence,
+    ObjectiveStatus,
+    OnsetMethod,
+    State,
+    TierState,
+    VersionVerdict,
+    worst,
+)
 from server.slo.model.tiers import H1, M5, Tier
 
 SHOWN_S = (M5, H1)  # windows that the pages show whatever the tiers are
@@ -202,8 +211,13 @@ def onset_of(observed: Observation, tier: Tier | None, now: float) -> tuple[floa
     return (now - tier.long_s, "window") if tier else (None, None)
 
 
-def evidence_of(
-    observed: Observation, status: ObjectiveStatus, service: LiveService | None, paging: PagingPolicy, now: float
+def evidence_of(  # noqa: PLR0917 - everything that is known
+    observed: Observation,
+    status: ObjectiveStatus,
+    service: LiveService | None,
+    paging: PagingPolicy,
+    now: float,
+    version: VersionVerdict | None = None,
 ) -> Evidence:
     """What an alert of the objective is made from."""
     tier = holding(observed.objective.tiers, status.tiers)
@@ -229,7 +243,7 @@ def evidence_of(
         bad_ratio=bad / total if total else None,
         spent=share_of(since.bad, observed.whole, observed.objective.allowed),
         budget_left=status.budget_left,
-        likely=likely(service) if name and status.kind == "availability" else "",
+        likely=likely(service, version) if name and status.kind == "availability" else "",
         provisional=status.provisional,
         impact_bad=bad,
         impact_total=total,
@@ -276,7 +290,13 @@ def impact(observed: Observation, since: Counts) -> tuple[int, int]:
     return since.bad, since.total
 
 
-def likely(service: LiveService | None) -> str:
+def likely(service: LiveService | None, verdict: VersionVerdict | None) -> str:
+    """The version that surely fails more: than the others that run, or where all were replaced, than the one before."""
+    beside = likely_of_several(service)
+    return beside or (f"version {verdict.version}" if verdict is not None and verdict.worse else "")
+
+
+def likely_of_several(service: LiveService | None) -> str:
     """The version that surely fails more than the others on the same routes; of several the surest."""
     if service is None or len(service.versions) < 2 or not service.bad:
         return ""

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from server.slo.model.budget import exactly_left
+from server.slo.model.comparison import Finding
 from server.slo.model.counts import Counts
 from server.slo.model.memory import Memory, Recovery
 from server.slo.model.tiers import Urgency
@@ -86,6 +87,41 @@ class ObjectiveStatus(Struct):
         return exactly_left(Counts(self.good + self.unseen, self.bad), self.allowed)
 
 
+class VersionVerdict(Struct):
+    """The newest version of a service against the one before, on the routes that both served; see comparison.py.
+
+    `beside`: both run, and the same minutes are compared; else since it was first seen
+    with the hour before. `serves`: it still counts.
+    """
+
+    service: str
+    version: str
+    first_seen: float  # Unix seconds
+    other: str  # '' where that one sent no version
+    beside: bool
+    serves: bool
+    finding: Finding
+    bad: int
+    n: int
+    other_bad: int
+    other_n: int
+    ratio: float | None  # how many times as often it fails on the same route; None: the other never fails there
+    p: float  # the chance of a difference as large where there is none
+
+    @property
+    def worse(self) -> bool:
+        """Whether a version that serves surely fails more."""
+        return self.serves and self.finding == "worse"
+
+    @property
+    def text(self) -> str:
+        """12 of 458 fail since, 1 of 1,830 before."""
+        mine = f"{self.bad:,} of {self.n:,} fail since"
+        if self.beside:
+            return f"{mine}, {self.other_bad:,} of {self.other_n:,} of {self.other or 'the others'} beside it"
+        return f"{mine}, {self.other_bad:,} of {self.other_n:,} before"
+
+
 class Status(Struct):
     """Every objective, and the state of every service (the worst of its objectives)."""
 
@@ -94,6 +130,7 @@ class Status(Struct):
     objectives: list[ObjectiveStatus]
     services: dict[str, State]
     memories: dict[str, Memory] = field(default_factory=dict)  # by objective, for the next watch
+    versions: dict[str, VersionVerdict] = field(default_factory=dict)  # by service, where it has a new version
 
 
 # How the onset was found: the change point of the fast test, or the beginning of the tier's long window.
