@@ -16,6 +16,7 @@ from server.slo.judge.judgement import (
     ALL_ARRIVES,
     Observation,
     Senders,
+    bounded_onset,
     evidence_of,
     objective_status,
     senders_of,
@@ -23,7 +24,7 @@ from server.slo.judge.judgement import (
 )
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.versions import version_verdicts
-from server.slo.ledger import recount_store
+from server.slo.ledger import ledger_store, recount_store
 from server.slo.ledger.windows import REREAD_SHARE, LedgerWindows
 from server.slo.model.objective import Objective
 from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, VersionVerdict, by_name, worst
@@ -93,7 +94,6 @@ class Evaluation:
         if needed != self.windows.spans:
             self.windows = LedgerWindows(needed)
         if self.last is None and before is not None:
-            self.last = before
             self._recall(objectives, before)
         async with self.db.ask() as connection:
             unfinished = await recount_store.unfinished(connection, objectives)
@@ -124,9 +124,28 @@ class Evaluation:
             evidence_of(each, status, named.get(status.service), paging, now, versions.get(status.service))
             for each, status in zip(observed, states, strict=True)
         ]
+        await self._bound_onsets(observed)
         return self.last
 
+    async def _bound_onsets(self, observed: Sequence[Observation]) -> None:
+        """Move each onset that only a window tells to the first failure in it."""
+        told = {
+            each.objective.id: int(one.onset)
+            for each, one in zip(observed, self.evidence, strict=True)
+            if one.onset_method == "window" and one.onset is not None
+        }
+        if not told:
+            return
+        async with self.db.ask() as connection:
+            first = await ledger_store.first_failures(connection, told)
+        self.evidence = [
+            bounded_onset(one, each, first.get(each.objective.id)) if each.objective.id in told else one
+            for each, one in zip(observed, self.evidence, strict=True)
+        ]
+
     def _recall(self, objectives: Iterable[Objective], before: Status) -> None:
+        """Go on from how the watch before this one left them."""
+        self.last = before
         for objective in objectives:
             if objective.name in before.memories:
                 memory = deepcopy(before.memories[objective.name])  # the streams go on in it, the picture does not

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from server.live.service import LiveService, RouteVersion
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
-from server.slo.ledger.windows import ByWindow
+from server.slo.ledger.windows import ByWindow, first_minute
 from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, judged
 from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.comparison import Stratum, compare
@@ -208,7 +210,25 @@ def onset_of(observed: Observation, tier: Tier | None, now: float) -> tuple[floa
     """The first bad second of what burns, and how it was found."""
     if observed.verdict.onset is not None:
         return float(observed.verdict.onset), "change point"
-    return (now - tier.long_s, "window") if tier else (None, None)
+    return (max(now - tier.long_s, float(window_start(observed, tier, now))), "window") if tier else (None, None)
+
+
+def window_start(observed: Observation, tier: Tier, now: float) -> int:
+    """The minute in which the shortest window begins that has every failure of a tier's long one."""
+    bad = observed.counts[tier.long_s].bad
+    least = min(span for span, each in observed.counts.items() if span <= tier.long_s and each.bad >= bad)
+    return first_minute(now, least)
+
+
+def bounded_onset(evidence: Evidence, observed: Observation, folded: int | None) -> Evidence:
+    """Evidence whose onset, told from a window, is not before the first failure in it.
+
+    `folded` is its first minute with a failure in the ledger; what is not there yet, the test remembers.
+    """
+    assert evidence.onset is not None
+    remembered = [minute for minute in observed.verdict.memory.minutes if minute > evidence.onset]
+    first = folded if folded is not None else min(remembered, default=evidence.onset)
+    return replace(evidence, onset=max(evidence.onset, float(first)))
 
 
 def evidence_of(  # noqa: PLR0917 - everything that is known

@@ -26,6 +26,13 @@ GAP_S = {"minute": 180, "hour": 3600}  # what is no further apart is one stretch
 UNIT_S = {"minute": 60, "hour": 3600}
 
 
+FIRST_FAILURES = text("""
+SELECT id, (SELECT extract(epoch FROM min(minute))::bigint FROM ledger_minutes
+            WHERE objective_id = id AND minute >= since AND bad > 0)
+FROM unnest(CAST(:ids AS integer[]), CAST(:since AS timestamptz[])) AS given (id, since)
+""")
+
+
 def add_statement(table: str, unit: str) -> str:
     return f"""
 INSERT INTO {table} AS kept (objective_id, {unit}, good, bad, excluded)
@@ -240,6 +247,12 @@ async def sums(connection: AsyncConnection, ids: Sequence[int], start: int, end:
     bounds = {"first_hour": -(-start // hour) * hour, "last_hour": end // hour * hour, "start": start, "end": end}
     rows = await connection.execute(SUMS, {"ids": list(ids)} | {name: utc(at) for name, at in bounds.items()})
     return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
+
+
+async def first_failures(connection: AsyncConnection, since: Mapping[int, int]) -> dict[int, int]:
+    """By objective, the first minute from one of its own (Unix seconds) on in which anything failed."""
+    values = {"ids": list(since), "since": [utc(at) for at in since.values()]}
+    return {row[0]: row[1] for row in await connection.execute(FIRST_FAILURES, values) if row[1] is not None}
 
 
 async def left_out(

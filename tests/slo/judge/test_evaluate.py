@@ -75,6 +75,27 @@ async def test_a_handful_is_not_a_burn_and_judges_no_budget(database_url: str, t
 
 
 @pytest.mark.gen_test
+async def test_an_onset_told_from_a_window_is_not_before_the_first_failure(database_url: str, tmp_path: Path) -> None:
+    lead(database_url, 1)
+    writer = Writer(database_url)
+    async with database(database_url) as db, policies(db, database_url, tmp_path, SHOP) as held:
+        evaluation, fold = Evaluation(db, held), Fold(db, Ledger(held).fold)
+        writer.flush(outcomes(1000, ago_s=2000))
+        writer.flush(outcomes(100, bad=40, ago_s=1000) + outcomes(40, bad=30))
+        await evaluated(evaluation, NOW)
+        unfolded = next(one for one in evaluation.evidence if one.objective == "shop-works")
+        await fold.run(1)
+        await evaluated(evaluation, NOW + 1)
+        folded = next(one for one in evaluation.evidence if one.objective == "shop-works")
+    minute = (int(NOW) - 1000) // 60 * 60
+    for one in (unfolded, folded):
+        assert (one.tier, one.onset_method) == ("1h/5m", "window")
+    assert unfolded.onset is not None
+    assert NOW - 1860 <= unfolded.onset <= NOW - 1000
+    assert folded.onset == minute
+
+
+@pytest.mark.gen_test
 async def test_latency_counts_good_outcomes_only(database_url: str, tmp_path: Path) -> None:
     lead(database_url, 1)
     writer = Writer(database_url)
