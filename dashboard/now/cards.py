@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from dashboard.config.page import CONFIG
+from dashboard.now.burn_chart import BurnChart, ChartSpan, Value, latency_chart, ratio_chart
 from dashboard.now.headline import named_share, too_little
-from dashboard.now.ratio_chart import RatioChart, Value, ratio_chart
 from dashboard.now.rows import LiveRow, left_of
 from dashboard.shared.format import budget, ms, number, percent, share, span, window
 from dashboard.shared.memo import Memos
@@ -21,7 +21,7 @@ from server.config.differences import Offer
 from server.config.view import ConfigView
 from server.kernel import shared_clock
 from server.live import questions
-from server.live.answers import SummaryRow
+from server.live.answers import Metric, SummaryRow
 from server.parts import Parts
 from server.slo.model.status import ObjectiveStatus
 
@@ -69,7 +69,7 @@ class Card(Struct):
     row: LiveRow
     where: str  # POST /charges · all versions
     figures: list[Figure]
-    chart: RatioChart | None  # None: not read yet, or the database does not answer
+    chart: BurnChart | None  # None: not read yet, or the database does not answer
     suspect: Suspect | None
     symptoms: list[Symptom]
     offer: Offer | None  # of the settings, where their revision is the suspect
@@ -88,12 +88,12 @@ class CardHistory(Struct):
     changes: list[Change]  # newest first
 
 
-Asked = tuple[str, int]  # service, and the second of the onset
+Asked = tuple[str, int, Metric]  # service, the second of the onset, and what burns
 
 
 async def read_past(parts: Parts, asked: Asked) -> CardHistory:
     """The service from 15 minutes before its onset, in one snapshot; the last 15 minutes finer than what is older."""
-    service, onset = asked
+    service, onset, metric = asked
     now = shared_clock.now()
     start, fine = onset - BEFORE_S, max(onset - BEFORE_S, int(now) - FINE_S)
     async with parts.db.ask() as connection:
@@ -101,7 +101,7 @@ async def read_past(parts: Parts, asked: Asked) -> CardHistory:
         for begin, end, points in ((start, fine, COARSE_POINTS), (fine, now, FINE_POINTS)):
             if begin < end:
                 step = max(5, int(end - begin) // points)
-                read = await questions.series(connection, service, "error_ratio", begin, end, step_s=step, now=now)
+                read = await questions.series(connection, service, metric, begin, end, step_s=step, now=now)
                 values += [(point.at.timestamp(), point.value) for point in read.points if point.at.timestamp() < end]
         return CardHistory(
             before=await questions.between(connection, service, start, onset, now),
@@ -123,11 +123,15 @@ async def cards(parts: Parts, rows: list[LiveRow], now: float) -> list[Card]:
     names = {row.name for row in burning}
     leading = [row for row in burning if row.cause not in names][:CARDS]
     config = await CONFIG.get(parts, parts.settings.revision)
-    pasts = await asyncio.gather(*(PAST.get(parts, (row.name, int(onset_of(row, now)))) for row in leading))
+    pasts = await asyncio.gather(*(PAST.get(parts, asked(row, now)) for row in leading))
     return [
         card(row, past, [each for each in burning if each.cause == row.name], config, now)
         for row, past in zip(leading, pasts, strict=True)
     ]
+
+
+def asked(row: LiveRow, now: float) -> Asked:
+    return row.name, int(onset_of(row, now)), "latency" if row.slow else "error_ratio"
 
 
 def onset_of(row: LiveRow, now: float) -> float:
@@ -139,19 +143,26 @@ def card(
 ) -> Card:
     onset = onset_of(row, now)
     suspect = suspect_of(row, past.changes if past else [], onset)
-    allowed = min((1 - o.target for o in row.hit if o.kind == "availability"), default=None)
     return Card(
         row=row,
         where=where(row),
         figures=[failing(row, past), latency(row, past), traffic(row, past), left(row, now)],
-        chart=None
-        if past is None
-        else ratio_chart(past.values, past.start, past.end, onset=onset, allowed=allowed, changes=past.changes),
+        chart=None if past is None else chart_of(row, past, onset),
         suspect=suspect,
         symptoms=[Symptom(each.name, each.ratio, each.alert) for each in symptoms if each.alert],
         offer=offer_for(suspect, config),
         acknowledge=next((alert for alert in row.alerts if alert.acknowledged_at is None), None),
     )
+
+
+def chart_of(row: LiveRow, past: CardHistory, onset: float) -> BurnChart:
+    """The error ratio; of what is only slow, the p95."""
+    span = ChartSpan(past.start, past.end, onset)
+    if row.slow:
+        threshold = min((o.threshold_ms for o in row.hit if o.threshold_ms is not None), default=None)
+        return latency_chart(past.values, span, threshold, past.changes)
+    allowed = min((1 - o.target for o in row.hit if o.kind == "availability"), default=None)
+    return ratio_chart(past.values, span, allowed, past.changes)
 
 
 def where(row: LiveRow) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dashboard.now.burn_chart import ChartSpan, latency_chart, ratio_chart
 from dashboard.now.cards import CardHistory, card, failing, left, suspect_of, where
-from dashboard.now.ratio_chart import ratio_chart
 from server.changes.store import Change
 from server.live.answers import SummaryRow
 from server.live.service import ServicePart
@@ -135,16 +135,16 @@ def test_without_a_change_the_suspect_is_what_the_failures_share() -> None:
 
 
 def test_the_chart_marks_onset_changes_and_what_is_over() -> None:
-    chart = ratio_chart(
-        [(0.0, 0.0), (10.0, None), (20.0, 0.4), (30.0, 0.4)],
-        0.0,
-        40.0,
-        onset=20.0,
-        allowed=0.01,
-        changes=[change(2, 50.0), change(1, 10.0)],
-    )
-    assert (chart.onset_x, chart.top) == (50.0, 0.5)
+    values = [(0.0, 0.0), (10.0, None), (20.0, 0.4), (30.0, 0.4)]
+    chart = ratio_chart(values, ChartSpan(0.0, 40.0, 20.0), 0.01, [change(2, 50.0), change(1, 10.0)])
+    assert (chart.onset_x, chart.top) == (50.0, "50 %")
     assert chart.line == "M0 130h0M500 26h0L750 26", "a step without traffic is a gap"
     assert chart.over == "M500 26h0L750 26"
     assert [(mark.x, mark.letter) for mark in chart.marks] == [(25.0, "D")]
-    assert ratio_chart([(0.0, 1.0)], 0.0, 10.0).top == 1.0, "a ratio has no more than all"
+    assert ratio_chart([(0.0, 1.0)], ChartSpan(0.0, 10.0, 0.0), None, []).top == "100 %", "no more than all"
+
+
+def test_what_is_slow_has_a_chart_of_its_latency() -> None:
+    chart = latency_chart([(0.0, 40.0), (10.0, 900.0)], ChartSpan(0.0, 20.0, 10.0), 300.0, [])
+    assert (chart.title, chart.top) == ("p95, ms", "1 s")
+    assert chart.over == "M500 13h0"
