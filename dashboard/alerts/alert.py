@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.alerts.list import AlertListed, newest, row
+from dashboard.shared.failing import FAILING
 from dashboard.shared.format import number, percent
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
@@ -17,6 +18,7 @@ from server.alerts.store import Reach
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
+from server.live.outcomes import FailingRequests
 from server.parts import Parts
 from server.slo.model.status import Evidence
 
@@ -36,6 +38,8 @@ class AlertView(Struct):
     one: AlertListed | None
     timeline: list[AlertEvent]  # newest first
     evidence: list[str]  # in words
+    failing: FailingRequests | None = None  # until it is resolved
+    over_ms: float | None = None  # of an objective of latency: what took longer is shown
 
 
 async def read(parts: Parts, alert_id: int) -> AlertRecord:
@@ -72,7 +76,14 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
     alert = newest(record.alert, live) if record.alert.state != "resolved" else record.alert
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     shown = row(alert, record.silences, record.reach, titles)
-    return AlertView(shown, record.timeline[::-1], in_words(alert.evidence, alert.clear_since is not None))
+    over_ms = alert.evidence.threshold_ms
+    return AlertView(
+        shown,
+        record.timeline[::-1],
+        in_words(alert.evidence, alert.clear_since is not None),
+        failing=await FAILING.get(parts, (alert.service, over_ms)) if alert.state != "resolved" else None,
+        over_ms=over_ms,
+    )
 
 
 def in_words(evidence: Evidence, over: bool) -> list[str]:
@@ -113,6 +124,7 @@ ALERT = live_page(
         regions={
             "alert-head": "alert/head.html",
             "alert-facts": "alert/facts.html",
+            "alert-failing": "alert/failing.html",
             "alert-line": "alert/timeline.html",
         },
         args=("id",),

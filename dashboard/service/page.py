@@ -12,6 +12,7 @@ from dashboard.changes.page import LETTERS
 from dashboard.now.headline import describe, refused
 from dashboard.now.rows import LiveRow, service_rows
 from dashboard.service.ship import ShipView, ship_view
+from dashboard.shared.failing import FAILING
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
@@ -22,6 +23,7 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
+from server.live.outcomes import FailingRequests
 from server.live.refusals import BY_LIMIT, IntakeRow
 from server.live.store import first_seen_at
 from server.parts import Parts
@@ -103,6 +105,8 @@ class ServiceView(Struct):
     titles: dict[str, str]  # of the objectives, by name
     refused: str  # what a limit refuses just now, in words
     ship: ShipView
+    failing: FailingRequests | None  # while it is in trouble
+    over_ms: float | None  # where it is only slow: what took longer is shown
 
     @property
     def allowed_percent(self) -> float | None:
@@ -158,6 +162,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
     row = next((each for each in service_rows(parts.relay.picture) if each.name == name), None)
+    over_ms = min((o.threshold_ms for o in row.hit if o.threshold_ms), default=None) if row and row.slow else None
     return ServiceView(
         name=name,
         span=span,
@@ -170,6 +175,8 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(row.service) if row is not None and row.service.partial else "",
         ship=await ship_view(parts, name, now),
+        failing=await FAILING.get(parts, (name, over_ms)) if row is not None and row.troubled else None,
+        over_ms=over_ms,
     )
 
 
@@ -192,6 +199,7 @@ SERVICE = live_page(
         context=service_view,
         regions={
             "service-head": "service/head.html",
+            "service-failing": "service/failing.html",
             "service-ship": "service/ship.html",
             "service-objectives": "service/objectives.html",
             "service-changes": "service/changes.html",

@@ -87,6 +87,38 @@ async def newest(connection: AsyncConnection, wanted: Filter, after: Place | Non
     return [_found(row) for row in rows]
 
 
+async def newest_failing(
+    connection: AsyncConnection, service: str, since: datetime, over_ms: float | None, limit: int
+) -> list[OutcomeAnswer]:
+    """The newest outcomes of a service since then that failed; with `over_ms` those that took longer instead.
+
+    Only series are looked at that have counted such a one by the second, so that a busy service costs no more
+    than a quiet one.
+    """
+    counted = "d.bad > 0" if over_ms is None else "d.n > d.bad"
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT {COLUMNS}
+            FROM (
+                SELECT * FROM series s WHERE s.service = :service AND EXISTS (
+                    SELECT FROM deltas d WHERE d.series_id = s.id AND d.second >= :since AND {counted}
+                )
+            ) AS s
+            CROSS JOIN LATERAL (
+                SELECT * FROM outcomes o WHERE o.series_id = s.id AND o.at >= :since
+                    AND {"o.bad" if over_ms is None else "NOT o.bad AND o.duration_us > :over_us"}
+                ORDER BY at DESC LIMIT :limit
+            ) AS o
+            ORDER BY {ORDER} LIMIT :limit
+            """
+        ),
+        {"service": service, "since": since, "limit": limit}
+        | ({} if over_ms is None else {"over_us": int(over_ms * 1000)}),
+    )
+    return [_found(row).outcome for row in rows]
+
+
 def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {"service": wanted.service, "route": wanted.route, "status": wanted.status}
     conditions = ""

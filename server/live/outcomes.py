@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.errors import invalid
+from server.kernel.times import utc
 from server.live import outcome_store as store
 from server.live.answers import OutcomeAnswer, Outcomes
 from server.live.outcome_store import Filter, Found, Place
@@ -31,6 +34,45 @@ async def outcomes(connection: AsyncConnection, wanted: Filter, cursor: str | No
     page = found[seen : seen + limit]
     more = len(found) > seen + limit
     return Outcomes([each.outcome for each in page], write_cursor(place(found[: seen + limit])) if more else None)
+
+
+FAILING_S = 900  # looked back for what fails: as far as is counted by the second
+FAILING_MOST = 500  # of the newest
+SHARED_MOST = 3  # values told of a field
+SHARED = ("error_class", "dependency", "client", "instance", "version", "route", "status")
+
+
+class SharedValue(Struct):
+    """A value that failing requests have, and how many of them."""
+
+    value: str
+    n: int
+
+
+class FailingRequests(Struct):
+    """The newest failing requests of a service: how many were read, what they share, and the requests themselves."""
+
+    read: int
+    shared: dict[str, list[SharedValue]]  # by field, where any has a value: most first, three at most
+    newest: list[OutcomeAnswer]
+
+
+async def failing_requests(
+    connection: AsyncConnection, service: str, now: float, over_ms: float | None = None
+) -> FailingRequests:
+    """What the failing requests of the last 15 minutes share; with `over_ms` those that took longer instead."""
+    found = await store.newest_failing(connection, service, utc(now - FAILING_S), over_ms, FAILING_MOST)
+    return FailingRequests(len(found), shared_values(found), found[:5])
+
+
+def shared_values(found: Sequence[OutcomeAnswer]) -> dict[str, list[SharedValue]]:
+    """What outcomes have in common, by field."""
+    counted = {field: Counter(str(getattr(each, field) or "") for each in found) for field in SHARED}
+    return {
+        field: [SharedValue(value, n) for value, n in values.most_common(SHARED_MOST + 1) if value][:SHARED_MOST]
+        for field, values in counted.items()
+        if any(values)
+    }
 
 
 def place(read: Sequence[Found]) -> Place:

@@ -138,7 +138,7 @@ async def test_a_burn_while_refused_is_told_on_every_page(web: Web, tmp_path: Pa
         assert "overspent" in body
     assert "5-55 %" in now  # 60 of 1,200 to 660 of 1,200
     assert "10-20" in now
-    assert "10-20</span> in the last minute" in page
+    assert ">10-20</dd>" in page
     assert "3 of 0.28" in objectives
     assert '<span class="strong" title="30 of 600"><span class="secondary">1 h</span> 50×</span>' in objectives
     assert "Sells" in page

@@ -1,0 +1,18 @@
+"""What fails just now, as a panel: what the failing requests share, and the newest of them to open."""
+
+from __future__ import annotations
+
+from dashboard.shared.memo import Memos
+from server.kernel import shared_clock
+from server.live.outcomes import FailingRequests, failing_requests
+from server.parts import Parts
+
+
+async def read(parts: Parts, asked: tuple[str, float | None]) -> FailingRequests:
+    service, over_ms = asked
+    async with parts.db.ask() as connection:
+        return await failing_requests(connection, service, shared_clock.now(), over_ms)
+
+
+# By service, and the threshold over which it is slow: None where it fails.
+FAILING = Memos(read, kept_s=3)
