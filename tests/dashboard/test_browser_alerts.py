@@ -91,7 +91,7 @@ def test_nothing_is_healthy_before_an_alert_is_over(served: Served, visit: OpenP
     alert_id = fire(served)
     page = visit("/")
     expect(page.locator("h1")).to_have_text("At risk: shop")
-    page.locator(f'#headline a[href="/alerts/{alert_id}"]').click()
+    page.locator(f'main a[href="/alerts/{alert_id}"]').first.click()
     expect(page.locator("h1")).to_contain_text("SEV-2")
     expect(page.get_by_text("still burning").or_(page.get_by_text("clear since"))).to_be_visible()
 
