@@ -90,8 +90,7 @@ async def by_mail(env: Environment, parcel: Parcel, letter: Letter) -> Attempt:
     """Hand it to the operator's mail server."""
     if env.mail is None:
         return Attempt("SMTP_URL is not set", GIVE_UP_S)
-    made = mail.mail(
-        env.mail, parcel.target.address, letter.subject, letter.text, key=parcel.key, now=shared_clock.now()
-    )
+    ids = mail.Ids(parcel.key, letter.answers)
+    made = mail.mail(env.mail, parcel.target.address, letter.subject, letter.text, ids=ids, now=shared_clock.now())
     await mail.send(env.mail, made)
     return ARRIVED

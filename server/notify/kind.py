@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
+
 from server.alerts.alert import Alert
 from server.kernel.errors import invalid
 from server.notify.addresses import checked_url, shown_url
@@ -22,15 +24,23 @@ if TYPE_CHECKING:
 SECRET = re.compile(r"[!-~]{16,255}")  # printable ASCII without blanks
 
 
+class Thread(Struct):
+    """The first message of a firing to a target: what comes after it stands beneath it."""
+
+    key: str
+    severity: int  # as it was told
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is to be told, to whom. `key` is the same at every try; `alert` None: a test."""
+    """What is to be told, to whom. `key` is the same at every try; `alert` None: a test; `thread` None: its first."""
 
     target: Target
     key: str
     event: Event
     text: str
     alert: Alert | None = None
+    thread: Thread | None = None
 
 
 class Post(NamedTuple):
@@ -41,10 +51,12 @@ class Post(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """An e-mail to the target's address, through the operator's mail server."""
+    """An e-mail to the target's address, through the operator's mail server; `answers` is the key of the first of its
+    thread."""
 
     subject: str
     text: str
+    answers: str = ""
 
 
 class Kind:

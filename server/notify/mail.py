@@ -11,6 +11,7 @@ import socket
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate
+from typing import NamedTuple
 
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPConnectError, SMTPException, SMTPHeloError
@@ -28,17 +29,30 @@ class NoTls(Exception):
     """The server offers no TLS, and a password is not sent in clear."""
 
 
-def mail(server: MailServer, to: str, subject: str, text: str, *, key: str, now: float) -> EmailMessage:
-    """The message. The same key gives the same Message-ID, by which mail programs find a second copy."""
+class Ids(NamedTuple):
+    """The key of a message, and that of the first of its thread, empty where it is the first itself."""
+
+    key: str
+    answers: str = ""
+
+
+def mail(server: MailServer, to: str, subject: str, text: str, *, ids: Ids, now: float) -> EmailMessage:
+    """The message. The same key gives the same Message-ID, by which mail programs find a second copy, and a thread."""
     message = EmailMessage()
     message["From"] = server.sender
     message["To"] = to
     message["Subject"] = subject
     message["Date"] = formatdate(now)
-    message["Message-ID"] = f"<{key.replace('/', '.')}@{server.domain}>"
+    message["Message-ID"] = message_id(server, ids.key)
+    if ids.answers:
+        message["In-Reply-To"] = message["References"] = message_id(server, ids.answers)
     message["Auto-Submitted"] = "auto-generated"  # nobody's absence note answers
     message.set_content(text)
     return message
+
+
+def message_id(server: MailServer, key: str) -> str:
+    return f"<{key.replace('/', '.')}@{server.domain}>"
 
 
 async def send(server: MailServer, message: EmailMessage) -> None:

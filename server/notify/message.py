@@ -34,10 +34,9 @@ def escalated(text: str) -> str:
     return ESCALATED + text.removeprefix(ESCALATED)
 
 
-def subject(alert: Alert, event: Event) -> str:
-    """The subject of an e-mail: `SEV-2: checkout, alert 17`."""
-    word = {"acknowledge": "Acknowledged", "resolve": "Resolved"}.get(event, f"SEV-{alert.severity}")
-    return f"{word}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
+def subject(alert: Alert, severity: int) -> str:
+    """The subject of an e-mail, one for all of a firing: `SEV-2: checkout, alert 17`, the severity as told first."""
+    return f"SEV-{severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
 
 
 def link(public_url: str, alert: Alert | None) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from server.alerts.alert import Alert
+from server.alerts.alert import Alert, AlertEvent
 from server.alerts.notice import Notice
+from server.alerts.store import add_events
 from server.auth.store import signal
+from server.kernel import shared_clock
 from server.notify import outbox_store, store
 from server.notify.message import escalated, fit
 from server.notify.outbox_store import ClaimedRow, StoredBody, Unacknowledged
@@ -52,15 +54,24 @@ def key_for(stem: str, alert: Alert, target: Target) -> str:
 
 
 async def escalate(connection: AsyncConnection) -> None:
-    """Tell the next step of each page that nobody has acknowledged for ESCALATE_S, once a step."""
+    """Tell the next step of each page that nobody has acknowledged for ESCALATE_S, once a step; its timeline says it."""
     waiting = await outbox_store.unacknowledged(connection, ESCALATE_S)
-    if waiting:
-        targets = await store.every(connection)
-        await post(connection, [row for one in waiting for row in next_rows(one, targets)])
+    targets = await store.every(connection) if waiting else []
+    for last in waiting:
+        receivers = next_step(targets, last.body.alert.urgency, last.step)
+        if await post(connection, next_rows(last, receivers)):
+            line = AlertEvent(last.body.alert.id, shared_clock.now(), "escalated", escalation(receivers))
+            await add_events(connection, [line])
 
 
-def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[ClaimedRow]:
-    """The messages of the next step; none after the last."""
+def escalation(receivers: Sequence[Target]) -> str:
+    """`Not acknowledged for 5 min: step 2 is told, chat and boss.`"""
+    names = " and ".join(target.name for target in receivers)
+    return f"Not acknowledged for {ESCALATE_S / 60:.0f} min: step {receivers[0].step} is told, {names}."
+
+
+def next_rows(last: Unacknowledged, receivers: Sequence[Target]) -> list[ClaimedRow]:
+    """The messages to the next step."""
     alert = last.body.alert
     text = fit(alert, escalated(last.body.text))
     stem = f"alert-{alert.id}/trigger/{alert.fired_times}"
@@ -72,10 +83,13 @@ def next_rows(last: Unacknowledged, targets: Sequence[Target]) -> list[ClaimedRo
             key_for(f"{stem}/step-{target.step}", alert, target),
             StoredBody(text, alert),
         )
-        for target in next_step(targets, alert.urgency, last.step)
+        for target in receivers
     ]
 
 
-async def post(connection: AsyncConnection, rows: Sequence[ClaimedRow]) -> None:
-    if await outbox_store.put(connection, rows):
+async def post(connection: AsyncConnection, rows: Sequence[ClaimedRow]) -> int:
+    """Store messages and signal that there are some; how many are new."""
+    new = await outbox_store.put(connection, rows)
+    if new:
         await signal(connection, TOPIC)
+    return new

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import Alert
 from server.alerts.store import mark_notified
+from server.notify.kind import Thread
 from server.notify.message import Event
 from server.notify.store import TARGETS
 from server.notify.target import Target
@@ -60,6 +61,7 @@ class Claimed(NamedTuple):
     age_s: float
     refused_s: float  # for how long it has been refused as wrong, without a break
     removed: bool  # the target was, a moment after this was stored
+    thread: Thread | None  # None: it begins one
 
 
 async def put(connection: AsyncConnection, rows: Sequence[ClaimedRow]) -> int:
@@ -136,7 +138,12 @@ CLAIM = text(f"""
     RETURNING n.id AS claimed_id, n.alert_id, n.event, n.dedup_key AS key, n.body::text, n.attempts AS attempt,
               extract(epoch FROM now() - n.created_at)::float AS age_s,
               coalesce(extract(epoch FROM now() - n.refused_since), 0)::float AS refused_s,
-              t.removed_at IS NOT NULL AS removed, {TARGETS.of("t")}
+              t.removed_at IS NOT NULL AS removed, {TARGETS.of("t")},
+              (SELECT jsonb_build_object('key', f.dedup_key, 'severity', f.body #> '{{alert,severity}}')::text
+               FROM notifications f
+               WHERE f.alert_id = n.alert_id AND f.target_id = n.target_id AND f.event = 'trigger' AND f.id < n.id
+                 AND f.body #> '{{alert,fired_times}}' = n.body #> '{{alert,fired_times}}'
+               ORDER BY f.id LIMIT 1) AS thread
     """)
 
 
@@ -158,6 +165,7 @@ def claimed_of(row: Any) -> Claimed:
         age_s=row.age_s,
         refused_s=row.refused_s,
         removed=row.removed,
+        thread=None if row.thread is None else msgspec.json.decode(row.thread, type=Thread),
     )
 
 

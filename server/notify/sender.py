@@ -98,7 +98,8 @@ class Sender:
             return Attempt("the target was removed")
         if claimed.body is None:
             return Attempt("what it tells of cannot be read")
-        parcel = Parcel(claimed.target, claimed.key, claimed.event, claimed.body.text, claimed.body.alert)
+        body = claimed.body
+        parcel = Parcel(claimed.target, claimed.key, claimed.event, body.text, body.alert, claimed.thread)
         try:
             return await deliver(self.env, parcel)
         except Exception:

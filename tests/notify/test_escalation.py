@@ -50,6 +50,10 @@ async def test_each_step_once_after_five_minutes(make_env: MakeEnv) -> None:
         minutes_pass(at, 60)
         await escalate(at.db)
         assert messages(at) == [("duty", "trigger"), ("chat", "trigger"), ("boss", "trigger")]
+        assert at.desk.rows("SELECT kind, text FROM alert_events ORDER BY id") == [
+            ("escalated", "Not acknowledged for 5 min: step 2 is told, chat."),
+            ("escalated", "Not acknowledged for 5 min: step 3 is told, boss."),
+        ]
         await at.tell(notice(replace(alert, acknowledged_by="mira"), "acknowledge", "Acknowledged by mira."))
         await at.tell(notice(replace(alert, severity=1), "update", now=9.0))
         await at.tell(notice(replace(alert, state="resolved"), "resolve", "Resolved."))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from aiosmtplib import SMTPAuthenticationError
+from msgspec.structs import replace
 
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import MailServer, mail_server
@@ -39,7 +40,7 @@ def server_at(port: int, user: str = "", scheme: str = "smtp") -> MailServer:
 
 
 def message(text: str = "t") -> EmailMessage:
-    return mail.mail(server_at(25), "x@example.com", "s", text, key="k/1", now=0.0)
+    return mail.mail(server_at(25), "x@example.com", "s", text, ids=mail.Ids("k/1"), now=0.0)
 
 
 async def handed_over(make_env: MakeEnv, box: MailBox) -> Attempt:
@@ -63,11 +64,14 @@ async def test_an_alert_by_mail(make_env: MakeEnv) -> None:
         async with office(env) as at, at.sending():
             at.desk.target("boss", "email", "boss@example.com", "")
             alert = at.desk.alert(service="check\nout\u202e")
-            await at.tell(notice(alert), notice(alert, "update", now=5.0), notice(alert, "resolve", "Resolved: x."))
+            worse = replace(alert, severity=1)
+            await at.tell(notice(alert), notice(worse, "update", now=5.0), notice(worse, "resolve", "Recovered: x."))
             await until(lambda: len(box.came) == 2, "both mails")
         first, last = box.came
         assert first["Subject"] == f"SEV-2: check out, alert {alert.id}"
-        assert last["Subject"] == f"Resolved: check out, alert {alert.id}"
+        assert last["Subject"] == first["Subject"], "one thread"
+        assert last["In-Reply-To"] == last["References"] == first["Message-ID"]
+        assert (first["In-Reply-To"], first["References"]) == (None, None)
         assert (first["To"], first["From"]) == ("boss@example.com", "Evenkeel <evenkeel@example.com>")
         text = first.get_content().replace("\r\n", "\n")
         assert "4.1 % of requests fail (objective 0.1 %)" in text

@@ -36,10 +36,15 @@ class Email(Kind):
         return address
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Letter]:
-        alert = parcel.alert
-        head = "Test from Evenkeel" if alert is None else subject(alert, parcel.event)
+        alert, first = parcel.alert, parcel.thread
+        head = (
+            "Test from Evenkeel"
+            if alert is None
+            else subject(alert, alert.severity if first is None else first.severity)
+        )
         last = "" if alert is None else f"\nObjective: {short(alert.objective, 200)}. Times are UTC.\n"
-        return [Letter(head, f"{parcel.text}\n\n{link(public_url, alert)}\n{last}")]
+        text = f"{parcel.text}\n\n{link(public_url, alert)}\n{last}"
+        return [Letter(head, text, first.key if first else "")]
 
 
 KIND = Email()
