@@ -54,7 +54,7 @@ def key_for(stem: str, alert: Alert, target: Target) -> str:
 
 
 async def escalate(connection: AsyncConnection) -> None:
-    """Tell the next step of each page that nobody has acknowledged for ESCALATE_S, once a step; its timeline says it."""
+    """Tell the next step of each page that nobody has acknowledged for ESCALATE_S, once a step, on its timeline too."""
     waiting = await outbox_store.unacknowledged(connection, ESCALATE_S)
     targets = await store.every(connection) if waiting else []
     for last in waiting:
