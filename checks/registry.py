@@ -20,6 +20,7 @@ RUNNING = (
     "partitions",
     "disk",
     "cardinality",
+    "duration_units",
 )
 NAMES = REPOSITORY + RUNNING
 

@@ -126,3 +126,30 @@ async def names(connection: AsyncConnection) -> tuple[int, Sequence[tuple[str, i
 async def database_bytes(connection: AsyncConnection) -> int:
     """The size of the database on disk."""
     return int((await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())
+
+
+class DurationBucket(NamedTuple):
+    """How many durations of a service, and lately of a version, are in one bucket of the sketch."""
+
+    before: bool
+    service: str
+    version: str
+    bucket: int
+    n: int
+
+
+async def durations(connection: AsyncConnection) -> list[DurationBucket]:
+    """The sketches of the last 15 minutes by service and version, and of six whole hours before by service."""
+    rows = await connection.execute(
+        text("""
+        SELECT false, service, version, pair >> 32, sum(pair & 4294967295)::bigint
+        FROM minute_sketches JOIN series ON series.id = series_id, unnest(sketch) AS pair
+        WHERE minute >= now() - interval '15 minutes' GROUP BY 2, 3, 4
+        UNION ALL
+        SELECT true, service, '', pair >> 32, sum(pair & 4294967295)::bigint
+        FROM hours JOIN series ON series.id = series_id, unnest(sketch) AS pair
+        WHERE hour >= date_trunc('hour', now()) - interval '7 hours'
+            AND hour < date_trunc('hour', now() - interval '15 minutes') GROUP BY 2, 4
+        """)
+    )
+    return [DurationBucket(*row) for row in rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,13 +11,17 @@ import msgspec
 import psycopg
 import pytest
 
-from checks import cardinality, disk, loop_lag, partitions, stragglers, watch
+from checks import cardinality, disk, duration_units, loop_lag, partitions, stragglers, watch
 from checks.check import ROOT, Surroundings
-from checks.store import SilentProcess
+from checks.store import DurationBucket, SilentProcess
 from server.kernel.db import Database
+from server.live.fold import Fold
+from server.live.sketch import bucket
 from server.picture.picture import Picture
 from server.selfcheck.findings import Finding, status_of
 from tests.conftest import MakeEnv
+from tests.live.rollups import lead, nothing
+from tests.live.writing import Sample, Writer, database
 
 
 def row(
@@ -160,3 +166,36 @@ def test_partitions(offsets: tuple[int, ...], words: list[str]) -> None:
     found = partitions.judged(names(*offsets), NOON, 7)
     assert len(found) == len(words)
     assert all(word in finding.what for word, finding in zip(words, found, strict=True))
+
+
+def sketches(before: Callable[[float], float], now: Callable[[float], float]) -> list[DurationBucket]:
+    """Some hundreds of durations of one service, spread over a factor of ten; 20 ms in the middle."""
+    spread = [20_000 * 10 ** ((number - 150) / 300) for number in range(300)]
+    rows = [DurationBucket(True, "shop", "", bucket(int(before(each))), 1) for each in spread]
+    return rows + [DurationBucket(False, "shop", "v2", bucket(int(now(each))), 1) for each in spread]
+
+
+def test_a_sender_that_changes_the_unit_of_its_durations_is_named() -> None:
+    same = sketches(lambda us: us, lambda us: us * 2)
+    assert duration_units.judged(same) == []
+    (longer,) = duration_units.judged(sketches(lambda us: us, lambda us: us * 1000))
+    assert longer.what.startswith("Half of the durations of version v2 of shop are 19.8 s or less, 1,003 times")
+    assert longer.what.endswith("what they were (20 ms).")
+    (shorter,) = duration_units.judged(sketches(lambda us: us, lambda us: us / 1000))
+    assert "th of what they were" in shorter.what
+    slow = sketches(lambda us: us, lambda us: 30_000_000 if us > 12_000 else us)  # most time out
+    assert duration_units.judged(slow) == []
+    few = [row for row in sketches(lambda us: us, lambda us: us * 1000) if row.before or row.bucket % 4 == 0]
+    assert duration_units.judged(few) == []
+
+
+@pytest.mark.gen_test
+async def test_the_unit_of_durations_is_read_from_the_rollups(database_url: str) -> None:
+    writer, now = Writer(database_url), int(time.time())
+    writer.flush([Sample(now - 5 * 3600, 20_000)] * 200 + [Sample(now - 90, 20_000_000, version="v2")] * 200)
+    lead(database_url, 1)
+    async with database(database_url) as db:
+        await Fold(db, nothing).run(1)
+        found = await duration_units.run(Surroundings(ROOT, db=db))
+    assert [finding.where for finding in found] == ["shop"]
+    assert "version v2 of shop" in found[0].what

@@ -156,7 +156,9 @@ async def test_a_new_service_is_unknown_to_the_gate_until_it_is_counted_at_the_s
     await parts.relay.refresh()
     found, why = await gate()
     assert (found, "is being recounted" in why) == ("unknown", True)
-    await Recount(parts.db, fold, ledger).run(1)
+    recount = Recount(parts.db, fold, ledger)
+    while await recount.once(1):
+        pass
     await tick.run(1)
     await parts.relay.refresh()
     assert evaluation.last is not None
