@@ -17,8 +17,10 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
 
 from server.kernel.names import HOST, process_name
+from server.telemetry.reserved import Reserved
 
 if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    values.MmapedDict = Reserved  # type: ignore[attr-defined,assignment]
     # By name, not by pid: a restarted web.1 goes on counting in the file of the one that died.
     values.ValueClass = values.MultiProcessValue(process_name)  # type: ignore[no-untyped-call]
 
