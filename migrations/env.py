@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import logging
 
-from alembic import context
-from sqlalchemy import create_engine, pool
+from alembic import command, context
+from sqlalchemy import Connection, create_engine, pool
 
 from server.kernel.db import SQLALCHEMY, connect_args, limit
 from server.kernel.settings import read_environment
 from server.process.command_database import database_for_command
+from server.process.migrate import be_alone, running
 from server.tables import metadata
+
+log = logging.getLogger("evenkeel.migrate")
 
 LOCK_TIMEOUT = "3s"  # a migration that cannot get its lock fails rather than queueing ingest behind it
 
 
 def run(url: str) -> None:
-    """Migrate, one transaction a migration."""
+    """Migrate up, one transaction a migration; or down, in one that has every table to itself."""
     engine = create_engine(SQLALCHEMY, poolclass=pool.NullPool, connect_args=connect_args(url))
     limit(engine, lock_timeout=LOCK_TIMEOUT, idle_in_transaction_session_timeout="0")
+    down = downgrades()
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+        if down:
+            say_who_runs(connection)
+        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=not down)
         with context.begin_transaction():
+            if down:
+                be_alone(connection)
             context.run_migrations()
     engine.dispose()
+
+
+def downgrades() -> bool:
+    """Whether the command is `alembic downgrade`."""
+    chosen = getattr(context.config.cmd_opts, "cmd", None)
+    return chosen is not None and chosen[0] is command.downgrade
+
+
+def say_who_runs(connection: Connection) -> None:
+    """Before anything is done: an older schema is not what a running process needs."""
+    found = running(connection)
+    connection.rollback()
+    if found:
+        log.warning(
+            "Running on this database: %s. With an older schema they are not ready and answer 503: roll the "
+            "application back first, see docs/runbook.md.",
+            ", ".join(found),
+        )
 
 
 given = context.config.attributes.get("url")

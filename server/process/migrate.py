@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from server.kernel.errors import ConfigurationError
+
+ALONE_WITHIN_S = 60.0
+# Shorter than deadlock_timeout, 1 s: who waits for us is let through before anybody is told of a deadlock.
+LOCKS_WITHIN = "800ms"
+RUNNING = """
+SELECT name || ' on ' || host || ' (' || version || ')' FROM processes
+WHERE stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '10 s' ORDER BY host, name
+"""
+TABLES = """
+SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
+WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace
+"""
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,3 +63,33 @@ def head() -> str:
 def known() -> frozenset[str]:
     """Every revision that this release knows: a database at any other one is newer."""
     return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
+def running(connection: Connection) -> list[str]:
+    """The processes that use the database now, as `web.1 on HOST (VERSION)`."""
+    there = connection.exec_driver_sql("SELECT to_regclass('processes') IS NOT NULL").scalar_one()
+    return list(connection.exec_driver_sql(RUNNING).scalars()) if there else []
+
+
+def be_alone(connection: Connection) -> None:
+    """Lock every table for the rest of the transaction, without a deadlock: all within a moment, or none and again.
+
+    ConfigurationError where that does not come about.
+    """
+    deadline = time.monotonic() + ALONE_WITHIN_S
+    tables = connection.exec_driver_sql(TABLES).scalar_one()
+    while tables:
+        attempt = connection.begin_nested()
+        try:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{LOCKS_WITHIN}'")
+            connection.exec_driver_sql(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            attempt.commit()
+            return
+        except OperationalError as error:
+            attempt.rollback()
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The tables were in use for {ALONE_WITHIN_S:g} s. Nothing was done: stop what uses them."
+                ) from error
+            time.sleep(0.2)
