@@ -15,6 +15,7 @@ from typing import Any
 import redis.asyncio as redis
 from redis.exceptions import RedisError
 
+from server.kernel.bus import lost, redis_pool
 from server.kernel.errors import ApiError
 
 log = logging.getLogger("evenkeel.throttle")
@@ -58,9 +59,8 @@ class Throttle:
         self._take: Any = None
         self._give_back: Any = None
         if redis_url:
-            self._redis = redis.Redis.from_url(
-                redis_url, socket_timeout=REDIS_WAIT_S, socket_connect_timeout=REDIS_WAIT_S
-            )
+            pool = redis_pool(redis_url, REDIS_WAIT_S, socket_timeout=REDIS_WAIT_S)
+            self._redis = redis.Redis(connection_pool=pool)
             self._take = self._redis.register_script(SCRIPT)
             self._give_back = self._redis.register_script(GIVE_BACK)
         self._redis_from = 0.0  # monotonic: not asked before
@@ -96,7 +96,7 @@ class Throttle:
             return float(await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
         except (RedisError, OSError) as error:
             self._redis_from = time.monotonic() + REDIS_PAUSE_S
-            log.warning("redis lost, throttling per process: %s", error)
+            log.warning("Redis lost, throttling per process: %s", lost(error))
             return None
 
     def _local(self, key_id: int, cost_s: float, now: float) -> float:

@@ -19,7 +19,9 @@ from redis.exceptions import RedisError
 
 from server.kernel.connection import OwnConnection, opened
 from server.kernel.db import Database, pooled
+from server.kernel.errors import ConfigurationError
 from server.kernel.loop import Loop
+from server.kernel.text import first_line
 
 log = logging.getLogger("evenkeel.bus")
 
@@ -35,19 +37,44 @@ BOTH_ROADS = frozenset({"config"})
 Listener = Callable[[int], None]
 
 
+class RedisLost(OSError):
+    """Redis does not answer; says why, and where it is known how to mend that."""
+
+
+def redis_pool(url: str, connect_s: float, **more: float) -> redis.ConnectionPool:
+    """Connections to REDIS_URL; ConfigurationError where it is none."""
+    try:
+        pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=connect_s, **more)
+        pool.make_connection()  # type: ignore[no-untyped-call]  # connects to nothing: unknown parameters are found here
+    except (ValueError, TypeError, RedisError) as error:
+        raise ConfigurationError(f"REDIS_URL: {first_line(error)}") from None
+    return pool
+
+
+def lost(error: BaseException) -> str:
+    """Why Redis is lost, on one line; of a certificate that cannot be checked also what to do."""
+    said = first_line(error)
+    if "CERTIFICATE_VERIFY_FAILED" not in said:
+        return said
+    return (
+        f"{said}. Nobody whom this machine trusts has signed its certificate: add ?ssl_ca_certs=/path/ca.pem to "
+        "REDIS_URL, or ?ssl_cert_reqs=none to take any certificate, as a platform's own Redis may need"
+    )
+
+
 class Bus:
     """One process's end of the bus. `start` inside the loop; `close` there."""
 
     def __init__(self, db: Database, redis_url: str | None) -> None:
         self.db = db
         # No socket_timeout: redis-py would wrap each sending in wait_for, which can swallow a cancellation.
-        self.redis = redis.Redis.from_url(redis_url, socket_connect_timeout=2) if redis_url else None
+        self.redis = redis.Redis(connection_pool=redis_pool(redis_url, 2)) if redis_url else None
         self.redis_ok: bool | None = None  # None: no Redis is configured
         self.listening = False
         self._listeners: dict[str, list[Listener]] = {}
         self._sender = OwnConnection(db, "bus send")
         self._hear_postgres = Loop("hearing PostgreSQL's signals", self._listen_postgres, RETRY_S)
-        self._hear_redis = Loop("hearing Redis's signals", self._listen_redis, RETRY_S, expected=(RedisError, OSError))
+        self._hear_redis = Loop("Redis", self._listen_redis, RETRY_S, expected=(OSError,))
 
     def subscribe(self, topic: str, listener: Listener) -> None:
         """Call `listener(number)` in the loop for each signal on the topic; it must not block."""
@@ -80,7 +107,7 @@ class Bus:
             return True
         except (RedisError, OSError, TimeoutError) as error:
             self.redis_ok = False
-            log.warning("redis lost while sending a signal: %s", error or type(error).__name__)
+            log.warning("Redis lost while sending a signal: %s", lost(error))
             return False
 
     async def _by_postgres(self, message: str) -> None:
@@ -116,6 +143,12 @@ class Bus:
         await asyncio.Event().wait()
 
     async def _listen_redis(self) -> None:
+        try:
+            await self._hear()
+        except (RedisError, OSError) as error:
+            raise RedisLost(lost(error)) from error
+
+    async def _hear(self) -> None:
         assert self.redis is not None
         channel = self.redis.pubsub(ignore_subscribe_messages=True)
         try:
