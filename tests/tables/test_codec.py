@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engine, text
 
 import server
-from server.kernel.db import sqlalchemy_url
+from server.kernel.db import SQLALCHEMY, connect_args
 from server.tables.codec import Rows, quoted
 from tests.tables.values import rows_of
 
@@ -39,7 +39,7 @@ def connection(cluster: Any, template: str) -> Iterator[Connection]:
     from tests.conftest import made_database
 
     for url in made_database(cluster, template):
-        engine = create_engine(sqlalchemy_url(url))
+        engine = create_engine(SQLALCHEMY, connect_args=connect_args(url))
         with engine.connect() as made:
             for table in {codec.table for codec in CODECS.values()}:
                 made.execute(text(copy_of(table)))
