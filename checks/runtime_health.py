@@ -20,10 +20,11 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from checks.check import Check, Surroundings, Unavailable, fail, warn
 from server.auth.keys import create_key
+from server.auth.tokens import own_check_mark
 from server.config.registry import SETTINGS, Counted
 from server.kernel import shared_clock
 from server.kernel.ids import uuid7
-from server.kernel.names import OWN, TRIAL
+from server.kernel.names import OWN, OWN_CHECK, TRIAL
 from server.selfcheck.findings import Finding
 
 INGEST = "/api/v1/outcomes"
@@ -72,9 +73,10 @@ class Answer(NamedTuple):
 class Probe:
     """Asks one server: raises for no status, and says what did not answer. Use as a context manager."""
 
-    def __init__(self, base_url: str, key: str | None = None) -> None:
+    def __init__(self, base_url: str, key: str | None = None, mark: str = "") -> None:
         self.base_url = base_url.rstrip("/")
         self.key = key
+        self.mark = {OWN_CHECK: mark} if mark else {}
         self._client = AsyncHTTPClient(force_instance=True)
 
     def __enter__(self) -> Probe:
@@ -95,7 +97,7 @@ class Probe:
         as_stranger: bool = False,
     ) -> Answer:
         """One request, with the key where there is one; Unavailable where nothing answers."""
-        sent = dict(headers or {})
+        sent = self.mark | (headers or {})
         if self.key and not as_stranger:
             sent["Authorization"] = f"Bearer {self.key}"
         request = HTTPRequest(
@@ -137,7 +139,8 @@ async def run(around: Surroundings) -> list[Finding]:
     if around.base_url is None:
         raise Unavailable("No server was named.", "python -m checks runtime_health --base-url http://localhost:8000")
     key = await key_for(around)
-    with Probe(around.base_url, key) as probe:
+    mark = own_check_mark(around.env.secret_key) if around.lasting and around.env else ""
+    with Probe(around.base_url, key, mark) as probe:
         findings = [*await health(probe), *await closed(probe), *await request_ids(probe), *await speed(probe)]
         if key is None:
             hint = "Set EVENKEEL_API_KEY to a key with the scopes ingest and read."

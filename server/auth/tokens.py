@@ -7,6 +7,7 @@ to guess in 256 random bits. The prefixes also let logs blot them out.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from typing import Literal
@@ -30,3 +31,13 @@ def well_formed(kind: Kind, token: str) -> bool:
 def digest(token: str) -> bytes:
     """What is stored and looked up: SHA-256, 32 bytes."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def own_check_mark(secret_key: str) -> str:
+    """What Evenkeel's own checks show to be known by; nobody without SECRET_KEY can make it."""
+    return hmac.new(secret_key.encode(), b"own check", "sha256").hexdigest()
+
+
+def is_own_check(mark: str, secret_key: str) -> bool:
+    """Whether a request with this mark is one of our own checks'."""
+    return bool(mark) and hmac.compare_digest(mark.encode(), own_check_mark(secret_key).encode())

@@ -17,10 +17,12 @@ from tornado.web import HTTPError, RequestHandler
 
 from server.auth.identity import Identity
 from server.auth.proxies import believe
+from server.auth.tokens import is_own_check
 from server.http.operation import Operation
 from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES, ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import uuid7
+from server.kernel.names import OWN_CHECK
 from server.parts import Parts
 from server.telemetry import metrics
 from server.telemetry.log_line import in_request
@@ -67,6 +69,12 @@ class Handler(RequestHandler):
         """Whether people reach us over TLS: by PUBLIC_URL, or as a trusted proxy says of this request."""
         return self.parts.env.public_url.startswith("https://") or self.request.protocol == "https"
 
+    @property
+    def routine(self) -> bool:
+        """Whether a router or one of our own checks asks, again and again: its log line would drown the rest."""
+        mark = self.request.headers.get(OWN_CHECK, "")
+        return self.request.path.startswith("/health/") or is_own_check(mark, self.parts.env.secret_key)
+
     def set_cookie(self, name: str, value: str | bytes, *args: Any, **given: Any) -> None:
         """Every cookie of ours, the form token too, is Secure over TLS."""
         super().set_cookie(name, value, *args, **given | {"secure": self.over_tls})
@@ -102,8 +110,7 @@ def record(handler: Handler, seconds: float) -> None:
         handler.parts.intake.count_own(route, request.method or "", status, None if refused else seconds)
     stored = {} if handler.stored is None else {"stored": handler.stored}
     log.log(
-        # A router asks every few seconds: its lines would drown the rest.
-        logging.DEBUG if request.path.startswith("/health/") else logging.INFO,
+        logging.DEBUG if handler.routine else logging.INFO,
         "%s %s %d",
         request.method,
         request.path,

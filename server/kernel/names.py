@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 OWN = "evenkeel"  # our own service, and who makes what nobody else has made
+OWN_CHECK = "Evenkeel-Own-Check"  # the header by which the service knows its own checks
 TRIAL = "Evenkeel-Trial"  # the header of a request that is sent to be refused, as a check does
 OTHER = "(other)"  # what came over a cap of services, routes or versions, and what is not shown apart
 HOST = os.environ.get("DYNO") or os.uname().nodename
