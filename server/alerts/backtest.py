@@ -76,7 +76,7 @@ class Replayed:
         """What the backtest says of it in the end."""
         alert, first = self.alert, self.fired or self.alert
         since = line.between(line.index(alert.onset), self.burned)
-        whole = line.before(self.burned, objective.window_s)
+        whole = line.whole(objective, self.burned)
         return PastAlert(
             objective=alert.objective,
             tier=first.tier,
@@ -128,6 +128,10 @@ class Minutes:
     def before(self, end: int, window_s: int) -> Counts:
         """The counts of the window that ends where minute `end` begins."""
         return self.between(max(0, end - window_s // MINUTE_S), end)
+
+    def whole(self, objective: Objective, end: int) -> Counts:
+        """The counts of an objective's own window that ends where minute `end` begins."""
+        return self.between(min(self.index(objective.begins_before(self.at(end))), end), end)
 
     def change_point(self, end: int, window_s: int, ratio: float) -> int:
         """The minute of a window since which most was bad above `ratio`: where the sum of the excess is least."""
@@ -301,8 +305,8 @@ class Run:
 
     def _said(self, end: int, tier: Tier | None, now: float) -> Evidence:
         """The evidence as the watch makes it; the onset by the change point, where the watch knows only the window."""
-        windows = {*spans(self.objective.tiers), self.objective.window_s}
-        counts = ByWindow({window_s: self.line.before(end, window_s) for window_s in windows})
+        counts = ByWindow({window_s: self.line.before(end, window_s) for window_s in spans(self.objective.tiers)})
+        counts[self.objective.window_key] = self.line.whole(self.objective, end)
         last = self.line.between(end - 1, end)
         onset = self.fast.onset if self.fast.on else None
         fast, minute = self.fast, (last.bad, last.total)

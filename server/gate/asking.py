@@ -98,7 +98,7 @@ async def spent_by_alerts(
     """The alerts that ask for a postmortem, of the longest window."""
     if not held:
         return []
-    since = now - max(each.window_s for each in held)
+    since = min(each.begins(now) for each in held)
     names = [each.name for each in held]
     return await store.spent_by_alerts(connection, names, since, float(policies.budget_policy.postmortem_share))
 
@@ -107,7 +107,7 @@ async def spending(connection: AsyncConnection, held: Sequence[Objective], now: 
     """By objective, the hours of its window that had failures."""
     if not held:
         return {}
-    found = await store.spent_hours(connection, {each.id: now - each.window_s for each in held})
+    found = await store.spent_hours(connection, {each.id: each.begins(now) for each in held})
     return {each.name: found[each.id] for each in held}
 
 

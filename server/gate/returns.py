@@ -1,4 +1,5 @@
-"""What a rolling window gives back: an hour of failures leaves it a window's length later.
+"""What a window gives back: an hour of failures leaves one that rolls a window's length later, and a calendar's with
+the end of the period.
 
 That is reckoned with traffic as it is and nothing failing meanwhile.
 """
@@ -31,7 +32,9 @@ def allowance(objective: ObjectiveStatus) -> Fraction:
 
 
 def leaves_at(objective: ObjectiveStatus, hour: SpentHour) -> int:
-    """When the whole of an hour has left the window."""
+    """When the whole of an hour has left the window; a calendar's is left by all at once."""
+    if objective.resets_at is not None:
+        return objective.resets_at
     return hour.at + HOUR_S + objective.window_days * 86_400
 
 
@@ -42,6 +45,8 @@ def reached_at(
     allowed = allowance(objective)
     if allowed <= 0:
         return None
+    if objective.resets_at is not None:
+        return objective.resets_at
     bad = objective.bad
     for hour in spending:
         bad -= hour.bad
@@ -55,6 +60,7 @@ def next_return(objective: ObjectiveStatus, spending: Sequence[SpentHour], now: 
     allowed = allowance(objective)
     soon = [hour for hour in spending if now < leaves_at(objective, hour) <= now + AHEAD_S]
     most = max(soon, key=lambda hour: (hour.bad, -hour.at), default=None)
-    if most is None or allowed <= 0 or most.bad / allowed < NOTABLE:
+    if most is None or allowed <= 0:
         return None
-    return Return(float(most.bad / allowed), leaves_at(objective, most))
+    bad = most.bad if objective.resets_at is None else objective.bad
+    return Return(float(bad / allowed), leaves_at(objective, most)) if bad / allowed >= NOTABLE else None

@@ -118,7 +118,7 @@ def by_budget(question: Question, found: Decider | None, policy: BudgetPolicy) -
             return Applied("budget_not_known", "allow", text)
         return Applied("budget_not_known", policy.blind, unknown(one))
     if one.budget_left is None and one.budget_best is None:
-        return Applied("no_traffic", "allow", f"there was no traffic in the {one.window_days} days of {one.name}")
+        return Applied("no_traffic", "allow", f"there was no traffic in the window of {one.name}")
     state: BudgetState = found.rank
     allowed = goes_out(policy, state, question.kind)
     text = left(one) + limits(state, policy)

@@ -21,7 +21,7 @@ from server.slo.ledger import ledger_store, months, spans
 from server.slo.ledger.history import Stretch
 from server.slo.ledger.past import stretches
 from server.slo.ledger.spans import Span, Split
-from server.slo.ledger.windows import first_minute
+from server.slo.ledger.windows import first_before
 from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy import store as policy_store
 from server.slo.policy.policies import Policies
@@ -77,10 +77,11 @@ async def rolling_of(
 ) -> dict[int, Split]:
     """What each objective's own window that ends at `stop` has counted; of one that is not all kept, nothing."""
     found: dict[int, Split] = {}
-    for window_s in {objective.window_s for objective in objectives}:
-        start = first_minute(stop, window_s)
+    by_start: dict[int, list[Objective]] = {}
+    for objective in objectives:
+        by_start.setdefault(first_before(objective, stop, now), []).append(objective)
+    for start, same in by_start.items():
         if start >= now - HOURS_KEPT_S:
-            same = [objective for objective in objectives if objective.window_s == window_s]
             found |= await spans.read(connection, same, Span(start, stop, "minute"))
     return found
 

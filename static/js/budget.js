@@ -1,4 +1,4 @@
-// The chart of one objective: its rolling budget at the end of each hour; changes are marks.
+// The chart of one objective: its budget at the end of each hour; changes are marks.
 //
 // y is from 0 to 100 %, below 0 where it was overspent, to -100 % at most: what is below that is drawn
 // at the edge, which says so, and the legend says the value.
@@ -33,7 +33,7 @@
   const figure = document.createElement("figure");
   figure.className = "chart-figure";
   const title = document.createElement("figcaption");
-  title.textContent = "Rolling budget left, %";
+  title.textContent = "Budget left, %";
   const legend = document.createElement("span");
   legend.className = "legend num";
   title.append(legend);

@@ -8,7 +8,7 @@ import pytest
 
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Question, SpentHour
-from server.gate.returns import Return, next_return
+from server.gate.returns import Return, next_return, reached_at
 from server.gate.rule import gate
 from server.gate.ship import DeployHours, Worst, left, ship, worst_deploy
 from server.gate.store import deploy_costs
@@ -127,3 +127,10 @@ async def test_a_deploy_costs_what_its_hour_took_beyond_the_hour_before(database
         hours = await store.spent_hours(connection, {1: since})
         assert [one.bad for one in hours[1]] == [900, 4, 50, 80, 900]
     await db.close()
+
+
+def test_a_calendars_budget_comes_back_with_its_next_period() -> None:
+    ends = int(NOW) + 2 * HOUR_S
+    one = objective(0.1, period=(ends - 86_400, ends))
+    assert next_return(one, [SpentHour(int(NOW) - 3 * HOUR_S, 50)], NOW) == Return(0.9, ends)
+    assert reached_at(one, [SpentHour(int(NOW) - 3 * HOUR_S, 50)], lambda left: left >= 1) == ends

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.errors import invalid
 from server.kernel.times import Instant, utc
 from server.live.ranges import asked_window_s
+from server.slo.judge.judgement import gone_in_s
 from server.slo.ledger import ledger_store, recount_store, spans
 from server.slo.ledger.ledger_store import Granularity
 from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Span, Split, granularity_of
-from server.slo.ledger.windows import ByWindow, LedgerWindows, first_minute
-from server.slo.model.budget import budget_left, burn_rate, exhausted_in_s, spent
+from server.slo.ledger.windows import ByWindow, LedgerWindows, first_minute, first_of
+from server.slo.model.budget import budget_left, burn_rate, spent
+from server.slo.model.calendar import Calendar, Unit
 from server.slo.model.comparison import Finding
 from server.slo.model.objective import Objective
 from server.slo.model.status import (
@@ -66,7 +68,18 @@ class StatusAnswer(Struct):
     budget_left_counted: float | None
     tiers: dict[str, TierState]  # those whose windows both burn at their rate
     recounting: bool = False
+    began: Instant | None = None  # of a calendar window: when this period began
+    resets_at: Instant | None = None  # and when the next one does, with a budget of its own
     unseen: int | None = None  # outcomes that may be missing, which the range is over
+
+
+class CalendarAnswer(Struct):
+    """A window that begins anew every `many` units from `start_time` on, by the clock of `time_zone`."""
+
+    many: int
+    unit: Unit
+    start_time: str
+    time_zone: str
 
 
 class ObjectiveAnswer(Struct):
@@ -88,6 +101,7 @@ class ObjectiveAnswer(Struct):
     exact_since: Instant
     recounting: bool
     status: StatusAnswer | None
+    calendar: CalendarAnswer | None = None  # None: the window rolls
 
 
 class VersionAnswer(Struct):
@@ -169,13 +183,22 @@ def answer(one: Objective, status: ObjectiveStatus | None, exact: Exactness) -> 
         exact_since=utc(exact.since),
         recounting=exact.recounting,
         status=status_answer(status) if status else None,
+        calendar=calendar_answer(one.calendar) if one.calendar else None,
     )
+
+
+def calendar_answer(every: Calendar) -> CalendarAnswer:
+    """A calendar as the API tells it."""
+    return CalendarAnswer(every.many, every.unit, every.start.isoformat(sep=" "), every.zone)
 
 
 def status_answer(one: ObjectiveStatus) -> StatusAnswer:
     """How an objective stands, with its times as the API tells it."""
-    times = {name: None if at is None else utc(at) for name, at in (("since", one.since), ("onset", one.onset))}
-    return StatusAnswer(**(structs.asdict(one) | times))
+    known = {"since": one.since, "onset": one.onset, "began": one.began, "resets_at": one.resets_at}
+    times = {name: None if at is None else utc(at) for name, at in known.items()}
+    kept = structs.asdict(one)
+    del kept["period"]
+    return StatusAnswer(**(kept | times))
 
 
 class BudgetAnswer(Struct, rename={"from_": "from"}):
@@ -215,9 +238,9 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
     recounting: bool
 
 
-def window_s(text: str, objective: Objective) -> int:
-    """`5m` as seconds, at least 5 minutes; the objective's own window where nothing is asked. ApiError 422."""
-    seconds = asked_window_s(text) if text else objective.window_s
+def window_s(text: str) -> int:
+    """`5m` as seconds, at least 5 minutes. ApiError 422."""
+    seconds = asked_window_s(text)
     if seconds < SHORTEST_S:
         raise invalid("window", "is at least 5m: objectives are counted by the minute")
     return seconds
@@ -232,6 +255,14 @@ async def budget(connection: AsyncConnection, objective: Objective, window: int,
     return await budget_answer(connection, objective, read, split, span, window, now)
 
 
+async def own_budget(connection: AsyncConnection, objective: Objective, now: float) -> BudgetAnswer:
+    """Over the objective's own window: of a calendar, its period so far."""
+    if objective.calendar is None:
+        return await budget(connection, objective, objective.window_s, now)
+    start = first_of(objective, now)
+    return await span_budget(connection, objective, Span(start, int(now) + 1, granularity_of(start, now)), now)
+
+
 async def span_budget(connection: AsyncConnection, objective: Objective, span: Span, now: float) -> BudgetAnswer:
     """Over a span; one snapshot."""
     read = (await LedgerWindows((H1,)).read(connection, (objective,), now))[objective.id]
@@ -242,7 +273,7 @@ async def span_budget(connection: AsyncConnection, objective: Objective, span: S
 async def budget_answer(  # noqa: PLR0917 - what was read, in its order
     connection: AsyncConnection, objective: Objective, read: ByWindow, split: Split, span: Span, window: int, now: float
 ) -> BudgetAnswer:
-    counts, allowed, own = split.counts, objective.allowed, objective.window_s
+    counts, allowed, own = split.counts, objective.allowed, objective.window_key
     burn, left = burn_rate(counts, allowed), budget_left(read[own], allowed)
     exact = (await recount_store.exactness(connection, [objective.id], now))[objective.id]
     return BudgetAnswer(
@@ -261,12 +292,12 @@ async def budget_answer(  # noqa: PLR0917 - what was read, in its order
         left_out_bad=split.left_out.bad,
         bad_ratio=counts.bad / counts.total if counts.total else None,
         burn_rate=burn,
-        spent=None if burn is None else spent(burn, window, own),
+        spent=None if burn is None else spent(burn, window, objective.window_s),
         span_left=budget_left(counts, allowed),
         span_left_counted=budget_left(split.counted, allowed),
         budget_left=left,
         budget_left_counted=budget_left(read.counted(own), allowed),
-        exhausted_in_s=exhausted_in_s(left, burn_rate(read[H1], allowed), own),
+        exhausted_in_s=gone_in_s(objective, left, burn_rate(read[H1], allowed), now),
         counted_since=utc(await ledger_store.counted_since(connection, objective.id)),
         exact_since=utc(exact.since),
         recounting=exact.recounting,

@@ -94,12 +94,14 @@ class BudgetHandler(SloHandler):
     async def get(self, name: str) -> None:
         objective, query, now = self.objective(name), self.query(BudgetQuery), shared_clock.now()
         span = query.span(now)
-        window_s = answers.window_s(query.window, objective)
+        window_s = answers.window_s(query.window) if query.window else None
         async with self.parts.db.ask() as connection:
-            if span is None:
+            if span is not None:
+                self.reply(await answers.span_budget(connection, objective, span, now))
+            elif window_s is not None:
                 self.reply(await answers.budget(connection, objective, window_s, now))
             else:
-                self.reply(await answers.span_budget(connection, objective, span, now))
+                self.reply(await answers.own_budget(connection, objective, now))
 
 
 class HistoryHandler(SloHandler):

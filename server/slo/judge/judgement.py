@@ -17,7 +17,15 @@ from server.live.service import LiveService, RouteVersion
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
 from server.slo.ledger.windows import ByWindow, first_minute
-from server.slo.model.budget import budget_left, budget_low, budget_range, burn_rate, exhausted_in_s, judged
+from server.slo.model.budget import (
+    budget_left,
+    budget_low,
+    budget_range,
+    burn_rate,
+    exhausted_in_period_s,
+    exhausted_in_s,
+    judged,
+)
 from server.slo.model.budget_policy import PagingPolicy
 from server.slo.model.comparison import Stratum, compare
 from server.slo.model.confidence import surely_exceeds
@@ -144,7 +152,7 @@ class Observation:
     @property
     def whole(self) -> Counts:
         """Over the objective's own window."""
-        return self.counts[self.objective.window_s]
+        return self.counts[self.objective.window_key]
 
     @property
     def fast(self) -> bool:
@@ -155,11 +163,10 @@ class Observation:
 def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     """One objective, in its state since now."""
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
-    known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_s)
+    known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_key)
     left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
     span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
-    tiers = tier_states(objective.tiers, counts, allowed, observed.verdict.memory, observed.verdict.end)
-    tier = holding(objective.tiers, tiers)
+    tiers, tier = tiers_now(observed)
     return ObjectiveStatus(
         name=objective.name,
         service=objective.service,
@@ -176,7 +183,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         budget_best=span[1] if span else None,
         burn_5m=burn_rate(counts[M5], allowed),
         burn_1h=burn_1h,
-        exhausted_in_s=exhausted_in_s(left, burn_1h, objective.window_s),
+        exhausted_in_s=gone_in_s(objective, left, burn_1h, now),
         since=now,
         windows=[burn_window(span_s, counts[span_s], allowed) for span_s in spans(objective.tiers)],
         decided_by=[tier.long_s, tier.short_s] if tier else [],
@@ -187,11 +194,27 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         provisional=objective.provisional,
         left_out_good=out.good,
         left_out_bad=out.bad,
-        budget_left_counted=budget_left(counts.counted(objective.window_s), allowed) if known else None,
+        budget_left_counted=budget_left(counts.counted(objective.window_key), allowed) if known else None,
         tiers=tiers,
         recounting=observed.recounting,
         unseen=senders.unseen,
+        period=None if objective.calendar is None else objective.calendar.period(now),
     )
+
+
+def tiers_now(observed: Observation) -> tuple[dict[str, TierState], Tier | None]:
+    """How each tier stands whose windows both burn at its rate, and the most urgent that holds."""
+    objective, verdict = observed.objective, observed.verdict
+    states = tier_states(objective.tiers, observed.counts, objective.allowed, verdict.memory, verdict.end)
+    return states, holding(objective.tiers, states)
+
+
+def gone_in_s(objective: Objective, left: float | None, burn: float | None, now: float) -> float | None:
+    """Seconds until nothing is left at the burn rate of the last hour; None: it is not being used up."""
+    if objective.calendar is None:
+        return exhausted_in_s(left, burn, objective.window_s)
+    start, stop = objective.calendar.period(now)
+    return exhausted_in_period_s(left, burn, now - start, stop - now)
 
 
 def burn_window(span_s: int, counts: Counts, allowed: Fraction) -> BurnWindow:

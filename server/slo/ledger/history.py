@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -55,8 +55,13 @@ class Stretch(Struct):
     share: float
 
 
-def over_time(slots: Sequence[HistorySlot], window_s: int, allowed: Fraction, start: int, end: float) -> list[Left]:
-    """The budget at the end of each hour of [start, end), the last one at `end`; `slots` are hours, rising."""
+def over_time(
+    slots: Sequence[HistorySlot], begins: Callable[[float], int], allowed: Fraction, start: int, end: float
+) -> list[Left]:
+    """The budget at the end of each hour of [start, end), the last one at `end`; `slots` are hours, rising.
+
+    `begins` says when the window began that ends at a time.
+    """
     points: list[Left] = []
     inside: deque[HistorySlot] = deque()
     deciding = every = NOTHING
@@ -68,7 +73,7 @@ def over_time(slots: Sequence[HistorySlot], window_s: int, allowed: Fraction, st
             slot = waiting.popleft()
             inside.append(slot)
             deciding, every = deciding.plus(slot.deciding), every.plus(slot.counts)
-        while inside and inside[0].start < whole_hour(stop - window_s):
+        while inside and inside[0].start < whole_hour(begins(stop)):
             old = inside.popleft()
             deciding, every = deciding.without(old.deciding), every.without(old.counts)
         own = slot.deciding if slot.start == hour else NOTHING

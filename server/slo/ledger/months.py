@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
 from msgspec import Struct
 
-from server.slo.ledger.history import HistorySlot, share_of
+from server.kernel.times import Instant, utc
+from server.slo.ledger.history import HOUR_S, HistorySlot, share_of
+from server.slo.model.calendar import Calendar
 from server.slo.model.counts import NOTHING, Counts
 
 MONTH = re.compile(r"(20\d\d)-(0[1-9]|1[0-2])", re.ASCII)
@@ -54,13 +56,40 @@ def latest(now: float, many: int) -> list[str]:
     return found
 
 
+class Period(Struct):
+    """One period of an objective's calendar, by whole hours; the rest as of a month."""
+
+    start: Instant
+    end: Instant
+    good: int
+    bad: int
+    left_out: int
+    spent: float | None
+    spent_without_exclusions: float | None
+
+
 def month_of(name: str, slots: Iterable[HistorySlot], allowed: Fraction) -> Month:
     """What one month counted and spent."""
-    start, end = bounds(name)
-    inside = [slot for slot in slots if start <= slot.start < end]
-    counts = sum_of(slot.deciding for slot in inside)
-    out = sum_of(slot.left_out for slot in inside)
+    counts, out = inside(slots, *bounds(name))
     return Month(name, counts.good, counts.bad, out.total, spent(counts, allowed), spent(counts.plus(out), allowed))
+
+
+def periods_of(calendar: Calendar, slots: Sequence[HistorySlot], allowed: Fraction, now: float) -> list[Period]:
+    """What the period of now and those before it counted and spent, as far back as there are slots, newest first."""
+    found: list[Period] = []
+    start, end = calendar.period(now)
+    while slots and slots[0].start < end - end % HOUR_S:
+        counts, out = inside(slots, start - start % HOUR_S, end - end % HOUR_S)
+        both = spent(counts, allowed), spent(counts.plus(out), allowed)
+        found.append(Period(utc(start), utc(end), counts.good, counts.bad, out.total, *both))
+        start, end = calendar.period(start - 1)
+    return found
+
+
+def inside(slots: Iterable[HistorySlot], start: int, end: int) -> tuple[Counts, Counts]:
+    """What decides of the slots that begin in [start, end), and what exclusions take out of them."""
+    found = [slot for slot in slots if start <= slot.start < end]
+    return sum_of(slot.deciding for slot in found), sum_of(slot.left_out for slot in found)
 
 
 def spent(counts: Counts, allowed: Fraction) -> float | None:

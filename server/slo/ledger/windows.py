@@ -1,7 +1,8 @@
 """The counts of objectives over windows: the ledger, and what was committed after it.
 
 A window of `w` seconds ends now and begins at a whole minute, at most one minute
-early; beyond 28 days at a whole hour. The ledger is read every few seconds, together with the writers' cursors of
+early; beyond 28 days at a whole hour. The window of a
+calendar began when its period did. The ledger is read every few seconds, together with the writers' cursors of
 the same snapshot; what each writer committed after its cursor is read each time.
 So every delta counts once: it is in the ledger of that snapshot, or after it.
 """
@@ -21,6 +22,7 @@ from server.slo.model.objective import Objective
 
 MINUTE_S = 60
 HOUR_S = 3600
+MINUTES_S = (store.MINUTES_KEPT_DAYS - 1) * 86_400
 BY_MINUTE_S = 28 * 86_400  # the ledger's minutes are kept for 35 days, its hours for 400
 REREAD_S = 5.0
 REREAD_SHARE = 20  # reading a part of the ledger takes at most a twentieth of the time, however long it is
@@ -56,7 +58,7 @@ class Base:
     cursors: store.Cursors
     exclusions: store.Exclusions  # of their services
     counts: Mapping[int, ByWindow]  # by objective id
-    starts: Mapping[int, int]  # window -> its first minute, Unix seconds
+    starts: Mapping[int, Mapping[int, int]]  # by objective id: window -> its first minute, Unix seconds
 
     @property
     def services(self) -> frozenset[str]:
@@ -122,7 +124,8 @@ def stale(
 def serves(base: Base, objectives: tuple[Objective, ...], exclusions: store.Exclusions, now: float) -> bool:
     """Whether what was read of the ledger can still be used."""
     unchanged = base.objectives == objectives and base.exclusions == of_services(exclusions, base.services)
-    return unchanged and 0 <= now - base.at < max(LATEST_S, 2 * base.keep_s)
+    same_period = all(one.begins(now) == one.begins(base.at) for one in objectives if one.calendar is not None)
+    return unchanged and same_period and 0 <= now - base.at < max(LATEST_S, 2 * base.keep_s)
 
 
 def of_services(exclusions: store.Exclusions, services: Collection[str]) -> store.Exclusions:
@@ -139,19 +142,18 @@ async def read_base(
 ) -> Base:
     """Read the ledger over every window that is asked for."""
     began = time.monotonic()
-    by_window: dict[int, list[Objective]] = {span: list(objectives) for span in spans}
-    for objective in objectives:
-        if objective.window_s not in spans:
-            by_window.setdefault(objective.window_s, []).append(objective)
-    starts = {window: first_minute(now, window) for window in by_window}
-    end = int(now) + 1
-    counted: dict[int, dict[int, Counts]] = {objective.id: {} for objective in objectives}
-    for window, asked in by_window.items():
-        found = await store.sums(connection, [o.id for o in asked], starts[window], end)
-        for objective in asked:
-            counted[objective.id][window] = found.get(objective.id, NOTHING)
-    out = await store.left_out(connection, list(counted), starts.values(), end)
-    counts = {number: without(sums, starts, number, out) for number, sums in counted.items()}
+    common, end = {span: first_minute(now, span) for span in spans}, int(now) + 1
+    starts = {one.id: common | {one.window_key: first_of(one, now)} for one in objectives}
+    by_start: dict[int, set[int]] = {}
+    for number, windows in starts.items():
+        for start in windows.values():
+            by_start.setdefault(start, set()).add(number)
+    sums = {start: await store.sums(connection, sorted(ids), start, end) for start, ids in by_start.items()}
+    out = await store.left_out(connection, list(starts), by_start, end)
+    counts = {
+        number: without({window: sums[start].get(number, NOTHING) for window, start in its.items()}, its, number, out)
+        for number, its in starts.items()
+    }
     cursors = await store.cursors(connection)
     keep_s = max(REREAD_S, REREAD_SHARE * (time.monotonic() - began))
     theirs = of_services(exclusions, {objective.service for objective in objectives})
@@ -170,6 +172,24 @@ def first_minute(now: float, window_s: int) -> int:
     """The whole minute in which a window that ends now begins; beyond 28 days the whole hour."""
     start = int(now) - window_s
     return start - start % (HOUR_S if window_s > BY_MINUTE_S else MINUTE_S)
+
+
+def first_of(objective: Objective, now: float) -> int:
+    """The same of an objective's own window: of a calendar's it is when the period began; where minutes are not kept
+    as far back, its whole hour."""
+    return whole(objective, objective.begins(now), now)
+
+
+def first_before(objective: Objective, end: float, now: float) -> int:
+    """The same of the window that ends at a time."""
+    return whole(objective, objective.begins_before(end), now)
+
+
+def whole(objective: Objective, start: int, now: float) -> int:
+    """The whole minute or hour in which a window of an objective begins."""
+    if objective.calendar is None:
+        return start - start % (HOUR_S if objective.window_s > BY_MINUTE_S else MINUTE_S)
+    return start if start >= now - MINUTES_S else start - start % HOUR_S
 
 
 News = tuple[int, bool, Tally]  # the minute, whether an exclusion covers it, what was counted
@@ -192,6 +212,6 @@ def with_news(objective: Objective, base: Base, news: Sequence[News]) -> ByWindo
     for minute, left_out, tally in news:
         counts, into = tally.counts(objective), total.left_out if left_out else total
         for window in total:
-            if minute >= base.starts[window]:
+            if minute >= base.starts[objective.id][window]:
                 into[window] = into.get(window, NOTHING).plus(counts)
     return total

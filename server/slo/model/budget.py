@@ -53,6 +53,20 @@ def exhausted_in_s(left: float | None, burn: float | None, window_s: int) -> flo
     return left * window_s / burn if burn is not None and burn > 1 else None
 
 
+def exhausted_in_period_s(left: float | None, burn: float | None, passed_s: float, rest_s: float) -> float | None:
+    """The same of a calendar's period, of which `passed_s` have passed and `rest_s` are left.
+
+    What is left is of the traffic so far, and more traffic allows more failures: left * passed / (burn - 1).
+    None also where the period ends before.
+    """
+    if left is None:
+        return None
+    if left <= 0:
+        return 0.0
+    found = left * passed_s / (burn - 1) if burn is not None and burn > 1 else None
+    return found if found is not None and found < rest_s else None
+
+
 def burn_rate(counts: Counts, allowed: Fraction) -> float | None:
     """(bad / total) / allowed, at least 0. None: no traffic."""
     if counts.total == 0:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from server.kernel.errors import ConfigurationError
 from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.calendar import Calendar
 from server.slo.model.tiers import Tier, tiers_for
 
 Kind = Literal["availability", "latency"]
@@ -41,7 +42,7 @@ class PolicyError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """An SLO: `target` of what is counted is good, over a rolling window.
+    """An SLO: `target` of what is counted is good, over a rolling window, or in each period of a calendar.
 
     Availability counts outcomes that are not bad, of all. Latency counts outcomes of
     at most `threshold_us` microseconds, of those that are not bad.
@@ -53,10 +54,11 @@ class Objective:
     kind: Kind
     target: Fraction  # exact: 999/1000; above 0, below 1
     threshold_us: int | None  # latency only
-    window_days: int
+    window_days: int  # of a calendar's period, nominally
     id: int = 0  # the number of its ledger; 0 until it is stored
     own_tiers: tuple[Tier, ...] | None = None  # from its alert policies; None: the book's
     provisional: bool = False  # the default of a service that nobody configured
+    calendar: Calendar | None = None  # None: the window rolls
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -72,10 +74,16 @@ class Objective:
     def text(self) -> str:
         """In a sentence: `99 % of requests within 300 ms, over 28 days`; a provisional one says so."""
         share = f"{float(self.target * 100):.10g} %"
-        days = "1 day" if self.window_days == 1 else f"{self.window_days} days"
         if self.threshold_us is None:
-            return f"{share} of requests succeed, over {days}{', by default' if self.provisional else ''}"
-        return f"{share} of requests within {self.threshold_us / 1000:.10g} ms, over {days}"
+            return f"{share} of requests succeed, {self.window_text}{', by default' if self.provisional else ''}"
+        return f"{share} of requests within {self.threshold_us / 1000:.10g} ms, {self.window_text}"
+
+    @property
+    def window_text(self) -> str:
+        """`over 28 days`, `each month`."""
+        if self.calendar is not None:
+            return self.calendar.text
+        return "over 1 day" if self.window_days == 1 else f"over {self.window_days} days"
 
     @property
     def indicator(self) -> str:
@@ -86,6 +94,20 @@ class Objective:
     @property
     def window_s(self) -> int:
         return self.window_days * 86_400
+
+    @property
+    def window_key(self) -> int:
+        """The key of its own window where windows are kept by their seconds: below 0 for a calendar's period, which is
+        none of the windows that end now and are as long."""
+        return self.window_s if self.calendar is None else -self.window_s
+
+    def begins(self, at: float) -> int:
+        """When its own window that a time is in began, or the one that rolls up to it, Unix seconds."""
+        return int(at) - self.window_s if self.calendar is None else self.calendar.period(at)[0]
+
+    def begins_before(self, end: float) -> int:
+        """The same of a window that ends at a time: at the end of a period it is that one's."""
+        return int(end) - self.window_s if self.calendar is None else self.calendar.period(end - 1)[0]
 
 
 @dataclass(frozen=True, slots=True)

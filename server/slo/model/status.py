@@ -65,7 +65,20 @@ class ObjectiveStatus(Struct):
     budget_left_counted: float | None = None  # as counted, with nothing excluded
     tiers: dict[str, TierState] = field(default_factory=dict)  # by name, those whose windows both burn at their rate
     recounting: bool = False  # the whole ledger is being counted anew: nothing above is known of its budget
+    period: tuple[int, int] | None = (
+        None  # of a calendar window: when it began and when the next one does, Unix seconds
+    )
     unseen: int | None = None  # outcomes that the range is over; None: a watch that does not say
+
+    @property
+    def began(self) -> int | None:
+        """When this period of its calendar began; None: its window rolls."""
+        return self.period[0] if self.period else None
+
+    @property
+    def resets_at(self) -> int | None:
+        """When the next period begins, with a budget of its own; None: its window rolls."""
+        return self.period[1] if self.period else None
 
     @property
     def allowed(self) -> Fraction:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -121,10 +122,11 @@ def pairs(node: Any, path: str, document: Document) -> Iterator[tuple[str, Any]]
 
 
 def scalar(node: Any, path: str) -> Any:
-    """Text, a number, true, false or null; PolicyError for 2026-99-99 and the like."""
+    """Text, a number, true, false or null; a time is its text. PolicyError for 2026-99-99 and the like."""
     constructor = yaml.constructor.SafeConstructor()
     try:
-        return constructor.construct_document(node)
+        value = constructor.construct_document(node)
+        return node.value if isinstance(value, date) else value  # a datetime is a date
     except (ValueError, OverflowError) as error:
         raise PolicyError([Problem(node.start_mark.line + 1, shown(path), f"cannot be read: {error}")]) from None
 

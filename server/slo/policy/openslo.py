@@ -131,9 +131,15 @@ class IndicatorSpec(DocumentPart, frozen=True):
     description: Description = ""
 
 
+class CalendarSpec(DocumentPart, frozen=True):
+    start_time: str  # 2026-01-01 00:00:00
+    time_zone: str
+
+
 class TimeWindow(DocumentPart, frozen=True):
     duration: str
-    is_rolling: Literal[True]
+    is_rolling: bool | None = None  # left out beside a calendar: false
+    calendar: CalendarSpec | None = None
 
 
 class ObjectiveTarget(DocumentPart, frozen=True):
@@ -185,7 +191,6 @@ REFUSED: dict[str, str] = {
     "thresholdMetric": "Evenkeel counts outcomes; write a ratioMetric",
     "raw": "Evenkeel counts outcomes; write good or bad, and total",
     "rawType": "Evenkeel counts outcomes; write good or bad, and total",
-    "calendar": "only rolling windows are kept; write isRolling: true",
     "metricSourceRef": "Evenkeel is its own source; write type: evenkeel",
     "query": "Evenkeel counts outcomes itself; write type: evenkeel, and spec: {count: good} of {count: all}",
     "dataSourceRef": "Evenkeel is its own source; write type: evenkeel",

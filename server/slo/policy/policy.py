@@ -15,8 +15,9 @@ from server.slo.policy import openslo
 from server.slo.policy.budget_document import ErrorBudgetPolicy, budget_policy
 from server.slo.policy.documents import Document, Typed, convert, read_documents, shown
 from server.slo.policy.openslo import AlertCondition, AlertPolicy
-from server.slo.policy.own_tiers import AlertDocuments, Reference, window
-from server.slo.policy.values import Faults, ValueFault, count, days, target
+from server.slo.policy.own_tiers import AlertDocuments, Reference
+from server.slo.policy.own_tiers import window as condition_window
+from server.slo.policy.values import Faults, ValueFault, count, target, time_window
 
 T = TypeVar("T")
 
@@ -131,7 +132,7 @@ class Reading:
             case AlertPolicy():
                 self.alerts.policies[name] = typed
             case AlertCondition():
-                window("$.spec", typed.spec)
+                condition_window("$.spec", typed.spec)
                 self.alerts.conditions[name] = typed
             case ErrorBudgetPolicy():
                 if self.budgets:
@@ -141,12 +142,12 @@ class Reading:
     def objective(self, document: Document, slo: openslo.SLO) -> Objective | None:
         """The objective of an SLO document; None where it has faults, each of which is noted."""
         spec, asked = slo.spec, slo.spec.alert_policies
-        goal, duration = spec.objectives[0], spec.time_window[0].duration
+        goal, window = spec.objectives[0], spec.time_window[0]
         service = self.tried(document, lambda: self.named(slo))
         counted = self.tried(document, lambda: self.counted(spec))
         share = self.tried(document, lambda: target(goal.target, goal.target_percent, "$.spec.objectives[0]"))
-        window_days = self.tried(document, lambda: days(duration, "$.spec.timeWindow[0].duration"))
-        if service is None or counted is None or share is None or window_days is None:
+        over = self.tried(document, lambda: time_window(window, "$.spec.timeWindow[0]"))
+        if service is None or counted is None or share is None or over is None:
             return None
         tiers = None if asked is None else self.tried(document, lambda: self.alerts.tiers(asked, 1 - share))
         return Objective(
@@ -156,8 +157,9 @@ class Reading:
             kind=counted[0],
             target=share,
             threshold_us=counted[1],
-            window_days=window_days,
+            window_days=over[0],
             own_tiers=tiers,
+            calendar=over[1],
         )
 
     def named(self, slo: openslo.SLO) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from server.slo.model.calendar import QUARTER, Calendar, Unit
 from server.slo.model.objective import Kind
 from server.slo.policy import openslo
 
@@ -93,6 +95,46 @@ def number(value: Decimal, low: Decimal, high: Decimal, path: str) -> Fraction:
     if value != round(value, DECIMALS):
         raise ValueFault(path, f"give {DECIMALS} decimals at most")
     return Fraction(value)
+
+
+UNITS: dict[str, tuple[Unit, int]] = {"d": ("day", 1), "w": ("week", 1), "M": ("month", 1), "Q": ("month", QUARTER)}
+
+
+def time_window(given: openslo.TimeWindow, path: str) -> tuple[int, Calendar | None]:
+    """The days of a window, and the calendar where it does not roll; ValueFault otherwise."""
+    if given.calendar is None:
+        if given.is_rolling is None:
+            raise ValueFault(f"{path}.isRolling", "is missing")
+        if not given.is_rolling:
+            raise ValueFault(f"{path}.calendar", "is missing; give startTime and timeZone, or isRolling: true")
+        return days(given.duration, f"{path}.duration"), None
+    if given.is_rolling:
+        raise ValueFault(f"{path}.calendar", "is of windows that do not roll; take it out, or write isRolling: false")
+    match = re.fullmatch(r"([1-9][0-9]?)([dwMQ])", given.duration, re.ASCII)
+    unit, each = UNITS[match[2]] if match else ("day", 0)
+    start = start_time(given.calendar.start_time, f"{path}.calendar.startTime")
+    found = Calendar(int(match[1]) * each if match else 0, unit, start, given.calendar.time_zone)
+    if not MIN_DAYS <= found.days <= MAX_DAYS:
+        most = "up to 90d, 12w, 3M or 1Q"
+        raise ValueFault(f"{path}.duration", f"is {given.duration!r}; give a period such as 1w, 1M or 1Q, {most}")
+    try:
+        found.period(0)
+    except (OSError, ValueError, KeyError):  # an odd name can be a folder, no path, or not there
+        reason = f"is {found.zone[:60]!r}; give a name of the IANA database, such as UTC or Europe/Berlin"
+        raise ValueFault(f"{path}.calendar.timeZone", reason) from None
+    return found.days, found
+
+
+def start_time(text: str, path: str) -> datetime:
+    """A day and a minute of a clock, as `2026-01-01 00:00:00`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is not None or found.second or found.microsecond or not 1970 <= found.year < 2100:
+        reason = "give a day and a whole minute without a zone, as 2026-01-01 00:00:00"
+        raise ValueFault(path, f"is {text[:60]!r}; {reason}")
+    return found
 
 
 def days(duration: str, path: str) -> int:

@@ -39,7 +39,7 @@ def some(seed: int, many: int) -> list[HistorySlot]:
 def test_the_budget_by_the_hour_is_that_of_each_window(seed: int, into_the_hour: float) -> None:
     slots, window = some(seed, 120), 48 * HOUR
     end = START + 110 * HOUR + into_the_hour
-    points = history.over_time(slots, window, ALLOWED, START + 60 * HOUR, end)
+    points = history.over_time(slots, lambda at: int(at) - window, ALLOWED, START + 60 * HOUR, end)
     assert [p.end.timestamp() for p in points[:-1]] == [
         START + h * HOUR for h in range(61, 111 if into_the_hour else 110)
     ]
@@ -61,7 +61,9 @@ def test_the_budget_by_the_hour_is_that_of_each_window(seed: int, into_the_hour:
 
 
 def test_an_hour_without_anything_in_its_window_has_no_budget() -> None:
-    points = history.over_time([HistorySlot(START, Counts(5, 5))], 2 * HOUR, ALLOWED, START, START + 4 * HOUR)
+    points = history.over_time(
+        [HistorySlot(START, Counts(5, 5))], lambda at: int(at) - 2 * HOUR, ALLOWED, START, START + 4 * HOUR
+    )
     assert [p.budget_left is None for p in points] == [False, False, True, True]
 
 

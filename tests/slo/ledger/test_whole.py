@@ -60,6 +60,7 @@ def test_a_first_start_with_a_wrong_policy_ends_saying_where(database_url: str, 
     server = Running(variables(database_url, tmp_path, SLO_FILE=path), tmp_path / "log")
     try:
         assert server.process.wait(PATIENCE_S) == 2
-        assert f"{path}:34: spec.objectives[0].target: is 1; give a number above 0 and below 1" in server.output()
+        said = f"{path}:34: SLO shop-works: spec.objectives[0].target: is 1; give a number above 0 and below 1"
+        assert said in server.output()
     finally:
         server.stop()

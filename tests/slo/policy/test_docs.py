@@ -27,10 +27,14 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_examples_are_a_policy_beside_the_shipped_one() -> None:
-    example, indicator, tier, asked, budget = blocks("yaml")
+    example, indicator, monthly, tier, asked, budget = blocks("yaml")
     shipped = (ROOT / "slo.yaml").read_text()
     policy = parse(shipped + "\n---\n" + example)
     assert "checkout-works" in {objective.name for objective in policy.objectives}
+    rolls = "  timeWindow:\n    - duration: 28d                # 1d to 90d, or weeks: 4w\n      isRolling: true\n"
+    assert rolls in example
+    follows = parse(shipped + "\n---\n" + example.replace(rolls, monthly)).objectives[-1]
+    assert follows.text == "99.9 % of requests succeed, each month (Europe/Berlin)"
     assert parse(indicator).objectives == ()
     second = tier.replace("fast-burn", "slow-burn").replace("burns-over-1h", "burns-over-6h")
     second = second.replace("1h", "6h").replace("5m", "30m")

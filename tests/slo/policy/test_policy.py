@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.slo.model.calendar import Calendar
 from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy.policy import parse
 from tests.slo.making import SHOP, availability, latency, service
@@ -55,6 +57,56 @@ def test_another_target_or_window_keeps_the_ledger_and_another_threshold_does_no
     assert one().indicator != one(at_most_ms=250).indicator
 
 
+UTC_MONTH = "calendar: {startTime: 2026-01-01 00:00:00, timeZone: UTC}"
+
+
+def of_a_calendar(duration: str, calendar: str, rolling: str = "") -> str:
+    window = f"    - duration: {duration}\n      calendar: {calendar}\n{rolling}"
+    rolls = "    - duration: 28d\n      isRolling: true\n"
+    return service("shop") + availability("works", "shop").replace(rolls, window)
+
+
+@pytest.mark.parametrize(
+    ("duration", "days", "every"),
+    [
+        ("1M", 30, Calendar(1, "month", datetime(2026, 1, 1, 12), "Europe/Berlin")),
+        ("1Q", 90, Calendar(3, "month", datetime(2026, 1, 1, 12), "Europe/Berlin")),
+        ("2w", 14, Calendar(2, "week", datetime(2026, 1, 1, 12), "Europe/Berlin")),
+        ("1d", 1, Calendar(1, "day", datetime(2026, 1, 1, 12), "Europe/Berlin")),
+    ],
+)
+@pytest.mark.parametrize("start", ["2026-01-01 12:00:00", "'2026-01-01 12:00:00'", "2026-01-01T12:00"])
+def test_a_window_may_follow_the_calendar(start: str, duration: str, days: int, every: Calendar) -> None:
+    calendar = f"{{startTime: {start}, timeZone: Europe/Berlin}}"
+    for rolling in ("", "      isRolling: false\n"):
+        (one,) = parse(of_a_calendar(duration, calendar, rolling)).objectives
+        assert (one.window_days, one.calendar) == (days, every)
+    assert one.text == f"99.9 % of requests succeed, {every.text}"
+
+
+@pytest.mark.parametrize(
+    ("duration", "calendar", "field", "reason"),
+    [
+        ("1Y", "{startTime: 2026-01-01 00:00:00, timeZone: UTC}", "duration", "1w, 1M or 1Q"),
+        ("4M", "{startTime: 2026-01-01 00:00:00, timeZone: UTC}", "duration", "3M"),
+        ("12h", "{startTime: 2026-01-01 00:00:00, timeZone: UTC}", "duration", "1w, 1M or 1Q"),
+        ("1M", "{startTime: 2026-01-01 00:00:07, timeZone: UTC}", "calendar.startTime", "whole minute"),
+        ("1M", "{startTime: 2026-01-01T00:00:00Z, timeZone: UTC}", "calendar.startTime", "without a zone"),
+        ("1M", "{startTime: 9999-12-31, timeZone: UTC}", "calendar.startTime", "whole minute"),
+        ("1M", "{startTime: the first, timeZone: UTC}", "calendar.startTime", "whole minute"),
+        ("1M", "{startTime: 2026-01-01, timeZone: Europe/Berlim}", "calendar.timeZone", "IANA"),
+        ("1M", "{startTime: 2026-01-01, timeZone: America}", "calendar.timeZone", "IANA"),
+        ("1M", "{startTime: 2026-01-01, timeZone: ../../etc/passwd}", "calendar.timeZone", "IANA"),
+        ("1M", "{startTime: 2026-01-01, timeZone: ''}", "calendar.timeZone", "IANA"),
+        ("1M", "{startTime: 2026-01-01}", "calendar.timeZone", "is missing"),
+    ],
+)
+def test_a_calendar_that_cannot_be_kept_is_refused(duration: str, calendar: str, field: str, reason: str) -> None:
+    (found,) = problems(of_a_calendar(duration, calendar))
+    assert f"SLO works: spec.timeWindow[0].{field}: " in found
+    assert reason in found
+
+
 WRONG = [
     # what is replaced, by what, the field that is named, the line that is named, the reason
     ("target: 0.999", "target: 1.0", "spec.objectives[0].target", "target:", "above 0 and below 1"),
@@ -69,7 +121,15 @@ WRONG = [
     ("target: 0.999", "displayName: all", "spec.objectives[0]", "displayName:", "one of target and targetPercent"),
     ("duration: 28d", "duration: 1M", "spec.timeWindow[0].duration", "duration:", "from 1d to 90d"),
     ("duration: 28d", "duration: 91d", "spec.timeWindow[0].duration", "duration:", "from 1d to 90d"),
-    ("isRolling: true", "isRolling: false", "spec.timeWindow[0].isRolling", "isRolling:", "False"),
+    ("isRolling: true", "isRolling: false", "spec.timeWindow[0].calendar", "duration:", "give startTime and timeZone"),
+    ("      isRolling: true\n", "", "spec.timeWindow[0].isRolling", "duration:", "is missing"),
+    (
+        "isRolling: true",
+        f"isRolling: true\n      {UTC_MONTH}",
+        "spec.timeWindow[0].calendar",
+        "calendar:",
+        "do not roll",
+    ),
     ("Occurrences", "Timeslices", "spec.budgetingMethod", "budgetingMethod:", "Timeslices"),
     ("service: shop", "service: shpo", "spec.service", "service:", "no Service document of the name shpo"),
     ("count: bad", "count: good", "spec.indicator.spec.ratioMetric.bad", "bad:", "count it in one of these ways"),
@@ -244,7 +304,7 @@ metadata: {name: shape}
 spec:
   service: shop
   indicatorRef: works
-  timeWindow: [{duration: 28d}]
+  timeWindow: [{isRolling: true}]
   budgetingMethod: Timeslices
   objectives: [{target: 0.9, op: lte}]
 ---
@@ -274,7 +334,7 @@ def test_every_fault_of_a_document_is_named_once_and_what_refers_to_it_is_not() 
         (10, "spec.ratioMetric"),
         (19, "spec.conditions"),
         (19, "spec.often"),
-        (27, "spec.timeWindow[0].isRolling"),
+        (27, "spec.timeWindow[0].duration"),
         (28, "spec.budgetingMethod"),
         (29, "spec.objectives[0].op"),
         (37, "spec.timeWindow[0].duration"),
@@ -283,5 +343,5 @@ def test_every_fault_of_a_document_is_named_once_and_what_refers_to_it_is_not() 
     ]
     text = str(raised.value)
     assert "is 'Timeslices'; give one of Occurrences" in text
-    assert "isRolling: is missing" in text
+    assert "duration: is missing" in text
     assert "is 'deploys'; give one of deploy, flag, revision, scale" in text
