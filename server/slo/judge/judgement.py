@@ -239,7 +239,7 @@ def onset_of(observed: Observation, tier: Tier | None, now: float) -> tuple[floa
 def window_start(observed: Observation, tier: Tier, now: float) -> int:
     """The minute in which the shortest window begins that has every failure of a tier's long one."""
     bad = observed.counts[tier.long_s].bad
-    least = min(span for span, each in observed.counts.items() if span <= tier.long_s and each.bad >= bad)
+    least = min(span for span, each in observed.counts.items() if 0 < span <= tier.long_s and each.bad >= bad)
     return first_minute(now, least)
 
 
