@@ -24,7 +24,11 @@ COUNTS = text(
             SELECT service, version, min(first_seen_at) AS first_seen_at FROM series
             WHERE version NOT IN ('', :other) AND service <> :other GROUP BY service, version
         ) AS versions
-        WHERE first_seen_at > :since ORDER BY service, first_seen_at DESC, version
+        WHERE first_seen_at > :since AND EXISTS (
+            SELECT FROM series AS others
+            WHERE others.service = versions.service AND others.version NOT IN (versions.version, :other)
+        )
+        ORDER BY service, first_seen_at DESC, version
     )
     SELECT newest.service, newest.version AS newest, extract(epoch FROM newest.first)::float8 AS first,
            series.version, series.method || ' ' || series.route AS route,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -32,6 +33,7 @@ from server.slo.policy.policies import Policies
 
 LATELY_S = 3600  # what limits refused within it widens the range of a budget while a service is partial
 REREAD_S = 5.0
+WAIT_S = 0.1  # for what is read beside the tick
 
 
 class RefusedTraffic:
@@ -54,21 +56,33 @@ class RefusedTraffic:
 
 
 class Versions:
-    """The verdicts on new versions, read every few seconds: for at most a twentieth of the time."""
+    """The verdicts on new versions, read every few seconds: for at most a twentieth of the time, and beside the tick
+    where that takes long, as after a deploy of hundreds of services."""
 
-    def __init__(self) -> None:
+    def __init__(self, db: Database) -> None:
+        self.db = db
         self.verdicts: dict[str, VersionVerdict] = {}
         self._read_at = float("-inf")
         self._keep_s = REREAD_S
+        self._reading: asyncio.Task[None] | None = None
 
-    async def read(self, connection: AsyncConnection, now: float) -> dict[str, VersionVerdict]:
-        """By service."""
-        if not 0 <= now - self._read_at < self._keep_s:
-            began = time.monotonic()
-            self.verdicts = version_verdicts(await version_store.version_counts(connection, now), now)
-            self._keep_s = max(REREAD_S, REREAD_SHARE * (time.monotonic() - began))
-            self._read_at = now
+    async def read(self, now: float) -> dict[str, VersionVerdict]:
+        """By service, as they were read last."""
+        if self._reading is None and not 0 <= now - self._read_at < self._keep_s:
+            self._reading = asyncio.create_task(self._read(now), name="versions")
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=WAIT_S)
+            if self._reading.done():
+                done, self._reading = self._reading, None
+                done.result()  # what failed fails this evaluation
         return self.verdicts
+
+    async def _read(self, now: float) -> None:
+        self._read_at, began = now, time.monotonic()
+        async with self.db.ask() as connection:
+            rows = await version_store.version_counts(connection, now)
+        self.verdicts = version_verdicts(rows, now)
+        self._keep_s = max(REREAD_S, REREAD_SHARE * (time.monotonic() - began))
 
 
 class Evaluation:
@@ -80,7 +94,7 @@ class Evaluation:
         self.windows = LedgerWindows(spans(()))
         self.streams = Streams()
         self.refused = RefusedTraffic()
-        self.versions = Versions()
+        self.versions = Versions(db)
         self._unfinished: set[int] = set()  # ledgers that were being counted anew at the last evaluation
         self.last: Status | None = None
         self.evidence: list[Evidence] = []  # of the last evaluation, for the alerts
@@ -101,7 +115,7 @@ class Evaluation:
             self._unfinished = unfinished
             counts = await self.windows.read(connection, objectives, now)
             senders = senders_of(services, await self.refused.read(connection, services, now))
-            versions = await self.versions.read(connection, now)
+        versions = await self.versions.read(now)
         verdicts = self.streams.verdicts(objectives, int(now) + 1)
         observed = [
             Observation(
