@@ -15,6 +15,7 @@ from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
+from server.alerts.words import p95
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
@@ -97,7 +98,12 @@ def in_words(evidence: Evidence, over: bool) -> list[str]:
         allowed = percent(round(1 - evidence.target, 9))
         sentences.append(f"{percent(evidence.bad_ratio)} of requests {bad} {when}; {allowed} may.")
     if evidence.total:
-        sentences.append(f"{evidence.bad:,} of {evidence.total:,} since the onset.")
+        window = "since the onset" if evidence.onset_method != "window" else f"in {evidence.tier}"
+        sentences.append(f"{evidence.bad:,} of {evidence.total:,} {bad} {window}.")
+    if evidence.slowness is not None and evidence.slowness.p95_ms is not None:
+        sentences.append(f"p95 {p95(evidence.slowness)}.")
+    if evidence.slowness is not None and evidence.slowness.route:
+        sentences.append(f"Slow: {evidence.slowness.route}.")
     times = f"{number(evidence.spent)} times" if evidence.spent >= 1 else f"{percent(evidence.spent)} of"
     sentences.append(f"That is {times} the whole budget.")
     if evidence.budget_left is not None and evidence.budget_left >= 0:

@@ -18,7 +18,7 @@ from server.alerts.telling import Event
 from server.alerts.words import failing, resolved
 from server.slo.model.budget_policy import BudgetPolicy, severity
 from server.slo.model.memory import Recovery
-from server.slo.model.status import Evidence
+from server.slo.model.status import Evidence, Slowness
 
 RESOLVE_S = 60.0  # clear for so long before it is over
 FLAPPING_RESOLVE_S = 15 * 60.0
@@ -138,7 +138,7 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     before_it = alert.evidence
     # What one incident has spent only grows; a version that runs alone by now is as likely as when it was one of two.
     spent, likely = max(evidence.spent, before_it.spent), evidence.likely or before_it.likely
-    evidence = replace(evidence, spent=spent, likely=likely)
+    evidence = replace(evidence, spent=spent, likely=likely, slowness=slowness(before_it, evidence))
     before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
     alert = replace(alert, recovery=recovery_of(alert, evidence, RESOLVE_S))
     if not alert.calmed and alert.returned_at is None:
@@ -158,6 +158,13 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
         news = news or f"{alert.tier} -> {evidence.tier}"
         alert = replace(alert, tier=evidence.tier, tier_at=now, urgency="page" if raised else alert.urgency)
     return alert, news
+
+
+def slowness(before: Evidence, now: Evidence) -> Slowness | None:
+    """How slow it is, with what was known first of how it was before."""
+    if now.slowness is None or before.slowness is None or before.slowness.before_ms is None:
+        return now.slowness
+    return replace(now.slowness, before_ms=before.slowness.before_ms)
 
 
 def pending(alert: Alert, evidence: Evidence) -> Alert:

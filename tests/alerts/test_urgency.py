@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from server.alerts.machine import RESOLVE_S
 from server.alerts.telling import TICKET_HOLD_S
-from server.alerts.words import clock
+from server.alerts.words import clock, failing
+from server.slo.model.status import Slowness
 from tests.alerts.making import burning
 from tests.alerts.stepping import Objective, told
 
@@ -82,10 +83,18 @@ def test_the_waking_message_fits_a_lock_screen() -> None:
     )
     over = Objective().second(burning(bad_ratio=0.0, tier="1h/5m"))[-1].text
     assert "none of the last requests failed, 1h/5m still burns (objective 0.1 %)" in over
-    slow = replace(burning(bad_ratio=0.0405), kind="latency", threshold_ms=300.0, target=0.99, likely="")
+    how = Slowness(1240.0, None, "POST /pay")
+    slow = replace(burning(bad_ratio=0.0405), kind="latency", threshold_ms=300.0, target=0.99, likely="", slowness=how)
     other = Objective()
     text = other.second(slow)[-1].text
-    assert text == "SEV-2 checkout: 4 % of requests take over 300 ms (objective 1 %) since 14:13:18 UTC."
+    assert text == (
+        "SEV-2 checkout: 41 of 1,000 requests take over 300 ms (objective 1 %), p95 1.24 s since 14:13:18 UTC."
+        " Slow: POST /pay."
+    )
+    other.second(replace(slow, slowness=replace(how, before_ms=180.0)))
+    other.second(replace(slow, slowness=replace(how, p95_ms=900.0, before_ms=700.0)))
+    assert other.alert is not None
+    assert failing(other.alert).endswith("p95 900 ms, 180 ms before")  # as it was before it began
 
 
 @pytest.mark.parametrize(("ratio", "severity"), [(0.5, 1), (0.49, 2), (0.01, 2), (0.0099, 3), (0.0, 3)])

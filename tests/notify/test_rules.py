@@ -40,7 +40,7 @@ def test_the_message_fits_a_lock_screen() -> None:
     )
     assert len(fit(alert, escalated(message(alert)))) <= CHARACTERS
     slow = an_alert(evidence=evidence(kind="latency", threshold_ms=300.0, bad_ratio=0.08, target=0.99))
-    assert re.search(r"8 % of requests .*over 300 ms \(objective 1 %\)", fit(slow, message(slow)))
+    assert re.search(r"41 of 1,000 requests take over 300 ms \(objective 1 %\)", fit(slow, message(slow)))
 
 
 def test_figures_are_those_of_the_pages() -> None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from statistics import median
 
 from msgspec.structs import replace
 
@@ -38,6 +39,7 @@ from server.slo.model.status import (
     Evidence,
     ObjectiveStatus,
     OnsetMethod,
+    Slowness,
     State,
     TierState,
     VersionVerdict,
@@ -291,7 +293,18 @@ def evidence_of(  # noqa: PLR0917 - everything that is known
         impact_bad=bad,
         impact_total=total,
         recovery=recovery_of(observed),
+        slowness=slowness_of(service, status.threshold_ms, onset) if name else None,
     )
+
+
+def slowness_of(service: LiveService | None, threshold_ms: float | None, onset: float | None) -> Slowness | None:
+    """How slow a service is that a latency objective holds; the p95 before is the median of the seconds before."""
+    if service is None or threshold_ms is None:
+        return None
+    before = [one.p95_ms for one in service.points if one.p95_ms is not None and onset and one.second < onset]
+    slow = [route for route in service.routes if route.p95_ms is not None and route.p95_ms > threshold_ms]
+    route = max(slow, key=lambda one: (one.n, one.name)).name if slow else ""
+    return Slowness(service.p95_ms, median(before) if before else None, route)
 
 
 def recovery_of(observed: Observation) -> Recovery | None:

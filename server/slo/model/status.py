@@ -150,6 +150,15 @@ class Status(Struct):
 OnsetMethod = Literal["change point", "window"]
 
 
+class Slowness(Struct):
+    """How slow a service is. p95 of the last minute and from before the onset, ms; None: not known. `route` is the one
+    that has most requests of those whose p95 is over the threshold, empty where none is."""
+
+    p95_ms: float | None
+    before_ms: float | None
+    route: str
+
+
 class Evidence(Struct):
     """One objective now. Times are Unix seconds, ratios and shares are of 1.
 
@@ -180,6 +189,7 @@ class Evidence(Struct):
     impact_bad: int = 0  # what `bad_ratio` is the ratio of
     impact_total: int = 0
     recovery: Recovery | None = None  # what says that the failure has ended, where that is likely
+    slowness: Slowness | None = None  # of a latency objective that burns
 
     @property
     def impact(self) -> Fraction:
