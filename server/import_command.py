@@ -3,84 +3,206 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import TYPE_CHECKING
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from server.auth.commands import click_errors
 from server.kernel import shared_clock
+from server.kernel.terminal import say
+from server.kernel.text import ms, plural
 
 if TYPE_CHECKING:
-    from server.ingest.importer import Report
+    from server.ingest.importer import Aborted, LeftOut, Report
+    from server.ingest.log_file import LogFile
+    from server.ingest.log_survey import Survey
     from server.kernel.settings import Environment
 
-FORM = '192.0.2.7 - - [23/Nov/2026:03:30:19 +0000] "GET /cart HTTP/1.1" 200 512 "-" "curl/8" 0.012'
+SHOWN = 200  # characters of a line
+ABORTED = ("bad", "good", "apart")
+STAMPS = {"start": True, "end": False}
+
+
+class Zone(click.ParamType[tzinfo]):
+    """A time zone by its IANA name."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        if isinstance(value, tzinfo):
+            return value
+        try:
+            return ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            return self.fail(f"{value} is no time zone that this machine knows, as Europe/Berlin", param, ctx)
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--service", required=True, help="the service that wrote the log")
-@click.option("--shift", is_flag=True, help="move all times so that the log ends now")
-def import_log(file: Path, service: str, shift: bool) -> None:
-    """Store an access log of nginx or Apache (combined format, request time optional) as outcomes.
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--service", required=True, help="The service that wrote the log.")
+@click.option("--shift", is_flag=True, help="Move all times so that the log ends now.")
+@click.option(
+    "--format", "format_", metavar="STRING", help="The server's own format string: '%h … %D', '$remote_addr …'."
+)
+@click.option(
+    "--time", "time_", metavar="NAME|N", help="The field that is the time taken: its name, or N-th bare number."
+)
+@click.option("--unit", type=click.Choice(["s", "ms", "us"]), help="The unit of the time taken.")
+@click.option(
+    "--stamp", type=click.Choice(list(STAMPS)), help="What the time of a line is: when its request came, or ended."
+)
+@click.option("--zone", type=Zone(), default=UTC, help="The zone of times that name none. Default: UTC.")
+@click.option(
+    "--aborted",
+    type=click.Choice(ABORTED),
+    default="bad",
+    show_default=True,
+    help="What requests without a whole answer are.",
+)
+@click.option("--tell", "telling", is_flag=True, help="Alert on these outcomes, as if the service had sent them.")
+def import_log(file: str, **options: Any) -> None:
+    """Store an access log as outcomes. FILE may be gzip, a pipe, or - for standard input.
 
+    What the log says is taken, and no more: a latency only where a name, a unit, the server's
+    format or you say which field it is. docs/connect/access-logs.md has a table of servers.
     Importing a file twice counts it twice. Lines older than OUTCOME_RETENTION_DAYS
     are left out; --shift moves the whole log to the present.
     """
+    from server.ingest.log_file import LogFile, UnreadableLog
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command
 
-    if not 1 <= len(service) <= 200 or "\0" in service:
+    if not 1 <= len(options["service"]) <= 200 or "\0" in options["service"]:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")
     env = read_environment()
+    try:
+        log = LogFile(file)
+    except (UnreadableLog, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    survey = surveyed(log, options)
     with click_errors(), database_for_command(env) as url:
-        report = asyncio.run(run(env, url, file, service, size=file.stat().st_size, shift=shift))
-    tell(report, file, shift)
+        report = asyncio.run(run(env, url, log, survey, options))
+    tell(report, survey, log, options)
 
 
-async def run(env: Environment, url: str, file: Path, service: str, *, size: int, shift: bool) -> Report:
+def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
+    """Read the log once, as it is asked for."""
+    from server.ingest.log_survey import survey
+    from server.receivers.access_log.latency import Asked
+
+    stamp = options["stamp"]
+    asked = Asked(options["format_"], options["time_"], options["unit"], STAMPS[stamp] if stamp else None)
+    try:
+        return survey(log.lines(), asked, options["zone"])
+    except ValueError as error:
+        hint = "--format" if asked.format else "--time"
+        raise click.BadParameter(str(error), param_hint=hint) from None
+
+
+async def run(env: Environment, url: str, log: LogFile, survey: Survey, options: dict[str, Any]) -> Report:
     """Import with the thresholds of the objectives in force."""
-    from server.ingest.importer import Importer, newest
+    from server.ingest.importer import Importer
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies
 
     db = Database(url, "evenkeel import")
     policies = Policies(env, db, Bus(db, None))
-    importer = Importer(env, db, policies.thresholds_us)
+    service, aborted, telling = options["service"], options["aborted"], options["telling"]
+    importer = Importer(env, db, policies.thresholds_us, service, aborted=aborted, tell=telling)
     try:
         async with db.act() as connection:
             await policies.follow(connection)
-        moved = 0
-        if shift:
-            with file.open(errors="replace", newline="\n") as lines:
-                last = newest(lines, service)
-            moved = int(shared_clock.now() * 1_000_000) - last if last is not None else 0
-        bar = click.progressbar(length=size, label=f"Importing {file.name}")
-        with file.open(errors="replace", newline="\n") as lines, bar:
-            return await importer.run(lines, service, moved, bar.update)
+        now = int(shared_clock.now() * 1_000_000)
+        last = survey.newest(now) if options["shift"] else None
+        with click.progressbar(length=log.size, label=f"Importing {log.name}") as bar:
+            return await importer.run(
+                log.lines(),
+                survey,
+                now - last if last is not None else 0,
+                lambda: bar.update(log.done() - bar.pos),
+            )
     finally:
         await importer.close()
         await db.close()
 
 
-def tell(report: Report, file: Path, shift: bool) -> None:
+def tell(report: Report, survey: Survey, log: LogFile, options: dict[str, Any]) -> None:
     """What became of the lines; ends with status 1 where none was stored."""
     from server.ingest.outcome import iso
 
     if report.oldest is not None and report.newest is not None:
-        click.echo(f"{report.stored} outcomes stored, from {iso(report.oldest)} to {iso(report.newest)}.")
-    if report.untimed:
-        click.echo(f"{report.untimed} of them have no request time: their latency is not known and counts nowhere.")
-    if report.outside:
-        hint = "" if shift else "; --shift moves the whole log to the present"
-        click.echo(f"{report.outside} lines left out: the first one {report.outside_why}{hint}.")
-    if report.unparsed:
-        click.echo(f"{report.unparsed} lines are not in the combined format:")
-    for number, line in report.first_unparsed:
-        click.echo(f"  {file.name}:{number}: {line}")
-    if report.unparsed:
-        click.echo(f"Understood is one request a line, as nginx and Apache write it (request time optional):\n  {FORM}")
+        say(f"{report.stored} outcomes stored, from {iso(report.oldest)} to {iso(report.newest)}.")
+    for sentence in (*of_latency(report, survey), *of_requests(report, options["aborted"]), *of_times(survey)):
+        say(sentence)
+    tell_left_out(report, log, shifted=options["shift"])
+    if log.broken:
+        say(log.broken)
     if not report.stored:
         raise click.ClickException("No outcome was stored.")
+
+
+def of_latency(report: Report, survey: Survey) -> list[str]:
+    """Which field is the latency, with the median and one line as proof; or that none is, and what to do."""
+    found = survey.detected
+    told = [f"Read as {found.form.name}."]
+    if survey.proof is None:
+        told.append(f"No latency: {found.hint or 'the field has none'}.")
+    else:
+        line, entry = survey.proof
+        median = survey.p50_us()
+        told.append(f"Latency: {found.took}; p50 {ms(median / 1000 if median is not None else None)}.")
+        told.append(f"  {ms((entry.duration_us or 0) / 1000)} by this line: {line[:SHOWN]}")
+    if report.untimed:
+        told.append(f"{report.untimed} of them have no request time: their latency is not known and counts nowhere.")
+    return told
+
+
+def of_requests(report: Report, aborted: Aborted) -> list[str]:
+    """What was no plain answer, and where routes were put together."""
+    told = []
+    if report.unanswered:
+        kinds = ", ".join(f"{kind}: {n}" for kind, n in report.unanswered.most_common())
+        stored = {"bad": "stored as failed", "good": "stored as not failed", "apart": "not stored"}[aborted]
+        others = "|".join(one for one in ABORTED if one != aborted)
+        told.append(
+            f"{plural(report.unanswered.total(), 'request')} without a whole answer ({kinds}): {stored};"
+            f" --aborted {others} says otherwise."
+        )
+    if report.other_routes:
+        told.append(f"{report.other_routes} outcomes are of routes over ROUTES_MAX, counted under (other).")
+    return told
+
+
+def of_times(survey: Survey) -> list[str]:
+    """What was supposed of the times."""
+    told = []
+    if survey.unzoned:
+        zone = survey.detected.form.sense.zone
+        told.append(f"{survey.unzoned} times name no zone: read as {zone}; --zone says another.")
+    if survey.detected.form.sense.starts and survey.proof is not None:
+        told.append(
+            "The time of a line is taken as when its request came, and outcomes stand at its end;"
+            " --stamp end says otherwise."
+        )
+    return told
+
+
+def tell_left_out(report: Report, log: LogFile, *, shifted: bool) -> None:
+    """The lines that gave no outcome: how many, and the first with the reason."""
+    from server.receivers.access_log.entry import Kind
+
+    hint = "" if shifted else "; --shift moves the whole log to the present"
+    tell_lines(report.outside, f"lines left out: their time is not taken{hint}", log)
+    tell_lines(report.left[Kind.NO_REQUEST], "lines are no requests, and count nowhere", log)
+    tell_lines(report.left[Kind.OTHER], "lines tell of something else", log)
+    tell_lines(report.left[Kind.REFUSED], "lines are not understood", log)
+
+
+def tell_lines(left: LeftOut, words: str, log: LogFile) -> None:
+    if left.count:
+        say(f"{left.count} {words}:")
+    for number, line, why in left.first:
+        say(f"  {log.name}:{number}: {why}: {line.strip()[:SHOWN]}")

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from server.ingest.accesslog import parse
 from server.ingest.batch import Batch
 from server.ingest.count import Counted, Thresholds, Unnumbered, count
+from server.ingest.log_survey import Survey, reads
 from server.ingest.numbering import Numbering
-from server.ingest.outcome import Outcome, TakenSpan, span, time_fault
+from server.ingest.outcome import Outcome, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.db import Database
+from server.kernel.names import OTHER
 from server.kernel.settings import Environment
+from server.receivers.access_log.entry import Entry, Kind, Left
 
 BATCH_ITEMS = 5_000
 SHOWN = 5
 PATIENCE_S = 30.0
+TOLD = -1  # stands for a process that has sent the log's outcomes itself, so that the watch tells of them
+NOT_FOUND = "(not found)"  # the route of what was never found
+
+Aborted = Literal["bad", "good", "apart"]
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """How many lines were left out, and the first of them: number from 1, text, reason."""
+
+    count: int = 0
+    first: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def add(self, number: int, line: str, why: str) -> None:
+        """Count a line."""
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append((number, line, why))
 
 
 @dataclass(slots=True)
@@ -28,11 +50,11 @@ class Report:
     """What became of the lines. Times are microseconds since 1970."""
 
     stored: int = 0
-    unparsed: int = 0
-    first_unparsed: list[tuple[int, str]] = field(default_factory=list)  # line number from 1, text
-    outside: int = 0  # older than what is kept, or ahead
-    outside_why: str = ""
-    untimed: int = 0  # stored without a request time: their latency is not known
+    untimed: int = 0  # stored without knowing their latency
+    unanswered: Counter[str] = field(default_factory=Counter)  # what the log says of it -> requests
+    left: dict[Kind, LeftOut] = field(default_factory=lambda: {kind: LeftOut() for kind in Kind})
+    outside: LeftOut = field(default_factory=LeftOut)  # older than what is kept, or ahead
+    other_routes: int = 0  # stored under (other)
     oldest: int | None = None
     newest: int | None = None
 
@@ -46,63 +68,91 @@ class Pending:
     times: list[int] = field(default_factory=list)
 
 
-def newest(lines: Iterable[str], service: str) -> int | None:
-    """The newest time in a log, microseconds since 1970; None where no line parses."""
-    return max((logged.at for line in lines if (logged := parse(line, service))), default=None)
-
-
 class Importer:
-    """Stores lines as outcomes of one service. `thresholds` are those of the objectives in force."""
+    """Stores a log as outcomes of one service. `thresholds` are those of the objectives in force.
 
-    def __init__(self, env: Environment, db: Database, thresholds: Thresholds) -> None:
+    `aborted` is what requests without a whole answer are; `tell`: the watch takes the outcomes for sent ones and
+    alerts on them, else they only count.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        db: Database,
+        thresholds: Thresholds,
+        service: str,
+        *,
+        aborted: Aborted = "bad",
+        tell: bool = False,
+    ) -> None:
         self.env = env
         self.db = db
+        self.service = service
+        self.aborted = aborted
         self.report = Report()
         self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self._writer = Writer(db, "import", thresholds)
+        if tell:
+            self._writer.process_id = TOLD
         self._pending = {timed: Pending(timed) for timed in (True, False)}
+        self._routes: set[str] = set()  # those that carry the log's traffic
 
-    async def run(self, lines: Iterable[str], service: str, shift: int, progress: Callable[[int], None]) -> Report:
-        """Store the lines, each `shift` microseconds later; `progress` gets the length of what was done.
+    async def run(
+        self, lines: Iterable[str | None], survey: Survey, shift: int, progress: Callable[[], None]
+    ) -> Report:
+        """Store the log that was surveyed, each line `shift` microseconds later; `progress` is called now and then.
 
         Raises ApiError UNAVAILABLE; what was stored before stays, and `report` counts it.
         """
         days = self.env.outcome_retention_days
         await ensure_partitions(self.db, shared_clock.now(), days)
         taken = span(shared_clock.now(), days)
-        done = 0
-        for number, line in enumerate(lines, 1):
-            self._take(number, line, service, shift, taken)
-            done += len(line)
+        self._routes = {route for route, _ in survey.traffic.most_common(self.env.routes_max)}
+        for number, line, read in reads(lines, survey.detected.form):
+            if isinstance(read, Left):
+                self.report.left[read.kind].add(number, line, read.why)
+                continue
+            why = time_fault(read.at + shift, taken)
+            if why:
+                self.report.outside.add(number, line, why)
+                continue
+            self._take(read, read.at + shift)
             for pending in self._pending.values():
                 if len(pending.outcomes) >= BATCH_ITEMS:
                     await self._store(pending)
-                    progress(done)
-                    done = 0
+                    progress()
         for pending in self._pending.values():
             await self._store(pending)
-        progress(done)
+        progress()
         return self.report
 
-    def _take(self, number: int, line: str, service: str, shift: int, taken: TakenSpan) -> None:
-        report = self.report
-        logged = parse(line, service)
-        if logged is None:
-            if line.strip():
-                report.unparsed += 1
-                if len(report.first_unparsed) < SHOWN:
-                    report.first_unparsed.append((number, line.strip()[:200]))
-            return
-        at = logged.at + shift
-        why = time_fault(at, taken)
-        if why:
-            report.outside += 1
-            report.outside_why = report.outside_why or why
-            return
-        report.untimed += not logged.timed
-        pending = self._pending[logged.timed]
-        pending.outcomes.append(logged.outcome)
+    def _take(self, entry: Entry, at: int) -> None:
+        if entry.unanswered:
+            self.report.unanswered[entry.unanswered] += 1
+            if self.aborted == "apart":
+                return
+        pending = self._pending[entry.duration_us is not None]
+        pending.outcomes.append(
+            Outcome(
+                service=self.service,
+                route=self._route(entry),
+                method=entry.method,
+                status=entry.status,
+                duration_ms=(entry.duration_us or 0) / 1000,
+                request_id=entry.request_id,
+                error=self.aborted == "bad" if entry.unanswered else None,
+            )
+        )
         pending.times.append(at)
+
+    def _route(self, entry: Entry) -> str:
+        """The route that it is counted under: only what carries traffic has one of its own."""
+        if entry.route in self._routes:
+            return entry.route
+        if entry.status == 404:
+            return NOT_FOUND
+        self.report.other_routes += 1
+        return OTHER
 
     async def _store(self, pending: Pending) -> None:
         if not pending.outcomes:
@@ -112,6 +162,7 @@ class Importer:
         await batch.done
         report = self.report
         report.stored += batch.items
+        report.untimed += 0 if pending.timed else batch.items
         report.oldest = min(report.oldest or pending.times[0], *pending.times)
         report.newest = max(report.newest or 0, *pending.times)
         self._pending[pending.timed] = Pending(pending.timed)

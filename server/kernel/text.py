@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 
 from server.kernel.errors import invalid
@@ -75,6 +76,16 @@ def clock(at: datetime) -> str:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """`1 service`, `7 services`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def visible(text: str) -> str:
+    """A text of somebody else's for a terminal: what would steer it is shown as `\\x1b` or `\\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one == "\n" or unicodedata.category(one) == "Zs" else ascii(one)[1:-1]
+        for one in text
+    )
 
 
 def first_line(error: BaseException) -> str:

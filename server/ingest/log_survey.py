@@ -1,0 +1,95 @@
+"""What a log is as a whole, before any of it is stored: its form, its times, and the routes that carry its traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from itertools import chain, islice
+
+from server.ingest.log_file import LINE_MAX
+from server.live.sketch import bucket, quantile_us
+from server.receivers.access_log.detect import SAMPLE, Detected, Form, detect
+from server.receivers.access_log.entry import Entry, Kind, Left, Read
+from server.receivers.access_log.latency import Asked
+
+TOO_LONG = Left(Kind.REFUSED, f"it is longer than {LINE_MAX:,} bytes")
+DAY_US = 86_400_000_000
+DAYS_MAX = 50_000  # since 1970: to 2106
+WEEK, YEAR = 7, 365  # days
+FEW = 0.1  # of the lines
+ROUTES_KEPT = 50_000  # counted at once: a log of a stranger's paths must not grow our memory
+
+
+@dataclass(slots=True)
+class Survey:
+    """One reading of a log. Times are microseconds since 1970."""
+
+    detected: Detected
+    days: dict[int, tuple[int, int]] = field(default_factory=dict)  # day -> lines, newest time
+    traffic: Counter[str] = field(default_factory=Counter)  # of routes that were answered otherwise than 404
+    durations: Counter[int] = field(default_factory=Counter)  # bucket of the sketch -> requests
+    proof: tuple[str, Entry] | None = None  # one line, and what was read of it
+    unzoned: int = 0  # requests whose time says no zone
+
+    def add(self, line: str, entry: Entry) -> None:
+        """Count a request."""
+        day = entry.at // DAY_US
+        if 0 <= day <= DAYS_MAX:
+            lines, newest = self.days.get(day, (0, 0))
+            self.days[day] = (lines + 1, max(newest, entry.at))
+        self.unzoned += not entry.zoned
+        if entry.status != 404:
+            self.traffic[entry.route] += 1
+            if len(self.traffic) > ROUTES_KEPT:
+                self.traffic = Counter(dict(self.traffic.most_common(ROUTES_KEPT // 2)))
+        if entry.duration_us is not None:
+            self.durations[bucket(entry.duration_us)] += 1
+            if self.proof is None and entry.duration_us:
+                self.proof = (line, entry)
+
+    def newest(self, now_us: int) -> int | None:
+        """The time that the log ends at; None where it has none.
+
+        What is ahead of now, or a few lines long after all others, is a clock gone wrong and decides nothing.
+        """
+        days = sorted(self.days.items())
+        days = [one for one in days if one[0] * DAY_US <= now_us + DAY_US] or days
+        total = sum(lines for _, (lines, _) in days)
+        end, after = len(days), 0
+        for place in range(len(days) - 1, 0, -1):
+            after += days[place][1][0]
+            gap = days[place][0] - days[place - 1][0]
+            if (gap > WEEK and after <= total * FEW) or (gap > YEAR and after * 2 < total):
+                end = place
+        return days[end - 1][1][1] if days else None
+
+    def p50_us(self) -> float | None:
+        """The median time taken, within 1 %."""
+        return quantile_us(self.durations, 0.5)
+
+
+def survey(lines: Iterable[str | None], asked: Asked, zone: tzinfo = UTC) -> Survey:
+    """Read a log once. ValueError: what was asked for is not in it."""
+    stream = iter(lines)
+    first = list(islice(stream, SAMPLE))
+    found = Survey(detect([line for line in first if line], asked, zone))
+    for _, line, read in reads(chain(first, stream), found.detected.form):
+        if isinstance(read, Entry):
+            found.add(line, read)
+    return found
+
+
+def reads(lines: Iterable[str | None], form: Form) -> Iterator[tuple[int, str, Read]]:
+    """What the lines say, each beside its number from 1 and its text; at last what is known only at the end."""
+    reader = form.reader()
+    number = 0
+    for number, line in enumerate(lines, 1):
+        if line is None:
+            yield number, "", TOO_LONG
+        elif line.strip():
+            for read in reader.read(line):
+                yield number, line, read
+    for read in reader.rest():
+        yield number, "", read

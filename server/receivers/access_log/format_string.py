@@ -1,0 +1,255 @@
+"""A server's own format string, compiled: Apache's and HAProxy's %, nginx's $, gunicorn's %(…)s, morgan's `:`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from server.receivers.access_log.form import Sense
+from server.receivers.access_log.pattern import PatternForm
+
+
+class Directive(NamedTuple):
+    """What a directive stands for: a part of `Found`, and the unit where that is the time taken. `rank`: which of
+    several is taken, the lowest first."""
+
+    part: str | None = None
+    unit: str | None = None
+    rank: int = 9
+
+
+class Dialect(NamedTuple):
+    """How one family of servers writes formats."""
+
+    name: str
+    directive: re.Pattern[str]
+    known: Callable[[str, str], Directive]  # of a name and what stands in its braces
+    starts: bool  # what the time of a line is
+    sure: bool  # whether every server of the family prints the same
+
+
+PLAIN = {
+    part: Directive(part) for part in ("time", "request", "method", "target", "query", "status", "flags", "id", "peer")
+}
+UNKNOWN = Directive()
+
+
+def apache(name: str, argument: str) -> Directive:
+    """Of Apache, Varnish, Tomcat, Jetty, lighttpd and aiohttp."""
+    if name == "t":
+        fraction = argument.endswith(("msec_frac", "usec_frac"))
+        return Directive("fraction" if fraction else "zone" if argument in ("%z", "%Z") else "time")
+    if name == "T":
+        return Directive("taken", {"ms": "ms", "us": "us"}.get(argument, "s"), 2 if argument in ("", "s") else 1)
+    simple = {
+        "r": PLAIN["request"], "s": PLAIN["status"], "m": PLAIN["method"], "U": PLAIN["target"], "q": PLAIN["query"],
+        "D": Directive("taken", "us", 0), "Tf": Directive("taken", "s", 1), "X": Directive("aborted"),
+    }  # fmt: skip
+    if name == "i" and argument.lower() == "x-request-id":
+        return PLAIN["id"]
+    return simple.get(name, UNKNOWN)
+
+
+def haproxy(name: str, argument: str) -> Directive:
+    """Of HAProxy: times in milliseconds."""
+    taken = {"Ta": 0, "Tt": 1, "Tu": 2}
+    if name in taken:
+        return Directive("taken", "ms", taken[name])
+    parts = {
+        "r": "request", "ST": "status", "HM": "method", "HP": "target", "HU": "target", "HPO": "target", "t": "time",
+        "tr": "time", "T": "time", "Tl": "time", "trg": "time", "trl": "time", "tsc": "flags", "ts": "flags",
+        "ID": "id", "ms": "fraction",
+    }  # fmt: skip
+    return PLAIN.get(parts.get(name, ""), Directive(parts[name]) if name in parts else UNKNOWN)
+
+
+def nginx(name: str, argument: str) -> Directive:
+    """Of nginx: seconds with milliseconds; the request's own time goes before that of its upstreams."""
+    if name == "request_time":
+        return Directive("taken", "s", 0)
+    if name == "upstream_response_time":
+        return Directive("taken", "s", 1)
+    parts = {
+        "time_local": "time", "time_iso8601": "time", "msec": "time", "request": "request", "request_method": "method",
+        "request_uri": "target", "uri": "target", "status": "status", "request_id": "id",
+        "http_x_request_id": "id", "request_completion": "completed",
+    }  # fmt: skip
+    return Directive(parts.get(name))
+
+
+def python(name: str, argument: str) -> Directive:
+    """Of gunicorn, hypercorn and granian."""
+    taken = {"D": ("us", 0), "L": ("s", 1), "M": ("ms", 2), "T": ("s", 3), "dt_ms": ("ms", 0)}
+    if name in taken:
+        return Directive("taken", *taken[name])
+    parts = {
+        "t": "time", "time": "time", "r": "request", "s": "status", "st": None, "m": "method", "method": "method",
+        "U": "target", "path": "target", "q": "query", "status": "status", "asctime": "time",
+        "{x-request-id}i": "id",
+    }  # fmt: skip
+    return Directive(parts.get(name))
+
+
+def morgan(name: str, argument: str) -> Directive:
+    """Of morgan: milliseconds; `total-time` is until the last byte, `response-time` until the headers."""
+    if name in ("total-time", "response-time"):
+        return Directive("taken", "ms", 0 if name == "total-time" else 1)
+    parts = {"date": "time", "method": "method", "url": "target", "status": "status"}
+    if name == "req" and argument.lower() == "x-request-id":
+        return PLAIN["id"]
+    return Directive(parts.get(name))
+
+
+APACHE = Dialect(
+    "Apache's directives",
+    re.compile(r"%[<>!,\d]*(?:\{(?P<argument>[^}]*)\})?(?P<name>Tf|\^[A-Z]{2}|[A-Za-z]|%)"),
+    apache,
+    starts=True,
+    sure=False,
+)
+HAPROXY = Dialect(
+    "HAProxy's variables",
+    re.compile(r"%(?:\{(?P<flags>[^}]*)\})?(?P<name>[A-Za-z]+|\[(?P<argument>[^\]]*)\]|%)"),
+    haproxy,
+    starts=True,
+    sure=True,
+)
+NGINX = Dialect("nginx's variables", re.compile(r"\$\{?(?P<name>\w+)(?P<argument>)\}?"), nginx, starts=False, sure=True)
+PYTHON = Dialect(
+    "gunicorn's variables",
+    re.compile(r"%\((?P<name>[^)]*)\)(?P<argument>)[-#0 +]*\d*(?:\.\d+)?[sdfrg]"),
+    python,
+    starts=False,
+    sure=True,
+)
+MORGAN = Dialect(
+    "morgan's tokens",
+    re.compile(r":(?P<name>[a-z][a-z-]*[a-z])(?:\[(?P<argument>[^\]]*)\])?"),
+    morgan,
+    starts=False,
+    sure=True,
+)
+USERS = ("u", "remote_user", "remote-user")  # what somebody signed in as may have spaces
+STAMPS = ("begin", "end")  # Apache's `%{end:sec}t`: which moment it is
+HAPROXY_ONLY = re.compile(r"%(?:\{[^}]*\})?(?:ST|ci|cp|tr|Ta|Tt|TR|HM|tsc|ft)\b")
+
+
+def dialect_of(text: str) -> Dialect | None:
+    """Whose format string this is; None where it has no directive."""
+    if "%(" in text:
+        return PYTHON
+    if HAPROXY_ONLY.search(text):
+        return HAPROXY
+    if "%" in text and APACHE.directive.search(text):
+        return APACHE
+    if "$" in text and NGINX.directive.search(text):
+        return NGINX
+    return MORGAN if MORGAN.directive.search(text) else None
+
+
+def compiled(text: str, unit: str | None) -> PatternForm:
+    """The form of a format string; `unit` goes before that of its directive. ValueError says what is missing."""
+    text = text.strip().replace('\\"', '"')
+    dialect = dialect_of(text)
+    if dialect is None:
+        raise ValueError("has no directive: give it as it stands in the server's configuration")
+    builder = Builder(dialect)
+    pattern = builder.pattern(text)
+    have = set(builder.seen)
+    if "status" not in have or not ("request" in have or {"method", "target"} <= have) or "time" not in have:
+        raise ValueError("names no time, request or status: all three are needed")
+    starts, sure = dialect.starts or (dialect is PYTHON and "dt_ms" in text), dialect.sure  # dt_ms is granian's
+    if builder.stamp in STAMPS:
+        starts, sure = builder.stamp == "begin", True
+    sense = Sense(unit or builder.unit, starts=starts)
+    return PatternForm(dialect.name, re.compile(pattern, re.DOTALL), builder.took, sense, sure=sure)
+
+
+class Builder:
+    """Makes the regular expression, one directive after the other."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.seen: set[str] = set()
+        self.unit: str | None = None
+        self.took = ""
+        self.stamp = ""
+        self._taken: str | None = None
+        self._time: str | None = None
+
+    def pattern(self, text: str) -> str:
+        """The expression for a whole line."""
+        self._choose(text)
+        parts: list[str] = []
+        at = 0
+        for found in self.dialect.directive.finditer(text):
+            parts.append(self._literal(text[at : found.start()]))
+            parts.append("%" if found["name"] == "%" else self._group(found, text))
+            at = found.end()
+        parts.append(self._literal(text[at:]))
+        return "".join(parts) + r"\s*"
+
+    def _literal(self, text: str) -> str:
+        """Text of the format as it stands; HAProxy leaves out the space beside what is empty."""
+        space = r"\\s*" if self.dialect is HAPROXY else r"\\s+"
+        return re.sub(r"(?:\\ |\s)+", space, re.escape(text))
+
+    def _choose(self, text: str) -> None:
+        """Which of the times taken is the best, and which time of the line: the end, where it has that."""
+        best = 9
+        for found in self.dialect.directive.finditer(text):
+            directive = self._known(found)
+            stamp = (found["argument"] or "").partition(":")[0]
+            if directive.part == "time" and (self._time is None or stamp == "end"):
+                self._time, self.stamp = found[0], stamp
+            if directive.part == "taken" and directive.rank < best:
+                best = directive.rank
+                self._taken, self.unit, self.took = found[0], directive.unit, found[0]
+
+    def _known(self, found: re.Match[str]) -> Directive:
+        return self.dialect.known(found["name"], found["argument"] or "")
+
+    def _group(self, found: re.Match[str], text: str) -> str:
+        directive = self._known(found)
+        before, after = text[: found.start()], text[found.end() : found.end() + 1]
+        inside = inside_of(before, after)
+        chosen = {"taken": self._taken, "time": self._time}
+        part = directive.part if found[0] == chosen.get(directive.part or "", found[0]) else None
+        if found["name"] == "t" and not found["argument"] and inside != "[" and self.dialect in (APACHE, PYTHON):
+            return self._named(part, r"[^\]]*", r"\[", r"\]")  # %t brings its brackets
+        body = ".*?" if found["name"] in USERS else text_of(directive, inside)
+        return self._named(part, body, *quotes_of(found))
+
+    def _named(self, part: str | None, body: str, opens: str = "", closes: str = "") -> str:
+        if part is None or part in self.seen:
+            return f"{opens}(?:{body}){closes}"
+        self.seen.add(part)
+        return f"{opens}(?P<{part}>{body}){closes}"
+
+
+def quotes_of(found: re.Match[str]) -> tuple[str, str]:
+    """HAProxy's `{+Q}`: the value is quoted."""
+    quoted = "flags" in found.re.groupindex and "Q" in (found["flags"] or "") and "-Q" not in (found["flags"] or "")
+    return ('"', '"') if quoted else ("", "")
+
+
+def inside_of(before: str, after: str) -> str:
+    """Which quote or bracket a directive stands in; empty: none."""
+    if before.count('"') % 2:
+        return '"'
+    return "[" if before.rfind("[") > before.rfind("]") and after in ("]", ".", " ", ":") else ""
+
+
+def text_of(directive: Directive, inside: str) -> str:
+    """What the value of a directive looks like there."""
+    if inside == '"':
+        return r'(?:[^"\\]|\\.)*?'
+    if inside == "[":
+        return r"[^\]]*?"
+    if directive.part == "status":
+        return r"-1|-|\d{1,3}"
+    if directive.part in ("time", "request"):
+        return r".+?"
+    # One word; of a list, as of upstreams, several.
+    return r'[^\s"]*?(?:(?:, | : )[^\s"]+?)*?' if directive.part != "fraction" else r"\d{1,9}"
