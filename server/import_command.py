@@ -90,10 +90,10 @@ def import_log(file: str, **options: Any) -> None:
 def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
     """Read the log once, as it is asked for."""
     from server.ingest.log_survey import survey
-    from server.receivers.access_log.latency import Asked
+    from server.receivers.access_log.latency import LogAsk
 
     stamp = options["stamp"]
-    asked = Asked(options["format_"], options["time_"], options["unit"], STAMPS[stamp] if stamp else None)
+    asked = LogAsk(options["format_"], options["time_"], options["unit"], STAMPS[stamp] if stamp else None)
     try:
         return survey(log.lines(), asked, options["zone"])
     except ValueError as error:
@@ -192,13 +192,13 @@ def of_times(survey: Survey) -> list[str]:
 
 def tell_left_out(report: Report, log: LogFile, *, shifted: bool) -> None:
     """The lines that gave no outcome: how many, and the first with the reason."""
-    from server.receivers.access_log.entry import Kind
+    from server.receivers.access_log.entry import LeftKind
 
     hint = "" if shifted else "; --shift moves the whole log to the present"
     tell_lines(report.outside, f"lines left out: their time is not taken{hint}", log)
-    tell_lines(report.left[Kind.NO_REQUEST], "lines are no requests, and count nowhere", log)
-    tell_lines(report.left[Kind.OTHER], "lines tell of something else", log)
-    tell_lines(report.left[Kind.REFUSED], "lines are not understood", log)
+    tell_lines(report.left[LeftKind.NO_REQUEST], "lines are no requests, and count nowhere", log)
+    tell_lines(report.left[LeftKind.OTHER], "lines tell of something else", log)
+    tell_lines(report.left[LeftKind.REFUSED], "lines are not understood", log)
 
 
 def tell_lines(left: LeftOut, words: str, log: LogFile) -> None:

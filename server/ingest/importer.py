@@ -20,7 +20,7 @@ from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.names import OTHER
 from server.kernel.settings import Environment
-from server.receivers.access_log.entry import Entry, Kind, Left
+from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
 
 BATCH_ITEMS = 5_000
 SHOWN = 5
@@ -52,7 +52,7 @@ class Report:
     stored: int = 0
     untimed: int = 0  # stored without knowing their latency
     unanswered: Counter[str] = field(default_factory=Counter)  # what the log says of it -> requests
-    left: dict[Kind, LeftOut] = field(default_factory=lambda: {kind: LeftOut() for kind in Kind})
+    left: dict[LeftKind, LeftOut] = field(default_factory=lambda: {kind: LeftOut() for kind in LeftKind})
     outside: LeftOut = field(default_factory=LeftOut)  # older than what is kept, or ahead
     other_routes: int = 0  # stored under (other)
     oldest: int | None = None
@@ -107,9 +107,10 @@ class Importer:
         days = self.env.outcome_retention_days
         await ensure_partitions(self.db, shared_clock.now(), days)
         taken = span(shared_clock.now(), days)
-        self._routes = {route for route, _ in survey.traffic.most_common(self.env.routes_max)}
+        named = max(1, self.env.routes_max - 1)  # one is for NOT_FOUND
+        self._routes = {route for route, _ in survey.traffic.most_common(named)}
         for number, line, read in reads(lines, survey.detected.form):
-            if isinstance(read, Left):
+            if isinstance(read, LeftLine):
                 self.report.left[read.kind].add(number, line, read.why)
                 continue
             why = time_fault(read.at + shift, taken)
@@ -126,7 +127,7 @@ class Importer:
         progress()
         return self.report
 
-    def _take(self, entry: Entry, at: int) -> None:
+    def _take(self, entry: LoggedRequest, at: int) -> None:
         if entry.unanswered:
             self.report.unanswered[entry.unanswered] += 1
             if self.aborted == "apart":
@@ -145,7 +146,7 @@ class Importer:
         )
         pending.times.append(at)
 
-    def _route(self, entry: Entry) -> str:
+    def _route(self, entry: LoggedRequest) -> str:
         """The route that it is counted under: only what carries traffic has one of its own."""
         if entry.route in self._routes:
             return entry.route

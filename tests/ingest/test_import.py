@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import math
+import os
 import random
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +30,12 @@ def line(at: float, status: int = 200, path: str = "/a", rest: str = " rt=0.020"
 
 @pytest.fixture
 def run(database_url: str, tmp_path: Path) -> Any:
-    def run(text: str, *options: str) -> Any:
+    def run(text: str | bytes, *options: str, piped: bool = False) -> Any:
         file = tmp_path / "access.log"
-        file.write_text(text)
-        arguments = ["import", str(file), "--service", "shop", *options]
-        return CliRunner().invoke(main, arguments, env=variables(database_url, tmp_path))
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        arguments = ["import", "-" if piped else str(file), "--service", "shop", *options]
+        given = file.read_bytes() if piped else None
+        return CliRunner().invoke(main, arguments, env=variables(database_url, tmp_path), input=given)
 
     return run
 
@@ -41,8 +46,9 @@ def test_a_log_is_stored_with_its_times(run: Any, database_url: str) -> None:
     done = run(log)
     assert done.exit_code == 0, done.output
     assert "100 outcomes stored" in done.output
-    assert "1 lines are not in the combined format" in done.output
-    assert "access.log:101: broken line" in done.output
+    assert "1 lines are not understood" in done.output
+    assert "access.log:101: it is no request with its time and status: broken line" in done.output
+    assert "Latency: rt=, in s; p50 20 ms.\n  20 ms by this line: 1.2.3.4" in done.output
     assert rows(
         database_url, "SELECT extract(epoch FROM at)::bigint, duration_us, bad FROM outcomes ORDER BY at LIMIT 2"
     ) == [(now - 99, 20_000, False), (now - 98, 20_000, False)]
@@ -138,3 +144,181 @@ async def test_the_answers_about_a_log_are_those_computed_from_its_lines(run: An
     for share, told in ((0.5, answer.p50_ms), (0.95, answer.p95_ms), (0.99, answer.p99_ms)):
         true = sorted(times)[math.ceil(share * 3000) - 1] * 1000
         assert told == pytest.approx(true, rel=0.01)
+
+
+def test_requests_without_an_answer_are_told_and_are_what_the_caller_says(run: Any, database_url: str) -> None:
+    now = time.time()
+    log = line(now).replace(" 200 ", " - ") + line(now, 499) + line(now) + line(now).replace("GET /a HTTP/1.1", "-")
+    done = run(log)
+    assert "2 requests without a whole answer (status -: 1, status 499: 1): stored as failed" in done.output
+    assert '1 lines are no requests, and count nowhere:\n  access.log:4: "-" is no request line' in done.output
+    assert value(database_url, "SELECT array_agg(bad ORDER BY bad) FROM outcomes") == [False, True, True]
+    assert "stored as not failed" in run(log, "--aborted", "good").output
+    assert value(database_url, "SELECT sum(bad) FROM deltas") == 2
+    assert "3 outcomes" not in run(log, "--aborted", "apart").output
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 3 + 3 + 1
+
+
+def test_only_what_carries_traffic_has_a_route(
+    run: Any, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's paths come first in the log, more of them than routes are counted."""
+    monkeypatch.setenv("ROUTES_MAX", "3")
+    now = time.time()
+    strange = "".join(line(now, 404, f"/wp-{n}.php") for n in range(20)) + "".join(
+        line(now, 403, f"/.git/x{n}") for n in range(3)
+    )
+    own = line(now, path="/cart;jsessionid=1A") + line(now, path="/cart;jsessionid=2B") + line(now, 404, "/cart")
+    done = run(strange + own + line(now, path="/pay") * 2)
+    assert "3 outcomes are of routes over ROUTES_MAX, counted under (other)" in done.output
+    found = rows(
+        database_url, "SELECT route, sum(n)::int FROM deltas JOIN series s ON s.id = series_id GROUP BY 1 ORDER BY 1"
+    )
+    assert found == [("(not found)", 20), ("(other)", 3), ("/cart", 3), ("/pay", 2)]
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_one_stray_date_decides_nothing(run: Any, database_url: str, years: int) -> None:
+    old = time.time() - 9 * 86400
+    log = "".join(line(old + n) for n in range(50)) + line(old + years * 365 * 86400)
+    done = run(log, "--shift")
+    assert "50 outcomes stored" in done.output
+    assert "1 lines left out: their time is not taken" in done.output
+    assert "access.log:51: is " in done.output
+    newest = value(database_url, "SELECT extract(epoch FROM max(at))::float8 FROM outcomes")
+    assert time.time() - 20 < newest <= time.time()
+
+
+def test_a_stray_date_within_an_old_log(run: Any) -> None:
+    """Not ahead of now, but years after all other lines."""
+    old = time.time() - 3000 * 86400
+    done = run("".join(line(old + n) for n in range(50)) + line(old + 2000 * 86400), "--shift")
+    assert "50 outcomes stored" in done.output
+
+
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_pipes_and_gzip_are_moved_to_now_as_well(run: Any, piped: bool, packed: bool) -> None:
+    text = "".join(line(time.time() - 3000 * 86400 + n) for n in range(10)).encode()
+    done = run(gzip.compress(text) if packed else text, "--shift", piped=piped)
+    assert done.exit_code == 0, done.output
+    assert "10 outcomes stored" in done.output
+
+
+def test_a_pipe_of_the_shell(database_url: str, tmp_path: Path) -> None:
+    """A real process, a real pipe: it comes once."""
+    log = tmp_path / "access.log"
+    log.write_text("".join(line(time.time() - 3000 * 86400 + n) for n in range(10)))
+    with subprocess.Popen(["cat", str(log)], stdout=subprocess.PIPE) as cat:
+        done = subprocess.run(
+            [sys.executable, "-m", "server", "import", "/dev/stdin", "--service", "shop", "--shift"],
+            stdin=cat.stdout,
+            env=os.environ | variables(database_url, tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "10 outcomes stored" in done.stdout, done.stderr
+
+
+def test_a_gzip_that_is_broken_off_says_so_and_keeps_what_came(run: Any) -> None:
+    chance = random.Random(1)
+    text = "".join(line(time.time() - n, path="/" + chance.randbytes(9).hex()[:15]) for n in range(2000)).encode()
+    done = run(gzip.compress(text)[:-500])
+    assert "outcomes stored" in done.output
+    assert "broken off or damaged" in done.output
+
+
+@pytest.mark.parametrize(("head", "name"), [(b"BZh9", "bzip2"), (b"\xfd7zXZ", "xz"), (b"PK\x03\x04", "zip")])
+def test_what_is_packed_otherwise_is_named(run: Any, head: bytes, name: str) -> None:
+    done = run(head + b"\0" * 100)
+    assert done.exit_code == 1
+    assert f"is packed with {name}" in done.output
+
+
+def test_a_line_without_an_end_is_bounded(run: Any) -> None:
+    done = run(line(time.time()) + "x" * 5_000_000 + "\n" + line(time.time()))
+    assert "2 outcomes stored" in done.output
+    assert "access.log:2: it is longer than 65,536 bytes" in done.output
+
+
+def test_what_a_stranger_wrote_steers_no_terminal(run: Any) -> None:
+    done = run(line(time.time()) + "\x1b[2J\x1b]0;owned\x07 \u202egpj\x9b\n")
+    assert done.output.isprintable() or "\x1b" not in done.output
+    assert "\\x1b[2J\\x1b]0;owned\\x07 \\u202egpj\\x9b" in done.output
+
+
+def test_no_latency_says_which_numbers_there_are(run: Any) -> None:
+    done = run(line(time.time(), rest=" 412 1465") * 3)
+    assert "No latency: its bare numbers (1: 412, 2: 1465) say neither" in done.output
+    done = run(line(time.time(), rest=" 412 1465") * 3, "--time", "2", "--unit", "ms")
+    assert "size, in ms; p50 1.47 s.\n  1.47 s by this line: " in done.output
+
+
+def test_the_servers_own_format(run: Any, database_url: str) -> None:
+    """Apache: its time is the start, and the outcome stands at its end."""
+    at = int(time.time()) - 60
+    format_ = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D'
+    done = run(line(at, rest=" 2500000"), "--format", format_)
+    assert done.exit_code == 0, done.output
+    assert "Latency: %D, in us; p50 2.5 s." in done.output
+    assert "as when its request came" in done.output
+    assert value(database_url, "SELECT extract(epoch FROM at)::float8 FROM outcomes") == at + 2.5
+    assert run(line(at, rest=" 2500000"), "--format", format_, "--stamp", "end").exit_code == 0
+    assert value(database_url, "SELECT min(extract(epoch FROM at))::float8 FROM outcomes") == at
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "nothing"], "has no directive"),
+        (["--time", "wait", "--unit", "s"], "no line has wait="),
+        (["--time", "1"], "no line has number 1"),
+        (["--zone", "Europe/Nowhere"], "is no time zone"),
+    ],
+)
+def test_what_is_asked_for_and_is_not_there_is_said(run: Any, options: list[str], words: str) -> None:
+    done = run(line(time.time()), *options)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_times_without_a_zone_are_said_to_be_utc(run: Any, database_url: str) -> None:
+    at = int(time.time()) - 86400
+    log = line(at).replace(" +0000]", "]")
+    assert "1 times name no zone: read as UTC; --zone says another" in run(log).output
+    assert "read as Asia/Tokyo" in run(log, "--zone", "Asia/Tokyo").output
+    assert value(database_url, "SELECT extract(epoch FROM max(at) - min(at))::int FROM outcomes") == 9 * 3600
+
+
+def test_an_import_counts_and_tells_nobody_unless_it_is_to(run: Any, database_url: str) -> None:
+    """The watch looks at who wrote: 0 is a command, whose outcomes only count."""
+    run(line(time.time()))
+    assert rows(database_url, "SELECT process_id FROM writers") == [(0,)]
+    run(line(time.time()), "--tell")
+    assert rows(database_url, "SELECT process_id FROM writers ORDER BY id") == [(0,), (-1,)]
+
+
+DATA = Path(__file__).resolve().parents[3] / "shared/data/faults"
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "durations"),
+    [
+        ("combinedio.log", 5, []),
+        ("gzip_ratio.log", 5, []),
+        ("whole_seconds_T.log", 5, []),
+        ("rt_then_upstream_list.log", 1, [5_040_000]),
+        ("cookie_rt.log", 1, []),
+        ("aborted_status_dash.log", 2, []),
+        ("one_future_line.log", 50, []),
+        ("jsessionid.log", 120, []),
+    ],
+)
+def test_the_shared_faults(run: Any, database_url: str, name: str, stored: int, durations: list[int]) -> None:
+    """Where ../shared/data is there; the forms stand in tests/receivers without it."""
+    if not (DATA / name).exists():
+        return
+    assert f"{stored} outcomes stored" in run((DATA / name).read_bytes(), "--shift").output
+    found = rows(database_url, "SELECT duration_us FROM outcomes WHERE duration_us IS NOT NULL")
+    assert [one for (one,) in found] == durations

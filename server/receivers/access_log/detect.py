@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Protocol
 
-from server.receivers.access_log.entry import Entry, Read, request_of
+from server.receivers.access_log.entry import LoggedRequest, Read, request_of
 from server.receivers.access_log.form import Sense
 from server.receivers.access_log.format_string import compiled
 from server.receivers.access_log.known import FORMS, fresh
-from server.receivers.access_log.latency import Asked, decide
+from server.receivers.access_log.latency import LogAsk, decide
 from server.receivers.access_log.line import LineForm, Shape, shape_of
 from server.receivers.access_log.pattern import PatternForm
 from server.receivers.access_log.records import METHODS, STARTS, STATUSES, TAKEN, TIMES, RecordForm, has, known_in
@@ -24,7 +24,7 @@ INVERSION_US = 1_500_000  # times are told to the second
 HALF = 0.5
 
 
-class Reader(Protocol):
+class LogReader(Protocol):
     """Reads the lines of one log, in their order."""
 
     def read(self, line: str) -> tuple[Read, ...]: ...
@@ -34,25 +34,25 @@ class Reader(Protocol):
         ...
 
 
-class Form(Protocol):
+class LogForm(Protocol):
     """How the lines of a log are read."""
 
     name: str
     sense: Sense
 
-    def reader(self) -> Reader: ...
+    def reader(self) -> LogReader: ...
 
 
 @dataclass(slots=True)
 class Detected:
     """The form of a log. `took` says which field is the time taken, `hint` why none is and how to name one."""
 
-    form: Form
+    form: LogForm
     took: str = ""
     hint: str = ""
 
 
-def detect(lines: Sequence[str], asked: Asked, zone: tzinfo = UTC) -> Detected:
+def detect(lines: Sequence[str], asked: LogAsk, zone: tzinfo = UTC) -> Detected:
     """The form of a log by its first lines, or as asked for. ValueError: what was asked for is not in it."""
     lines = [line for line in lines if line.strip()]
     if asked.format:
@@ -65,7 +65,7 @@ def detect(lines: Sequence[str], asked: Asked, zone: tzinfo = UTC) -> Detected:
     return found
 
 
-def by_format(lines: Sequence[str], asked: Asked, text: str) -> Detected:
+def by_format(lines: Sequence[str], asked: LogAsk, text: str) -> Detected:
     """As the server's format string says."""
     form = compiled(text, asked.unit)
     matches = [match for line in lines if (match := form.pattern.fullmatch(line))]
@@ -77,7 +77,7 @@ def by_format(lines: Sequence[str], asked: Asked, text: str) -> Detected:
     return Detected(form, f"{form.took}, in {form.sense.unit}")
 
 
-def by_header(lines: Sequence[str], asked: Asked) -> Detected | None:
+def by_header(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     """W3C extended, where the log says so itself."""
     header = next((line for line in lines if line.startswith(FIELDS)), None)
     if header is None:
@@ -88,7 +88,7 @@ def by_header(lines: Sequence[str], asked: Asked) -> Detected | None:
     return Detected(form, "time-taken")
 
 
-def by_records(lines: Sequence[str], asked: Asked) -> Detected | None:
+def by_records(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     """JSON or logfmt, where at least half of the lines are that."""
     for form in (RecordForm(), RecordForm("name=value pairs (logfmt)", logfmt=True)):
         records = [record for line in lines if (record := form.record(line))]
@@ -100,7 +100,7 @@ def by_records(lines: Sequence[str], asked: Asked) -> Detected | None:
     return None
 
 
-def named_in(records: Sequence[dict[str, str]], form: RecordForm, asked: Asked) -> Detected:
+def named_in(records: Sequence[dict[str, str]], form: RecordForm, asked: LogAsk) -> Detected:
     """Which key is the time taken, and whether the time of a record is the start."""
     form.sense.starts = sum(not has(one, TIMES[: -len(STARTS)]) and has(one, STARTS) for one in records) > 0
     if asked.time is not None:
@@ -126,7 +126,7 @@ def has_any(records: Iterable[dict[str, str]], key: str) -> bool:
     return any(key in record for record in records)
 
 
-def by_server(lines: Sequence[str], asked: Asked) -> Detected | None:
+def by_server(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     """A server whose lines no other writes."""
     if asked.time is not None:
         return None
@@ -140,7 +140,7 @@ def by_server(lines: Sequence[str], asked: Asked) -> Detected | None:
     return Detected(form, f"{form.took}, in {form.sense.unit or 'the unit it says'}")
 
 
-def by_line(lines: Sequence[str], asked: Asked) -> Detected:
+def by_line(lines: Sequence[str], asked: LogAsk) -> Detected:
     """One request a line, with what its tail says."""
     shapes = [shape for line in lines if isinstance(shape := shape_of(line), Shape)]
     form = LineForm()
@@ -165,7 +165,7 @@ def judge_stamp(form: LineForm | PatternForm, lines: Sequence[str]) -> None:
     """
     form_starts, form.sense.starts = form.sense.starts, False
     reader = form.reader()
-    entries = [read for line in lines for read in reader.read(line) if isinstance(read, Entry)]
+    entries = [read for line in lines for read in reader.read(line) if isinstance(read, LoggedRequest)]
     form.sense.starts = form_starts
     as_ends = inversions(entry.at for entry in entries)
     as_starts = inversions(entry.at + (entry.duration_us or 0) for entry in entries)

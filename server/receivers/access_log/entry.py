@@ -21,7 +21,7 @@ ID = re.compile(r"\d+|[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-class Entry(NamedTuple):
+class LoggedRequest(NamedTuple):
     """One request. `at` is when it ended, `duration_us` what it took (None: not known), in microseconds.
 
     `unanswered` is what the log says where nobody got the whole answer (`-`, `499`, `CD--`), else None.
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
     zoned: bool  # the log says which zone the time is of
 
 
-class Kind(Enum):
+class LeftKind(Enum):
     """Why a line gives no outcome."""
 
     NO_REQUEST = "no request"  # TLS on a plain port, a half request line, a connection that said nothing
@@ -45,17 +45,17 @@ class Kind(Enum):
     REFUSED = "not understood"
 
 
-class Left(NamedTuple):
+class LeftLine(NamedTuple):
     """A line that gives no outcome, and why, to be read after `its line: `."""
 
-    kind: Kind
+    kind: LeftKind
     why: str
 
 
-Read = Entry | Left
+Read = LoggedRequest | LeftLine
 
 
-class Request(NamedTuple):
+class RequestLine(NamedTuple):
     """A request line taken apart; `version` is empty where it has none."""
 
     method: str
@@ -63,12 +63,12 @@ class Request(NamedTuple):
     version: str
 
 
-def request_of(line: str) -> Request | None:
+def request_of(line: str) -> RequestLine | None:
     """Method and target of a request line; None where it is none."""
     found = REQUEST.fullmatch(line)
     if found is None or found[1] == PREFACE or not is_target(found[1], found[2]):
         return None
-    return Request(found[1], found[2], found[3] or "")
+    return RequestLine(found[1], found[2], found[3] or "")
 
 
 def is_target(method: str, target: str) -> bool:

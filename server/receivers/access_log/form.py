@@ -10,11 +10,11 @@ from server.receivers.access_log.entry import (
     NO_ANSWER,
     REQUEST_ID,
     UNANSWERED,
-    Entry,
-    Kind,
-    Left,
+    LeftKind,
+    LeftLine,
+    LoggedRequest,
     Read,
-    Request,
+    RequestLine,
     request_of,
     route_of,
     status_of,
@@ -46,21 +46,23 @@ def entry_of(found: Found, sense: Sense) -> Read:
     """The request that was found in a line."""
     request = requested(found)
     if request is None:
-        return Left(Kind.NO_REQUEST, f"{shown(found.get('request'))} is no request line")
+        return LeftLine(LeftKind.NO_REQUEST, f"{shown(found.get('request'))} is no request line")
     status = status_of(found.get("status") or "")
     if status is None:
-        return Left(Kind.REFUSED, f"{shown(found.get('status'))} is no status of HTTP")
+        return LeftLine(LeftKind.REFUSED, f"{shown(found.get('status'))} is no status of HTTP")
     if status in HALF and sense.versioned and found.get("request") is not None and not request.version:
-        return Left(Kind.NO_REQUEST, f"{shown(found.get('request'))} is half a request line")
+        return LeftLine(LeftKind.NO_REQUEST, f"{shown(found.get('request'))} is half a request line")
     text = " ".join(part for part in (found.get("time"), found.get("zone")) if part)
     at = moment(text, sense.zone)
     if at is None:
-        return Left(Kind.REFUSED, f"{shown(text)} is no time, or of no known zone" if text else "it has no time")
+        return LeftLine(
+            LeftKind.REFUSED, f"{shown(text)} is no time, or of no known zone" if text else "it has no time"
+        )
     duration = None
     if status != 101 and request.method.upper() != "CONNECT":  # of those the connection is timed, not the answer
         duration = taken_us(found.get("taken") or "", sense.unit)
     given = found.get("id") or ""
-    return Entry(
+    return LoggedRequest(
         method=request.method,
         route=route_of(request.target),
         status=status or NO_ANSWER,
@@ -72,7 +74,7 @@ def entry_of(found: Found, sense: Sense) -> Read:
     )
 
 
-def requested(found: Found) -> Request | None:
+def requested(found: Found) -> RequestLine | None:
     """The request line, whole or in parts."""
     if found.get("request") is not None:
         return request_of(found["request"] or "")

@@ -87,7 +87,7 @@ FORMS = (
     ),
     form(
         "Tornado",
-        rf"\[[DIWEC] (?P<time>\d{6} \d\d:\d\d:\d\d) \S+\]"
+        rf"\[[DIWEC] (?P<time>\d{{6}} \d\d:\d\d:\d\d) \S+\]"
         rf" (?P<status>{STATUS}) (?P<method>{METHOD}) (?P<target>\S*) \([^)]*\) (?P<taken>\d+\.\d+ms)",
         "the last field, which ends in ms",
         "ms",

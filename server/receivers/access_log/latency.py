@@ -25,7 +25,7 @@ SHOWN = 3
 
 
 @dataclass(slots=True, frozen=True)
-class Asked:
+class LogAsk:
     """What the caller says: the server's format string; the field that is the time taken, by name or as the N-th
     bare one behind the size; its unit; whether the time of a line is the start."""
 
@@ -46,7 +46,7 @@ class Decided:
     ends: bool = False
 
 
-def decide(shapes: Sequence[Shape], asked: Asked) -> Decided:
+def decide(shapes: Sequence[Shape], asked: LogAsk) -> Decided:
     """What of these lines is the time taken. ValueError: what was asked for is not there."""
     if asked.time is not None:
         decided = as_asked(shapes, asked.time, asked.unit)

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from server.receivers.access_log.entry import Kind, Left, Read, request_of
+from server.receivers.access_log.entry import LeftKind, LeftLine, Read, request_of
 from server.receivers.access_log.form import Found, Sense, entry_of
 from server.receivers.access_log.moment import STAMP
 from server.receivers.access_log.peers import Peers
-from server.receivers.access_log.tail import Tail, tail_of
+from server.receivers.access_log.tail import LineTail, tail_of
 
 # From the time to the request line nothing is quoted; a bracket there belongs to a time that came before.
 AFTER = re.compile(
@@ -37,7 +37,7 @@ class Shape:
     request: str
     status: str
     peer: str | None
-    tail: Tail
+    tail: LineTail
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class LineReader:
     def read(self, line: str) -> tuple[Read, ...]:
         """What the line says."""
         shape = shape_of(line)
-        if isinstance(shape, Left):
+        if isinstance(shape, LeftLine):
             return (shape,)
         found = found_in(shape, self.form.takes)
         return (self._peers.judged(shape.peer, shape.request, found, entry_of(found, self.form.sense)),)
@@ -83,7 +83,7 @@ class LineReader:
         return iter(())
 
 
-def shape_of(line: str) -> Shape | Left:
+def shape_of(line: str) -> Shape | LeftLine:
     """Take a line apart."""
     for count, stamp in enumerate(STAMP.finditer(line)):
         after = AFTER.match(line, stamp.end())
@@ -99,8 +99,8 @@ def shape_of(line: str) -> Shape | Left:
             break
     timeless = TIMELESS.search(line[:HEAD])
     if timeless and request_of(timeless["request"]):
-        return Left(Kind.REFUSED, "it has no time that can be read: its server can be told to print one")
-    return Left(Kind.REFUSED, "it is no request with its time and status")
+        return LeftLine(LeftKind.REFUSED, "it has no time that can be read: its server can be told to print one")
+    return LeftLine(LeftKind.REFUSED, "it is no request with its time and status")
 
 
 def found_in(shape: Shape, takes: Takes) -> Found:
@@ -121,7 +121,7 @@ def found_in(shape: Shape, takes: Takes) -> Found:
     }
 
 
-def taken_in(tail: Tail, takes: Takes) -> str | None:
+def taken_in(tail: LineTail, takes: Takes) -> str | None:
     """The text of the time taken."""
     if takes.name is not None:
         return tail.named.get(takes.name)
@@ -137,7 +137,7 @@ UNITS_BARE = frozenset({"ms", "s", "us", "µs", "ns", "msec", "msecs", "secs"})
 BARE_WITH_UNIT = re.compile(r"(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s)")
 
 
-def with_units(tail: Tail) -> list[str]:
+def with_units(tail: LineTail) -> list[str]:
     """The bare fields with a unit: `12ms`, or `12` before `ms`."""
     found = [text for text in tail.bare if BARE_WITH_UNIT.fullmatch(text)]
     for number, unit in zip(tail.bare, tail.bare[1:], strict=False):

@@ -36,7 +36,7 @@ OFFSETS = {
 }  # fmt: skip
 
 
-class Moment(NamedTuple):
+class LoggedMoment(NamedTuple):
     """Microseconds since 1970; `zoned`: the text says of which zone."""
 
     at: int
@@ -44,7 +44,7 @@ class Moment(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def moment(text: str, zone: tzinfo = UTC) -> Moment | None:
+def moment(text: str, zone: tzinfo = UTC) -> LoggedMoment | None:
     """A time as printed; one without a zone is one of `zone`. None where it is no time, or of an unknown zone."""
     numbers = SECONDS.fullmatch(text)
     if numbers:
@@ -56,16 +56,16 @@ def moment(text: str, zone: tzinfo = UTC) -> Moment | None:
     return None
 
 
-def since_1970(whole: str, fraction: str) -> Moment | None:
+def since_1970(whole: str, fraction: str) -> LoggedMoment | None:
     """Seconds, or milli-, micro- or nanoseconds: which, their size says."""
     value = int(whole + fraction.ljust(9, "0")[:9])  # nanoseconds, if `whole` is seconds
     for scale in (1, 1_000, 1_000_000, 1_000_000_000):
         if value // scale < 10**20:  # before the year 5138
-            return Moment(value // scale // 1000, True)
+            return LoggedMoment(value // scale // 1000, True)
     return None
 
 
-def dated(found: re.Match[str], zone: tzinfo) -> Moment | None:
+def dated(found: re.Match[str], zone: tzinfo) -> LoggedMoment | None:
     """The time of a date; None where there is no such day, or the zone is not known."""
     named = found["zone"]
     where = zone_of(named, zone) if named else zone
@@ -77,7 +77,7 @@ def dated(found: re.Match[str], zone: tzinfo) -> Moment | None:
         # A leap second is the last of its minute.
         year = int(found["year"]) + (2000 if len(found["year"]) == 2 else 0)
         at = datetime(year, month, int(found["day"]), hour, minute, min(second, 59), tzinfo=where)
-        return Moment(
+        return LoggedMoment(
             (at - EPOCH) // MICROSECOND + int((found["fraction"] or "0").ljust(6, "0")[:6]), named is not None
         )
     except (ValueError, OverflowError):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from server.receivers.access_log.entry import Kind, Left, Read
+from server.receivers.access_log.entry import LeftKind, LeftLine, Read
 from server.receivers.access_log.form import Sense, entry_of
 from server.receivers.access_log.peers import Peers
 
@@ -41,7 +41,7 @@ class PatternReader:
         patterns = (self.form.pattern, *self.form.others)
         match = next((match for pattern in patterns if (match := pattern.fullmatch(line))), None)
         if match is None:
-            return (Left(Kind.REFUSED, f"it has not the form of {self.form.name}"),)
+            return (LeftLine(LeftKind.REFUSED, f"it has not the form of {self.form.name}"),)
         found = match.groupdict()
         read = entry_of(found, self.form.sense)
         return (self._peers.judged(found.get("peer"), found.get("request") or "", found, read),)

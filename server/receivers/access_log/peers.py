@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.receivers.access_log.entry import Entry, Kind, Left, Read, route_of
+from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read, route_of
 from server.receivers.access_log.form import Found
 
 KEPT = 10_000
@@ -21,27 +21,27 @@ class Peers:
 
     def judged(self, peer: str | None, request: str, found: Found, read: Read) -> Read:
         """The line as read, or what it is beside an earlier one of the same client."""
-        if peer is None or not isinstance(read, Entry):
+        if peer is None or not isinstance(read, LoggedRequest):
             return read
         if read.method.startswith("WS"):
             return self._websocket(peer, read)
         if read.status == 503 and (peer, read.route) in self._sockets:
-            return Left(Kind.OTHER, "a WebSocket that has ended is no request that failed")
+            return LeftLine(LeftKind.OTHER, "a WebSocket that has ended is no request that failed")
         key = (peer, request)
         since = self._left.pop(key, None)
         if since is not None and 0 <= read.at - since <= TWICE_US:
-            return Left(Kind.OTHER, "it tells a second time of a request whose client left")
+            return LeftLine(LeftKind.OTHER, "it tells a second time of a request whose client left")
         if found.get("status") == "-":
             self._left[key] = read.at
             forget(self._left)
         return read
 
-    def _websocket(self, peer: str, read: Entry) -> Read:
+    def _websocket(self, peer: str, read: LoggedRequest) -> Read:
         self._sockets[peer, read.route] = None
         forget(self._sockets)
         status = WEBSOCKET.get(read.method)
         if status is None:
-            return Left(Kind.OTHER, "it tells of a WebSocket that was answered in another line")
+            return LeftLine(LeftKind.OTHER, "it tells of a WebSocket that was answered in another line")
         return read._replace(method="GET", status=status, unanswered=None, route=route_of(read.route))
 
 

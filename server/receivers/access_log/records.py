@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from server.receivers.access_log.entry import Entry, Kind, Left, Read, request_of
+from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read, request_of
 from server.receivers.access_log.form import Found, Sense, entry_of
 from server.receivers.access_log.moment import STAMP
 
@@ -49,7 +49,7 @@ TAKEN = (
 )  # fmt: skip
 
 
-class Known(NamedTuple):
+class KnownServer(NamedTuple):
     """What a known server means by a key that says no unit."""
 
     server: str
@@ -59,16 +59,18 @@ class Known(NamedTuple):
 
 
 SERVERS = (
-    Known("Caddy", lambda record: record.get("logger", "").startswith("http.log.access"), "duration", "s"),
-    Known("Caddy", lambda record: record.get("msg") == "handled request" and "request.uri" in record, "duration", "s"),
-    Known("Traefik", lambda record: "downstreamstatus" in record, "duration", "ns"),
-    Known("Envoy", lambda record: {"response_flags", "response_code"} <= record.keys(), "duration", "ms"),
-    Known("Rails", lambda record: {"controller", "action"} <= record.keys(), "duration", "ms"),
-    Known("Heroku's router", lambda record: {"dyno", "service"} <= record.keys(), "service", None),
+    KnownServer("Caddy", lambda record: record.get("logger", "").startswith("http.log.access"), "duration", "s"),
+    KnownServer(
+        "Caddy", lambda record: record.get("msg") == "handled request" and "request.uri" in record, "duration", "s"
+    ),
+    KnownServer("Traefik", lambda record: "downstreamstatus" in record, "duration", "ns"),
+    KnownServer("Envoy", lambda record: {"response_flags", "response_code"} <= record.keys(), "duration", "ms"),
+    KnownServer("Rails", lambda record: {"controller", "action"} <= record.keys(), "duration", "ms"),
+    KnownServer("Heroku's router", lambda record: {"dyno", "service"} <= record.keys(), "service", None),
 )
 
 
-def known_in(record: Mapping[str, str]) -> Known | None:
+def known_in(record: Mapping[str, str]) -> KnownServer | None:
     """The server that wrote a record, where its time is one that only it calls so."""
     return next((one for one in SERVERS if one.key in record and one.is_it(record)), None)
 
@@ -101,7 +103,7 @@ class RecordReader:
         """What the line says; nothing yet where its request has not ended."""
         record = self.form.record(line)
         if record is None:
-            return (Left(Kind.REFUSED, "it is no record of names and values"),)
+            return (LeftLine(LeftKind.REFUSED, "it is no record of names and values"),)
         key = tuple(record.get(name, "") for name in ("hostname", "pid", "reqid"))
         asks, ends = asked(record), has(record, STATUSES)
         if key[-1] and asks and not ends:
@@ -109,10 +111,10 @@ class RecordReader:
         if key[-1] and ends and not asks:
             begun = self._begun.pop(key, None)
             if begun is None:
-                return (Left(Kind.OTHER, "it is the end of a request whose beginning is not in the log"),)
+                return (LeftLine(LeftKind.OTHER, "it is the end of a request whose beginning is not in the log"),)
             return (entry_of(found_in(begun | record, self.form.key), self.form.sense),)
         if not asks or not ends:
-            return (Left(Kind.OTHER, "it tells of no request"),)
+            return (LeftLine(LeftKind.OTHER, "it tells of no request"),)
         return (entry_of(found_in(record, self.form.key), self.form.sense),)
 
     def rest(self) -> Iterator[Read]:
@@ -129,7 +131,7 @@ class RecordReader:
 
     def _endless(self, record: dict[str, str]) -> Read:
         read = entry_of(found_in(record | {"status": "-"}, None), self.form.sense)
-        return read._replace(unanswered="no end in the log") if isinstance(read, Entry) else read
+        return read._replace(unanswered="no end in the log") if isinstance(read, LoggedRequest) else read
 
 
 def found_in(record: Mapping[str, str], key: str | None) -> Found:
@@ -177,7 +179,7 @@ def text_of(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.9f}"
+        return str(value) if "e" not in str(value) else f"{value:.9f}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -21,14 +21,14 @@ FIELD = re.compile(
 FIELDS_MAX = 64
 
 
-class Tail(NamedTuple):
+class LineTail(NamedTuple):
     """The fields behind the status. `bare` are those neither quoted, bracketed nor named, in their order."""
 
     named: dict[str, str]
     bare: list[str]
 
 
-def tail_of(text: str) -> Tail:
+def tail_of(text: str) -> LineTail:
     """The fields of a text, up to a few dozen; what stands inside quotes is none of them."""
     named: dict[str, str] = {}
     bare: list[str] = []
@@ -45,4 +45,4 @@ def tail_of(text: str) -> Tail:
             named.setdefault(found["name"], value)
         elif found["bare"] is not None:
             bare.append(found["bare"])
-    return Tail(named, bare)
+    return LineTail(named, bare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from server.receivers.access_log.entry import Kind, Left, Read
+from server.receivers.access_log.entry import LeftKind, LeftLine, Read
 from server.receivers.access_log.form import Found, Sense, entry_of
 
 FIELDS = "#Fields:"
@@ -46,7 +46,9 @@ class W3CReader:
         values = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
         if not self._fields or len(values) != len(self._fields):
             return (
-                Left(Kind.REFUSED, f"it has {len(values)} fields, not the {len(self._fields)} of its #Fields line"),
+                LeftLine(
+                    LeftKind.REFUSED, f"it has {len(values)} fields, not the {len(self._fields)} of its #Fields line"
+                ),
             )
         record = dict(zip(self._fields, values, strict=True))
         taken = record.get(TAKEN, "")
