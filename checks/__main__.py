@@ -13,6 +13,7 @@ from checks.check import ROOT, Check, Surroundings
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment, read_environment
+from server.kernel.terminal import say
 from server.process.command_database import reached
 from server.selfcheck.findings import CheckResult
 
@@ -32,10 +33,10 @@ def main(names: tuple[str, ...], as_json: bool, base_url: str | None, listing: b
     """
     if listing:
         for name in registry.NAMES:
-            click.echo(f"{name:<20} {registry.load(name).summary}")
+            say(f"{name:<20} {registry.load(name).summary}")
         return
     results = asyncio.run(perform(names, base_url))
-    click.echo(msgspec.json.format(msgspec.json.encode(results)).decode() if as_json else table(results))
+    say(msgspec.json.format(msgspec.json.encode(results)).decode() if as_json else table(results))
     sys.exit(any(result.status == "fail" for result in results))
 
 
@@ -64,7 +65,7 @@ def runnable(check: Check, around: Surroundings) -> bool:
     missing = {"database": around.db is None, "server": around.base_url is None}.get(check.needs, False)
     if missing:
         way = "no database answers" if check.needs == "database" else "give --base-url"
-        click.echo(f"skip {check.name}: {way}", err=True)
+        say(f"skip {check.name}: {way}", err=True)
     return not missing
 
 
@@ -91,7 +92,7 @@ def start(*names: str) -> None:
     try:
         main([*names, *sys.argv[1:]])
     except ConfigurationError as wrong:
-        click.echo(f"checks: {wrong}", err=True)
+        say(f"checks: {wrong}", err=True)
         sys.exit(2)
 
 

@@ -13,6 +13,7 @@ from server.gate.command import gate
 from server.import_command import import_log
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import read_environment
+from server.kernel.terminal import say
 from server.slo.policy.commands import slo
 
 
@@ -44,5 +45,5 @@ if __name__ == "__main__":
     try:
         main()
     except ConfigurationError as wrong:
-        click.echo(f"evenkeel: {wrong}", err=True)
+        say(f"evenkeel: {wrong}", err=True)
         sys.exit(2)

@@ -11,6 +11,7 @@ import click
 
 from server.auth.commands import click_errors
 from server.kernel import shared_clock
+from server.kernel.names import OWN
 from server.kernel.terminal import say
 from server.kernel.text import ms, plural
 
@@ -76,6 +77,8 @@ def import_log(file: str, **options: Any) -> None:
 
     if not 1 <= len(options["service"]) <= 200 or "\0" in options["service"]:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")
+    if options["service"] == OWN:
+        raise click.BadParameter(f"{OWN} is Evenkeel itself, which counts its own requests", param_hint="--service")
     env = read_environment()
     try:
         log = LogFile(file)

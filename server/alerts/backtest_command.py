@@ -11,6 +11,7 @@ import click
 
 from server.auth.commands import click_errors
 from server.kernel import shared_clock
+from server.kernel.terminal import say
 from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
@@ -49,8 +50,8 @@ def backtest_command(file: Path) -> None:
     with click_errors(), database_for_command(read_environment(for_database_only=True)) as url:
         found = asyncio.run(over(url, policy))
     for line in table(found):
-        click.echo(line)
-    click.echo("\n".join((f"{file}: {summary(found)}", *gaps(found))), err=True)
+        say(line)
+    say("\n".join((f"{file}: {summary(found)}", *gaps(found))), err=True)
 
 
 async def over(url: str, policy: Policy) -> Backtested:

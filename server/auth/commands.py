@@ -13,6 +13,8 @@ import click
 
 from server.kernel.errors import ApiError
 from server.kernel.names import HOST
+from server.kernel.terminal import say
+from server.kernel.text import visible
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,7 +44,7 @@ def create_user(email: str, role: str) -> None:
         email, role = checked_email(email), checked_role(role)
         hashed = hasher.hash(checked_password(read_password()))
     made = run(lambda connection: create_person(connection, email, hashed, role, actor=actor()))
-    click.echo(f"{made.email} can sign in as {made.role}.", err=True)
+    say(f"{made.email} can sign in as {made.role}.", err=True)
 
 
 @click.group()
@@ -59,9 +61,9 @@ def create_key(name: str, scopes: tuple[str, ...], services: tuple[str, ...]) ->
     from server.auth import keys
 
     made = run(lambda connection: keys.create_key(connection, name, scopes, services, actor=actor()))
-    click.echo(made.key)
+    say(made.key)
     whose = f", for {', '.join(made.services)} alone" if made.services else ", for every service"
-    click.echo(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}{whose}. It is not shown again.", err=True)
+    say(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}{whose}. It is not shown again.", err=True)
 
 
 @key.command("list")
@@ -85,7 +87,7 @@ def list_keys() -> None:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @key.command("revoke")
@@ -97,7 +99,7 @@ def revoke_key(which: str) -> None:
     if not which.isdecimal():
         raise click.BadParameter("give the number that `key list` shows", param_hint="ID")
     ended = run(lambda connection: keys.revoke_key(connection, int(which), actor=actor()))
-    click.echo(f"{ended.name} ({ended.prefix}…) is revoked.", err=True)
+    say(f"{ended.name} ({ended.prefix}…) is revoked.", err=True)
 
 
 def state(key: ApiKey) -> str:
@@ -132,7 +134,7 @@ def click_errors() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        raise click.ClickException(error.detail) from None
+        raise click.ClickException(visible(error.detail)) from None
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == NO_SUCH_TABLE:
             raise click.ClickException(

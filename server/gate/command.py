@@ -17,6 +17,8 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from server.kernel.terminal import say
+
 STATUS = {"allow": 0, "deny": 1, "unknown": 2}
 CANNOT_BE_ASKED = 2
 REASONS = ["normal", "security", "p0", "incident"]
@@ -40,7 +42,7 @@ def gate(service: str, kind: str, version: str, reason: str) -> None:
     try:
         status = ask({"service": service, "kind": kind, "version": version, "reason": reason})
     except Exception as error:  # whatever it is, a 1 would say that the gate denies it
-        click.echo(ascii(f"The gate cannot be asked: {type(error).__name__}: {error}")[1:-1], err=True)
+        say(ascii(f"The gate cannot be asked: {type(error).__name__}: {error}")[1:-1], err=True)
         sys.exit(CANNOT_BE_ASKED)
     sys.exit(status)
 
@@ -50,14 +52,14 @@ def ask(asked: dict[str, str]) -> int:
     try:
         answer = fetch(asked)
     except NotAsked as error:
-        click.echo(f"The gate cannot be asked: {error}", err=True)
+        say(f"The gate cannot be asked: {error}", err=True)
         return CANNOT_BE_ASKED
-    click.echo(answer["reason"])
+    say(answer["reason"])
     if answer["changes_when"]:
         at = f": {answer['changes_at']}," if answer["changes_at"] else ""
-        click.echo(f"Changes{at} {answer['changes_when']}.")
+        say(f"Changes{at} {answer['changes_when']}.")
     for one in answer["postmortem"]:
-        click.echo(one["text"])
+        say(one["text"])
     return STATUS.get(answer["answer"], CANNOT_BE_ASKED)
 
 

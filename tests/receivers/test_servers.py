@@ -46,6 +46,8 @@ TRAEFIK = (
         (UWSGI.format("12 msecs"), "uWSGI", 12, 12),
         (UWSGI.format("1234 micros"), "uWSGI", 1.234, 1.234),
         ("[I 261129 15:00:00 web:2271] 200 GET /a?x=1 (192.0.2.7) 1.23ms", "Tornado", 1.23, 0),
+        ("Main |2026-11-29 15:00:00 +0000 INFO: 192.0.2.7:5 GET http://h/a?x 200 2  0.5ms", "Sanic", 0.5, 0),
+        ("2026-11-29 15:00:00 +0000 - (sanic.access)[INFO][192.0.2.7:5]: GET http://h/a 200 2B 0.5ms", "Sanic", 0.5, 0),
         ('[GIN] 2026/11/29 - 15:00:00 | 200 |     1.234ms |   192.0.2.7 | GET      "/a?x"', "Gin", 1.234, 0),
         ('[GIN] 2026/11/29 - 15:00:00 | 200 |  1m2.5s |   192.0.2.7 | GET      "/a?x"', "Gin", 62_500, 0),
         (
@@ -79,7 +81,7 @@ TRAEFIK = (
     ],
 )
 def test_a_server_is_known_by_its_lines(line: str, server: str, ms: float | None, end_ms: float) -> None:
-    log = Log([line] * 3)
+    log = Log(["starting: 1", "ready", "", "more", "words", *[line] * 3])
     assert server in log.detected.form.name
     assert log.durations_ms == [None if ms is None else pytest.approx(ms)] * 3
     assert [one.at for one in log.requests] == [FIFTEEN + round(end_ms * 1000)] * 3

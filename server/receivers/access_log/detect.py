@@ -89,13 +89,13 @@ def by_header(lines: Sequence[str], asked: LogAsk) -> Detected | None:
 
 
 def by_records(lines: Sequence[str], asked: LogAsk) -> Detected | None:
-    """JSON or logfmt, where at least half of the lines are that."""
+    """JSON or logfmt, where more lines are that than anything else that tells of requests."""
     for form in (RecordForm(), RecordForm("name=value pairs (logfmt)", logfmt=True)):
         records = [record for line in lines if (record := form.record(line))]
         telling = [record for record in records if has(record, STATUSES)]
         if form.logfmt:
-            records = telling = [record for record in telling if has(record, METHODS)]
-        if len(records) >= len(lines) * HALF and telling:
+            telling = [record for record in telling if has(record, METHODS)]
+        if telling and len(telling) >= plain(lines) * HALF:
             return named_in(telling, form, asked)
     return None
 
@@ -133,11 +133,16 @@ def by_server(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     sample = lines[:KNOWN_BY]
     counts = [(sum(form.pattern.fullmatch(line) is not None for line in sample), form) for form in FORMS]
     most, known = max(counts, key=lambda pair: pair[0])
-    if not most or most < len(sample) * HALF:
+    if not most or most < plain(sample) * HALF:
         return None
     form = fresh(known)
     form.sense.unit = asked.unit or form.sense.unit
     return Detected(form, f"{form.took}, in {form.sense.unit or 'the unit it says'}")
+
+
+def plain(lines: Sequence[str]) -> int:
+    """How many lines are one request each, as Apache writes it; a server says other things too, as it starts."""
+    return sum(isinstance(shape_of(line), Shape) for line in lines)
 
 
 def by_line(lines: Sequence[str], asked: LogAsk) -> Detected:

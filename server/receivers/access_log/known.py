@@ -17,7 +17,7 @@ CLF = r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}[^\]]{0,40}"
 ISO = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}[^\]\s]{0,16}"
 FLAGS = r"[A-Za-z-]{2}[A-Z-]{2}"
 STATUS = r"-1|-|\d{1,3}"
-PREFIX = r"(?:.{0,200}?\s)??"  # of syslog, journald or a container: anything, if it ends before the line begins
+PREFIX = r"(?:.{0,200}?[\s|])??"  # of syslog, journald or a container: anything, if it ends before the line begins
 REQUEST = rf'"(?P<request>{QUOTED})"'
 
 
@@ -89,6 +89,14 @@ FORMS = (
         "Tornado",
         rf"\[[DIWEC] (?P<time>\d{{6}} \d\d:\d\d:\d\d) \S+\]"
         rf" (?P<status>{STATUS}) (?P<method>{METHOD}) (?P<target>\S*) \([^)]*\) (?P<taken>\d+\.\d+ms)",
+        "the last field, which ends in ms",
+        "ms",
+        starts=False,
+    ),
+    form(
+        "Sanic",
+        rf"(?P<time>{ISO}(?: [+-]\d{{4}})?) .{{0,80}}?[ \]](?P<method>{METHOD}) (?P<target>https?://\S+)"
+        rf" +(?P<status>{STATUS}) \d+B?(?: +(?P<taken>\d+\.\d+ms))?",
         "the last field, which ends in ms",
         "ms",
         starts=False,

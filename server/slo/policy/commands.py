@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from server.kernel.terminal import say
 from server.slo.model.objective import PolicyError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def lint(file: Path) -> None:
     policy = parsed(file)
     found = [*rules.lint(policy), *(asyncio.run(of_traffic(policy)))]
     for one in found:
-        click.echo(f"{file}: {one.where}: {one.what} {one.hint}")
-    click.echo(f"{file}: {len(policy.objectives)} objectives, {len(found) or 'nothing'} to look at.", err=True)
+        say(f"{file}: {one.where}: {one.what} {one.hint}")
+    say(f"{file}: {len(policy.objectives)} objectives, {len(found) or 'nothing'} to look at.", err=True)
     sys.exit(1 if found else 0)
 
 
@@ -67,7 +68,7 @@ def rules_command(file: Path | None) -> None:
     from server.slo.policy.prometheus import rules
 
     path = read_environment(for_database_only=True).slo_file if file is None else file
-    click.echo(rules(parsed(path).objectives), nl=False)
+    say(rules(parsed(path).objectives), nl=False)
 
 
 async def put_in_force(env: Environment, url: str, source: str) -> str:
@@ -102,11 +103,11 @@ def parsed(file: Path) -> Policy:
         with file.open("rb") as opened:
             return parse(opened.read(MAX_BYTES + 1).decode(), str(file))
     except PolicyError as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
     except OSError as error:
-        click.echo(f"{file}: {error.strerror}", err=True)
+        say(f"{file}: {error.strerror}", err=True)
     except UnicodeDecodeError:
-        click.echo(f"{file}: not UTF-8 text", err=True)
+        say(f"{file}: not UTF-8 text", err=True)
     sys.exit(2)
 
 
@@ -120,7 +121,7 @@ async def of_traffic(policy: Policy) -> list[Finding]:
 
     url = reached(read_environment(for_database_only=True))
     if url is None:
-        click.echo("Traffic is not looked at: no database answers.", err=True)
+        say("Traffic is not looked at: no database answers.", err=True)
         return []
     db = Database(url, "evenkeel slo")
     try:
