@@ -57,7 +57,7 @@ def apply_command(file: Path | None) -> None:
     path = env.slo_file if file is None else file
     parsed(path)
     with click_errors(), database_for_command(env) as url:
-        click.echo(asyncio.run(put_in_force(env, url, path.read_text())), err=True)
+        say(asyncio.run(put_in_force(env, url, path.read_text())), err=True)
 
 
 @slo.command("rules")
