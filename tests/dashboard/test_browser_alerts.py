@@ -44,8 +44,7 @@ def fire(served: Served) -> int:
     now = time.time()
     evidence = msgspec.json.encode(at(burning("shop"), now)).decode()
     with psycopg.connect(served.database_url, autocommit=True) as connection:
-        connection.execute("DELETE FROM alert_events")
-        connection.execute("DELETE FROM alerts")
+        connection.execute("TRUNCATE alerts CASCADE")  # with what the watch may be writing of them meanwhile
         row = connection.execute(
             """
             INSERT INTO alerts (objective, service, state, urgency, tier, severity, onset, onset_method, detected_at,
