@@ -114,6 +114,8 @@ def waits(alert: Alert, hold_s: float, now: float) -> bool:
         return True
     if alert.told is not None or alert.fired_at is None:
         return False
+    if alert.recovery is not None:
+        return True  # it is over by all that is seen: whoever was not told of it while it went on is not woken now
     return now - alert.fired_at < hold_s
 
 

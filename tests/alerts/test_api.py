@@ -132,6 +132,12 @@ async def test_a_silence_keeps_quiet_until_it_is_ended(web: Start, database_url:
     assert (made.code, answer(made)["silence"]["reason"]) == (201, "load test")
     again = await site.fetch("/api/v1/silences", method="POST", key=key, data=asked)
     assert (again.code, answer(again)["already"]) == (200, True)
+    other = asked | {"service": "payments", "minutes": 1}
+    once = await asyncio.gather(*(site.fetch("/api/v1/silences", method="POST", key=key, data=other) for _ in range(6)))
+    assert sorted(each.code for each in once) == [200] * 5 + [201]
+    assert len({answer(each)["silence"]["id"] for each in once}) == 1
+    payments = answer(once[0])["silence"]["id"]
+    await site.fetch(f"/api/v1/silences/{payments}/end", method="POST", key=key)
     await second.at(time.time(), burning(), burning("payments"))
     assert second.told.events() == [("payments", "trigger")]
     listed = answer(await site.fetch("/api/v1/silences", key=key))
@@ -141,7 +147,12 @@ async def test_a_silence_keeps_quiet_until_it_is_ended(web: Start, database_url:
     assert answer(ended[1])["message"].startswith("Already ended by key:test, ")
     await second.at(time.time(), burning(), burning("payments"))
     assert second.told.events() == [("checkout", "trigger")]
-    assert [action for _, action, _ in audited(database_url)] == ["silence.create", "silence.end"]
+    assert [action for _, action, _ in audited(database_url)] == [
+        "silence.create",
+        "silence.create",
+        "silence.end",
+        "silence.end",
+    ]
     assert (await site.fetch("/api/v1/silences/7/end", method="POST", key=key)).code == 404
 
 

@@ -134,6 +134,16 @@ def test_silenced_it_is_shown_and_told_when_that_ends() -> None:
     assert one.seconds(clear(), RESOLVE_S + 1, silenced) == ["resolve"]  # who was told is told that it is over
 
 
+def test_a_silence_that_ends_after_the_recovery_wakes_nobody() -> None:
+    one, silenced = Objective(), with_(CONTEXT, silence=SILENCE)
+    one.seconds(burning(), 20, silenced)
+    over = replace(burning(), recovery=Recovery(one.now, 0, 402, 120.0))  # a window burns on
+    assert one.seconds(over, 5, silenced) == []
+    assert one.seconds(over, 20) == []
+    assert one.state == "firing"
+    assert told(one.second(burning())) == ["trigger"]  # it was not over
+
+
 def test_a_dependent_waits_and_is_told_when_its_explanation_is_over() -> None:
     parent = replace(fired_page("payments"), id=9)
     one, alone = Objective(), with_(CONTEXT, depends=True)
