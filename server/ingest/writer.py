@@ -37,7 +37,8 @@ RESOLVE_WAITS = "2s"
 
 
 class Writer:
-    """Stores batches. `process_id` names the process in `writers`; 0 for a command.
+    """Stores batches. `process_id` names the process in `writers`; 0 for a command whose outcomes
+    only count, -1 for one that has the watch alert on them.
 
     `make_partitions` is called where one is missing.
     """

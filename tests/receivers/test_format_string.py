@@ -84,6 +84,12 @@ def test_granians_own() -> None:
     assert (log.durations_ms, log.requests[0].at) == ([12.345], 1_795_964_400_012_345)
 
 
+def test_uwsgis_own() -> None:
+    format_ = '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(size) "%(referer)" %(msecs)'
+    log = Log(['192.0.2.7 - - [29/Nov/2026:15:00:00 +0000] "GET /a?x HTTP/1.1" 200 6 "-" 12'], format=format_)
+    assert (log.durations_ms, log.requests[0].at) == ([12], 1_795_964_400_012_000)
+
+
 def test_a_unit_that_is_said_goes_before_the_directives() -> None:
     """Tomcat 9 writes milliseconds for %D."""
     assert Log([HEAD + " 12"], format='%h %l %u %t "%r" %s %b %D', unit="ms").durations_ms == [12]

@@ -79,13 +79,17 @@ def nginx(name: str, argument: str) -> Directive:
 
 
 def python(name: str, argument: str) -> Directive:
-    """Of gunicorn, hypercorn and granian."""
-    taken = {"D": ("us", 0), "L": ("s", 1), "M": ("ms", 2), "T": ("s", 3), "dt_ms": ("ms", 0)}
+    """Of gunicorn, hypercorn, granian and uWSGI."""
+    taken = {
+        "D": ("us", 0), "L": ("s", 1), "M": ("ms", 2), "T": ("s", 3), "dt_ms": ("ms", 0),
+        "micros": ("us", 0), "msecs": ("ms", 2), "secs": ("s", 3),
+    }  # fmt: skip
     if name in taken:
         return Directive("taken", *taken[name])
     parts = {
         "t": "time", "time": "time", "r": "request", "s": "status", "st": None, "m": "method", "method": "method",
         "U": "target", "path": "target", "q": "query", "status": "status", "asctime": "time",
+        "uri": "target", "ltime": "time", "ctime": "time",
         "{x-request-id}i": "id",
     }  # fmt: skip
     return Directive(parts.get(name))
@@ -118,7 +122,7 @@ HAPROXY = Dialect(
 NGINX = Dialect("nginx's variables", re.compile(r"\$\{?(?P<name>\w+)(?P<argument>)\}?"), nginx, starts=False, sure=True)
 PYTHON = Dialect(
     "gunicorn's variables",
-    re.compile(r"%\((?P<name>[^)]*)\)(?P<argument>)[-#0 +]*\d*(?:\.\d+)?[sdfrg]"),
+    re.compile(r"%\((?P<name>[^)]*)\)(?P<argument>)(?:[-#0 +]*\d*(?:\.\d+)?[sdfrg](?!\w))?"),
     python,
     starts=False,
     sure=True,
@@ -131,6 +135,7 @@ MORGAN = Dialect(
     sure=True,
 )
 USERS = ("u", "remote_user", "remote-user")  # what somebody signed in as may have spaces
+AT_START = re.compile(r"%\((?:dt_ms|uri|ltime|micros|msecs)\)")  # granian's and uWSGI's names
 STAMPS = ("begin", "end")  # Apache's `%{end:sec}t`: which moment it is
 HAPROXY_ONLY = re.compile(r"%(?:\{[^}]*\})?(?:ST|ci|cp|tr|Ta|Tt|TR|HM|tsc|ft)\b")
 
@@ -159,7 +164,7 @@ def compiled(text: str, unit: str | None) -> PatternForm:
     have = set(builder.seen)
     if "status" not in have or not ("request" in have or {"method", "target"} <= have) or "time" not in have:
         raise ValueError("names no time, request or status: all three are needed")
-    starts, sure = dialect.starts or (dialect is PYTHON and "dt_ms" in text), dialect.sure  # dt_ms is granian's
+    starts, sure = dialect.starts or (dialect is PYTHON and bool(AT_START.search(text))), dialect.sure
     if builder.stamp in STAMPS:
         starts, sure = builder.stamp == "begin", True
     sense = Sense(unit or builder.unit, starts=starts)
