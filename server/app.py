@@ -11,20 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
+from tornado.netutil import bind_sockets
 from tornado.routing import URLSpec
-from tornado.web import Application
+from tornado.web import Application, RequestHandler, _HandlerDelegate
 
 from checks import schedule
 from dashboard.routes import routes as pages
+from dashboard.shared.rendering import compile_templates
 from server.auth.authenticator import Authenticator
 from server.config.in_force import SettingsInForce
 from server.gate.asking import revision_denied
+from server.http.doors import Doors
 from server.http.handler import NotFound
-from server.http.refused_body import BODY_MAX, Starting, TooLarge
+from server.http.starting import NoRoom, Starting
+from server.http.static import StaticFiles
 from server.ingest.intake import Intake
-from server.ingest.upload import declared
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -37,6 +39,7 @@ from server.picture.objectives_now import objectives_now
 from server.picture.relay import Relay
 from server.process import supervisor
 from server.process.process import Process
+from server.process.ready import ReadyFlag, ready_flags
 from server.process.watch import Watch
 from server.routes import API
 from server.slo.policy.policies import Policies
@@ -44,11 +47,16 @@ from server.telemetry.logs import LogStore
 
 log = logging.getLogger("evenkeel.app")
 
-IDLE_KEEP_ALIVE_S = 95  # longer than a router's 90 s, so that it never sends into a closing connection
 DRAIN_S = 12.0
-READ_AHEAD_MAX = 4 * 1024 * 1024  # bytes a connection
-BODY_S = 30.0  # for the whole body; what is streamed has a clock of its own
+OTHERS_S = 0.05  # between two looks at whether another process has started
 STATIC = Path(__file__).resolve().parent.parent / "static"
+
+
+class Arriving(_HandlerDelegate):
+    """A request on its way to its handler, which is told when the whole body is there."""
+
+    def finish(self) -> None:
+        self.handler.arrived()  # type: ignore[attr-defined]
 
 
 class Site(Application):
@@ -57,18 +65,31 @@ class Site(Application):
     def __init__(self, parts: Parts, **settings: Any) -> None:
         self.parts = parts
         super().__init__(
-            urls(parts), default_handler_class=NotFound, default_handler_args={"parts": parts}, api=API, **settings
+            urls(parts),
+            default_handler_class=NotFound,
+            default_handler_args={"parts": parts},
+            static_handler_class=StaticFiles,
+            static_handler_args={"parts": parts},
+            api=API,
+            **settings,
         )
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        if not self.parts.started and not request.path.startswith("/health/"):
+        if not self.parts.started and not request.path.startswith(("/health/", "/static/")):
             return self.get_handler_delegate(request, Starting, {"parts": self.parts})
-        found: Any = super().find_handler(request, **kwargs)
-        length = declared(request.headers.get("Content-Length", ""))
-        if length > BODY_MAX and not found.stream_request_body:
-            given = {"parts": self.parts, "route": found.handler_kwargs.get("route", "")}
-            return self.get_handler_delegate(request, TooLarge, given)
-        return found
+        if request.server_connection.reserve and request.path.startswith(("/api/", "/metrics")):  # type: ignore[attr-defined]
+            return self.get_handler_delegate(request, NoRoom, {"parts": self.parts})
+        return super().find_handler(request, **kwargs)
+
+    def get_handler_delegate(
+        self,
+        request: HTTPServerRequest,
+        target_class: type[RequestHandler],
+        target_kwargs: dict[str, Any] | None = None,
+        path_args: list[bytes] | None = None,
+        path_kwargs: dict[str, bytes] | None = None,
+    ) -> Arriving:
+        return Arriving(self, request, target_class, target_kwargs, path_args, path_kwargs)
 
 
 def urls(parts: Parts) -> list[URLSpec]:
@@ -81,12 +102,15 @@ class Web:
     """One running web process."""
 
     parts: Parts
-    server: HTTPServer
+    server: Doors
     starting: asyncio.Task[None]
+    opening: asyncio.Task[None]
+    flag: ReadyFlag
 
     async def close(self) -> None:
         """Stop accepting, finish what is in flight, flush, and close every part in reverse."""
         self.parts.stopping = True
+        self.flag.set(False)
         self.server.stop()
         self.parts.relay.end_streams()
         deadline = asyncio.get_running_loop().time() + DRAIN_S
@@ -96,7 +120,8 @@ class Web:
             log.warning("%d requests did not finish in %g s", len(self.parts.in_flight), DRAIN_S)
         await self.server.close_all_connections()
         self.starting.cancel()
-        await asyncio.gather(self.starting, return_exceptions=True)
+        self.opening.cancel()
+        await asyncio.gather(self.starting, self.opening, return_exceptions=True)
         await close_parts(self.parts)
 
 
@@ -127,7 +152,9 @@ def build(env: Environment, name: str) -> Parts:
     return parts
 
 
-async def start_web(env: Environment, name: str, sockets: list[socket.socket] | None = None) -> Web:
+async def start_web(
+    env: Environment, name: str, sockets: list[socket.socket] | None = None, flag: ReadyFlag | None = None
+) -> Web:
     """A web process in this loop. It answers health at once, and everything else when the database does."""
     parts = build(env, name)
     site = Site(
@@ -135,32 +162,38 @@ async def start_web(env: Environment, name: str, sockets: list[socket.socket] | 
         static_path=str(STATIC),
         compress_response=True,  # pages and streams repeat themselves
         cookie_secret=env.secret_key,
-        xsrf_cookies=True,
         xsrf_cookie_name="evenkeel_xsrf",
         # Lax, as the session: with Strict a link from a chat would come without it, be given a new token, and
         # so take the one of every form that is open elsewhere.
         xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax"},
     )
-    server = HTTPServer(
-        site,
-        idle_connection_timeout=IDLE_KEEP_ALIVE_S,
-        max_header_size=32 * 1024,
-        max_body_size=BODY_MAX,
-        max_buffer_size=READ_AHEAD_MAX,
-        body_timeout=BODY_S,
-    )
-    if sockets is None:
-        server.listen(env.port, env.host)
-    else:
-        server.add_sockets(sockets)
+    server = Doors(site)
     starting = asyncio.create_task(start_parts(parts), name="start")
-    return Web(parts, server, starting)
+    listening = bind_sockets(env.port, env.host) if sockets is None else sockets
+    flag = flag or ready_flags(1)[0]
+    opening = asyncio.create_task(open_doors(server, listening, parts, flag), name="open")
+    return Web(parts, server, starting, opening, flag)
+
+
+async def open_doors(doors: Doors, sockets: list[socket.socket], parts: Parts, flag: ReadyFlag) -> None:
+    """Accept from the beginning, so that health answers; but where another process has started, only then."""
+    listening = False
+    while not parts.started:
+        if listening is flag.others():
+            listening = not listening
+            doors.add_sockets(sockets) if listening else doors.rest()
+        await asyncio.sleep(OTHERS_S)
+    if not listening:
+        doors.add_sockets(sockets)
+    flag.set(True)
 
 
 async def start_parts(parts: Parts) -> None:
     """Start every part of a web process; it is ready when this ends."""
     parts.bus.start()
+    compiling = asyncio.create_task(asyncio.to_thread(compile_templates))
     await start_each([parts.process.register, *(part.start for part in started_in_order(parts))])
+    await compiling
     parts.process.start()
     parts.started = True
     log.info("%s is ready", parts.process.name)
@@ -209,10 +242,10 @@ def settle() -> None:
     gc.freeze()
 
 
-async def run_web(env: Environment, name: str, sockets: list[socket.socket]) -> None:
+async def run_web(env: Environment, name: str, sockets: list[socket.socket], flag: ReadyFlag) -> None:
     """A web process until SIGTERM."""
     stop = stop_signal()
-    web = await start_web(env, name, sockets)
+    web = await start_web(env, name, sockets, flag)
     on_hangup(web.parts.policies.take_file)
     web.starting.add_done_callback(lambda task: stop.set() if failure(task) else settle())
     await stop.wait()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.http.body import Room
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -50,5 +52,6 @@ class Parts:
     # How the objectives stand at a time, as a staged revision is judged by it: likewise.
     objectives_now: Callable[[float], ObjectivesNow] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
+    bodies: Room = field(default_factory=Room)  # what of bodies is in memory
     started: bool = False  # every part has started
     stopping: bool = False

@@ -12,7 +12,7 @@ from dashboard.objectives.objective import OBJECTIVE, READ, find_objective
 from dashboard.shared.act import whole
 from dashboard.shared.page import Page
 from dashboard.shared.rendering import segment
-from server.http.handler import as_api_error
+from server.http.failures import as_api_error
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.parts import Parts

@@ -23,6 +23,7 @@ class LiveHandler(Page):
     """One stream. It ends when the session is revoked, the process stops, or the client does not keep up."""
 
     counted = False
+    leads_to_sign_in = False
     hub: Hub
     client: Client | None = None
 
@@ -30,7 +31,7 @@ class LiveHandler(Page):
         super().initialize(parts, route)
         self.hub = hub
 
-    async def prepare(self) -> None:
+    async def admit(self) -> None:
         self.identity = await self.parts.auth.identify(self, allow_session=True)
         if self.identity is None or self.identity.kind != "person":
             raise ApiError("UNAUTHENTICATED", "Sign in to look. Streams are for people.")
@@ -47,15 +48,22 @@ class LiveHandler(Page):
         client = self.client = Client(self.identity, self.drop)
         leave = self.hub.join(page, ask, client, self.since())
         forget = self.parts.auth.on_revoked(self.identity.session_id, lambda _: client.end("signed out"))
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("Cache-Control", "no-cache, no-transform")
-        self.set_header("X-Accel-Buffering", "no")
+        self.stream_headers()
         try:
             with contextlib.suppress(StreamClosedError):
                 await self.send(client)
         finally:
             leave()
             forget()
+
+    async def head(self) -> None:
+        """That there is a stream, and not the stream."""
+        self.stream_headers()
+
+    def stream_headers(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache, no-transform")
+        self.set_header("X-Accel-Buffering", "no")
 
     async def send(self, client: Client) -> None:
         """Events as they come; a comment where none comes. `flush` waits for the client, so its queue can fill."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from server.http.handler import as_api_error
+from server.http.failures import as_api_error
 from server.parts import Parts
 
 K = TypeVar("K", bound=Hashable)

@@ -6,12 +6,14 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from markupsafe import Markup, escape
+from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError
 
 from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
-from server.http.handler import Handler, as_api_error
+from server.http.failures import as_api_error
+from server.http.handler import Handler
 from server.http.operation import Scope
 from server.kernel import shared_clock
 from server.kernel.errors import CODES, ApiError
@@ -38,6 +40,7 @@ class Page(Handler):
 
     needs: Scope | None = "read"
     acts: Scope | None = "act"
+    leads_to_sign_in = True  # whoever is not known
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -47,18 +50,31 @@ class Page(Handler):
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 
-    async def prepare(self) -> None:
+    async def admit(self) -> None:
         looking = self.request.method in ("GET", "HEAD")
-        if not looking:
-            self.check_xsrf_cookie()
         self.identity = await self.parts.auth.identify(self, allow_session=True)
         scope = self.needs if looking else self.acts
         if scope is None:
             return
         if self.identity is None:
-            self.redirect(f"/sign-in?{urlencode({'next': self.here()})}", status=302 if looking else 303)
-        elif scope not in self.identity.scopes:
+            raise ApiError("UNAUTHENTICATED", "Sign in first. Nothing was done.")
+        if scope not in self.identity.scopes:
             raise ApiError("FORBIDDEN", f"{self.identity.name} may look but not do this; it needs {scope}.")
+
+    def take(self) -> None:
+        """Read the form, and see that it came from a page of ours."""
+        if self.request.method in ("GET", "HEAD"):
+            return
+        request = self.request
+        try:
+            parse_body_arguments(
+                request.headers.get("Content-Type", ""), request.body, request.body_arguments, request.files
+            )
+        except HTTPInputError as error:
+            raise ApiError("BAD_REQUEST", f"The form cannot be read: {error}. Nothing was done.") from None
+        for name, values in request.body_arguments.items():
+            request.arguments.setdefault(name, []).extend(values)
+        self.check_xsrf_cookie()
 
     def check_xsrf_cookie(self) -> None:
         """ApiError FORBIDDEN for a form that did not come from a page of ours."""
@@ -146,9 +162,14 @@ class Page(Handler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
-        self.set_status(error.status)
-        if error.retry_after is not None:
-            self.set_header("Retry-After", str(error.retry_after))
+        if error.code == "UNAUTHENTICATED" and self.leads_to_sign_in:
+            looking = self.request.method in ("GET", "HEAD")
+            self.redirect(f"/sign-in?{urlencode({'next': self.here()})}", status=302 if looking else 303)
+            return
+        document = self.tell(error)
+        if "text/html" not in self.request.headers.get("Accept", "text/html"):
+            self.finish(document)  # no browser
+            return
         title = CODES[error.code][1]
         try:
             self.show("error.html", error, title=title)
@@ -167,6 +188,11 @@ class PageNotFound(Page):
 
     needs = None
 
-    async def prepare(self) -> None:
-        await super().prepare()
+    @classmethod
+    def takes(cls, method: str) -> bool:
+        """Any method finds nothing."""
+        return True
+
+    async def admit(self) -> None:
+        await super().admit()
         raise ApiError("NOT_FOUND", f"{self.request.path} is not a page. What you look for may have moved or ended.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ class DocsHandler(ApiHandler):
     async def get(self) -> None:
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        self.write(page(self.settings["api"]))
+        self.write(await asyncio.to_thread(page, self.settings["api"]))
 
     async def authorise(self, operation: Operation) -> None:
         """A browser that is not signed in is sent to sign in; everything else is told so."""

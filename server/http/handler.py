@@ -1,27 +1,28 @@
-"""What every API handler shares: request id, who calls, JSON in and out, problems."""
+"""What every API handler shares: request id, who calls, the body, JSON in and out, problems."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-import re
 import time
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import msgspec
-import psycopg
-from sqlalchemy.exc import DataError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from tornado.web import HTTPError, RequestHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from server.auth.identity import Identity
 from server.auth.proxies import believe
 from server.auth.tokens import is_own_check
+from server.http.body import BODY_MAX, BODY_S, CODINGS, LENGTH_MAX, Coding, UploadBody, declared, too_large
+from server.http.connection import Connection
+from server.http.failures import as_api_error
 from server.http.operation import Operation
 from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES, ApiError, invalid, problem
 from server.kernel.field_fault import field_and_reason
-from server.kernel.ids import uuid7
+from server.kernel.ids import REQUEST_ID, uuid7
 from server.kernel.names import OWN_CHECK
 from server.parts import Parts
 from server.telemetry import metrics
@@ -31,18 +32,34 @@ log = logging.getLogger("evenkeel.access")
 
 T = TypeVar("T")
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 TLS_ONLY_S = 365 * 24 * 3600  # how long a browser that came over TLS keeps to it
+# What bytes can make a decoder raise: a fault of the body's, never ours.
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
 NOT_AUTHORISED = {"WWW-Authenticate": 'Bearer realm="evenkeel"'}
 
 
-class Handler(RequestHandler):
-    """The base of API handlers and pages: the request id, the parts, one log line a request."""
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 
+
+@stream_request_body
+class Handler(RequestHandler):
+    """The base of API handlers and pages: the request id, the parts, the body, one log line a request.
+
+    `prepare` decides by the headers alone who may send: `admit` raises what is refused, and then nothing of
+    the body is kept. When all of it is there, `take` reads it, and the method begins.
+    """
+
+    codings: tuple[Coding, ...] = ("identity",)  # of bodies
+    upload: UploadBody | None = None  # the body, as far as it has come
+    received = 0  # bytes of it, on the wire
+    reserved = 0  # bytes of it in memory
+    timer: asyncio.TimerHandle | None = None
+    stranger = True  # nobody we know sends the body
     identity: Identity | None = None
     request_id = ""  # set by `initialize`
     stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
     code = ""  # of the problem document that was answered
+    closing = False  # the connection ends with this answer
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
 
     def initialize(self, parts: Parts, route: str = "") -> None:
@@ -56,12 +73,34 @@ class Handler(RequestHandler):
         parts.in_flight.add(self)
         self.stamp()
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        failure = kwargs.get("exc_info", (None, None, None))[1]
+        self.finish(self.tell(as_api_error(failure, status_code)))
+
+    def tell(self, error: ApiError) -> bytes:
+        """Set status and headers for an error; the body that belongs to them."""
+        if error.retry_after is not None:
+            self.set_header("Retry-After", str(error.retry_after))
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            for name, value in NOT_AUTHORISED.items():
+                self.set_header(name, value)
+        if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", self.allowed())
+        self.code = error.code
+        self.set_status(error.status)
+        self.set_header("Content-Type", "application/problem+json")
+        return msgspec.json.encode(problem(error, self.request_id, self.request.path))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, ApiError | HTTPError):
+            super().log_exception(typ, value, tb)
+
     def stamp(self) -> None:
         """The headers that every answer of this request carries."""
         self.set_header("X-Request-Id", self.request_id)
         if self.over_tls:
             self.set_header("Strict-Transport-Security", f"max-age={TLS_ONLY_S}")
-        if self.parts.stopping:
+        if self.parts.stopping or self.closing:
             self.set_header("Connection", "close")
 
     @property
@@ -90,12 +129,125 @@ class Handler(RequestHandler):
         self.set_header("Referrer-Policy", "same-origin")
         self.clear_header("Server")
 
-    def on_connection_close(self) -> None:
-        super().on_connection_close()  # ends the wait for a body that will not come
+    async def prepare(self) -> None:
+        """Who calls and whether they may, then room for the body, where one comes."""
+        self.connection.set_max_body_size(LENGTH_MAX)  # we count
+        sent = declared(self.request.headers.get("Content-Length", ""))
+        try:
+            if not self.takes(self.request.method or ""):
+                raise HTTPError(405)
+            await self.admit()
+        except (ApiError, HTTPError):
+            if sent <= self.body_limit():
+                raise
+        if sent > self.body_limit():
+            self.closing = True
+            raise too_large(self.body_limit(), sent)
+        self.stranger = self.identity is None
+        if not self.stranger:
+            self.connection.place.knows()
+        if not self._finished and (sent or "Transfer-Encoding" in self.request.headers):
+            self.upload = UploadBody(self.body_limit(), self.coding())
+            self.timer = asyncio.get_running_loop().call_later(BODY_S, self.too_slow)
+
+    @property
+    def connection(self) -> Connection:
+        return cast(Connection, self.request.connection)
+
+    def coding(self) -> Coding:
+        """How the body is packed; ApiError UNSUPPORTED_MEDIA_TYPE for one that this address does not read."""
+        coding = CODINGS.get(self.request.headers.get("Content-Encoding", "").strip().lower())
+        if coding is None or coding not in self.codings:
+            named = " or with Content-Encoding: gzip" if "gzip" in self.codings else ""
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", f"Send the body as it is{named}. Nothing was done.")
+        return coding
+
+    @classmethod
+    def takes(cls, method: str) -> bool:
+        """Whether there is such a method here: what is looked at with GET answers HEAD too."""
+        name = "get" if method == "HEAD" else method.lower()
+        return name in METHODS and getattr(cls, name) is not getattr(RequestHandler, name)
+
+    @classmethod
+    def allowed(cls) -> str:
+        """The methods of this address, for Allow."""
+        return ", ".join(method.upper() for method in METHODS if cls.takes(method.upper()))
+
+    async def head(self, *args: Any, **kwargs: Any) -> None:
+        """As GET; Tornado leaves out the body."""
+        await self.get(*args, **kwargs)  # type: ignore[misc]
+
+    async def admit(self) -> None:
+        """Decide by the headers who calls and whether they may; raises the refusal. By default strangers may."""
+
+    def body_limit(self) -> int:
+        """Bytes, for this sender, on the wire and decompressed."""
+        return BODY_MAX
+
+    def data_received(self, chunk: bytes) -> None:
+        if self.upload is None:  # answered already
+            return
+        self.received += len(chunk)
+        try:
+            self.upload.feed(chunk)
+            more = self.upload.size - self.reserved
+            self.parts.bodies.take(more, stranger=self.stranger)
+            self.reserved += more
+        except ApiError as error:
+            self.refuse(error)
+
+    def refuse(self, error: ApiError) -> None:
+        """Answer before the body has come; what still comes is dropped (see server/http/connection.py)."""
+        self.let_go()
+        if error.code == "PAYLOAD_TOO_LARGE":
+            self.closing = True
+        self.send_error(error.status, exc_info=(type(error), error, None))
+
+    def too_slow(self) -> None:
+        """The body has not arrived in time."""
+        self.timer = None
+        self.connection.abandon()
+        self.refuse(ApiError("REQUEST_TIMEOUT", f"The body did not arrive within {BODY_S:g} s. Nothing was done."))
+
+    def arrived(self) -> None:
+        """The whole body is there: the method begins, or what is wrong with the body is told."""
+        if self.timer is not None:
+            self.timer.cancel()
+        try:
+            if self.upload is not None:
+                self.request.body = self.upload.whole()
+                self.upload = None
+            self.take()
+        except Exception as error:
+            self.request._body_future.set_exception(error)
+        else:
+            self.request._body_future.set_result(None)
+
+    def take(self) -> None:
+        """Look at the whole body before the method begins; raises what is wrong."""
+
+    def let_go(self) -> None:
+        """Forget the body."""
+        self.parts.bodies.give(self.reserved, stranger=self.stranger)
+        self.reserved, self.upload = 0, None
+        if self.timer is not None:
+            self.timer.cancel()
+
+    def ended(self) -> None:
+        """Answered, or given up: nothing more will be read, and no method waits for it."""
         self.parts.in_flight.discard(self)
+        self.let_go()
+        coming = self.request._body_future
+        if not coming.done():
+            coming.set_exception(StreamClosedError())
+            coming.exception()  # nobody needs to have waited
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self.ended()
 
     def on_finish(self) -> None:
-        self.parts.in_flight.discard(self)
+        self.ended()
         record(self, time.perf_counter() - self.started)
 
 
@@ -140,9 +292,9 @@ class ApiHandler(Handler):
     def check_xsrf_cookie(self) -> None:
         """Cookies only authorise GET here (see `authorise`), so there is nothing to forge."""
 
-    async def prepare(self) -> None:
-        method = getattr(self, (self.request.method or "GET").lower(), None)
-        self.operation = getattr(method, "operation", None)
+    async def admit(self) -> None:
+        method = (self.request.method or "GET").lower()
+        self.operation = getattr(getattr(self, "get" if method == "head" else method), "operation", None)
         if self.operation is not None and self.operation.scope is not None:
             await self.authorise(self.operation)
 
@@ -166,16 +318,23 @@ class ApiHandler(Handler):
 
     def query(self, kind: type[T]) -> T:
         """The query string as a Struct; 422 names the parameter."""
-        known = cast(Any, kind).__struct_encode_fields__
+        struct = cast(Any, kind)
+        known = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
         values: dict[str, str] = {}
-        for name in self.request.query_arguments:
+        for name, given in self.request.query_arguments.items():
             if name not in known:
                 raise invalid(name, f"is not a parameter here; known are {', '.join(sorted(known))}")
+            if len(given) > 1:
+                raise invalid(name, "is given more than once")
             values[name] = self.get_query_argument(name)
         try:
-            return msgspec.convert(values, kind, strict=False)
+            asked = msgspec.convert(values, kind, strict=False)
         except msgspec.ValidationError as error:
             raise field_error(error, kind) from None
+        for name, value in values.items():
+            if getattr(asked, known[name]) is None:  # msgspec takes the word null for none
+                raise invalid(name, f"is {value}; leave it out instead")
+        return asked
 
     def body(self, kind: type[T]) -> T:
         """The JSON body as a typed value; 415, 400 or 422 with the field."""
@@ -186,8 +345,8 @@ class ApiHandler(Handler):
             return msgspec.json.decode(self.request.body, type=kind)
         except msgspec.ValidationError as error:
             raise field_error(error, kind) from None
-        except msgspec.DecodeError as error:
-            raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}.") from None
+        except BROKEN as error:
+            raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was done.") from None
 
     def reply(self, value: object, status: int | None = None) -> None:
         """Answer with JSON, by default with the operation's own status."""
@@ -195,26 +354,6 @@ class ApiHandler(Handler):
         self.set_status(status or declared)
         self.set_header("Content-Type", "application/json")
         self.write(msgspec.json.encode(value))
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        failure = kwargs.get("exc_info", (None, None, None))[1]
-        self.finish(self.tell(as_api_error(failure, status_code)))
-
-    def tell(self, error: ApiError) -> bytes:
-        """Set status and headers for an error; the body that belongs to them."""
-        if error.retry_after is not None:
-            self.set_header("Retry-After", str(error.retry_after))
-        if error.status == HTTPStatus.UNAUTHORIZED:
-            for name, value in NOT_AUTHORISED.items():
-                self.set_header(name, value)
-        self.code = error.code
-        self.set_status(error.status)
-        self.set_header("Content-Type", "application/problem+json")
-        return msgspec.json.encode(problem(error, self.request_id, self.request.path))
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        if not isinstance(value, ApiError | HTTPError):
-            super().log_exception(typ, value, tb)
 
 
 def bound_to(identity: Identity) -> str:
@@ -225,56 +364,13 @@ def bound_to(identity: Identity) -> str:
 class NotFound(ApiHandler):
     """Any API address that is not in the table."""
 
-    async def prepare(self) -> None:
+    @classmethod
+    def takes(cls, method: str) -> bool:
+        """Any method finds nothing."""
+        return True
+
+    async def admit(self) -> None:
         raise ApiError("NOT_FOUND", f"{self.request.path} is not an address of this API; see /api/docs.")
-
-
-STALLED = "25P03"  # we stood still inside a transaction, and the database ended it
-
-
-def as_api_error(failure: BaseException | None, status: int) -> ApiError:
-    """Any exception as what the caller is told; the one mapping."""
-    if isinstance(failure, ApiError):
-        return failure
-    if isinstance(failure, DataError | psycopg.DataError):
-        # Such as a NUL, which PostgreSQL's text cannot hold.
-        return ApiError("INVALID", f"A value cannot be stored or looked for: {said(failure)}. Nothing was done.")
-    if isinstance(failure, PoolTimeout | OSError) or (isinstance(failure, DBAPIError) and is_outage(failure)):
-        return ApiError("UNAVAILABLE", f"{why_not_now(failure)} Nothing was done; try again.", retry_after=2)
-    if isinstance(failure, RecursionError):
-        return ApiError("BAD_REQUEST", "The body is nested too deeply. Nothing was done.")
-    by_status = {400: "BAD_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
-    if status in by_status:
-        reason = failure.log_message if isinstance(failure, HTTPError) and failure.log_message else ""
-        return ApiError(by_status[status], reason or HTTPStatus(status).description or HTTPStatus(status).phrase)
-    return ApiError("INTERNAL", "Evenkeel failed; the log has the cause under this request_id.")
-
-
-def said(failure: DataError | psycopg.DataError) -> str:
-    """PostgreSQL's own words, without the statement."""
-    cause = failure.orig if isinstance(failure, DataError) else failure
-    return (str(cause).splitlines() or ["it does not fit"])[0]
-
-
-def is_outage(failure: DBAPIError) -> bool:
-    """Whether the database is away, as opposed to having refused a statement of ours."""
-    state = getattr(failure.orig, "sqlstate", None)
-    return failure.connection_invalidated or state is None or state[:2] in ("08", "53", "57", "55") or state == STALLED
-
-
-WHY_NOT_NOW = {
-    "53300": "The database takes no more connections.",
-    "55P03": "Somebody else is changing this just now.",
-    "57014": "The database took too long for this.",
-}
-
-
-def why_not_now(failure: PoolTimeout | OSError | DBAPIError) -> str:
-    """What an outage, or what looks like one, is."""
-    if isinstance(failure, PoolTimeout):
-        return "Too many people act at once: every connection to the database is in use."
-    state = getattr(failure.orig, "sqlstate", None) if isinstance(failure, DBAPIError) else None
-    return WHY_NOT_NOW.get(state or "", "The database does not answer.")
 
 
 def field_error(error: msgspec.ValidationError, kind: Any) -> ApiError:

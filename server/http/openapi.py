@@ -141,7 +141,7 @@ def operation_object(route: Route, method: str, one: Operation, types: Types) ->
         "summary": one.summary.rstrip("."),
         "security": security(one, method),
         "parameters": parameters(route, one),
-        "responses": responses(one, types),
+        "responses": responses(route, one, types),
     }
     doc = getattr(route.handler, method).__doc__ or ""
     if doc.strip():
@@ -189,21 +189,21 @@ def parameters(route: Route, one: Operation) -> list[Json]:
     return found
 
 
-def responses(one: Operation, types: Types) -> Json:
+def responses(route: Route, one: Operation, types: Types) -> Json:
     """By status, rising."""
-    found = problems(codes(one)) | {str(status): success(one, types) for status in (one.status, *one.also)}
+    found = problems(codes(route, one)) | {str(status): success(one, types) for status in (one.status, *one.also)}
     return dict(sorted(found.items()))
 
 
-def codes(one: Operation) -> list[str]:
+def codes(route: Route, one: Operation) -> list[str]:
     """Every code that the operation may answer: its own and those that follow from what it is."""
-    found = {"INTERNAL", *one.errors}
+    found = {"INTERNAL", "BAD_REQUEST", "PAYLOAD_TOO_LARGE", *one.errors}
     if one.scope is not None:
         found |= {"UNAUTHENTICATED", "FORBIDDEN", "UNAVAILABLE"}
-    if one.query is not None:
+    if one.query is not None or "{" in route.path:
         found |= {"INVALID"}
     if one.body is not None:
-        found |= {"BAD_REQUEST", "INVALID", "UNSUPPORTED_MEDIA_TYPE", "PAYLOAD_TOO_LARGE"}
+        found |= {"INVALID", "UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT", "QUEUE_FULL"}
     return sorted(found, key=lambda code: (CODES[code][0], code))
 
 

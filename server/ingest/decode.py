@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -29,6 +30,12 @@ MEDIA: dict[str, Form] = {
 
 # What bytes can make a decoder raise: a fault of the body's, never ours.
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
+
+# A backslash and what belongs to it: a pair of surrogates, half of one, or anything else.
+ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 one = msgspec.json.Decoder(Outcome)
 array = msgspec.json.Decoder(list[Outcome])
@@ -112,11 +119,16 @@ def items(body: bytes, form: Form) -> Sequence[Raw | bytes]:
     if form == "lines":
         return list(filter(bytes.strip, body.split(b"\n")))
     try:
-        return raw_array.decode(body)
+        return raw_array.decode(body if b"\\u" not in body else ESCAPE.sub(whole_character, body))
     except msgspec.ValidationError:
         raise ApiError("INVALID", "The body is not a JSON array of outcomes; nothing was stored.") from None
     except BROKEN as error:
         raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was stored.") from None
+
+
+def whole_character(escape: re.Match[bytes]) -> bytes:
+    """An escape of JSON; half a character as NUL, so that it spoils its item and not the array."""
+    return rb"\u0000" if escape["half"] else escape[0]
 
 
 def decode_one(item: Raw | bytes, index: int, taken: TakenSpan, refuses: Refuses) -> tuple[Outcome, int] | ItemFault:
@@ -132,7 +144,7 @@ def decode_one(item: Raw | bytes, index: int, taken: TakenSpan, refuses: Refuses
         return ItemFault(index, "timestamp", reason)
     for field, value in asdict(outcome).items():
         if isinstance(value, str) and "\0" in value:
-            return ItemFault(index, field, "contains a NUL character")
+            return ItemFault(index, field, "contains a NUL or half a character (a lone surrogate)")
     refusal = refuses(outcome.service)
     return ItemFault(index, "service", refusal) if refusal else (outcome, at)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from server.config.registry import Limits
-from server.http.handler import as_api_error, bound_to
+from server.http.body import Coding, declared
+from server.http.failures import as_api_error
+from server.http.handler import ApiHandler, bound_to
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.batch import Batch, Claim
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.series import SendingKey
-from server.ingest.upload import UploadHandler
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN, TRIAL
@@ -83,9 +85,10 @@ def too_many(limit: int, sent: int) -> ApiError:
     )
 
 
-class OutcomesHandler(UploadHandler):
+class OutcomesHandler(ApiHandler):
     """Outcomes in. What is answered with 201 is in the database."""
 
+    codings: tuple[Coding, ...] = ("identity", "gzip")
     services: Counter[str] | None = None  # what the batch carries, once it was read
     items: int | None = None
     faults = 0  # items that are refused where the others are stored
@@ -114,15 +117,11 @@ class OutcomesHandler(UploadHandler):
         body_media=("application/json", "application/x-ndjson"),
     )
     async def post(self) -> None:
-        if self.answered:
-            self.end()
-            return
         try:
             batch = await self.read()
             stored = await self.parts.intake.store(batch)
-        except Exception as error:
+        except Exception:
             await self.give_back()
-            self.count_refusal(as_api_error(error, 500))
             raise
         if stored.repeated:
             self.set_header("Idempotent-Replayed", "true")
@@ -145,8 +144,7 @@ class OutcomesHandler(UploadHandler):
 
     async def read(self) -> Batch:
         """Decode and count, within the limits in force. What was decoded is gone before the wait for the commit."""
-        limits, intake = self.limits, self.parts.intake
-        body = self.body_or_refusal()
+        limits, intake, body = self.limits, self.parts.intake, self.request.body
         partial = self.query(PostQuery).partial
         decoded = self.decoded(body, self.form(), limits.ingest_max_batch_items)
         if decoded.faults and not partial:
@@ -154,6 +152,8 @@ class OutcomesHandler(UploadHandler):
         await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
         self.per_second = limits.ingest_max_items_per_second
         text = answer(decoded, partial)
+        self.request.body = b""
+        self.let_go()
         key = self.request.headers.get("Idempotency-Key")
         claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
         sender = SendingKey(self.key_id, bool(self.identity and self.identity.services))
@@ -186,8 +186,15 @@ class OutcomesHandler(UploadHandler):
         if self.faults:
             intake.refused_items(self.key_id, "INVALID", self.faults)
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if self.request.method == "POST":
+            self.count_refusal(as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code))
+        super().write_error(status_code, **kwargs)
+
     def count_refusal(self, error: ApiError) -> None:
-        sent = error.extra["sent"] if error.code == "PAYLOAD_TOO_LARGE" else self.received
+        """What is refused is counted, and whose it was."""
+        said = declared(self.request.headers.get("Content-Length", ""))
+        sent = error.extra["sent"] if error.code == "PAYLOAD_TOO_LARGE" else self.received or said
         # What a check sends too much of is nobody's traffic: no service becomes partial by it.
         key_id = 0 if TRIAL in self.request.headers and not self.services else self.key_id
         self.parts.intake.refused(key_id, self.services or None, error.code, self.items, sent)

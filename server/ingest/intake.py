@@ -58,7 +58,6 @@ class Intake:
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
-        self.receiving = 0  # bytes of bodies that are being read
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic
         self._flushing_since: float | None = None  # monotonic

@@ -24,6 +24,7 @@ from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database, local
 from server.kernel.errors import ApiError
+from server.kernel.text import first_line
 from server.tables.binary import BEGIN, END
 
 log = logging.getLogger("evenkeel.writer")
@@ -184,7 +185,7 @@ class Writer:
     def _lost(self, error: BaseException) -> None:
         if not self.failing:
             log.warning("flush failed: %s", error)
-        self.failing = str(error) or type(error).__name__
+        self.failing = first_line(error)
 
     def _succeeded(self) -> None:
         self.committed_at = time.monotonic()

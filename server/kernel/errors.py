@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from server.kernel.redaction import redact
+
 # code -> (HTTP status, title). The codes are part of the API: never renamed.
 CODES: dict[str, tuple[int, str]] = {
     "BAD_REQUEST": (400, "The request could not be read"),
@@ -20,10 +22,12 @@ CODES: dict[str, tuple[int, str]] = {
     "PAYLOAD_TOO_LARGE": (413, "The body is too large"),
     "BATCH_TOO_LARGE": (413, "The batch has too many items"),
     "UNSUPPORTED_MEDIA_TYPE": (415, "This type or encoding is not understood"),
+    "RANGE_NOT_SATISFIABLE": (416, "The range is not within the file"),
     "INVALID": (422, "Something in the request is not valid"),
     "IDEMPOTENCY_MISMATCH": (422, "This Idempotency-Key was used with another body"),
     "PRECONDITION_REQUIRED": (428, "Send If-Match with the revision you looked at"),
     "TOO_MANY_ATTEMPTS": (429, "Too many attempts"),
+    "HEADERS_TOO_LARGE": (431, "The headers are too large"),
     "INTERNAL": (500, "Evenkeel failed"),
     "QUEUE_FULL": (503, "Evenkeel cannot take more just now"),
     "THROTTLED": (503, "A limit on items per second is in force"),
@@ -39,6 +43,9 @@ REFUSED_CODES = frozenset({"THROTTLED"})
 class ConfigurationError(Exception):
     """The environment or a file given by the operator is wrong; the text says what to do."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(redact(text, named=False))
+
 
 class ApiError(Exception):
     """A failure that the caller is told about.
@@ -49,9 +56,9 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: str, detail: str, *, retry_after: int | None = None, **extra: Any) -> None:
-        super().__init__(detail)
         self.code = code
-        self.detail = detail
+        self.detail = redact(detail, named=False)
+        super().__init__(self.detail)
         self.retry_after = retry_after
         self.extra: dict[str, Any] = extra
 

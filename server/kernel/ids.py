@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 from server.kernel import shared_clock
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)  # of a caller's own id, which is kept
 
 
 def uuid7() -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from server.kernel import addresses
 from server.kernel.errors import ConfigurationError
+from server.kernel.redaction import hide, secrets_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     nothing: it does not ask for SECRET_KEY.
     """
     raw = dict(os.environ if source is None else source)
+    hide(secrets_in(raw))
     text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
     port = whole(text, "PORT", 0, 65535)
     data_dir = Path(text["DATA_DIR"]).absolute()
@@ -127,6 +129,8 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     )
     if direct_url and not database_url:
         raise ConfigurationError("DATABASE_DIRECT_URL goes with DATABASE_URL: set that too.")
+    key = "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)
+    hide([key])
     return Environment(
         port=port,
         host=text["HOST"],
@@ -135,7 +139,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         database_url=database_url,
         database_direct_url=direct_url,
         redis_url=text["REDIS_URL"] or None,
-        secret_key="" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir),
+        secret_key=key,
         public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
         trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
         slo_file=Path(text["SLO_FILE"]),

@@ -6,6 +6,7 @@ import unicodedata
 from datetime import datetime
 
 from server.kernel.errors import invalid
+from server.kernel.redaction import redact
 
 NONE = "–"  # no value: never 0
 REASON_MAX = 500
@@ -89,8 +90,8 @@ def visible(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line; its name where it says nothing."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """What an error says, on one line and without secrets; its name where it says nothing."""
+    return redact((str(error) or type(error).__name__).splitlines()[0])
 
 
 def checked_reason(reason: str, *, required: bool = True) -> str:

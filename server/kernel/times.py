@@ -13,7 +13,7 @@ from server.kernel.field_fault import RFC_3339
 # A time in an answer; with a zone, or OpenAPI would not call it a date-time.
 Instant = Annotated[datetime, Meta(tz=True)]
 # A time in a query. Parsed by `instant`: msgspec would take bare numbers too.
-InstantText = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+InstantText = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "date-time"})]
 
 
 def utc(seconds: float) -> datetime:

@@ -12,6 +12,7 @@ from http.client import responses
 from aiosmtplib import SMTPException
 
 from server.kernel import shared_clock
+from server.kernel.redaction import redact
 from server.kernel.settings import Environment
 from server.notify import mail, outside
 from server.notify.kind import Letter, Parcel, Post
@@ -51,7 +52,7 @@ async def deliver(env: Environment, parcel: Parcel) -> Attempt:
         return ARRIVED
     except (Closed, NoAnswer, SMTPException, mail.NoTls, OSError, ValueError) as error:
         lost = isinstance(error, SMTPException) and mail.is_final(error)
-        return Attempt(short(why(error), ERROR_CHARACTERS), 0.0 if lost else GIVE_UP_S)
+        return Attempt(short(redact(why(error)), ERROR_CHARACTERS), 0.0 if lost else GIVE_UP_S)
 
 
 def why(error: Exception) -> str:

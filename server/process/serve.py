@@ -20,6 +20,7 @@ from pathlib import Path
 
 from server.kernel.settings import Environment, read_environment
 from server.process import embedded, supervisor
+from server.process.ready import ready_flags
 
 log = logging.getLogger("evenkeel.serve")
 
@@ -36,6 +37,7 @@ def serve(env: Environment) -> None:
         stack.enter_context(metrics_directory(env))
         # Only now: prometheus-client looks for its directory when it is imported.
         from server import app
+        from server.http.doors import raise_file_limit
         from server.telemetry import logs
 
         logs.setup(env.log_level, env.log_format, sys.stdout)
@@ -43,9 +45,12 @@ def serve(env: Environment) -> None:
         cluster = embedded.cluster(env) if env.embedded else None
         if cluster is not None:
             env = start_database(env, cluster)
+        raise_file_limit()
+        flags = ready_flags(env.web_concurrency)
         children = [
-            supervisor.Child(f"web.{i}", functools.partial(app.run_web, env, f"web.{i}", sockets))
-            for i in range(1, env.web_concurrency + 1)
+            supervisor.Child(name, functools.partial(app.run_web, env, name, sockets, flag), flag)
+            for flag in flags
+            for name in [f"web.{flag.number + 1}"]
         ]
         children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1", sockets)))
         announcer = announce_in_child(env, sockets) if sys.stdout.isatty() or cluster is not None else 0

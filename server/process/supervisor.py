@@ -26,6 +26,7 @@ from tornado.netutil import bind_sockets
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
 from server.process import embedded
+from server.process.ready import ReadyFlag
 
 log = logging.getLogger("evenkeel.supervisor")
 
@@ -46,6 +47,7 @@ class Child:
 
     name: str
     run: Run
+    flag: ReadyFlag | None = None  # of a web process: that it has started
     pid: int = 0
     born: float = 0.0
     backoff_s: float = BACKOFF_S[0]
@@ -111,6 +113,8 @@ class Supervisor:
             child.backoff_s = BACKOFF_S[0] if now - child.born > LIVED_LONG_S else child.backoff_s
             if not self.stopping:
                 log.error("%s (pid %d) %s; starting it again in %g s", child.name, pid, ended(status), child.backoff_s)
+            if child.flag is not None:
+                child.flag.set(False)
             child.pid, child.due = 0, now + child.backoff_s
             child.backoff_s = min(child.backoff_s * 2, BACKOFF_S[1])
 

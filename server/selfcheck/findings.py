@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from server.kernel.redaction import redact
 from server.kernel.times import Instant
 
 Level = Literal["fail", "warn", "note"]
@@ -22,6 +23,9 @@ class Finding(Struct):
     what: str
     hint: str
     where: str = ""
+
+    def __post_init__(self) -> None:
+        self.what, self.hint = redact(self.what, named=False), redact(self.hint, named=False)
 
 
 class CheckResult(Struct):

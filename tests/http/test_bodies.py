@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import socket
 from typing import Any
 
 import pytest
 
-from server.http.refused_body import BODY_MAX
+from server.http.body import BODY_MAX
 from server.process.process import rss_bytes
+from tests.site import answer
 
 pytestmark = pytest.mark.gen_test
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.gen_test
 def send(site: Any, method: str, path: str, data: Any, **headers: str) -> tuple[int, dict[str, Any], Any]:
     """One request through http.client, which sends everything before it reads."""
     connection = http.client.HTTPConnection("127.0.0.1", site.env.port, timeout=20)
-    connection.request(method, path, data, {"Content-Type": "application/json", **headers})
+    connection.request(method, path, data, {"Content-Type": "application/json", "Accept": "*/*", **headers})
     response = connection.getresponse()
     return response.status, json.loads(response.read()), response.headers
 
@@ -79,15 +81,18 @@ async def test_a_body_without_its_length_is_cut_off(web: Any) -> None:
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.app.BODY_S", 0.3)
+    monkeypatch.setattr("server.http.handler.BODY_S", 0.3)
     site = await web()
 
     def stall() -> bytes:
         with socket.create_connection(("127.0.0.1", site.env.port), timeout=10) as connection:
             connection.sendall(b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\na")
-            return connection.recv(100)
+            told = b""
+            while piece := connection.recv(4096):  # to its end: it is closed; a timeout would raise
+                told += piece
+            return told
 
-    assert await asyncio.to_thread(stall) == b""  # closed; a timeout would raise
+    assert (await asyncio.to_thread(stall)).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_large_body_while_starting_is_to_be_sent_again(web: Any) -> None:
@@ -96,4 +101,19 @@ async def test_a_large_body_while_starting_is_to_be_sent_again(web: Any) -> None
     for path in ("/api/v1/outcomes", "/sign-in"):
         status, told, headers = await asyncio.to_thread(lambda path=path: send(site, "POST", path, b" " * 3_000_000))
         assert (status, told["code"], headers["Retry-After"]) == (503, "UNAVAILABLE", "2")
+    site.parts.started = True
+
+
+async def test_people_get_a_page_while_it_starts(web: Any) -> None:
+    site = await web()
+    site.parts.started = False
+    shown = await site.fetch("/alerts", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (shown.code, shown.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert (shown.headers["Retry-After"], shown.headers["X-Content-Type-Options"]) == ("2", "nosniff")
+    page = shown.body.decode()
+    assert '<meta http-equiv="refresh" content="2">' in page
+    for style in re.findall(r'href="(/static/[^"]+)"', page):
+        assert (await site.fetch(style)).code == 200
+    assert answer(await site.fetch("/alerts", headers={"Accept": "*/*"}))["code"] == "UNAVAILABLE"
+    assert answer(await site.fetch("/api/v1/services", headers={"Accept": "application/json"}))["code"] == "UNAVAILABLE"
     site.parts.started = True

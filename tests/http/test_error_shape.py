@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tornado.httpclient import HTTPResponse
 
-from server.http.handler import as_api_error
+from server.http.failures import as_api_error
 from server.http.openapi import operations, query_fields
 from server.http.operation import Operation
 from server.http.route import Route
@@ -177,6 +177,73 @@ async def test_a_body_that_is_wrong(web: Web) -> None:
             found = await ask(site, route, method, key, body=body, headers=headers)
             assert found.code == CODES[code][0], (route.path, what, found.body)
             is_problem(found, code, address(route))
+
+
+@pytest.mark.gen_test
+async def test_text_that_is_none_is_the_callers_fault(web: Web) -> None:
+    """Bytes that are no UTF-8, in the first text that the body may have, then in its names."""
+    site = await web()
+    key = await site.key("ingest", "read", "act", "admin")
+    for route, method, one in with_body():
+        many = get_origin(one.body) is list
+        hints = get_type_hints(get_args(one.body)[0] if many else one.body)
+        name = next((name for name, field in hints.items() if field is str), "reason").encode()
+        for wrong in (b'{"%b": "a\xffb"}' % name, b'{"a\xff": 1}', b'{"%b": "\xed\xa0\x80"}' % name):
+            body = b"[%b]" % wrong if many else wrong
+            headers = {"If-Match": '"1"', "Content-Type": "application/json"}
+            found = await ask(site, route, method, key, body=body, headers=headers)
+            assert found.code in (400, 422), (route.path, found.body)
+            is_problem(found, answer(found)["code"], address(route))
+
+
+@pytest.mark.gen_test
+async def test_head_answers_where_get_does_and_405_names_what_is_allowed(web: Web) -> None:
+    site = await web()
+    key = await site.key("read", "admin")
+    for route, method, one in OPERATIONS:
+        if method == "get" and "{" not in route.path:
+            path = route.path + NEEDED.get(route.path, "").replace("no-such", "evenkeel")
+            seen, head = await site.fetch(path, key=key), await site.fetch(path, key=key, method="HEAD")
+            assert (head.code, head.body) == (seen.code, b""), route.path
+            assert head.headers["Content-Type"].partition(";")[0] == one.media
+    for path in ("/", "/sign-in", "/static/css/app.css", "/api/v1/services", "/no-such"):
+        seen, head = await site.fetch(path), await site.fetch(path, method="HEAD")
+        assert (head.code, head.body) == (seen.code, b""), path
+    for path, allowed in (
+        ("/api/v1/services", "GET, HEAD"),
+        ("/api/v1/outcomes", "GET, HEAD, POST"),
+        ("/sign-in", "GET, HEAD, POST"),
+        ("/static/css/app.css", "GET, HEAD"),
+        ("/live", "GET, HEAD"),
+    ):
+        for method in ("DELETE", "OPTIONS", "TRACE"):
+            refused = await site.fetch(path, method=method, headers={"Accept": "*/*"})
+            assert (refused.code, refused.headers["Allow"]) == (405, allowed)
+            is_problem(refused, "METHOD_NOT_ALLOWED", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "headers"),
+    [
+        ("/static/nothing.css", 404, {}),
+        ("/static/a%00b", 404, {}),
+        ("/static/" + "a" * 5000, 404, {}),
+        ("/static/css", 403, {}),
+        ("/static/../server/app.py", 403, {}),
+        ("/static/css/app.css", 416, {"Range": "bytes=99999999-"}),
+        ("/favicon.ico", 404, {}),
+        ("/api/v1/services/%ff/summary", 400, {}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_files_answer_as_everything_else(web: Web, path: str, status: int, headers: dict[str, str]) -> None:
+    site = await web()
+    found = await site.fetch(path, headers=headers)
+    assert (found.code, answer(found)["status"]) == (status, status)
+    assert answer(found)["request_id"] == found.headers["X-Request-Id"]
+    assert found.headers["Content-Type"] == "application/problem+json"
+    assert found.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in found.headers
 
 
 @pytest.mark.gen_test

@@ -174,3 +174,18 @@ def test_too_many_good_items_still_say_whose_they_are() -> None:
         result = decode(sent, "array", TAKEN, 2)
         assert result.items == 3
         assert {one.service for one in result.outcomes} == {"checkout"}
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_half_a_character_spoils_its_item_alone(form: Form) -> None:
+    good = body(outcome())[1:-1]
+    sent = [
+        good,
+        good.replace(b'"checkout"', rb'"a\ud800"'),
+        good.replace(b'"checkout"', rb'"\ud83d\ude00 \\ud800"'),
+        good,
+    ]
+    whole = b"[" + b",".join(sent) + b"]" if form == "array" else b"\n".join(sent)
+    result = decode(whole, form, TAKEN)
+    assert [fault.index for fault in result.faults] == [1]
+    assert [one.service for one in result.outcomes] == ["checkout", "\U0001f600 \\ud800", "checkout"]

@@ -25,7 +25,7 @@ async def test_expect_continue(web: Any, length: str) -> None:
             connection.sendall(head(key, length, "Expect: 100-continue"))
             interim = connection.recv(4, socket.MSG_PEEK) and connection.recv(12, socket.MSG_PEEK)
             if interim == b"HTTP/1.1 100":
-                connection.recv(len(b"HTTP/1.1 100 (Continue)\r\n\r\n"))
+                connection.recv(len(b"HTTP/1.1 100 Continue\r\n\r\n"))
                 piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
                 connection.sendall(piece * 40 + b"0\r\n\r\n")
             return interim, *read_answer(connection)
@@ -45,7 +45,7 @@ async def test_expect_continue_of_a_good_batch(web: Any) -> None:
         with connect(site) as connection:
             connection.sendall(head(key, f"Content-Length: {len(good)}", "Expect: 100-continue"))
             assert connection.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 100"
-            connection.recv(len(b"HTTP/1.1 100 (Continue)\r\n\r\n"))
+            connection.recv(len(b"HTTP/1.1 100 Continue\r\n\r\n"))
             connection.sendall(good)
             return read_answer(connection)
 
@@ -75,7 +75,7 @@ async def test_a_refused_small_request_keeps_its_connection(web: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_a_body_that_does_not_come_is_a_timeout(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.ingest.upload.BODY_S", 0.3)
+    monkeypatch.setattr("server.http.handler.BODY_S", 0.3)
     site = await web()
     key = await site.key("ingest")
 
@@ -91,7 +91,7 @@ async def test_a_body_that_does_not_come_is_a_timeout(web: Any, monkeypatch: pyt
 
 @pytest.mark.gen_test
 async def test_what_is_sent_beyond_the_drain_is_cut_off(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.ingest.upload.DRAIN_BYTES", 3_000_000)
+    monkeypatch.setattr("server.http.connection.DRAIN_BYTES", 3_000_000)
     site = await web()
     key = await site.key("ingest")
 
@@ -114,7 +114,7 @@ async def test_what_is_sent_beyond_the_drain_is_cut_off(web: Any, monkeypatch: p
 
 @pytest.mark.gen_test
 async def test_many_bodies_at_once_are_bounded_together(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.ingest.upload.RECEIVING_MAX", 100_000)
+    monkeypatch.setattr("server.http.body.ROOM_BYTES", 100_000)
     site = await web()
     key = await site.key("ingest")
     slow = [connect(site) for _ in range(2)]
@@ -123,17 +123,17 @@ async def test_many_bodies_at_once_are_bounded_together(web: Any, monkeypatch: p
         packed_head = head(key, "Content-Length: 60000", "Content-Encoding: gzip")
         await asyncio.to_thread(lambda: slow[0].sendall(head(key, "Content-Length: 60000") + b" " * 45_000))
         await asyncio.to_thread(lambda: slow[1].sendall(packed_head + packed))
-        while site.parts.intake.receiving < 90_000:
+        while site.parts.bodies.taken < 90_000:
             await asyncio.sleep(0.01)
         status, told = await asyncio.to_thread(lambda: post(site, key, b" " * 20_000))
         assert (status, told["code"]) == (503, "QUEUE_FULL")
     finally:
         for connection in slow:
             connection.close()
-    while site.parts.intake.receiving:
+    while site.parts.bodies.taken:
         await asyncio.sleep(0.01)
     assert (await asyncio.to_thread(lambda: post(site, key, body(outcome()))))[0] == 201
-    assert site.parts.intake.receiving == 0
+    assert site.parts.bodies.taken == 0
 
 
 @pytest.mark.gen_test

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from server.auth.tokens import new_token
 from server.kernel.db import Database
 from server.kernel.names import HOST
+from server.kernel.redaction import redact
 from server.notify.kinds import KINDS
 from server.process.process import Process
 from server.telemetry import log_output, log_store, logs, metrics
-from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of, redact
+from server.telemetry.log_line import JsonFormatter, TextFormatter, line_of
 
 SECRETS = [
     new_token("ek"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,7 +22,7 @@ from server.slo.ledger.exclusion import Exclusion, ExclusionAsked, ExclusionSave
 from server.slo.ledger.past import Past, past
 from server.slo.ledger.recount_store import Exactness
 from server.slo.model.objective import Objective
-from server.slo.policy.prometheus import rules
+from server.slo.policy.prometheus import pieces
 
 YAML = "application/yaml"
 
@@ -77,10 +78,18 @@ class ObjectiveHandler(SloHandler):
 
 
 class RulesHandler(SloHandler):
-    @operation("The objectives as recording and alerting rules for Prometheus", scope="read", returns=str, media=YAML)
+    @operation(
+        "The objectives as recording and alerting rules for Prometheus",
+        scope="read",
+        returns=dict[str, Any],
+        media=YAML,
+    )
     async def get(self) -> None:
         self.set_header("Content-Type", YAML)
-        self.write(rules(self.parts.policies.objectives))
+        for piece in pieces(self.parts.policies.objectives):
+            self.write(piece)
+            await self.flush()
+            await asyncio.sleep(0)
 
 
 class BudgetHandler(SloHandler):

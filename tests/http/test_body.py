@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest.upload import UploadBody
+from server.http.body import UploadBody
 from server.kernel.errors import ApiError
 
 

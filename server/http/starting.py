@@ -1,0 +1,75 @@
+"""What is answered instead of an address: until every part has started, and where only health and pages have room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server.http.body import LENGTH_MAX
+from server.http.failures import as_api_error
+from server.http.handler import ApiHandler
+from server.kernel.errors import ApiError
+
+AGAIN_S = 2
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="refresh" content="{again_s}">
+<title>Starting · Evenkeel</title>
+<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/css/app.css">
+<link rel="stylesheet" href="/static/css/pages.css">
+</head>
+<body>
+<main class="page page-plain">
+<section class="door">
+  <p class="door-brand">Evenkeel</p>
+  <div class="panel" role="status">
+    <h1>Starting</h1>
+    <p>The database does not answer yet. This page looks again every {again_s} s.</p>
+    <p class="secondary">Request <code>{request_id}</code></p>
+  </div>
+</section>
+</main>
+</body>
+</html>
+"""
+
+
+class Instead(ApiHandler):
+    """Any method, with a body of any length: a sender must not give up."""
+
+    @classmethod
+    def takes(cls, method: str) -> bool:
+        """Nothing is looked at."""
+        return True
+
+    def body_limit(self) -> int:
+        return LENGTH_MAX
+
+
+class NoRoom(Instead):
+    """The API on a connection beyond the usual number."""
+
+    async def admit(self) -> None:
+        self.closing = True
+        raise ApiError("QUEUE_FULL", "Too many connections are open. Nothing was done: send it again.", retry_after=1)
+
+
+class Starting(Instead):
+    """Any address but health and what pages are made of. People get a page."""
+
+    counted = False
+
+    async def admit(self) -> None:
+        raise ApiError("UNAVAILABLE", "Evenkeel is starting: the database does not answer yet.", retry_after=AGAIN_S)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        body = self.tell(as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code))
+        if "text/html" in self.request.headers.get("Accept", ""):
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'")
+            body = PAGE.format(again_s=AGAIN_S, request_id=self.request_id).encode()
+        self.finish(body)

@@ -1,0 +1,102 @@
+"""Secrets are taken out of every text that leaves us: log lines, answers, findings, what commands print.
+
+Known by their form (keys, tokens, cookies, passwords in addresses), and by themselves: the secrets of the
+environment, which the driver of a database repeats in its messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
+
+SECRET = re.compile(
+    r"""
+      (?P<token>e[kslw]_)[A-Za-z0-9_-]{16,}                    # what we hand out: server/auth/tokens.py, of webhooks
+    | (?P<webhook>whsec_)[A-Za-z0-9+/=_-]{16,}                 # the same, as Standard Webhooks writes it
+    | (?P<url>://[^:/@\s]*:)[^/\s]+(?=@)                       # postgresql://user:PASSWORD@host
+    | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
+    | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
+    | (?P<bearer>\b[Bb](?:earer|asic)\s+)[^\s'"]{6,}
+    | (?P<named>\b(?:[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*)
+      (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [^\s&}'"]+ )
+    """,
+    re.VERBOSE,
+)
+
+# Every match has one of these in it; most lines have none, and searching for them is ten times as cheap.
+MARKS = (
+    "ek_",
+    "es_",
+    "el_",
+    "ew_",
+    "whsec_",
+    "://",
+    "$argon2",
+    "2|1:0|",
+    "earer",
+    "asic",
+    "assword",
+    "oken",
+    "ecret",
+    "SWORD",
+    "CRET",
+    "srf",
+)
+
+SHORTEST = 4  # characters; shorter ones would blot words out of every text
+RESERVED = re.compile(r"[/?#@:%&\s]+")
+
+_own: tuple[str, ...] = ()  # the environment's, the longest first
+
+
+def redact(text: str, *, named: bool = True) -> str:
+    """The text with every secret replaced by `…`; what kind of secret it was stays.
+
+    Without `named`, what follows words such as `password:` stays, as in a sentence about a field of that name.
+    """
+    for secret in _own:
+        if secret in text:
+            text = text.replace(secret, "…")
+    for mark in MARKS:
+        if mark in text:
+            return SECRET.sub(lambda match: blot(match, named=named), text)
+    return text
+
+
+def blot(match: re.Match[str], *, named: bool) -> str:
+    kind = match.lastgroup
+    if kind == "named" and not named:
+        return match[0]
+    return f"{match[kind] if kind else ''}…"
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """From here on these are taken out of every text."""
+    global _own  # noqa: PLW0603 - a process has one environment
+    kept = {secret for secret in (*_own, *secrets) if len(secret) >= SHORTEST}
+    _own = tuple(sorted(kept, key=len, reverse=True))
+
+
+def secrets_in(environment: Mapping[str, str]) -> set[str]:
+    """The secrets of an environment: SECRET_KEY, the passwords of addresses, whole, decoded and in the pieces that
+    a wrong character cuts them into. What an address shows elsewhere too, as a password that is the user's name,
+    is none."""
+    found = {environment.get("SECRET_KEY", "").strip()}
+    for name, text in environment.items():
+        if name.endswith("_URL"):
+            found |= passwords_in(text.strip())
+    return found - {""}
+
+
+def passwords_in(address: str) -> set[str]:
+    """What may be a password in an address such as postgresql://user:password@host/name?password=other."""
+    rest = address.partition("://")[2]
+    userinfo, _, where = rest.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    found = {password, *re.findall(r"(?:password|passphrase)=([^&\s]+)", where)}
+    found |= {unquote(secret) for secret in found}
+    pieces = {piece for secret in found for piece in RESERVED.split(secret)}
+    plain = re.sub(r"(password|passphrase)=[^&\s]+", r"\1", where)
+    shown = {user, unquote(user), *re.split(r"[/?&=:,.]", plain)}
+    return (found | pieces) - shown
