@@ -12,7 +12,6 @@ from server.auth.commands import key, user
 from server.gate.command import gate
 from server.import_command import import_log
 from server.kernel.errors import ConfigurationError
-from server.kernel.settings import read_environment
 from server.kernel.terminal import say
 from server.slo.policy.commands import slo
 
@@ -29,6 +28,7 @@ def main(context: click.Context) -> None:
 @main.command()
 def serve() -> None:
     """Serve on PORT until Ctrl-C or SIGTERM. Settings come from the environment: docs/settings.md."""
+    from server.kernel.settings import read_environment
     from server.process.serve import serve as run
 
     run(read_environment())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from server.kernel.terminal import say
-from server.slo.model.objective import PolicyError
 
 if TYPE_CHECKING:
     from server.kernel.settings import Environment
@@ -96,6 +95,7 @@ async def put_in_force(env: Environment, url: str, source: str) -> str:
 
 def parsed(file: Path) -> Policy:
     """The policy of a file; ends with status 2 and the faults where it cannot be used."""
+    from server.slo.model.objective import PolicyError
     from server.slo.policy.documents import MAX_BYTES
     from server.slo.policy.policy import parse
 
