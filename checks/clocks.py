@@ -1,4 +1,4 @@
-"""The clocks of the machines that Evenkeel runs on agree with the database's."""
+"""The clocks of Evenkeel's machines and of senders agree with the database's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ OFF_S = 1.0  # a clock that is kept by NTP is right to some milliseconds
 
 MACHINE = "Keep its clock by NTP (timedatectl set-ntp true). Meanwhile its processes stamp by the database's clock."
 
+SENDER = "Keep the clock of that machine by NTP. Meanwhile its outcomes are taken as of when they arrive."
+
 
 async def run(around: Surroundings) -> list[Finding]:
     """As each process has measured it."""
     async with around.database.ask() as connection:
-        return machines(await store.clocks(connection))
+        return [*machines(await store.clocks(connection)), *senders(await store.clocks_ahead(connection))]
 
 
 def machines(clocks: Iterable[tuple[str, float]]) -> list[Finding]:
@@ -29,9 +31,14 @@ def machines(clocks: Iterable[tuple[str, float]]) -> list[Finding]:
     ]
 
 
+def senders(ahead: Iterable[tuple[str, str, float]]) -> list[Finding]:
+    """Services that were sent with a clock that is ahead; their keys, and by how many seconds."""
+    return [warn(f"A sender's clock is {span(s)} ahead (key {key}).", SENDER, service) for service, key, s in ahead]
+
+
 CHECK = Check(
     "clocks",
-    "The machines' clocks agree with the database's",
+    "The clocks of machines and senders agree with the database's",
     needs="database",
     run=run,
     every_s=30,

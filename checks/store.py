@@ -50,6 +50,17 @@ async def clocks(connection: AsyncConnection) -> list[tuple[str, float]]:
     return [(row[0], row[1]) for row in await connection.execute(query)]
 
 
+async def clocks_ahead(connection: AsyncConnection) -> list[tuple[str, str, float]]:
+    """Services sent within 10 minutes by a clock that was ahead: service, name of the key, most seconds ahead."""
+    query = text("""
+        SELECT service, coalesce(api_keys.name, ''), max(ahead_us) / 1e6::float FROM intake
+        LEFT JOIN api_keys ON api_keys.id = key_id
+        WHERE slot > now() - interval '10 minutes' AND ahead_us > 0
+        GROUP BY service, key_id, api_keys.name ORDER BY service, 2
+        """)
+    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+
+
 async def other_policy_files(connection: AsyncConnection) -> tuple[int, list[str]]:
     """The policy revision in force, and the machines on which a running process has read another usable file."""
     rows = await connection.execute(

@@ -66,6 +66,11 @@ class Decoded(Struct):
     faults: list[ItemFault]
     items: int  # all that were sent
 
+    def shift(self, us: int) -> None:
+        """Move what was sent with a time by so many microseconds."""
+        moved = zip(self.outcomes, self.times, strict=True)
+        self.times = [at if outcome.timestamp is None else at + us for outcome, at in moved]
+
 
 def decode(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX, refuses: Refuses = nothing) -> Decoded:
     """The outcomes in a body; raises ApiError BAD_REQUEST where it is not JSON, INVALID where it is no array.

@@ -20,6 +20,7 @@ from server.ingest.batch import Batch, Claim
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.series import SendingKey
+from server.ingest.skew import Sender
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN, TRIAL
@@ -92,6 +93,7 @@ class OutcomesHandler(ApiHandler):
     services: Counter[str] | None = None  # what the batch carries, once it was read
     items: int | None = None
     faults = 0  # items that are refused where the others are stored
+    ahead_us = 0  # by so much the clock of the sender is ahead
     per_second = 0  # the rate that the throttle was charged by; 0: it was not
 
     @property
@@ -161,11 +163,16 @@ class OutcomesHandler(ApiHandler):
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
-        decoded = decode(body, form, span(shared_clock.now(), env.outcome_retention_days), items_max, self.refuses)
+        taken = span(shared_clock.now(), env.outcome_retention_days)
+        decoded = decode(body, form, taken, items_max, self.refuses)
         self.items, self.faults = decoded.items, len(decoded.faults)
         self.services = Counter([o.service for o in decoded.outcomes if not self.refuses(o.service)])
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
+        sender = Sender(self.key_id, self.request.remote_ip or "")
+        self.ahead_us = self.parts.intake.skews.ahead_us(sender, max(decoded.times, default=0), taken.now)
+        if self.ahead_us:
+            decoded.shift(-self.ahead_us)
         return decoded
 
     def refuses(self, service: str) -> str:
@@ -182,7 +189,7 @@ class OutcomesHandler(ApiHandler):
 
     def count_accepted(self, batch: Batch) -> None:
         intake = self.parts.intake
-        intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received)
+        intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received, self.ahead_us)
         if self.faults:
             intake.refused_items(self.key_id, "INVALID", self.faults)
 

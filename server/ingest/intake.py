@@ -19,6 +19,7 @@ from server.ingest.flush import in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps, SendingKey
+from server.ingest.skew import Skews
 from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
@@ -58,6 +59,7 @@ class Intake:
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
+        self.skews = Skews()
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic
         self._flushing_since: float | None = None  # monotonic
@@ -147,10 +149,12 @@ class Intake:
         """Evenkeel's own request, on the own lane; cheap. `seconds` None: it was refused on purpose."""
         self.lane.count(route, method, status, seconds)
 
-    def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int) -> None:
-        """A request that was stored; `services` maps each to its items."""
+    def accepted(self, key_id: int, services: Mapping[str, int], items: int, bytes_: int, ahead_us: int = 0) -> None:
+        """A request that was stored; `services` maps each to its items. The clock of its sender was so much ahead."""
         metrics.ingest_accepted(1, items, bytes_)
-        self.tally.add(shared_clock.now(), key_id, ACCEPTED, services=services, items=items, size=bytes_)
+        self.tally.add(
+            shared_clock.now(), key_id, ACCEPTED, services=services, items=items, size=bytes_, ahead_us=ahead_us
+        )
 
     def refused(
         self, key_id: int, services: Mapping[str, int] | None, reason: str, items: int | None, bytes_: int

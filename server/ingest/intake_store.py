@@ -11,10 +11,11 @@ from server.kernel.db import local
 from server.live import pairs
 
 WRITE = """
-INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes, byte_sizes)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, ahead_us, item_sizes, byte_sizes)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (slot, process_id, key_id, service, reason) DO UPDATE SET
     requests = excluded.requests, items = excluded.items, bytes = excluded.bytes,
+    ahead_us = excluded.ahead_us,
     item_sizes = excluded.item_sizes, byte_sizes = excluded.byte_sizes
 """
 
@@ -31,6 +32,7 @@ async def write(connection: Connection, process_id: int, counts: Mapping[IntakeL
             count.requests,
             count.items,
             count.bytes,
+            count.ahead_us,
             pairs.pack(count.item_sizes),
             pairs.pack(count.byte_sizes),
         )

@@ -34,6 +34,7 @@ class IntakeCount:
     requests: int = 0
     items: int = 0
     bytes: int = 0
+    ahead_us: int = 0  # the most by which the clock of a sender was ahead
     item_sizes: dict[int, int] = field(default_factory=dict)
     byte_sizes: dict[int, int] = field(default_factory=dict)
 
@@ -49,7 +50,15 @@ class IntakeTally:
         self._slot = 0
 
     def add(
-        self, now: float, key_id: int, reason: str, *, services: Mapping[str, int] | None, items: int | None, size: int
+        self,
+        now: float,
+        key_id: int,
+        reason: str,
+        *,
+        services: Mapping[str, int] | None,
+        items: int | None,
+        size: int,
+        ahead_us: int = 0,
     ) -> None:
         """Count one request of `size` bytes; `services` maps each to its items, None where none was read."""
         size, items = min(size, SIZE_MAX), None if items is None else min(items, SIZE_MAX)
@@ -63,6 +72,7 @@ class IntakeTally:
             line = IntakeLine(slot, key_id, self._bounded(key_id, service), reason)
             count = self.counts.setdefault(line, IntakeCount())
             count.requests += 1
+            count.ahead_us = max(count.ahead_us, ahead_us)
             count.items += share
             count.bytes += size * share // total if total else size
             if service == largest:

@@ -77,6 +77,7 @@ class ServiceRow(Struct):
     volume: int
     error_ratio: float | None
     requests_per_second: float
+    clock_ahead_s: float = 0.0  # of a sender, in the last minute; 0: all are right, or behind
 
 
 class Services(Struct):

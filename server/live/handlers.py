@@ -52,7 +52,11 @@ class ServicesHandler(ApiHandler):
     @operation("Every service and its last 5 minutes", scope="read", returns=Services)
     async def get(self) -> None:
         async with self.parts.db.ask() as connection:
-            self.reply(Services(await questions.services(connection, shared_clock.now())))
+            rows = await questions.services(connection, shared_clock.now())
+        for row in rows:
+            found = self.parts.relay.service(row.name)
+            row.clock_ahead_s = found.clock_ahead_s if found else 0.0
+        self.reply(Services(rows))
 
 
 class SummaryHandler(ApiHandler):

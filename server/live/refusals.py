@@ -22,6 +22,7 @@ class IntakeRow(NamedTuple):
     reason: str
     requests: int
     items: int
+    ahead_us: int = 0  # the most by which the clock of a sender was ahead
 
 
 @dataclass(slots=True)
@@ -32,7 +33,15 @@ class Refusals:
     refused_items: int = 0
     reason: str = ""
     key: str = ""
+    ahead_s: float = 0.0  # the most by which the clock of a sender was ahead
+    ahead_key: str = ""
     by: dict[tuple[str, str], int] = field(default_factory=dict)  # (reason, key) -> items
+
+    def accept(self, row: IntakeRow) -> None:
+        """Count accepted items, and keep the clock that is ahead most."""
+        self.accepted_items += row.items
+        if row.ahead_us / 1_000_000 > self.ahead_s:
+            self.ahead_s, self.ahead_key = row.ahead_us / 1_000_000, row.key
 
     def refuse(self, reason: str, key: str, items: int) -> None:
         """Count refused items, and keep the reason and key that have most."""
@@ -51,7 +60,7 @@ def refusals(rows: Iterable[IntakeRow], senders: Mapping[int, Iterable[str]]) ->
     for row in rows:
         if row.reason == ACCEPTED:
             if row.service:
-                found.setdefault(row.service, Refusals()).accepted_items += row.items
+                found.setdefault(row.service, Refusals()).accept(row)
         elif row.reason in BY_LIMIT:
             for service in [row.service] if row.service else senders.get(row.key_id, ()):
                 found.setdefault(service, Refusals()).refuse(row.reason, row.key, max(row.items, row.requests))

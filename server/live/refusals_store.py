@@ -18,7 +18,7 @@ async def intake(connection: AsyncConnection, from_s: float) -> list[IntakeRow]:
         text(
             """
             SELECT i.key_id, coalesce(k.name, '') AS key, i.service, i.reason,
-                sum(i.requests)::bigint AS requests, sum(i.items)::bigint AS items
+                sum(i.requests)::bigint AS requests, sum(i.items)::bigint AS items, max(i.ahead_us) AS ahead_us
             FROM intake i LEFT JOIN api_keys k ON k.id = i.key_id
             WHERE i.slot >= to_timestamp(:from_s) GROUP BY 1, 2, 3, 4
             """

@@ -79,6 +79,8 @@ class LiveService(Struct):
     last_bad: int | None = None  # the newest second with a bad outcome, while it has traffic
     n_since_bad: int = 0  # outcomes after that second, of the last 15 min at most
     clean_s: int | None = None  # seconds since then without a bad one
+    clock_ahead_s: float = 0.0  # of a sender, in the last 60 s; its outcomes are taken as of when they arrive
+    clock_ahead_key: str = ""
     last_sent: int | None = None  # the newest second that its senders sent, not a command
     by_route: list[RouteVersion] = []  # of each version where there are several, on the routes that fail most
     late_items: int = 0  # arrived in the last 60 s and more than a minute late: counted in their own time

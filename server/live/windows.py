@@ -131,6 +131,8 @@ class ServiceWindow:
             refused_items=refused.refused_items,
             refused_by=refused.reason,
             refused_key=refused.key,
+            clock_ahead_s=refused.ahead_s,
+            clock_ahead_key=refused.ahead_key,
             last_bad=self.last_bad,
             n_since_bad=0 if self.last_bad is None else self.counts.sum(self.last_bad + 1, self.end)[0],
             clean_s=None if self.last_bad is None else self.end - 1 - self.last_bad,

@@ -123,6 +123,7 @@ intake = Table(  # what came in and what was refused, in slots of 10 s
     Column("requests", BigInteger, nullable=False),
     Column("items", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("ahead_us", BigInteger, nullable=False, server_default="0"),  # the most that a sender's clock was ahead
     Column("item_sizes", Pairs, nullable=False),  # sketch of items a request
     Column("byte_sizes", Pairs, nullable=False),  # sketch of bytes a request
 )
