@@ -103,7 +103,8 @@ async def newest_series(connection: AsyncConnection) -> int:
 async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tuple[str, str]]:
     """Record a deploy for each version first seen in series above `floor`; the services and versions recorded.
 
-    The first version of a service is where it began to send, not a deploy.
+    It was at the version's first outcome, however late that came. The first version of a service is where it began
+    to send, not a deploy.
     """
     await lock(connection)
     statement = text(
@@ -118,8 +119,10 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
         GROUP BY service, version
         HAVING EXISTS (SELECT 1 FROM series earlier
                        WHERE earlier.service = series.service AND earlier.version NOT IN ('', :other, series.version)
-                         AND earlier.id < (SELECT min(own.id) FROM series own
-                                           WHERE own.service = series.service AND own.version = series.version))
+                         AND (earlier.first_seen_at, earlier.id) < (
+                             SELECT own.first_seen_at, own.id FROM series own
+                             WHERE own.service = series.service AND own.version = series.version
+                             ORDER BY own.first_seen_at, own.id LIMIT 1))
         RETURNING service, version
         """
     )

@@ -42,7 +42,7 @@ class Cell:
 class Second(dict[Spelling, Cell]):
     """The cells of one second, made as they are asked for."""
 
-    def __init__(self, second: int, find: Find, unnumbered: set[Spelling]) -> None:
+    def __init__(self, second: int, find: Find, unnumbered: dict[Spelling, int]) -> None:
         self.second = second
         self.find = find
         self.unnumbered = unnumbered
@@ -50,7 +50,7 @@ class Second(dict[Spelling, Cell]):
     def __missing__(self, spelling: Spelling) -> Cell:
         series = self.find(spelling)
         if series is None:
-            self.unnumbered.add(spelling)
+            self.unnumbered[spelling] = min(self.second, self.unnumbered.get(spelling, self.second))
             return UNKNOWN
         cell = self[spelling] = Cell(series, self.second)
         return cell
@@ -61,7 +61,7 @@ class Seconds(dict[int, Second]):
 
     def __init__(self, find: Find) -> None:
         self.find = find
-        self.unnumbered: set[Spelling] = set()
+        self.unnumbered: dict[Spelling, int] = {}
 
     def __missing__(self, second: int) -> Second:
         cells = self[second] = Second(second, self.find, self.unnumbered)
@@ -72,9 +72,9 @@ UNKNOWN = Cell(Series(0, Name("", "", "", "", 0)), 0)  # stands for what has no 
 
 
 class Unnumbered(Exception):
-    """Some series have no number yet."""
+    """Some series have no number yet. `spellings` are what was sent, each with its first second."""
 
-    def __init__(self, spellings: set[Spelling]) -> None:
+    def __init__(self, spellings: dict[Spelling, int]) -> None:
         super().__init__(f"{len(spellings)} series")
         self.spellings = spellings
 

@@ -20,7 +20,7 @@ from server.ingest.batch import Batch, Claim
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.series import SendingKey
-from server.ingest.skew import Sender
+from server.ingest.skew import SendingMachine
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN, TRIAL
@@ -169,7 +169,7 @@ class OutcomesHandler(ApiHandler):
         self.services = Counter([o.service for o in decoded.outcomes if not self.refuses(o.service)])
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
-        sender = Sender(self.key_id, self.request.remote_ip or "")
+        sender = SendingMachine(self.key_id, self.request.remote_ip or "")
         self.ahead_us = self.parts.intake.skews.ahead_us(sender, max(decoded.times, default=0), taken.now)
         if self.ahead_us:
             decoded.shift(-self.ahead_us)

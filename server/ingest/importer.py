@@ -174,7 +174,7 @@ class Importer:
             try:
                 return count(pending.outcomes, pending.times, find, os.urandom(10), timed=pending.timed)
             except Unnumbered as unnumbered:
-                await self._numbering.number(unnumbered.spellings)
+                await self._numbering.number(unnumbered.spellings, first=unnumbered.spellings)
 
     async def close(self) -> None:
         await self._writer.close()

@@ -104,7 +104,7 @@ class Intake:
             try:
                 return count(decoded.outcomes, decoded.times, find, random)
             except Unnumbered as unnumbered:
-                await self.numbering.number(unnumbered.spellings, sender)
+                await self.numbering.number(unnumbered.spellings, sender, unnumbered.spellings)
         raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
 
     async def _next(self) -> list[Batch]:

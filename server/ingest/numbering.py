@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import psycopg
@@ -37,32 +38,43 @@ class Numbering:
         """The series of an outcome as sent; None: `number` it."""
         return self.book.by_spelling.get(spelling) or self.book.find(spelling, self._clock(), sender)
 
-    async def number(self, spellings: Iterable[Spelling], sender: SendingKey = OURSELVES) -> None:
-        """Make `book.find` know these. Raises ApiError UNAVAILABLE where the database is away."""
+    async def number(
+        self,
+        spellings: Iterable[Spelling],
+        sender: SendingKey = OURSELVES,
+        first: Mapping[Spelling, int] = MappingProxyType({}),
+    ) -> None:
+        """Make `book.find` know these; `first` is the second of the first outcome of each, where it is not now.
+
+        Raises ApiError UNAVAILABLE where the database is away.
+        """
         wanted = set(spellings)
         async with self._alone:
             if all(self.find(spelling, sender) for spelling in wanted):
                 return
             try:
                 async with self._connection.use(LIMIT_S) as connection:
-                    await self._number(connection, wanted, sender)
+                    await self._number(connection, wanted, sender, first)
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
                 raise ApiError(
                     "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
                 ) from error
 
-    async def _number(self, connection: Connection, wanted: set[Spelling], sender: SendingKey) -> None:
+    async def _number(
+        self, connection: Connection, wanted: set[Spelling], sender: SendingKey, first: Mapping[Spelling, int]
+    ) -> None:
         async with connection.transaction():
             await connection.execute(local(statement_timeout=STATEMENT))
             await store.lock_series(connection)
             await self._refresh(connection)
-            names: set[Name] = set()
+            names: dict[Name, int] = {}
+            now = int(self._clock())
             for spelling in wanted:
                 name = self.book.named(spelling, sender)
-                names.add(name)
+                names[name] = min(names.get(name, now), first.get(spelling, now))
                 self.book.activate(name, sender.key_id)  # so that the caps hold within one batch too
-            numbered = await store.number_series(connection, sorted(names), sender.key_id)
+            numbered = await store.number_series(connection, names, sender.key_id)
         for series in numbered:
             self.book.add(series, sender.key_id)
 

@@ -16,7 +16,7 @@ KEPT_US = 60 * US
 SENDERS_MAX = 10_000
 
 
-class Sender(NamedTuple):
+class SendingMachine(NamedTuple):
     """As far as it can be told apart: several behind one proxy are one."""
 
     key_id: int
@@ -27,9 +27,9 @@ class Skews:
     """What this process has seen of the clocks of senders. Times are microseconds since 1970."""
 
     def __init__(self) -> None:
-        self._seen: dict[Sender, tuple[int, int]] = {}  # by how much ahead, and when that was seen
+        self._seen: dict[SendingMachine, tuple[int, int]] = {}  # by how much ahead, and when that was seen
 
-    def ahead_us(self, sender: Sender, newest: int, now: int) -> int:
+    def ahead_us(self, sender: SendingMachine, newest: int, now: int) -> int:
         """By how much the clock of the sender of a request is ahead, whose newest stamp this is; 0: it is not."""
         lead = newest - now
         if lead <= TOLERATED_US:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from server.ingest.rows import DELTAS, OUTCOMES
@@ -50,19 +50,24 @@ async def senders(connection: Connection) -> int:
     return int(cast(Any, await found.fetchone())[0])
 
 
-async def number_series(connection: Connection, names: Sequence[Name], key_id: int) -> list[Series]:
-    """The series of these names, made where they are new; the key brings those."""
-    columns = [list(column) for column in zip(*names, strict=True)]
+async def number_series(connection: Connection, names: Mapping[Name, int], key_id: int) -> list[Series]:
+    """The series of these names, made where they are new; the key brings those. Each with its first second."""
+    ordered = sorted(names)
+    columns = [list(column) for column in zip(*ordered, strict=True)]
     given = (
         "unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])"
         " AS given(service, version, route, method, status)"
     )
     await connection.execute(
-        f"INSERT INTO series (service, version, route, method, status, key_id) SELECT given.*, %s FROM {given}"
+        "INSERT INTO series (service, version, route, method, status, first_seen_at, key_id)"
+        " SELECT given.service, given.version, given.route, given.method, given.status,"
+        " least(now(), to_timestamp(given.first)), %s"
+        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[], %s::bigint[])"
+        " AS given(service, version, route, method, status, first)"
         " WHERE NOT EXISTS (SELECT FROM series s WHERE (s.service, s.version, s.route, s.method, s.status) ="
         " (given.service, given.version, given.route, given.method, given.status))"
         " ON CONFLICT DO NOTHING",
-        [key_id, *columns],
+        [key_id, *columns, [names[name] for name in ordered]],
     )
     found = await connection.execute(
         f"SELECT id, service, version, route, method, status FROM series JOIN {given}"

@@ -20,6 +20,12 @@ UNFOLDED = """
 """
 
 
+# Whether a delta `d` came too late to say anything of now, or by a command that imports: it counts, and tells nobody.
+LATE = """
+    (d.second < d.written_at - interval '15 minutes' OR d.writer_id IN (SELECT id FROM writers WHERE process_id = 0))
+"""
+
+
 def merged(source: str, column: str, by: str) -> str:
     """A query of `by` and `column`: the packed pairs of `source`, added by key within each group."""
     return f"""

@@ -34,6 +34,7 @@ class Delta(NamedTuple):
     fast: dict[int, int]
     sketch: list[int]
     imported: bool = False  # by a command, not sent
+    late: bool = False  # older than the live windows when it came, or imported: it counts, and tells nobody
     excluded: bool = False  # an exclusion covers it: people took it out of the budget
 
 

@@ -8,8 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.live.clauses_store import FLUSHES, excluded, merged
+from server.live.clauses_store import FLUSHES, LATE, excluded, merged
 from server.live.deltas import Delta, SeriesKey, counts
+
+# What is added up: never deltas that measured a threshold with those that did not, nor what came late with the rest.
+BY = "series_id, second, measured, late"
 
 
 class Range(NamedTuple):
@@ -78,21 +81,20 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
             f"""
             WITH batch AS MATERIALIZED (
                 SELECT d.series_id, d.second, d.n, d.bad, d.duration_us, d.fast,
-                    ARRAY(SELECT pair >> 32 FROM unnest(d.fast) AS pair) AS measured
+                    ARRAY(SELECT pair >> 32 FROM unnest(d.fast) AS pair) AS measured, {LATE} AS late
                 FROM {FLUSHES}
             ),
             counted AS (
-                SELECT series_id, second, measured,
-                    sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
-                FROM batch GROUP BY series_id, second, measured
+                SELECT {BY}, sum(n) AS n, sum(bad) AS bad, sum(duration_us)::bigint AS duration_us
+                FROM batch GROUP BY {BY}
             ),
-            fasts AS ({merged("batch", "fast", "series_id, second, measured")})
-            SELECT c.series_id, s.service, s.version, s.route, s.method, s.status,
-                extract(epoch FROM c.second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast,
-                {excluded("s", "c.second")} AS excluded
+            fasts AS ({merged("batch", "fast", BY)})
+            SELECT series_id, s.service, s.version, s.route, s.method, s.status,
+                extract(epoch FROM second)::bigint AS second, c.n, c.bad, c.duration_us, f.fast,
+                late, {excluded("s", "second")} AS excluded
             FROM counted c
             JOIN series s ON s.id = c.series_id
-            LEFT JOIN fasts f ON f.series_id = c.series_id AND f.second = c.second AND f.measured = c.measured
+            LEFT JOIN fasts f USING ({BY})
             """
         ),
         bound(ranges),
@@ -107,6 +109,7 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
             row.duration_us,
             counts(row.fast or ()),
             [],
+            late=row.late,
             excluded=row.excluded,
         )
         for row in rows

@@ -121,7 +121,7 @@ def _delta(row: Row[tuple[object, ...]]) -> Delta:
         fast_of(row.fast or ()),
         row.sketch or [],
         row.imported,
-        row.excluded,
+        excluded=row.excluded,
     )
 
 

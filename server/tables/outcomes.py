@@ -30,7 +30,7 @@ series = Table(
     Column("route", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("status", SmallInteger, nullable=False),
-    Column("first_seen_at", Time, nullable=False, server_default=func.now()),
+    Column("first_seen_at", Time, nullable=False, server_default=func.now()),  # when its first outcome happened
     Column("key_id", Integer, nullable=False, server_default="0"),  # of the key that brought it, 0: not known, or ours
     UniqueConstraint("service", "version", "route", "method", "status", name="series_key"),
 )

@@ -98,6 +98,15 @@ ledger_left_out = Table(  # what of a ledger's minute exclusions take out: part 
     Column("bad", BigInteger, nullable=False),
 )
 
+ledger_late = Table(  # what of a ledger's minute came too late to say anything of now, or was imported
+    "ledger_late",
+    metadata,
+    Column("objective_id", Integer, ForeignKey("objectives.id"), primary_key=True),
+    Column("minute", Time, primary_key=True),
+    Column("good", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+)
+
 objective_events = Table(  # of each objective since it is kept: only ever added to, for Prometheus
     "objective_events",
     metadata,

@@ -1,6 +1,7 @@
 """Changes on a real database: what is recorded once, and how it is found again."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -102,3 +103,26 @@ async def test_changes_are_paged_newest_first_and_a_service_also_sees_the_settin
         assert await store.recent(connection, everything[0].at.timestamp() + 1) == []
         assert page[1].detail == {"i": 4}
     await db.close()
+
+
+@pytest.mark.gen_test
+async def test_a_deploy_is_at_its_first_outcome_however_late_that_came(web: Any) -> None:
+    site, now = await web(), time.time()
+    key = await site.key()
+
+    def sent(version: str, ago_s: float) -> dict[str, Any]:
+        at = int((now - ago_s) * 1000)
+        shop = {"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 1}
+        return shop | {"version": version, "timestamp": at}
+
+    for batch in ([sent("two", 1)], [sent("three", 40), sent("three", 3)], [sent("four", 1500)], [sent("one", 7200)]):
+        assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=batch)).code == 201
+    await Deploys(site.parts.db).run()
+    async with site.parts.db.ask() as connection:
+        found = {c.version: now - c.at.timestamp() for c in await store.recent(connection, 0) if c.kind == "deploy"}
+    # It came last, and was the first: no deploy.
+    assert found == {
+        "two": pytest.approx(1, abs=1.5),
+        "three": pytest.approx(40, abs=1.5),
+        "four": pytest.approx(1500, abs=1.5),
+    }

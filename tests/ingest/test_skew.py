@@ -11,14 +11,14 @@ import pytest
 
 from checks import clocks
 from checks.check import ROOT, Surroundings
-from server.ingest.skew import Sender, Skews
+from server.ingest.skew import SendingMachine, Skews
 from server.live import refusals_store
 from server.live.refusals import refusals
 from tests.site import Site
 
 NOW = 1_800_000_000_000_000
 S = 1_000_000
-ONE = Sender(1, "192.0.2.1")
+ONE = SendingMachine(1, "192.0.2.1")
 
 
 def test_a_clock_that_is_right_or_behind_is_left_alone() -> None:
@@ -31,7 +31,9 @@ def test_what_was_gathered_is_moved_by_the_most_that_was_seen() -> None:
     assert skews.ahead_us(ONE, NOW + 30 * S, NOW) == 30 * S
     found = skews.ahead_us(ONE, NOW + 5 * S + 27 * S, NOW + 5 * S)  # its newest is 3 s old
     assert found == 30 * S
-    assert skews.ahead_us(Sender(1, "192.0.2.2"), NOW + 27 * S, NOW) == 27 * S  # of another machine nothing is known
+    assert (
+        skews.ahead_us(SendingMachine(1, "192.0.2.2"), NOW + 27 * S, NOW) == 27 * S
+    )  # of another machine nothing is known
 
 
 def test_a_clock_that_was_set_right_is_believed() -> None:

@@ -80,8 +80,8 @@ class Writer:
             )
         return self.series[key]
 
-    def flush(self, samples: Iterable[Sample]) -> None:
-        """One committed flush."""
+    def flush(self, samples: Iterable[Sample], *, late_s: float = 0) -> None:
+        """One committed flush, as if each of its seconds had been written `late_s` seconds later."""
         self.seq += 1
         samples = list(samples)
         groups: dict[tuple[int, int], list[Sample]] = {}
@@ -90,10 +90,10 @@ class Writer:
         with self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.executemany(
                 """
-                INSERT INTO deltas (writer_id, seq, series_id, second, n, bad, duration_us, fast, sketch)
-                VALUES (%s, %s, %s, to_timestamp(%s), %s, %s, %s, %s, %s)
+                INSERT INTO deltas (writer_id, seq, series_id, second, n, bad, duration_us, fast, sketch, written_at)
+                VALUES (%s, %s, %s, to_timestamp(%s), %s, %s, %s, %s, %s, to_timestamp(%s))
                 """,
-                [(self.id, self.seq, *key, *self.counted(group)) for key, group in groups.items()],
+                [(self.id, self.seq, *key, *self.counted(group), key[1] + late_s) for key, group in groups.items()],
             )
             if self.raw:
                 cursor.executemany(

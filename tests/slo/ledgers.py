@@ -23,7 +23,16 @@ NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 TABLES = (
     *("series", "writers", "deltas", "outcomes", "minutes", "minute_sketches", "hours"),
-    *("policy_revisions", "ledger_minutes", "ledger_hours", "ledger_left_out", "recounts", "exclusions", "objectives"),
+    *(
+        "policy_revisions",
+        "ledger_minutes",
+        "ledger_hours",
+        "ledger_left_out",
+        "ledger_late",
+        "recounts",
+        "exclusions",
+        "objectives",
+    ),
 )
 
 

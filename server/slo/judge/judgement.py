@@ -166,9 +166,9 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     """One objective, in its state since now."""
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
     known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_key)
-    left, burn_1h = budget_left(whole, allowed) if known else None, burn_rate(counts[H1], allowed)
+    left, lately, (tiers, tier) = budget_left(whole, allowed) if known else None, counts.in_time(), tiers_now(observed)
+    burn_1h = burn_rate(lately[H1], allowed)
     span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
-    tiers, tier = tiers_now(observed)
     return ObjectiveStatus(
         name=objective.name,
         service=objective.service,
@@ -183,11 +183,11 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         budget_left=left,
         budget_worst=span[0] if span else None,
         budget_best=span[1] if span else None,
-        burn_5m=burn_rate(counts[M5], allowed),
+        burn_5m=burn_rate(lately[M5], allowed),
         burn_1h=burn_1h,
         exhausted_in_s=gone_in_s(objective, left, burn_1h, now),
         since=now,
-        windows=[burn_window(span_s, counts[span_s], allowed) for span_s in spans(objective.tiers)],
+        windows=[burn_window(span_s, lately[span_s], allowed) for span_s in spans(objective.tiers)],
         decided_by=[tier.long_s, tier.short_s] if tier else [],
         judged=known and judged(whole, allowed),
         tier=tier_name(observed, tier),
@@ -207,7 +207,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
 def tiers_now(observed: Observation) -> tuple[dict[str, TierState], Tier | None]:
     """How each tier stands whose windows both burn at its rate, and the most urgent that holds."""
     objective, verdict = observed.objective, observed.verdict
-    states = tier_states(objective.tiers, observed.counts, objective.allowed, verdict.memory, verdict.end)
+    states = tier_states(objective.tiers, observed.counts.in_time(), objective.allowed, verdict.memory, verdict.end)
     return states, holding(objective.tiers, states)
 
 
@@ -324,7 +324,7 @@ def since_onset(observed: Observation, tier: Tier | None) -> Counts:
     """What was counted since the onset; where it is not known to the second, over the tier's long window."""
     if observed.fast:
         return Counts(observed.verdict.total - observed.verdict.bad, observed.verdict.bad)
-    return observed.counts[tier.long_s] if tier else Counts()
+    return observed.counts.in_time()[tier.long_s] if tier else Counts()
 
 
 def large(since: Counts, whole: Counts, allowed: Fraction, paging: PagingPolicy) -> bool:

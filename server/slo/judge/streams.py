@@ -18,7 +18,7 @@ from server.slo.model.memory import Memory, Recovery
 from server.slo.model.objective import Objective
 from server.slo.model.sequential import Fast
 
-LATE_S = 30  # senders gather for some seconds
+LATE_S = 75  # exporters gather for a minute
 NEAR_S = 3  # most outcomes arrive within so much
 KEPT_S = 60  # the impact is the bad ratio of the last minute
 FORGOTTEN_S = 300  # what is later than that says nothing of now
@@ -127,7 +127,7 @@ class Stream:
             if second in self.seconds:
                 self.memory.count(second, *self.seconds[second])
         self.next = max(self.next, upto)
-        for second in [second for second in self.seconds if second < upto + LATE_S - KEPT_S]:
+        for second in [second for second in self.seconds if second < min(upto, upto + LATE_S - KEPT_S)]:
             del self.seconds[second]
 
     def _run(self, fast: Fast, start: int, end: int) -> None:

@@ -97,6 +97,8 @@ class Ledger:
         left_out = minute_rows(objectives, tallied(delta for delta in deltas if delta.excluded))
         await ledger_store.add(connection, minutes, hour_rows(minutes))
         await ledger_store.add_left_out(connection, left_out)
+        came_late = tallied(delta for delta in deltas if delta.late)
+        await ledger_store.add_late(connection, minute_rows(objectives, came_late))
         await ledger_store.add_events(connection, arrived(minutes, left_out, shared_clock.now()))
         await recount_store.ask_unmeasured(connection, unmeasured(objectives, tallies))
 

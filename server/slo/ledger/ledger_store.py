@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Literal
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
 from server.kernel.times import utc
-from server.live.clauses_store import excluded
+from server.live.clauses_store import LATE, excluded
 from server.slo.ledger.history import HistorySlot
 from server.slo.model.counts import Counts, Tally
 
@@ -50,13 +50,19 @@ ON CONFLICT (objective_id, {unit}) DO UPDATE SET
 ADD_MINUTES = text(add_statement("ledger_minutes", "minute"))
 ADD_HOURS = text(add_statement("ledger_hours", "hour"))
 
-ADD_LEFT_OUT = text("""
-INSERT INTO ledger_left_out AS kept (objective_id, minute, good, bad)
+
+def add_part_statement(table: str) -> str:
+    return f"""
+INSERT INTO {table} AS kept (objective_id, minute, good, bad)
 SELECT * FROM unnest(
     CAST(:ids AS integer[]), CAST(:times AS timestamptz[]), CAST(:good AS bigint[]), CAST(:bad AS bigint[])
 )
 ON CONFLICT (objective_id, minute) DO UPDATE SET good = kept.good + excluded.good, bad = kept.bad + excluded.bad
-""")
+"""
+
+
+ADD_LEFT_OUT = text(add_part_statement("ledger_left_out"))
+ADD_LATE = text(add_part_statement("ledger_late"))
 
 # Whole hours from the hours, the rest of the span from the minutes at its ends.
 SUMS = text("""
@@ -81,6 +87,18 @@ WHERE objective_id = ANY(:ids) AND minute >= :first AND minute < :end
 GROUP BY objective_id, opens
 """)
 
+# Likewise what came late, as far as it is not left out.
+LATE_PARTS = text("""
+SELECT objective_id, extract(epoch FROM opens)::bigint,
+    sum(least(late.good, kept.good - coalesce(out.good, 0)))::bigint,
+    sum(least(late.bad, kept.bad - coalesce(out.bad, 0)))::bigint
+FROM ledger_late AS late JOIN unnest(CAST(:starts AS timestamptz[])) AS opens ON minute >= opens
+JOIN ledger_minutes AS kept USING (objective_id, minute)
+LEFT JOIN ledger_left_out AS out USING (objective_id, minute)
+WHERE objective_id = ANY(:ids) AND minute >= :first AND minute < :end
+GROUP BY objective_id, opens
+""")
+
 # Differs with every exclusion that is made or revoked.
 EXCLUSIONS = text("SELECT service, count(*), count(revoked_at) FROM exclusions GROUP BY service")
 
@@ -98,11 +116,11 @@ asked AS MATERIALIZED (
 ),
 fresh AS MATERIALIZED (
     SELECT series.service, date_trunc('minute', delta.second, 'UTC') AS minute, delta.n, delta.bad, delta.fast,
-        {excluded("series", "delta.second")} AS left_out
+        {excluded("series", "delta.second")} AS left_out, delta.late
     FROM writers
     LEFT JOIN (SELECT id, min(seq) AS seq FROM cursor GROUP BY id) AS first ON first.id = writers.id
     CROSS JOIN LATERAL (
-        SELECT seq, series_id, second, n, bad, fast FROM deltas
+        SELECT seq, series_id, second, n, bad, fast, {LATE} AS late FROM deltas AS d
         WHERE writer_id = writers.id
           AND seq > coalesce(first.seq, 0) AND seq <= coalesce(first.seq, 0) + 1000000000
         OFFSET 0
@@ -112,12 +130,12 @@ fresh AS MATERIALIZED (
     LEFT JOIN cursor ON cursor.part = asked.part AND cursor.id = writers.id
     WHERE delta.seq > coalesce(cursor.seq, 0)
 )
-SELECT service, extract(epoch FROM minute)::bigint, left_out, NULL::bigint, sum(n)::bigint, sum(bad)::bigint
-FROM fresh GROUP BY service, minute, left_out
+SELECT service, extract(epoch FROM minute)::bigint, left_out, late, NULL::bigint, sum(n)::bigint, sum(bad)::bigint
+FROM fresh GROUP BY service, minute, left_out, late
 UNION ALL
-SELECT service, extract(epoch FROM minute)::bigint, left_out, pair >> 32, sum(n - bad)::bigint,
+SELECT service, extract(epoch FROM minute)::bigint, left_out, late, pair >> 32, sum(n - bad)::bigint,
     sum(pair & 4294967295)::bigint
-FROM fresh, unnest(fast) AS pair GROUP BY service, minute, left_out, pair >> 32
+FROM fresh, unnest(fast) AS pair GROUP BY service, minute, left_out, late, pair >> 32
 """)
 
 # What was good and bad since an objective is kept: numbers that only grow, as the counters of Prometheus must. The
@@ -182,11 +200,13 @@ DELETE FROM {table} WHERE ctid = ANY(ARRAY(
 
 DROP_MINUTES = text(drop_statement("ledger_minutes", "minute"))
 DROP_HOURS = text(drop_statement("ledger_hours", "hour"))
+DROP_LATE = text(drop_statement("ledger_late", "minute"))
 DROP_LEFT_OUT = text(drop_statement("ledger_left_out", "minute"))
 
 Cursors = dict[int, int]  # writer -> the sequence up to which its deltas are in the ledger
 Exclusions = dict[str, tuple[int, int]]  # by service, how many were made and revoked
-Fresh = dict[tuple[str, int, bool], Tally]  # service, minute, and whether an exclusion covers it
+# By service and minute, whether an exclusion covers it, and whether it came late.
+Fresh = dict[tuple[str, int, bool, bool], Tally]
 
 
 async def add(
@@ -212,10 +232,21 @@ async def add(
 
 async def add_left_out(connection: AsyncConnection, minutes: Mapping[tuple[int, int], Counts]) -> None:
     """Add to what exclusions take out of the minutes."""
+    await add_part(connection, ADD_LEFT_OUT, minutes)
+
+
+async def add_late(connection: AsyncConnection, minutes: Mapping[tuple[int, int], Counts]) -> None:
+    """Add to what came late of the minutes."""
+    await add_part(connection, ADD_LATE, minutes)
+
+
+async def add_part(
+    connection: AsyncConnection, statement: TextClause, minutes: Mapping[tuple[int, int], Counts]
+) -> None:
     keys = sorted(minutes)
     if keys:
         await connection.execute(
-            ADD_LEFT_OUT,
+            statement,
             {
                 "ids": [objective_id for objective_id, _ in keys],
                 "times": [utc(second) for _, second in keys],
@@ -259,9 +290,22 @@ async def left_out(
     connection: AsyncConnection, ids: Sequence[int], starts: Iterable[int], end: int
 ) -> dict[tuple[int, int], Counts]:
     """By objective and start: what exclusions take out of [start, end). Nothing: no entry."""
+    return await parts(connection, LEFT_OUT, ids, starts, end)
+
+
+async def late(
+    connection: AsyncConnection, ids: Sequence[int], starts: Iterable[int], end: int
+) -> dict[tuple[int, int], Counts]:
+    """By objective and start: what of [start, end) came late and is not left out. Nothing: no entry."""
+    return await parts(connection, LATE_PARTS, ids, starts, end)
+
+
+async def parts(
+    connection: AsyncConnection, statement: TextClause, ids: Sequence[int], starts: Iterable[int], end: int
+) -> dict[tuple[int, int], Counts]:
     opens = sorted(set(starts))
     values = {"ids": list(ids), "starts": [utc(start) for start in opens], "first": utc(opens[0]), "end": utc(end)}
-    rows = await connection.execute(LEFT_OUT, values)
+    rows = await connection.execute(statement, values)
     return {(row[0], row[1]): Counts(row[2], row[3]) for row in rows}
 
 
@@ -289,8 +333,8 @@ async def after(connection: AsyncConnection, read: Sequence[tuple[Cursors, Colle
         values["services"] += sorted(services)
         values["of_part"] += [part] * len(services)
     tallies: Fresh = {}
-    for service, minute, left_out, threshold, n, part in await connection.execute(AFTER, values):
-        tally = tallies.setdefault((service, minute, left_out), Tally())
+    for service, minute, left_out, late, threshold, n, part in await connection.execute(AFTER, values):
+        tally = tallies.setdefault((service, minute, left_out, late), Tally())
         if threshold is None:
             tally.n, tally.bad = n, part
         else:
@@ -334,6 +378,7 @@ async def drop_old(connection: AsyncConnection, now: float) -> int:
     gone = 0
     for statement, days in (
         (DROP_MINUTES, MINUTES_KEPT_DAYS),
+        (DROP_LATE, MINUTES_KEPT_DAYS),
         (DROP_HOURS, HOURS_KEPT_DAYS),
         (DROP_LEFT_OUT, HOURS_KEPT_DAYS),
     ):

@@ -96,7 +96,7 @@ async def read(connection: AsyncConnection, objectives: Sequence[Objective], spa
 def with_fresh(ledger: Split, objective: Objective, span: Span, fresh: store.Fresh) -> Split:
     """The ledger's counts and what is not in it yet."""
     counts, left_out = ledger
-    for (service, minute, excluded), tally in fresh.items():
+    for (service, minute, excluded, _), tally in fresh.items():
         if service == objective.service and span.start <= minute < span.stop:
             counts, left_out = added(counts, left_out, objective, tally, excluded=excluded)
     return Split(counts, left_out)

@@ -31,13 +31,28 @@ PART = 100  # objectives: some tens of milliseconds
 
 
 class ByWindow(dict[int, Counts]):
-    """Window in seconds -> the counts that decide. What exclusions take out is not in them, but in `left_out`."""
+    """Window in seconds -> the counts of the budget. What exclusions take out is not in them, but in `left_out`.
 
-    __slots__ = ("left_out",)
+    `late` is the part of them that came too late to say anything of now, or was imported.
+    """
 
-    def __init__(self, deciding: Mapping[int, Counts], left_out: Mapping[int, Counts] | None = None) -> None:
-        super().__init__(deciding)
+    __slots__ = ("late", "left_out")
+
+    def __init__(
+        self,
+        kept: Mapping[int, Counts],
+        left_out: Mapping[int, Counts] | None = None,
+        late: Mapping[int, Counts] | None = None,
+    ) -> None:
+        super().__init__(kept)
         self.left_out: dict[int, Counts] = dict(left_out or {})
+        self.late: dict[int, Counts] = dict(late or {})
+
+    def in_time(self) -> dict[int, Counts]:
+        """What came in time, by window: only that may burn, and wake somebody."""
+        if not self.late:
+            return self
+        return {window: counts.without(self.late.get(window, NOTHING)) for window, counts in self.items()}
 
     def out(self, window: int) -> Counts:
         """What exclusions take out of a window."""
@@ -150,8 +165,9 @@ async def read_base(
             by_start.setdefault(start, set()).add(number)
     sums = {start: await store.sums(connection, sorted(ids), start, end) for start, ids in by_start.items()}
     out = await store.left_out(connection, list(starts), by_start, end)
+    late = await store.late(connection, list(starts), by_start, end)
     counts = {
-        number: without({window: sums[start].get(number, NOTHING) for window, start in its.items()}, its, number, out)
+        number: split({w: sums[start].get(number, NOTHING) for w, start in its.items()}, its, number, out, late)
         for number, its in starts.items()
     }
     cursors = await store.cursors(connection)
@@ -160,12 +176,17 @@ async def read_base(
     return Base(objectives, now, keep_s, cursors, theirs, counts, starts)
 
 
-def without(
-    sums: Mapping[int, Counts], starts: Mapping[int, int], objective_id: int, out: Mapping[tuple[int, int], Counts]
+def split(
+    sums: Mapping[int, Counts],
+    starts: Mapping[int, int],
+    objective_id: int,
+    out: Mapping[tuple[int, int], Counts],
+    late: Mapping[tuple[int, int], Counts],
 ) -> ByWindow:
-    """The ledger's sums, what exclusions take out apart."""
+    """The ledger's sums, what exclusions take out and what came late apart."""
     parts = {window: out.get((objective_id, starts[window]), NOTHING) for window in sums}
-    return ByWindow({window: counts.without(parts[window]) for window, counts in sums.items()}, parts)
+    came_late = {window: late[objective_id, start] for window, start in starts.items() if (objective_id, start) in late}
+    return ByWindow({window: counts.without(parts[window]) for window, counts in sums.items()}, parts, came_late)
 
 
 def first_minute(now: float, window_s: int) -> int:
@@ -192,15 +213,15 @@ def whole(objective: Objective, start: int, now: float) -> int:
     return start if start >= now - MINUTES_S else start - start % HOUR_S
 
 
-News = tuple[int, bool, Tally]  # the minute, whether an exclusion covers it, what was counted
+News = tuple[int, bool, bool, Tally]  # the minute, whether an exclusion covers it, whether it came late, the counts
 
 
 def by_service(fresh: store.Fresh, now: float) -> dict[str, list[News]]:
     """By service, what is not in the ledger yet; without minutes that lie ahead."""
     found: dict[str, list[News]] = {}
-    for (service, minute, left_out), tally in fresh.items():
+    for (service, minute, left_out, late), tally in fresh.items():
         if minute <= now:
-            found.setdefault(service, []).append((minute, left_out, tally))
+            found.setdefault(service, []).append((minute, left_out, late, tally))
     return found
 
 
@@ -208,10 +229,13 @@ def with_news(objective: Objective, base: Base, news: Sequence[News]) -> ByWindo
     """The ledger's counts with each fresh minute added to the windows that it is in."""
     if not news:
         return base.counts[objective.id]
-    total = ByWindow(base.counts[objective.id], base.counts[objective.id].left_out)
-    for minute, left_out, tally in news:
-        counts, into = tally.counts(objective), total.left_out if left_out else total
+    kept = base.counts[objective.id]
+    total = ByWindow(kept, kept.left_out, kept.late)
+    for minute, left_out, late, tally in news:
+        counts = tally.counts(objective)
+        into: list[dict[int, Counts]] = [total.left_out] if left_out else [total, total.late] if late else [total]
         for window in total:
             if minute >= base.starts[objective.id][window]:
-                into[window] = into.get(window, NOTHING).plus(counts)
+                for part in into:
+                    part[window] = part.get(window, NOTHING).plus(counts)
     return total
