@@ -33,7 +33,7 @@ ROUTE = re.compile(r"^`?(GET|POST|PUT|PATCH|DELETE) (/\S*?)`?$")
 MENTIONED = re.compile(r"(?<!\w)(?:/api/v1|/api|/health|/metrics)(?:/[\w{}.-]+)*")
 VARIABLE = re.compile(r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$")
 METRIC = re.compile(r"\bevenkeel_[a-z_]+[a-z]\b")
-NOT_METRICS = {"evenkeel_session", "evenkeel_xsrf", "evenkeel_said"}
+NOT_METRICS = {"evenkeel_session", "evenkeel_visit", "evenkeel_first_step", "evenkeel_said"}
 SUFFIXES = ("_bucket", "_sum", "_count")
 COMMAND = re.compile(r"\bpython (-m (?:server|checks|benchmarks|alembic)|scripts/\w+\.py)((?: [\w-]+)*)|\bmake (\w+)\b")
 

@@ -7,6 +7,7 @@ import re
 from tornado.routing import URLSpec
 from tornado.web import RequestHandler
 
+from dashboard.account.page import AccountPage, CodesAgain, CodesConfirm, CodesOff, CodesStart, PasswordChange
 from dashboard.alerts.acts import AcknowledgeAct, EndAct, SilenceAct
 from dashboard.alerts.alert import AlertPage
 from dashboard.alerts.list import AlertsPage
@@ -28,7 +29,7 @@ from dashboard.setup.target_acts import TargetAdd, TargetInboundSecret, TargetRe
 from dashboard.shared.live_handler import LiveHandler
 from dashboard.shared.page import PageNotFound
 from dashboard.shared.stream import Hub
-from dashboard.sign_in import SignIn, SignOut, Welcome
+from dashboard.sign_in import SignIn, SignInCode, SignOut, Welcome
 from server.parts import Parts
 
 PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
@@ -69,7 +70,14 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/targets/remove", TargetRemove),
     (r"/setup/targets/test", TargetTest),
     (r"/setup/targets/inbound-secret", TargetInboundSecret),
+    (r"/account", AccountPage),
+    (r"/account/password", PasswordChange),
+    (r"/account/codes", CodesStart),
+    (r"/account/codes/confirm", CodesConfirm),
+    (r"/account/codes/recovery", CodesAgain),
+    (r"/account/codes/off", CodesOff),
     (r"/sign-in", SignIn),
+    (r"/sign-in/code", SignInCode),
     (r"/sign-out", SignOut),
     (r"/welcome", Welcome),
 )

@@ -9,6 +9,7 @@ from msgspec import Struct
 from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
 from server.auth.passwords import SHORTEST
+from server.auth.second_step import CodeNeeded
 from server.auth.sessions import clear_session, write_session
 from server.auth.signin import LINK_PATH, link_works
 from server.kernel.errors import ApiError
@@ -23,6 +24,14 @@ class SignInView(Struct):
     email: str = ""
     fault: str = ""
     signed_out: bool = False
+
+
+class CodeView(Struct):
+    """The form of the second step; `first` proves the first one."""
+
+    next: str
+    first: str
+    fault: str = ""
 
 
 class WelcomeView(Struct):
@@ -54,6 +63,9 @@ class SignIn(Page):
         password = self.get_body_argument("password", "", strip=False)
         try:
             token = await self.parts.auth.sign_in(email, password, *visitor(self))
+        except CodeNeeded as needed:
+            show_code_form(self, CodeView(after, needed.first))
+            return
         except ApiError as error:
             refused(self, error)
             self.form(SignInView(after, email, error.detail))
@@ -63,6 +75,32 @@ class SignIn(Page):
 
     def form(self, view: SignInView) -> None:
         self.show("sign_in/sign_in.html", view, title="Sign in · Evenkeel", page="sign-in")
+
+
+class SignInCode(Page):
+    """/sign-in/code: the code after the right password; it is never looked at by itself."""
+
+    needs = None
+    acts = None
+
+    async def get(self) -> None:
+        self.see_other("/sign-in")
+
+    async def post(self) -> None:
+        after = local_address(self.get_body_argument("next", "/"))
+        first, code = self.get_body_argument("first", ""), self.get_body_argument("code", "")
+        try:
+            token = await self.parts.auth.sign_in_with_code(first, code, *visitor(self))
+        except ApiError as error:
+            refused(self, error)
+            show_code_form(self, CodeView(after, first, error.detail))
+            return
+        write_session(self, self.parts.env, token)
+        self.see_other(after)
+
+
+def show_code_form(page: Page, view: CodeView) -> None:
+    page.show("sign_in/code.html", view, title="Code · Evenkeel", page="sign-in")
 
 
 class SignOut(Page):
@@ -78,7 +116,7 @@ class SignOut(Page):
         if self.identity is not None and self.identity.kind == "person":
             with suppress(ApiError):  # ended already, by somebody else a moment ago
                 await self.parts.auth.sign_out(self.identity, self.request_id)
-        clear_session(self)
+        clear_session(self, self.parts.env)
         self.see_other("/sign-in?out=1")
 
 

@@ -162,10 +162,6 @@ async def start_web(
         static_path=str(STATIC),
         compress_response=True,  # pages and streams repeat themselves
         cookie_secret=env.secret_key,
-        xsrf_cookie_name="evenkeel_xsrf",
-        # Lax, as the session: with Strict a link from a chat would come without it, be given a new token, and
-        # so take the one of every form that is open elsewhere.
-        xsrf_cookie_kwargs={"httponly": True, "samesite": "Lax"},
     )
     server = Doors(site)
     starting = asyncio.create_task(start_parts(parts), name="start")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TypedDict
 
 from dashboard.shared.act import ActPage, whole
+from dashboard.shared.proven import ProvenAct
 from server.auth import people
 from server.auth.keys import create_key, revoke_key
 from server.auth.people_store import Person
+from server.auth.second_step import turn_off
 from server.http.operation import Scope
 from server.kernel.errors import ApiError
 
@@ -19,7 +21,7 @@ class By(TypedDict):
     request_id: str
 
 
-class AdminAct(ActPage):
+class AdminAct(ProvenAct):
     """What the acts of administrators share: a refusal is told on Setup, where what was typed was wrong."""
 
     acts: Scope | None = "admin"
@@ -58,14 +60,15 @@ class PersonCreate(AdminAct):
     async def act(self) -> str:
         email, role = self.get_body_argument("email", ""), self.get_body_argument("role", "")
         people.checked_email(email)
-        hashed = await self.parts.auth.passwords.hash(self.get_body_argument("password", "", strip=False))
+        password = self.get_body_argument("password", "", strip=False)
+        hashed = await self.parts.auth.passwords.hash(password, email, self.parts.env.public_url)
         async with self.parts.db.act() as connection:
             person = await people.create_person(connection, email, hashed, role, **self.by)
         return f"{person.email} can sign in now, as {person.role}."
 
 
 class PersonChange(AdminAct):
-    """POST /setup/people/change: `do` is role, disable, enable or password."""
+    """POST /setup/people/change: `do` is role, disable, enable, codes_off, erase or password."""
 
     async def act(self) -> str:
         person_id, do = whole(self, "id"), self.get_body_argument("do", "")
@@ -79,21 +82,32 @@ class PersonChange(AdminAct):
                 return sentence(
                     await people.disable_person(connection, person_id, **self.by), "is signed out everywhere"
                 )
+            if do == "codes_off":
+                person = await people.held(connection, person_id)
+                await turn_off(connection, person.id, person.email, **self.by)
+                return sentence(person, "signs in with the password alone now")
+            if do == "erase":
+                person = await people.erase_person(connection, person_id, **self.by)
+                return f"{person.email} is erased; what they did stands under person:{person.id}."
             if do == "enable":
                 return sentence(await people.enable_person(connection, person_id, **self.by), "may sign in again")
         raise ApiError("INVALID", "Choose what to do.")
 
     async def password(self, person_id: int) -> str:
-        hashed = await self.parts.auth.passwords.hash(self.get_body_argument("password", "", strip=False))
+        async with self.parts.db.act() as connection:
+            email = (await people.held(connection, person_id)).email
+        password = self.get_body_argument("password", "", strip=False)
+        hashed = await self.parts.auth.passwords.hash(password, email, self.parts.env.public_url)
         async with self.parts.db.act() as connection:
             person = await people.set_password(connection, person_id, hashed, **self.by)
         return sentence(person, "has a new password; sessions with the old one have ended")
 
 
-class SessionRevoke(AdminAct):
+class SessionRevoke(ActPage):
     """POST /setup/sessions/revoke: one's own, or as an administrator anybody's."""
 
-    acts = "read"
+    acts: Scope | None = "read"
+    back = "/setup"
 
     async def act(self) -> str:
         assert self.identity is not None

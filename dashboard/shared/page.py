@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -12,6 +13,8 @@ from tornado.web import HTTPError
 from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
+from server.auth.form_token import form_token, is_of
+from server.auth.sessions import read_session
 from server.http.failures import as_api_error
 from server.http.handler import Handler
 from server.http.operation import Scope
@@ -30,6 +33,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
+VISIT_COOKIE = "evenkeel_visit"
 SAID_COOKIE = "evenkeel_said"
 SAID_CHARACTERS = 1000
 SAID_S = 60  # what nobody came to read by then is not told on some later page
@@ -41,6 +45,7 @@ class Page(Handler):
     needs: Scope | None = "read"
     acts: Scope | None = "act"
     leads_to_sign_in = True  # whoever is not known
+    visit = ""  # of somebody without a session, begun by this answer
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -74,25 +79,33 @@ class Page(Handler):
             raise ApiError("BAD_REQUEST", f"The form cannot be read: {error}. Nothing was done.") from None
         for name, values in request.body_arguments.items():
             request.arguments.setdefault(name, []).extend(values)
-        self.check_xsrf_cookie()
+        self.check_form_token()
 
-    def check_xsrf_cookie(self) -> None:
-        """ApiError FORBIDDEN for a form that did not come from a page of ours."""
-        try:
-            super().check_xsrf_cookie()
-        except HTTPError:
+    @property
+    def whose(self) -> str:
+        """What a form's token is bound to: the session, or the visit of who has none; empty before the first form."""
+        session = read_session(self, self.parts.env)
+        visit = self.visit or self.get_cookie(self.own_cookie(VISIT_COOKIE), "")
+        return f"session {session}" if session else f"visit {visit}" if visit else ""
+
+    def check_form_token(self) -> None:
+        """ApiError FORBIDDEN for a form that did not come from a page of ours, shown to whoever sends it."""
+        token = self.get_body_argument("_xsrf", "")
+        if not self.whose or not is_of(token, self.parts.env.secret_key, self.whose):
             detail = "This form is too old, or it did not come from here. Nothing was done: go back, reload, try again."
-            raise ApiError("FORBIDDEN", detail) from None
+            raise ApiError("FORBIDDEN", detail)
 
     def say(self, text: str) -> None:
         """What came of an act, to be told on the page that is shown next."""
-        self.set_signed_cookie(SAID_COOKIE, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax")
+        name = self.own_cookie(SAID_COOKIE)
+        self.set_signed_cookie(name, text[:SAID_CHARACTERS], None, max_age=SAID_S, httponly=True, samesite="Lax")
 
     def said(self) -> str:
         """What is to be told here; it is told once."""
-        text = self.get_signed_cookie(SAID_COOKIE, max_age_days=1)
+        name = self.own_cookie(SAID_COOKIE)
+        text = self.get_signed_cookie(name, max_age_days=1)
         if text is not None:
-            self.clear_cookie(SAID_COOKIE)
+            self.clear_cookie(name)
         return text.decode(errors="replace") if text else ""
 
     def here(self) -> str:
@@ -154,7 +167,13 @@ class Page(Handler):
 
     def xsrf(self) -> Markup:
         """The hidden field that every form carries."""
-        return Markup('<input type="hidden" name="_xsrf" value="{}">').format(self.xsrf_token.decode())
+        if not self.whose:
+            # Lax, as the session: with Strict a link from a chat would come without it and be given another.
+            visit = secrets.token_urlsafe(16)
+            self.set_cookie(self.own_cookie(VISIT_COOKIE), visit, httponly=True, samesite="Lax")
+            self.visit = visit
+        token = form_token(self.parts.env.secret_key, self.whose)
+        return Markup('<input type="hidden" name="_xsrf" value="{}">').format(token)
 
     def see_other(self, address: str) -> None:
         """After an act: go and look at what came of it."""

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 from tornado.web import RequestHandler
 
+from server.auth import people_store
 from server.auth.credential_cache import KEPT_WITHOUT_DATABASE_S, KeyCache, Listener, SessionCache
 from server.auth.identity import Identity
 from server.auth.passwords import Passwords
 from server.auth.sessions import Visitor, read_session, revoke_session
-from server.auth.signin import accept_link, sign_in
+from server.auth.signin import accept_link, sign_in, sign_in_with_code, with_password
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
@@ -64,9 +65,21 @@ class Authenticator:
     async def sign_in(self, email: str, password: str, address: str, agent: str, request_id: str = "") -> str:
         """A new session's token, for `sessions.write_session`.
 
-        Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS (with the seconds to wait), UNAVAILABLE.
+        Raises CodeNeeded, ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS (with the seconds to wait), UNAVAILABLE.
         """
-        return await sign_in(self.db, self.passwords, email, password, Visitor(address, agent, request_id))
+        visitor = Visitor(address, agent, request_id)
+        return await sign_in(self.db, self.env.secret_key, self.passwords, email, password, visitor)
+
+    async def sign_in_with_code(self, first: str, code: str, address: str, agent: str, request_id: str = "") -> str:
+        """A new session's token, after CodeNeeded. Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS, UNAVAILABLE."""
+        return await sign_in_with_code(self.db, self.env.secret_key, first, code, Visitor(address, agent, request_id))
+
+    async def prove(self, identity: Identity, password: str, address: str, request_id: str = "") -> None:
+        """Who is signed in gives the password once more. Raises ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS."""
+        await with_password(self.db, self.passwords, identity.name, password, Visitor(address, "", request_id))
+        async with self.db.act() as connection:
+            await people_store.session_proved(connection, identity.session_id)
+        await self.sessions.fresh.quietly()
 
     async def accept_link(
         self, link: str, email: str, password: str, *, address: str, agent: str, request_id: str = ""

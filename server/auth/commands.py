@@ -37,13 +37,13 @@ def user() -> None:
 def create_user(email: str, role: str) -> None:
     """Make a person; the password is asked for, or read from standard input."""
     from server.auth.identity import checked_role
-    from server.auth.passwords import checked_password, hasher
+    from server.auth.passwords import hashed
     from server.auth.people import checked_email, create_person
 
     with click_errors():
         email, role = checked_email(email), checked_role(role)
-        hashed = hasher.hash(checked_password(read_password()))
-    made = run(lambda connection: create_person(connection, email, hashed, role, actor=actor()))
+        stored = hashed(read_password(), [email])
+    made = run(lambda connection: create_person(connection, email, stored, role, actor=actor()))
     say(f"{made.email} can sign in as {made.role}.", err=True)
 
 

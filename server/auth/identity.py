@@ -27,6 +27,7 @@ class Identity:
     scopes: frozenset[str]
     role: str = ""  # people only
     session_id: int = 0  # people only
+    proved_at: float = 0.0  # people only: when the password was last given in this session, Unix seconds
     services: frozenset[str] = frozenset()  # keys only: those that it may send and act for; empty: every
 
     @property

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from server.auth.easy_passwords import too_easy
 from server.kernel.errors import ApiError, invalid
+from server.kernel.names import OWN
 
 SHORTEST = 12
 LONGEST = 256
@@ -29,11 +31,11 @@ class Passwords:
         self._thread = ThreadPoolExecutor(1, "argon2")
         self._waiting = 0
 
-    async def hash(self, password: str) -> str:
-        """The hash to store; ApiError INVALID where the password is too short or too long."""
-        checked_password(password)
+    async def hash(self, password: str, *known: str) -> str:
+        """The hash to store; ApiError INVALID where it is too short, too long or too easy for who is `known` so."""
+        checked_length(password)
         with self._turn():
-            return await asyncio.get_running_loop().run_in_executor(self._thread, hasher.hash, password)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, hashed, password, known)
 
     async def verify(self, stored: str | None, password: str) -> bool:
         """Whether it is the password; `stored` None (no such account) takes as long and is False."""
@@ -68,8 +70,16 @@ def matches(stored: str, password: str) -> bool:
         return False
 
 
-def checked_password(password: str) -> str:
-    """The password, or ApiError INVALID with the bounds."""
+def hashed(password: str, known: Sequence[str] = ()) -> str:
+    """The hash of a new password; ApiError INVALID with the bounds, or why it is too easy."""
+    checked_length(password)
+    easy = too_easy(password, (OWN, *known))
+    if easy:
+        raise invalid("password", f"{easy}; three or four words that do not belong together are better")
+    return hasher.hash(password)
+
+
+def checked_length(password: str) -> None:
+    """ApiError INVALID with the bounds."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise invalid("password", f"give {SHORTEST} to {LONGEST} characters")
-    return password

@@ -14,6 +14,8 @@ from server.kernel.errors import ApiError, invalid
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from server.auth.identity import Identity
+
 EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
 
 
@@ -85,6 +87,25 @@ async def set_password(
     await people_store.change(connection, person_id, password=hashed)
     ended = await people_store.revoke_sessions(connection, user_id=person_id)
     await audit(connection, actor, "person.password", person.email, None, {"sessions_ended": ended}, request_id)
+    await store.signal(connection, "sessions")
+    return person
+
+
+async def change_own_password(connection: AsyncConnection, by: Identity, hashed: str, *, request_id: str = "") -> int:
+    """Another password of one's own; every other session of the person ends. How many did."""
+    await people_store.change(connection, by.id, password=hashed)
+    ended = await people_store.revoke_other_sessions(connection, by.id, by.session_id)
+    await audit(connection, by.actor, "person.password", by.name, None, {"sessions_ended": ended}, request_id)
+    await store.signal(connection, "sessions")
+    return ended
+
+
+async def erase_person(connection: AsyncConnection, person_id: int, *, actor: str, request_id: str = "") -> Person:
+    """Forget somebody; what they did keeps an id, in the audit too. ApiError NOT_FOUND, CONFLICT for the last admin."""
+    person = await held(connection, person_id)
+    await not_the_last_admin(connection, person)
+    await audit(connection, actor, "person.erase", f"person:{person_id}", None, None, request_id)
+    await people_store.erase(connection, person_id, person.email)
     await store.signal(connection, "sessions")
     return person
 

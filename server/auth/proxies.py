@@ -26,6 +26,16 @@ def believe(request: HTTPServerRequest, trusted: int) -> None:
         request.protocol = scheme
 
 
+def over_tls(request: HTTPServerRequest, public_url: str) -> bool:
+    """Whether people reach us over TLS: by PUBLIC_URL, or as a trusted proxy says of this request."""
+    return public_url.startswith("https://") or request.protocol == "https"
+
+
+def cookie_name(name: str, request: HTTPServerRequest, public_url: str) -> str:
+    """A cookie's name; over TLS browsers take `__Host-` from this host alone, with Secure and for every path."""
+    return f"__Host-{name}" if over_tls(request, public_url) else name
+
+
 def entry(header: str, trusted: int) -> str:
     """The entry that the outermost trusted proxy wrote; with fewer entries than proxies, the first."""
     entries = [part.strip() for part in header.split(",")]

@@ -1,6 +1,7 @@
 """Sessions: opened by signing in, kept by the server for 30 days, ended by anyone who may.
 
-The cookie is signed, so that a guess costs no query, HttpOnly and SameSite=Lax, and like any other Secure on TLS.
+The cookie is signed, so that a guess costs no query, HttpOnly and SameSite=Lax, and like any other Secure and
+`__Host-` on TLS. A session that nobody uses ends after IDLE_DAYS.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from tornado.web import RequestHandler, create_signed_value, decode_signed_value
 from server.auth import people_store, store, tokens
 from server.auth.audit_store import audit
 from server.auth.people_store import SESSION_DAYS
+from server.auth.proxies import cookie_name
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
 
@@ -64,7 +66,7 @@ async def revoke_session(connection: AsyncConnection, session_id: int, by: Ident
 def write_session(handler: RequestHandler, env: Environment, token: str) -> None:
     """Set the session cookie with the token, signed."""
     handler.set_cookie(
-        SESSION_COOKIE,
+        cookie_name(SESSION_COOKIE, handler.request, env.public_url),
         create_signed_value(env.secret_key, SESSION_COOKIE, token).decode(),
         expires_days=SESSION_DAYS,
         path="/",
@@ -75,11 +77,13 @@ def write_session(handler: RequestHandler, env: Environment, token: str) -> None
 
 def read_session(handler: RequestHandler, env: Environment) -> str:
     """The session's token; empty where there is none or it was not signed by us."""
-    value = handler.get_cookie(SESSION_COOKIE)
+    value = handler.get_cookie(cookie_name(SESSION_COOKIE, handler.request, env.public_url))
     signed = decode_signed_value(env.secret_key, SESSION_COOKIE, value, max_age_days=SESSION_DAYS) if value else None
     return signed.decode("ascii", "replace") if signed else ""
 
 
-def clear_session(handler: RequestHandler) -> None:
+def clear_session(handler: RequestHandler, env: Environment) -> None:
     """Delete the session cookie."""
-    handler.clear_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax")
+    handler.clear_cookie(
+        cookie_name(SESSION_COOKIE, handler.request, env.public_url), path="/", httponly=True, samesite="Lax"
+    )

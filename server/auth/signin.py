@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.auth import people_store, signin_store, tokens
 from server.auth.passwords import Passwords
 from server.auth.people import EMAIL, create_person
+from server.auth.second_step import CodeNeeded, first_step, mark, takes, who_came
 from server.auth.sessions import Visitor, open_session
 from server.auth.signin_store import WINDOW_S
+from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import Environment
@@ -30,8 +32,47 @@ LINK_LIFETIME_S = 24 * 3600
 LINK_PATH = "/welcome"  # the page that asks for address and password; opening it changes nothing
 
 
-async def sign_in(db: Database, passwords: Passwords, email: str, password: str, visitor: Visitor) -> str:
-    """A session's token. ApiError UNAUTHENTICATED, or TOO_MANY_ATTEMPTS with the seconds to wait."""
+async def sign_in(  # noqa: PLR0917 - what is asked, of whom
+    db: Database, secret_key: str, passwords: Passwords, email: str, password: str, visitor: Visitor
+) -> str:
+    """A session's token. Raises CodeNeeded, ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS with the seconds to wait."""
+    row = await with_password(db, passwords, email, password, visitor)
+    if row.totp_secret is not None:
+        raise CodeNeeded(first_step(secret_key, row))
+    async with db.act() as connection:
+        token = await open_session(connection, row.id, row.email, visitor)
+    metrics.signed_in("ok")
+    return token
+
+
+async def sign_in_with_code(db: Database, secret_key: str, first: str, code: str, visitor: Visitor) -> str:
+    """A session's token, for who has given the password. ApiError UNAUTHENTICATED, TOO_MANY_ATTEMPTS."""
+    came = who_came(secret_key, first)
+    if came is None:
+        raise ApiError("UNAUTHENTICATED", "The password was given too long ago. Sign in again.")
+    person_id, password = came
+    async with db.act() as connection:
+        attempt = await count(connection, {f"code:{person_id}": CODE})
+    async with db.act() as connection:
+        row = await people_store.row_by_id(connection, person_id)
+        usable = row is not None and row.disabled_at is None and mark(row.password) == password
+        if not usable or row.totp_secret is None:
+            raise ApiError("UNAUTHENTICATED", "The password has changed. Sign in again.")
+        right = await takes(connection, secret_key, row, code, shared_clock.now())
+        if right:
+            await signin_store.clear_failures(connection, f"code:{person_id}", attempt)
+            token = await open_session(connection, row.id, row.email, visitor)
+    if not right:
+        metrics.signed_in("wrong")
+        fields = {"account": row.email, "address": visitor.address}
+        log.warning("code refused", extra={"request_id": visitor.request_id, "fields": fields})
+        raise ApiError("UNAUTHENTICATED", "The code is wrong, or was used already.")
+    metrics.signed_in("ok")
+    return token
+
+
+async def with_password(db: Database, passwords: Passwords, email: str, password: str, visitor: Visitor) -> Any:
+    """The row of whose password it is. ApiError UNAUTHENTICATED, or TOO_MANY_ATTEMPTS with the seconds to wait."""
     email = email.strip().lower()
     if not EMAIL.fullmatch(email):
         email = "(not an address)"  # it may be a password in the wrong field: neither stored nor logged
@@ -51,9 +92,7 @@ async def sign_in(db: Database, passwords: Passwords, email: str, password: str,
         raise ApiError("UNAUTHENTICATED", "The e-mail address or the password is wrong.")
     async with db.act() as connection:
         await signin_store.clear_failures(connection, account, attempt)
-        token = await open_session(connection, row.id, email, visitor)
-    metrics.signed_in("ok")
-    return token
+    return row
 
 
 async def count_attempt(db: Database, email: str, address: str) -> tuple[str, list[int]]:
@@ -101,7 +140,7 @@ async def accept_link(
     where the link was used, has expired, or people exist already, TOO_MANY_ATTEMPTS.
     """
     await try_link(db, link, visitor.address)  # before the hash, which only its holder may cost us
-    hashed = await passwords.hash(password)
+    hashed = await passwords.hash(password, email)
     async with db.act() as connection:
         await signin_store.alone_on_people(connection)
         role = await usable_role(connection, link)
@@ -144,6 +183,7 @@ class Slowdown:
 
 ACCOUNT = Slowdown(free=5, longest_s=60.0)
 ADDRESS = Slowdown(free=20, longest_s=60.0)  # an office shares one
+CODE = Slowdown(free=5, longest_s=600.0)  # only who has the password is slowed by it
 
 
 def wait_s(failures: Sequence[float], now: float, rule: Slowdown) -> float:

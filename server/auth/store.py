@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth.identity import Identity, scopes_of
+from server.auth.people_store import IN_FORCE
 from server.kernel.bus import CHANNEL
 from server.kernel.times import Instant
 from server.tables.codec import Rows
@@ -64,19 +65,32 @@ async def keys_in_force(connection: AsyncConnection) -> tuple[list[Credential], 
 async def sessions_in_force(connection: AsyncConnection, digests: Sequence[bytes]) -> list[Credential]:
     """Those of the given sessions that are in force: not revoked, not expired, the person not disabled."""
     rows = await connection.execute(
-        select(sessions.c.digest, sessions.c.id, sessions.c.expires_at, users.c.id, users.c.email, users.c.role)
-        .join(users, users.c.id == sessions.c.user_id)
-        .where(
-            sessions.c.digest.in_(digests),
-            sessions.c.revoked_at.is_(None),
-            sessions.c.expires_at > func.now(),
-            users.c.disabled_at.is_(None),
+        select(
+            sessions.c.digest,
+            sessions.c.id.label("session"),
+            sessions.c.expires_at,
+            sessions.c.proved_at,
+            users.c.id,
+            users.c.email,
+            users.c.role,
         )
+        .join(users, users.c.id == sessions.c.user_id)
+        .where(sessions.c.digest.in_(digests), *IN_FORCE, users.c.disabled_at.is_(None))
     )
-    return [
-        Credential(digest, Identity("person", user_id, email, scopes_of(role), role, session_id), expires.timestamp())
-        for digest, session_id, expires, user_id, email, role in rows
-    ]
+    return [Credential(row.digest, person_of(row), row.expires_at.timestamp()) for row in rows]
+
+
+def person_of(row: Any) -> Identity:
+    """Who a session is of."""
+    return Identity(
+        kind="person",
+        id=row.id,
+        name=row.email,
+        scopes=scopes_of(row.role),
+        role=row.role,
+        session_id=row.session,
+        proved_at=row.proved_at.timestamp() if row.proved_at else 0.0,
+    )
 
 
 async def touch_sessions(connection: AsyncConnection, digests: Sequence[bytes]) -> None:

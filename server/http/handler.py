@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from server.auth.identity import Identity
-from server.auth.proxies import believe
+from server.auth.proxies import believe, cookie_name, over_tls
 from server.auth.tokens import is_own_check
 from server.http.body import BODY_MAX, BODY_S, CODINGS, LENGTH_MAX, Coding, UploadBody, declared, too_large
 from server.http.connection import Connection
@@ -106,7 +106,11 @@ class Handler(RequestHandler):
     @property
     def over_tls(self) -> bool:
         """Whether people reach us over TLS: by PUBLIC_URL, or as a trusted proxy says of this request."""
-        return self.parts.env.public_url.startswith("https://") or self.request.protocol == "https"
+        return over_tls(self.request, self.parts.env.public_url)
+
+    def own_cookie(self, name: str) -> str:
+        """The name of a cookie of ours on this way to us."""
+        return cookie_name(name, self.request, self.parts.env.public_url)
 
     @property
     def routine(self) -> bool:
@@ -288,9 +292,6 @@ class ApiHandler(Handler):
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
-
-    def check_xsrf_cookie(self) -> None:
-        """Cookies only authorise GET here (see `authorise`), so there is nothing to forge."""
 
     async def admit(self) -> None:
         method = (self.request.method or "GET").lower()

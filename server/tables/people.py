@@ -31,7 +31,17 @@ users = Table(
     Column("role", Text, nullable=False),  # viewer, responder, commander, admin
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("disabled_at", Time),
+    Column("totp_secret", Text),  # sealed; null: signs in with the password alone
+    Column("totp_step", BigInteger, nullable=False, server_default="0"),  # of the last code taken; each works once
 )
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of 80 random bits, with the person's id
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+)
+Index("recovery_codes_user_id", recovery_codes.c.user_id)
 
 sessions = Table(
     "sessions",
@@ -43,6 +53,7 @@ sessions = Table(
     Column("seen_at", Time, nullable=False, server_default=func.now()),
     Column("expires_at", Time, nullable=False),
     Column("revoked_at", Time),
+    Column("proved_at", Time),  # when the password was last given in it
     Column("agent", Text, nullable=False, server_default=""),
     Column("address", Text, nullable=False, server_default=""),
 )
@@ -67,7 +78,7 @@ signin_failures = Table(
 )
 Index("signin_failures_subject", signin_failures.c.subject, signin_failures.c.at)
 
-audit = Table(  # append-only: a trigger refuses UPDATE, DELETE and TRUNCATE
+audit = Table(  # append-only: a trigger refuses DELETE, TRUNCATE and UPDATE, but for an address replaced by an id
     "audit",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from server.__main__ import main
 from tests.alerts.past import ASKED, fill
 from tests.conftest import variables
-from tests.dashboard.visitor import look, press, sign_in
+from tests.dashboard.visitor import look, press, sign_in, token_of
 from tests.site import Site
 from tests.slo.making import file
 
@@ -66,11 +66,14 @@ async def test_the_page_runs_a_text_or_a_file_and_stores_nothing(web: Any, datab
 
 async def upload(site: Site, cookie: str, content: bytes) -> bytes:
     """The page after a file was sent from its form."""
-    token = "5ec7e7" * 8
-    parts = [("_xsrf", "", token.encode()), ("policy", "", b"ignored"), ("file", '; filename="slo.yaml"', content)]
+    parts = [
+        ("_xsrf", "", token_of(site, cookie).encode()),
+        ("policy", "", b"ignored"),
+        ("file", '; filename="slo.yaml"', content),
+    ]
     body = b"".join(
         f'--b\r\nContent-Disposition: form-data; name="{name}"{rest}\r\n\r\n'.encode() + value + b"\r\n"
         for name, rest, value in parts
     )
-    headers = {"Cookie": f"evenkeel_xsrf={token}; {cookie}", "Content-Type": FORM}
+    headers = {"Cookie": f"{cookie}", "Content-Type": FORM}
     return (await site.fetch("/objectives/backtest", method="POST", headers=headers, body=body + b"--b--\r\n")).body

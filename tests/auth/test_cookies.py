@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, RequestHandler, decode_signed_value
 
+from server.auth.form_token import form_token
 from server.auth.people import create_person
 from server.auth.sessions import SESSION_COOKIE, clear_session, read_session, write_session
 from server.process.serve import warn
@@ -39,7 +40,7 @@ def test_flags_and_that_only_our_signature_is_read(make_env: Any) -> None:
     assert read_session(handler(signed), make_env(SECRET_KEY="another-key-for-tests")) == ""
     assert read_session(handler(f"{SESSION_COOKIE}=es_token"), env) == ""
     cleared = handler(signed)
-    clear_session(cleared)
+    clear_session(cleared, env)
     assert sent(cleared).value == ""
 
 
@@ -63,22 +64,31 @@ async def test_over_tls_every_cookie_is_secure_and_browsers_keep_to_it(
 ) -> None:
     site = await web(**given)
     form = await site.fetch("/sign-in", headers=headers)
-    (xsrf,) = form.headers.get_list("Set-Cookie")
-    token = xsrf.partition("=")[2].partition(";")[0]
+    (visit,) = form.headers.get_list("Set-Cookie")
+    token = form_token(site.env.secret_key, f"visit {visit.partition('=')[2].partition(';')[0]}")
     hashed = await site.parts.auth.passwords.hash("correct horse battery")
     async with site.parts.db.act() as connection:
         await create_person(connection, "mira@example.com", hashed, "admin", actor="test")
     asked = {"_xsrf": token, "email": "mira@example.com", "password": "correct horse battery"}
-    sent_with = headers | {"Cookie": f"evenkeel_xsrf={token}", "Content-Type": "application/x-www-form-urlencoded"}
+    sent_with = headers | {"Cookie": visit.partition(";")[0], "Content-Type": "application/x-www-form-urlencoded"}
     signed_in = await site.fetch("/sign-in", method="POST", headers=sent_with, body=urlencode(asked))
     assert signed_in.code == 303
     (session,) = signed_in.headers.get_list("Set-Cookie")
     cookie = sent_with["Cookie"] + "; " + session.partition(";")[0]
+    signed = decode_signed_value(
+        site.env.secret_key, SESSION_COOKIE, session.partition("=")[2].partition(";")[0].strip('"')
+    )
+    assert signed is not None
+    token = form_token(site.env.secret_key, f"session {signed.decode()}")
     act = urlencode({"_xsrf": token, "name": "", "scope": "read"})
     told = await site.fetch("/setup/keys", method="POST", headers=sent_with | {"Cookie": cookie}, body=act)
     out = await site.fetch("/sign-out", method="POST", headers=sent_with | {"Cookie": cookie}, body=f"_xsrf={token}")
-    cookies = [xsrf, session, *told.headers.get_list("Set-Cookie"), *out.headers.get_list("Set-Cookie")]
-    assert {one.partition("=")[0] for one in cookies} == {"evenkeel_xsrf", SESSION_COOKIE, "evenkeel_said"}
+    cookies = [visit, session, *told.headers.get_list("Set-Cookie"), *out.headers.get_list("Set-Cookie")]
+    prefix = "__Host-" if secure else ""
+    names = {one.partition("=")[0] for one in cookies}
+    assert names == {prefix + name for name in ("evenkeel_visit", SESSION_COOKIE, "evenkeel_said")}
+    assert not any("domain=" in one.lower() for one in cookies)
+    assert {"path=/" in one.lower() for one in cookies} == {True}
     assert {"; Secure" in one for one in cookies} == {secure}
     lost = await site.fetch("/api/v1/no-such", headers=headers)
     for answer in (form, signed_in, lost):

@@ -13,6 +13,7 @@ from tornado.httpclient import HTTPResponse
 from tornado.web import create_signed_value, decode_signed_value
 
 from server.alerts.alert import Alert
+from server.auth.form_token import form_token
 from server.auth.people import create_person
 from server.auth.sessions import SESSION_COOKIE
 from server.kernel.db import Database
@@ -38,7 +39,12 @@ async def sign_in(site: Site, role: str = "admin") -> str:
         await create_person(connection, email, hashed, role, actor="test")
     token = await site.parts.auth.sign_in(email, PASSWORD, "127.0.0.1", "test")
     signed = create_signed_value(site.env.secret_key, SESSION_COOKIE, token).decode()
-    return f"{SESSION_COOKIE}={signed}"
+    return f"{host_only(site)}{SESSION_COOKIE}={signed}"
+
+
+def host_only(site: Site) -> str:
+    """What the names of cookies begin with over TLS."""
+    return "__Host-" if site.env.public_url.startswith("https://") else ""
 
 
 async def look(site: Site, path: str, cookie: str, **given: Any) -> HTTPResponse:
@@ -55,17 +61,27 @@ async def cut_off_reads(site: Site) -> None:
 
 async def press(site: Site, path: str, cookie: str = "", **fields: Any) -> HTTPResponse:
     """A form sent from one of our pages; a list sends a field several times."""
-    token = "5ec7e7" * 8
-    sent = {"Cookie": f"evenkeel_xsrf={token}; {cookie}", "Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode({"_xsrf": token} | fields, doseq=True)
+    sent = {
+        "Cookie": f"{host_only(site)}evenkeel_visit=1; {cookie}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    body = urlencode({"_xsrf": token_of(site, cookie)} | fields, doseq=True)
     return await site.fetch(path, method="POST", headers=sent, body=body)
+
+
+def token_of(site: Site, cookie: str = "") -> str:
+    """What a form shown to who has this cookie would carry."""
+    signed = next((one for one in cookie.split("; ") if one.startswith(f"{host_only(site)}{SESSION_COOKIE}=")), "")
+    session = decode_signed_value(site.env.secret_key, SESSION_COOKIE, signed.partition("=")[2]) if signed else None
+    return form_token(site.env.secret_key, f"session {session.decode()}" if session else "visit 1")
 
 
 def said(answer: HTTPResponse, site: Site) -> str:
     """What the next page will tell of the act."""
-    cookie = next(c for c in answer.headers.get_list("Set-Cookie") if c.startswith("evenkeel_said="))
+    name = f"{host_only(site)}evenkeel_said"
+    cookie = next(c for c in answer.headers.get_list("Set-Cookie") if c.startswith(f"{name}="))
     value = cookie.partition("=")[2].partition(";")[0].strip('"')
-    told = decode_signed_value(site.env.secret_key, "evenkeel_said", value)
+    told = decode_signed_value(site.env.secret_key, name, value)
     assert told is not None
     return told.decode()
 
