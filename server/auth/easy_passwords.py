@@ -1,6 +1,6 @@
 """Which passwords are too easy: known from breaches, all but one of them, or made of what everybody knows of its owner.
 
-The list is that of Django (BSD), the 19,600 most common of public breaches.
+The list: 18,792 of the most common of public breaches, from Django 5.2 (common_passwords.LICENSE).
 """
 
 from __future__ import annotations

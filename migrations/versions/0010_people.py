@@ -1,6 +1,6 @@
 """Codes of people, when a session was proved, and an audit in which an address may be replaced by an id.
 
-Revises: 0007
+Revises: 0009
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
