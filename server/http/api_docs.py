@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'non
 class OpenApiHandler(ApiHandler):
     @operation("The API as an OpenAPI 3.1 document", scope="read", returns=dict[str, Any])
     async def get(self) -> None:
-        self.reply(document(self.settings["api"]))
+        self.reply(await asyncio.to_thread(document, self.settings["api"]))
 
 
 class DocsHandler(ApiHandler):
