@@ -88,7 +88,7 @@ async def test_what_cannot_be_asked_exits_with_2_and_names_what_is_wrong(web: We
         ((), {"EVENKEEL_API_KEY": key, "EVENKEEL_URL": f"{site.url}/kiel-wärts"}, "EVENKEEL_URL is "),
         ((), {"EVENKEEL_API_KEY": key, "EVENKEEL_URL": "http://127.0.0.1:port"}, "The gate cannot be asked"),
         ((), {"EVENKEEL_API_KEY": key, "EVENKEEL_URL": f"http://127.0.0.1:{free_port()}"}, "Check EVENKEEL_URL"),
-        ((), {"EVENKEEL_API_KEY": key, "EVENKEEL_URL": f"{site.url}/sub"}, "but not as Evenkeel does"),
+        ((), {"EVENKEEL_API_KEY": key, "EVENKEEL_URL": f"{site.url}/sub"}, "/sub/api/v1/gate is not a page"),
         (typo, {"EVENKEEL_API_KEY": key}, "No outcome of a service named chekcout has come"),
         (("--service", "checkout", "--kind", "release"), {}, "'release' is not one of"),
     ):
