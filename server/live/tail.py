@@ -6,6 +6,7 @@ snapshot, everything up to its newest number is there, and nothing is seen twice
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -35,19 +36,25 @@ class Tail:
         self.hear = hear
         self.read: dict[int, int] = {}  # writer -> sequence
 
-    async def rebuild(self, connection: AsyncConnection, end: int, last: Iterable[LiveService]) -> LiveWindows:
-        """New windows from the deltas that are kept, and what the `last` picture knew of silence and failures;
-        `connection` holds one snapshot."""
+    async def rebuild(
+        self, connection: AsyncConnection, end: int, last: Iterable[LiveService], unheard: float = math.inf
+    ) -> LiveWindows:
+        """New windows from the deltas that are kept, and what the `last` picture knew of silence and failures.
+
+        `hear` is told of the seconds from `unheard` on, Unix seconds: at least of those of the windows, at most of
+        15 minutes. `connection` holds one snapshot.
+        """
         windows = LiveWindows(end - 1)
         self.read = await store.heads(connection)
         for count in await store.counts(connection, end - USUAL_S, end - POINTS_S):
             windows.add_counts(*count)
         self.hear((), anew=True)
-        for start in range(end - POINTS_S, end + AHEAD_S, SLICE_S):
+        for start in range(first_slice(end, unheard), end + AHEAD_S, SLICE_S):
             deltas = await store.between(connection, start, start + SLICE_S)
             self.hear(deltas)
-            for delta in deltas:
-                windows.add(delta)
+            if start >= end - POINTS_S:
+                for delta in deltas:
+                    windows.add(delta)
         for service, second in await store.arrivals(connection, end - USUAL_S):
             windows.arrived(service, second)
         for before in last:
@@ -71,3 +78,9 @@ class Tail:
         for service, n in await store.late(connection, self.read, new, end - LATE_S):
             windows.late(service, end - 1, n)
         self.read |= new
+
+
+def first_slice(end: int, unheard: float) -> int:
+    """The second at which a rebuild begins to read, whole slices before those of the windows."""
+    further = min(max(0.0, end - POINTS_S - unheard), USUAL_S - POINTS_S)
+    return end - POINTS_S - math.ceil(further / SLICE_S) * SLICE_S

@@ -16,6 +16,7 @@ from server.live.windows import MINUTE_S, LiveWindows
 from server.picture import store
 from server.picture.picture import Picture
 from server.process.process import Process
+from server.slo.judge.streams import LATE_S
 
 OTHER_EVERY_S = 30.0
 
@@ -58,7 +59,8 @@ class WindowsStage:
         if self.windows is not None and self.term == picture.term:
             await self.tail.follow(connection, self.windows, end)
         else:
-            self.windows = await self.tail.rebuild(connection, end, picture.services)
+            settled = end if picture.evaluated_at is None else picture.evaluated_at - LATE_S
+            self.windows = await self.tail.rebuild(connection, end, picture.services, settled)
             self.term = picture.term
         return self.windows
 

@@ -55,6 +55,19 @@ async def test_each_objective_hears_its_own(database_url: str) -> None:
 
 
 @pytest.mark.gen_test
+async def test_what_failed_while_nobody_watched_is_heard_from_its_beginning(database_url: str) -> None:
+    writer = Writer(database_url)
+    for at in range(END - 400, END):
+        writer.flush(second(at, bad=at >= END - 300))
+    streams = Streams()
+    async with database(database_url) as db, db.ask() as connection:
+        await Tail(streams.hear).rebuild(connection, END, (), unheard=END - 395)
+    assert onsets(streams, END)[0] == END - 300
+    assert streams.verdicts([WORKS], END)[1].total == 300 * 20
+    writer.close()
+
+
+@pytest.mark.gen_test
 async def test_what_an_exclusion_covers_is_not_heard(database_url: str) -> None:
     writer = Writer(database_url)
     with psycopg.connect(database_url) as connection:
