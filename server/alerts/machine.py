@@ -64,8 +64,10 @@ def step(
 ) -> tuple[Alert | None, list[Event]]:
     """One second of one objective. `alert` is its open alert; `evidence` None: it was not evaluated just now."""
     events: list[Event] = []
+    if evidence is not None:
+        evidence = since_last(evidence, context.previous)
     if alert is None:
-        if evidence is None or evidence.tier is None or context.gone:
+        if evidence is None or evidence.tier is None or context.gone or left_over(evidence, context.previous, now):
             return None, events
         alert = begun(evidence, context, now, events)
     news = ""
@@ -103,7 +105,7 @@ def begun(evidence: Evidence, context: Context, now: float, events: list[Event])
     if last is None or not back(last, new, now):
         events.append(Event("detected", f"Detected by {new.tier}: {failing(new)}."))
         return new
-    again = Beginning(last.beginning.number + 1, max(onset, last.ended or onset), new.onset_method, now)
+    again = Beginning(last.beginning.number + 1, onset, new.onset_method, now)
     events.append(Event("reopened", f"It is back, detected by {new.tier}: {failing(new)}."))
     return replace(
         last,
@@ -124,6 +126,20 @@ def back(last: Alert, new: Alert, now: float) -> bool:
     return soon and not (last.urgency == "page" and new.urgency == "ticket")
 
 
+def since_last(evidence: Evidence, last: Alert | None) -> Evidence:
+    """Evidence whose onset is not within the outage before: a window reaches back into it, and that one is told."""
+    if last is None or last.ended is None or evidence.onset is None or evidence.onset >= last.ended:
+        return evidence
+    return replace(evidence, onset=last.ended)
+
+
+def left_over(evidence: Evidence, last: Alert | None, now: float) -> bool:
+    """Whether a slow tier burns on from a page that was over a moment ago: a ticket waits until that cannot be back."""
+    if last is None or last.resolved_at is None or last.urgency != "page":
+        return False
+    return evidence.urgency == "ticket" and now - last.resolved_at <= REOPEN_S
+
+
 def eased(alert: Alert, evidence: Evidence) -> bool:
     """Whether a page is over though a slow tier burns on, as it does for hours after an outage.
 
@@ -141,8 +157,10 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     evidence = replace(evidence, spent=spent, likely=likely, slowness=slowness(before_it, evidence))
     before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
     alert = replace(alert, recovery=recovery_of(alert, evidence, RESOLVE_S))
-    if not alert.calmed and alert.returned_at is None:
-        alert = replace(alert, over_at=None)  # else it is when the outage before ended
+    if another(before, evidence):
+        return another_outage(replace(alert, severity=impact(context.policy, evidence)), evidence, now, events), ""
+    if not alert.calmed and alert.returned_at is None:  # else it is when the outage before ended
+        alert = replace(alert, over_at=seems_over(alert, evidence))
     if alert.state == "pending":
         alert = pending(alert, evidence)
         return (fired(alert, now, events) if evidence.due else alert), ""
@@ -158,6 +176,40 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
         news = news or f"{alert.tier} -> {evidence.tier}"
         alert = replace(alert, tier=evidence.tier, tier_at=now, urgency="page" if raised else alert.urgency)
     return alert, news
+
+
+def seems_over(alert: Alert, evidence: Evidence) -> float | None:
+    """When what fires seems to have ended, though a tier still looks back into it; None: it goes on."""
+    if alert.recovery is not None:
+        return max(alert.began, alert.recovery.since)
+    return None if evidence.onset_method == "change point" else alert.over_at
+
+
+def another(alert: Alert, evidence: Evidence) -> bool:
+    """Whether what burns is another outage while the alert still fires, held by a window that looks back.
+
+    It is where the fast test found that it began after a ticket was found, or a minute after the last one had ended.
+    What flaps is for `telling.stays` to judge.
+    """
+    pages = evidence.due and evidence.urgency == "page" and evidence.onset_method == "change point"
+    found = evidence.onset if pages else None
+    if found is None or alert.state not in ("firing", "resolving") or found <= alert.beginning.detected_at:
+        return False
+    ended_before = alert.over_at is not None and found - alert.over_at >= RESOLVE_S
+    return alert.urgency == "ticket" or (ended_before and not alert.flapping)
+
+
+def another_outage(alert: Alert, evidence: Evidence, now: float, events: list[Event]) -> Alert:
+    """The next outage of an alert that fires, told anew; a page that somebody was told of is told to be over first."""
+    assert evidence.onset is not None
+    assert evidence.tier is not None
+    if alert.told == "page":
+        before = replace(alert, state="resolved", resolved_at=now, recovery=None)
+        events.append(Event("told", resolved(before, "Another outage began."), "resolve", before))
+    again = Beginning(alert.beginning.number + 1, evidence.onset, "change point", now)
+    begun_again = replace(alert, again=again, tier=evidence.tier, urgency="page", **FRESH, **ANEW)
+    events.append(Event("reopened", f"It is back, detected by {evidence.tier}: {failing(begun_again)}."))
+    return fired(begun_again, now, events)
 
 
 def slowness(before: Evidence, now: Evidence) -> Slowness | None:

@@ -9,6 +9,7 @@ from server.alerts.machine import RESOLVE_S
 from server.alerts.telling import STAYS_S
 from server.notify.kinds.pagerduty import incident_key
 from tests.alerts.making import NOW, Second, board, burning, clear
+from tests.alerts.simulated import Simulated
 
 
 async def one_outage(second: Second, at: float, lasts_s: float = 10) -> None:
@@ -65,3 +66,23 @@ async def test_an_outage_after_flapping_is_an_entry_too(database_url: str) -> No
         (4, back),
     ]
     assert [one.lasted_s for one in found] == [13, 13, 13, None]
+
+
+@pytest.mark.parametrize("per_second", [2, 20])
+def test_a_second_outage_five_minutes_after_the_first_is_an_entry_with_its_own_onset(per_second: int) -> None:
+    """At 2/s a tier of pages looks back into the first for longer than that; at 20/s one of tickets does."""
+    first, second = int(NOW) + 77, int(NOW) + 77 + 480
+    one = Simulated(int(NOW), per_second, [(first, first + 180), (second, second + 180)])
+    one.run(77 + 660 + 150)
+    pages = {(alert, number): onset for alert, number, onset in one.began if one.alerts[alert].urgency == "page"}
+    assert pages == {(1, 1): first, (1, 2): second}
+    assert list(one.alerts) == [1]
+
+
+def test_a_ticket_of_what_burns_on_begins_where_the_page_ended() -> None:
+    outage = int(NOW) + 77
+    one = Simulated(int(NOW), 4, [(outage, outage + 300)])
+    one.run(77 + 300 + 1100)
+    page, ticket = one.alerts[1], one.alerts[2]
+    assert (page.onset, page.urgency, ticket.urgency) == (outage, "page", "ticket")
+    assert ticket.onset == page.ended == outage + 300

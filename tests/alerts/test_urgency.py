@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from server.alerts.machine import RESOLVE_S
+from server.alerts.alert import Beginning
+from server.alerts.machine import REOPEN_S, RESOLVE_S
 from server.alerts.telling import TICKET_HOLD_S
 from server.alerts.words import clock, failing
 from server.slo.model.status import Slowness
@@ -14,19 +15,30 @@ from tests.alerts.stepping import Objective, told
 
 
 def test_a_ticket_becomes_a_page_on_the_same_alert_and_stays_one() -> None:
-    one = Objective()
+    one, worse = Objective(), replace(burning(tier="1h/5m"), onset_method="window")
     assert one.seconds(burning(urgency="ticket", tier="24h/2h"), TICKET_HOLD_S + 1) == ["trigger"]
-    assert told(one.second(burning(tier="1h/5m"))) == ["trigger"]
+    assert told(one.second(worse)) == ["trigger"]
     assert one.seconds(burning(urgency="ticket", tier="24h/2h"), RESOLVE_S - 1) == []
     assert one.alert is not None
     assert (one.alert.urgency, one.alert.id, one.alert.fired_times) == ("page", 1, 1)
-    assert "trigger" not in one.seconds(burning(tier="1h/5m"), 5)
+    assert "trigger" not in one.seconds(worse, 5)
+
+
+def test_an_outage_while_a_ticket_burns_is_another_one_with_its_own_onset() -> None:
+    one = Objective()
+    slow = replace(burning(urgency="ticket", tier="24h/2h"), onset_method="window", onset=-86_400.0)
+    one.seconds(slow, TICKET_HOLD_S + 1)
+    assert told(one.second(burning())) == ["trigger"]
+    assert one.alert is not None
+    assert one.alert.again == Beginning(2, one.now - 3, "change point", one.now)
+    assert one.seconds(burning(), 30) == []
 
 
 def test_the_next_outage_pages_though_a_slow_tier_still_burns_from_the_last() -> None:
     one, slow = Objective(), burning(urgency="ticket", tier="3d/6h", bad_ratio=0.0)
     one.second(burning())
     assert one.seconds(slow, RESOLVE_S + 1) == ["resolve"]
+    assert one.seconds(slow, REOPEN_S) == []  # what is back by then is that page again
     assert one.seconds(slow, TICKET_HOLD_S + 2) == ["trigger"]
     assert one.alert is not None
     assert (one.alert.id, one.alert.urgency) == (2, "ticket")
@@ -34,6 +46,7 @@ def test_the_next_outage_pages_though_a_slow_tier_still_burns_from_the_last() ->
     events = one.second(burning(bad_ratio=0.9))
     assert told(events) == ["trigger"]
     assert f"since {clock(one.now - 3)}" in events[-1].text  # of this outage, not of the first
+    assert one.alert.beginning.number == 2
     assert (one.alert.id, one.alert.urgency, one.alert.severity) == (2, "page", 1)
     assert one.previous is not None
     assert (one.previous.id, one.previous.severity) == (1, 2)  # the first outage stays what it was
