@@ -16,6 +16,7 @@ RUNNING = (
     "stragglers",
     "clocks",
     "notify_targets",
+    "secret_key",
     "loop_lag",
     "partitions",
     "disk",

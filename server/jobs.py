@@ -19,6 +19,7 @@ from server.kernel.settings import Environment
 from server.live import fold as fold_module
 from server.live.fold import Fold
 from server.live.retention_store import Retention
+from server.notify import secrets
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
@@ -58,6 +59,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
         Job("bake", staging.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),
+        Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),

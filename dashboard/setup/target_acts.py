@@ -65,5 +65,5 @@ class TargetInboundSecret(AdminAct):
     async def act(self) -> str:
         target_id, secret = whole(self, "id"), self.get_body_argument("inbound_secret", "")
         async with self.parts.db.act() as connection:
-            found = await acts.set_inbound_secret(connection, target_id, secret, **self.by)
+            found = await acts.set_inbound_secret(connection, self.parts.env, target_id, secret, **self.by)
         return f"Acknowledgements in {kind_of(found.kind).title} are taken for {found.name} now."

@@ -47,6 +47,19 @@ def create_user(email: str, role: str) -> None:
     say(f"{made.email} can sign in as {made.role}.", err=True)
 
 
+@user.command("codes-off")
+@click.argument("email")
+def turn_codes_off(email: str) -> None:
+    """Let somebody sign in by the password alone: for who has lost the authenticator and every recovery code."""
+    from server.auth import second_step
+    from server.auth.people import checked_email
+
+    with click_errors():
+        email = checked_email(email)
+    had = run(lambda connection: second_step.turn_off_of(connection, email, actor=actor()))
+    say(f"{email} {'signs in by the password alone now' if had else 'uses no codes; nothing was done'}.", err=True)
+
+
 @click.group()
 def key() -> None:
     """API keys."""

@@ -158,6 +158,12 @@ async def use_recovery_code(connection: AsyncConnection, person_id: int, digest:
     return (await connection.execute(delete(recovery_codes).where(*mine))).rowcount == 1
 
 
+async def sealed_codes(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """The address and the sealed secret of everybody who uses codes."""
+    found = select(users.c.email, users.c.totp_secret).where(users.c.totp_secret.is_not(None)).order_by(users.c.email)
+    return [(row.email, row.totp_secret) for row in await connection.execute(found)]
+
+
 async def replace_recovery_codes(connection: AsyncConnection, person_id: int, digests: Sequence[bytes]) -> None:
     await connection.execute(delete(recovery_codes).where(recovery_codes.c.user_id == person_id))
     if digests:

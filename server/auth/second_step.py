@@ -68,7 +68,8 @@ async def takes(connection: AsyncConnection, secret_key: str, row: Any, code: st
         secret = sealed.opened(secret_key, PURPOSE, row.totp_secret)
     except sealed.Unreadable:
         detail = (
-            "Codes cannot be checked: SECRET_KEY has changed. Use a recovery code, or `user codes-off` on the server."
+            "Codes cannot be checked: SECRET_KEY has changed. Use a recovery code, or have an administrator run "
+            "`python -m server user codes-off EMAIL`."
         )
         raise ApiError("UNAVAILABLE", detail) from None
     step = totp.step_of(secret, typed, now, row.totp_step)
@@ -127,6 +128,17 @@ async def turn_off(
     await people_store.change(connection, person_id, totp_secret=None)
     await people_store.replace_recovery_codes(connection, person_id, [])
     await audit(connection, actor, "person.codes_off", email, None, None, request_id)
+
+
+async def turn_off_of(connection: AsyncConnection, email: str, *, actor: str) -> bool:
+    """As `turn_off`, by the address; False where that person uses no codes. ApiError NOT_FOUND."""
+    row = await people_store.by_email(connection, email)
+    if row is None:
+        raise ApiError("NOT_FOUND", f"There is no {email}. Nothing was done.")
+    if row.totp_secret is None:
+        return False
+    await turn_off(connection, row.id, email, actor=actor)
+    return True
 
 
 def recovery_digest(person_id: int, typed: str) -> bytes:

@@ -9,7 +9,8 @@ from msgspec import Struct
 from server.alerts import acts
 from server.alerts.store import one
 from server.kernel.errors import ApiError
-from server.notify import store
+from server.kernel.sealed import Unreadable
+from server.notify import secrets, store
 from server.notify.acts import no_target
 from server.notify.kinds import pagerduty
 
@@ -24,8 +25,9 @@ class AcknowledgementAnswer(Struct):
     message: str
 
 
-async def verify(db: Database, target_id: int, signatures: str, body: bytes) -> None:
-    """ApiError FORBIDDEN unless PagerDuty signed it for this target, NOT_FOUND where there is none.
+async def verify(db: Database, secret_key: str, target_id: int, signatures: str, body: bytes) -> None:
+    """ApiError FORBIDDEN unless PagerDuty signed it for this target, NOT_FOUND where there is none, UNAVAILABLE
+    where its secret cannot be opened.
 
     Who asks is a stranger until then: nothing of the acts' pool is his.
     """
@@ -33,7 +35,11 @@ async def verify(db: Database, target_id: int, signatures: str, body: bytes) -> 
         found = await store.one(connection, target_id)
     if found is None:
         raise no_target(target_id)
-    secret = found.inbound_secret
+    try:
+        secret = secrets.inbound(secret_key, found)
+    except Unreadable:
+        detail = "What this target's webhooks are signed with cannot be opened. Nothing was done; Setup says why."
+        raise ApiError("UNAVAILABLE", detail) from None
     if not secret or not pagerduty.signed_by(secret, signatures, body):
         detail = "X-PagerDuty-Signature is not of this body by this target's inbound secret. Nothing was done."
         raise ApiError("FORBIDDEN", detail)

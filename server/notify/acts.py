@@ -11,7 +11,7 @@ from server.auth.audit_store import audit
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import uuid7
 from server.kernel.times import Instant
-from server.notify import outbox_store, store
+from server.notify import outbox_store, secrets, store
 from server.notify.delivery import deliver
 from server.notify.kind import Kind, Parcel
 from server.notify.kinds import KINDS, KindName, kind_of
@@ -107,13 +107,13 @@ async def add_target(
         "name": name,
         "kind": kind.name,
         "address": kind.checked_address(wanted.address.strip(), private=env.notify_allow_private),
-        "secret": made or given,
+        "secret": secrets.kept(env.secret_key, made or given),
         "step": checked_step(wanted.step),
         "created_by": actor,
     }
-    if await store.is_taken(connection, name):
-        raise invalid("name", f"there is a target {name} already; give it another, or remove that one first")
     target_id = await store.add(connection, values)
+    if target_id is None:
+        raise invalid("name", f"there is a target {name} already; give it another, or remove that one first")
     shown = kind.shown_address(str(values["address"]))
     after = {"id": target_id, "kind": kind.name, "address": shown, "step": wanted.step}
     await audit(connection, actor, "target.add", name, None, after, request_id)
@@ -158,14 +158,15 @@ async def remove_target(connection: AsyncConnection, target_id: int, *, actor: s
 
 
 async def set_inbound_secret(
-    connection: AsyncConnection, target_id: int, secret: str, *, actor: str, request_id: str = ""
+    connection: AsyncConnection, env: Environment, target_id: int, secret: str, *, actor: str, request_id: str = ""
 ) -> Target:
     """What its acknowledgements are signed with, known only after it is there. ApiError INVALID, NOT_FOUND."""
     found = await store.one(connection, target_id, lock=True)
     if found is None:
         raise no_target(target_id)
     checked = kind_of(found.kind).checked_inbound_secret(secret.strip())
-    await store.set_inbound_secret(connection, target_id, checked)
+    kept = secrets.inbound_kept(env.secret_key, checked)
+    await store.set_secrets(connection, target_id, {"inbound_secret": kept})
     await audit(connection, actor, "target.inbound_secret", found.name, None, {"id": target_id}, request_id)
     return found
 

@@ -6,15 +6,16 @@ repeated: it may hold the secrets that it was sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import responses
 
 from aiosmtplib import SMTPException
 
 from server.kernel import shared_clock
 from server.kernel.redaction import redact
+from server.kernel.sealed import Unreadable
 from server.kernel.settings import Environment
-from server.notify import mail, outside
+from server.notify import mail, outside, secrets
 from server.notify.kind import Letter, Parcel, Post
 from server.notify.kinds import KINDS
 from server.notify.message import short
@@ -41,6 +42,10 @@ async def deliver(env: Environment, parcel: Parcel) -> Attempt:
     kind = KINDS.get(parcel.target.kind)
     if kind is None:
         return Attempt("this version of Evenkeel does not know its kind", GIVE_UP_S)
+    try:
+        parcel = replace(parcel, target=secrets.opened(env.secret_key, parcel.target))
+    except Unreadable:
+        return Attempt(secrets.LOST, GIVE_UP_S)
     try:
         for message in kind.messages(parcel, env.public_url, shared_clock.now()):
             if isinstance(message, Letter):

@@ -108,6 +108,7 @@ class InboundSecretHandler(ApiHandler):
         async with self.parts.db.act() as connection:
             found = await acts.set_inbound_secret(
                 connection,
+                self.parts.env,
                 whole(target_id),
                 wanted.inbound_secret,
                 actor=self.identity.actor,
@@ -129,7 +130,9 @@ class PagerDutyHandler(ApiHandler):
     )
     async def post(self, target_id: str) -> None:
         signatures = self.request.headers.get("X-PagerDuty-Signature", "")
-        await acknowledgement.verify(self.parts.db, whole(target_id), signatures, self.request.body)
+        await acknowledgement.verify(
+            self.parts.db, self.parts.env.secret_key, whole(target_id), signatures, self.request.body
+        )
         self.reply(await acknowledgement.receive(self.parts, self.body(pagerduty.PagerDutyWebhook), self.request_id))
 
 

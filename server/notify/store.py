@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import Instant
 from server.notify.target import Target
+from server.process.process_store import RUNNING
 from server.tables.alerts import targets
 from server.tables.codec import Rows
 
@@ -82,17 +84,11 @@ async def removed(connection: AsyncConnection, target_id: int) -> Any:
     return (await connection.execute(found)).one_or_none()
 
 
-async def is_taken(connection: AsyncConnection, name: str) -> bool:
-    """Whether a target has the name; until the transaction ends nobody else adds one."""
-    await connection.execute(text("LOCK TABLE targets IN SHARE ROW EXCLUSIVE MODE"))
-    found = select(targets.c.id).where(func.lower(targets.c.name) == func.lower(name), targets.c.removed_at.is_(None))
-    return (await connection.execute(found)).first() is not None
-
-
-async def add(connection: AsyncConnection, values: dict[str, Any]) -> int:
-    """A new target; its id."""
-    row = await connection.execute(insert(targets).values(values).returning(targets.c.id))
-    return int(row.scalar_one())
+async def add(connection: AsyncConnection, values: dict[str, Any]) -> int | None:
+    """A new target; its id, None where another has its name."""
+    added = insert(targets).values(values).on_conflict_do_nothing().returning(targets.c.id)
+    found: int | None = (await connection.execute(added)).scalar_one_or_none()
+    return found
 
 
 async def remove(connection: AsyncConnection, target_id: int) -> None:
@@ -106,5 +102,21 @@ async def remove(connection: AsyncConnection, target_id: int) -> None:
     await connection.execute(statement, {"id": target_id})
 
 
-async def set_inbound_secret(connection: AsyncConnection, target_id: int, secret: str) -> None:
-    await connection.execute(update(targets).where(targets.c.id == target_id).values(inbound_secret=secret))
+async def set_secrets(connection: AsyncConnection, target_id: int, values: dict[str, str]) -> None:
+    """Store `secret`, `inbound_secret` or both, sealed."""
+    await connection.execute(update(targets).where(targets.c.id == target_id).values(values))
+
+
+async def plain(connection: AsyncConnection, version: str) -> list[Target]:
+    """Targets with a secret that is not sealed, locked; none while a process of another version runs, or before
+    the schema whose downgrade opens them."""
+    query = text(f"""
+        SELECT {TARGETS.of("t")} FROM targets t
+        WHERE t.removed_at IS NULL
+          AND (t.secret NOT SIMILAR TO '|sealed1:%' OR t.inbound_secret NOT SIMILAR TO '|sealed1:%')
+          AND NOT EXISTS (SELECT FROM processes WHERE {RUNNING} AND version <> :version
+                          AND heartbeat_at > clock_timestamp() - interval '1 minute')
+          AND EXISTS (SELECT FROM alembic_version WHERE version_num >= '0011')
+        ORDER BY t.id FOR UPDATE OF t
+        """)
+    return TARGETS.every(await connection.execute(query, {"version": version}))

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Target(Struct):
-    """One target with its secrets: for those who send and verify, never for an answer or a log."""
+    """One target with its secrets as they are stored, sealed: opened by those who send and verify (secrets.py)."""
 
     id: int
     name: str

@@ -113,13 +113,14 @@ targets = Table(  # where alerts go
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),  # the name of a file of server/notify/kinds
     Column("address", Text, nullable=False),  # a URL, or an e-mail address; for pagerduty the events URL
-    Column("secret", Text, nullable=False, server_default=""),  # signs webhooks; the routing key of pagerduty
-    Column("inbound_secret", Text, nullable=False, server_default=""),  # what pagerduty signs its webhooks with
+    Column("secret", Text, nullable=False, server_default=""),  # sealed: signs webhooks; the routing key of pagerduty
+    Column("inbound_secret", Text, nullable=False, server_default=""),  # sealed: what pagerduty signs with
     Column("step", SmallInteger, nullable=False, server_default="1"),  # 1 is told first, 2 when nobody acknowledged
     Column("created_by", Text, nullable=False),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("removed_at", Time),
 )
+Index("targets_name", func.lower(targets.c.name), unique=True, postgresql_where=text("removed_at IS NULL"))
 
 notifications = Table(  # the outbox: written with what it tells of, sent after the commit
     "notifications",

@@ -130,3 +130,18 @@ def test_the_command_that_the_start_prints_finds_the_servers_database(tmp_path: 
     assert f"KEY=$(DATA_DIR='{tmp_path}/a b' " in shown(DATA_DIR=f"{tmp_path}/a b")
     assert "DATA_DIR" not in shown()
     assert "DATA_DIR" not in shown(DATA_DIR=str(tmp_path), DATABASE_URL="postgresql://db/x")
+
+
+def test_codes_are_turned_off_for_who_has_lost_everything(run: Any, database_url: str) -> None:
+    run(user, "create", "mira@example.com", input="correct horse battery\n")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE users SET totp_secret = 'sealed1:lost'")
+        connection.execute("INSERT INTO recovery_codes (user_id, digest) SELECT id, 'x' FROM users")
+    done = run(user, "codes-off", "Mira@example.com")
+    assert (done.exit_code, done.stderr) == (0, "mira@example.com signs in by the password alone now.\n")
+    assert rows(database_url, "SELECT totp_secret, (SELECT count(*) FROM recovery_codes) FROM users") == [(None, 0)]
+    ((actor, subject),) = rows(database_url, "SELECT actor, subject FROM audit WHERE action = 'person.codes_off'")
+    assert (actor.split(":")[0], subject) == ("cli", "mira@example.com")
+    assert "nothing was done" in run(user, "codes-off", "mira@example.com").stderr
+    nobody = run(user, "codes-off", "who@example.com")
+    assert (nobody.exit_code, "There is no who@example.com" in nobody.stderr) == (1, True)

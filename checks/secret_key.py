@@ -1,0 +1,81 @@
+"""What is stored encrypted opens with the SECRET_KEY of today: secrets of targets, and authenticators of people."""
+
+from __future__ import annotations
+
+from checks.check import Check, Surroundings, Unavailable, fail
+from server.auth import people_store, second_step
+from server.kernel import sealed
+from server.kernel.errors import ConfigurationError
+from server.kernel.settings import Environment, secret_key
+from server.notify import secrets
+from server.notify import store as target_store
+from server.notify.target import Target
+from server.selfcheck.findings import Finding
+
+KEPT = "What waits for it is kept for a day."
+TARGET = (
+    "Start with the SECRET_KEY of before, and it is sent at once; where that is lost, remove the target on Setup "
+    "and add it again."
+)
+INBOUND = "Start with the SECRET_KEY of before; or store the secret that PagerDuty shows once more, on Setup."
+CODES = (
+    "Start with the SECRET_KEY of before; or each signs in with a recovery code and sets codes up again. Who has "
+    "none: python -m server user codes-off EMAIL"
+)
+
+
+async def run(around: Surroundings) -> list[Finding]:
+    """Open each of them."""
+    async with around.database.ask() as connection:
+        targets = await target_store.every(connection)
+        codes = await people_store.sealed_codes(connection)
+    if around.env is None:
+        return []
+    key = key_of(around.env)
+    lost = [email for email, stored in codes if not opens(key, second_step.PURPOSE, stored)]
+    return [finding for target in targets for finding in of_target(key, target)] + of_people(lost)
+
+
+def key_of(env: Environment) -> str:
+    """The key; on the command line the environment was read without. Raises Unavailable."""
+    try:
+        return env.secret_key or secret_key(env.raw.get("SECRET_KEY", "").strip(), env.database_url, env.data_dir)
+    except ConfigurationError as error:
+        raise Unavailable(str(error), "Give this command the SECRET_KEY of the server.") from None
+
+
+def of_target(key: str, target: Target) -> list[Finding]:
+    found, where = [], f"target {target.name}"
+    if not opens(key, secrets.OUT, target.secret):
+        what = f"Its secret was stored with another SECRET_KEY: nothing can be sent there. {KEPT}"
+        found.append(fail(what, TARGET, where))
+    if not opens(key, secrets.IN, target.inbound_secret):
+        what = "Its inbound secret was stored with another SECRET_KEY: acknowledgements do not come back."
+        found.append(fail(what, INBOUND, where))
+    return found
+
+
+def of_people(lost: list[str]) -> list[Finding]:
+    if not lost:
+        return []
+    shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    return [fail(f"Codes were stored with another SECRET_KEY and cannot be checked: {shown}.", CODES)]
+
+
+def opens(key: str, purpose: str, stored: str) -> bool:
+    """Whether it can be opened; what is not sealed can."""
+    try:
+        sealed.opened(key, purpose, stored)
+    except sealed.Unreadable:
+        return False
+    return True
+
+
+CHECK = Check(
+    "secret_key",
+    "What is stored encrypted opens with SECRET_KEY",
+    needs="database",
+    run=run,
+    every_s=60,
+    limit_s=10,
+)
