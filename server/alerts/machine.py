@@ -158,7 +158,7 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
     alert = replace(alert, recovery=recovery_of(alert, evidence, RESOLVE_S))
     if another(before, evidence):
-        return another_outage(replace(alert, severity=impact(context.policy, evidence)), evidence, now, events), ""
+        return another_outage(alert, evidence, now, events), ""
     if not alert.calmed and alert.returned_at is None:  # else it is when the outage before ended
         alert = replace(alert, over_at=seems_over(alert, evidence))
     if alert.state == "pending":
