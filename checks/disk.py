@@ -8,12 +8,15 @@ from pathlib import Path
 
 from checks import store
 from checks.check import Check, Surroundings, fail, warn
+from server.process.reserve import AGAIN_FREE, BYTES, MIB, Reserve, reserve_of
 from server.selfcheck.findings import Finding
 
 GIB = 1024**3
 FAIL_FREE = 0.05
 WARN_FREE = 0.15
 FAIL_BYTES = GIB // 2
+
+HINT = "Lower OUTCOME_RETENTION_DAYS, turn INGEST_STORE_OUTCOMES off, or give it a larger disk."
 
 
 async def run(around: Surroundings) -> list[Finding]:
@@ -24,7 +27,18 @@ async def run(around: Surroundings) -> list[Finding]:
         return []
     place = around.env.data_dir
     usage = await asyncio.to_thread(shutil.disk_usage, place)
-    return judged(place, usage.total, usage.free, size)
+    return [*given_up(reserve_of(around.env), place), *judged(place, usage.total, usage.free, size)]
+
+
+def given_up(reserve: Reserve, place: Path) -> list[Finding]:
+    """That the disk is full, and what is still stored."""
+    if not reserve.given_up:
+        return []
+    what = (
+        f"The disk is full: the reserve of {BYTES // MIB} MiB is given up for what people do. Outcomes are refused "
+        f"with 503 and log lines are not kept until {AGAIN_FREE // MIB} MiB are free."
+    )
+    return [fail(what, HINT, str(place))]
 
 
 def judged(place: Path, total: int, free: int, database: int) -> list[Finding]:
@@ -33,9 +47,8 @@ def judged(place: Path, total: int, free: int, database: int) -> list[Finding]:
     if share > WARN_FREE:
         return []
     say = fail if share < FAIL_FREE or free < FAIL_BYTES else warn
-    hint = "Lower OUTCOME_RETENTION_DAYS, turn INGEST_STORE_OUTCOMES off, or give it a larger disk."
     what = f"{free / GIB:.1f} GiB are free, {share:.0%}; the database takes {database / GIB:.1f} GiB."
-    return [say(what, hint, str(place))]
+    return [say(what, HINT, str(place))]
 
 
 CHECK = Check("disk", "There is room for what comes in", needs="database", run=run, every_s=60, limit_s=10)

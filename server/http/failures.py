@@ -9,6 +9,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tornado.web import HTTPError
 
+from server.kernel.db import why_away
 from server.kernel.errors import ApiError
 
 STALLED = "25P03"  # we stood still inside a transaction, and the database ended it
@@ -56,4 +57,4 @@ def why_not_now(failure: PoolTimeout | OSError | DBAPIError) -> str:
     if isinstance(failure, PoolTimeout):
         return "Too many people act at once: every connection to the database is in use."
     state = getattr(failure.orig, "sqlstate", None) if isinstance(failure, DBAPIError) else None
-    return WHY_NOT_NOW.get(state or "", "The database does not answer.")
+    return WHY_NOT_NOW.get(state or "") or why_away(failure)

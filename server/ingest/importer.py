@@ -20,6 +20,7 @@ from server.kernel import shared_clock
 from server.kernel.db import Database
 from server.kernel.names import OTHER
 from server.kernel.settings import Environment
+from server.process.reserve import reserve_of
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
 
 BATCH_ITEMS = 5_000
@@ -91,7 +92,7 @@ class Importer:
         self.aborted = aborted
         self.report = Report()
         self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
-        self._writer = Writer(db, "import", thresholds)
+        self._writer = Writer(db, "import", thresholds, reserve=reserve_of(env))
         if tell:
             self._writer.process_id = TOLD
         self._pending = {timed: Pending(timed) for timed in (True, False)}

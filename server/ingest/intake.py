@@ -29,6 +29,7 @@ from server.kernel.errors import ApiError
 from server.kernel.loop import Loop
 from server.kernel.settings import Environment
 from server.process.process import Process
+from server.process.reserve import reserve_of
 from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.intake")
@@ -53,12 +54,13 @@ class Intake:
         self.env = env
         self.db = db
         self.process = process
+        reserve = reserve_of(env)
         self.queue = Queue()
         self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
-        self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions)
-        self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally)
+        self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions, reserve=reserve)
+        self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally, reserve)
         self.skews = Skews()
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic

@@ -27,6 +27,7 @@ from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.loop import Loop
 from server.kernel.names import OWN
+from server.process.reserve import NO_RESERVE, Reserve
 from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.lane")
@@ -43,8 +44,15 @@ Own = dict[tuple[Spelling, int, bool], tuple[list[int], list[int]]]
 class Lane:
     """Counts in memory, written once a second."""
 
-    def __init__(self, db: Database, numbering: Numbering, thresholds: Thresholds, tally: IntakeTally) -> None:
-        self.writer = Writer(db, "own lane", thresholds)
+    def __init__(
+        self,
+        db: Database,
+        numbering: Numbering,
+        thresholds: Thresholds,
+        tally: IntakeTally,
+        reserve: Reserve = NO_RESERVE,
+    ) -> None:
+        self.writer = Writer(db, "own lane", thresholds, reserve=reserve)
         self.tally = tally
         self._numbering = numbering
         self._connection = OwnConnection(db, "intake")

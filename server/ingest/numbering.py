@@ -12,7 +12,7 @@ import psycopg
 from server.ingest import store
 from server.ingest.series import FRESH_S, OURSELVES, Book, Caps, Name, SendingKey, Series, Spelling
 from server.kernel.connection import Connection, OwnConnection
-from server.kernel.db import Database, local
+from server.kernel.db import Database, local, why_away
 from server.kernel.errors import ApiError
 
 LIMIT_S = 5.0
@@ -58,7 +58,7 @@ class Numbering:
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
                 raise ApiError(
-                    "UNAVAILABLE", "The database does not answer; nothing was stored. Send it again.", retry_after=2
+                    "UNAVAILABLE", f"{why_away(error)} Nothing was stored; send it again.", retry_after=2
                 ) from error
 
     async def _number(

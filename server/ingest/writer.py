@@ -22,9 +22,10 @@ from server.ingest.batch import Batch
 from server.ingest.count import Thresholds
 from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
-from server.kernel.db import Database, local
+from server.kernel.db import Database, local, why_away
 from server.kernel.errors import ApiError
 from server.kernel.text import first_line
+from server.process.reserve import NO_RESERVE, Reserve
 from server.tables.binary import BEGIN, END
 
 log = logging.getLogger("evenkeel.writer")
@@ -41,7 +42,7 @@ class Writer:
     """Stores batches. `process_id` names the process in `writers`; 0 for a command whose outcomes
     only count, -1 for one that has the watch alert on them.
 
-    `make_partitions` is called where one is missing.
+    `make_partitions` is called where one is missing. While `reserve` is given up nothing is stored.
     """
 
     def __init__(
@@ -50,15 +51,19 @@ class Writer:
         purpose: str,
         thresholds: Thresholds,
         make_partitions: Callable[[], Awaitable[object]] | None = None,
+        *,
+        reserve: Reserve = NO_RESERVE,
     ) -> None:
         self.process_id = 0
         self.id = 0  # 0: not registered yet
         self.seq = 0
         self.committed_at = 0.0  # monotonic
         self.failing = ""  # why the last try failed; empty after a success
+        self.away = ""  # the same, for senders
         self.unplaced = b""  # rows for which there was no partition, until there is
         self._thresholds = thresholds
         self._make_partitions = make_partitions
+        self._reserve = reserve
         self._made_at = float("-inf")  # monotonic
         self._connection = OwnConnection(db, purpose)
 
@@ -68,6 +73,7 @@ class Writer:
         flush = Flush(batches)
         for attempt in range(1_000_000):
             try:
+                self._reserve.require()
                 async with self._connection.use(FLUSH_MAX_S) as connection:
                     await self._once(connection, flush)
                     return
@@ -82,7 +88,7 @@ class Writer:
             except BaseException:
                 self._disown(flush)
                 raise
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._reserve.given_up:
                 break
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
         self._give_up(flush)
@@ -152,6 +158,7 @@ class Writer:
     async def probe(self) -> None:
         """Find out without a new batch whether storing works again."""
         try:
+            self._reserve.require()
             async with self._connection.use(FLUSH_MAX_S) as connection:
                 if self.unplaced:
                     await self._partitions_made()
@@ -176,7 +183,7 @@ class Writer:
             batch.settle(
                 ApiError(
                     "UNAVAILABLE",
-                    f"The database does not answer. {kept}; send it again with the same Idempotency-Key.",
+                    f"{self.away} {kept}; send it again with the same Idempotency-Key.",
                     retry_after=2,
                     unsure=flush.unsure,
                 )
@@ -185,7 +192,7 @@ class Writer:
     def _lost(self, error: BaseException) -> None:
         if not self.failing:
             log.warning("flush failed: %s", error)
-        self.failing = first_line(error)
+        self.failing, self.away = first_line(error), why_away(error)
 
     def _succeeded(self) -> None:
         self.committed_at = time.monotonic()

@@ -9,6 +9,7 @@ it where DATABASE_DIRECT_URL says how.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -30,6 +31,7 @@ ACT_WAIT_S = 10.0
 AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
 SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
 BACKEND = "SELECT pg_backend_pid()"
+DISK_FULL = "53100"
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 
@@ -122,6 +124,14 @@ class Database:
         """Close the pools; transactions in flight are rolled back by the server."""
         await self.control.dispose()
         await self.read.dispose()
+
+
+def why_away(error: BaseException) -> str:
+    """What keeps the database from doing what was asked, as a sentence."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(cause, "sqlstate", None) == DISK_FULL or getattr(cause, "errno", None) == errno.ENOSPC:
+        return "The disk is full: nothing more can be stored until there is room."
+    return "The database does not answer."
 
 
 def connect_args(url: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from server.kernel.settings import Environment, read_environment
 from server.process import embedded, supervisor
 from server.process.ready import ready_flags
+from server.process.reserve import reserve_of
 
 log = logging.getLogger("evenkeel.serve")
 
@@ -54,7 +55,7 @@ def serve(env: Environment) -> None:
         ]
         children.append(supervisor.Child("watch.1", functools.partial(app.run_watch, env, "watch.1", sockets)))
         announcer = announce_in_child(env, sockets) if sys.stdout.isatty() or cluster is not None else 0
-        supervisor.Supervisor(children, sockets, cluster, announcer).run()
+        supervisor.Supervisor(children, sockets, cluster, reserve_of(env), announcer).run()
 
 
 def warn(env: Environment) -> None:
@@ -67,6 +68,7 @@ def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:
     """Start and migrate the embedded database; the environment that points to it."""
     from server.process.migrate import migrate
 
+    reserve_of(env).keep()
     embedded.start(cluster)
     migrate(cluster.url)
     return replace(env, database_url=cluster.url)

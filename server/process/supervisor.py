@@ -27,6 +27,7 @@ from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
 from server.process import embedded
 from server.process.ready import ReadyFlag
+from server.process.reserve import Reserve
 
 log = logging.getLogger("evenkeel.supervisor")
 
@@ -61,6 +62,7 @@ class Supervisor:
     children: list[Child]
     sockets: list[socket.socket]
     cluster: embedded.Cluster | None
+    reserve: Reserve
     announcer: int = 0
     terminals: list[int] = field(default_factory=lambda: [fd for fd in (0, 1, 2) if os.isatty(fd)])
     stopping: bool = False
@@ -76,6 +78,7 @@ class Supervisor:
                 self.hear(found.si_signo)
             self.collect()
             if self.cluster is not None and not self.stopping:
+                self.keep_reserve()  # first: a database that has ended on a full disk needs room to start
                 self.keep_database(self.cluster)
         self.stop()
         if self.misconfigured:
@@ -126,6 +129,13 @@ class Supervisor:
             embedded.start(cluster)
         except (ConfigurationError, OSError) as error:
             log.error("%s", error)
+
+    def keep_reserve(self) -> None:
+        """What goes wrong is tried again at the next turn."""
+        try:
+            self.reserve.keep()
+        except OSError as error:
+            log.warning("the reserve of disk space: %s", error)
 
     def stop(self) -> None:
         """No new connections, SIGTERM to the children, SIGKILL to what is left at the limit, then the database."""

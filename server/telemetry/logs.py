@@ -19,6 +19,7 @@ from server.kernel.db import AWAY, Database
 from server.kernel.loop import Loop
 from server.kernel.settings import Environment
 from server.process.process import Process
+from server.process.reserve import reserve_of
 from server.telemetry import log_store, metrics
 from server.telemetry.log_line import JsonFormatter, LogLine, TextFormatter, in_request, line_of
 from server.telemetry.log_output import Output
@@ -78,6 +79,7 @@ class LogStore:
     def __init__(self, env: Environment, db: Database, process: Process) -> None:
         self.process = process
         self.gatherer = Gatherer()
+        self._reserve = reserve_of(env)
         self._connection = OwnConnection(db, "logs")
         self._loop = Loop("keeping log lines", self.flush, GATHER_S)
 
@@ -110,6 +112,7 @@ class LogStore:
 
     async def _store(self, batch: list[LogLine]) -> None:
         if batch:
+            self._reserve.require()
             async with self._connection.use(LIMIT_S) as connection:
                 await log_store.keep(connection, [log_store.copy_row(line, self.process.label) for line in batch])
 

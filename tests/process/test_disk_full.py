@@ -1,20 +1,34 @@
-"""A full disk under the metrics: no process ends, pages and Config keep working."""
+"""A full disk, under the metrics or the database: no process ends, pages and Config keep working."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import Any
 from urllib.request import HTTPCookieProcessor, build_opener
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from checks import disk
+from server.http.failures import as_api_error
+from server.kernel.settings import read_environment
+from server.process import embedded
+from server.process import reserve as reserve_module
+from server.process.reserve import Reserve
 from tests.conftest import ROOT
+from tests.process.test_supervisor import Start, start  # noqa: F401 - a fixture
 from tests.running import Running
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_for
 
 VALUES = """
 import sys
@@ -40,16 +54,40 @@ assert not (place / "late.db").exists(), "an empty file would end a scrape"
 """
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 4 MiB, for temporary files."""
-    place = tmp_path / "small"
+@contextmanager
+def mounted(place: Path, mib: int) -> Iterator[Path]:
+    """A disk of its own, so large."""
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs to mount a tmpfs")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk for temporary files."""
+    with mounted(tmp_path / "small", 4) as place:
+        yield place
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """DATA_DIR on a disk of its own."""
+    parent = Path(tempfile.mkdtemp(prefix="ek-"))
+    with mounted(parent / "data", 256) as place:
+        yield place
+        embedded.stop(embedded.cluster(read_environment({"DATA_DIR": str(place)})))
+    shutil.rmtree(parent)
+
+
+def take_all(place: Path) -> Path:
+    """A file with all that is free, taken at once."""
+    free = os.statvfs(place)
+    with (place / "full").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+    return place / "full"
 
 
 def fill(place: Path) -> None:
@@ -81,6 +119,45 @@ def test_no_process_ends_and_pages_and_config_work(running: Callable[..., Runnin
     assert changed[0] == 200, changed
     assert server.get("/metrics", key)[0] == 200
     assert server.children() == children, server.output()[-2000:]
+
+
+def test_the_reserve_is_for_what_people_do(start: Start, data_dir: Path) -> None:  # noqa: F811
+    server, reserve = start(WEB_CONCURRENCY="1"), Reserve(data_dir / "reserve")
+    wait_for((data_dir / "reserve").exists, "the reserve")
+    assert (data_dir / "reserve").stat().st_blocks * 512 >= reserve_module.BYTES
+    key = server.command("key", "create", "full", "--scope", "ingest", "--scope", "read", "--scope", "act")
+
+    def send() -> tuple[int, Any]:
+        outcome = {"service": "shop", "route": "/pay", "method": "GET", "status": 200, "duration_ms": 5}
+        return server.call("POST", "/api/v1/outcomes", key=key, data=[outcome])
+
+    def limit(items: int, revision: int) -> int:
+        data = {"values": {"INGEST_MAX_BATCH_ITEMS": items}, "reason": "full"}
+        return server.call("PATCH", "/api/v1/config", key=key, data=data, headers={"If-Match": f'"{revision}"'})[0]
+
+    assert send()[0] == 201
+    full = take_all(data_dir)
+    wait_for(lambda: reserve.given_up, "the reserve to be given up")
+    status, refused = send()
+    assert (status, refused["code"]) == (503, "UNAVAILABLE")
+    assert refused["detail"].startswith("The disk is full: nothing more can be stored until there is room. Nothing was")
+    assert [limit(500 + number, number) for number in (1, 2, 3)] == [200, 200, 200]
+    assert server.command("key", "create", "more", "--scope", "read")
+    (found,) = disk.given_up(reserve, data_dir)
+    assert "reserve of 64 MiB is given up" in found.what
+    full.unlink()
+    wait_for(lambda: not reserve.given_up, "the reserve to be taken again")
+    wait_for(lambda: send()[0] == 201, "outcomes to be stored again")
+    assert disk.given_up(reserve, data_dir) == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [OperationalError("INSERT", {}, psycopg.errors.DiskFull()), OSError(errno.ENOSPC, "No space left on device")],
+)
+def test_a_full_disk_is_told_as_that(failure: Exception) -> None:
+    told = as_api_error(failure, 500)
+    assert (told.status, told.detail.partition(":")[0]) == (503, "The disk is full")
 
 
 def test_values_that_have_no_space_on_the_disk_are_counted_in_memory(small: Path) -> None:
