@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from checks import apart, registry, runner
 from checks.check import DAY_S, ROOT, Check, Surroundings
@@ -15,22 +16,21 @@ from server.selfcheck.findings import CheckResult
 
 FIRST_S = 10.0  # a new watch runs each check for the first time after this long, also the hourly ones
 LOOK_S = 600.0  # whether a check of the repository is due
+SETTLED_S = 60.0  # a start has other things to do than to look at files, which are the same a minute later
 RECORD_S = 5.0  # for the result to be kept
 FORGET_S = 3600.0
 
 
 def jobs(env: Environment, db: Database) -> list[Job]:
-    """One job a check, which records its result, and one that forgets old results."""
+    """One job a check of what runs, one for those of the repository, and one that forgets old results."""
     around = Surroundings(ROOT, env, db, own_url(env), lasting=True)
     running = [Scheduled(registry.load(name), around) for name in registry.RUNNING]
     found = [
         Job(f"check {one.check.name}", min(one.check.every_s, FIRST_S + place), one.run, one.check.limit_s + RECORD_S)
         for place, one in enumerate(running)
     ]
-    found += [
-        Job(f"check {name}", LOOK_S, OfRepository(name, around).run, apart.LIMIT_S + RECORD_S)
-        for name in registry.REPOSITORY
-    ]
+    own = OfRepository(registry.REPOSITORY, around)
+    found.append(Job("checks of the repository", LOOK_S, own.run, apart.LIMIT_S + RECORD_S, first_s=SETTLED_S))
 
     async def forget(term: int) -> None:
         async with db.act() as connection:
@@ -63,20 +63,21 @@ class Scheduled:
 
 
 class OfRepository:
-    """One check of the repository: once for this version and once a day, however often Evenkeel restarts."""
+    """The checks of the repository: once for this version and once a day, however often Evenkeel restarts."""
 
-    def __init__(self, name: str, around: Surroundings) -> None:
-        self.name = name
+    def __init__(self, names: Sequence[str], around: Surroundings) -> None:
+        self.names = names
         self.around = around
 
     async def run(self, term: int) -> None:
-        """Run it, apart, unless the newest result is of this version and of the last day."""
+        """Run, apart, those whose newest result is not of this version or not of the last day."""
         async with self.around.database.act() as connection:
-            if await store.has_run(connection, self.name, __version__, DAY_S):
-                return
-        await keep(self.around.database, await apart.run(self.name, self.around))
+            due = [name for name in self.names if not await store.has_run(connection, name, __version__, DAY_S)]
+        if due:
+            await keep(self.around.database, *await apart.run(due, self.around))
 
 
-async def keep(db: Database, result: CheckResult) -> None:
+async def keep(db: Database, *results: CheckResult) -> None:
     async with db.act() as connection:
-        await store.record(connection, result)
+        for result in results:
+            await store.record(connection, result)

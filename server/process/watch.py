@@ -47,7 +47,8 @@ async def require_term(connection: AsyncConnection, term: int) -> None:
 class Job:
     """Work done every `every_s` seconds by the leader: `run(term)`, cut off after `limit_s`.
 
-    `phase` is the fraction of a second of the clock at which it begins, for what looks at whole seconds.
+    `first_s`: how long after a take-over it comes first, where that is not at once. `phase` is the fraction of a
+    second of the clock at which it begins, for what looks at whole seconds.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Job:
     run: Callable[[int], Awaitable[None]]
     limit_s: float
     phase: float | None = None
+    first_s: float = 0.0
 
     def wait_s(self, now: float) -> float:
         """Seconds from `now`, Unix seconds, to its phase."""
@@ -152,7 +154,7 @@ class Watch:
             self._callbacks.append(callback)
             self._first.append(loop.call_later(job.wait_s(shared_clock.now()), callback.start))
             # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
-            self._first.append(loop.call_later(place * STAGGER_S, self._start, job, term))
+            self._first.append(loop.call_later(job.first_s + place * STAGGER_S, self._start, job, term))
 
     def _resign(self) -> None:
         log.warning("%s is no longer the watch", self.process.name)

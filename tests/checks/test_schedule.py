@@ -51,14 +51,14 @@ async def test_one_of_the_repository_runs_once_a_version_and_once_a_day(
     db = Database(database_url)
     started: list[str] = []
 
-    async def run(name: str, around: Surroundings) -> CheckResult:
+    async def run(names: list[str], around: Surroundings) -> list[CheckResult]:
         started.append(schedule.__version__)
-        return CheckResult(name, "pass", datetime.now(UTC), 1.0, [], schedule.__version__)
+        return [CheckResult(name, "pass", datetime.now(UTC), 1.0, [], schedule.__version__) for name in names]
 
     async def restart(version: str) -> None:
         """As after each start of a watch of this version: nothing is known but what the database has."""
         monkeypatch.setattr(schedule, "__version__", version)
-        await schedule.OfRepository("docs_routes", Surroundings(ROOT, db=db)).run(1)
+        await schedule.OfRepository(["docs_routes"], Surroundings(ROOT, db=db)).run(1)
 
     monkeypatch.setattr(apart, "run", run)
     try:
@@ -129,11 +129,13 @@ async def test_every_check_has_a_job_that_comes_soon(make_env: MakeEnv, database
     db = Database(database_url)
     found = schedule.jobs(make_env(), db)
     await db.close()
-    assert [job.name for job in found[:-1]] == [f"check {name}" for name in registry.RUNNING + registry.REPOSITORY]
-    for name, job in zip(registry.RUNNING, found, strict=False):
-        assert job.every_s <= 30
+    *running, own, _ = found
+    assert [job.name for job in running] == [f"check {name}" for name in registry.RUNNING]
+    for name, job in zip(registry.RUNNING, running, strict=True):
+        assert (job.first_s, job.every_s <= 30) == (0, True)
         assert job.limit_s > registry.load(name).limit_s
-    assert all(job.limit_s > apart.LIMIT_S for job in found[len(registry.RUNNING) : -1])
+    assert own.limit_s > apart.LIMIT_S > sum(registry.load(name).limit_s for name in registry.REPOSITORY)
+    assert own.first_s > 30, "a start has other things to do"
 
 
 @pytest.mark.parametrize(
@@ -145,16 +147,35 @@ def test_where_we_answer(make_env: MakeEnv, host: str, url: str) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_check_in_a_process_of_its_own() -> None:
-    result = await apart.run("schema_policy", Surroundings(ROOT))
-    assert (result.status, result.findings, result.version) == ("pass", [], __version__)
+async def test_the_repository_is_checked_by_one_process_of_its_own(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    output = apart.output
+
+    async def noted(command: list[str], around: Surroundings) -> tuple[bytes, bytes]:
+        commands.append(command)
+        return await output(command, around)
+
+    monkeypatch.setattr(apart, "output", noted)
+    db = Database(database_url)
+    try:
+        for _ in range(2):
+            await schedule.OfRepository(registry.REPOSITORY, Surroundings(ROOT, db=db)).run(1)
+        async with db.ask() as connection:
+            kept = await store.latest(connection)
+    finally:
+        await db.close()
+    found = [(result.name, result.status, result.findings, result.version) for result in kept]
+    assert found == [(name, "pass", [], __version__) for name in registry.REPOSITORY]
+    assert len(commands) == 1
 
 
 @pytest.mark.gen_test
 async def test_a_process_that_dies_is_a_failed_check() -> None:
-    result = await apart.run("no_such_check", Surroundings(ROOT), limit_s=60.0)
-    assert result.status == "fail"
-    assert "There is no check" in result.findings[0].what
+    for result in await apart.run(["schema_policy", "no_such_check"], Surroundings(ROOT), limit_s=60.0):
+        assert result.status == "fail"
+        assert "There is no check" in result.findings[0].what
 
 
 @pytest.mark.gen_test
@@ -164,7 +185,7 @@ async def test_a_process_over_its_time_is_killed(tmp_path: Path, monkeypatch: py
     stuck.write_text(f"#!/bin/sh\necho $$ > {mark}\nexec sleep 60\n")
     stuck.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    result = await apart.run("probe", Surroundings(ROOT), limit_s=1.0)
+    (result,) = await apart.run(["probe"], Surroundings(ROOT), limit_s=1.0)
     assert "longer than 1 s" in result.findings[0].what
     assert not Path(f"/proc/{mark.read_text().strip()}").exists()
 
@@ -176,7 +197,7 @@ async def test_cancelling_kills_it_too(tmp_path: Path, monkeypatch: pytest.Monke
     stuck.write_text(f"#!/bin/sh\necho $$ > {mark}\nexec sleep 60\n")
     stuck.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stuck))
-    task = asyncio.create_task(apart.run("probe", Surroundings(ROOT)))
+    task = asyncio.create_task(apart.run(["probe"], Surroundings(ROOT)))
     while not mark.exists() or not mark.read_text().strip():
         await asyncio.sleep(0.01)
     task.cancel()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -208,14 +208,23 @@ async def test_jobs_do_not_overlap_fail_alone_and_are_cut_off(database_url: str)
 
 
 @pytest.mark.gen_test
-async def test_a_daily_job_runs_soon_after_gaining_the_lease(database_url: str) -> None:
-    ran = asyncio.Event()
+async def test_a_daily_job_runs_soon_after_gaining_the_lease_unless_it_says_later(database_url: str) -> None:
+    ran: list[str] = []
+    done = asyncio.Event()
 
-    async def daily(term: int) -> None:
-        ran.set()
+    def noting(name: str) -> Callable[[int], Awaitable[None]]:
+        async def run(term: int) -> None:
+            ran.append(name)
+            if name == "soon":
+                done.set()
 
+        return run
+
+    delays = {"in an hour": 3600.0, "later": 0.5, "daily": 0.0, "soon": 1.0}
+    jobs = [Job(name, 86400, noting(name), 10, first_s=first_s) for name, first_s in delays.items()]
     async with database(database_url) as db:
-        watch = Watch(db, await process(db, "only"), [Job("daily", 86400, daily, 10)])
+        watch = Watch(db, await process(db, "only"), jobs)
         await watch.start()
-        await asyncio.wait_for(ran.wait(), PATIENCE_S)
+        await asyncio.wait_for(done.wait(), PATIENCE_S)
         await watch.close()
+    assert ran == ["daily", "later", "soon"]
