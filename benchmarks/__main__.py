@@ -1,4 +1,7 @@
-"""`make bench`, or `python -m benchmarks NAME…`: each module's `run()` gives figures; exit 1 where one misses."""
+"""`make bench`, or `python -m benchmarks NAME…`: each module's `run()` gives figures; exit 1 where one misses.
+
+`python -m benchmarks suspects --data DIR` judges the suspects on labelled incidents (benchmarks/suspects.py).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import sys
 
 from benchmarks.figure import Figure
 
-ALL = ("ingest", "rollback", "freshness", "memory", "start", "detection", "objectives")
+ALL = ("ingest", "rollback", "freshness", "memory", "start", "detection", "objectives", "suspects")
 
 
 def main(names: list[str]) -> int:
     missed = 0
+    names, arguments = (names[:1], names[2:3]) if names[1:2] == ["--data"] else (names, [])
     for name in names or list(ALL):
         print(f"== {name}", flush=True)
-        figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").run()
+        figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").run(*arguments)
         for figure in figures:
             print(figure.line(), flush=True)
             missed += not figure.holds

@@ -27,6 +27,7 @@ DOMAINS: dict[str, set[str]] = {
     "notify": {"auth", "live", "slo", "alerts"},
     "gate": {"auth", "live", "slo", "alerts", "changes", "picture"},
     "review": {"alerts", "auth", "live", "slo", "changes"},
+    "incidents": {"auth", "live", "slo", "alerts", "changes", "picture"},
     "config": {"auth", "changes"},
     "changes": {"auth"},
 }
@@ -67,6 +68,7 @@ PURE_FILES = (
     "server/gate/budget.py",
     "server/gate/returns.py",
     "server/gate/rule.py",
+    "server/incidents/suspects.py",
     "server/ingest/decode.py",
     "server/ingest/outcome.py",
     "server/kernel/ids.py",

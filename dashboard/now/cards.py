@@ -47,7 +47,7 @@ class Figure(Struct):
     objective: ObjectiveStatus | None = None  # whose bar stands beneath
 
 
-class Suspect(Struct):
+class CardSuspect(Struct):
     """What was changed before the onset, or what the failures share."""
 
     text: str
@@ -70,7 +70,7 @@ class Card(Struct):
     where: str  # POST /charges · all versions
     figures: list[Figure]
     chart: BurnChart | None  # None: not read yet, or the database does not answer
-    suspect: Suspect | None
+    suspect: CardSuspect | None
     symptoms: list[Symptom]
     offer: Offer | None  # of the settings, where their revision is the suspect
     acknowledge: Alert | None  # the alert that nobody has acknowledged yet
@@ -227,16 +227,16 @@ def left(row: LiveRow, now: float) -> Figure:
     return Figure("Budget left", value, [f"gone in {span(o.exhausted_in_s)}"], now + o.exhausted_in_s, o)
 
 
-def suspect_of(row: LiveRow, recent: Iterable[Change], onset: float) -> Suspect | None:
+def suspect_of(row: LiveRow, recent: Iterable[Change], onset: float) -> CardSuspect | None:
     """The change before the onset, a deploy of what the failures share first, the nearest; else what they share."""
     before = [one for one in recent if one.kind in CAUSES and -AFTER_S <= onset - one.at.timestamp() <= NEAR_S]
     likely = next((alert.evidence.likely for alert in row.alerts if alert.evidence.likely), "")
     named = [one for one in before if one.kind == "deploy" and one.version and one.version in likely]
     nearest = max(named or before, key=lambda one: (one.kind == "deploy", one.at), default=None)
     if nearest is None:
-        return Suspect(likely) if likely else None
+        return CardSuspect(likely) if likely else None
     what = f"{nearest.kind} {nearest.version}".strip()
-    return Suspect(what, near(onset - nearest.at.timestamp()), nearest)
+    return CardSuspect(what, near(onset - nearest.at.timestamp()), nearest)
 
 
 def near(before_s: float) -> str:
@@ -246,7 +246,7 @@ def near(before_s: float) -> str:
     return f"{span(abs(round(before_s)))} {'before' if before_s > 0 else 'after'} onset"
 
 
-def offer_for(suspect: Suspect | None, config: ConfigView | None) -> Offer | None:
+def offer_for(suspect: CardSuspect | None, config: ConfigView | None) -> Offer | None:
     """One click back, where what is suspected is the revision that is in force."""
     if suspect is None or suspect.change is None or suspect.change.kind != "revision" or config is None:
         return None

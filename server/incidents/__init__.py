@@ -1,0 +1,1 @@
+"""Incidents: from a suspicion to the report, with the people who lead them."""
