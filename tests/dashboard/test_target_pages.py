@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from server.kernel.sealed import opened
+from server.notify.secrets import IN
 from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.notify.making import ROUTING_KEY, Desk
@@ -92,6 +94,7 @@ async def test_pagerduty_is_given_its_secret_afterwards(web: Web, database_url: 
     kept = await press(site, "/setup/targets/inbound-secret", cookie, id=target_id, inbound_secret="s" * 40)
     assert said(kept, site) == "Acknowledgements in PagerDuty are taken for duty now."
     desk = Desk(database_url)
-    assert desk.rows("SELECT inbound_secret FROM targets") == [("s" * 40,)]
+    ((stored,),) = desk.rows("SELECT inbound_secret FROM targets")
+    assert opened(site.parts.env.secret_key, IN, stored) == "s" * 40
     desk.close()
     assert "s" * 40 not in (await look(site, "/setup", cookie)).body.decode()
