@@ -18,7 +18,9 @@ from server.http.operation import Operation, operation
 from server.http.route import Route
 from server.kernel.errors import CODES, ApiError
 
-CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 class OpenApiHandler(ApiHandler):

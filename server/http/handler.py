@@ -292,6 +292,7 @@ class ApiHandler(Handler):
     def set_default_headers(self) -> None:
         super().set_default_headers()
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 
     async def admit(self) -> None:
         method = (self.request.method or "GET").lower()

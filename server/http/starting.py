@@ -10,6 +10,7 @@ from server.http.handler import ApiHandler
 from server.kernel.errors import ApiError
 
 AGAIN_S = 2
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -70,6 +71,6 @@ class Starting(Instead):
         body = self.tell(as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code))
         if "text/html" in self.request.headers.get("Accept", ""):
             self.set_header("Content-Type", "text/html; charset=utf-8")
-            self.set_header("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'")
+            self.set_header("Content-Security-Policy", POLICY)
             body = PAGE.format(again_s=AGAIN_S, request_id=self.request_id).encode()
         self.finish(body)

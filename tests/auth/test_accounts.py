@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from server.auth import totp
+from server.auth import second_step, totp
 from server.auth.easy_passwords import too_easy
 from server.auth.form_token import form_token, is_of
+from server.auth.passwords import hashed, matches
 from server.kernel import sealed
 from tests.dashboard.visitor import PASSWORD, look, press, said, sign_in
 from tests.site import Site
@@ -95,6 +97,23 @@ def test_what_is_sealed_opens_with_its_key_alone() -> None:
             sealed.opened(key, purpose, kept)
 
 
+def test_a_password_is_taken_as_it_was_typed() -> None:
+    stored = hashed("  Violet tangent plinth ")
+    typed = ("  Violet tangent plinth ", "Violet tangent plinth", "  violet tangent plinth ")
+    assert [matches(stored, each) for each in typed] == [True, False, False]
+
+
+def test_the_right_password_waits_five_minutes_for_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, now = SimpleNamespace(id=7, password="hash"), time.time()
+    first = second_step.first_step("key", row)
+    assert second_step.who_came("key", first) == (7, second_step.mark("hash"))
+    assert second_step.who_came("other", first) is None
+    for after_s, person in ((299, 7), (302, None)):
+        monkeypatch.setattr(time, "time", lambda after_s=after_s: now + after_s)
+        came = second_step.who_came("key", first)
+        assert (came and came[0]) == person
+
+
 @pytest.mark.gen_test
 async def test_ones_own_password_takes_the_old_one_and_ends_other_sessions(web: Any) -> None:
     site = await web()
@@ -176,6 +195,12 @@ async def test_a_session_that_nobody_uses_ends(web: Any) -> None:
     assert (await look(site, "/account", mine)).code == 200
     await do(site, "UPDATE sessions SET seen_at = now() - interval '73 hours'")
     assert (await look(site, "/account", mine)).code == 302
+    ((days,),) = await do(site, "SELECT extract(day FROM expires_at - created_at)::int FROM sessions")
+    assert days == 30
+    await do(site, "UPDATE sessions SET seen_at = now(), expires_at = now() + interval '1 minute'")
+    assert (await look(site, "/account", mine)).code == 200
+    await do(site, "UPDATE sessions SET expires_at = now()")
+    assert (await look(site, "/account", mine)).code == 302, "in any case"
 
 
 @pytest.mark.gen_test

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.auth import fresh
+from server.auth import fresh, people_store
 from server.auth.audit_store import recent_acts
 from server.auth.people import (
     change_role,
@@ -66,7 +66,9 @@ async def test_a_disabled_person_and_an_old_password_let_nobody_in(
         token = await enter(auth)
         new = await auth.passwords.hash("another long password")
         async with auth.db.act() as connection:
-            await set_password(connection, made.id, new, actor="root")
+            await people_store.change(connection, made.id, totp_secret="sealed1:")
+            assert (await set_password(connection, made.id, new, actor="root")).codes, "they stay"
+            await people_store.change(connection, made.id, totp_secret=None)
         await until_nobody(auth, token)
         await fails(auth, 1)
         token = await enter(auth, password="another long password")

@@ -33,10 +33,14 @@ async def test_headers_of_every_page(web: Web) -> None:
         policy = headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy
+        assert "object-src 'none'; base-uri 'none'" in policy
         assert "frame-ancestors 'none'" in policy
+        assert headers["Referrer-Policy"] == "same-origin"
         assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
         assert headers["Cache-Control"] == "no-store"
         assert headers["X-Request-Id"]
+    api = (await site.fetch("/api/v1/no-such")).headers
+    assert api["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
 @pytest.mark.gen_test
