@@ -6,6 +6,7 @@ Each kind is one file in kinds/; nothing outside that folder asks which one a ta
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -59,7 +60,7 @@ class Letter(NamedTuple):
     answers: str = ""
 
 
-class Kind:
+class Kind(ABC):
     """One kind of target. As it stands here: a URL without a secret, which is told of everything."""
 
     name: str  # in the API and the database
@@ -97,6 +98,6 @@ class Kind:
         """What its acknowledgements are signed with, or ApiError INVALID."""
         raise invalid("inbound_secret", f"a target of the kind {self.name} has none")
 
+    @abstractmethod
     def messages(self, parcel: Parcel, public_url: str, now: float) -> Sequence[Post | Letter]:
         """What is sent for a parcel, one after the other, at a Unix time in seconds."""
-        raise NotImplementedError

@@ -6,7 +6,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Literal
 
-from server.notify.kind import Kind
+from server.notify.kind import Kind, Parcel, Post
 
 
 def found() -> dict[str, Kind]:
@@ -31,6 +31,9 @@ class Unknown(Kind):
 
     def shown_address(self, address: str) -> str:
         return "…"
+
+    def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Post]:
+        return []
 
 
 def kind_of(name: str) -> Kind:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from server.receivers.access_log.form import Sense
@@ -19,12 +19,15 @@ class Directive(NamedTuple):
     rank: int = 9
 
 
+Known = Callable[[str, str], Directive]  # of a name and what stands in its braces
+
+
 class Dialect(NamedTuple):
     """How one family of servers writes formats."""
 
     name: str
     directive: re.Pattern[str]
-    known: Callable[[str, str], Directive]  # of a name and what stands in its braces
+    known: Known
     starts: bool  # what the time of a line is
     sure: bool  # whether every server of the family prints the same
 
@@ -51,58 +54,54 @@ def apache(name: str, argument: str) -> Directive:
     return simple.get(name, UNKNOWN)
 
 
-def haproxy(name: str, argument: str) -> Directive:
-    """Of HAProxy: times in milliseconds."""
-    taken = {"Ta": 0, "Tt": 1, "Tu": 2}
-    if name in taken:
-        return Directive("taken", "ms", taken[name])
-    parts = {
+def by_name(taken: Mapping[str, tuple[str, int]], parts: Mapping[str, str]) -> Known:
+    """Where the name alone decides: the unit and rank of those that are the time taken, the part of the others."""
+
+    def known(name: str, argument: str) -> Directive:
+        return Directive("taken", *taken[name]) if name in taken else Directive(parts.get(name))
+
+    return known
+
+
+haproxy = by_name(
+    {"Ta": ("ms", 0), "Tt": ("ms", 1), "Tu": ("ms", 2)},
+    {
         "r": "request", "ST": "status", "HM": "method", "HP": "target", "HU": "target", "HPO": "target", "t": "time",
         "tr": "time", "T": "time", "Tl": "time", "trg": "time", "trl": "time", "tsc": "flags", "ts": "flags",
         "ID": "id", "ms": "fraction",
-    }  # fmt: skip
-    return PLAIN.get(parts.get(name, ""), Directive(parts[name]) if name in parts else UNKNOWN)
-
-
-def nginx(name: str, argument: str) -> Directive:
-    """Of nginx: seconds with milliseconds; the request's own time goes before that of its upstreams."""
-    if name == "request_time":
-        return Directive("taken", "s", 0)
-    if name == "upstream_response_time":
-        return Directive("taken", "s", 1)
-    parts = {
+    },
+)  # fmt: skip
+nginx = by_name(  # the request's own time goes before that of its upstreams
+    {"request_time": ("s", 0), "upstream_response_time": ("s", 1)},
+    {
         "time_local": "time", "time_iso8601": "time", "msec": "time", "request": "request", "request_method": "method",
         "request_uri": "target", "uri": "target", "status": "status", "request_id": "id",
         "http_x_request_id": "id", "request_completion": "completed",
-    }  # fmt: skip
-    return Directive(parts.get(name))
-
-
-def python(name: str, argument: str) -> Directive:
-    """Of gunicorn, hypercorn, granian and uWSGI."""
-    taken = {
+    },
+)  # fmt: skip
+python = by_name(  # of gunicorn, hypercorn, granian and uWSGI
+    {
         "D": ("us", 0), "L": ("s", 1), "M": ("ms", 2), "T": ("s", 3), "dt_ms": ("ms", 0),
         "micros": ("us", 0), "msecs": ("ms", 2), "secs": ("s", 3),
-    }  # fmt: skip
-    if name in taken:
-        return Directive("taken", *taken[name])
-    parts = {
-        "t": "time", "time": "time", "r": "request", "s": "status", "st": None, "m": "method", "method": "method",
+    },
+    {
+        "t": "time", "time": "time", "r": "request", "s": "status", "m": "method", "method": "method",
         "U": "target", "path": "target", "q": "query", "status": "status", "asctime": "time",
         "uri": "target", "ltime": "time", "ctime": "time",
         "{x-request-id}i": "id",
-    }  # fmt: skip
-    return Directive(parts.get(name))
+    },
+)  # fmt: skip
+morgan_tokens = by_name(  # `total-time` is until the last byte, `response-time` until the headers
+    {"total-time": ("ms", 0), "response-time": ("ms", 1)},
+    {"date": "time", "method": "method", "url": "target", "status": "status"},
+)
 
 
 def morgan(name: str, argument: str) -> Directive:
-    """Of morgan: milliseconds; `total-time` is until the last byte, `response-time` until the headers."""
-    if name in ("total-time", "response-time"):
-        return Directive("taken", "ms", 0 if name == "total-time" else 1)
-    parts = {"date": "time", "method": "method", "url": "target", "status": "status"}
+    """Of morgan, whose headers carry their name beside them."""
     if name == "req" and argument.lower() == "x-request-id":
         return PLAIN["id"]
-    return Directive(parts.get(name))
+    return morgan_tokens(name, argument)
 
 
 APACHE = Dialect(

@@ -216,44 +216,31 @@ async def add(
 ) -> None:
     """Add to the ledger's minutes and hours."""
     for statement, rows in ((ADD_MINUTES, minutes), (ADD_HOURS, hours)):
-        keys = sorted(rows)
-        if keys:
-            await connection.execute(
-                statement,
-                {
-                    "ids": [objective_id for objective_id, _ in keys],
-                    "times": [utc(second) for _, second in keys],
-                    "good": [rows[key].good for key in keys],
-                    "bad": [rows[key].bad for key in keys],
-                    "left_out": [rows[key].excluded for key in keys],
-                },
-            )
+        await add_to(connection, statement, rows)
 
 
 async def add_left_out(connection: AsyncConnection, minutes: Mapping[tuple[int, int], Counts]) -> None:
     """Add to what exclusions take out of the minutes."""
-    await add_part(connection, ADD_LEFT_OUT, minutes)
+    await add_to(connection, ADD_LEFT_OUT, minutes)
 
 
 async def add_late(connection: AsyncConnection, minutes: Mapping[tuple[int, int], Counts]) -> None:
     """Add to what came late of the minutes."""
-    await add_part(connection, ADD_LATE, minutes)
+    await add_to(connection, ADD_LATE, minutes)
 
 
-async def add_part(
-    connection: AsyncConnection, statement: TextClause, minutes: Mapping[tuple[int, int], Counts]
-) -> None:
-    keys = sorted(minutes)
+async def add_to(connection: AsyncConnection, statement: TextClause, rows: Mapping[tuple[int, int], Counts]) -> None:
+    """Add counts by objective id and second, in an order that no two transactions take differently."""
+    keys = sorted(rows)
     if keys:
-        await connection.execute(
-            statement,
-            {
-                "ids": [objective_id for objective_id, _ in keys],
-                "times": [utc(second) for _, second in keys],
-                "good": [minutes[key].good for key in keys],
-                "bad": [minutes[key].bad for key in keys],
-            },
-        )
+        values = {
+            "ids": [objective_id for objective_id, _ in keys],
+            "times": [utc(second) for _, second in keys],
+            "good": [rows[key].good for key in keys],
+            "bad": [rows[key].bad for key in keys],
+            "left_out": [rows[key].excluded for key in keys],
+        }
+        await connection.execute(statement, values)
 
 
 async def add_events(connection: AsyncConnection, counts: Mapping[int, Counts]) -> None:
