@@ -32,6 +32,7 @@ from server.slo.ledger.exclusion import (
     hours,
     most_used,
 )
+from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
 from server.slo.ledger.recount import oldest
 from server.slo.model.counts import NOTHING
@@ -64,7 +65,7 @@ async def make(
     }
     async with db.act() as connection:
         await fold_store.alone(connection)
-        await policies.follow(connection)
+        await Ledger(policies).follow(connection)  # a ledger that is not in force is counted anew when it is again
         same = await store.same(connection, values)
         if same is not None:
             return saved(same, f"Already excluded by {same.author}, {span(same.age_s)} ago.", already=True)
@@ -83,7 +84,7 @@ async def revoke(
     """Count again what an exclusion took out. ApiError NOT_FOUND, or INVALID where its minutes are gone."""
     async with db.act() as connection:
         await fold_store.alone(connection)
-        await policies.follow(connection)
+        await Ledger(policies).follow(connection)  # a ledger that is not in force is counted anew when it is again
         row = await store.one(connection, number)
         if row is None:
             raise ApiError("NOT_FOUND", f"There is no exclusion {number}; GET /api/v1/exclusions lists them.")

@@ -6,6 +6,7 @@ import asyncio
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,21 @@ def test_whatever_happens_in_whatever_order(database_url: str, tmp_path: Path, s
             await one.check_all()
 
     asyncio.run(run())
+
+
+@pytest.mark.gen_test
+async def test_an_exclusion_under_a_policy_that_nothing_was_folded_under(database_url: str, tmp_path: Path) -> None:
+    """One policy replaces another and is replaced by it again, all before the next fold."""
+    async with world(database_url, tmp_path) as one:
+        one.flush([Sample(int(NOW) - second, bad=second % 2 == 0) for second in range(60, 600)], 0)
+        one.flush([Sample(int(NOW) - 100, service="other")], 0)
+        await one.settled()
+        await adopt(one.db, MOVED)
+        hour = ExclusionAsked("shop", utc(int(NOW) - 600), utc(int(NOW) - 300), "load test")
+        await one.exclude(hour)
+        await adopt(one.db, SHOP)
+        await one.check_all()
+        await adopt(one.db, MOVED)
+        await one.revoke(*one.excluded)
+        await adopt(one.db, SHOP)
+        await one.check_all()
