@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 class Running:
     """One `python -m server`, in a process group of its own."""
 
-    def __init__(self, variables: dict[str, str], log: Path, before: str = "") -> None:
-        """`before`: what a shell does first, such as `ulimit -n 1024`."""
+    def __init__(self, variables: dict[str, str], log: Path, before: str = "", module: str = "server") -> None:
+        """`before`: what a shell does first, such as `ulimit -n 1024`; `module`: what is run in place of the server."""
         self.variables = variables
         self.log = log
         self.url = f"http://127.0.0.1:{variables['PORT']}"
         self._file = log.open("ab")
-        command = [sys.executable, "-m", "server"]
+        command = [sys.executable, "-m", module]
         if before:
             command = ["sh", "-c", f'{before} && exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
