@@ -68,6 +68,7 @@ PURE_FILES = (
     "server/gate/budget.py",
     "server/gate/returns.py",
     "server/gate/rule.py",
+    "server/incidents/suspect_rows.py",
     "server/incidents/suspects.py",
     "server/ingest/decode.py",
     "server/ingest/outcome.py",

@@ -148,24 +148,32 @@ def matches(row: Row, combination: Combination) -> bool:
 
 
 def weigh(compared: Compared) -> Weighed:
-    """Count what is extra in each cell, and weigh every row as its cell."""
+    """Weigh every row as its cell."""
     now, before = cells(compared.now), cells(compared.before)
-    rates = usual(before)
     whole = sum(n for n, _ in before.values())
     scale = sum(n for n, _ in now.values()) / whole if whole else 0.0
     extra, traffic, said = (defaultdict[Values, float](float) for _ in range(3))
     failures = 0.0
-    for row in compared.now:
-        n, bad = now[row.values[:CELL]]
-        traffic[row.values] += row.n * CAP / (n + CAP)
-        more = row.bad * max(0.0, 1 - n * expected(rates, row.values[:CELL]) / bad) if row.bad else 0.0
+    for row, more in zip(compared.now, surplus(compared), strict=True):
+        weight = CAP / (now[row.values[:CELL]][0] + CAP)
+        traffic[row.values] += row.n * weight
         if more:
             failures += more
-            extra[row.values + row.marks] += more * CAP / (n + CAP)
+            extra[row.values + row.marks] += more * weight
     for row in compared.before:
         traffic[row.values] += row.n * scale * CAP / (before[row.values[:CELL]][0] * scale + CAP)
         said[row.marks] += row.bad
     return Weighed(extra, traffic, said, failures)
+
+
+def surplus(compared: Compared) -> list[float]:
+    """How many failures of each row of now are extra: more than its cell had before, as a share of what fails in it."""
+    now, rates = cells(compared.now), usual(cells(compared.before))
+    found = []
+    for row in compared.now:
+        n, bad = now[row.values[:CELL]]
+        found.append(row.bad * max(0.0, 1 - n * expected(rates, row.values[:CELL]) / bad) if row.bad else 0.0)
+    return found
 
 
 def cells(rows: Iterable[Row]) -> dict[Values, tuple[float, float]]:

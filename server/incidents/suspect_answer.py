@@ -1,0 +1,275 @@
+"""The suspects of a service's failures or slowness, as they are told: read, ranked, and put beside what changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.changes import store as change_store
+from server.changes.before import may_cause
+from server.changes.store import Change
+from server.incidents import suspect_store as store
+from server.incidents.suspect_rows import Material, Prepared, by_minute, drawn, prepare
+from server.incidents.suspects import (
+    ENOUGH,
+    MINUTE_S,
+    NEAR_S,
+    Cause,
+    Combination,
+    Row,
+    causes,
+    failing,
+    matches,
+    surplus,
+)
+from server.kernel.db import Database
+from server.kernel.times import Instant, utc
+from server.live import questions
+
+BEFORE_S = 600  # what fails is compared with so long before it
+FOR_S = 900  # and looked for so long after the alarm
+CHANGED_S = 3600  # changes are told from so long before the alarm on
+AT_ONSET_S = 120  # a revision that came into force within so long of the first failing minute is a value
+VERSIONED = ("version", "revision")  # values that a change brings: they have no time before them to compare with
+
+# 30 extra failures are enough to name a suspect, 300 make it a sure one.
+Certainty = Literal["nothing fails more than before", "too few to tell", "likely", "very likely"]
+
+
+class FailedOf(Struct):
+    """How many of how many requests failed; where slowness is looked at, took longer than the threshold."""
+
+    bad: int
+    n: int
+
+
+class SuspectChange(Struct):
+    """What altered production near the alarm; `before_s` is below 0 where it came after."""
+
+    id: int
+    kind: str
+    version: str
+    summary: str
+    author: str
+    at: Instant
+    before_s: float
+
+
+class SuspectAnswer(Struct):
+    """A combination of values. Shares are from 0 to 1; `traffic` null: only failures say these values."""
+
+    values: dict[str, str]
+    share: float  # of the extra failures
+    traffic: float | None
+    close: bool  # the failures hardly tell it from the first
+    score: float
+    now: FailedOf
+    before: FailedOf  # of a new version or revision: the same routes, before it
+    rest: FailedOf  # everything else, now
+    error_classes: list[str]  # what most of its failures say, three at most
+    requests: list[str]  # two of its failing requests
+    change: SuspectChange | None  # that brought its version or revision
+    undo: str | None
+
+
+class CauseAnswer(Struct):
+    """One cause, best explanation first; a further one explains what the earlier ones do not."""
+
+    extra: int  # failures
+    suspects: list[SuspectAnswer]
+
+
+class SuspectsAnswer(Struct):
+    """What explains that a service fails, or is slow, near a time. `from` and `to` are the minutes looked at."""
+
+    service: str
+    at: Instant
+    certainty: Certainty
+    start: Instant | None = field(default=None, name="from")
+    stop: Instant | None = field(default=None, name="to")
+    compared_from: Instant | None = None  # it is compared with this time, up to `from`
+    extra: int = 0  # failures
+    now: FailedOf | None = None
+    before: FailedOf | None = None
+    causes: list[CauseAnswer] = []
+    changes: list[SuspectChange] = []  # nearest first
+
+
+class SuspectsQuestion(NamedTuple):
+    """Of which service, and near which time: the onset or the alarm, Unix seconds. With `over_ms` what took longer
+    counts, and not what failed."""
+
+    service: str
+    at: float
+    over_ms: float | None = None
+
+
+async def suspects_of(db: Database, asked: SuspectsQuestion, now: float) -> SuspectsAnswer:
+    """The suspects; ApiError 404 for a service that is not known. Ranked in a thread, outside the snapshot."""
+    async with db.ask() as connection:
+        await questions.require(connection, asked.service)
+        changes = await near_changes(connection, asked)
+        read = await material(connection, asked, now, changes)
+    if read is None:
+        return SuspectsAnswer(asked.service, utc(asked.at), "nothing fails more than before", changes=changes)
+    return await asyncio.to_thread(answered, asked, read, changes)
+
+
+async def near_changes(connection: AsyncConnection, asked: SuspectsQuestion) -> list[SuspectChange]:
+    """What may have caused it, nearest first."""
+    at = asked.at
+    found = await change_store.recent(connection, at - CHANGED_S, asked.service, until=at + FOR_S)
+    return sorted((change_near(one, at) for one in found if may_cause(one)), key=lambda one: abs(one.before_s))
+
+
+def change_near(one: Change, at: float) -> SuspectChange:
+    before_s = round(at - one.at.timestamp(), 1)
+    return SuspectChange(one.id, one.kind, one.version, one.summary, one.author, one.at, before_s)
+
+
+async def material(
+    connection: AsyncConnection, asked: SuspectsQuestion, now: float, changes: Sequence[SuspectChange]
+) -> Material | None:
+    """What is kept of when it fails and of the time before; None where nothing fails more than before."""
+    service, at = asked.service, asked.at
+    over_us = None if asked.over_ms is None else int(asked.over_ms * 1000)
+    first = int(at) // MINUTE_S * MINUTE_S - NEAR_S - BEFORE_S - MINUTE_S
+    counts = await store.minutes(connection, service, first, min(now, at + FOR_S), over_us)
+    when = failing(by_minute(counts), at)
+    if when is None:
+        return None
+    start, stop = when
+    before = start - BEFORE_S
+    spans = ((start, stop), (before, start))
+    failed, good = [
+        await store.sample(
+            connection,
+            [one for span in spans for one in drawn(counts, *span, bad=bad)],
+            bad=bad,
+            over_us=over_us,
+        )
+        for bad in (True, False)
+    ]
+    labels = {one.id: one for one in await store.labels(connection, service)}
+    return Material(start, stop, before, labels, counts, failed, good, revision_at(changes, start), over_us is not None)
+
+
+def revision_at(changes: Sequence[SuspectChange], start: float) -> str:
+    """The revision that came into force about when it began to fail; '' for none."""
+    near = [one for one in changes if one.kind == "revision" and -AT_ONSET_S <= one.at.timestamp() - start <= MINUTE_S]
+    return near[0].version if near else ""
+
+
+def answered(asked: SuspectsQuestion, read: Material, changes: list[SuspectChange]) -> SuspectsAnswer:
+    """Rank, and put each suspect beside what it was before, what the rest is, and what changed."""
+    prepared = prepare(read)
+    more = surplus(prepared.compared)
+    whole = sum(more)
+    found = causes(prepared.compared)
+    teller = Teller(prepared, more, changes)
+    return SuspectsAnswer(
+        asked.service,
+        utc(asked.at),
+        "too few to tell" if not found else "likely" if whole < ENOUGH else "very likely",
+        utc(read.start),
+        utc(read.stop),
+        utc(read.before),
+        round(whole),
+        failed_of(prepared.compared.now),
+        failed_of(prepared.compared.before),
+        [teller.cause(one) for one in found],
+        changes,
+    )
+
+
+class Teller:
+    """Tells of each suspect what it counted: not weighted, as a person would count it."""
+
+    def __init__(self, prepared: Prepared, more: list[float], changes: list[SuspectChange]) -> None:
+        self.prepared = prepared
+        self.more = more
+        self.changes = changes
+        self.whole = sum(more) or 1.0
+        self.n = sum(row.n for row in prepared.compared.now) or 1.0
+
+    def cause(self, one: Cause) -> CauseAnswer:
+        close = {each.combination for each in one.close}
+        suspects = [self.suspect(each.combination, each.combination in close, each.score) for each in one.suspects]
+        return CauseAnswer(round(one.extra), suspects)
+
+    def suspect(self, combination: Combination, close: bool, score: float) -> SuspectAnswer:
+        values = self.prepared.named(combination)
+        now = self.prepared.compared.now
+        mine = [matches(row, combination) for row in now]
+        rows = [row for row, its in zip(now, mine, strict=True) if its]
+        before = self.before(combination, rows)
+        change = self.brought(values)
+        marked = any(place >= len(now[0].values) for place, _ in combination)
+        return SuspectAnswer(
+            values,
+            sum(more for more, its in zip(self.more, mine, strict=True) if its) / self.whole,
+            None if marked else sum(row.n for row in rows) / self.n,
+            close,
+            round(score, 3),
+            failed_of(rows),
+            failed_of(before),
+            failed_of([row for row, its in zip(now, mine, strict=True) if not its]),
+            error_classes(rows),
+            self.prepared.requests(combination),
+            change,
+            self.undo(values, before),
+        )
+
+    def before(self, combination: Combination, rows: Sequence[Row]) -> list[Row]:
+        """The same before; of what was not there, the same without version and revision, on the routes it has now."""
+        before = self.prepared.compared.before
+        same = [row for row in before if matches(row, combination)]
+        if same:
+            return same
+        names = self.prepared.names
+        left = tuple(one for one in combination if names[one[0]] not in VERSIONED)
+        routes = {self.route(row) for row in rows}
+        return [row for row in before if matches(row, left) and self.route(row) in routes]
+
+    def route(self, row: Row) -> str:
+        return self.value(row, "route")
+
+    def value(self, row: Row, name: str) -> str:
+        """A row's value of a field; '' where all rows have the same."""
+        names = self.prepared.names[: len(row.values)]
+        return row.values[names.index(name)] if name in names else ""
+
+    def brought(self, values: dict[str, str]) -> SuspectChange | None:
+        """The change that brought the version or the revision of a suspect."""
+        kinds = {"deploy": values.get("version"), "revision": values.get("revision")}
+        return next((one for one in self.changes if one.version and kinds.get(one.kind) == one.version), None)
+
+    def undo(self, values: dict[str, str], before: Sequence[Row]) -> str | None:
+        """What would take the suspect away, where that is known."""
+        if "revision" in values:
+            return f"Roll back revision {values['revision']}"
+        if "version" not in values:
+            return None
+        had: dict[str, float] = defaultdict(float)
+        for row in before:
+            had[self.value(row, "version")] += row.n
+        others = [version for version in had if version not in ("", values["version"])]
+        return f"Roll back to {max(others, key=had.__getitem__)}" if others else None
+
+
+def failed_of(rows: Sequence[Row]) -> FailedOf:
+    return FailedOf(round(sum(row.bad for row in rows)), round(sum(row.n for row in rows)))
+
+
+def error_classes(rows: Sequence[Row]) -> list[str]:
+    """What the failures of rows say most, three at most."""
+    said: dict[str, float] = defaultdict(float)
+    for row in rows:
+        if row.bad and row.marks[1]:
+            said[row.marks[1]] += row.bad
+    return sorted(said, key=lambda one: (-said[one], one))[:3]

@@ -1,0 +1,206 @@
+"""From what is kept to what suspects are ranked from: which outcomes are read, and what each of them stands for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from server.incidents.suspects import Combination, Compared, Minute, Row, Values, matches
+
+# The first four that differ make the cells; what is nested in them comes after.
+FIELDS = ("route", "version", "client", "instance", "dependency", "method", "key", "revision")
+MARKS = ("dependency", "error_class", "status")
+OF_OUTCOMES = ("client", "instance", "dependency")  # kept of each outcome, not counted
+
+FAILED_MOST, GOOD_MOST = 2000, 2500  # outcomes that are read while it fails, and as many before
+SERIES_LEAST = 5  # of each series, however little traffic it has
+PARTS = 6  # of its time, from which outcomes are read
+
+
+class SeriesLabels(NamedTuple):
+    """What a series is counted by; `key` is the name of the key that brought it, '' where none is known."""
+
+    id: int
+    version: str
+    route: str
+    method: str
+    status: int
+    key: str
+
+
+class SeriesMinute(NamedTuple):
+    """What a series counted in a minute, whose start is in Unix seconds; `bad` are the slow ones where those count."""
+
+    series: int
+    at: int
+    n: int
+    bad: int
+
+
+class Sampled(NamedTuple):
+    """One outcome; `at` in Unix seconds. What was not said is ''."""
+
+    series: int
+    at: float
+    request_id: str
+    client: str
+    instance: str
+    dependency: str
+    error_class: str
+
+
+UNREAD = Sampled(0, 0.0, "", "", "", "", "")
+
+
+class Drawn(NamedTuple):
+    """How many outcomes are read of which series, from when to when: Unix seconds, [from, to)."""
+
+    series: int
+    start: float
+    stop: float
+    most: int
+
+
+class Material(NamedTuple):
+    """Everything that was read. Times are Unix seconds."""
+
+    start: int  # from when it fails
+    stop: int
+    before: int  # from when on it is compared
+    labels: Mapping[int, SeriesLabels]
+    counts: Sequence[SeriesMinute]
+    failed: Sequence[Sampled]
+    good: Sequence[Sampled]
+    revision: str  # that came into force about when it began to fail; '' for none
+    slow: bool  # what took too long is what fails
+
+
+class Example(NamedTuple):
+    """A failing request."""
+
+    row: Row
+    at: float
+    request_id: str
+
+
+class Prepared(NamedTuple):
+    """What is ranked, the names of its places, and the failing requests that were read, newest first."""
+
+    compared: Compared
+    names: tuple[str, ...]
+    examples: list[Example]
+
+    def named(self, combination: Combination) -> dict[str, str]:
+        """The values of a combination by field."""
+        return {self.names[place]: value for place, value in combination}
+
+    def requests(self, combination: Combination) -> list[str]:
+        """Two failing requests of a combination, the newest."""
+        return [one.request_id for one in self.examples if matches(one.row, combination)][:2]
+
+
+def by_minute(counts: Iterable[SeriesMinute]) -> list[Minute]:
+    """A service's minutes, in the order of time."""
+    summed: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for one in counts:
+        n, bad = summed[one.at]
+        summed[one.at] = (n + one.n, bad + one.bad)
+    return [Minute(at, *summed[at]) for at in sorted(summed)]
+
+
+def by_series(counts: Iterable[SeriesMinute], start: float, stop: float) -> dict[int, tuple[int, int]]:
+    """Requests and failures of each series in [start, stop)."""
+    summed: dict[int, tuple[int, int]] = {}
+    for one in counts:
+        if start <= one.at < stop:
+            n, bad = summed.get(one.series, (0, 0))
+            summed[one.series] = (n + one.n, bad + one.bad)
+    return summed
+
+
+def drawn(counts: Iterable[SeriesMinute], start: float, stop: float, *, bad: bool) -> list[Drawn]:
+    """Which outcomes to read of [start, stop): of each series by its share, spread over the time."""
+    wanted = {id: failed if bad else n - failed for id, (n, failed) in by_series(counts, start, stop).items()}
+    most = FAILED_MOST if bad else GOOD_MOST
+    whole = sum(wanted.values())
+    found = []
+    for series, n in wanted.items():
+        quota = max(SERIES_LEAST, most * n // max(whole, most))
+        parts = 1 if n <= quota else PARTS
+        step = (stop - start) / parts
+        each = -(-min(n, quota) // parts)
+        found += [Drawn(series, start + at * step, start + (at + 1) * step, each) for at in range(parts) if n > 0]
+    return found
+
+
+def prepare(read: Material) -> Prepared:
+    """Rows of now and of before, with the fields that differ and that good requests say too."""
+    now, examples = rows_of(read, read.start, read.stop, read.revision)
+    before, _ = rows_of(read, read.before, read.start, "")
+    comparable = [name for place, name in enumerate(FIELDS) if said_by_good(now + before, place, name)]
+    kept = [FIELDS.index(name) for name in comparable if differs(now + before, FIELDS.index(name))]
+    marked = "dependency" not in comparable
+
+    def narrowed(row: Row) -> Row:
+        marks = row.marks if marked or not row.marks else ("", *row.marks[1:])
+        return Row(tuple(row.values[place] for place in kept), row.n, row.bad, marks)
+
+    compared = Compared([narrowed(row) for row in now], [narrowed(row) for row in before])
+    shown = [Example(narrowed(one.row), one.at, one.request_id) for one in examples]
+    shown.sort(key=lambda one: -one.at)
+    return Prepared(compared, tuple(FIELDS[place] for place in kept) + MARKS, shown)
+
+
+def rows_of(read: Material, start: float, stop: float, revision: str) -> tuple[list[Row], list[Example]]:
+    """Each series' good and failed requests of a time, told apart as those are that were read of them."""
+    made: list[Row] = []
+    examples: list[Example] = []
+    good, failed = grouped(read.good, start, stop), grouped(read.failed, start, stop)
+    for series, (n, bad) in by_series(read.counts, start, stop).items():
+        label = read.labels[series]
+        for one, share in shares(good.get(series, []), n - bad):
+            made.append(Row(values_of(label, one, revision), share, 0.0, ("",) * len(MARKS)))
+        for one, share in shares(failed.get(series, []), bad):
+            status = "" if read.slow else str(label.status)
+            row = Row(values_of(label, one, revision), share, share, (one.dependency, one.error_class, status))
+            made.append(row)
+            if one is not UNREAD:
+                examples.append(Example(row, one.at, one.request_id))
+    return made, examples
+
+
+def shares(outcomes: Sequence[Sampled], count: int) -> list[tuple[Sampled, float]]:
+    """What each outcome that was read stands for; where none was, one stands for all of which nothing more is known."""
+    read = outcomes or [UNREAD]
+    return [(one, count / len(read)) for one in read] if count > 0 else []
+
+
+def values_of(label: SeriesLabels, one: Sampled, revision: str) -> Values:
+    """In the order of FIELDS."""
+    of_outcome = (one.client, one.instance, one.dependency)
+    return (label.route, label.version, *of_outcome, label.method, label.key, revision)
+
+
+def grouped(outcomes: Iterable[Sampled], start: float, stop: float) -> dict[int, list[Sampled]]:
+    found: dict[int, list[Sampled]] = defaultdict(list)
+    for one in outcomes:
+        if start <= one.at < stop:
+            found[one.series].append(one)
+    return found
+
+
+def said_by_good(rows: Iterable[Row], place: int, name: str) -> bool:
+    """Whether good requests say a field at least half as often as failed ones: else it has no traffic to compare."""
+    if name not in OF_OUTCOMES:
+        return True
+    good = failed = said_good = said_failed = 0.0
+    for row in rows:
+        said = bool(row.values[place])
+        good, failed = good + row.n - row.bad, failed + row.bad
+        said_good, said_failed = said_good + said * (row.n - row.bad), said_failed + said * row.bad
+    return said_good * failed * 2 >= said_failed * good
+
+
+def differs(rows: Sequence[Row], place: int) -> bool:
+    return any(row.values[place] != rows[0].values[place] for row in rows)
