@@ -56,10 +56,20 @@ def test_traffic_without_an_objective_and_too_little_traffic() -> None:
     seen = {"evenkeel": Traffic(200, 7.0), "checkout": Traffic(5, 7.0), "(other)": Traffic(9, 7.0)}
     found = against_traffic(policy, seen)
     texts = [finding.what for finding in found]
-    assert any("checkout has traffic and only its provisional objective" in text for text in texts)
+    assert "Held to the provisional objective alone: checkout." in texts
     # 200 in 7 days are 800 in 28: enough for 99 % (one in 100), not for 99.9 %.
     assert [finding.where for finding in found if "single bad" in finding.what] == ["evenkeel-availability"]
     assert not any("(other)" in text for text in texts)
+
+
+def test_a_provisional_objective_is_a_hint_once_and_none_is_a_warning_each() -> None:
+    policy, _ = slo_policy.inspect(SHIPPED)
+    assert policy is not None
+    seen = {name: Traffic(5, 0.5) for name in "abcdefg"}
+    (found,) = against_traffic(policy, seen)
+    assert (found.level, found.what) == ("note", "Held to the provisional objective alone: a, b, c, d, e and 2 more.")
+    bare = replace(policy, budget_policy=replace(policy.budget_policy, defaults=None))
+    assert [(one.level, one.where) for one in against_traffic(bare, seen)] == [("warn", name) for name in "abcdefg"]
 
 
 @pytest.mark.parametrize(("days", "findings"), [(0.01, 0), (0.99, 0), (1.0, 2)])
@@ -81,4 +91,6 @@ async def test_traffic_is_read_from_the_rollups(database_url: str) -> None:
         found = await slo_policy.run(Surroundings(ROOT, db=db))
     finally:
         await db.close()
-    assert [finding.where for finding in found] == ["pay"]
+    assert [(finding.level, finding.what) for finding in found] == [
+        ("note", "Held to the provisional objective alone: pay.")
+    ]

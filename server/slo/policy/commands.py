@@ -36,9 +36,10 @@ def lint(file: Path) -> None:
     policy = parsed(file)
     found = [*rules.lint(policy), *(asyncio.run(of_traffic(policy)))]
     for one in found:
-        say(f"{file}: {one.where}: {one.what} {one.hint}")
-    say(f"{file}: {len(policy.objectives)} objectives, {len(found) or 'nothing'} to look at.", err=True)
-    sys.exit(1 if found else 0)
+        say(": ".join(filter(None, (str(file), one.where, f"{one.what} {one.hint}"))))
+    odd = sum(one.level != "note" for one in found)
+    say(f"{file}: {len(policy.objectives)} objectives, {odd or 'nothing'} to look at.", err=True)
+    sys.exit(1 if odd else 0)
 
 
 @slo.command("apply")

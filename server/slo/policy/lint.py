@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from server.slo.model.objective import Objective, Policy
 from server.slo.model.tiers import arithmetic, can_fire, scaled
 
 TRAFFIC_DAYS = 7
+NAMED = 5  # services, in one finding
 
 
 class Traffic(NamedTuple):
@@ -81,11 +82,7 @@ def of_untold(policy: Policy) -> Iterator[Finding]:
 def against_traffic(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Finding]:
     """What the traffic of the last days says of a policy."""
     guarded = {objective.service for objective in policy.objectives}
-    only = "only its provisional objective" if policy.budget_policy.defaults else "no objective"
-    found = [
-        warn(f"{service} has traffic and {only}.", "Add one to the policy file.", service)
-        for service in sorted(set(traffic) - guarded - {OTHER})
-    ]
+    found = of_unguarded(policy, sorted(set(traffic) - guarded - {OTHER}))
     for objective in policy.objectives:
         if objective.service in traffic:
             found += enough(objective, traffic[objective.service])
@@ -94,6 +91,20 @@ def against_traffic(policy: Policy, traffic: Mapping[str, Traffic]) -> list[Find
             hint = "Write the service exactly as its senders do, or let it send."
             found.append(warn(what, hint, objective.name))
     return found
+
+
+def of_unguarded(policy: Policy, services: Sequence[str]) -> list[Finding]:
+    """Services that send and that no document names: held to the default of the policy, which is a note, or to none."""
+    if policy.budget_policy.defaults is None:
+        return [warn(f"{one} has traffic and no objective.", "Add one to the policy file.", one) for one in services]
+    if not services:
+        return []
+    more = f" and {len(services) - NAMED:,} more" if len(services) > NAMED else ""
+    who = f"{', '.join(services[:NAMED])}{more}"
+    what = f"Held to the provisional objective alone: {who}."
+    return [
+        Finding("note", what, "Give a service an objective of its own in the policy file where that is not enough.")
+    ]
 
 
 def enough(objective: Objective, traffic: Traffic) -> list[Finding]:
