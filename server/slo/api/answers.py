@@ -126,7 +126,7 @@ class VersionAnswer(Struct):
     other_n: int
     ratio: float | None
     p: float
-    text: str  # 12 of 458 fail since, 1 of 1,830 before
+    text: str  # 12 of 458 fail since v2, 1 of 1,830 before
 
 
 class ObjectivesAnswer(Struct):
@@ -197,7 +197,7 @@ def status_answer(one: ObjectiveStatus) -> StatusAnswer:
     known = {"since": one.since, "onset": one.onset, "began": one.began, "resets_at": one.resets_at}
     times = {name: None if at is None else utc(at) for name, at in known.items()}
     kept = structs.asdict(one)
-    del kept["period"]
+    del kept["period"], kept["minute"]
     return StatusAnswer(**(kept | times))
 
 

@@ -167,7 +167,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
     known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_key)
     left, lately, (tiers, tier) = budget_left(whole, allowed) if known else None, counts.in_time(), tiers_now(observed)
-    burn_1h = burn_rate(lately[H1], allowed)
+    bad, total = observed.verdict.minute
     span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
     return ObjectiveStatus(
         name=objective.name,
@@ -184,8 +184,8 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         budget_worst=span[0] if span else None,
         budget_best=span[1] if span else None,
         burn_5m=burn_rate(lately[M5], allowed),
-        burn_1h=burn_1h,
-        exhausted_in_s=gone_in_s(objective, left, burn_1h, now),
+        burn_1h=burn_rate(lately[H1], allowed),
+        exhausted_in_s=gone_in_s(objective, left, burn_rate(lately_or_now(observed, tier), allowed), now),
         since=now,
         windows=[burn_window(span_s, lately[span_s], allowed) for span_s in spans(objective.tiers)],
         decided_by=[tier.long_s, tier.short_s] if tier else [],
@@ -199,6 +199,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         budget_left_counted=budget_left(counts.counted(objective.window_key), allowed) if known else None,
         tiers=tiers,
         recounting=observed.recounting,
+        minute=burn_window(MINUTE_S, Counts(total - bad, bad), allowed),
         unseen=senders.unseen,
         period=None if objective.calendar is None else objective.calendar.period(now),
     )
@@ -211,8 +212,16 @@ def tiers_now(observed: Observation) -> tuple[dict[str, TierState], Tier | None]
     return states, holding(objective.tiers, states)
 
 
+def lately_or_now(observed: Observation, tier: Tier | None) -> Counts:
+    """What says how fast the budget goes: the last minute while it burns, else the last hour."""
+    if tier_name(observed, tier) is None:
+        return observed.counts.in_time()[H1]
+    bad, total = impact(observed, since_onset(observed, tier))
+    return Counts(total - bad, bad)
+
+
 def gone_in_s(objective: Objective, left: float | None, burn: float | None, now: float) -> float | None:
-    """Seconds until nothing is left at the burn rate of the last hour; None: it is not being used up."""
+    """Seconds until nothing is left at this burn rate; None: it is not being used up."""
     if objective.calendar is None:
         return exhausted_in_s(left, burn, objective.window_s)
     start, stop = objective.calendar.period(now)

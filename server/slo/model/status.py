@@ -51,7 +51,7 @@ class ObjectiveStatus(Struct):
     budget_best: float | None
     burn_5m: float | None  # burn rate over the last 5 minutes; None: no traffic
     burn_1h: float | None
-    exhausted_in_s: float | None  # at the burn rate of the last hour; None: not being used up
+    exhausted_in_s: float | None  # at the present rate: while it burns of the last minute, else of the last hour
     since: float | None  # when this state began, Unix seconds
     windows: list[BurnWindow] = field(default_factory=list)  # shortest first
     decided_by: list[int] = field(default_factory=list)  # the windows whose burn rates hold, long first; else empty
@@ -68,6 +68,7 @@ class ObjectiveStatus(Struct):
     period: tuple[int, int] | None = (
         None  # of a calendar window: when it began and when the next one does, Unix seconds
     )
+    minute: BurnWindow | None = None  # the last one, by the second; None: a watch that does not say
     unseen: int | None = None  # outcomes that the range is over; None: a watch that does not say
 
     @property
@@ -128,11 +129,11 @@ class VersionVerdict(Struct):
 
     @property
     def text(self) -> str:
-        """12 of 458 fail since, 1 of 1,830 before."""
-        mine = f"{self.bad:,} of {self.n:,} fail since"
+        """12 of 458 fail since v2, 1 of 1,830 before."""
+        theirs = f"{self.other_bad:,} of {self.other_n:,}"
         if self.beside:
-            return f"{mine}, {self.other_bad:,} of {self.other_n:,} of {self.other or 'the others'} beside it"
-        return f"{mine}, {self.other_bad:,} of {self.other_n:,} before"
+            return f"{self.bad:,} of {self.n:,} of {self.version} fail, {theirs} of {self.other or 'others'} beside it"
+        return f"{self.bad:,} of {self.n:,} fail since {self.version}, {theirs} before"
 
 
 class Status(Struct):

@@ -131,6 +131,21 @@ def test_the_impact_is_of_the_last_minute_with_traffic() -> None:
     assert judged(windows=FIRST).bad_ratio == 0.1
 
 
+def test_the_budget_is_gone_by_the_rate_of_the_last_minute_while_it_burns() -> None:
+    held = objective()
+
+    def gone(verdict: Verdict) -> tuple[float | None, int]:
+        counts = dict.fromkeys((*spans(held.tiers), held.window_s), CALM) | {H1: Counts(9_950, 50)}
+        status = objective_status(Observation(held, ByWindow(counts), ALL_ARRIVES, verdict), NOW)
+        assert status.minute is not None
+        return status.exhausted_in_s, status.minute.bad
+
+    left = 0.99001 * held.window_s  # at a burn rate of 1
+    assert gone(SILENT) == (pytest.approx(left / 5, rel=1e-4), 0)  # of the last hour
+    assert gone(alarm(60, 100, minute=(10, 40), ago_s=400)) == (pytest.approx(left / 250, rel=1e-4), 10)
+    assert gone(alarm(60, 100, minute=(0, 40), ago_s=400)) == (None, 0)  # nothing is used up any more
+
+
 def test_a_version_is_likely_where_it_fails_more_than_the_others() -> None:
     def served(versions: list[ServicePart], worst: ServicePart) -> LiveService:
         return live_service("shop", n=100, bad=20, versions=versions, worst_version=worst)

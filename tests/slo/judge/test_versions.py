@@ -42,7 +42,7 @@ def test_replaced_at_once_it_is_compared_with_the_hour_before_on_its_routes() ->
     )
     assert found is not None
     assert (found.finding, found.worse, found.other, found.beside) == ("worse", True, "v1", False)
-    assert found.text == "12 of 458 fail since, 1 of 1,830 before"
+    assert found.text == "12 of 458 fail since v2, 1 of 1,830 before"
 
 
 def test_where_both_run_what_hits_both_at_once_is_no_versions_fault() -> None:
@@ -59,7 +59,7 @@ def test_where_both_run_what_hits_both_at_once_is_no_versions_fault() -> None:
     rows[-1] = row("v2", "GET /pay", 1, 900, 700)
     found = verdict(*rows)
     assert found is not None
-    assert (found.worse, found.text) == (True, "700 of 900 fail since, 300 of 900 of v1 beside it")
+    assert (found.worse, found.text) == (True, "700 of 900 of v2 fail, 300 of 900 of v1 beside it")
 
 
 def test_a_version_that_is_gone_is_no_risk_and_without_another_there_is_no_verdict() -> None:
