@@ -83,6 +83,7 @@ class LiveService(Struct):
     clock_ahead_key: str = ""
     last_sent: int | None = None  # the newest second that its senders sent, not a command
     by_route: list[RouteVersion] = []  # of each version where there are several, on the routes that fail most
+    refused_requests: int = 0  # of our own, in the last 60 s: refused on purpose, which is no failure
     late_items: int = 0  # arrived in the last 60 s and more than a minute late: counted in their own time
 
     @property

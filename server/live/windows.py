@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from server.kernel.errors import REFUSED_STATUSES
 from server.kernel.names import OTHER, OWN
 from server.live.deltas import Delta
 from server.live.refusals import NONE, Refusals
@@ -32,6 +33,7 @@ class ServiceWindow:
         self.last_seen: int | None = None
         self.last_bad: int | None = None
         self.late = Ring(MINUTE_S, end)  # by the second of arrival
+        self.refused = Ring(MINUTE_S, end)  # of our own requests, what was refused on purpose
         self.minute = Sliding(MINUTE_S, end)
         self.recent = Sliding(POINTS_S, end)
         self.routes: dict[str, Sliding] = {}
@@ -54,6 +56,8 @@ class ServiceWindow:
             self.pairs[pair] = Ring(MINUTE_S, self.end)
         self.pairs[pair].add(delta.second, delta.n, delta.bad)
         self._p95.pop(delta.second, None)
+        if self.name == OWN:
+            self.refused.add(delta.second, refused_on_purpose(delta), 0)
 
     def count(self, second: int, n: int, bad: int, imported: bool) -> None:
         """Counts alone: all that is needed of what is older than the points."""
@@ -74,6 +78,7 @@ class ServiceWindow:
         self.counts.advance(end)
         self.usual.advance(end)
         self.late.advance(end)
+        self.refused.advance(end)
         self.minute.advance(end)
         self.recent.advance(end)
         for parts in (self.routes, self.versions):
@@ -139,6 +144,7 @@ class ServiceWindow:
             last_sent=self.usual.last_seen,
             by_route=self._by_route(),
             late_items=self.late_items,
+            refused_requests=self.refused.sum(self.end - MINUTE_S, self.end)[0],
         )
 
     def _by_route(self) -> list[RouteVersion]:
@@ -165,6 +171,13 @@ class ServiceWindow:
         if second not in self._p95:
             self._p95[second] = milliseconds(quantile_us(self.recent.at(second), 0.95))
         return self._p95[second]
+
+
+def refused_on_purpose(delta: Delta) -> int:
+    """How many of our own requests were refused for what was sent, or by a limit: a 503 of those is no failure."""
+    if delta.series.status in REFUSED_STATUSES:
+        return delta.n
+    return delta.n - delta.bad if delta.series.status == 503 else 0
 
 
 def parts_of(windows: Mapping[str, Sliding], *, worst_first: bool) -> list[ServicePart]:

@@ -181,6 +181,17 @@ def test_our_own_service_is_never_blind_because_its_requests_are_counted_here() 
     assert {s.name: s.silent_s for s in windows.pictures({})} == {"evenkeel": None, "shop": 30}
 
 
+def test_what_we_refuse_on_purpose_is_counted_apart() -> None:
+    windows = LiveWindows(T)
+    for status, bad in ((200, 0), (413, 0), (429, 0), (503, 1)):
+        one = delta(T - 5, [1000] * 4, bad)
+        for service in ("evenkeel", "shop"):
+            windows.add(one._replace(series=one.series._replace(service=service, status=status)))
+    windows.advance(T + 1)
+    # Of four 503 one was a full queue: that is a failure, the others a throttle's.
+    assert {s.name: s.refused_requests for s in windows.pictures({})} == {"evenkeel": 4 + 4 + 3, "shop": 0}
+
+
 def test_a_new_watch_recalls_who_was_silent() -> None:
     before = LiveWindows(T - 600)
     for second in range(T - 600, T):
