@@ -10,6 +10,7 @@ from dashboard.now.rows import LiveRow, draw, service_rows
 from dashboard.now.side import Side, side
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.page import Page
+from server.ingest.first_outcome import first_outcome
 from server.kernel.names import OWN
 from server.parts import Parts
 
@@ -28,7 +29,7 @@ class NowView(Struct):
     others: str  # `6 others OK`, on a phone in place of the rows not in trouble
     all: bool
     empty: bool
-    public_url: str
+    command: str  # that sends a first outcome
     side: Side
 
 
@@ -37,7 +38,7 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
     picture = parts.relay.picture
     everyone = service_rows(picture)
     burning = await cards(parts, everyone, now)
-    on_cards = {card.row.name for card in burning} | {one.name for card in burning for one in card.symptoms}
+    on_cards = {card.row.name for card in burning} | {one.row.name for card in burning for one in card.symptoms}
     rows = [row for row in everyone if row.name not in on_cards]
     everything = ask.get("all") == "1"
     shown = rows if everything else rows[: max(SHOWN, sum(row.troubled for row in rows))]
@@ -51,7 +52,7 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
         others=others(everyone),
         all=everything,
         empty=all(row.name == OWN for row in everyone),
-        public_url=parts.env.public_url,
+        command=first_outcome(parts.env.public_url),
         side=await side(parts, picture),
     )
 

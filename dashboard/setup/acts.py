@@ -11,6 +11,7 @@ from server.auth.keys import create_key, revoke_key
 from server.auth.people_store import Person
 from server.auth.second_step import turn_off
 from server.http.operation import Scope
+from server.ingest.first_outcome import first_outcome
 from server.kernel.errors import ApiError
 
 
@@ -42,7 +43,8 @@ class KeyCreate(AdminAct):
         services = self.get_body_argument("services", "").split(",")
         async with self.parts.db.act() as connection:
             made = await create_key(connection, name, scopes, services, **self.by)
-        self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", url=self.parts.env.public_url)
+        command = first_outcome(self.parts.env.public_url, made.key)
+        self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", command=command)
 
 
 class KeyRevoke(AdminAct):

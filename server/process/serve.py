@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from server.ingest.first_outcome import first_outcome
 from server.kernel.settings import Environment, read_environment
 from server.process import embedded, supervisor
 from server.process.ready import ready_flags
@@ -138,9 +139,7 @@ def first_steps(env: Environment, link: str | None) -> list[str]:
         *lines,
         "  Send a first outcome:",
         f"    KEY=$({where}{shown} -m server key create first --scope ingest)",
-        f'    curl {env.public_url}/api/v1/outcomes -H "Authorization: Bearer $KEY" \\',
-        "      -H 'Content-Type: application/json' \\",
-        """      -d '[{"service":"checkout","route":"/pay","method":"POST","status":200,"duration_ms":12}]'""",
+        *(f"    {line}" for line in first_outcome(env.public_url).splitlines()),
         LINE,
     ]
 

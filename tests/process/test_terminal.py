@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,7 @@ import pytest
 from server.kernel.settings import read_environment
 from server.process.serve import LINE, first_steps
 from tests.conftest import ROOT, variables
+from tests.dashboard.visitor import Web, look, sign_in
 from tests.running import base_environment
 from tests.waiting import PATIENCE_S, wait_for
 
@@ -71,3 +73,14 @@ def test_the_first_outcome_is_sent_as_readme_says() -> None:
     for line in block.replace(".venv/bin/python", "PYTHON").splitlines():
         python = re.sub(r"\$\(\S+", "$(PYTHON", said)
         assert line.strip() in python
+
+
+@pytest.mark.gen_test
+async def test_the_page_sends_the_first_outcome_as_the_terminal_does(web: Web) -> None:
+    site = await web()
+    page = unescape((await look(site, "/", await sign_in(site, "viewer"))).body.decode())
+    (shown,) = re.findall(r"<code>(curl .*?)</code>", page, re.DOTALL)
+    said = "\n".join(first_steps(site.env, None))
+    assert [line.strip() for line in shown.splitlines()] == [
+        line.strip() for line in said.splitlines() if line.strip().startswith(("curl ", "-"))
+    ]
