@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from dashboard.shared.kept import SignInView, unseal
 from dashboard.shared.local import local_address
 from dashboard.shared.page import Page
 from server.auth.passwords import SHORTEST
@@ -17,21 +18,13 @@ from server.kernel.errors import ApiError
 REFUSED = ("UNAUTHENTICATED", "TOO_MANY_ATTEMPTS", "INVALID")
 
 
-class SignInView(Struct):
-    """The form. `fault` says why the last try was refused, `email` is what was typed."""
-
-    next: str
-    email: str = ""
-    fault: str = ""
-    signed_out: bool = False
-
-
 class CodeView(Struct):
     """The form of the second step; `first` proves the first one."""
 
     next: str
     first: str
     fault: str = ""
+    kept: str = ""
 
 
 class WelcomeView(Struct):
@@ -61,17 +54,17 @@ class SignIn(Page):
         after = local_address(self.get_body_argument("next", "/"))
         email = self.get_body_argument("email", "").strip()
         password = self.get_body_argument("password", "", strip=False)
+        kept = self.get_body_argument("kept", "")
         try:
             token = await self.parts.auth.sign_in(email, password, *visitor(self))
         except CodeNeeded as needed:
-            show_code_form(self, CodeView(after, needed.first))
+            show_code_form(self, CodeView(after, needed.first, kept=kept))
             return
         except ApiError as error:
             refused(self, error)
-            self.form(SignInView(after, email, error.detail))
+            self.form(SignInView(after, email, error.detail, kept=kept))
             return
-        write_session(self, self.parts.env, token)
-        self.see_other(after)
+        go_on(self, token, after, kept)
 
     def form(self, view: SignInView) -> None:
         self.show("sign_in/sign_in.html", view, title="Sign in · Evenkeel", page="sign-in")
@@ -89,14 +82,25 @@ class SignInCode(Page):
     async def post(self) -> None:
         after = local_address(self.get_body_argument("next", "/"))
         first, code = self.get_body_argument("first", ""), self.get_body_argument("code", "")
+        kept = self.get_body_argument("kept", "")
         try:
             token = await self.parts.auth.sign_in_with_code(first, code, *visitor(self))
         except ApiError as error:
             refused(self, error)
-            show_code_form(self, CodeView(after, first, error.detail))
+            show_code_form(self, CodeView(after, first, error.detail, kept))
             return
-        write_session(self, self.parts.env, token)
-        self.see_other(after)
+        go_on(self, token, after, kept)
+
+
+def go_on(page: Page, token: str, after: str, sealed: str) -> None:
+    """Signed in: to where they wanted, or first what they had entered, which is sent only when they say so."""
+    write_session(page, page.parts.env, token)
+    kept = unseal(page.parts.env.secret_key, sealed)
+    if kept is None:
+        page.see_other(after)
+        return
+    page.began = token
+    page.show("sign_in/again.html", kept, title="Signed in · Evenkeel", page="sign-in")
 
 
 def show_code_form(page: Page, view: CodeView) -> None:

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError
 
+from dashboard.shared.kept import Kept, SignInView, seal
 from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
@@ -46,6 +47,8 @@ class Page(Handler):
     acts: Scope | None = "act"
     leads_to_sign_in = True  # whoever is not known
     visit = ""  # of somebody without a session, begun by this answer
+    began = ""  # the session that this answer begins
+    session_ended = False  # whoever sends this form had a session, which has ended: it is read, kept, and not done
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -62,6 +65,9 @@ class Page(Handler):
         if scope is None:
             return
         if self.identity is None:
+            if not looking and self.leads_to_sign_in and read_session(self, self.parts.env):
+                self.session_ended = True  # `take` refuses it
+                return
             raise ApiError("UNAUTHENTICATED", "Sign in first. Nothing was done.")
         if scope not in self.identity.scopes:
             raise ApiError("FORBIDDEN", f"{self.identity.name} may look but not do this; it needs {scope}.")
@@ -80,11 +86,13 @@ class Page(Handler):
         for name, values in request.body_arguments.items():
             request.arguments.setdefault(name, []).extend(values)
         self.check_form_token()
+        if self.session_ended:
+            raise ApiError("UNAUTHENTICATED", "You were signed out. Nothing was done.")
 
     @property
     def whose(self) -> str:
         """What a form's token is bound to: the session, or the visit of who has none; empty before the first form."""
-        session = read_session(self, self.parts.env)
+        session = self.began or read_session(self, self.parts.env)
         visit = self.visit or self.get_cookie(self.own_cookie(VISIT_COOKIE), "")
         return f"session {session}" if session else f"visit {visit}" if visit else ""
 
@@ -181,6 +189,10 @@ class Page(Handler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
+        if error.code == "UNAUTHENTICATED" and self.session_ended:
+            self.tell(error)
+            self.sign_in_first()
+            return
         if error.code == "UNAUTHENTICATED" and self.leads_to_sign_in:
             looking = self.request.method in ("GET", "HEAD")
             self.redirect(f"/sign-in?{urlencode({'next': self.here()})}", status=302 if looking else 303)
@@ -196,6 +208,15 @@ class Page(Handler):
             # The page about a failure must not fail: without the templates the bare words remain.
             self.finish(f"<!doctype html><title>{escape(title)}</title><p>{escape(error.detail)}</p>")
             raise
+
+    def sign_in_first(self) -> None:
+        """The sign-in, with what was entered kept for afterwards."""
+        sent = self.request.body_arguments
+        fields = [(name, one) for name in sorted(set(sent) - {"_xsrf"}) for one in self.get_body_arguments(name)]
+        kept = seal(self.parts.env.secret_key, Kept(self.request.path, self.here(), fields))
+        after = "What you entered is kept until you have signed in." if kept else "Enter it again after signing in."
+        view = SignInView(self.here(), fault=f"You were signed out. Nothing was done. {after}", kept=kept)
+        self.show("sign_in/sign_in.html", view, title="Sign in · Evenkeel", page="sign-in")
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, ApiError | HTTPError):

@@ -60,6 +60,9 @@
   function onEnded() {
     over = true;
     close();
+    body.classList.remove("is-live");
+    body.classList.add("is-stale");
+    freshness.textContent = "Signed out";
     say("You are signed out. ");
     const link = document.createElement("a");
     link.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
