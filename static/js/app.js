@@ -9,7 +9,10 @@
     week: { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     day: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   };
-  const dated = new Intl.DateTimeFormat(undefined, { ...FORMS.day, year: "numeric" }); // a date of another year has its year
+  const WEEK_MS = 6 * 86400e3; // within it the name of a weekday is a date
+  // A time of another day has its date, one of another year its year.
+  const dated = (parts) => [{}, { year: "numeric" }].map((year) => new Intl.DateTimeFormat(undefined, { ...FORMS.day, ...parts, ...year }));
+  const DATED = { clock: dated({ second: "2-digit" }), other: dated({}) };
   for (const form of Object.keys(FORMS)) FORMS[form] = new Intl.DateTimeFormat(undefined, FORMS[form]);
   const zoned = new Intl.DateTimeFormat(undefined, {
     hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
@@ -34,8 +37,11 @@
   function inWords(at, form) {
     if (form === "ago") return `${app.span((Date.now() - at) / 1000)} ago`;
     if (form === "for") return app.span((Date.now() - at) / 1000);
-    if (form === "day" && at.getFullYear() !== new Date().getFullYear()) return dated.format(at);
-    return (FORMS[form] || FORMS.day).format(at);
+    const now = new Date();
+    const today = at.toDateString() === now.toDateString();
+    const near = Math.abs(at - now) < WEEK_MS;
+    if (form in FORMS && (form === "week" ? near : form !== "day" && today)) return FORMS[form].format(at);
+    return (DATED[form] || DATED.other)[at.getFullYear() === now.getFullYear() ? 0 : 1].format(at);
   }
 
   // Every <time> under `root`, from UTC as the server wrote it to the viewer's zone.

@@ -14,6 +14,20 @@
   const short = (value) => (value === null || value === undefined ? "–" : Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en-US") : String(Number(value.toPrecision(2))));
   const times = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const days = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const years = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+
+  // What stands at the times of an axis: the first of each day has its date where it crosses days, and of another year
+  // its year. `incr`: seconds between them.
+  function datesOf(splits, incr, now = new Date()) {
+    const dates = splits.map((at) => new Date(at * 1000));
+    const crosses = new Set(dates.map((at) => at.toDateString())).size > 1;
+    return dates.map((at, i) => {
+      const day = (at.getFullYear() === now.getFullYear() ? days : years).format(at);
+      if (incr >= 86400) return day;
+      const first = i === 0 || dates[i - 1].toDateString() !== at.toDateString();
+      return crosses && first ? `${times.format(at)}\n${day}` : times.format(at);
+    });
+  }
 
   // Words on a ground of their own, so that no line crosses them; `x`, `y` is their left upper corner.
   const PAD = 4;
@@ -134,7 +148,7 @@
     const incrs = [];
     for (let power = -3; power < 9; power += 1) for (const digit of [1, 2, 5]) incrs.push(digit * 10 ** power);
     return [
-      { ...common, space: 80, size: 28, gap: 8, grid: { show: false }, values: (_, splits, axis, space, incr) => splits.map((at) => (incr >= 86400 ? days : times).format(at * 1000)) },
+      { ...common, space: 80, size: (_, values) => (values?.some((value) => value.includes("\n")) ? 42 : 28), gap: 8, grid: { show: false }, values: (_, splits, axis, space, incr) => datesOf(splits, incr) },
       { ...common, incrs, size: 56, space: 32, values: (_, splits) => splits.map(tell) },
     ];
   }

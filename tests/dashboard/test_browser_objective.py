@@ -155,3 +155,19 @@ def test_a_report_is_found_from_the_keyboard_and_downloaded(served: Served, visi
     page.emulate_media(media="print")
     expect(page.locator("nav.buttons")).to_be_hidden()
     expect(page.locator("h1")).to_be_visible()
+
+
+# The words at the times of an axis that begins two days ago, every 12 hours; and of one over a new year long ago.
+AXES = """() => {
+  const times = (start, step) => [0, 1, 2].map((i) => start + i * step);
+  const words = (start, step) => window.evenkeel.chart.axes()[0].values(null, times(start, step), 0, 0, step);
+  const past = Date.UTC(2020, 11, 31, 9) / 1000;
+  return [words(Date.now() / 1000 - 2 * 86400, 43200), words(past, 43200), words(past, 3600)];
+}"""
+
+
+def test_an_axis_over_a_day_has_its_dates(visit: OpenPage) -> None:
+    recent, long_ago, within = visit(PAGE).evaluate(AXES)
+    assert sum("\n" in word for word in recent) >= 2, recent
+    assert long_ago == ["10:00\n31 Dec 2020", "22:00", "10:00\n1 Jan 2021"]
+    assert within == ["10:00", "11:00", "12:00"]
