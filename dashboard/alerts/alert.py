@@ -10,7 +10,7 @@ from dashboard.shared.format import number, percent
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
-from dashboard.shared.telling import ALERT_LOOKS
+from dashboard.shared.telling import alert_look
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
 from server.alerts.silence import Silence
@@ -118,8 +118,8 @@ def alert_title(view: AlertView) -> str:
     if view.one is None:
         return "Alert · Evenkeel"
     alert = view.one.alert
-    mark = "■ " if alert.state == "firing" else ""
-    return f"{mark}{ALERT_LOOKS[alert.state].word} · SEV-{alert.severity} {alert.service} · Evenkeel"
+    mark = "■ " if alert_look(alert).shape == "burning" else ""
+    return f"{mark}{alert_look(alert).word} · SEV-{alert.severity} {alert.service} · Evenkeel"
 
 
 ALERT = live_page(

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
-from dashboard.shared.telling import Telling, telling
+from dashboard.shared.recovery import Waiting, waiting
+from dashboard.shared.telling import Telling, alert_look, telling
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert
 from server.alerts.order import alert_order
@@ -34,6 +35,7 @@ class AlertListed(Struct):
     told_to: list[str]  # names of targets
     silence: Silence | None
     title: str  # of its objective
+    waits_for: Waiting | None  # while it recovers
 
 
 class AlertRecords(Struct):
@@ -55,6 +57,16 @@ class AlertsView(Struct):
     measures: MeasureRow | None
     targets: int | None
     known: bool
+
+    @property
+    def firing(self) -> int:
+        """How many fire, and are not over by all that is seen."""
+        return sum(alert_look(one.alert).shape == "burning" for one in self.open)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether any recovers."""
+        return any(alert_look(one.alert).shape == "recovering" for one in self.open)
 
 
 class SilenceForm(Struct):
@@ -102,8 +114,8 @@ async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
 
 
 def newest(alert: Alert, live: Alert | None) -> Alert:
-    """With the evidence of the picture, which is written down only now and then."""
-    return alert if live is None else replace(alert, evidence=live.evidence)
+    """With the evidence of the picture, which is written down only now and then, and what a recovery waits for."""
+    return alert if live is None else replace(alert, evidence=live.evidence, recovery=live.recovery)
 
 
 def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, str]) -> AlertListed:
@@ -115,13 +127,13 @@ def row(alert: Alert, silences: list[Silence], reach: Reach, titles: dict[str, s
         told_to=reach.told_to.get(alert.id, []),
         silence=next((one for one in silences if one.id == alert.silence_id), None),
         title=titles.get(alert.objective, alert.objective),
+        waits_for=waiting([alert]) if alert.state != "resolved" else None,
     )
 
 
 def alerts_title(view: AlertsView) -> str:
     """The tab: `■ 2 firing · Alerts`."""
-    firing = sum(one.alert.state == "firing" for one in view.open)
-    return f"■ {firing} firing · Alerts · Evenkeel" if firing else "Alerts · Evenkeel"
+    return f"■ {view.firing} firing · Alerts · Evenkeel" if view.firing else "Alerts · Evenkeel"
 
 
 ALERTS = live_page(

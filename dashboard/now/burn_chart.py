@@ -22,11 +22,12 @@ Value = tuple[float, float | None]  # Unix seconds at the beginning of a step, a
 
 
 class ChartSpan(NamedTuple):
-    """What a chart shows, [start, end), and when it began to burn; Unix seconds."""
+    """What a chart shows, [start, end), when it began to burn, and when that seems to have ended; Unix seconds."""
 
     start: float
     end: float
     onset: float
+    over: float | None = None
 
 
 class Words(NamedTuple):
@@ -45,7 +46,7 @@ class Mark(Struct):
 
 
 class BurnChart(Struct):
-    """What the template draws. `line` is all of it, `over` what lies above the threshold; `onset_x` in per cent."""
+    """What the template draws. `line` is all of it, `over` what lies above the threshold; marks stand in per cent."""
 
     title: str  # Error ratio, %
     top: str  # the value at the upper edge, with its unit
@@ -55,7 +56,8 @@ class BurnChart(Struct):
     line: str
     over: str
     threshold_y: float | None
-    onset_x: float | None
+    onset_x: float | None  # in per cent of the width
+    over_x: float  # where what burnt ended; at the right edge while it goes on
     marks: list[Mark]
 
 
@@ -101,6 +103,7 @@ def burn_chart(
         over=path([(x, y if over else None) for (x, y), over in zip(points, high, strict=True)]),
         threshold_y=None if threshold is None else y_of(threshold, top),
         onset_x=x_of(span.onset, 100) if span.start <= span.onset < span.end else None,
+        over_x=100.0 if span.over is None else x_of(min(max(span.over, span.onset), span.end), 100),
         marks=[
             Mark(x_of(change.at.timestamp(), 100), LETTERS.get(change.kind, "?"), change.summary)
             for change in reversed(changes)

@@ -11,7 +11,8 @@ from dashboard.config.page import CONFIG
 from dashboard.now.burn_chart import BurnChart, ChartSpan, Value, latency_chart, ratio_chart
 from dashboard.now.headline import named_share, too_little
 from dashboard.now.rows import LiveRow, left_of
-from dashboard.shared.format import budget, ms, number, percent, share, span, window
+from dashboard.shared.failing import FAILING, mostly
+from dashboard.shared.format import budget, ms, number, percent, span, window
 from dashboard.shared.memo import Memos
 from dashboard.shared.telling import AlertLine
 from server.alerts.alert import Alert
@@ -22,8 +23,10 @@ from server.config.view import ConfigView
 from server.kernel import shared_clock
 from server.live import questions
 from server.live.answers import Metric, SummaryRow
+from server.live.outcomes import FailingRequests
 from server.parts import Parts
 from server.slo.model.status import ObjectiveStatus
+from server.slo.model.tiers import H1
 
 CARDS = 6  # with a chart each; who burns beyond them is a row
 BEFORE_S = 15 * 60  # what it is compared with, and where its chart begins
@@ -53,18 +56,18 @@ class CardSuspect(Struct):
     text: str
     near: str = ""  # `40 s before onset`
     change: Change | None = None
+    proof: str = ""  # `12 of 458 fail since v2, 1 of 1,830 before`
 
 
 class Symptom(Struct):
     """A service that fails because this one does."""
 
-    name: str
-    ratio: str
+    row: LiveRow
     alert: AlertLine
 
 
 class Card(Struct):
-    """One burning service."""
+    """One service that burns or recovers."""
 
     row: LiveRow
     where: str  # POST /charges · all versions
@@ -118,15 +121,16 @@ PAST = Memos(read_past, kept_s=3)
 
 
 async def cards(parts: Parts, rows: list[LiveRow], now: float) -> list[Card]:
-    """A card for each service that burns, worst first; its symptoms stand on it, not beside it."""
-    burning = [row for row in rows if row.look.state == "burning"]
+    """A card for each service that burns or recovers, worst first; its symptoms stand on it, not beside it."""
+    burning = [row for row in rows if row.pages]
     names = {row.name for row in burning}
     leading = [row for row in burning if row.cause not in names][:CARDS]
     config = await CONFIG.get(parts, parts.settings.revision)
     pasts = await asyncio.gather(*(PAST.get(parts, asked(row, now)) for row in leading))
+    fail = await asyncio.gather(*(FAILING.get(parts, (row.name, row.over_ms)) for row in leading))
     return [
-        card(row, past, [each for each in burning if each.cause == row.name], config, now)
-        for row, past in zip(leading, pasts, strict=True)
+        card(row, past, failing_, [each for each in burning if each.cause == row.name], config, now)
+        for row, past, failing_ in zip(leading, pasts, fail, strict=True)
     ]
 
 
@@ -138,18 +142,23 @@ def onset_of(row: LiveRow, now: float) -> float:
     return now if row.since is None else row.since
 
 
-def card(
-    row: LiveRow, past: CardHistory | None, symptoms: Iterable[LiveRow], config: ConfigView | None, now: float
+def card(  # noqa: PLR0917 - everything that a card shows
+    row: LiveRow,
+    past: CardHistory | None,
+    requests: FailingRequests | None,
+    symptoms: Iterable[LiveRow],
+    config: ConfigView | None,
+    now: float,
 ) -> Card:
     onset = onset_of(row, now)
     suspect = suspect_of(row, past.changes if past else [], onset)
     return Card(
         row=row,
-        where=where(row),
+        where=where(row, requests),
         figures=[failing(row, past), latency(row, past), traffic(row, past), left(row, now)],
         chart=None if past is None else chart_of(row, past, onset),
         suspect=suspect,
-        symptoms=[Symptom(each.name, each.ratio, each.alert) for each in symptoms if each.alert],
+        symptoms=[Symptom(each, each.alert) for each in symptoms if each.alert],
         offer=offer_for(suspect, config),
         acknowledge=next((alert for alert in row.alerts if alert.acknowledged_at is None), None),
     )
@@ -157,35 +166,40 @@ def card(
 
 def chart_of(row: LiveRow, past: CardHistory, onset: float) -> BurnChart:
     """The error ratio; of what is only slow, the p95."""
-    span = ChartSpan(past.start, past.end, onset)
+    span = ChartSpan(past.start, past.end, onset, row.waits_for.since if row.waits_for else None)
     if row.slow:
-        threshold = min((o.threshold_ms for o in row.hit if o.threshold_ms is not None), default=None)
-        return latency_chart(past.values, span, threshold, past.changes)
+        return latency_chart(past.values, span, row.over_ms, past.changes)
     allowed = min((1 - o.target for o in row.hit if o.kind == "availability"), default=None)
     return ratio_chart(past.values, span, allowed, past.changes)
 
 
-def where(row: LiveRow) -> str:
-    """`POST /charges · all versions`: the route and the version with most of what fails; at most 90 characters."""
+def where(row: LiveRow, requests: FailingRequests | None = None) -> str:
+    """`POST /charges · all versions`: the route and the version with most of what fails, of what is slow those that
+    are; and the dependency, where most name one. At most 60 characters."""
     service = row.service
-    route = named_share(service.worst_route, service.bad).removeprefix("all ") or "all routes"
-    version = named_share(service.worst_version, service.bad, "version ") or "all versions"
-    text = f"{route} · {version}"
+    if row.slow:
+        route, version = slow_route(row, requests), mostly(requests, "version")
+        version = f"version {version}" if version and len(service.versions) > 1 else ""
+    else:
+        worst = service.worst_version if len(service.versions) > 1 else None
+        route = named_share(service.worst_route, service.bad).removeprefix("all ") or mostly(requests, "route")
+        version = named_share(worst, service.bad, "version ")
+    dependency = mostly(requests, "dependency")
+    parts = [route or "all routes", f"dependency {dependency}" if dependency else "", version or "all versions"]
+    text = " · ".join(filter(None, parts))
     return text if len(text) <= LINE - 30 else f"{text[: LINE - 31]}…"
+
+
+def slow_route(row: LiveRow, requests: FailingRequests | None) -> str:
+    """The route that is slow: as the alert says, else that of most slow requests."""
+    said = (alert.evidence.slowness for alert in row.alerts if alert.evidence.slowness is not None)
+    return next((one.route for one in said if one.route), "") or mostly(requests, "route")
 
 
 def failing(row: LiveRow, past: CardHistory | None) -> Figure:
     """What fails of the last minute, and of 15; of a service that is only slow, what is over its threshold."""
-    slow = next((o for o in row.hit if o.kind == "latency"), None) if row.slow else None
-    if slow is not None:
-        counted = [each for each in slow.windows if each.total]
-        newest = counted[0] if counted else None
-        deciding = next((each for each in counted if slow.decided_by and each.window_s == slow.decided_by[0]), None)
-        return Figure(
-            f"Over {ms(slow.threshold_ms)}",
-            percent(newest.bad / newest.total) if newest else "–",
-            [f"{each.bad:,} of {each.total:,} in {window(each.window_s)}" for each in (newest, deciding) if each],
-        )
+    if row.slow:
+        return over_threshold(row)
     refused = row.service.refused_items
     last = f"{row.bad:,} of {row.n:,} in the last minute"
     if refused:
@@ -193,8 +207,29 @@ def failing(row: LiveRow, past: CardHistory | None) -> Figure:
     value = row.ratio if refused else percent(row.bad / row.n) if row.n else "–"
     beneath = [last]
     if past is not None and past.quarter.volume:
-        beneath.append(f"{share(past.quarter.bad, past.quarter.volume)} in 15 min")
+        ratio, quarter = past.quarter.bad / past.quarter.volume, past.quarter
+        beneath.append(f"{percent(ratio)} in 15 min, {quarter.bad:,} of {quarter.volume:,}")
     return Figure("Failing", value, beneath)
+
+
+def over_threshold(row: LiveRow) -> Figure:
+    """What takes longer than it may: of the last minute, and of the window that decides, or of 5 minutes where that
+    looks back longer than an hour."""
+    slow = next(o for o in row.hit if o.kind == "latency")
+    counted = [each for each in slow.windows if each.total]
+    newest = slow.minute if slow.minute is not None and slow.minute.total else next(iter(counted), None)
+    wider = next((each for each in counted if slow.decided_by and each.window_s == slow.decided_by[0]), None)
+    if wider is None or wider.window_s > H1:
+        wider = next((each for each in counted if each is not newest), None)
+    return Figure(
+        f"Over {ms(slow.threshold_ms)}",
+        percent(newest.bad / newest.total) if newest else "–",
+        [f"{one.bad:,} of {one.total:,} in {words(one.window_s)}" for one in (newest, wider) if one],
+    )
+
+
+def words(window_s: int) -> str:
+    return "the last minute" if window_s == 60 else window(window_s)
 
 
 def latency(row: LiveRow, past: CardHistory | None) -> Figure:
@@ -234,9 +269,10 @@ def suspect_of(row: LiveRow, recent: Iterable[Change], onset: float) -> CardSusp
     named = [one for one in before if one.kind == "deploy" and one.version and one.version in likely]
     nearest = max(named or before, key=lambda one: (one.kind == "deploy", one.at), default=None)
     if nearest is None:
-        return CardSuspect(likely) if likely else None
+        return CardSuspect(likely, proof=row.worse.text if row.worse else "") if likely else None
     what = f"{nearest.kind} {nearest.version}".strip()
-    return CardSuspect(what, near(onset - nearest.at.timestamp()), nearest)
+    proof = row.worse.text if row.worse and row.worse.version == nearest.version else ""
+    return CardSuspect(what, near(onset - nearest.at.timestamp()), nearest, proof)
 
 
 def near(before_s: float) -> str:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from dashboard.now.rows import LiveRow, left_of
 from dashboard.shared.format import FEW, budget, ms, number, percent, plural, share, span, target, window
 from dashboard.shared.looks import LOOKS, Look
+from dashboard.shared.rendering import segment
 from server.kernel.names import OWN
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
@@ -26,11 +27,12 @@ class HeadlineDetail(Struct):
 
 
 class Headline(Struct):
-    """`look` None: nothing is known."""
+    """`look` None: nothing is known. `when`: what stands beside it in small, and changes."""
 
     look: Look | None
     text: str
     details: list[HeadlineDetail]
+    when: str = ""
 
 
 def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
@@ -42,8 +44,18 @@ def headline(picture: Picture | None, rows: list[LiveRow]) -> Headline:
         return calm(picture.slo, rows)
     troubled.sort(key=lambda row: row.order)
     worst = troubled[0].look
-    names = [row.name for row in troubled if row.look is worst]
-    return Headline(worst, f"{worst.word}: {listed(names)}", [])
+    those = [row for row in troubled if row.look is worst]
+    text = f"{worst.word}: {listed([row.name for row in those])}"
+    when = those[0].waits_for.sure if len(those) == 1 and those[0].waits_for is not None else ""
+    return Headline(worst, text, [of_version(row) for row in those if worst.state == "at_risk" and row.worse], when)
+
+
+def of_version(row: LiveRow) -> HeadlineDetail:
+    """`checkout: 12 of 458 fail since v2, 1 of 1,830 before.`"""
+    assert row.worse is not None
+    return HeadlineDetail(
+        f"{row.name}: {row.worse.text}.", f"/services/{segment(row.name)}#service-versions", "Versions"
+    )
 
 
 def calm(status: Status | None, rows: list[LiveRow]) -> Headline:
@@ -71,14 +83,22 @@ def describe(row: LiveRow) -> str:
         return blind(row)
     if row.look.state == "partial":
         return refused(row.service)
+    if row.look.state == "recovering":
+        return " ".join(left(o) for o in row.hit[:1] if o.budget_left is not None)  # what it waits for says the rest
     hit = row.hit
     failed = [o for o in hit if o.kind == "availability"]
-    sentences = [failing(row) + still(row, failed)] if row.bad or failed or not hit else []
+    sentences = [f"{row.worse.text}, on the same routes."] if row.worse else []
+    sentences += [failing(row) + still(row, failed)] if row.bad or failed or not hit else []
     sentences += [slow(o) for o in hit if o.kind == "latency"]
     tightest = min(hit, key=left_of, default=row.tightest)
-    if tightest is not None and tightest.budget_left is not None:
+    if tightest is not None and tightest.budget_left is not None and (by_budget(row) or not row.worse):
         sentences.append(left(tightest))
     return " ".join(sentences)
+
+
+def by_budget(row: LiveRow) -> bool:
+    """Whether its budget says something of its state: it burns, or little is left."""
+    return row.look.state != "at_risk" or min(map(left_of, row.objectives), default=1.0) < LOW_BUDGET
 
 
 def left(objective: ObjectiveStatus) -> str:

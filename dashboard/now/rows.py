@@ -5,15 +5,16 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.now import sparkline as spark
-from dashboard.shared.format import between, number, share
+from dashboard.shared.format import between, number, percent, share
 from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.recovery import Recovered, Waiting
 from dashboard.shared.standing import ServiceNow, services_now
 from dashboard.shared.telling import AlertLine, alert_line
 from server.alerts.alert import Alert
 from server.kernel.names import OWN
 from server.live.service import LiveService
 from server.picture.picture import Picture
-from server.slo.model.status import ObjectiveStatus
+from server.slo.model.status import ObjectiveStatus, VersionVerdict
 
 
 class Charts(Struct):
@@ -40,6 +41,9 @@ class LiveRow(Struct):
     service: LiveService
     alerts: list[Alert]  # the open ones, the one that is shown first
     cause: str  # the service that explains it
+    waits_for: Waiting | None = None  # while it recovers
+    recovered: Recovered | None = None  # within an hour
+    version: VersionVerdict | None = None  # of its newest version
     charts: Charts | None = None
 
     @property
@@ -47,13 +51,24 @@ class LiveRow(Struct):
         return self.look.state in BAD
 
     @property
+    def pages(self) -> bool:
+        """Whether it burns, or recovers from what somebody is paged for; a ticket that recovers is a line."""
+        paged = any(alert.urgency == "page" for alert in self.alerts)
+        return self.look.state == "burning" or (self.look.state == "recovering" and paged)
+
+    @property
     def ratio(self) -> str:
         """What failed of the last minute; while a limit refuses, from none of the refused to all of them."""
         refused = self.service.refused_items
         offered = self.n + refused
         if not refused:
-            return share(self.bad, self.n)
+            return percent(self.bad / self.n if self.n else None)
         return between(self.bad / offered, (self.bad + refused) / offered)
+
+    @property
+    def counted(self) -> str:
+        """`12 of 312`: what failed of the last minute, beside the ratio; while a limit refuses, of what was offered."""
+        return f"{self.bad:,} of {self.n + self.service.refused_items:,}"
 
     @property
     def rate(self) -> str:
@@ -68,20 +83,37 @@ class LiveRow(Struct):
 
     @property
     def hit(self) -> list[ObjectiveStatus]:
-        """The objectives that gave the service its state."""
+        """The objectives that gave the service its state; while it recovers, those that its alerts are of."""
+        if self.look.state == "recovering":
+            names = {alert.objective for alert in self.alerts}
+            return [objective for objective in self.objectives if objective.name in names]
         return [objective for objective in self.objectives if objective.state == self.look.state]
 
     @property
     def since(self) -> float | None:
         """When it began: the onset of what burns where that is known, else the state. Unix seconds."""
+        if self.look.state == "recovering":
+            return min(alert.began for alert in self.alerts)
         known = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
         began = [at for at in known if at is not None]
         return min(began or [alert.began for alert in self.alerts], default=None)
 
     @property
+    def worse(self) -> VersionVerdict | None:
+        """The verdict on its newest version, where that surely fails more."""
+        return self.version if self.version is not None and self.version.worse else None
+
+    @property
     def alert(self) -> AlertLine | None:
         """The alert that is shown, and who was told."""
         return alert_line(self.alerts[0]) if self.alerts else None
+
+    @property
+    def over_ms(self) -> float | None:
+        """The strictest threshold that it is slow by; None where it is not only slow."""
+        return (
+            min((o.threshold_ms for o in self.hit if o.threshold_ms is not None), default=None) if self.slow else None
+        )
 
     @property
     def slow(self) -> bool:
@@ -111,6 +143,9 @@ def row(now: ServiceNow) -> LiveRow:
         service=service,
         alerts=now.alerts,
         cause=now.cause,
+        waits_for=now.waits_for,
+        recovered=now.recovered,
+        version=now.version,
     )
 
 

@@ -11,8 +11,9 @@ from dashboard.changes.page import LETTERS
 from dashboard.now.headline import refused, too_little
 from dashboard.shared.format import rate, span
 from dashboard.shared.live import Ask, LivePage, live_page
-from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.memo import Memos
+from dashboard.shared.recovery import Recovered, Waiting, beside_alerts, recovered, waiting
 from server.alerts.alert import Alert
 from server.alerts.store import listed
 from server.changes import store as changes
@@ -78,6 +79,8 @@ class ObjectiveView(Struct):
     now: ObjectiveStatus | None
     look: Look | None
     alert: Alert | None
+    waits_for: Waiting | None  # while it recovers
+    recovered: Recovered | None  # within an hour
     unseen: str  # why the budget is a range
     tiers: list[TierRow]
     seeing: Detection | None
@@ -136,12 +139,16 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
     objective = find_objective(parts, ask.get("name"))
     status = by_name(parts.relay.status).get(objective.name)
     service = parts.relay.service(objective.service)
-    alert = open_alert(parts.relay.alerts, objective.name)
+    alerts = [one for one in parts.relay.alerts if one.objective == objective.name]
+    alert = open_alert(alerts, objective.name)
+    look = look_of(status, alert)
     return ObjectiveView(
         objective=objective,
         now=status,
-        look=look_of(status, alert),
+        look=look,
         alert=alert,
+        waits_for=waiting([alert]) if alert and look and look.state == "recovering" else None,
+        recovered=None if alert else recovered(alerts),
         unseen=unseen(service),
         tiers=tier_rows(objective, status),
         seeing=seeing(objective, status, service),
@@ -152,9 +159,7 @@ async def objective_view(parts: Parts, ask: Ask, now: float) -> ObjectiveView:
 
 def look_of(status: ObjectiveStatus | None, alert: Alert | None) -> Look | None:
     """How it looks; nothing is healthy before its alert is over."""
-    if status is None:
-        return None
-    return LOOKS["at_risk" if alert is not None and status.state not in BAD else status.state]
+    return None if status is None else LOOKS[beside_alerts(status.state, [alert] if alert is not None else [])]
 
 
 def open_alert(alerts: Iterable[Alert], objective: str) -> Alert | None:

@@ -9,13 +9,16 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
+from dashboard.now.cards import where
 from dashboard.now.headline import describe, refused
 from dashboard.now.rows import LiveRow, service_rows
 from dashboard.service.ship import ShipView, ship_view
 from dashboard.shared.failing import FAILING
 from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.looks import PageState
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
+from dashboard.shared.recovery import beside_alerts
 from server.changes import store as changes
 from server.changes.store import Change
 from server.ingest.tally import SLOT_S
@@ -27,6 +30,9 @@ from server.live.outcomes import FailingRequests
 from server.live.refusals import BY_LIMIT, IntakeRow
 from server.live.store import first_seen_at
 from server.parts import Parts
+from server.slo.model.comparison import Finding
+from server.slo.model.confidence import at_least
+from server.slo.model.status import ObjectiveStatus
 
 Window = Literal["15m", "1h", "6h", "24h", "7d"]
 
@@ -68,6 +74,12 @@ SPANS = {
         PageSpan("24h", "24 h", 86400, 600, 3600),
         PageSpan("7d", "7 d", 7 * 86400, 3600, 6 * 3600),
     )
+}
+FINDINGS: dict[Finding, str] = {
+    "worse": "surely worse",
+    "better": "surely better",
+    "no_difference": "no difference that can be told from chance",
+    "too_few": "too few to tell",
 }
 INTAKE_S = 3600  # what was refused longer ago is history
 
@@ -114,11 +126,29 @@ class ServiceView(Struct):
         held = self.row.objectives if self.row else []
         return min((round(100 * (1 - o.target), 6) for o in held if o.kind == "availability"), default=None)
 
+    def state_of(self, objective: ObjectiveStatus) -> PageState:
+        """How an objective stands beside its alert."""
+        alerts = [alert for alert in self.row.alerts if alert.objective == objective.name] if self.row else []
+        return beside_alerts(objective.state, alerts)
+
+    @property
+    def verdict(self) -> str:
+        """What is said of the newest version, in a sentence; nothing where there is no other one."""
+        found = self.row.version if self.row else None
+        if found is None:
+            return ""
+        return f"{found.text}, on the same routes: {FINDINGS[found.finding]}."
+
     @property
     def slow_ms(self) -> float | None:
         """The strictest latency threshold."""
         held = self.row.objectives if self.row else []
         return min((o.threshold_ms for o in held if o.threshold_ms is not None), default=None)
+
+
+def worst_first(rows: Iterable[SummaryRow]) -> list[SummaryRow]:
+    """What surely fails most, then what has most traffic."""
+    return sorted(rows, key=lambda row: (-at_least(row.bad, row.volume), -row.volume, row.name))
 
 
 async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
@@ -134,8 +164,8 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
         return ServiceHistory(
             since=await first_seen_at(connection, service),
             total=total,
-            routes=await questions.summary(connection, service, span.seconds, now, "route"),
-            versions=await questions.summary(connection, service, span.seconds, now, "version"),
+            routes=worst_first(await questions.summary(connection, service, span.seconds, now, "route")),
+            versions=worst_first(await questions.summary(connection, service, span.seconds, now, "version")),
             points=latency.points,
             changes=await changes.recent(connection, start, service, limit=50),
             intake=sorted((i for i in intake if i.service == service), key=lambda i: (i.key, i.reason)),
@@ -162,29 +192,30 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
     """The page: its head from the picture, the rest as read at most every few seconds."""
     name, span = ask.get("service"), SPANS[ask.get("window", "15m")]  # type: ignore[index]
     row = next((each for each in service_rows(parts.relay.picture) if each.name == name), None)
-    over_ms = min((o.threshold_ms for o in row.hit if o.threshold_ms), default=None) if row and row.slow else None
+    over_ms = row.over_ms if row else None
+    requests = await FAILING.get(parts, (name, over_ms)) if row is not None and row.troubled else None
     return ServiceView(
         name=name,
         span=span,
         spans=list(SPANS.values()),
         row=row,
-        sentence=sentence(row),
+        sentence=sentence(row, requests),
         history=await HISTORIES[span.name].get(parts, (name, span.name)),
         marks=LETTERS,
         stores_outcomes=parts.settings.limits_for(0).ingest_store_outcomes,
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(row.service) if row is not None and row.service.partial else "",
         ship=await ship_view(parts, name, now),
-        failing=await FAILING.get(parts, (name, over_ms)) if row is not None and row.troubled else None,
+        failing=requests,
         over_ms=over_ms,
     )
 
 
-def sentence(row: LiveRow | None) -> str:
-    """The last minute in words."""
+def sentence(row: LiveRow | None, requests: FailingRequests | None) -> str:
+    """The last minute in words; of what is slow, where."""
     if row is None:
         return "Nothing of it has come in the last 15 minutes."
-    return describe(row)
+    return f"{describe(row)} Slow: {where(row, requests)}." if row.slow else describe(row)
 
 
 def service_title(view: ServiceView) -> str:

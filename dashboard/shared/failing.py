@@ -14,5 +14,11 @@ async def read(parts: Parts, asked: tuple[str, float | None]) -> FailingRequests
         return await failing_requests(connection, service, shared_clock.now(), over_ms)
 
 
+def mostly(failing: FailingRequests | None, field: str) -> str:
+    """The value of a field that more than half of them share; nothing where there is none."""
+    first = failing.shared.get(field, [])[:1] if failing is not None else []
+    return next((one.value for one in first if failing is not None and 2 * one.n > failing.read), "")
+
+
 # By service, and the threshold over which it is slow: None where it fails.
 FAILING = Memos(read, kept_s=3)

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from dashboard.changes.differences import differences
 from dashboard.shared import format as words
 from dashboard.shared.looks import LOOKS
-from dashboard.shared.telling import ALERT_LOOKS
+from dashboard.shared.telling import alert_look
 from server.config.registry import SETTINGS, Value
 from server.kernel import shared_clock
 from server.kernel.times import utc
@@ -28,6 +28,9 @@ FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
     *("window", "month", "iso"),
 )
+
+
+WEEK_S = 6 * 86_400  # within it the name of a weekday is a date
 
 
 def environment() -> Environment:
@@ -47,7 +50,7 @@ def environment() -> Environment:
     made.filters["arrow"] = arrow
     made.filters["differences"] = differences
     made.globals["LOOKS"] = LOOKS
-    made.globals["ALERT_LOOKS"] = ALERT_LOOKS
+    made.globals["alert_look"] = alert_look
     made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
 
@@ -56,14 +59,17 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     """A <time>: UTC as rendered, in the viewer's zone once JavaScript runs.
 
     `value` is Unix seconds or a datetime. `form`: `clock` (14:32:08), `minute`
-    (14:32), `day` (23 Nov 14:32, with its year where that is another one), `week` (Thu 14:32, of the week to come),
-    `ago` (3 min 12 s ago) or `for` (3 min 12 s), both kept current.
+    (14:32), of another day both with their date; `day` (23 Nov 14:32, with its year where that is another one),
+    `week` (Thu 14:32, within six days), `ago` (3 min 12 s ago) or `for` (3 min 12 s), both kept current.
     """
     if value is None:
         return Markup("–")
-    when = words.moment(value)
-    day = "%-d %b %H:%M UTC" if when.year == utc(shared_clock.now()).year else "%-d %b %Y %H:%M UTC"
-    text = {"clock": "%H:%M:%S UTC", "minute": "%H:%M UTC", "week": "%a %H:%M UTC"}.get(form, day)
+    when, now = words.moment(value), utc(shared_clock.now())
+    clock = "%H:%M:%S UTC" if form == "clock" else "%H:%M UTC"
+    day = f"%-d %b {clock}" if when.year == now.year else f"%-d %b %Y {clock}"
+    today = when.date() == now.date()
+    near = abs((when - now).total_seconds()) < WEEK_S
+    text = clock if today and form in ("clock", "minute") else f"%a {clock}" if near and form == "week" else day
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )

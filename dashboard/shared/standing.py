@@ -6,22 +6,26 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from dashboard.shared.looks import BAD, LOOKS, Look
+from dashboard.shared.looks import BAD, LOOKS, Look, PageState
+from dashboard.shared.recovery import Recovered, Waiting, beside_alerts, recovered, waiting
 from server.alerts.alert import Alert
 from server.alerts.order import causes, open_by_service, service_order
 from server.live.service import LiveService
 from server.picture.picture import Picture
-from server.slo.model.status import ObjectiveStatus, State, Status
+from server.slo.model.status import ObjectiveStatus, State, Status, VersionVerdict
 
 
 class ServiceNow(Struct):
     """One service: how it stands, what it is held to, and its open alerts, the worst first."""
 
     live: LiveService
-    state: State
+    state: PageState
     objectives: list[ObjectiveStatus]
     alerts: list[Alert]
     cause: str = ""  # the service that explains its alert
+    waits_for: Waiting | None = None  # while it recovers
+    recovered: Recovered | None = None  # within an hour, where no alert is open
+    version: VersionVerdict | None = None  # of its newest version
 
     @property
     def order(self) -> tuple[float, int, bool, float, int, str]:
@@ -46,18 +50,32 @@ def services_now(picture: Picture | None) -> list[ServiceNow]:
     for objective in picture.slo.objectives if picture.slo else ():
         held.setdefault(objective.service, []).append(objective)
     alerts, found = open_by_service(picture.alerts), list[ServiceNow]()
-    explained = causes(alerts)
+    over: dict[str, list[Alert]] = {}
+    for alert in picture.alerts:
+        if alert.state == "resolved" and alert.service not in alerts:
+            over.setdefault(alert.service, []).append(alert)
+    explained, versions = causes(alerts), picture.slo.versions if picture.slo else {}
     for live in picture.services:
         its = alerts.get(live.name, [])
-        state, cause = state_of(live, picture.slo, its), explained.get(live.name, "")
-        found.append(ServiceNow(live, state, held.get(live.name, []), its, cause))
+        state = state_of(live, picture.slo, its)
+        found.append(
+            ServiceNow(
+                live,
+                state,
+                held.get(live.name, []),
+                its,
+                explained.get(live.name, ""),
+                waiting(its) if state == "recovering" else None,
+                recovered(over.get(live.name, ())),
+                versions.get(live.name),
+            )
+        )
     return found
 
 
-def state_of(service: LiveService, status: Status | None, alerts: Sequence[Alert] = ()) -> State:
+def state_of(service: LiveService, status: Status | None, alerts: Sequence[Alert] = ()) -> PageState:
     """The state of a service. Nothing is healthy before its `alerts`, the open ones, are over."""
-    state = evaluated(service, status)
-    return "at_risk" if alerts and state not in BAD else state
+    return beside_alerts(evaluated(service, status), alerts)
 
 
 def evaluated(service: LiveService, status: Status | None) -> State:

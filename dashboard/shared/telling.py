@@ -6,23 +6,29 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from dashboard.shared.looks import PageState
 from server.alerts.alert import Alert, AlertState
-from server.slo.model.status import State
 
 
 class AlertLook(NamedTuple):
     """The shape of a state, and the word beside it. What fires no more is not OK before it is resolved."""
 
-    shape: State
+    shape: PageState
     word: str
 
 
+RECOVERING = AlertLook("recovering", "Recovering")
 ALERT_LOOKS: dict[AlertState, AlertLook] = {
     "firing": AlertLook("burning", "Firing"),
-    "resolving": AlertLook("at_risk", "Resolving"),
+    "resolving": RECOVERING,
     "pending": AlertLook("at_risk", "Pending"),
     "resolved": AlertLook("ok", "Resolved"),
 }
+
+
+def alert_look(alert: Alert) -> AlertLook:
+    """How an alert looks: what fires, and is over by all that is seen, recovers."""
+    return RECOVERING if alert.state != "resolved" and alert.recovery is not None else ALERT_LOOKS[alert.state]
 
 
 class Telling(Struct):
@@ -43,10 +49,7 @@ class AlertLine(Struct):
 
 def alert_line(alert: Alert) -> AlertLine:
     """An alert in a line."""
-    who = telling(alert)
-    if alert.state == "resolving":
-        who.text = f"resolving, {who.text}"
-    return AlertLine(alert.id, alert.severity, who, alert.acknowledged_by)
+    return AlertLine(alert.id, alert.severity, telling(alert), alert.acknowledged_by)
 
 
 def telling(alert: Alert, targets: int | None = None) -> Telling:

@@ -64,7 +64,7 @@ def test_acknowledged_and_silenced_where_it_stands(served: Served, visit: OpenPa
     fire(served)
     row = page.locator("li.alert")
     expect(row.get_by_text("SEV-2")).to_be_visible()
-    expect(row.get_by_text("Resolving")).to_be_visible()  # nothing burns, and it is not over
+    expect(row.get_by_text("Recovering")).to_be_visible()  # nothing burns, and it is not over
 
     row.get_by_text("Silence for 1 h").first.click()
     why = row.get_by_label("Why")

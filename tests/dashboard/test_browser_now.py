@@ -35,7 +35,7 @@ def test_the_first_outcome_replaces_the_empty_page_by_itself(served: Served, vis
     expect(page.locator("body.is-live")).to_be_attached()
     served.send({"service": "shop"}, {"service": "shop", "status": 500})
     expect(page.locator('tr[data-key="shop"]')).to_be_visible()
-    expect(page.locator('tr[data-key="shop"] .errors .figure')).to_have_text("1 of 2")
+    expect(page.locator('tr[data-key="shop"] .errors .figure')).to_have_text("50 % 1 of 2")
     expect(page.get_by_text("No outcomes yet")).to_have_count(0)
 
 
@@ -174,6 +174,8 @@ def test_signing_out_elsewhere_ends_the_stream(served: Served, visit: OpenPage) 
         "UPDATE sessions SET revoked_at = now() WHERE id = (SELECT max(id) FROM sessions WHERE revoked_at IS NULL)"
     )
     expect(page.locator("#stale")).to_contain_text("You are signed out.")
+    expect(page.locator("#freshness")).to_have_text("Signed out")
+    expect(page.locator("body.is-live")).to_have_count(0)
     page.locator("#stale a").click()
     page.wait_for_url("**/sign-in?next=%2F")
 

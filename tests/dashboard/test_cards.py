@@ -11,8 +11,9 @@ from dashboard.now.burn_chart import ChartSpan, latency_chart, ratio_chart
 from dashboard.now.cards import CardHistory, card, failing, left, suspect_of, where
 from server.changes.store import Change
 from server.live.answers import SummaryRow
+from server.live.outcomes import FailingRequests, SharedValue
 from server.live.service import ServicePart
-from server.slo.model.status import BurnWindow
+from server.slo.model.status import BurnWindow, Slowness
 from tests.alerts import making
 from tests.dashboard.test_headline import objective, rows_of, service
 from tests.notify.making import an_alert
@@ -51,9 +52,9 @@ def burning(**given: Any) -> Any:
 
 
 def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
-    made = card(burning(), past(), [], None, ONSET + 100)
+    made = card(burning(), past(), None, [], None, ONSET + 100)
     assert [(figure.title, figure.value, figure.beneath) for figure in made.figures] == [
-        ("Failing", "41 %", ["128 of 312 in the last minute", "3.5 % in 15 min"]),
+        ("Failing", "41 %", ["128 of 312 in the last minute", "3.5 % in 15 min, 162 of 4,620"]),
         ("p95", "40 ms", ["38 ms before"]),
         ("Requests/s", "5.2", ["5 before"]),
         ("Budget left", "31 %", ["gone in 5 h 10 min"]),
@@ -62,7 +63,7 @@ def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
 
 
 def test_before_anything_is_read_the_card_says_what_the_picture_knows() -> None:
-    made = card(burning(), None, [], None, ONSET + 1)
+    made = card(burning(), None, None, [], None, ONSET + 1)
     assert (made.chart, made.suspect) == (None, None)
     assert made.figures[0].beneath == ["128 of 312 in the last minute"]
 
@@ -74,6 +75,23 @@ def test_a_latency_burn_is_told_in_latency_s_words() -> None:
     figure = failing(row, past())
     assert (figure.title, figure.value) == ("Over 300 ms", "50 %")
     assert figure.beneath == ["30 of 60 in 5 min", "34 of 830 in 1 h"]
+    slow.minute = BurnWindow(60, 9, 10, 90.0)
+    assert (failing(row, past()).value, failing(row, past()).beneath[0]) == ("90 %", "9 of 10 in the last minute")
+    slow.decided_by = [6 * 3600, 1800]
+    assert failing(row, past()).beneath[1] == "30 of 60 in 5 min", "hours say nothing of now"
+
+
+def test_a_latency_burn_names_the_route_and_the_dependency_that_are_slow() -> None:
+    slow = objective("cart", "burning", kind="latency", threshold_ms=300.0)
+    _, (row,) = rows_of(service("cart"), objectives=(slow,))
+    shared = {"route": [SharedValue("/find", 30)], "dependency": [SharedValue("stock", 31), SharedValue("db", 9)]}
+    requests = FailingRequests(40, shared, [])
+    assert where(row, requests) == "/find · dependency stock · all versions"
+    said = making.burning("cart")
+    said.slowness = Slowness(900.0, 40.0, "GET /find")
+    row.alerts = [an_alert(evidence=said)]
+    assert where(row, requests) == "GET /find · dependency stock · all versions"
+    assert where(row, FailingRequests(40, {"dependency": [SharedValue("stock", 20)]}, [])).startswith("GET /find · all")
 
 
 def test_what_is_refused_makes_a_range() -> None:
@@ -99,9 +117,10 @@ def test_what_is_left_is_never_made_up(given: dict[str, Any], value: str, beneat
 def test_the_line_says_where_in_at_most_sixty_characters() -> None:
     part = ServicePart("POST /charges", 200, 128)
     assert where(burning(worst_route=part)) == "POST /charges · all versions"
-    assert where(burning(worst_route=part, worst_version=ServicePart("5f2c1a9", 200, 128))) == (
-        "POST /charges · version 5f2c1a9"
-    )
+    version = ServicePart("5f2c1a9", 200, 128)
+    assert where(burning(worst_route=part, worst_version=version, versions=[version])) == "POST /charges · all versions"
+    both = [version, ServicePart("4e81b07", 112, 0)]
+    assert where(burning(worst_route=part, worst_version=version, versions=both)) == "POST /charges · version 5f2c1a9"
     long = where(burning(worst_route=ServicePart("GET /" + "x" * 200, 200, 128)))
     assert len(long) == 60
     assert long.endswith("…")

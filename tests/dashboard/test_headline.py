@@ -12,7 +12,7 @@ from dashboard.now.rows import LiveRow, service_rows
 from dashboard.shared.standing import state_of, worst
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
-from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status
+from server.slo.model.status import BurnWindow, ObjectiveStatus, State, Status, VersionVerdict
 from tests.notify.making import an_alert
 
 
@@ -124,7 +124,7 @@ def test_a_refusal_is_told_beside_a_burn() -> None:
     assert describe(rows[0]) == "1.8-59 % of 722 requests/min fail. Budget left -2,000 to -40 %, overspent."
     assert (rows[0].ratio, rows[0].rate, rows[0].refused) == ("1.8-59 %", "5.2-12", "41 %")
     _, (row,) = rows_of(service("checkout"), objectives=(objective("checkout", "ok"),))
-    assert (row.ratio, row.rate, row.refused) == ("0 of 312", "5.2", "")
+    assert (row.ratio, row.counted, row.rate, row.refused) == ("0 %", "0 of 312", "5.2", "")
 
 
 def test_a_budget_of_too_little_traffic_is_not_judged() -> None:
@@ -258,3 +258,22 @@ def test_the_alert_that_pages_is_the_one_shown_and_the_cause_comes_before_its_sy
         ("checkout", 3, "payments"),
     ]
     assert headline(picture, rows).text == "Burning: payments, checkout"
+
+
+def test_a_service_at_risk_by_its_version_speaks_of_the_version() -> None:
+    verdict = VersionVerdict("checkout", "v2", 1.0, "v1", False, True, "worse", 12, 458, 1, 1_830, 47.9, 4e-8)
+    held = objective("checkout", "at_risk", budget_left=0.8)
+    picture, _ = rows_of(service("checkout", bad=3), objectives=(held,))
+    assert picture.slo is not None
+    picture.slo.versions["checkout"] = verdict
+    rows = service_rows(picture)
+    head = headline(picture, rows)
+    assert (head.text, [one.text for one in head.details]) == (
+        "At risk: checkout",
+        ["checkout: 12 of 458 fail since v2, 1 of 1,830 before."],
+    )
+    assert describe(rows[0]) == (
+        "12 of 458 fail since v2, 1 of 1,830 before, on the same routes. 0.96 % of 312 requests/min fail."
+    )
+    held.budget_left = 0.1
+    assert describe(rows[0]).endswith("Budget left 10 %.")

@@ -125,7 +125,7 @@ async def test_an_objective_says_what_spent_it_and_what_changed_before(web: Web,
     for told in (
         "Burning: shop-works",
         "SEV-2 alert",
-        "detected 12 s later",
+        "found ",
         "50 % of shop's items are refused by a limit (THROTTLED)",
         "The budget is a range",
         "overspent",

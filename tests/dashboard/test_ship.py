@@ -68,7 +68,7 @@ async def test_it_names_a_version_that_fails_more_than_the_one_before(web: Web) 
     await show(site, 1, service("checkout"), slo=status)
     page = await shipped(site, cookie)
     assert f"▲ Version {HOSTILE} fails 48 times as often as 4e81b07" in page
-    assert "12 of 458 fail since, 1 of 1,830 before, on the same routes." in page
+    assert f"12 of 458 fail since {HOSTILE}, 1 of 1,830 before, on the same routes." in page
     gone = msgspec.structs.replace(worse, serves=False)
     await show(site, 2, service("checkout"), slo=msgspec.structs.replace(status, versions={"checkout": gone}))
     assert "times as often" not in await shipped(site, cookie)

@@ -12,6 +12,7 @@ import math
 
 # One window in a hundred, at most, in which a service that burns just below a tier's rate seems to burn at it.
 ERROR = 0.01
+Z = 1.96
 FEWEST = 3  # failures: two may be one person trying again
 
 
@@ -27,6 +28,14 @@ def surely_exceeds(bad: int, total: int, ratio: float) -> bool:
     if bad < FEWEST or not 0 < ratio < 1 or bad <= ratio * total:
         return False
     return total * divergence(bad / total, ratio) > math.log(1 / ERROR)
+
+
+def at_least(bad: int, total: int) -> float:
+    """The lower bound of bad/total that orders what is worst: Wilson's of 1927, at 97.5 %. 0 of nothing."""
+    if not bad:
+        return 0.0
+    seen, z2 = bad / total, Z * Z / total
+    return (seen + z2 / 2 - math.sqrt(z2 * (seen * (1 - seen) + z2 / 4))) / (1 + z2)
 
 
 def surely_below(bad: int, total: int, ratio: float) -> bool:

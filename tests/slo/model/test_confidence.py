@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.slo.model.confidence import ERROR, FEWEST, surely_exceeds
+from server.slo.model.confidence import ERROR, FEWEST, at_least, surely_exceeds
 
 
 def tail(bad: int, total: int, ratio: Fraction) -> Fraction:
@@ -48,3 +48,9 @@ def test_another_failure_never_makes_it_less_sure(total: int, bad: int, ratio: f
 )
 def test_at_the_first_tier_of_99_9(bad: int, total: int, sure: bool) -> None:
     assert surely_exceeds(bad, total, 0.0144) == sure
+
+
+def test_what_is_worst_is_what_surely_fails_most() -> None:
+    rows = [(0, 10), (100, 100_000), (1, 1), (900, 9_000), (50, 100), (0, 0)]
+    assert sorted(rows, key=lambda row: -at_least(*row))[:4] == [(50, 100), (1, 1), (900, 9_000), (100, 100_000)]
+    assert at_least(50, 100) == pytest.approx(0.404, abs=1e-3)
