@@ -224,7 +224,7 @@ def test_without_javascript_everything_is_there_a_page_load_later(served: Served
     sign_in(page)
     row = page.locator('tr[data-key="plain"]')
     wait_for(lambda: row.count() == 1 or page.reload() is None, "the service in the picture")
-    expect(row.locator(".figure").first).to_have_text("1 of 2")
+    expect(row.locator(".figure").first).to_have_text("50 % 1 of 2")
     line = row.locator("svg.spark path.line").first  # of whole seconds: the outcomes' own is drawn once it is over
     wait_for(lambda: bool(line.get_attribute("d")) or page.reload() is None, "the line")
     row.locator("a.open").click()
