@@ -14,7 +14,7 @@ MOST = 64 * 1024  # bytes of what was entered
 SECRET = ("password", "code", "secret")  # parts of the names of fields that are typed again
 
 
-class Kept(Struct):
+class KeptForm(Struct):
     """A form: where it goes, the page that it stood on, and its fields."""
 
     action: str
@@ -42,13 +42,13 @@ class SignInView(Struct):
     kept: str = ""
 
 
-def seal(secret_key: str, kept: Kept) -> str:
+def seal(secret_key: str, kept: KeptForm) -> str:
     """As a field of a form; '' where it is too large, or has what is not kept."""
     body = msgspec.json.encode(kept)
     return create_signed_value(secret_key, NAME, body).decode() if kept.whole and len(body) <= MOST else ""
 
 
-def unseal(secret_key: str, text: str) -> Kept | None:
+def unseal(secret_key: str, text: str) -> KeptForm | None:
     """What was sealed within a day; None: it was not by us."""
     body = decode_signed_value(secret_key, NAME, text, max_age_days=1) if text else None
-    return None if body is None else msgspec.json.decode(body, type=Kept)
+    return None if body is None else msgspec.json.decode(body, type=KeptForm)

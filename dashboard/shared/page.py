@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError
 
-from dashboard.shared.kept import Kept, SignInView, seal
+from dashboard.shared.kept import KeptForm, SignInView, seal
 from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
@@ -213,7 +213,7 @@ class Page(Handler):
         """The sign-in, with what was entered kept for afterwards."""
         sent = self.request.body_arguments
         fields = [(name, one) for name in sorted(set(sent) - {"_xsrf"}) for one in self.get_body_arguments(name)]
-        kept = seal(self.parts.env.secret_key, Kept(self.request.path, self.here(), fields))
+        kept = seal(self.parts.env.secret_key, KeptForm(self.request.path, self.here(), fields))
         after = "What you entered is kept until you have signed in." if kept else "Enter it again after signing in."
         view = SignInView(self.here(), fault=f"You were signed out. Nothing was done. {after}", kept=kept)
         self.show("sign_in/sign_in.html", view, title="Sign in · Evenkeel", page="sign-in")

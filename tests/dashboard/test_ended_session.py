@@ -11,7 +11,7 @@ from sqlalchemy import text
 from tornado.httpclient import HTTPResponse
 
 from dashboard.routes import PAGES
-from dashboard.shared.kept import Kept, seal, unseal
+from dashboard.shared.kept import KeptForm, seal, unseal
 from dashboard.shared.page import Page
 from tests.dashboard.visitor import PASSWORD, Web, press, sign_in
 from tests.site import Site
@@ -82,9 +82,9 @@ async def test_after_signing_in_it_is_sent_as_it_was_and_only_then(web: Web, tmp
 
 
 def test_passwords_are_typed_again_and_what_comes_back_was_ours() -> None:
-    assert seal("k" * 16, Kept("/account/password", "/account", [("new_password", "x")])) == ""
-    assert seal("k" * 16, Kept("/alerts/silence", "/", [("reason", "x" * 70_000)])) == ""
-    sealed = seal("k" * 16, Kept("/alerts/silence", "/", [("reason", "x")]))
-    assert unseal("k" * 16, sealed) == Kept("/alerts/silence", "/", [("reason", "x")])
+    assert seal("k" * 16, KeptForm("/account/password", "/account", [("new_password", "x")])) == ""
+    assert seal("k" * 16, KeptForm("/alerts/silence", "/", [("reason", "x" * 70_000)])) == ""
+    sealed = seal("k" * 16, KeptForm("/alerts/silence", "/", [("reason", "x")]))
+    assert unseal("k" * 16, sealed) == KeptForm("/alerts/silence", "/", [("reason", "x")])
     assert unseal("other" * 4, sealed) is None
     assert unseal("k" * 16, "") is None
