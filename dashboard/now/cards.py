@@ -26,7 +26,6 @@ from server.live.answers import Metric, SummaryRow
 from server.live.outcomes import FailingRequests
 from server.parts import Parts
 from server.slo.model.status import ObjectiveStatus
-from server.slo.model.tiers import H1
 
 CARDS = 6  # with a chart each; who burns beyond them is a row
 BEFORE_S = 15 * 60  # what it is compared with, and where its chart begins
@@ -181,7 +180,8 @@ def where(row: LiveRow, requests: FailingRequests | None = None) -> str:
         route, version = slow_route(row, requests), mostly(requests, "version")
         version = f"version {version}" if version and len(service.versions) > 1 else ""
     else:
-        worst = service.worst_version if len(service.versions) > 1 else None
+        several = len(service.versions) > 1 or row.version is not None  # now, or before its newest
+        worst = service.worst_version if several else None
         route = named_share(service.worst_route, service.bad).removeprefix("all ") or mostly(requests, "route")
         version = named_share(worst, service.bad, "version ")
     dependency = mostly(requests, "dependency")
@@ -213,18 +213,14 @@ def failing(row: LiveRow, past: CardHistory | None) -> Figure:
 
 
 def over_threshold(row: LiveRow) -> Figure:
-    """What takes longer than it may: of the last minute, and of the window that decides, or of 5 minutes where that
-    looks back longer than an hour."""
+    """What takes longer than it may: of the last minute, and of 5 minutes."""
     slow = next(o for o in row.hit if o.kind == "latency")
-    counted = [each for each in slow.windows if each.total]
-    newest = slow.minute if slow.minute is not None and slow.minute.total else next(iter(counted), None)
-    wider = next((each for each in counted if slow.decided_by and each.window_s == slow.decided_by[0]), None)
-    if wider is None or wider.window_s > H1:
-        wider = next((each for each in counted if each is not newest), None)
+    windows = [slow.minute, *slow.windows] if slow.minute is not None else slow.windows
+    counted = [each for each in windows if each.total][:2]
     return Figure(
         f"Over {ms(slow.threshold_ms)}",
-        percent(newest.bad / newest.total) if newest else "–",
-        [f"{one.bad:,} of {one.total:,} in {words(one.window_s)}" for one in (newest, wider) if one],
+        percent(counted[0].bad / counted[0].total) if counted else "–",
+        [f"{one.bad:,} of {one.total:,} in {words(one.window_s)}" for one in counted],
     )
 
 

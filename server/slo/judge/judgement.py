@@ -167,7 +167,6 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
     objective, counts, whole, allowed = observed.objective, observed.counts, observed.whole, observed.objective.allowed
     known, senders, out = not observed.recounting, observed.senders, counts.out(objective.window_key)
     left, lately, (tiers, tier) = budget_left(whole, allowed) if known else None, counts.in_time(), tiers_now(observed)
-    bad, total = observed.verdict.minute
     span = budget_range(whole, senders.unseen, allowed) if senders.state and known else None
     return ObjectiveStatus(
         name=objective.name,
@@ -199,7 +198,7 @@ def objective_status(observed: Observation, now: float) -> ObjectiveStatus:
         budget_left_counted=budget_left(counts.counted(objective.window_key), allowed) if known else None,
         tiers=tiers,
         recounting=observed.recounting,
-        minute=burn_window(MINUTE_S, Counts(total - bad, bad), allowed),
+        minute=burn_window(MINUTE_S, last_minute(observed), allowed),
         unseen=senders.unseen,
         period=None if objective.calendar is None else objective.calendar.period(now),
     )
@@ -210,6 +209,12 @@ def tiers_now(observed: Observation) -> tuple[dict[str, TierState], Tier | None]
     objective, verdict = observed.objective, observed.verdict
     states = tier_states(objective.tiers, observed.counts.in_time(), objective.allowed, verdict.memory, verdict.end)
     return states, holding(objective.tiers, states)
+
+
+def last_minute(observed: Observation) -> Counts:
+    """By the second."""
+    bad, total = observed.verdict.minute
+    return Counts(total - bad, bad)
 
 
 def lately_or_now(observed: Observation, tier: Tier | None) -> Counts:
