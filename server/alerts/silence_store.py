@@ -60,7 +60,8 @@ async def add(
 async def same(connection: AsyncConnection, service: str, objective: str, author: str) -> Silence | None:
     """The silence of the same matcher that somebody set within the last 10 s: a press repeated.
 
-    Until the transaction ends nobody else adds one, so that two at the same moment are one.
+    Until the transaction ends nobody else adds one, so that two at the same moment are one. No unique index can say
+    that: after ten seconds it is another.
     """
     await connection.execute(text("LOCK TABLE silences IN SHARE ROW EXCLUSIVE MODE"))
     rows = await connection.execute(

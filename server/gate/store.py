@@ -18,7 +18,8 @@ from server.slo.ledger.ledger_store import MINUTES_KEPT_DAYS
 from server.tables.codec import Rows
 from server.tables.slo import gate_overrides
 
-# One at a time: two presses of the same button make one override.
+# One at a time: two presses of the same button make one override. No unique index can say that: one that ends later
+# may stand beside one in force, and which are in force changes with the time.
 LOCK = 0x45564B47
 
 OVERRIDES = Rows(gate_overrides, Override)

@@ -49,7 +49,7 @@ async def test_a_target_of_a_kind_that_is_not_known_here_holds_up_nobody(make_en
             await at.tell(notice(at.desk.alert()))
             await until(lambda: at.left() == 1, "the webhook")
             await until(lambda: at.desk.rows("SELECT 1 FROM notifications WHERE last_error <> ''"), "the other")
-        assert len(hook.came) == 1
+        assert len(set(hook.keys())) == 1, "at least once: a slow machine may send it again"
         assert at.desk.rows("SELECT last_error FROM notifications WHERE sent_at IS NULL AND gave_up_at IS NULL") == [
             ("this version of Evenkeel does not know its kind",)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from checks.check import ROOT, Surroundings
 from server.kernel.db import Database
 from tests.conftest import MakeEnv
 from tests.slo.making import SHOP, availability, file, service
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE_S, wait_for
 
 ONE = service("shop") + availability("one", "shop")
 
@@ -58,7 +59,9 @@ async def test_a_superseded_file_does_not_come_back_by_a_restart(
             return [one.what for one in await stragglers.run(Surroundings(ROOT, make_env(), db))]
 
         wrong = "The file here is not the policy in force, revision 2."
-        assert wrong in await said()
+        async with asyncio.timeout(PATIENCE_S):  # it is told with a heartbeat
+            while wrong not in await said():
+                await asyncio.sleep(0.05)
         # An objective added to the file is in force in both a moment later, and on Changes.
         new_file.write_text(SHOP + availability("added", "shop"))
         wait_for(lambda: "added" in names(new, key), "the file's own change")
