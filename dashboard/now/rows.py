@@ -91,10 +91,11 @@ class LiveRow(Struct):
 
     @property
     def since(self) -> float | None:
-        """When it began: the onset of what burns where that is known, else the state. Unix seconds."""
+        """When it began: the outage that is alerted of, else the onset of what burns, else the state. Unix seconds."""
         if self.look.state == "recovering":
             return min(alert.began for alert in self.alerts)
-        known = [objective.since if objective.onset is None else objective.onset for objective in self.hit]
+        alerted = {alert.objective: alert.began for alert in self.alerts} if self.look.state == "burning" else {}
+        known = [alerted.get(one.name, one.since if one.onset is None else one.onset) for one in self.hit]
         began = [at for at in known if at is not None]
         return min(began or [alert.began for alert in self.alerts], default=None)
 

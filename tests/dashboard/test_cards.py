@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dashboard.now.burn_chart import ChartSpan, latency_chart, ratio_chart
-from dashboard.now.cards import CardHistory, card, failing, left, suspect_of, where
+from dashboard.now.cards import CardHistory, asked, card, failing, left, suspect_of, where
+from dashboard.now.rows import service_rows
 from server.changes.store import Change
 from server.live.answers import SummaryRow
 from server.live.outcomes import FailingRequests, SharedValue
@@ -166,3 +167,13 @@ def test_what_is_slow_has_a_chart_of_its_latency() -> None:
     chart = latency_chart([(0.0, 40.0), (10.0, 900.0)], ChartSpan(0.0, 20.0, 10.0), 300.0, [])
     assert (chart.title, chart.top) == ("p95, ms", "1 s")
     assert chart.over == "M500 13h0"
+
+
+def test_a_window_that_looks_back_does_not_move_when_it_began() -> None:
+    """Once the fast test is over the objective has no onset, and its state may have begun anew."""
+    burns = objective("shop", "burning", onset=None, since=ONSET + 40)
+    alert = an_alert(service="shop", objective=burns.name, onset=ONSET, detected_at=ONSET + 10)
+    picture, _ = rows_of(service("shop"), objectives=(burns,))
+    picture.alerts = [alert]
+    (row,) = service_rows(picture)
+    assert (row.since, asked(row, ONSET + 100)[1]) == (ONSET, int(ONSET))

@@ -123,6 +123,9 @@ def test_an_evening(evening: Evening, visit: OpenPage) -> None:
     acknowledged(pages[1], evening, open_["payments"])
     evening.traffic, evening.surge = well(), Traffic("crawl")
     ended = evening.clock.at
+    evening.passes(2 * STEP_S)
+    for page in pages:
+        since(page.locator('article[data-key="card-payments"]'), began)
     evening.until(lambda: not paging(evening), 260, "the end of every page")
     for page in pages:
         nothing_burns(page)
@@ -202,6 +205,13 @@ def linked(within: Locator, alert: dict[str, Any]) -> None:
     expect(within.locator(f'a[href="/alerts/{alert["id"]}"]').first).to_be_visible()
 
 
+def since(card: Locator, began: float) -> None:
+    """Also once it fails no more, and burns only in what windows look back at."""
+    shown = card.locator(".card-line time").first.get_attribute("datetime")
+    assert shown is not None
+    assert at(shown) == pytest.approx(began, abs=NEAR_S)
+
+
 def nothing_burns(page: Page) -> None:
     expect(page.locator("article.card.is-burning, tr.is-burning, tr.is-blind, tr.is-partial")).to_have_count(0)
     expect(page.locator("h1.title")).not_to_contain_text("Burning")
@@ -222,9 +232,7 @@ def the_second_is_shown(page: Page, evening: Evening, first: dict[str, Any], aga
     linked(card.locator(".card-head"), first)
     sent = evening.last("payments")
     expect(figure(page, "payments", "Failing")).to_contain_text(f"{sent.bad:,} of {sent.n:,} in the last minute")
-    since = card.locator(".card-line time").first.get_attribute("datetime")
-    assert since is not None
-    assert at(since) == pytest.approx(again, abs=NEAR_S)
+    since(card, again)
     now = paging(evening)["payments"]
     assert (now["id"], now["onset"], now["detected_at"]) == (first["id"], first["onset"], first["detected_at"])
 
