@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboard.shared.act import ActPage, whole
 from dashboard.shared.local import local_address
 from server.alerts import acts
+from server.alerts.matcher import read_line
 
 
 class AlertAct(ActPage):
@@ -29,7 +30,7 @@ class AcknowledgeAct(AlertAct):
 
 
 class SilenceAct(AlertAct):
-    """POST /alerts/silence: `what` is `service:NAME` or `objective:NAME`."""
+    """POST /alerts/silence: `what` is `service:NAME`, `objective:NAME` or empty, `matchers` a line of them."""
 
     async def act(self) -> str:
         kind, _, name = self.get_body_argument("what", "").partition(":")
@@ -37,6 +38,7 @@ class SilenceAct(AlertAct):
             self.parts,
             service=name if kind == "service" else "",
             objective=name if kind == "objective" else "",
+            matchers=read_line(self.get_body_argument("matchers", "")),
             minutes=whole(self, "minutes"),
             reason=self.get_body_argument("reason", ""),
             by=self.by,

@@ -12,7 +12,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.telling import alert_look
 from server.alerts import silence_store, store
-from server.alerts.alert import Alert, AlertEvent
+from server.alerts.alert import Alert, AlertEvent, Outage
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
 from server.alerts.words import p95
@@ -31,6 +31,7 @@ class AlertRecord(Struct):
     timeline: list[AlertEvent]
     silences: list[Silence]
     reach: Reach
+    outages: list[Outage]
 
 
 class AlertView(Struct):
@@ -40,6 +41,7 @@ class AlertView(Struct):
     timeline: list[AlertEvent]  # newest first
     evidence: list[str]  # in words
     failing: FailingRequests | None = None  # until it is resolved
+    outages: list[Outage] = []  # the last first
     over_ms: float | None = None  # of an objective of latency: what took longer is shown
 
 
@@ -50,6 +52,7 @@ async def read(parts: Parts, alert_id: int) -> AlertRecord:
             await store.timeline(connection, alert_id),
             await silence_store.active(connection, shared_clock.now()),
             await store.reach(connection, [alert_id]),
+            (await store.outages(connection, [alert_id]))[alert_id],
         )
 
 
@@ -84,6 +87,7 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
         in_words(alert.evidence, alert.clear_since is not None),
         failing=await FAILING.get(parts, (alert.service, over_ms)) if alert.state != "resolved" else None,
         over_ms=over_ms,
+        outages=record.outages[::-1],
     )
 
 
@@ -130,6 +134,7 @@ ALERT = live_page(
         regions={
             "alert-head": "alert/head.html",
             "alert-facts": "alert/facts.html",
+            "alert-outages": "alert/outages.html",
             "alert-failing": "alert/failing.html",
             "alert-line": "alert/timeline.html",
         },

@@ -12,6 +12,7 @@ from dashboard.shared.recovery import Waiting, waiting
 from dashboard.shared.telling import Telling, alert_look, telling
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert
+from server.alerts.matcher import LABELS
 from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.store import MeasureRow, Reach
@@ -75,6 +76,7 @@ class SilenceForm(Struct):
     services: list[str]
     objectives: list[tuple[str, str]]
     durations: tuple[tuple[int, str], ...] = DURATIONS
+    labels: tuple[str, ...] = LABELS
 
 
 async def read(parts: Parts) -> AlertRecords:

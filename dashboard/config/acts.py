@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import get_args
 
+from msgspec import Struct
+
+from dashboard.config.edit import OVERRIDE_MINUTES
 from dashboard.shared.act import ActPage, whole
 from dashboard.shared.local import local_address
 from server.auth.identity import Identity
 from server.config import service
+from server.config.registry import SETTINGS
 from server.config.service import StagedAct, act_on
-from server.kernel.errors import invalid
+from server.gate.overrides import OverrideAsked, override
+from server.kernel.errors import ApiError, invalid
+from server.kernel.names import OWN
 
 EXTEND_MINUTES = 30
 ACTS: dict[str, StagedAct] = {act: act for act in get_args(StagedAct)}
@@ -49,10 +56,43 @@ class StagedForm(ConfigAct):
         return (await act_on(self.parts, self.by, act, whole(self, "revision"), self.request_id)).message
 
 
-class ExtendAct(ConfigAct):
-    """POST /config/extend: a temporary value lasts EXTEND_MINUTES longer than the end that was seen."""
+class ExtendView(Struct):
+    """What the gate held, and what was pressed."""
 
-    async def act(self) -> str:
+    title: str  # of the setting
+    denied: str
+    fields: list[tuple[str, str]]
+    back: str
+
+
+class ExtendAct(ConfigAct):
+    """POST /config/extend: a temporary value lasts EXTEND_MINUTES longer than the end that was seen.
+
+    Where the gate denies it, the answer is the same form with a reason to override it.
+    """
+
+    async def act(self) -> str | None:
+        try:
+            return await self.extend()
+        except ApiError as error:
+            if error.code != "GATE_DENIED":
+                raise
+            reason = self.get_body_argument("override", "")
+            if not reason:
+                self.ask_to_override(str(error.extra["gate"]))
+                return None
+        asked = OverrideAsked(OWN, "revision", reason, OVERRIDE_MINUTES)
+        await override(self.parts, self.by, asked, self.request_id)
+        return await self.extend()
+
+    def ask_to_override(self, denied: str) -> None:
+        fields = [(name, self.get_body_argument(name, "")) for name in ("setting", "scope", "until", "next")]
+        title = SETTINGS[self.get_body_argument("setting", "")].title
+        self.set_status(HTTPStatus.CONFLICT)
+        view = ExtendView(title, denied, fields, self.back)
+        self.show("config/extend.html", view, title=f"Extend {title} · Evenkeel", page="config")
+
+    async def extend(self) -> str:
         saved = await service.extend(
             self.parts,
             self.by,

@@ -6,14 +6,16 @@ goes out after the commit. A press repeated answers what was done already.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent
+from server.alerts.matcher import Matcher
 from server.alerts.notice import Notice, key_of
-from server.alerts.silence import Silence, checked_matcher, checked_minutes
+from server.alerts.silence import Silence, checked_minutes, checked_what
 from server.auth.audit_store import audit
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
@@ -72,22 +74,29 @@ async def not_acknowledged(connection: AsyncConnection, alert_id: int) -> Acknow
 
 
 async def silence(
-    parts: Parts, *, service: str, objective: str, minutes: int, reason: str, by: str, request_id: str
+    parts: Parts,
+    *,
+    service: str = "",
+    objective: str = "",
+    matchers: Sequence[Matcher] = (),
+    minutes: int,
+    reason: str,
+    by: str,
+    request_id: str,
 ) -> Silenced:
-    """Silence what matches, '' any, for some minutes; ApiError INVALID."""
-    checked_matcher(service, objective, parts.policies.objectives)
+    """Silence what all of it matches, '' any, for some minutes; ApiError INVALID."""
+    checked_what(service, objective, matchers, parts.policies.objectives)
     reason, minutes = checked_reason(reason), checked_minutes(minutes)
+    what = Silence(0, service, objective, reason, by, 0.0, 0.0, matchers=list(matchers))
     async with parts.db.act() as connection:
-        same = await silence_store.same(connection, service, objective, by)
+        same = await silence_store.same(connection, what)
         if same is not None:
             return Silenced(same, True, f"Already silenced by {by}, {ago(shared_clock.now() - same.created_at)}")
-        made = await silence_store.add(
-            connection, service=service, objective=objective, reason=reason, author=by, minutes=minutes
-        )
-        after = {"service": service, "objective": objective, "minutes": minutes, "reason": reason}
+        made = await silence_store.add(connection, what, minutes)
+        after = audited(made) | {"minutes": minutes, "reason": reason}
         await audit(connection, by, "silence.create", f"silence {made.id}", None, after, request_id)
     await parts.bus.publish("alerts", 0)
-    return Silenced(made, False, f"Silenced for {minutes} min: {matched(made)}. Alerts are shown, and nobody is told.")
+    return Silenced(made, False, f"Silenced for {minutes} min: {made.what}. Alerts are shown, and nobody is told.")
 
 
 async def end_silence(parts: Parts, silence_id: int, by: str, request_id: str) -> Silenced:
@@ -98,15 +107,15 @@ async def end_silence(parts: Parts, silence_id: int, by: str, request_id: str) -
         if found is None:
             raise ApiError("NOT_FOUND", f"There is no silence {silence_id}; GET /api/v1/silences lists them.")
         if ended:
-            before = {"service": found.service, "objective": found.objective}
-            await audit(connection, by, "silence.end", f"silence {silence_id}", before, None, request_id)
+            await audit(connection, by, "silence.end", f"silence {silence_id}", audited(found), None, request_id)
     if not ended:
         at, who = (found.ended_at, f" by {found.ended_by}") if found.ended_at else (found.ends_at, "")
         return Silenced(found, True, f"Already ended{who}, {ago(shared_clock.now() - at)}")
     await parts.bus.publish("alerts", 0)
-    return Silenced(found, False, f"The silence of {matched(found)} has ended. What still fires is told now.")
+    return Silenced(found, False, f"The silence of {found.what} has ended. What still fires is told now.")
 
 
-def matched(one: Silence) -> str:
-    """What a silence matches: `checkout`, `checkout-latency`."""
-    return one.objective or one.service
+def audited(one: Silence) -> dict[str, object]:
+    """What a silence matches, as the audit keeps it."""
+    found: dict[str, object] = {"service": one.service, "objective": one.objective}
+    return found | ({"matchers": [each.text for each in one.matchers]} if one.matchers else {})

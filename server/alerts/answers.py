@@ -104,7 +104,9 @@ class AcknowledgedAnswer(Struct):
 
 @shows(SILENCES)
 class SilenceAnswer(Struct):
-    """A silence; '' is any. `ended_at` is set where it was ended by hand."""
+    """A silence; '' is any, and every one of `matchers` matches. `ended_at` is set where it was ended by hand."""
+
+    service: str
 
 
 class SilencesAnswer(Struct):

@@ -17,7 +17,7 @@ from server.alerts.alert import Alert, AlertEvent
 from server.alerts.machine import HOUR_S, Context, step
 from server.alerts.notice import Notice, Tell, key_of
 from server.alerts.order import alert_order
-from server.alerts.silence import Silence, silencing
+from server.alerts.silence import Silence
 from server.alerts.telling import Event, PagingAlerts, awaited, suppressor
 from server.kernel.db import Database
 from server.process.watch import require_term
@@ -100,7 +100,7 @@ class Board:
             depends=bool(policy.depends_on.get(one.service)),
             awaited=awaited(policy, paging, one.service),
             suppressor=suppressor(policy, paging, one.service),
-            silence=silencing(silences, one.service, one.objective),
+            silences=silences,
             gone=gone,
         )
 

@@ -19,6 +19,7 @@ from server.alerts.answers import (
     measures_answer,
     silence_answer,
 )
+from server.alerts.matcher import Matcher
 from server.alerts.store import State
 from server.http.handler import ApiHandler
 from server.http.operation import operation
@@ -43,12 +44,18 @@ class AlertsAsked(Struct):
 
 
 class SilenceAsked(Struct, forbid_unknown_fields=True):
-    """What is silenced, left out: any, for how long, and why."""
+    """What is silenced, left out: any, for how long, and why. An alert is silenced that all of it matches.
+
+    `matchers` are Alertmanager's: a label (`service`, `objective`, `severity` 1 to 3, `urgency` page or ticket, `kind`
+    availability or latency), an operator (`=`, `!=`, `=~`, `!~`) and a value. A regular expression is the whole of the
+    value, in RE2's syntax.
+    """
 
     minutes: int
     reason: str
     service: str = ""
     objective: str = ""
+    matchers: list[Matcher] = []
 
 
 class AlertsHandler(ApiHandler):
@@ -118,7 +125,7 @@ class SilencesHandler(ApiHandler):
         self.reply(SilencesAnswer([silence_answer(one) for one in active], [silence_answer(one) for one in ended]))
 
     @operation(
-        "Silence a service or an objective: alerts are shown, nobody is told",
+        "Silence alerts by service, objective or matchers: they are shown, nobody is told",
         scope="act",
         body=SilenceAsked,
         returns=SilencedAnswer,
@@ -133,6 +140,7 @@ class SilencesHandler(ApiHandler):
             self.parts,
             service=asked.service,
             objective=asked.objective,
+            matchers=asked.matchers,
             minutes=asked.minutes,
             reason=asked.reason,
             by=self.identity.actor,

@@ -6,6 +6,7 @@ what happened. docs/alerts.md says the same for people.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ from msgspec.structs import replace
 
 from server.alerts import telling
 from server.alerts.alert import ANEW, Alert, Beginning
-from server.alerts.silence import Silence
+from server.alerts.matcher import labels_of
+from server.alerts.silence import Silence, silencing
 from server.alerts.telling import Event
 from server.alerts.words import failing, resolved
 from server.slo.model.budget_policy import BudgetPolicy, severity
@@ -55,7 +57,7 @@ class Context:
     depends: bool = False  # whether its service depends on others
     awaited: bool = False  # whether the alert of one of them is coming
     suppressor: Alert | None = None
-    silence: Silence | None = None
+    silences: Sequence[Silence] = ()
     gone: bool = False  # whether the policy no longer has the objective
 
 
@@ -78,7 +80,7 @@ def step(
     else:
         alert = clear(alert, evidence, now, events)
     if alert.state != "resolved":
-        alert = telling.quieted(alert, context.suppressor, context.silence, events)
+        alert = telling.quieted(alert, context.suppressor, silencing(context.silences, labels_of(alert)), events)
         alert = telling.tell(alert, news, hold_s(alert, context), now, events)
     return alert, events
 

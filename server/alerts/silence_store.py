@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,7 +12,10 @@ from server.alerts.silence import Silence
 from server.tables.alerts import silences
 from server.tables.codec import Rows
 
-SILENCES = Rows(silences, Silence)
+# In place of a service where there are matchers alone: a release that knows no matchers would take none for any.
+BY_MATCHERS = "(matchers)"
+SERVICE = f"CASE silences.service WHEN '{BY_MATCHERS}' THEN '' ELSE silences.service END"
+SILENCES = Rows(silences, Silence, besides={"service": SERVICE})
 
 
 async def active(connection: AsyncConnection, now: float) -> list[Silence]:
@@ -40,25 +46,25 @@ async def past(connection: AsyncConnection, now: float, limit: int) -> list[Sile
     return SILENCES.every(rows)
 
 
-async def add(
-    connection: AsyncConnection, *, service: str, objective: str, reason: str, author: str, minutes: int
-) -> Silence:
-    """Silence for some minutes from now, by the database's clock."""
+async def add(connection: AsyncConnection, what: Silence, minutes: int) -> Silence:
+    """Silence what this one does, by its author and for its reason, for some minutes from now by the database's
+    clock."""
     rows = await connection.execute(
         text(
             f"""
-            INSERT INTO silences (service, objective, reason, author, ends_at)
-            VALUES (:service, :objective, :reason, :author, now() + make_interval(mins => :minutes))
+            INSERT INTO silences (service, objective, matchers, reason, author, ends_at)
+            VALUES (:service, :objective, CAST(:matchers AS jsonb), :reason, :author,
+                now() + make_interval(mins => :minutes))
             RETURNING {SILENCES.columns}
             """
         ),
-        {"service": service, "objective": objective, "reason": reason, "author": author, "minutes": minutes},
+        given(what) | {"reason": what.reason, "minutes": minutes},
     )
     return SILENCES.read(rows.one())
 
 
-async def same(connection: AsyncConnection, service: str, objective: str, author: str) -> Silence | None:
-    """The silence of the same matcher that somebody set within the last 10 s: a press repeated.
+async def same(connection: AsyncConnection, what: Silence) -> Silence | None:
+    """The silence of the same that its author set within the last 10 s: a press repeated.
 
     Until the transaction ends nobody else adds one, so that two at the same moment are one. No unique index can say
     that: after ten seconds it is another.
@@ -68,13 +74,25 @@ async def same(connection: AsyncConnection, service: str, objective: str, author
         text(
             f"""
             SELECT {SILENCES.columns} FROM silences
-            WHERE service = :service AND objective = :objective AND author = :author
-                AND ended_at IS NULL AND silences.created_at > now() - interval '10 s' ORDER BY id DESC LIMIT 1
+            WHERE service = :service AND objective = :objective AND matchers = CAST(:matchers AS jsonb)
+                AND author = :author AND ended_at IS NULL AND silences.created_at > now() - interval '10 s'
+            ORDER BY id DESC LIMIT 1
             """
         ),
-        {"service": service, "objective": objective, "author": author},
+        given(what),
     )
     return SILENCES.one(rows)
+
+
+def given(what: Silence) -> dict[str, Any]:
+    """What it matches and whose it is, as statements take it."""
+    by_matchers = what.matchers and not what.service and not what.objective
+    return {
+        "service": BY_MATCHERS if by_matchers else what.service,
+        "objective": what.objective,
+        "matchers": msgspec.json.encode(what.matchers).decode(),
+        "author": what.author,
+    }
 
 
 async def end(connection: AsyncConnection, silence_id: int, by: str) -> bool:

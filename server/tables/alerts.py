@@ -103,6 +103,7 @@ silences = Table(
     Column("ends_at", Time, nullable=False),
     Column("ended_at", Time),  # ended early, by hand
     Column("ended_by", Text, nullable=False, server_default=""),
+    Column("matchers", JSONB, nullable=False, server_default="[]"),  # see server/alerts/matcher.py
 )
 Index("silences_ends_at", silences.c.ends_at)
 

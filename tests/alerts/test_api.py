@@ -170,10 +170,50 @@ async def test_what_cannot_be_silenced_is_named(web: Start, database_url: str, t
         ({"service": "chekout"}, "service"),
         ({"objective": "payments-availability"}, "objective"),
         ({"until": "tomorrow"}, "until"),
+        (matched("team", "=", "a"), "matchers[0].label"),
+        (matched("service", "==", "a"), "matchers[0].operator"),
+        (matched("severity", "=", "4"), "matchers[0].value"),
+        (matched("service", "=~", "(a"), "matchers[0].value"),
+        ({"service": "", "matchers": [{"label": "kind"}]}, "matchers[0].operator"),
+        (matched("service", "=~", ".+"), "matchers"),
+        (matched("severity", "!=", ""), "matchers"),
+        (matched("service", "=~", "shop.*"), "matchers"),
     ):
         found = await site.fetch("/api/v1/silences", method="POST", key=key, data=good | wrong)
         assert (found.code, answer(found)["errors"][0]["field"]) == (422, field), wrong
     assert answer(await site.fetch("/api/v1/silences", key=key))["active"] == []
+
+
+def matched(label: str, operator: str, value: str) -> dict[str, Any]:
+    return {"service": "", "matchers": [{"label": label, "operator": operator, "value": value}]}
+
+
+@pytest.mark.gen_test
+async def test_matchers_keep_quiet_what_all_of_them_match(web: Start, database_url: str, tmp_path: Path) -> None:
+    site, second, key, _ = await started(web, database_url, tmp_path)
+    cookie = await sign_in(site, "commander")
+    asked = matched("service", "=~", "check.*") | {"minutes": 60, "reason": "load test"}
+    asked["matchers"].append({"label": "severity", "operator": "!=", "value": "1"})
+    made = [await site.fetch("/api/v1/silences", method="POST", key=key, data=asked) for _ in range(2)]
+    assert [each.code for each in made] == [201, 200]
+    assert answer(made[0])["silence"]["matchers"] == asked["matchers"]
+    assert answer(made[0])["silence"]["service"] == ""
+    await second.at(time.time(), burning(), burning("payments"))
+    assert second.told.events() == [("payments", "trigger")]
+    page = (await look(site, "/alerts", cookie)).body.decode()
+    assert "service=~&#34;check.*&#34;, severity!=&#34;1&#34;" in page
+    await second.at(time.time(), burning(bad_ratio=0.7), burning("payments"))  # worse: no longer meant
+    assert second.told.events() == [("checkout", "trigger")]
+    with psycopg.connect(database_url) as connection:  # a release that knows no matchers silences nothing by it
+        assert connection.execute("SELECT service FROM silences").fetchone() == ("(matchers)",)
+
+    line = '{service!~"pay.*", kind=availability}'
+    refused = await press(site, "/alerts/silence", cookie, what="", matchers="pay", minutes=60, reason="test")
+    assert said(refused, site).startswith("matchers: pay cannot be read")
+    done = await press(
+        site, "/alerts/silence", cookie, what="objective:checkout-availability", matchers=line, minutes=60, reason="x"
+    )
+    assert 'checkout-availability, service!~"pay.*", kind="availability"' in said(done, site)
 
 
 @pytest.mark.gen_test
@@ -204,6 +244,23 @@ async def test_the_pages_act_and_say_what_they_did(web: Start, database_url: str
     ended = await press(site, "/alerts/silence/end", cookie, id=1)
     assert said(ended, site) == "The silence of checkout has ended. What still fires is told now."
     assert (await look(site, "/alerts/77", cookie)).code == 404
+
+
+@pytest.mark.gen_test
+async def test_the_page_lists_each_outage_of_an_alert(web: Start, database_url: str, tmp_path: Path) -> None:
+    site, second, _, _ = await started(web, database_url, tmp_path)
+    cookie, now = await sign_in(site), int(time.time()) - 400
+    await second.at(now, burning())
+    await second.at(now + 40, clear())
+    await second.at(now + 40 + RESOLVE_S, clear())
+    await second.at(now + 300, burning())
+    page = (await look(site, "/alerts/1", cookie)).body.decode()
+    listed = page[page.index('id="alert-outages"') :]
+    first, again = listed.index('data-key="outage-1"'), listed.index('data-key="outage-2"')
+    assert again < first
+    assert "goes on" in listed[again:first]
+    assert "after 3 s" in listed[again:first]
+    assert "43 s" in listed[first : listed.index("</table>")]
 
 
 @pytest.mark.gen_test

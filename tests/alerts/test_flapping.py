@@ -68,7 +68,7 @@ def test_an_outage_after_flapping_that_is_worse_is_told_at_once() -> None:
     assert told(one.second(burning(bad_ratio=0.9))) == ["resolve", "trigger"]
     assert one.seconds(burning(bad_ratio=0.9), STAYS_S * 2) == []
     one.seconds(clear(), RESOLVE_S + 1)
-    silenced = with_(CONTEXT, silence=SILENCE)
+    silenced = with_(CONTEXT, silences=(SILENCE,))
     assert one.seconds(burning(bad_ratio=0.9), STAYS_S * 2, silenced) == []
     assert told(one.second(burning(bad_ratio=0.9))) == ["resolve", "trigger"]
 
@@ -93,7 +93,7 @@ def acknowledge(one: Objective) -> None:
 
 
 def test_nobody_is_told_of_what_somebody_has_acknowledged_before() -> None:
-    one, silenced = Objective(), with_(CONTEXT, silence=SILENCE)
+    one, silenced = Objective(), with_(CONTEXT, silences=(SILENCE,))
     one.second(burning(due=False))
     acknowledge(one)
     assert one.seconds(burning(), 20) == []
@@ -110,7 +110,7 @@ def test_a_ticket_that_was_acknowledged_pages_when_it_becomes_a_page() -> None:
     one.second(ticket)
     acknowledge(one)
     assert one.seconds(ticket, TICKET_HOLD_S + 1) == []
-    assert told(one.second(burning(tier="1h/5m"), with_(CONTEXT, silence=SILENCE))) == []
+    assert told(one.second(burning(tier="1h/5m"), with_(CONTEXT, silences=(SILENCE,)))) == []
     assert told(one.second(burning(tier="1h/5m"))) == ["trigger"]
 
 

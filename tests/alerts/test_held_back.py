@@ -8,6 +8,7 @@ import pytest
 
 from server.alerts import silence_store
 from server.alerts.machine import RESOLVE_S
+from server.alerts.silence import Silence
 from server.alerts.telling import AWAITED_HOLD_S, HOLD_S
 from server.slo.model.budget_policy import BudgetPolicy
 from tests.alerts.making import NOW, board, burning, clear
@@ -38,9 +39,7 @@ async def test_a_dependency_that_is_silenced_explains_nothing(database_url: str)
     async with board(database_url, ("checkout", "payments"), policy) as (second, _):
         now = time.time()
         async with second.board.db.act() as connection:
-            await silence_store.add(
-                connection, service="payments", objective="", reason="maintenance", author="mira", minutes=30
-            )
+            await silence_store.add(connection, Silence(0, "payments", "", "maintenance", "mira", 0, 0), 30)
         for tick in range(int(HOLD_S) + 2):
             await second.at(now + tick, burning("payments", bad_ratio=0.002), burning(bad_ratio=1.0))
         assert second.told.events() == [("checkout", "trigger")]
@@ -81,9 +80,7 @@ async def test_a_silence_that_ends_tells_what_still_fires(database_url: str) -> 
     async with board(database_url) as (second, _):
         now = time.time()
         async with second.board.db.act() as connection:
-            made = await silence_store.add(
-                connection, service="checkout", objective="", reason="load test", author="mira", minutes=1
-            )
+            made = await silence_store.add(connection, Silence(0, "checkout", "", "load test", "mira", 0, 0), 1)
         (alert,) = await second.at(now, burning())
         assert (alert.state, alert.silence_id, second.told.events()) == ("firing", made.id, [])
         await second.at(now + 61, burning())

@@ -126,7 +126,7 @@ def test_what_was_likely_stays_so_when_it_is_the_only_version_that_is_left() -> 
 
 
 def test_silenced_it_is_shown_and_told_when_that_ends() -> None:
-    one, silenced = Objective(), with_(CONTEXT, silence=SILENCE)
+    one, silenced = Objective(), with_(CONTEXT, silences=(SILENCE,))
     assert one.seconds(burning(), 20, silenced) == []
     assert one.state == "firing"
     assert told(one.second(burning())) == ["trigger"]
@@ -135,7 +135,7 @@ def test_silenced_it_is_shown_and_told_when_that_ends() -> None:
 
 
 def test_a_silence_that_ends_after_the_recovery_wakes_nobody() -> None:
-    one, silenced = Objective(), with_(CONTEXT, silence=SILENCE)
+    one, silenced = Objective(), with_(CONTEXT, silences=(SILENCE,))
     one.seconds(burning(), 20, silenced)
     over = replace(burning(), recovery=Recovery(one.now, 0, 402, 120.0))  # a window burns on
     assert one.seconds(over, 5, silenced) == []

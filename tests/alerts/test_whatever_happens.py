@@ -42,7 +42,7 @@ CONTEXTS = some.builds(
     depends=some.booleans(),
     awaited=some.booleans(),
     suppressor=some.sampled_from([None, None, replace(fired_page("payments"), id=9)]),
-    silence=some.sampled_from([None, None, SILENCE]),
+    silences=some.sampled_from([(), (), (SILENCE,)]),
 )
 
 
@@ -76,7 +76,7 @@ def test_whatever_happens(turns: list[Turn]) -> None:
                 if event.notice == "trigger":
                     assert after is not None
                     assert after.state == "firing"
-                    assert turn.context.silence is None
+                    assert not turn.context.silences
                     assert turn.context.suppressor is None
                     firing = (after.id, after.fired_times)
                     assert LEVEL[after.urgency] > told_level.get(firing, 0)

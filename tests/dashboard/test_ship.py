@@ -192,3 +192,23 @@ async def test_a_denied_setting_says_why_and_is_saved_with_a_reason_to_override(
         ("override",),
         ("revision",),
     ]
+
+
+@pytest.mark.gen_test
+async def test_a_denied_extension_offers_the_override_where_it_was_pressed(web: Web) -> None:
+    site = await web(INGEST_MAX_ITEMS_PER_SECOND="1000")
+    cookie = await sign_in(site, "responder")
+    await press(site, "/config/change", cookie, **EDIT, reason="more room")
+    (found,) = await rows(site, "SELECT (values->0->>'until')::float8 FROM revisions WHERE number = 2")
+    await publish(site, 1, own(-0.12))
+    fields = {"setting": EDIT["setting"], "scope": "all", "until": int(found[0]), "next": "/config#limits"}
+    denied = await press(site, "/config/extend", cookie, **fields)
+    assert denied.code == 409
+    assert f"Denied: -12 % of the budget of {OWN} is left" in text_of(denied.body)
+    assert "Override and extend" in text_of(denied.body)
+    for name, value in fields.items():
+        assert f'name="{name}" value="{value}"' in denied.body.decode()
+    assert await rows(site, "SELECT max(number) FROM revisions") == [(2,)]
+    done = await press(site, "/config/extend", cookie, **fields, override="senders wait")
+    assert (done.code, said(done, site)) == (303, "Revision 3 is in force.")
+    assert await rows(site, "SELECT reason FROM gate_overrides") == [("senders wait",)]
