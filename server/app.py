@@ -42,6 +42,7 @@ from server.process.process import Process
 from server.process.ready import ReadyFlag, ready_flags
 from server.process.watch import Watch
 from server.routes import API
+from server.slo.judge.changes import read_verdicts
 from server.slo.policy.policies import Policies
 from server.telemetry.logs import LogStore
 
@@ -148,6 +149,7 @@ def build(env: Environment, name: str) -> Parts:
         tell=enqueue,
     )
     parts.gate = partial(revision_denied, parts)
+    parts.verdicts = read_verdicts
     parts.objectives_now = lambda now: objectives_now(parts.relay.picture, parts.relay.age_s(now))
     return parts
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 from server.http.body import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from server.alerts.notice import Tell
     from server.auth.authenticator import Authenticator
+    from server.changes.verdict import ChangeVerdict
     from server.config.in_force import SettingsInForce
     from server.config.staged import ObjectivesNow
     from server.ingest.intake import Intake
@@ -51,6 +52,8 @@ class Parts:
     gate: Callable[[AsyncConnection, float], Awaitable[str | None]] = field(init=False)
     # How the objectives stand at a time, as a staged revision is judged by it: likewise.
     objectives_now: Callable[[float], ObjectivesNow] = field(init=False)
+    # How what failed since changes, by their ids, compares with what failed before at a time: likewise.
+    verdicts: Callable[[AsyncConnection, Sequence[int], float], Awaitable[dict[int, ChangeVerdict]]] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
     bodies: Room = field(default_factory=Room)  # what of bodies is in memory
     started: bool = False  # every part has started

@@ -38,6 +38,7 @@ SHARED_PURE = {
     "server.config.registry",
     "server.config.staged",
     "server.auth.identity",
+    "server.slo.model.comparison",
 }
 # What the kernel may import of ours: itself, and nothing above it.
 KERNEL = "server.kernel"

@@ -9,6 +9,7 @@ from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from server.changes import store
 from server.changes.store import Change
+from server.changes.verdict import ChangeVerdict
 from server.kernel import shared_clock
 from server.kernel.ids import number_in
 from server.parts import Parts
@@ -34,6 +35,7 @@ class ChangeRow(Struct):
     change: Change
     letter: str
     reason: str
+    verdict: ChangeVerdict | None
 
 
 class ChangesView(Struct):
@@ -50,24 +52,33 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     service, text = ask.get("service")[:200], ask.get("before")
     before = number_in(text, 18)
     found = await READ.get(parts, (service, before), parts.settings.revision)
-    shown = None if found is None else found[:SHOWN]
-    more = shown[-1].id if shown and len(found or ()) > SHOWN else None
-    return ChangesView(None if shown is None else [change_row(one) for one in shown], service, before, more)
+    shown = None if found is None else found.changes[:SHOWN]
+    more = shown[-1].id if found and shown and len(found.changes) > SHOWN else None
+    rows = [change_row(one, found.verdicts.get(one.id)) for one in shown or ()] if found else None
+    return ChangesView(rows, service, before, more)
 
 
-def change_row(change: Change) -> ChangeRow:
+def change_row(change: Change, verdict: ChangeVerdict | None) -> ChangeRow:
     """A change for people; a detail of another shape, of another version say, has no reason."""
     detail = change.detail if isinstance(change.detail, dict) else {}
-    return ChangeRow(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")))
+    return ChangeRow(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")), verdict)
 
 
-async def read(parts: Parts, asked: tuple[str, int | None]) -> list[Change]:
-    service, before = asked
+class ChangesRead(Struct):
+    """What is read from the database."""
+
+    changes: list[Change]
+    verdicts: dict[int, ChangeVerdict]
+
+
+async def read(parts: Parts, asked: tuple[str, int | None]) -> ChangesRead:
+    (service, before), now = asked, shared_clock.now()
     async with parts.db.ask() as connection:
-        return await store.recent(connection, shared_clock.now() - KEPT_S, service or None, SHOWN + 1, before)
+        found = await store.recent(connection, now - KEPT_S, service or None, SHOWN + 1, before)
+        return ChangesRead(found, await parts.verdicts(connection, [one.id for one in found[:SHOWN]], now))
 
 
-READ = Memos(read, kept_s=2)
+READ = Memos(read, kept_s=5)
 
 
 CHANGES = live_page(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from server.changes import store
 from server.changes.announce import Announced, AnnouncedChange, announce
 from server.changes.store import Change
+from server.changes.verdict import ChangeVerdict
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
@@ -27,10 +29,17 @@ class ChangesAsked(Struct):
     before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
+class ChangeAnswer(Change):
+    """A change, and how what failed since compares with what failed before it on the same routes; null: that says
+    nothing of it."""
+
+    verdict: ChangeVerdict | None = None
+
+
 class Changes(Struct):
     """`next` is the `before` of the next page; null on the last."""
 
-    changes: list[Change]
+    changes: list[ChangeAnswer]
     next: int | None
 
 
@@ -46,7 +55,8 @@ class ChangesHandler(ApiHandler):
         since = shared_clock.now() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
         async with self.parts.db.ask() as connection:
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
-        shown = found[: asked.limit]
+            verdicts = await self.parts.verdicts(connection, [one.id for one in found], shared_clock.now())
+        shown = [ChangeAnswer(**asdict(one), verdict=verdicts.get(one.id)) for one in found[: asked.limit]]
         self.reply(Changes(shown, shown[-1].id if len(found) > asked.limit else None))
 
     @operation(
