@@ -10,6 +10,7 @@ from dashboard.shared.format import number, percent
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
+from dashboard.shared.since import SINCE, since_asked
 from dashboard.shared.telling import alert_look
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent, Outage
@@ -21,6 +22,7 @@ from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.live.outcomes import FailingRequests
 from server.parts import Parts
+from server.slo.model.since_act import SinceAct
 from server.slo.model.status import Evidence
 
 
@@ -42,6 +44,7 @@ class AlertView(Struct):
     evidence: list[str]  # in words
     failing: FailingRequests | None = None  # until it is resolved
     outages: list[Outage] = []  # the last first
+    since: SinceAct | None = None  # the newest act after the onset
     over_ms: float | None = None  # of an objective of latency: what took longer is shown
 
 
@@ -88,6 +91,7 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
         failing=await FAILING.get(parts, (alert.service, over_ms)) if alert.state != "resolved" else None,
         over_ms=over_ms,
         outages=record.outages[::-1],
+        since=await SINCE.get(parts, since_asked(alert)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from msgspec import Struct
 
 from dashboard.config.draft import UNTILS, SettingDraft
@@ -10,12 +12,16 @@ from dashboard.setup.keys import has_ended
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
+from dashboard.shared.since import SINCE, since_asked
+from server.alerts.order import open_by_service
 from server.auth.store import ApiKey, list_keys
 from server.config.view import ConfigView, config_view
 from server.kernel import shared_clock
 from server.kernel.names import OWN
 from server.parts import Parts
+from server.slo.model.since_act import SinceAct
 
+SERVICES = 3  # whose failures since an act are told
 UNDER_WAY_S = 30.0  # a revision that is not complete by then has stragglers, which are named
 VERBS = {"rollback": "Rolling back", "change": "Applying", "expiry": "Applying"}
 
@@ -28,6 +34,7 @@ class ConfigPageView(Struct):
     effects: dict[str, Effect]  # by setting; empty: they cannot be read just now
     keys: list[ApiKey]  # those that a value can be limited to
     drafts: dict[str, SettingDraft]  # what each editor begins with
+    since: dict[str, SinceAct]  # by service, what fails since the newest act; those with an alert, else our own
     under_way: str  # `Rolling back, 2 of 4`; empty once it is done
     untils: tuple[tuple[str, str], ...] = UNTILS
 
@@ -56,8 +63,17 @@ async def config_page(parts: Parts, ask: Ask, now: float) -> ConfigPageView:
         effects=await EFFECTS.get(parts) or {},
         keys=await KEYS.get(parts) or [],
         drafts=drafts(config) if config else {},
+        since=await since_acts(parts),
         under_way=under_way(config, now) if config else "",
     )
+
+
+async def since_acts(parts: Parts) -> dict[str, SinceAct]:
+    """What fails since the newest act, of the services with an alert, else of our own."""
+    open_ = open_by_service(parts.relay.alerts)
+    asked = [since_asked(alerts[0]) for alerts in open_.values()][:SERVICES] or [(OWN, 0.0, None)]
+    found = await asyncio.gather(*(SINCE.get(parts, each) for each in asked))
+    return {each[0]: one for each, one in zip(asked, found, strict=True) if one is not None}
 
 
 def drafts(config: ConfigView) -> dict[str, SettingDraft]:

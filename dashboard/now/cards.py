@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dashboard.config.page import CONFIG
 from dashboard.now.burn_chart import BurnChart, ChartSpan, Value, latency_chart, ratio_chart
@@ -14,6 +15,8 @@ from dashboard.now.rows import LiveRow, left_of
 from dashboard.shared.failing import FAILING, mostly
 from dashboard.shared.format import budget, ms, number, percent, span, window
 from dashboard.shared.memo import Memos
+from dashboard.shared.since import SINCE
+from dashboard.shared.since import Asked as SinceAsked
 from dashboard.shared.telling import AlertLine
 from server.alerts.alert import Alert
 from server.changes import store as changes
@@ -25,6 +28,7 @@ from server.live import questions
 from server.live.answers import Metric, SummaryRow
 from server.live.outcomes import FailingRequests
 from server.parts import Parts
+from server.slo.model.since_act import SinceAct
 from server.slo.model.status import ObjectiveStatus
 
 CARDS = 6  # with a chart each; who burns beyond them is a row
@@ -75,6 +79,7 @@ class Card(Struct):
     suspect: CardSuspect | None
     symptoms: list[Symptom]
     offer: Offer | None  # of the settings, where their revision is the suspect
+    since: SinceAct | None  # the newest act after the onset
     acknowledge: Alert | None  # the alert that nobody has acknowledged yet
 
 
@@ -127,10 +132,17 @@ async def cards(parts: Parts, rows: list[LiveRow], now: float) -> list[Card]:
     config = await CONFIG.get(parts, parts.settings.revision)
     pasts = await asyncio.gather(*(PAST.get(parts, asked(row, now)) for row in leading))
     fail = await asyncio.gather(*(FAILING.get(parts, (row.name, row.over_ms)) for row in leading))
-    return [
+    acts = await asyncio.gather(*(SINCE.get(parts, since_asked(row, now)) for row in leading))
+    made = (
         card(row, past, failing_, [each for each in burning if each.cause == row.name], config, now)
         for row, past, failing_ in zip(leading, pasts, fail, strict=True)
-    ]
+    )
+    return [replace(one, since=since) for one, since in zip(made, acts, strict=True)]
+
+
+def since_asked(row: LiveRow, now: float) -> SinceAsked:
+    """What is counted since an act: what fails, or of a service that is only slow what is over its threshold."""
+    return row.name, onset_of(row, now), None if row.over_ms is None else round(row.over_ms * 1000)
 
 
 def asked(row: LiveRow, now: float) -> Asked:
@@ -159,6 +171,7 @@ def card(  # noqa: PLR0917 - everything that a card shows
         suspect=suspect,
         symptoms=[Symptom(each, each.alert) for each in symptoms if each.alert],
         offer=offer_for(suspect, config),
+        since=None,
         acknowledge=next((alert for alert in row.alerts if alert.acknowledged_at is None), None),
     )
 

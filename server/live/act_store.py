@@ -1,0 +1,43 @@
+"""SQL of acts: what a service counted by route since a second, and before it, while it is known by the second."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class RouteCount(NamedTuple):
+    """One route."""
+
+    bad: int
+    n: int
+    before_bad: int
+    before_n: int
+
+
+# Of a latency objective the good ones count, and those over its threshold are bad.
+COUNTS = text(
+    """
+    WITH counted AS (
+        SELECT s.method, s.route, t.second > to_timestamp(:at) AS since,
+            CASE WHEN CAST(:threshold AS bigint) IS NULL THEN t.n ELSE t.n - t.bad END AS n,
+            CASE WHEN CAST(:threshold AS bigint) IS NULL THEN t.bad ELSE t.n - t.bad - coalesce((
+                SELECT sum(pair & 4294967295) FROM unnest(t.fast) AS pair WHERE pair >> 32 = :threshold), 0) END AS bad
+        FROM writers w JOIN deltas t ON t.writer_id = w.id JOIN series s ON s.id = t.series_id
+        WHERE s.service = :service AND t.second >= to_timestamp(:start) AND t.second <> to_timestamp(floor(:at))
+    )
+    SELECT coalesce(sum(bad) FILTER (WHERE since), 0)::bigint, coalesce(sum(n) FILTER (WHERE since), 0)::bigint,
+        coalesce(sum(bad) FILTER (WHERE NOT since), 0)::bigint, coalesce(sum(n) FILTER (WHERE NOT since), 0)::bigint
+    FROM counted GROUP BY method, route
+    """
+)
+
+
+async def route_counts(
+    connection: AsyncConnection, service: str, start: float, at: float, threshold_us: int | None
+) -> list[RouteCount]:
+    """From `start` to the second of `at`, which is of neither side, and since. Unix seconds, within 15 minutes."""
+    values = {"service": service, "start": float(start), "at": float(at), "threshold": threshold_us}
+    return [RouteCount(*row) for row in await connection.execute(COUNTS, values)]

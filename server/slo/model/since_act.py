@@ -1,0 +1,65 @@
+"""Did it work? What fails since an act against what failed before, and when that is enough to say so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from server.kernel.text import span
+from server.slo.model.comparison import Finding, Stratum, compare
+
+LONGER = (1.1, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 40.0, 100.0)  # times as long as it has run
+
+
+class SinceAct(Struct):
+    """Counts since an act and before it. `enough_in_s`: if no more fails, so soon it is surely better; None: it is
+    already decided, or not to be foreseen."""
+
+    what: str  # the rollback
+    at: float  # Unix seconds
+    bad: int
+    n: int
+    before_bad: int
+    before_n: int
+    finding: Finding
+    enough_in_s: float | None = None
+
+    @property
+    def counts(self) -> str:
+        """`0 of 312 (before: 30 of 480)`."""
+        return f"{self.bad:,} of {self.n:,} (before: {self.before_bad:,} of {self.before_n:,})"
+
+    @property
+    def verdict(self) -> str:
+        """Whether that is enough, and else when it is."""
+        if not self.n:
+            return "No request since."
+        if self.finding == "better":
+            return "Enough: it fails less."
+        if self.finding == "worse":
+            return "It fails more."
+        if not self.before_bad:
+            return "Nothing failed before either." if not self.bad else "Too few to tell."
+        if self.enough_in_s is None:
+            return "Too little failed before to tell soon." if not self.bad else "Not better so far."
+        return f"Enough in {span(self.enough_in_s)} if no more fails."
+
+
+def since_act(what: str, at: float, routes: Iterable[Stratum], now: float) -> SinceAct:
+    """`routes` count since the act, then before it."""
+    routes = list(routes)
+    bad, n, before_bad, before_n = (sum(column) for column in zip(*routes, strict=True)) if routes else (0, 0, 0, 0)
+    finding = compare(routes).finding
+    soon = enough_in_s(routes, max(1.0, now - at)) if n and before_bad and finding not in ("better", "worse") else None
+    return SinceAct(what, at, bad, n, before_bad, before_n, finding, soon)
+
+
+def enough_in_s(routes: Sequence[Stratum], ran_s: float) -> float | None:
+    """When what came since, at its rate and with no more failures, is surely better; None: not within LONGER."""
+    for times in LONGER:
+        longer = [each._replace(n=max(each.bad, math.floor(each.n * times))) for each in routes]
+        if compare(longer).finding == "better":
+            return (times - 1) * ran_s
+    return None
