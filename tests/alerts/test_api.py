@@ -17,7 +17,7 @@ from tests.dashboard.visitor import look, press, said, sign_in
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 Start = Callable[..., Any]
 POLICY = "".join(service(name) + availability(f"{name}-availability", name) for name in ("checkout", "payments"))
@@ -261,6 +261,34 @@ async def test_the_page_lists_each_outage_of_an_alert(web: Start, database_url: 
     assert "goes on" in listed[again:first]
     assert "after 3 s" in listed[again:first]
     assert "43 s" in listed[first : listed.index("</table>")]
+
+
+@pytest.mark.gen_test
+async def test_an_act_starts_a_counter_of_what_fails_since(web: Start, database_url: str, tmp_path: Path) -> None:
+    site, second, _, _ = await started(web, database_url, tmp_path)
+    cookie, key, now = await sign_in(site), await site.key("ingest", "act"), int(time.time()) - 60
+    one = {"service": "checkout", "route": "/pay", "method": "POST", "duration_ms": 9}
+    await second.at(now, burning())
+    assert "since-act" not in (await look(site, "/alerts/1", cookie)).body.decode().split("alert-facts")[0]
+
+    async def send(status: int, count: int, ago_s: int) -> None:
+        sent = [one | {"status": status, "timestamp": (now + 60 - ago_s) * 1000}] * count
+        assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=sent)).code == 201
+
+    await send(500, 30, 40)
+    await send(200, 450, 40)
+    told = {"service": "checkout", "kind": "deploy", "version": "4e81b07", "rolls_back": "5f2c1a9"}
+    assert (await site.fetch("/api/v1/changes", method="POST", key=key, data=told)).code == 201
+    with psycopg.connect(database_url) as connection:  # as if it had been made 20 s ago
+        connection.execute("UPDATE changes SET at = to_timestamp(%s) WHERE kind = 'deploy'", (now + 40,))
+    await send(200, 312, 10)
+
+    async with asyncio.timeout(PATIENCE_S):  # what was read a moment ago is shown for a second
+        while "since-act" not in (page := (await look(site, "/alerts/1", cookie)).body.decode()):
+            await asyncio.sleep(0.1)
+    assert "Since the rollback" in page
+    assert "<b>0 of 312 (before: 30 of 480)</b>" in page
+    assert "Enough: it fails less." in page
 
 
 @pytest.mark.gen_test
