@@ -7,6 +7,7 @@ from msgspec import Struct
 from server.kernel.text import percent
 from server.slo.model.comparison import Finding
 
+NEVER = 1e-9  # no chance is told as 0 %
 WORDS: dict[Finding, str] = {
     "worse": "fails more",
     "better": "fails less",
@@ -36,4 +37,6 @@ class ChangeVerdict(Struct):
     def sure(self) -> str:
         """`fails more: by chance in 0.002 %`, `no difference seen`."""
         words = WORDS[self.finding]
-        return f"{words}: by chance in {percent(self.p)} of cases" if self.finding in ("worse", "better") else words
+        if self.finding not in ("worse", "better"):
+            return words
+        return f"{words}: by chance in {percent(max(self.p, NEVER))} of cases"

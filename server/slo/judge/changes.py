@@ -39,7 +39,9 @@ def verdict_on(rows: Sequence[ChangeCount]) -> ChangeVerdict | None:
 
 def of_version(rows: Sequence[ChangeCount]) -> ChangeVerdict | None:
     """The version that a deploy brought against the one before it."""
-    one = verdict_of([row.counted for row in rows], rows[0].stop)
+    counts = [row.counted for row in rows]
+    since = [each for each in counts if each.version != each.newest or each.slot >= 0]  # it may have run before
+    one = verdict_of(since, rows[0].stop) if since else None
     if one is None:
         return None
     return ChangeVerdict(

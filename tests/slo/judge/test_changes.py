@@ -78,3 +78,14 @@ def row(slot: int, n: int, bad: int, route: str = "POST /pay", kind: str = "scal
 def test_where_one_side_counted_nothing_or_no_route_is_common_there_is_nothing_to_say() -> None:
     assert change_verdicts([row(0, 100, 9)]) == {}
     assert change_verdicts([row(0, 1000, 500, "POST /pay"), row(-1, 1000, 0, "GET /home")]) == {}
+
+
+def test_a_version_that_ran_before_is_judged_by_what_it_counted_since() -> None:
+    def counted(version: str, slot: int, n: int, bad: int) -> Any:
+        found = row(slot, n, bad, kind="deploy")
+        return found._replace(counted=found.counted._replace(newest="v1", version=version))
+
+    back = [counted("v1", -5, 1000, 900), counted("v2", -1, 1000, 500), counted("v1", 0, 400, 0)]
+    verdict = change_verdicts(back)[1]
+    assert (verdict.finding, verdict.bad, verdict.n) == ("better", 0, 400)
+    assert verdict.sure == "fails less: by chance in <0.01 % of cases"
