@@ -44,9 +44,9 @@ def of_version(rows: Sequence[ChangeCount]) -> ChangeVerdict | None:
     one = verdict_of(since, rows[0].stop) if since else None
     if one is None:
         return None
-    return ChangeVerdict(
-        one.other, one.beside, one.finding, one.bad, one.n, one.other_bad, one.other_n, one.p, one.text
-    )
+    text = f"{one.bad:,} of {one.n:,} fail since, {one.other_bad:,} of {one.other_n:,} "
+    text += f"of {one.other or 'the others'} beside it" if one.beside else "before"
+    return ChangeVerdict(one.other, one.beside, one.finding, one.bad, one.n, one.other_bad, one.other_n, one.p, text)
 
 
 def of_time(rows: Sequence[ChangeCount]) -> ChangeVerdict:
