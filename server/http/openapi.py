@@ -22,6 +22,7 @@ from server.kernel.names import TRIAL
 
 METHODS = ("get", "post", "put", "patch", "delete")
 REF = "#/components/schemas/{name}"
+NUMBERED, MONTH = "^[0-9]{1,9}$", "^20[0-9]{2}-(0[1-9]|1[0-2])$"
 Json = dict[str, Any]
 
 SECURITY_SCHEMES: Json = {
@@ -171,10 +172,17 @@ def security(one: Operation, method: str) -> list[Json]:
     return [*schemes, {"session": []}] if method == "get" else schemes
 
 
+def path_schema(name: str) -> Json:
+    """What stands in an address for a name in braces: the number of a row, a month, or anything."""
+    numbered = name == "number" or name.endswith("_id")
+    pattern = NUMBERED if numbered else MONTH if name == "month" else None
+    return {"type": "string"} if pattern is None else {"type": "string", "pattern": pattern}
+
+
 def parameters(route: Route, one: Operation) -> list[Json]:
     """Path, query and header parameters."""
     found = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": path_schema(name)}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     if one.query is not None:
