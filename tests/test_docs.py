@@ -61,14 +61,6 @@ def test_every_command_of_the_api_works(running: Callable[..., Any]) -> None:
     assert {answer[:1] for answer in answers} == {"{", "#"}
 
 
-def test_what_is_printed_at_the_start_is_what_the_readme_says() -> None:
-    printed = (ROOT / "server" / "process" / "serve.py").read_text()
-    readme = (ROOT / "README.md").read_text()
-    for words in ("-m server key create first --scope ingest", '"service":"checkout","route":"/pay"'):
-        assert words in printed
-        assert words in readme
-
-
 def test_the_readme_names_every_document() -> None:
     linked = set(re.findall(r"\]\((docs/\w+\.md|\w+\.md)\)", (ROOT / "README.md").read_text()))
     assert linked == {path.relative_to(ROOT).as_posix() for path in DOCS} - {"README.md"}
