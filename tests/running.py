@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,10 +11,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.auth.commands import in_transaction
+from server.auth.keys import create_key
+from server.auth.passwords import hashed
+from server.auth.people import create_person
+from server.kernel.settings import read_environment
+from server.process import embedded
 from tests.waiting import PATIENCE_S
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,6 +100,21 @@ class Running:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def key(self, *scopes: str, name: str = "test") -> str:
+        """A new API key, as the command makes one without the second that it takes to start."""
+        return self._act(lambda connection: create_key(connection, name, scopes, actor="test")).key
+
+    def person(self, email: str, role: str, password: str) -> None:
+        """Somebody who can sign in, as the command makes one."""
+        stored = hashed(password, [email])
+        self._act(lambda connection: create_person(connection, email, stored, role, actor="test"))
+
+    def _act(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        env = read_environment(self.variables, for_database_only=True)
+        url = env.session_url or embedded.cluster(env).url
+        with ThreadPoolExecutor(1) as thread:  # our own has a running loop where Playwright is used
+            return thread.submit(asyncio.run, in_transaction(url, act)).result()
 
     def children(self) -> list[int]:
         """Pids of the web and watch processes."""

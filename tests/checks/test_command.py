@@ -110,7 +110,7 @@ def test_everything_against_a_running_server(running: Callable[..., Any]) -> Non
 
     wait_for(pass_all, "every check to pass")
     assert set(results) == set(registry.NAMES)
-    key = server.command("key", "create", "reader", "--scope", "read")
+    key = server.key("read")
 
     def kept() -> dict[str, Any]:
         return {one["name"]: one for one in server.get("/api/v1/checks", key)[1]["checks"]}

@@ -20,8 +20,8 @@ def test_a_real_burn_rolls_it_back_also_where_the_watch_is_killed_meanwhile(
     running: Any, tmp_path: Path, database_url: str
 ) -> None:
     server: Running = running(SLO_FILE=file(tmp_path, SHOP), WEB_CONCURRENCY="4")
-    key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read", "--scope", "act")
-    bulk = server.command("key", "create", "bulk", "--scope", "ingest")  # what it is refused makes no other partial
+    key = server.key("ingest", "read", "act")
+    bulk = server.key("ingest")  # what it is refused makes no other partial
     asked = {"values": {BATCH: 2}, "reason": "a test", "stage": {"share": 0.25, "bake_minutes": 10}}
 
     def config() -> dict[str, Any]:

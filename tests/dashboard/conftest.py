@@ -62,8 +62,8 @@ class Served:
         self.running = running
         self.url = running.url
         self.database_url = database_url
-        running.command("user", "create", EMAIL, "--role", "admin", stdin=f"{PASSWORD}\n")
-        self.key = running.command("key", "create", "tests", "--scope", "ingest", "--scope", "read").split()[0]
+        running.person(EMAIL, "admin", PASSWORD)
+        self.key = running.key("ingest", "read")
 
     def send(self, *outcomes: dict[str, Any], **common: Any) -> None:
         """Send outcomes; what they leave out is a good GET / of 12 ms."""
@@ -138,6 +138,12 @@ def until(page: Page, expression: str, timeout_s: float = PATIENCE_S) -> None:
 OpenPage = Callable[..., Page]
 
 
+def goto(page: Page, path: str) -> None:
+    answer = page.goto(path)
+    assert answer is not None
+    assert answer.status == 200, (path, answer.status)
+
+
 @pytest.fixture
 def visit(browser: Browser, served: Served, signed_in: Any) -> Iterator[OpenPage]:
     """`page = visit("/", width=390)`: a signed-in page. What the browser complains of fails the test."""
@@ -157,11 +163,12 @@ def visit(browser: Browser, served: Served, signed_in: Any) -> Iterator[OpenPage
         context.add_init_script(script)
         page = context.new_page()
         if quiet:
-            page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        answer = page.goto(path)
-        assert answer is not None
-        assert answer.status == 200, (path, answer.status)
+            page.on(
+                "console",
+                lambda m: complaints.append(f"{page.url}: {m.text}") if m.type in ("error", "warning") else None,
+            )
+        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+        goto(page, path)
         return page
 
     yield open_page

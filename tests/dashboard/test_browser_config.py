@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import made_database, variables
-from tests.dashboard.conftest import PASSWORD, OpenPage, Served
+from tests.dashboard.conftest import PASSWORD, OpenPage, Served, goto
 from tests.running import Running
 from tests.waiting import wait_for
 
@@ -36,7 +36,7 @@ def served(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def acting_key(served: Served) -> str:
-    return served.running.command("key", "create", "jon", "--scope", "read", "--scope", "act").split()[0]
+    return served.running.key("read", "act", name="jon")
 
 
 @pytest.fixture
@@ -174,16 +174,17 @@ def test_hostile_text_is_text(served: Served, visit: OpenPage, jon: Any) -> None
     expect(page.locator("#config-head")).to_contain_text(hostile)
     jon(778, reason=hostile + "2")
     expect(page.locator("#config-head")).to_contain_text(hostile + "2")
+    elsewhere, titles = visit("/changes"), [page.title()]
     for path in ("/changes", "/objectives", "/?all=1"):
-        visit(path)
-    titles = [opened.title() for context in page.context.browser.contexts for opened in context.pages]  # type: ignore[union-attr]
+        goto(elsewhere, path)
+        titles.append(elsewhere.title())
     assert "owned" not in titles
     assert page.locator("main img, main script").count() == 0
 
 
 def test_a_viewer_sees_no_buttons(browser: Browser, served: Served, jon: Any) -> None:
     jon(555)
-    served.running.command("user", "create", "viewer@example.com", "--role", "viewer", stdin=f"{PASSWORD}\n")
+    served.running.person("viewer@example.com", "viewer", PASSWORD)
     context = browser.new_context(base_url=served.url)
     page = context.new_page()
     page.goto("/config")
@@ -222,8 +223,9 @@ def test_a_revoked_session_is_told_and_signed_out(browser: Browser, served: Serv
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_no_page_scrolls_sideways(visit: OpenPage, width: int) -> None:
+    page = visit("/config", width=width)
     for path in ("/config", f"/config/edit?setting={BATCH}", "/changes", "/objectives", "/setup", "/requests?id=none"):
-        page = visit(path, width=width)
+        goto(page, path)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.conftest import WIDER, OpenPage, Served
+from tests.dashboard.conftest import WIDER, OpenPage, Served, goto
 
 pytestmark = pytest.mark.browser
 
@@ -20,16 +20,17 @@ HOSTILE = """<img src=x onerror="document.title='owned'">'"&amp;{{ 7*7 }}/../a?b
 LONG = "a-service-with-a-name-that-nobody-would-choose-" * 3
 
 
-@pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("width", [390, 1440])
-def test_no_sideways_scrolling_and_nothing_refused(served: Served, visit: OpenPage, path: str, width: int) -> None:
+def test_no_sideways_scrolling_and_nothing_refused(served: Served, visit: OpenPage, width: int) -> None:
     served.send(
         {"service": LONG, "route": "/" + "very-long-route/" * 12, "version": "v" * 60},
         {"service": "shop", "version": "1"},
     )
-    page = visit(path, width=width, color_scheme="dark" if width == 390 else "light")
-    expect(page.locator("main h1, main h2").first).to_be_visible()
-    assert page.evaluate(WIDER) == []
+    page = visit("/", width=width, color_scheme="dark" if width == 390 else "light")
+    for path in PAGES:  # in one page: a new one costs Chromium more than what is looked at
+        goto(page, path)
+        expect(page.locator("main h1, main h2").first).to_be_visible()
+        assert page.evaluate(WIDER) == [], path
 
 
 def test_a_long_name_does_not_push_the_page_wide(served: Served, visit: OpenPage) -> None:

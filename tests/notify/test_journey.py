@@ -16,8 +16,7 @@ def test_requests_fail_and_somebody_hears_of_it(running: Start) -> None:
     """Nobody has configured the service: its provisional objective finds the outage."""
     hook = Hook()
     server = running(NOTIFY_ALLOW_PRIVATE="true", PUBLIC_URL="https://evenkeel.example.com")
-    scopes = [word for scope in ("ingest", "read", "act", "admin") for word in ("--scope", scope)]
-    key = server.command("key", "create", "tests", *scopes).split()[0]
+    key = server.key("ingest", "read", "act", "admin")
     target = {"name": "ops", "kind": "webhook", "address": f"http://127.0.0.1:{hook.port}/"}
     assert server.call("POST", "/api/v1/targets", key=key, data=target)[0] == 201
 

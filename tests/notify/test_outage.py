@@ -162,7 +162,7 @@ def test_ten_minutes_down_and_a_killed_watch(running: Start, database_url: str) 
     desk, hook = Desk(database_url), Hook()
     for step in (1, 2):
         desk.target(f"step {step}", "webhook", f"http://127.0.0.1:{hook.port}/{step}", step=step)
-    key = server.command("key", "create", "tests", *(w for s in ("ingest", "read", "act") for w in ("--scope", s)))
+    key = server.key("ingest", "read", "act")
     key = key.split()[0]
     with failing(server, key):
         down_for_ten_minutes(desk)

@@ -30,7 +30,7 @@ def ahead(running: Callable[..., Any], tmp_path: Path) -> Any:
 
 @pytest.mark.gen_test
 async def test_it_stamps_by_the_database_and_a_check_names_it(ahead: Any, database_url: str, make_env: MakeEnv) -> None:
-    key = ahead.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
+    key = ahead.key("ingest", "read")
     assert ahead.call("POST", "/api/v1/outcomes", key=key, data=[OUTCOME])[0] == 201
     with psycopg.connect(database_url, autocommit=True) as connection:
         (age,) = connection.execute("SELECT extract(epoch FROM now() - at) FROM outcomes").fetchone() or (None,)

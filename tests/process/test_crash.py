@@ -80,7 +80,7 @@ def test_kill_9_of_web_and_watch_under_load(running: Callable[..., Running], dat
     policy = tmp_path / "slo.yaml"
     policy.write_text(POLICY)
     server = running(WEB_CONCURRENCY="2", SLO_FILE=str(policy))
-    key = server.command("key", "create", "load", "--scope", "ingest", "--scope", "read")
+    key = server.key("ingest", "read")
     senders = [Sender(server, key, f"s{i}") for i in range(8)]
     for sender in senders:
         sender.start()

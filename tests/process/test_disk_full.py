@@ -102,7 +102,7 @@ def fill(place: Path) -> None:
 def test_no_process_ends_and_pages_and_config_work(running: Callable[..., Running], small: Path) -> None:
     server = running(WEB_CONCURRENCY="2", TMPDIR=str(small))
     assert list(small.rglob("*.db")), "the metrics are there"
-    key = server.command("key", "create", "full", "--scope", "ingest", "--scope", "read", "--scope", "act")
+    key = server.key("ingest", "read", "act")
     children = server.children()
     fill(small)
     routes = server.get("/api/openapi.json", key)[1]["paths"]
@@ -125,7 +125,7 @@ def test_the_reserve_is_for_what_people_do(start: Start, data_dir: Path) -> None
     server, reserve = start(WEB_CONCURRENCY="1"), Reserve(data_dir / "reserve")
     wait_for((data_dir / "reserve").exists, "the reserve")
     assert (data_dir / "reserve").stat().st_blocks * 512 >= reserve_module.BYTES
-    key = server.command("key", "create", "full", "--scope", "ingest", "--scope", "read", "--scope", "act")
+    key = server.key("ingest", "read", "act")
 
     def send() -> tuple[int, Any]:
         outcome = {"service": "shop", "route": "/pay", "method": "GET", "status": 200, "duration_ms": 5}

@@ -55,7 +55,7 @@ def test_a_request_in_flight_is_finished_although_every_process_gets_the_signal(
     running: Start, database_url: str
 ) -> None:
     server = running(WEB_CONCURRENCY="2")
-    key = server.command("key", "create", "late", "--scope", "ingest")
+    key = server.key("ingest")
     one = {"service": "late", "route": "/", "method": "GET", "status": 200, "duration_ms": 1, "request_id": "the-late"}
     body = json.dumps([one]).encode()
     connection = half_sent(server, key, body)
@@ -75,7 +75,7 @@ def test_a_request_in_flight_is_finished_although_every_process_gets_the_signal(
 
 def test_a_stop_that_waits_for_a_client_ends_in_time(running: Start) -> None:
     server = running()
-    key = server.command("key", "create", "stuck", "--scope", "ingest")
+    key = server.key("ingest")
     connection = half_sent(server, key, b"[" + b" " * 1000 + b"]")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(29) == 0

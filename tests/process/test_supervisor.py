@@ -94,13 +94,13 @@ def test_kill_9_of_the_supervisor_ends_its_database_and_loses_nothing(start: Sta
 
 def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, data_dir: Path) -> None:
     server = start()
-    key = server.command("key", "create", "kept", "--scope", "read")
+    key = server.key("read")
     for victim in (postgres_of(data_dir), server.children()[0]):
         assert victim is not None
         os.kill(victim, signal.SIGKILL)
         wait_for(functools.partial(gone, victim), "it to die")
         server.wait_ready()
-    assert server.get("/api/v1/services", key)[0] == 200
+    wait_for(lambda: server.get("/api/v1/services", key)[0] == 200, "the processes to have their connections again")
 
 
 def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: P
     assert "Another Evenkeel runs on" in second.output()
     same_port = Running(server.variables, data_dir.parent / "third.log")
     assert same_port.process.wait(PATIENCE_S) == 2
-    key = server.command("key", "create", "scraper", "--scope", "read")
+    key = server.key("read")
     assert server.get("/metrics", key)[0] == 200, "what the first one uses is untouched"
 
 

@@ -16,7 +16,7 @@ from tests.waiting import PATIENCE_S, wait_for
 
 def test_a_burn_is_on_the_api(running: Any, tmp_path: Path, database_url: str) -> None:
     server: Running = running(SLO_FILE=file(tmp_path, SHOP + DEFAULTS))
-    key = server.command("key", "create", "test", "--scope", "ingest", "--scope", "read")
+    key = server.key("ingest", "read")
 
     def status() -> dict[str, Any]:
         status, body = server.get("/api/v1/slos/shop-works", key=key)

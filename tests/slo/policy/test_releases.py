@@ -49,7 +49,7 @@ async def test_a_superseded_file_does_not_come_back_by_a_restart(
     wait_for(lambda: "is not the policy in force: revision 2" in old.output(), "the old release to start again")
     old.wait_ready()
     assert in_force(database_url) == (2, SHOP)
-    key = new.command("key", "create", "test", "--scope", "read")
+    key = new.key("read")
     assert sorted(names(old, key)) == sorted(names(new, key)) != ["one"]
 
     db = Database(database_url)
