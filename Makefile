@@ -9,7 +9,7 @@ run: .venv/run
 	$(PY) -m server
 
 test: .venv/dev
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 3 --dist loadfile
 
 soak: .venv/dev
 	$(PY) -m pytest -m soak --timeout=3600

@@ -32,6 +32,32 @@ os.environ.setdefault("ASYNC_TEST_TIMEOUT", "90")
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 
+# The longest first, so that no process is left alone with one at the end; the others as they come.
+LONGEST = (
+    "http/test_schemathesis.py",
+    "config/test_staged_whole.py",
+    "notify/test_outage.py",
+    "dashboard/test_browser_config.py",
+    "dashboard/test_browser_now.py",
+    "process/test_supervisor.py",
+    "process/test_pooler.py",
+    "process/test_shutdown.py",
+    "process/test_crash.py",
+    "process/test_disk_full.py",
+    "slo/policy/test_releases.py",
+    "slo/ledger/test_exactness.py",
+    "dashboard/test_browser_objective.py",
+    "dashboard/test_browser_alerts.py",
+    "http/test_doors.py",
+    "http/test_loop.py",
+    "dashboard/test_browser_everywhere.py",
+    "dashboard/test_browser_backtest.py",
+    "test_docs.py",
+    "test_benchmark_queries.py",
+    "slo/ledger/test_whole.py",
+    "slo/model/test_false_alarms.py",
+)
+
 MakeEnv = Callable[..., Environment]
 
 
@@ -46,6 +72,12 @@ def pytest_configure() -> None:
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     if "CI" not in os.environ:
         settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files in the order of LONGEST."""
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.hookimpl(wrapper=True)
