@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import logging
 import os
@@ -37,11 +38,13 @@ def serve(env: Environment) -> None:
         if env.embedded:
             stack.enter_context(supervisor.hold(env))
         stack.enter_context(metrics_directory(env))
+        gc.disable()  # what is imported stays: to look for garbage meanwhile is a quarter of the work
         # Only now: prometheus-client looks for its directory when it is imported.
         from server import app
         from server.http.doors import raise_file_limit
         from server.telemetry import logs
 
+        gc.enable()
         logs.setup(env.log_level, env.log_format, sys.stdout)
         warn(env)
         cluster = embedded.cluster(env) if env.embedded else None
