@@ -13,19 +13,26 @@ NEVER_S = 3600.0  # for the poll of what a signal alone must bring
 Found = TypeVar("Found")
 
 
+def pause_s(waited_s: float, least_s: float) -> float:
+    """How long until the next look: one that asks a server takes the cores of what is waited for."""
+    return min(max(least_s, waited_s / 10), 0.25)
+
+
 def wait_for(condition: Callable[[], Found], what: str, timeout_s: float = PATIENCE_S) -> Found:
     """Wait until the condition holds, and give what it gave; fail naming what was waited for."""
-    deadline = time.monotonic() + timeout_s
+    begun = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.02)
+        waited_s = time.monotonic() - begun
+        assert waited_s < timeout_s, f"waited {timeout_s} s for {what}"
+        time.sleep(pause_s(waited_s, 0.02))
     return found
 
 
 async def until(condition: Callable[[], Found], what: str, timeout_s: float = PATIENCE_S) -> Found:
     """As `wait_for`, while the test's loop goes on."""
-    deadline = time.monotonic() + timeout_s
+    begun = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        await asyncio.sleep(0.005)
+        waited_s = time.monotonic() - begun
+        assert waited_s < timeout_s, f"waited {timeout_s} s for {what}"
+        await asyncio.sleep(pause_s(waited_s, 0.005))
     return found
