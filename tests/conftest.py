@@ -34,6 +34,7 @@ ROOM_BYTES = 4 << 30
 
 # The longest first, so that no process is left alone with one at the end; the others as they come.
 LONGEST = (
+    "journey/test_evening.py",
     "http/test_schemathesis.py",
     "config/test_staged_whole.py",
     "notify/test_outage.py",

@@ -101,7 +101,7 @@ class Running:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def key(self, *scopes: str, name: str = "test") -> str:
+    def key(self, *scopes: str, name: str = "tests") -> str:
         """A new API key, as the command makes one without the second that it takes to start."""
         return self._act(lambda connection: create_key(connection, name, scopes, actor="test")).key
 

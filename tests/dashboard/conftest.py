@@ -144,36 +144,61 @@ def goto(page: Page, path: str) -> None:
     assert answer.status == 200, (path, answer.status)
 
 
+def new_context(browser: Browser, served: Served, **options: Any) -> BrowserContext:
+    return browser.new_context(base_url=served.url, timezone_id="Europe/Berlin", locale="en-GB", **options)
+
+
+@pytest.fixture(scope="module")
+def shared(browser: Browser, served: Served, signed_in: Any) -> Iterator[BrowserContext]:
+    """Where one is signed in. Its pages are used again: a new one costs Chromium more than what a test does in it."""
+    context = new_context(browser, served, storage_state=signed_in)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, served: Served, signed_in: Any) -> Iterator[OpenPage]:
+def visit(browser: Browser, served: Served, signed_in: Any, shared: BrowserContext) -> Iterator[OpenPage]:
     """`page = visit("/", width=390)`: a signed-in page. What the browser complains of fails the test."""
-    contexts: list[BrowserContext] = []
+    opened: list[Page] = []
+    borrowed: list[Page] = []
+    listening: list[tuple[Page, Any, Any]] = []
     complaints: list[str] = []
 
-    def open_page(path: str, *, width: int = 1440, quiet: bool = True, script: str = "", **options: Any) -> Page:
-        options.setdefault("storage_state", signed_in)
-        context = browser.new_context(
-            base_url=served.url,
-            viewport={"width": width, "height": 900},
-            timezone_id="Europe/Berlin",
-            locale="en-GB",
-            **options,
-        )
-        contexts.append(context)
+    def page_with(script: str, options: dict[str, Any]) -> Page:
+        if not script and not options:
+            free = [page for page in shared.pages if page not in borrowed]
+            borrowed.append(free[0] if free else shared.new_page())
+            return borrowed[-1]
+        context = new_context(browser, served, **{"storage_state": signed_in} | options)
         context.add_init_script(script)
-        page = context.new_page()
+        opened.append(context.new_page())
+        return opened[-1]
+
+    def listen(page: Page, event: Any, heard: Callable[[Any], None]) -> None:
+        page.on(event, heard)
+        listening.append((page, event, heard))
+
+    def open_page(path: str, *, width: int = 1440, quiet: bool = True, script: str = "", **options: Any) -> Page:
+        def console(message: Any) -> None:
+            if message.type in ("error", "warning"):
+                complaints.append(f"{page.url}: {message.text}")
+
+        page = page_with(script, options)
+        page.set_viewport_size({"width": width, "height": 900})
         if quiet:
-            page.on(
-                "console",
-                lambda m: complaints.append(f"{page.url}: {m.text}") if m.type in ("error", "warning") else None,
-            )
-        page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+            listen(page, "console", console)
+        listen(page, "pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
         goto(page, path)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in opened:
+        page.context.close()
+    for page, event, heard in listening:
+        page.remove_listener(event, heard)
+    for page in borrowed:  # as a new one: nothing loaded, nothing under the pointer
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
     assert complaints == []
 
 

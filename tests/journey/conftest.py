@@ -1,5 +1,5 @@
 """The browser of tests/dashboard."""
 
-from tests.dashboard.conftest import browser, signed_in, visit
+from tests.dashboard.conftest import browser, shared, signed_in, visit
 
-__all__ = ("browser", "signed_in", "visit")
+__all__ = ("browser", "shared", "signed_in", "visit")
