@@ -17,6 +17,7 @@ from benchmarks.query_data import fill
 from benchmarks.query_database import own_database
 from checks.store import database_bytes
 from server.changes import store as change_store
+from server.incidents.suspect_answer import SuspectsQuestion, answered, material, near_changes
 from server.ingest.partitions import ensure_partitions
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -133,11 +134,21 @@ def asked(policies: Policies, ids: Sequence[str]) -> list[tuple[str, Question]]:
         ("outcomes by request id", lambda c: outcomes.outcomes_by_request_id(c, ids[int(time.time_ns()) % len(ids)])),
         ("outcomes of a service", page(Filter("checkout", None, None, None, None))),
         ("outcomes of a service, 5xx", page(Filter("checkout", None, 500, None, None))),
+        ("suspects", suspects),
         *budgets,
         ("changes of an hour", lambda c: change_store.recent(c, time.time() - 3600, None, 5)),
         ("log lines of a request", lambda c: log_store.lines(c, ids[0])),
         ("checks", check_store.latest),
     ]
+
+
+async def suspects(connection: AsyncConnection) -> object:
+    """Reading and ranking, as an address of the API does."""
+    now = time.time()
+    asked = SuspectsQuestion("checkout", now)
+    changes = await near_changes(connection, asked)
+    read = await material(connection, asked, now, changes)
+    return read and answered(asked, read, changes)
 
 
 async def ask(db: Database, name: str, question: Question, rounds: int) -> Timing:

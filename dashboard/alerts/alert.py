@@ -11,12 +11,14 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.since import SINCE, since_asked
+from dashboard.shared.suspects import SUSPECTS
 from dashboard.shared.telling import alert_look
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent, Outage
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
 from server.alerts.words import p95
+from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
@@ -46,6 +48,7 @@ class AlertView(Struct):
     outages: list[Outage] = []  # the last first
     since: SinceAct | None = None  # the newest act after the onset
     over_ms: float | None = None  # of an objective of latency: what took longer is shown
+    suspects: SuspectsAnswer | None = None
 
 
 async def read(parts: Parts, alert_id: int) -> AlertRecord:
@@ -92,6 +95,7 @@ async def alert_view(parts: Parts, ask: Ask, now: float) -> AlertView:
         over_ms=over_ms,
         outages=record.outages[::-1],
         since=await SINCE.get(parts, since_asked(alert)),
+        suspects=await SUSPECTS.get(parts, SuspectsQuestion(alert.service, alert.began, over_ms)),
     )
 
 
@@ -137,6 +141,7 @@ ALERT = live_page(
         context=alert_view,
         regions={
             "alert-head": "alert/head.html",
+            "alert-suspects": "alert/suspects.html",
             "alert-facts": "alert/facts.html",
             "alert-outages": "alert/outages.html",
             "alert-failing": "alert/failing.html",

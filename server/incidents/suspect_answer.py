@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
@@ -14,7 +14,16 @@ from server.changes import store as change_store
 from server.changes.before import may_cause
 from server.changes.store import Change
 from server.incidents import suspect_store as store
-from server.incidents.suspect_rows import Material, Prepared, by_minute, drawn, prepare
+from server.incidents.suspect_rows import (
+    BEFORE_MOST,
+    FAILED_MOST,
+    GOOD_MOST,
+    Material,
+    Prepared,
+    by_minute,
+    drawn,
+    prepare,
+)
 from server.incidents.suspects import (
     ENOUGH,
     MINUTE_S,
@@ -24,7 +33,7 @@ from server.incidents.suspects import (
     Row,
     causes,
     failing,
-    matches,
+    matching,
     surplus,
 )
 from server.kernel.db import Database
@@ -149,11 +158,11 @@ async def material(
     failed, good = [
         await store.sample(
             connection,
-            [one for span in spans for one in drawn(counts, *span, bad=bad)],
+            [each for span, most in zip(spans, mosts, strict=True) for each in drawn(counts, *span, most, bad=bad)],
             bad=bad,
             over_us=over_us,
         )
-        for bad in (True, False)
+        for bad, mosts in ((True, (FAILED_MOST, BEFORE_MOST)), (False, (GOOD_MOST, GOOD_MOST)))
     ]
     labels = {one.id: one for one in await store.labels(connection, service)}
     return Material(start, stop, before, labels, counts, failed, good, revision_at(changes, start), over_us is not None)
@@ -180,8 +189,8 @@ def answered(asked: SuspectsQuestion, read: Material, changes: list[SuspectChang
         utc(read.stop),
         utc(read.before),
         round(whole),
-        failed_of(prepared.compared.now),
-        failed_of(prepared.compared.before),
+        failed_of(prepared.compared.now, prepared.compared.now),
+        failed_of(prepared.compared.before, prepared.compared.before),
         [teller.cause(one) for one in found],
         changes,
     )
@@ -203,38 +212,39 @@ class Teller:
         return CauseAnswer(round(one.extra), suspects)
 
     def suspect(self, combination: Combination, close: bool, score: float) -> SuspectAnswer:
-        values = self.prepared.named(combination)
-        now = self.prepared.compared.now
-        mine = [matches(row, combination) for row in now]
+        values, now = self.prepared.named(combination), self.prepared.compared.now
+        mine = matching(now, combination)
         rows = [row for row, its in zip(now, mine, strict=True) if its]
+        rest = [row for row, its in zip(now, mine, strict=True) if not its]
         before = self.before(combination, rows)
-        change = self.brought(values)
+        # Of what only failures say, it is not known which requests could have said it: all could.
         marked = any(place >= len(now[0].values) for place, _ in combination)
+        every, earlier = (now, self.prepared.compared.before) if marked else (rows, before)
         return SuspectAnswer(
             values,
             sum(more for more, its in zip(self.more, mine, strict=True) if its) / self.whole,
             None if marked else sum(row.n for row in rows) / self.n,
             close,
             round(score, 3),
-            failed_of(rows),
-            failed_of(before),
-            failed_of([row for row, its in zip(now, mine, strict=True) if not its]),
+            failed_of(rows, every),
+            failed_of(before, earlier),
+            failed_of(rest, every if marked else rest),
             error_classes(rows),
             self.prepared.requests(combination),
-            change,
+            self.brought(values),
             self.undo(values, before),
         )
 
     def before(self, combination: Combination, rows: Sequence[Row]) -> list[Row]:
         """The same before; of what was not there, the same without version and revision, on the routes it has now."""
         before = self.prepared.compared.before
-        same = [row for row in before if matches(row, combination)]
-        if same:
-            return same
+        same = matched(before, combination)
         names = self.prepared.names
+        if same or not any(names[place] in VERSIONED for place, _ in combination):
+            return same
         left = tuple(one for one in combination if names[one[0]] not in VERSIONED)
         routes = {self.route(row) for row in rows}
-        return [row for row in before if matches(row, left) and self.route(row) in routes]
+        return [row for row in matched(before, left) if self.route(row) in routes]
 
     def route(self, row: Row) -> str:
         return self.value(row, "route")
@@ -262,8 +272,13 @@ class Teller:
         return f"Roll back to {max(others, key=had.__getitem__)}" if others else None
 
 
-def failed_of(rows: Sequence[Row]) -> FailedOf:
-    return FailedOf(round(sum(row.bad for row in rows)), round(sum(row.n for row in rows)))
+def matched(rows: Sequence[Row], combination: Combination) -> list[Row]:
+    return [row for row, its in zip(rows, matching(rows, combination), strict=True) if its]
+
+
+def failed_of(failed: Iterable[Row], every: Iterable[Row]) -> FailedOf:
+    """The failures of some rows, of all requests of others."""
+    return FailedOf(round(sum(row.bad for row in failed)), round(sum(row.n for row in every)))
 
 
 def error_classes(rows: Sequence[Row]) -> list[str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from server.incidents.suspects import Combination, Compared, Minute, Row, Values, matches
+from server.incidents.suspects import Combination, Compared, Minute, Row, Values, matching
 
 # The first four that differ make the cells; what is nested in them comes after.
 FIELDS = ("route", "version", "client", "instance", "dependency", "method", "key", "revision")
 MARKS = ("dependency", "error_class", "status")
 OF_OUTCOMES = ("client", "instance", "dependency")  # kept of each outcome, not counted
 
-FAILED_MOST, GOOD_MOST = 2000, 2500  # outcomes that are read while it fails, and as many before
-SERIES_LEAST = 5  # of each series, however little traffic it has
-PARTS = 6  # of its time, from which outcomes are read
+FAILED_MOST, GOOD_MOST = 2000, 1500  # outcomes that are read while it fails
+BEFORE_MOST = 500  # failed ones of the time before; good ones as many as while it fails
+SERIES_LEAST = 3  # of each series, however little traffic it has
+PARTS = 5  # of its time, from which outcomes are read
 
 
 class SeriesLabels(NamedTuple):
@@ -50,6 +51,7 @@ class Sampled(NamedTuple):
     error_class: str
 
 
+NO_MARKS = ("",) * len(MARKS)
 UNREAD = Sampled(0, 0.0, "", "", "", "", "")
 
 
@@ -97,7 +99,8 @@ class Prepared(NamedTuple):
 
     def requests(self, combination: Combination) -> list[str]:
         """Two failing requests of a combination, the newest."""
-        return [one.request_id for one in self.examples if matches(one.row, combination)][:2]
+        its = matching([one.row for one in self.examples], combination)
+        return [one.request_id for one, yes in zip(self.examples, its, strict=True) if yes][:2]
 
 
 def by_minute(counts: Iterable[SeriesMinute]) -> list[Minute]:
@@ -119,10 +122,9 @@ def by_series(counts: Iterable[SeriesMinute], start: float, stop: float) -> dict
     return summed
 
 
-def drawn(counts: Iterable[SeriesMinute], start: float, stop: float, *, bad: bool) -> list[Drawn]:
-    """Which outcomes to read of [start, stop): of each series by its share, spread over the time."""
+def drawn(counts: Iterable[SeriesMinute], start: float, stop: float, most: int, *, bad: bool) -> list[Drawn]:
+    """Which outcomes to read of [start, stop), about `most`: of each series by its share, spread over the time."""
     wanted = {id: failed if bad else n - failed for id, (n, failed) in by_series(counts, start, stop).items()}
-    most = FAILED_MOST if bad else GOOD_MOST
     whole = sum(wanted.values())
     found = []
     for series, n in wanted.items():
@@ -136,38 +138,50 @@ def drawn(counts: Iterable[SeriesMinute], start: float, stop: float, *, bad: boo
 
 def prepare(read: Material) -> Prepared:
     """Rows of now and of before, with the fields that differ and that good requests say too."""
-    now, examples = rows_of(read, read.start, read.stop, read.revision)
-    before, _ = rows_of(read, read.before, read.start, "")
-    comparable = [name for place, name in enumerate(FIELDS) if said_by_good(now + before, place, name)]
-    kept = [FIELDS.index(name) for name in comparable if differs(now + before, FIELDS.index(name))]
-    marked = "dependency" not in comparable
+    now = list(parts_of(read, read.start, read.stop, read.revision))
+    before = list(parts_of(read, read.before, read.start, ""))
+    every = now + before
+    comparable = [place for place, name in enumerate(FIELDS) if name not in OF_OUTCOMES or said_by_good(every, place)]
+    kept = [place for place in comparable if len({part.values[place] for part in every}) > 1]
+    marked = FIELDS.index("dependency") not in comparable
+    compared = Compared([row_of(part, kept, marked) for part in now], [row_of(part, kept, marked) for part in before])
+    examples = [
+        Example(row, part.outcome.at, part.outcome.request_id)
+        for part, row in zip(now, compared.now, strict=True)
+        if part.fails and part.outcome is not UNREAD
+    ]
+    examples.sort(key=lambda one: -one.at)
+    return Prepared(compared, tuple(FIELDS[place] for place in kept) + MARKS, examples)
 
-    def narrowed(row: Row) -> Row:
-        marks = row.marks if marked or not row.marks else ("", *row.marks[1:])
-        return Row(tuple(row.values[place] for place in kept), row.n, row.bad, marks)
 
-    compared = Compared([narrowed(row) for row in now], [narrowed(row) for row in before])
-    shown = [Example(narrowed(one.row), one.at, one.request_id) for one in examples]
-    shown.sort(key=lambda one: -one.at)
-    return Prepared(compared, tuple(FIELDS[place] for place in kept) + MARKS, shown)
+class SampledPart(NamedTuple):
+    """`n` requests of a series that all failed or all did not; the values in the order of FIELDS."""
+
+    values: Values
+    n: float
+    fails: bool
+    outcome: Sampled
+    status: str
 
 
-def rows_of(read: Material, start: float, stop: float, revision: str) -> tuple[list[Row], list[Example]]:
+def row_of(part: SampledPart, kept: Sequence[int], marked: bool) -> Row:
+    """What is ranked of a part; `marked`: its dependency is what only failures say."""
+    values = tuple(part.values[place] for place in kept)
+    if not part.fails:
+        return Row(values, part.n, 0.0, NO_MARKS)
+    dependency = part.outcome.dependency if marked else ""
+    return Row(values, part.n, part.n, (dependency, part.outcome.error_class, part.status))
+
+
+def parts_of(read: Material, start: float, stop: float, revision: str) -> Iterator[SampledPart]:
     """Each series' good and failed requests of a time, told apart as those are that were read of them."""
-    made: list[Row] = []
-    examples: list[Example] = []
     good, failed = grouped(read.good, start, stop), grouped(read.failed, start, stop)
     for series, (n, bad) in by_series(read.counts, start, stop).items():
         label = read.labels[series]
-        for one, share in shares(good.get(series, []), n - bad):
-            made.append(Row(values_of(label, one, revision), share, 0.0, ("",) * len(MARKS)))
-        for one, share in shares(failed.get(series, []), bad):
-            status = "" if read.slow else str(label.status)
-            row = Row(values_of(label, one, revision), share, share, (one.dependency, one.error_class, status))
-            made.append(row)
-            if one is not UNREAD:
-                examples.append(Example(row, one.at, one.request_id))
-    return made, examples
+        status = "" if read.slow else str(label.status)
+        for outcomes, count, fails in ((good.get(series, ()), n - bad, False), (failed.get(series, ()), bad, True)):
+            for one, share in shares(outcomes, count):
+                yield SampledPart(values_of(label, one, revision), share, fails, one, status)
 
 
 def shares(outcomes: Sequence[Sampled], count: int) -> list[tuple[Sampled, float]]:
@@ -190,17 +204,10 @@ def grouped(outcomes: Iterable[Sampled], start: float, stop: float) -> dict[int,
     return found
 
 
-def said_by_good(rows: Iterable[Row], place: int, name: str) -> bool:
+def said_by_good(parts: Iterable[SampledPart], place: int) -> bool:
     """Whether good requests say a field at least half as often as failed ones: else it has no traffic to compare."""
-    if name not in OF_OUTCOMES:
-        return True
-    good = failed = said_good = said_failed = 0.0
-    for row in rows:
-        said = bool(row.values[place])
-        good, failed = good + row.n - row.bad, failed + row.bad
-        said_good, said_failed = said_good + said * (row.n - row.bad), said_failed + said * row.bad
-    return said_good * failed * 2 >= said_failed * good
-
-
-def differs(rows: Sequence[Row], place: int) -> bool:
-    return any(row.values[place] != rows[0].values[place] for row in rows)
+    n, said = {True: 0.0, False: 0.0}, {True: 0.0, False: 0.0}
+    for part in parts:
+        n[part.fails] += part.n
+        said[part.fails] += part.n * bool(part.values[place])
+    return said[False] * n[True] * 2 >= said[True] * n[False]

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
+from operator import itemgetter
 from typing import NamedTuple
 
 CAP = 50.0  # what a cell weighs at most, and how many requests the rate of its surroundings adds to its own
@@ -41,8 +42,8 @@ class Minute(NamedTuple):
 class Row(NamedTuple):
     """Requests that share all values; in the order of the dimensions, '' is what was not said.
 
-    `marks` are what only failures say: the dependency, then what describes them, such as an error class. Counts may be
-    fractions: a sampled row stands for more than itself.
+    `marks` are what only failures say: the dependency, then what describes them, such as an error class; all rows have
+    as many. Counts may be fractions: a sampled row stands for more than itself.
     """
 
     values: Values
@@ -138,13 +139,21 @@ def causes(compared: Compared, most: int = 5) -> list[Cause]:
 
 def without(compared: Compared, combination: Combination) -> Compared:
     """The rest, where one combination is taken out."""
-    return Compared(*([row for row in rows if not matches(row, combination)] for rows in compared))
+    return Compared(
+        *(
+            [row for row, its in zip(rows, matching(rows, combination), strict=True) if not its]
+            for rows in (compared.now, compared.before)
+        )
+    )
 
 
-def matches(row: Row, combination: Combination) -> bool:
-    """Whether a row is of the combination."""
-    said = row.values + row.marks
-    return all(place < len(said) and said[place] == value for place, value in combination)
+def matching(rows: Iterable[Row], combination: Combination) -> list[bool]:
+    """Which rows are of the combination."""
+    if not combination:
+        return [True for _ in rows]
+    pick, wanted = itemgetter(*(place for place, _ in combination)), tuple(value for _, value in combination)
+    value = wanted[0] if len(wanted) == 1 else wanted  # as itemgetter gives them
+    return [pick(row.values + row.marks) == value for row in rows]
 
 
 def weigh(compared: Compared) -> Weighed:

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
+from sqlalchemy import text
 
 from server.changes import store as change_store
 from server.incidents import suspect_store
-from server.incidents.suspect_rows import drawn
+from server.incidents.suspect_rows import FAILED_MOST, drawn
 from server.kernel import shared_clock
 from server.kernel.times import utc
+from tests.alerts.making import at, burning
+from tests.dashboard.visitor import look, sign_in
 from tests.live.test_handlers import item, send
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file
@@ -97,6 +101,7 @@ async def test_a_dependency_that_only_failures_name_has_no_share_of_the_traffic(
     first = found["causes"][0]["suspects"][0]
     assert first["values"]["dependency"] == "stripe"
     assert first["traffic"] is None
+    assert (first["now"], first["before"]) == ({"bad": 100, "n": 500}, {"bad": 0, "n": 500}), "of all requests"
 
 
 @pytest.mark.gen_test
@@ -144,10 +149,43 @@ async def test_a_busy_service_is_sampled_and_counted_whole(web: Web) -> None:
     await send(site, key, [item(timestamp=(now + n) * 1000) for n in range(60)])
     async with site.parts.db.ask() as connection:
         counts = await suspect_store.minutes(connection, "shop", now - 60, now + 120, None)
-        plan = drawn(counts, now, now + 60, bad=True)
+        plan = drawn(counts, now, now + 60, FAILED_MOST, bad=True)
         read = await suspect_store.sample(connection, plan, bad=True, over_us=None)
     assert len(read) <= 2004
     assert {one.client for one in read} == {"c0", "c1", "c2"}
     assert max(one.at for one in read) - min(one.at for one in read) > 50
     found = await asked(site, key, now)
     assert found["now"] == {"bad": 3000, "n": 3060}
+
+
+@pytest.mark.gen_test
+async def test_the_page_of_the_alert_shows_them(web: Web, tmp_path: Path) -> None:
+    site = await web(SLO_FILE=file(tmp_path, SHOP))
+    key = await site.key("ingest", "read")
+
+    def make(n: int, after: bool) -> dict[str, Any]:
+        version = "5f2c1a9" if after and n % 5 == 0 else "<b>4e81b07"
+        bad = {"status": 500, "error_class": "KeyError"} if version == "5f2c1a9" else {}
+        return item(route=f"/r{n % 3}", version=version, request_id=f"{after}-{n}", **bad)
+
+    onset = await traffic(site, key, make)
+    evidence = msgspec.json.encode(at(burning("shop"), onset)).decode()
+    async with site.parts.db.act() as connection:
+        found = await connection.execute(
+            text(
+                """
+                INSERT INTO alerts (objective, service, state, urgency, tier, severity, onset, onset_method,
+                    detected_at, evidence)
+                VALUES ('shop-works', 'shop', 'firing', 'page', 'fast', 2, to_timestamp(:onset),
+                    'change point', now(), CAST(:evidence AS jsonb)) RETURNING id
+                """
+            ),
+            {"onset": onset, "evidence": evidence},
+        )
+    page = (await look(site, f"/alerts/{found.scalar_one()}", await sign_in(site))).body.decode()
+    suspects = page.partition('id="suspects-title"')[2].partition("</table>")[0]
+    first = suspects.partition("<tbody>")[2].partition("</tr>")[0]
+    for said in ("5f2c1a9", "100 %", "20 %", "100 % of 100", "0 % of 500", "KeyError", "Roll back to &lt;b&gt;4e81b07"):
+        assert said in first
+    assert first.count("/requests?id=True-") == 2
+    assert "100 extra failures" in suspects
