@@ -129,6 +129,15 @@ def test_a_deploy_to_all_is_compared_with_the_time_before() -> None:
     assert causes(Compared(now, before))[0].suspects[0].combination == ((1, "2"),)
 
 
+def test_one_busy_group_does_not_drown_many_that_fail_alike() -> None:
+    """Groups differ beyond chance: 1 % more of one group of 100,000 tells less than 2 % more of twenty of 1,000."""
+    old = [(f"/{n}", "1", 44_000, 44) for n in range(20)]
+    new = [(f"/{n}", "2", 1000, 1) for n in range(20)]
+    before = rows(("/busy", "1", 100_000, 1000), *old, *new)
+    now = rows(("/busy", "1", 100_000, 2000), *old, *((route, "2", 1000, 21) for route, *_ in new))
+    assert causes(Compared(now, before))[0].suspects[0].combination == ((1, "2"),)
+
+
 def test_with_fewer_than_30_extra_failures_nothing_is_told() -> None:
     before = rows(("/a", "1", 1000, 0), ("/b", "1", 1000, 0))
     assert causes(Compared(rows(("/a", "1", 1000, 29), ("/b", "1", 1000, 0)), before)) == []
