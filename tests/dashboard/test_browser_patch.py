@@ -127,7 +127,9 @@ def test_a_notice_is_announced_once_when_it_appears(blank: Page) -> None:
 def test_times_are_told_in_the_viewers_zone(browser: Browser, static: Path) -> None:
     context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()
-    page.set_content('<time datetime="2026-01-01T00:00:00Z" data-form="clock">00:00:00 UTC</time>')
+    page.clock.set_fixed_time("2026-01-02T03:00:00Z")
+    times = ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "2025-12-31T00:00:00Z")
+    page.set_content("".join(f'<time datetime="{at}" data-form="clock">00:00:00 UTC</time>' for at in times))
     page.add_script_tag(path=str(static / "js" / "app.js"))
-    assert page.locator("time").inner_text() == "09:00:00"
+    assert page.locator("time").all_inner_texts() == ["09:00:00", "1 Jan, 09:00:00", "31 Dec 2025, 09:00:00"]
     context.close()
