@@ -9,6 +9,7 @@ from server.config import handlers as config
 from server.gate import handlers as gate
 from server.http import api_docs
 from server.http.route import Route
+from server.incidents import handlers as incidents
 from server.incidents import suspect_handler
 from server.ingest import handlers as ingest
 from server.live import handlers as live
@@ -33,6 +34,7 @@ API: tuple[Route, ...] = (
     *changes.ROUTES,
     *slo.ROUTES,
     *alerts.ROUTES,
+    *incidents.ROUTES,
     *suspect_handler.ROUTES,
     *gate.ROUTES,
     *notify.ROUTES,

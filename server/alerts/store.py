@@ -238,6 +238,14 @@ async def one(connection: AsyncConnection, alert_id: int) -> Alert | None:
     return None if row is None else alert_of(row)
 
 
+async def several(connection: AsyncConnection, alert_ids: Sequence[int]) -> list[Alert]:
+    """These alerts, by id; without those that cannot be read."""
+    rows = await connection.execute(
+        text(f"SELECT {ALERTS.columns} FROM alerts WHERE id = ANY(:ids) ORDER BY id"), {"ids": list(alert_ids)}
+    )
+    return readable(rows)
+
+
 async def timeline(connection: AsyncConnection, alert_id: int, limit: int = 500) -> list[AlertEvent]:
     """What became of an alert, oldest first; of very much the newest."""
     rows = await connection.execute(

@@ -106,7 +106,7 @@ class Agent(Struct):
     summary: str | None = None
 
 
-class Incident(Struct):
+class PagerDutyIncident(Struct):
     """The incident; its key is what we triggered it with."""
 
     incident_key: str | None = None
@@ -117,7 +117,7 @@ class WebhookEvent(Struct):
 
     event_type: str
     agent: Agent | None = None
-    data: Incident | None = None
+    data: PagerDutyIncident | None = None
 
 
 class PagerDutyWebhook(Struct):

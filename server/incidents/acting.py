@@ -1,0 +1,132 @@
+"""Carries an act out: once, in one transaction with its lines of the timeline and its audit entry.
+
+The transaction holds the incident's row, so that twenty people act one after the other. What is sent again under the
+same key is answered with what was done, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from server.alerts import store as alerts_store
+from server.alerts.alert import Alert
+from server.auth.audit_store import audit
+from server.incidents import store, update_clock
+from server.incidents.acts import CorrectNote, IncidentAct, Moment
+from server.incidents.ending import captured, ending_of
+from server.incidents.incident import Captured, Incident
+from server.incidents.proof import proof
+from server.incidents.room import IncidentRoom
+from server.kernel import shared_clock
+from server.kernel.errors import ApiError
+from server.kernel.text import checked_reason
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.parts import Parts
+
+AGAIN_S = 10.0  # the same words by the same person within so long are one press
+
+
+class Acted(Struct):
+    """What came of an act. `already`: it had been done before, and nothing was changed."""
+
+    incident: Incident
+    already: bool
+    message: str
+
+
+class Press(Struct):
+    """Who acts, in which request, and under which key; what one sends twice under one key was meant once."""
+
+    by: str
+    request_id: str
+    given_key: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The key among everybody's."""
+        return f"{self.by}/{self.given_key}" if self.given_key else None
+
+
+async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) -> Acted:
+    """Do it; ApiError NOT_FOUND, CONFLICT or INVALID, and then nothing was done."""
+    async with parts.db.act() as connection:
+        before = await room_of(connection, incident_id, hold=True)
+        now = shared_clock.now()
+        said = await store.said_under(connection, incident_id, press.key) if press.key else None
+        if said is not None:
+            return Acted(before.incident, True, f"Already done: {said.text}")
+        ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
+        after = deepcopy(before)
+        await check_note(connection, incident_id, asked)
+        message = asked.apply(after, Moment(press.by, now, proof(ending, now)))
+        if not after.entries and after == before:
+            return Acted(before.incident, True, message)
+        if press.key and after.entries:
+            after.entries[0] = replace(after.entries[0], key=press.key)
+        await store.save(connection, before, after)
+        what = f"incident.{type(asked).__struct_config__.tag}"
+        await audit(connection, press.by, what, f"incident {incident_id}", None, asked, press.request_id)
+    await parts.bus.publish("incidents", incident_id)
+    return Acted(after.incident, False, message)
+
+
+async def room_of(connection: AsyncConnection, incident_id: int, *, hold: bool = False) -> IncidentRoom:
+    """The room of an incident; `hold`: nobody else changes it meanwhile. ApiError NOT_FOUND."""
+    room = await store.room(connection, incident_id, hold=hold)
+    if room is None:
+        raise missing(incident_id)
+    return room
+
+
+def missing(incident_id: int) -> ApiError:
+    """404 for an incident that is not there."""
+    return ApiError("NOT_FOUND", f"There is no incident {incident_id}; GET /api/v1/incidents lists them.")
+
+
+async def alerts_of(connection: AsyncConnection, room: IncidentRoom) -> list[Alert]:
+    """The alerts of an incident, as they are kept."""
+    return await alerts_store.several(connection, sorted({one.alert_id for one in room.alerts}))
+
+
+async def check_note(connection: AsyncConnection, incident_id: int, asked: IncidentAct) -> None:
+    """ApiError NOT_FOUND or CONFLICT where what is to be put right is no note of this incident."""
+    if not isinstance(asked, CorrectNote):
+        return
+    entry = await store.entry(connection, incident_id, asked.entry)
+    if entry is None:
+        raise ApiError("NOT_FOUND", f"Incident {incident_id} has no entry {asked.entry}. Nothing was done.")
+    if entry.kind != "note" or entry.corrects is not None:
+        raise ApiError("CONFLICT", f"TimelineEntry {asked.entry} is no note of a person's. Nothing was done.")
+
+
+async def declare(parts: Parts, title: str, service: str, severity: int, press: Press) -> Acted:
+    """Open an incident by hand, declared from the beginning; ApiError INVALID. The same again within 10 s is one."""
+    title, by = checked_reason(title), press.by
+    async with parts.db.act() as connection:
+        now = shared_clock.now()
+        same = await store.lately_declared(connection, title, service, by, now - AGAIN_S)
+        if same is not None:
+            return Acted(same, True, f"Already declared by {by}: incident {same.id}.")
+        incident = await store.add(connection, by_hand(parts, title, service, severity, now))
+        after = IncidentRoom(incident)
+        after.give("commander", by, now)
+        after.say("state", f"Declared by {by}: {title}", by, now)
+        await store.save(connection, IncidentRoom(incident), after)
+        asked = {"title": title, "service": service, "severity": severity}
+        await audit(connection, by, "incident.declare", f"incident {incident.id}", None, asked, press.request_id)
+    await parts.bus.publish("incidents", incident.id)
+    return Acted(incident, False, f"Declared: incident {incident.id}. You command.")
+
+
+def by_hand(parts: Parts, title: str, service: str, severity: int, now: float) -> Incident:
+    """An incident that a person declares at `now`."""
+    seen: Captured = captured(now, now, [], parts.relay.picture, [])
+    incident = Incident(0, "declared", severity, title, service, "person", now, "person", now, seen, declared_at=now)
+    return update_clock.started(incident, now)

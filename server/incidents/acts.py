@@ -1,0 +1,380 @@
+"""What people do in an incident, one small class an act: what it needs, and what it changes in the room.
+
+An act is decoded from the API's body or a page's form, applied to the room inside one transaction that holds the
+incident's row, and written with its lines of the timeline and its audit entry: see server/incidents/acting.py.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from server.incidents import update_clock
+from server.incidents.incident import CauseClass, IncidentState, PreventiveAction, RoleName, Task
+from server.incidents.moves import WORDS, moved
+from server.incidents.proof import Proof
+from server.incidents.room import IncidentRoom
+from server.kernel.errors import ApiError, invalid
+from server.kernel.text import checked_reason, plural, span
+
+TEXT_MAX = 4000
+Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
+ShortText = Annotated[str, Meta(min_length=1, max_length=200)]
+Reason = Annotated[str, Meta(max_length=500)]
+Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
+Minutes = Annotated[int, Meta(ge=1, le=1440)]
+Severity = Annotated[int, Meta(ge=1, le=3)]
+Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Seconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+
+
+class Moment(Struct):
+    """Who acts, when (Unix seconds), and what live data says of the end of the failure."""
+
+    by: str
+    now: float
+    proof: Proof
+
+
+class IncidentAct(Struct, tag_field="act", forbid_unknown_fields=True):
+    """One act. `apply` changes the room and answers in words what was done; ApiError where it cannot be done."""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        """Do it."""
+        raise NotImplementedError
+
+
+class Accept(IncidentAct, tag="accept"):
+    """Say that it is an incident, and command it where nobody does yet."""
+
+    command: bool = True
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        room.incident = update_clock.started(moved(room.incident, "declared", moment.now), moment.now)
+        room.say("state", f"Declared by {moment.by}.", moment.by, moment.now)
+        if self.command and room.holder("commander") is None:
+            take(room, moment)
+            return "Declared. You command."
+        return "Declared."
+
+
+class Decline(IncidentAct, tag="decline"):
+    """Say that it is none: it leaves the measures."""
+
+    reason: Reason
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        reason = checked_reason(self.reason)
+        if room.incident.state != "suspected":
+            raise conflict(room, "was declared; close it, or merge it into another")
+        room.incident = replace(moved(room.incident, "closed", moment.now), declined=reason)
+        room.say("state", f"Declined by {moment.by}: {reason}", moment.by, moment.now)
+        return "Declined. It is in no measure."
+
+
+class Move(IncidentAct, tag="move"):
+    """Say what is being done now."""
+
+    to: IncidentState
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        if self.to not in ("investigating", "mitigating", "monitoring"):
+            raise invalid("to", "is investigating, mitigating or monitoring; accept, resolve and close are acts apart")
+        if room.incident.state in ("resolved", "closed"):
+            raise conflict(room, "is over; reopen it first")
+        room.incident = moved(room.incident, self.to, moment.now)
+        room.say("state", f"{WORDS[self.to]}: {moment.by}.", moment.by, moment.now)
+        return f"{WORDS[self.to]}."
+
+
+class SetSeverity(IncidentAct, tag="severity"):
+    """Raise it in one press, or lower it with a reason."""
+
+    severity: Severity
+    reason: Reason = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        before = room.incident.severity
+        if self.severity == before:
+            return f"It is SEV-{before} already."
+        lower = self.severity > before
+        reason = checked_reason(self.reason, required=lower)
+        room.incident = replace(room.incident, severity=self.severity)
+        if not lower:
+            room.incident = update_clock.at_most(room.incident, moment.now)
+        because = f": {reason}" if reason else "."
+        room.say("severity", f"SEV-{before} -> SEV-{self.severity} by {moment.by}{because}", moment.by, moment.now)
+        return f"SEV-{self.severity}, {'lowered' if lower else 'raised'} from SEV-{before}."
+
+
+class CorrectOnset(IncidentAct, tag="onset"):
+    """Say since when it really fails, Unix seconds; what was estimated stays in what was captured."""
+
+    at: Seconds
+    reason: Reason
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        reason = checked_reason(self.reason)
+        if self.at > moment.now:
+            raise invalid("at", "lies ahead")
+        before = room.incident.onset
+        room.incident = replace(room.incident, onset=self.at, onset_method="person")
+        moved_s = self.at - before
+        which = "later" if moved_s > 0 else "earlier"
+        text = f"Onset {span(abs(moved_s))} {which}, by {moment.by}: {reason}"
+        room.say("onset", text, moment.by, moment.now)
+        return f"The onset is {span(abs(moved_s))} {which} now. The measures follow."
+
+
+class TakeCommand(IncidentAct, tag="take_command"):
+    """Command it; whoever did before does no longer."""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        held = room.holder("commander")
+        if held is not None and held.person == moment.by:
+            return "You command already."
+        take(room, moment)
+        return f"You command. {held.person} did." if held else "You command."
+
+
+class HandOver(IncidentAct, tag="hand_over"):
+    """Let somebody else command."""
+
+    to: ShortText
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        held = room.holder("commander")
+        if held is not None and held.person == self.to:
+            return f"{self.to} commands already."
+        room.give("commander", self.to, moment.now)
+        room.say("role", f"{moment.by} hands command over to {self.to}.", moment.by, moment.now)
+        return f"{self.to} commands."
+
+
+class TakeRole(IncidentAct, tag="take_role"):
+    """Take a role beside the commander's."""
+
+    role: RoleName
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        if self.role == "commander":
+            return TakeCommand().apply(room, moment)
+        held = room.holder(self.role)
+        if held is not None and held.person == moment.by:
+            return f"You are {self.role} already."
+        room.give(self.role, moment.by, moment.now)
+        room.say("role", f"{moment.by} is {self.role}.", moment.by, moment.now)
+        return f"You are {self.role}."
+
+
+class Note(IncidentAct, tag="note"):
+    """Write down what was seen or done, with a link to what shows it."""
+
+    text: Text
+    link: Link = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        room.say("note", checked_text(self.text), moment.by, moment.now, link=self.link)
+        return "Noted."
+
+
+class CorrectNote(IncidentAct, tag="correct"):
+    """Put a note right; the first version is kept. `entry` is one of this incident's notes."""
+
+    entry: Number
+    text: Text
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        room.say("note", checked_text(self.text), moment.by, moment.now, corrects=self.entry)
+        return "Corrected. Both versions are kept."
+
+
+class GiveTask(IncidentAct, tag="task"):
+    """Ask one person to look into something, and to be back in some minutes."""
+
+    text: ShortText
+    owner: ShortText
+    minutes: Minutes
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        due_at = moment.now + self.minutes * 60
+        text, owner = checked_text(self.text), checked_text(self.owner, "owner")
+        room.tasks.append(Task(0, room.incident.id, text, owner, due_at, moment.now, moment.by))
+        room.say("task", f"{owner}: {text} Back in {self.minutes} min.", moment.by, moment.now)
+        return f"{owner} is asked, and is back in {self.minutes} min."
+
+
+class FinishTask(IncidentAct, tag="task_done"):
+    """Say what came of a task."""
+
+    task: Number
+    result: Annotated[str, Meta(max_length=TEXT_MAX)] = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        task = room.task(self.task)
+        if task.done_at is not None:
+            return f"Already done by {task.done_by}, {span(moment.now - task.done_at)} ago."
+        task.done_at, task.done_by, task.result = moment.now, moment.by, checked_text(self.result, "result")
+        came = f" {task.result}" if task.result else ""
+        room.say("task", f"Done: {task.text}{came}", moment.by, moment.now)
+        return "Done."
+
+
+class PostUpdate(IncidentAct, tag="update"):
+    """Tell everyone who waits how it stands; the clock of the next update begins anew."""
+
+    text: Text
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        room.say("update", checked_text(self.text), moment.by, moment.now)
+        if room.incident.open:
+            room.incident = update_clock.started(room.incident, moment.now)
+        return f"Posted. The next is due in {span(update_clock.EVERY_S[room.incident.severity])}."
+
+
+class Resolve(IncidentAct, tag="resolve"):
+    """Say that it is over: where live data proves it, else with a reason."""
+
+    reason: Reason = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        if room.incident.state == "resolved":
+            return "It is resolved already."
+        given = moment.proof.given
+        if not given and not self.reason.strip():
+            raise conflict(room, f"cannot be resolved yet: {moment.proof.text} Give a reason to do it all the same")
+        reason = checked_reason(self.reason, required=not given)
+        if room.incident.state != "monitoring":
+            room.incident = moved(room.incident, "monitoring", moment.now)
+        if moment.proof.since is not None:
+            room.incident = replace(room.incident, over_at=moment.proof.since)
+        room.incident = moved(room.incident, "resolved", moment.now)
+        said = moment.proof.text if given else f"without proof ({moment.proof.text}): {reason}"
+        room.say("state", f"Resolved by {moment.by}. {said}", moment.by, moment.now)
+        return "Resolved."
+
+
+class Reopen(IncidentAct, tag="reopen"):
+    """Say that it is not over."""
+
+    reason: Reason
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        reason = checked_reason(self.reason)
+        if room.incident.open:
+            return f"It is open already: {room.incident.state}."
+        if room.incident.merged_into is not None:
+            raise conflict(room, f"was merged into incident {room.incident.merged_into}")
+        room.incident = update_clock.started(moved(room.incident, "investigating", moment.now), moment.now)
+        room.incident = replace(room.incident, declined="")
+        room.say("state", f"Reopened by {moment.by}: {reason}", moment.by, moment.now)
+        return "Reopened."
+
+
+class Close(IncidentAct, tag="close"):
+    """End the work on it. A SEV-1 or SEV-2 needs its root cause and a preventive action first."""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        if room.incident.state == "closed":
+            return "It is closed already."
+        if room.incident.state != "resolved":
+            raise conflict(room, "is not resolved; resolve it first")
+        if room.incident.severity < 3:
+            missing = [] if room.incident.root_cause else ["its root cause"]
+            missing += [] if room.actions else ["at least one preventive action"]
+            if missing:
+                raise conflict(room, f"of SEV-{room.incident.severity} is closed with {' and '.join(missing)}")
+        room.incident = moved(room.incident, "closed", moment.now)
+        room.say("state", f"Closed by {moment.by}.", moment.by, moment.now)
+        return "Closed."
+
+
+class WriteReport(IncidentAct, tag="report"):
+    """Write down the root cause, its class, and what went well."""
+
+    root_cause: Annotated[str, Meta(max_length=TEXT_MAX)] = ""
+    cause_class: CauseClass = "unknown"
+    went_well: Annotated[str, Meta(max_length=TEXT_MAX)] = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        cause, well = checked_text(self.root_cause, "root_cause"), checked_text(self.went_well, "went_well")
+        room.incident = replace(room.incident, root_cause=cause, cause_class=self.cause_class, went_well=well)
+        room.say("report", f"Root cause ({self.cause_class}): {cause or 'not known'}", moment.by, moment.now)
+        return "Saved."
+
+
+class AddAction(IncidentAct, tag="action"):
+    """Name what is to be done so that it does not happen again, by whom and until when."""
+
+    title: ShortText
+    owner: ShortText
+    priority: Annotated[int, Meta(ge=0, le=3)]
+    due_at: Seconds
+    link: Link = ""
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        title, owner = checked_text(self.title, "title"), checked_text(self.owner, "owner")
+        action = PreventiveAction(
+            0, room.incident.id, title, owner, self.priority, self.due_at, moment.now, moment.by, self.link
+        )
+        room.actions.append(action)
+        room.say("action", f"P{self.priority} {owner}: {title}", moment.by, moment.now, link=self.link)
+        return f"P{self.priority} for {owner}. {plural(len(room.actions), 'preventive action')} so far."
+
+
+class FinishAction(IncidentAct, tag="action_done"):
+    """Say that a preventive action is done."""
+
+    action: Number
+
+    def apply(self, room: IncidentRoom, moment: Moment) -> str:
+        action = room.action(self.action)
+        if action.done_at is not None:
+            return f"Already done by {action.done_by}, {span(moment.now - action.done_at)} ago."
+        action.done_at, action.done_by = moment.now, moment.by
+        room.say("action", f"Done: {action.title}", moment.by, moment.now)
+        return "Done."
+
+
+AnyAct = (
+    Accept
+    | Decline
+    | Move
+    | SetSeverity
+    | CorrectOnset
+    | TakeCommand
+    | HandOver
+    | TakeRole
+    | Note
+    | CorrectNote
+    | GiveTask
+    | FinishTask
+    | PostUpdate
+    | Resolve
+    | Reopen
+    | Close
+    | WriteReport
+    | AddAction
+    | FinishAction
+)
+
+
+def take(room: IncidentRoom, moment: Moment) -> None:
+    """Let who acts command."""
+    room.give("commander", moment.by, moment.now)
+    room.say("role", f"{moment.by} commands.", moment.by, moment.now)
+
+
+def conflict(room: IncidentRoom, why: str) -> ApiError:
+    """409: it cannot be done as it stands."""
+    return ApiError("CONFLICT", f"Incident {room.incident.id} {why}. Nothing was done.")
+
+
+def checked_text(text: str, field: str = "text") -> str:
+    """A text of several lines; ApiError INVALID where it has characters that cannot be shown."""
+    lines = [line.rstrip() for line in text.strip().splitlines()]
+    if not all(line.replace("\t", " ").isprintable() for line in lines):
+        raise invalid(field, "has characters that cannot be shown")
+    return "\n".join(lines)

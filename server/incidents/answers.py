@@ -1,0 +1,204 @@
+"""What the API answers about incidents: the same, with times as RFC 3339."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from server.alerts.alert import Alert, Outage
+from server.alerts.answers import AlertAnswer, alert_answer
+from server.http.shown import answered, shows
+from server.incidents.acting import Acted
+from server.incidents.incident import Incident, Share
+from server.incidents.proof import Proof, Waits
+from server.incidents.room import IncidentRoom
+from server.incidents.store import ACTIONS, INCIDENTS, ROLES, TASKS
+from server.incidents.timeline_store import Line, Origin
+from server.kernel.times import Instant, utc
+
+
+class CapturedChangeAnswer(Struct):
+    """A change of the hour before."""
+
+    id: int
+    at: Instant
+    kind: str
+    service: str
+    summary: str
+
+
+class CapturedAnswer(Struct):
+    """What was seen when it began, never changed afterwards. `budget_left` is by objective, of 1."""
+
+    at: Instant
+    onset: Instant
+    onset_method: str
+    text: str
+    routes: list[Share]
+    versions: list[Share]
+    revision: int
+    redis: bool | None
+    likely: str
+    budget_left: dict[str, float | None]
+    changes: list[CapturedChangeAnswer]
+
+
+@shows(INCIDENTS, but=("captured",))
+class IncidentAnswer(Struct):
+    """One incident. `onset` is as it is believed now. Durations in seconds from the onset, null where it is not so far:
+    to its detection, to when a person declared it, to the first mitigation, to the end of the failure."""
+
+    time_to_detect_s: float | None
+    time_to_acknowledge_s: float | None
+    time_to_mitigate_s: float | None
+    time_to_recover_s: float | None
+
+
+@shows(ROLES, but=("incident_id",))
+class RoleAnswer(Struct):
+    """Who holds a role; `until` null: still."""
+
+
+@shows(TASKS, but=("incident_id",))
+class TaskAnswer(Struct):
+    """What one person looks into until a time."""
+
+
+@shows(ACTIONS, but=("incident_id",))
+class PreventiveActionAnswer(Struct):
+    """What is to be done so that it does not happen again."""
+
+
+class ProofAnswer(Struct):
+    """What says that the failure is over, and what is waited for."""
+
+    waits: Waits
+    since: Instant | None
+    bad: int
+    total: int
+    needed: int
+    left_s: float
+    text: str
+
+
+class IncidentDetail(Struct):
+    """One incident with all that is in it; `brief` is what the next commander has to know."""
+
+    incident: IncidentAnswer
+    captured: CapturedAnswer
+    alerts: list[AlertAnswer]
+    roles: list[RoleAnswer]
+    tasks: list[TaskAnswer]
+    actions: list[PreventiveActionAnswer]
+    proof: ProofAnswer
+    brief: list[str]
+
+
+class IncidentsAnswer(Struct):
+    """`next` is the `before` of the next page; null on the last."""
+
+    incidents: list[IncidentAnswer]
+    next: int | None
+
+
+class LineAnswer(Struct):
+    """One line of a timeline. `corrected` has what a note said before it was put right."""
+
+    origin: Origin
+    id: int
+    at: Instant
+    kind: str
+    text: str
+    author: str
+    link: str
+    service: str
+    machine: bool
+    corrected: list[str]
+
+
+class TimelineAnswer(Struct):
+    """Newest first."""
+
+    lines: list[LineAnswer]
+
+
+class ActedAnswer(Struct):
+    """`already`: it had been done before, and nothing was changed."""
+
+    incident: IncidentAnswer
+    already: bool
+    message: str
+
+
+def incident_answer(one: Incident) -> IncidentAnswer:
+    """One incident as the API tells it."""
+
+    def since(at: float | None) -> float | None:
+        return None if at is None else max(0.0, at - one.onset)
+
+    return answered(
+        one,
+        IncidentAnswer,
+        time_to_detect_s=None if one.onset_method == "window" else since(one.detected_at),
+        time_to_acknowledge_s=since(one.declared_at),
+        time_to_mitigate_s=since(one.mitigated_at),
+        time_to_recover_s=since(one.over_at) if one.resolved_at is not None else None,
+    )
+
+
+def detail_answer(
+    room: IncidentRoom, alerts: Sequence[Alert], outages: dict[int, list[Outage]], found: Proof, now: float
+) -> IncidentDetail:
+    """An incident with all that is in it."""
+    seen = room.incident.captured
+    changes = [CapturedChangeAnswer(c.id, utc(c.at), c.kind, c.service, c.summary) for c in seen.changes]
+    return IncidentDetail(
+        incident_answer(room.incident),
+        CapturedAnswer(
+            utc(seen.at),
+            utc(seen.onset),
+            seen.onset_method,
+            seen.text,
+            seen.routes,
+            seen.versions,
+            seen.revision,
+            seen.redis,
+            seen.likely,
+            seen.budget_left,
+            changes,
+        ),
+        [alert_answer(alert, outages[alert.id]) for alert in alerts],
+        [answered(one, RoleAnswer) for one in room.roles],
+        [answered(one, TaskAnswer) for one in room.tasks],
+        [answered(one, PreventiveActionAnswer) for one in room.actions],
+        proof_answer(found),
+        room.brief(now),
+    )
+
+
+def proof_answer(found: Proof) -> ProofAnswer:
+    """What says that it is over."""
+    since = None if found.since is None else utc(found.since)
+    return ProofAnswer(found.waits, since, found.bad, found.total, found.needed, found.left_s, found.text)
+
+
+def line_answer(line: Line) -> LineAnswer:
+    """One line of a timeline."""
+    return LineAnswer(
+        line.origin,
+        line.id,
+        utc(line.at),
+        line.kind,
+        line.text,
+        line.author,
+        line.link,
+        line.service,
+        line.machine,
+        line.corrected,
+    )
+
+
+def acted_answer(done: Acted) -> ActedAnswer:
+    """What came of an act."""
+    return ActedAnswer(incident_answer(done.incident), done.already, done.message)

@@ -1,0 +1,222 @@
+"""The incidents' addresses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from server.alerts import store as alerts_store
+from server.http.handler import ApiHandler
+from server.http.operation import operation
+from server.http.route import Route
+from server.http.shown import answered
+from server.incidents import store
+from server.incidents.acting import Acted, Press, act, alerts_of, declare, room_of
+from server.incidents.acts import AnyAct, IncidentAct, Severity, ShortText
+from server.incidents.answers import (
+    ActedAnswer,
+    IncidentDetail,
+    IncidentsAnswer,
+    TaskAnswer,
+    TimelineAnswer,
+    acted_answer,
+    detail_answer,
+    incident_answer,
+    line_answer,
+)
+from server.incidents.ending import ending_of
+from server.incidents.proof import proof
+from server.incidents.regroup import merge, split
+from server.incidents.timeline_store import LINES_MAX, timeline
+from server.kernel import shared_clock
+from server.kernel.errors import ApiError, invalid
+from server.kernel.ids import number_in
+
+KEY_MAX = 200
+
+
+class IncidentsAsked(Struct):
+    """Newest first. `before` is the id of the last incident already seen."""
+
+    state: Annotated[str, Meta(pattern="^(open|all)$")] = "open"
+    service: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class Declared(Struct, forbid_unknown_fields=True):
+    """What a person declares: what is wrong, and where. Severity 2 where nobody knows: in doubt the higher."""
+
+    title: ShortText
+    service: Annotated[str, Meta(max_length=200)] = ""
+    severity: Severity = 2
+
+
+class Merged(Struct, forbid_unknown_fields=True):
+    """The incident that stays."""
+
+    into: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+class SplitOff(Struct, forbid_unknown_fields=True):
+    """The alerts that are of another trouble."""
+
+    alerts: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(min_length=1, max_length=500)]
+
+
+class TimelineAsked(Struct):
+    """At most so many lines."""
+
+    limit: Annotated[int, Meta(ge=1, le=LINES_MAX)] = LINES_MAX
+
+
+class TasksAnswer(Struct):
+    """Those that are open first, the one that is due first before the others."""
+
+    tasks: list[TaskAnswer]
+
+
+class IncidentHandler(ApiHandler):
+    """What the addresses of one incident share."""
+
+    @property
+    def press(self) -> Press:
+        """Who acts, and under which Idempotency-Key; ApiError INVALID where that is too long."""
+        assert self.identity is not None
+        key = self.request.headers.get("Idempotency-Key", "")
+        if len(key) > KEY_MAX or not key.isprintable():
+            raise invalid("Idempotency-Key", f"has at most {KEY_MAX} characters that can be shown")
+        return Press(self.identity.actor, self.request_id, key or None)
+
+    def done(self, acted: Acted) -> None:
+        """Answer what came of an act."""
+        self.reply(acted_answer(acted), 200 if acted.already else None)
+
+
+class IncidentsHandler(IncidentHandler):
+    @operation(
+        "Incidents, newest first: those that are open", scope="read", query=IncidentsAsked, returns=IncidentsAnswer
+    )
+    async def get(self) -> None:
+        asked = self.query(IncidentsAsked)
+        async with self.parts.db.ask() as connection:
+            found = await store.listed(
+                connection,
+                open_only=asked.state == "open",
+                service=asked.service,
+                before=asked.before,
+                limit=asked.limit + 1,
+            )
+        shown = found[: asked.limit]
+        more = shown[-1].id if len(found) > asked.limit else None
+        self.reply(IncidentsAnswer([incident_answer(one) for one in shown], more))
+
+    @operation("Declare an incident", scope="act", body=Declared, returns=ActedAnswer, status=201, also=(200,))
+    async def post(self) -> None:
+        """Who declares it commands it. The same by the same person within 10 s answers 200 with the first."""
+        asked = self.body(Declared)
+        self.done(await declare(self.parts, asked.title, asked.service, asked.severity, self.press))
+
+
+class OneIncidentHandler(IncidentHandler):
+    @operation("One incident with all that is in it", scope="read", returns=IncidentDetail, errors=("NOT_FOUND",))
+    async def get(self, incident_id: str) -> None:
+        number, now = numbered(incident_id), shared_clock.now()
+        async with self.parts.db.ask() as connection:
+            room = await room_of(connection, number)
+            alerts = await alerts_of(connection, room)
+            outages = await alerts_store.outages(connection, [alert.id for alert in alerts])
+        found = proof(ending_of(room.incident, alerts, self.parts.relay.picture), now)
+        self.reply(detail_answer(room, alerts, outages, found, now))
+
+
+class ActsHandler(IncidentHandler):
+    @operation(
+        "Act in an incident",
+        scope="act",
+        body=AnyAct,
+        returns=ActedAnswer,
+        headers=("Idempotency-Key",),
+        errors=("NOT_FOUND", "CONFLICT"),
+    )
+    async def post(self, incident_id: str) -> None:
+        """`act` says which. What is sent again under the same Idempotency-Key changes nothing."""
+        asked: IncidentAct = self.body(AnyAct)  # type: ignore[arg-type]
+        self.done(await act(self.parts, numbered(incident_id), asked, self.press))
+
+
+class MergeHandler(IncidentHandler):
+    @operation(
+        "Merge an incident into another",
+        scope="act",
+        body=Merged,
+        returns=ActedAnswer,
+        errors=("NOT_FOUND", "CONFLICT"),
+    )
+    async def post(self, incident_id: str) -> None:
+        """Its alerts move; it is closed, and in no measure."""
+        into = self.body(Merged).into
+        self.done(await merge(self.parts, numbered(incident_id), into, self.press))
+
+
+class SplitHandler(IncidentHandler):
+    @operation(
+        "Split alerts off into an incident of their own",
+        scope="act",
+        body=SplitOff,
+        returns=ActedAnswer,
+        status=201,
+        errors=("NOT_FOUND", "CONFLICT"),
+    )
+    async def post(self, incident_id: str) -> None:
+        """Answers the new incident."""
+        alerts = self.body(SplitOff).alerts
+        self.done(await split(self.parts, numbered(incident_id), alerts, self.press))
+
+
+class TimelineHandler(IncidentHandler):
+    @operation(
+        "What happened, newest first: entries, alerts, changes",
+        scope="read",
+        query=TimelineAsked,
+        returns=TimelineAnswer,
+        errors=("NOT_FOUND",),
+    )
+    async def get(self, incident_id: str) -> None:
+        asked = self.query(TimelineAsked)
+        async with self.parts.db.ask() as connection:
+            room = await room_of(connection, numbered(incident_id))
+            services = await store.services(connection, [room.incident.id])
+            lines = await timeline(
+                connection, room.incident, services.get(room.incident.id, set()), shared_clock.now(), asked.limit
+            )
+        self.reply(TimelineAnswer([line_answer(line) for line in lines]))
+
+
+class TasksHandler(IncidentHandler):
+    @operation("Its tasks, those that are due first", scope="read", returns=TasksAnswer, errors=("NOT_FOUND",))
+    async def get(self, incident_id: str) -> None:
+        async with self.parts.db.ask() as connection:
+            room = await room_of(connection, numbered(incident_id))
+        tasks = sorted(room.tasks, key=lambda task: (task.done_at is not None, task.due_at))
+        self.reply(TasksAnswer([answered(task, TaskAnswer) for task in tasks]))
+
+
+def numbered(text: str) -> int:
+    """An id in an address; what is none is not there."""
+    number = number_in(text)
+    if number is None:
+        raise ApiError("NOT_FOUND", f"{text[:40]} is not a number; GET /api/v1/incidents has the numbers.")
+    return number
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/incidents", IncidentsHandler),
+    Route("/api/v1/incidents/{incident_id}", OneIncidentHandler),
+    Route("/api/v1/incidents/{incident_id}/acts", ActsHandler),
+    Route("/api/v1/incidents/{incident_id}/merge", MergeHandler),
+    Route("/api/v1/incidents/{incident_id}/split", SplitHandler),
+    Route("/api/v1/incidents/{incident_id}/tasks", TasksHandler),
+    Route("/api/v1/incidents/{incident_id}/timeline", TimelineHandler),
+)

@@ -1,0 +1,147 @@
+"""The watch's part: incidents are born from alerts, joined and reopened by them, and follow them to Recovering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.alerts.alert import Alert
+from server.alerts.words import failing
+from server.changes import store as changes_store
+from server.incidents import store, update_clock
+from server.incidents.birth import Arrival, Standing, arrivals, due
+from server.incidents.ending import captured, ended
+from server.incidents.incident import CapturedChange, Incident, Membership, TimelineEntry
+from server.incidents.moves import advanced
+from server.kernel import shared_clock
+from server.kernel.bus import Bus
+from server.kernel.db import Database
+from server.kernel.names import OWN
+from server.picture.picture import Picture
+from server.process.watch import require_term
+from server.slo.policy.policies import Policies
+
+EVERY_S = 1.0
+CHANGES_S = 3600.0
+CHANGES_MAX = 20
+JOINABLE_S = 15 * 60.0
+
+
+class Keeper:
+    """A job of the watch. `picture` answers the last one; it is looked at once."""
+
+    def __init__(self, db: Database, bus: Bus, policies: Policies, picture: Callable[[], Picture | None]) -> None:
+        self.db = db
+        self.bus = bus
+        self.policies = policies
+        self.picture = picture
+
+    async def run(self, term: int) -> None:
+        """One look at the alerts; Fenced where another watch has taken over."""
+        picture, now = self.picture(), shared_clock.now()
+        if picture is None or picture.term != term:
+            return
+        async with self.db.act() as connection:
+            alerts = picture.alerts
+            members = await store.members(connection, [alert.id for alert in alerts])
+            open_ = await store.open_incidents(connection)
+            if not open_ and not any(due(alert, members) for alert in alerts):
+                return
+            touched = await self._born(connection, picture, members, now)
+            touched |= await self._followed(connection, alerts, now)
+            if touched:
+                await require_term(connection, term)
+        for incident_id in touched:
+            await self.bus.publish("incidents", incident_id)
+
+    async def _born(
+        self, connection: AsyncConnection, picture: Picture, members: Mapping[tuple[int, int], int], now: float
+    ) -> set[int]:
+        held = await store.open_incidents(connection, hold=True)
+        lately = await store.resolved_since(connection, now - JOINABLE_S)
+        services = await store.services(connection, [one.id for one in held + lately])
+        standing = [Standing(one, {one.service} | services.get(one.id, set())) for one in held + lately]
+        found = arrivals(picture.alerts, members, standing, self.policies.budget_policy, now)
+        return {await self._arrived(connection, one, picture, now) for one in found}
+
+    async def _arrived(self, connection: AsyncConnection, arrival: Arrival, picture: Picture, now: float) -> int:
+        alert, incident = arrival.alert, arrival.incident
+        if incident is None:
+            incident = await store.add(connection, await self._new(connection, alert, picture, now))
+            text = f"Suspected: SEV-{incident.severity} {alert.service}: {failing(alert)}."
+            entries = [TimelineEntry(0, incident.id, now, "state", text)]
+        else:
+            entries = await rejoined(connection, incident, alert, now)
+        member = Membership(alert.id, alert.beginning.number, incident.id, now)
+        await store.join(connection, [member])
+        await store.add_entries(connection, entries)
+        return incident.id
+
+    async def _new(self, connection: AsyncConnection, alert: Alert, picture: Picture, now: float) -> Incident:
+        began = alert.beginning
+        found = await changes_store.recent(connection, began.onset - CHANGES_S, alert.service, CHANGES_MAX)
+        changes = [CapturedChange(c.id, c.at.timestamp(), c.kind, c.service, c.summary) for c in found]
+        title = f"{alert.service} {'failing' if alert.evidence.threshold_ms is None else 'slow'}"
+        return Incident(
+            id=0,
+            state="suspected",
+            severity=alert.severity,
+            title=title,
+            service=alert.service,
+            source="alert",
+            onset=began.onset,
+            onset_method=began.onset_method,
+            detected_at=began.detected_at,
+            captured=captured(now, began.onset, [alert], picture, changes),
+        )
+
+    async def _followed(self, connection: AsyncConnection, alerts: Sequence[Alert], now: float) -> set[int]:
+        """Move what the alerts say has moved: to Recovering, back from it, or over before anybody looked."""
+        touched: set[int] = set()
+        by_id = {alert.id: alert for alert in alerts}
+        for incident in await store.open_incidents(connection):
+            room = await store.room(connection, incident.id)
+            mine = [by_id[one.alert_id] for one in room.alerts if one.alert_id in by_id] if room else []
+            after, text = followed(incident, mine, now)
+            if after is not incident and await store.follow(connection, incident, after):
+                await store.add_entries(connection, [TimelineEntry(0, incident.id, now, "state", text, OWN)])
+                touched.add(incident.id)
+        return touched
+
+
+async def rejoined(connection: AsyncConnection, incident: Incident, alert: Alert, now: float) -> list[TimelineEntry]:
+    """What an incident says of an alert that joins it; one that was resolved is open again."""
+    said = [
+        TimelineEntry(0, incident.id, now, "alert", f"Joined: SEV-{alert.severity} {alert.service}: {failing(alert)}.")
+    ]
+    if not incident.open:
+        again = update_clock.started(advanced(incident, "investigating", now), now)
+        if await store.follow(connection, incident, again):
+            said.append(TimelineEntry(0, incident.id, now, "state", f"Reopened: {alert.service} burns again."))
+    return said
+
+
+def followed(incident: Incident, alerts: Sequence[Alert], now: float) -> tuple[Incident, str]:
+    """How an incident stands by its alerts, and what is said of it; the same one where nothing has moved.
+
+    Before anybody has declared it, it also takes the worst severity of its alerts.
+    """
+    if not alerts:
+        return incident, ""
+    over = [ended(alert) for alert in alerts]
+    ends = [at for at in over if at is not None]
+    if len(ends) == len(over) and incident.state in ("declared", "investigating", "mitigating"):
+        return replace(advanced(incident, "monitoring", now), over_at=max(ends)), "Recovering: no alert burns any more."
+    if incident.state == "suspected" and all(alert.state == "resolved" for alert in alerts):
+        after = replace(advanced(incident, "resolved", now), over_at=max(ends, default=now))
+        return after, "Over before anybody declared it."
+    burning = [alert for alert in alerts if alert.state == "firing" and alert.clear_since is None]
+    if incident.state == "monitoring" and burning:
+        after = replace(advanced(incident, "investigating", now), over_at=None)
+        return after, f"Not over: {burning[0].service} burns again."
+    worst = min(alert.severity for alert in alerts)
+    if incident.state == "suspected" and worst < incident.severity:
+        return replace(incident, severity=worst), f"SEV-{incident.severity} -> SEV-{worst} by its impact."
+    return incident, ""

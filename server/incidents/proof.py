@@ -1,0 +1,90 @@
+"""Whether an incident is over: alerts resolved, and clean for long enough on enough traffic.
+
+After failures with the ratio p, n good requests in a row would come with the chance (1 - p) ** n if nothing had been
+mended. So that this is at most 5 %, n is at least ln 0.05 / ln(1 - p): 74 for 4 %.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from msgspec import Struct
+
+from server.kernel.text import plural, span
+
+CLEAN_S = 180.0
+CHANCE = 0.05
+# What is waited for: nothing, alerts that are still open, a clean time, traffic, or sight of the service.
+Waits = Literal["nothing", "alerts", "time", "traffic", "sight"]
+
+
+class Proof(Struct):
+    """What says that the failure is over. `bad` of `total` since `since`, Unix seconds; None: it still goes on.
+    `needed` requests, of which the ratio bad may be `allowed`."""
+
+    waits: Waits
+    since: float | None = None
+    bad: int = 0
+    total: int = 0
+    needed: int = 0
+    left_s: float = 0.0  # of the clean time
+
+    @property
+    def given(self) -> bool:
+        """Whether it may be resolved without a reason."""
+        return self.waits == "nothing"
+
+    @property
+    def text(self) -> str:
+        """`1 min 12 s of 3 min clean, 31 of 74 requests`."""
+        counts = f"{self.total - self.bad:,} of {self.needed:,} good requests"
+        if self.waits == "alerts":
+            return "Alerts are still open."
+        if self.waits == "sight":
+            return f"No data: the service is silent or its senders are refused. {counts} so far."
+        if self.waits == "time":
+            return f"{span(CLEAN_S - self.left_s)} of {span(CLEAN_S)} clean, {counts}."
+        if self.waits == "traffic":
+            return f"Waiting for traffic: {counts}."
+        return f"Clean for {span(CLEAN_S)} on {plural(self.total, 'request')}, {self.bad:,} bad."
+
+
+def needed_requests(failed_ratio: float) -> int:
+    """Good requests after which a failure of this ratio (0 to 1) would still be unseen with a chance of 5 % at most."""
+    if failed_ratio <= 0:
+        return 0
+    if failed_ratio >= 1:
+        return 1
+    return math.ceil(math.log(CHANCE) / math.log1p(-failed_ratio))
+
+
+class Ending(Struct):
+    """What live data says of the services of an incident. `over_at` None: an alert still burns. `ratio` is how much
+    failed at worst; `allowed` what the objective tolerates."""
+
+    open_alerts: int
+    over_at: float | None
+    ratio: float
+    allowed: float
+    bad: int
+    total: int
+    sighted: bool  # no service is blind or partial
+
+
+def proof(seen: Ending, now: float) -> Proof:
+    """How far the proof is at `now`, Unix seconds."""
+    needed = needed_requests(seen.ratio)
+    if seen.over_at is None:
+        return Proof("alerts", needed=needed)
+    left_s = max(0.0, CLEAN_S - (now - seen.over_at))
+    so_far = Proof("nothing", seen.over_at, seen.bad, seen.total, needed, left_s)
+    if not seen.sighted:
+        so_far.waits = "sight"
+    elif seen.open_alerts or seen.bad > seen.allowed * seen.total:
+        so_far.waits = "alerts"
+    elif left_s > 0:
+        so_far.waits = "time"
+    elif seen.total - seen.bad < needed:
+        so_far.waits = "traffic"
+    return so_far

@@ -1,0 +1,129 @@
+"""Merges incidents and splits them: an outage of an alert is in one incident, and takes its timeline along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from server.alerts import store as alerts_store
+from server.alerts.alert import Alert
+from server.auth.audit_store import audit
+from server.incidents import store
+from server.incidents.acting import Acted, Press, room_of
+from server.incidents.ending import captured
+from server.incidents.incident import Incident
+from server.incidents.room import IncidentRoom
+from server.kernel import shared_clock
+from server.kernel.errors import ApiError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.parts import Parts
+
+
+async def merge(parts: Parts, incident_id: int, into: int, press: Press) -> Acted:
+    """Put everything that is in one incident into another; ApiError NOT_FOUND or CONFLICT."""
+    if incident_id == into:
+        raise conflict(into, "cannot be merged into itself")
+    async with parts.db.act() as connection:
+        rooms = {number: await room_of(connection, number, hold=True) for number in sorted((incident_id, into))}
+        source, target, now = rooms[incident_id], rooms[into], shared_clock.now()
+        if source.incident.merged_into == into:
+            return Acted(source.incident, True, f"Already merged into incident {into}.")
+        if not target.incident.open:
+            raise conflict(into, f"is {target.incident.state}")
+        if source.incident.state == "closed":
+            raise conflict(incident_id, "is closed")
+        merged = replace(source.incident, state="closed", closed_at=now, merged_into=into, update_due_at=None)
+        await store.move_members(connection, incident_id, into, None)
+        await save(connection, source, merged, f"Merged into incident {into} by {press.by}.", press, now)
+        joined = with_the_earlier(target.incident, source.incident)
+        await save(connection, target, joined, f"Incident {incident_id} merged by {press.by}.", press, now)
+        await audited(connection, "merge", incident_id, {"into": into}, press)
+    await heard(parts, incident_id, into)
+    return Acted(merged, False, f"Merged into incident {into}.")
+
+
+def with_the_earlier(target: Incident, source: Incident) -> Incident:
+    """The incident with the worse severity and the earlier onset of both."""
+    first = min(target, source, key=lambda one: one.onset)
+    return replace(
+        target,
+        severity=min(target.severity, source.severity),
+        onset=first.onset,
+        onset_method=first.onset_method,
+        detected_at=min(target.detected_at, source.detected_at),
+    )
+
+
+async def split(parts: Parts, incident_id: int, alert_ids: list[int], press: Press) -> Acted:
+    """Take alerts out of an incident into a new one; ApiError NOT_FOUND or CONFLICT."""
+    wanted = sorted(set(alert_ids))
+    async with parts.db.act() as connection:
+        source, now = await room_of(connection, incident_id, hold=True), shared_clock.now()
+        check_alerts(source, wanted)
+        alerts = await alerts_store.several(connection, wanted)
+        new = await store.add(connection, apart(source.incident, alerts, parts, now))
+        await store.move_members(connection, incident_id, new.id, wanted)
+        names = ", ".join(sorted({alert.service for alert in alerts}))
+        text = f"Split off into incident {new.id} by {press.by}: {names}."
+        await save(connection, source, source.incident, text, press, now)
+        await save(connection, IncidentRoom(new), new, f"Split off incident {incident_id} by {press.by}.", press, now)
+        await audited(connection, "split", incident_id, {"alerts": wanted, "incident": new.id}, press)
+    await heard(parts, incident_id, new.id)
+    return Acted(new, False, f"Incident {new.id} has {names}.")
+
+
+def check_alerts(source: IncidentRoom, wanted: list[int]) -> None:
+    """ApiError where these are not some of its alerts, with others left."""
+    inside = sorted({one.alert_id for one in source.alerts})
+    if not set(wanted) <= set(inside):
+        raise ApiError("NOT_FOUND", f"Incident {source.incident.id} has the alerts {inside}. Nothing was done.")
+    if wanted == inside:
+        raise conflict(source.incident.id, "would have no alert left: those are all")
+    if source.incident.state == "closed":
+        raise conflict(source.incident.id, "is closed")
+
+
+def apart(source: Incident, alerts: list[Alert], parts: Parts, now: float) -> Incident:
+    """The incident of these alerts alone, at `now`."""
+    first = min(alerts, key=lambda alert: alert.beginning.onset)
+    return replace(
+        source,
+        id=0,
+        title=f"{first.service} {'failing' if first.evidence.threshold_ms is None else 'slow'}",
+        service=first.service,
+        severity=min(alert.severity for alert in alerts),
+        onset=first.beginning.onset,
+        onset_method=first.beginning.onset_method,
+        detected_at=first.beginning.detected_at,
+        captured=captured(now, first.beginning.onset, alerts, parts.relay.picture, source.captured.changes),
+    )
+
+
+async def save(  # noqa: PLR0917 - the room before, what it is after, and who says what when
+    connection: AsyncConnection, before: IncidentRoom, incident: Incident, text: str, press: Press, now: float
+) -> None:
+    """Write an incident as it stands now, with a line that says so."""
+    after = replace(before, incident=incident, entries=[])
+    after.say("state", text, press.by, now)
+    await store.save(connection, before, after)
+
+
+async def audited(connection: AsyncConnection, what: str, incident_id: int, after: object, press: Press) -> None:
+    """Write down who did it."""
+    subject = f"incident {incident_id}"
+    await audit(connection, press.by, f"incident.{what}", subject, None, after, press.request_id)
+
+
+async def heard(parts: Parts, *incident_ids: int) -> None:
+    """Let everybody look again."""
+    for incident_id in incident_ids:
+        await parts.bus.publish("incidents", incident_id)
+
+
+def conflict(incident_id: int, why: str) -> ApiError:
+    """409: it cannot be done as it stands."""
+    return ApiError("CONFLICT", f"Incident {incident_id} {why}. Nothing was done.")

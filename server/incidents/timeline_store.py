@@ -1,0 +1,88 @@
+"""SQL of an incident's timeline: its own entries, what its alerts say of themselves, and what changed meanwhile."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.incidents.incident import Incident
+from server.kernel.names import OWN
+
+LINES_MAX = 5000
+BEFORE_S = 3600.0  # changes from so long before the onset stand in it
+
+Origin = Literal["incident", "alert", "change"]
+
+
+class Line(Struct):
+    """One line: where it comes from, with its number there. `at` in Unix seconds; `machine`: no person wrote it.
+
+    `corrected` is the text of an entry before it was put right; the newest text stands.
+    """
+
+    origin: Origin
+    id: int
+    at: float
+    kind: str
+    text: str
+    author: str
+    link: str = ""
+    service: str = ""
+    corrected: list[str] = []
+
+    @property
+    def machine(self) -> bool:
+        """Whether nobody has written it by hand."""
+        return self.origin != "incident" or self.author == OWN
+
+
+TIMELINE = text(
+    """
+    SELECT * FROM (
+        SELECT 'incident' AS origin, e.id, extract(epoch FROM e.at)::float8 AS at, e.kind,
+            coalesce((SELECT c.text FROM incident_entries c WHERE c.corrects = e.id ORDER BY c.id DESC LIMIT 1), e.text)
+                AS text,
+            e.author, e.link, '' AS service,
+            ARRAY(SELECT old.text FROM incident_entries old WHERE (old.id = e.id OR old.corrects = e.id)
+                AND EXISTS (SELECT 1 FROM incident_entries c WHERE c.corrects = e.id)
+                ORDER BY old.id) AS versions
+        FROM incident_entries e WHERE e.incident_id = :id AND e.corrects IS NULL
+        UNION ALL
+        SELECT 'alert', v.id, extract(epoch FROM v.at)::float8, v.kind, v.text, v.author, '', a.service, '{}'
+        FROM alert_events v JOIN alerts a ON a.id = v.alert_id
+        WHERE v.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = :id)
+            AND v.at >= to_timestamp(:from_s) AND v.at < to_timestamp(:to_s)
+        UNION ALL
+        SELECT 'change', c.id, extract(epoch FROM c.at)::float8, c.kind, c.summary, c.author, '', c.service, '{}'
+        FROM changes c
+        WHERE c.at >= to_timestamp(:changes_s) AND c.at < to_timestamp(:to_s)
+            AND (c.kind IN ('revision', 'environment', 'policy') OR c.service = ANY(:services))
+    ) AS lines ORDER BY at DESC, origin, id DESC LIMIT :most
+    """
+)
+
+
+async def timeline(
+    connection: AsyncConnection, incident: Incident, services: set[str], now: float, most: int = LINES_MAX
+) -> list[Line]:
+    """What happened, newest first, at most `most` lines."""
+    ends = [at for at in (incident.resolved_at, incident.closed_at) if at is not None]
+    begins = min(incident.onset, incident.captured.onset, incident.detected_at)
+    rows = await connection.execute(
+        TIMELINE,
+        {
+            "id": incident.id,
+            "from_s": begins,
+            "changes_s": begins - BEFORE_S,
+            "to_s": now + 1 if incident.open or not ends else max(ends) + 1,
+            "services": sorted(services | {incident.service}),
+            "most": most,
+        },
+    )
+    return [
+        Line(row.origin, row.id, row.at, row.kind, row.text, row.author, row.link, row.service, list(row.versions)[:-1])
+        for row in rows
+    ]

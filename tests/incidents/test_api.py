@@ -1,0 +1,223 @@
+"""Incidents over HTTP: born from an alert, declared, led, resolved; twenty clients at once; a crash in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from server.alerts import store as alerts_store
+from server.incidents.keeper import Keeper
+from server.picture.picture import Picture
+from tests.alerts.making import Second, Told, burning, clear
+from tests.live.rollups import lead
+from tests.site import Site, answer
+from tests.slo.making import availability, file, service
+
+Start = Callable[..., Any]
+POLICY = "".join(service(name) + availability(f"{name}-availability", name) for name in ("checkout", "payments"))
+
+
+class Incidents:
+    """A site, its alerts second by second, and the watch's look at them."""
+
+    def __init__(self, site: Site, second: Second, key: str) -> None:
+        self.site = site
+        self.second = second
+        self.key = key
+        self.keeper = Keeper(site.parts.db, site.parts.bus, site.parts.policies, lambda: self.picture)
+        self.picture: Picture | None = None
+
+    async def at(self, now: float, *said: Any) -> None:
+        await self.second.at(now, *said)
+        await self.look(now)
+
+    async def look(self, now: float) -> None:
+        async with self.site.parts.db.ask() as connection:
+            alerts = await alerts_store.listed(connection, "all")
+        self.picture = Picture(1, now, 1, "watch", [], [], 1, None, alerts=alerts)
+        await self.keeper.run(1)
+
+    async def get(self, path: str = "") -> Any:
+        return answer(await self.site.fetch(f"/api/v1/incidents{path}", key=self.key))
+
+    async def post(self, path: str, data: Any, status: int = 200, **headers: str) -> Any:
+        found = await self.site.fetch(
+            f"/api/v1/incidents{path}", method="POST", key=self.key, data=data, headers=headers
+        )
+        assert found.code == status, found.body
+        return answer(found)
+
+    async def act(self, number: int, act: str, status: int = 200, **fields: Any) -> Any:
+        return await self.post(f"/{number}/acts", {"act": act, **fields}, status)
+
+    async def lines(self, number: int, kind: str) -> list[str]:
+        return [one["text"] for one in (await self.get(f"/{number}/timeline"))["lines"] if one["kind"] == kind]
+
+
+async def started(web: Start, database_url: str, tmp_path: Path) -> Incidents:
+    site = await web(SLO_FILE=file(tmp_path, POLICY))
+    lead(database_url, 1)
+    second = Second(site.parts.db, site.parts.policies, Told())
+    return Incidents(site, second, await site.key("read", "act"))
+
+
+def audited(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT action FROM audit WHERE action LIKE 'incident.%' ORDER BY id")
+        return [row[0] for row in rows]
+
+
+@pytest.mark.gen_test
+async def test_from_an_alert_to_the_end(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 300
+    await room.at(now, burning(), clear("payments"))
+    await room.look(now + 1)
+    (born,) = (await room.get())["incidents"]
+    assert (born["state"], born["severity"], born["title"]) == ("suspected", 2, "checkout failing")
+    number = born["id"]
+    detail = await room.get(f"/{number}")
+    assert detail["captured"]["text"] == "4.1 % of requests fail (objective 0.1 %)"
+    assert detail["captured"]["likely"] == "version 5f2c1a9"
+    assert [one["service"] for one in detail["alerts"]] == ["checkout"]
+    assert detail["proof"]["waits"] == "alerts"
+
+    await room.act(number, "accept")
+    assert (await room.act(number, "take_command"))["already"]
+    await room.act(number, "move", to="mitigating")
+    refused = await room.act(number, "resolve", 409)
+    assert "Alerts are still open" in refused["detail"]
+    await room.act(number, "note", text="rolled back", link="https://ci.example/1")
+    await room.act(number, "task", text="is the replica behind?", owner="jon", minutes=10)
+    await room.act(number, "resolve", reason="seen with my own eyes")
+    await room.act(number, "close", 409)
+    await room.act(number, "report", root_cause="a bad query", cause_class="deploy", went_well="the page")
+    await room.act(number, "action", title="test the query", owner="jon", priority=0, due_at=now + 86400)
+    done = await room.act(number, "close")
+    assert done["incident"]["state"] == "closed"
+    assert done["incident"]["time_to_acknowledge_s"] > 290
+    assert (await room.get())["incidents"] == []
+    every = (await room.get(f"/{number}/timeline"))["lines"]
+    mine = [one["kind"] for one in every if one["origin"] == "incident"][::-1]
+    assert mine == ["state", "state", "role", "state", "note", "task", "state", "report", "action", "state"]
+    assert [one["kind"] for one in every if one["origin"] == "alert"] == ["told", "fired", "detected"]
+    assert [name.removeprefix("incident.") for name in audited(database_url)] == [
+        "accept", "move", "note", "task", "resolve", "report", "action", "close",
+    ]  # fmt: skip
+
+
+@pytest.mark.gen_test
+async def test_a_note_is_corrected_and_both_versions_stay(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    number = (await room.post("", {"title": "nobody can pay", "severity": 1}, 201))["incident"]["id"]
+    again = await room.post("", {"title": "nobody can pay", "severity": 1})
+    assert (again["already"], again["incident"]["id"]) == (True, number)
+    await room.act(number, "note", text="since 3:40")
+    (note,) = [one for one in (await room.get(f"/{number}/timeline"))["lines"] if one["kind"] == "note"]
+    await room.act(number, "correct", entry=note["id"], text="since 3:04")
+    await room.act(number, "correct", entry=note["id"], text="since 3:05")
+    (note,) = [one for one in (await room.get(f"/{number}/timeline"))["lines"] if one["kind"] == "note"]
+    assert (note["text"], note["corrected"]) == ("since 3:05", ["since 3:40", "since 3:04"])
+    await room.act(number, "correct", 404, entry=note["id"] + 1000, text="x")
+    with psycopg.connect(database_url) as connection, pytest.raises(psycopg.Error, match="append-only"):
+        connection.execute("UPDATE incident_entries SET text = 'never said'")
+
+
+@pytest.mark.gen_test
+async def test_a_cause_joins_its_symptom_and_what_is_apart_is_split(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 100
+    await room.at(now, burning(), burning("payments", bad_ratio=0.7))
+    await room.look(now + 1)
+    every = (await room.get())["incidents"]
+    assert sorted(one["service"] for one in every) == ["checkout", "payments"], "the policy names no dependency"
+    target, source = (one["id"] for one in sorted(every, key=lambda one: one["service"]))
+    merged = await room.post(f"/{source}/merge", {"into": target})
+    assert (merged["incident"]["state"], merged["incident"]["merged_into"]) == ("closed", target)
+    assert (await room.post(f"/{source}/merge", {"into": target}))["already"]
+    detail = await room.get(f"/{target}")
+    assert detail["incident"]["severity"] == 1
+    assert sorted(one["service"] for one in detail["alerts"]) == ["checkout", "payments"]
+    other = next(one["id"] for one in detail["alerts"] if one["service"] == "payments")
+    new = await room.post(f"/{target}/split", {"alerts": [other]}, 201)
+    assert new["incident"]["service"] == "payments"
+    assert [one["service"] for one in (await room.get(f"/{target}"))["alerts"]] == ["checkout"]
+    await room.look(now + 2)
+    assert len((await room.get())["incidents"]) == 2
+
+
+@pytest.mark.gen_test
+async def test_twenty_at_once_lose_nothing_and_do_nothing_twice(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    number = (await room.post("", {"title": "nobody can pay"}, 201))["incident"]["id"]
+    keys = [await room.site.key("read", "act", name=f"client {n}") for n in range(20)]
+
+    async def client(n: int) -> None:
+        async def act(act: str, **fields: Any) -> Any:
+            for _ in range(2):  # each is sent twice, as by a client that lost the answer
+                found = await room.site.fetch(
+                    f"/api/v1/incidents/{number}/acts",
+                    method="POST",
+                    key=keys[n],
+                    data={"act": act, **fields},
+                    headers={"Idempotency-Key": act},
+                )
+                assert found.code == 200, found.body
+            return answer(found)
+
+        await act("take_command")
+        await act("note", text=f"note {n}")
+        await act("task", text=f"task {n}", owner="jon", minutes=5)
+        await act("severity", severity=1 + n % 2, reason="a guess")
+
+    await asyncio.gather(*(client(n) for n in range(20)))
+    detail = await room.get(f"/{number}")
+    assert sorted(task["text"] for task in detail["tasks"]) == sorted(f"task {n}" for n in range(20))
+    assert sorted(await room.lines(number, "note")) == sorted(f"note {n}" for n in range(20))
+    commanders = [one for one in detail["roles"] if one["role"] == "commander"]
+    assert [one["until"] is None for one in commanders] == [False] * 20 + [True]
+    assert all(first["until"] == second["since"] for first, second in pairwise(commanders))
+    with psycopg.connect(database_url) as connection:
+        (entries,) = connection.execute("SELECT count(*) FROM incident_entries").fetchone() or (0,)
+    assert entries == len(audited(database_url)), "an act is an entry, and an entry an act"
+
+
+@pytest.mark.gen_test
+async def test_it_follows_its_alerts(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 900
+    await room.at(now, burning())
+    (born,) = (await room.get())["incidents"]
+    await room.act(born["id"], "accept")
+    await room.at(now + 30, clear())
+    assert (await room.get(f"/{born['id']}"))["incident"]["state"] == "monitoring"
+    await room.at(now + 40, burning())
+    assert (await room.get(f"/{born['id']}"))["incident"]["state"] == "investigating"
+    await room.at(now + 50, clear())
+    await room.at(now + 300, clear())
+    await room.act(born["id"], "resolve", reason="it is")
+    await room.at(now + 400, burning())
+    found = (await room.get(f"/{born['id']}"))["incident"]
+    assert (found["state"], found["resolved_at"]) == ("investigating", None)
+    assert len((await room.get("?state=all"))["incidents"]) == 1
+    assert (await room.lines(born["id"], "state"))[0] == "Reopened: checkout burns again."
+
+
+@pytest.mark.gen_test
+async def test_a_watch_that_was_replaced_writes_nothing(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 100
+    await room.second.at(now, burning())
+    lead(database_url, 2)
+    with pytest.raises(Exception, match="lease"):
+        await room.look(now + 1)
+    assert (await room.get())["incidents"] == []
