@@ -15,6 +15,9 @@ from dashboard.changes.page import ChangesPage
 from dashboard.config.acts import ExtendAct, RollbackAct, StagedForm
 from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
 from dashboard.config.page import ConfigPage
+from dashboard.incidents.acts import MergeAct, RoomAct
+from dashboard.incidents.list import DeclareAct, IncidentsPage
+from dashboard.incidents.room import RoomPage
 from dashboard.now.page import NowPage
 from dashboard.objectives.backtest import BacktestPage
 from dashboard.objectives.exclusions import ExclusionMake, ExclusionPreview, ExclusionRevoke, ObjectivePage
@@ -46,6 +49,11 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/alerts/silence", SilenceAct),
     (r"/alerts/silence/end", EndAct),
     (r"/alerts/(?P<id>\d+)", AlertPage),
+    (r"/incidents", IncidentsPage),
+    (r"/incidents/declare", DeclareAct),
+    (r"/incidents/(?P<id>\d+)", RoomPage),
+    (r"/incidents/(?P<id>\d+)/act", RoomAct),
+    (r"/incidents/(?P<id>\d+)/merge", MergeAct),
     (r"/changes", ChangesPage),
     (r"/config", ConfigPage),
     (r"/config/edit", EditPage),

@@ -18,6 +18,7 @@ from server.alerts.alert import Alert, AlertEvent, Outage
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
 from server.alerts.words import p95
+from server.incidents import store as incidents_store
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
@@ -156,8 +157,22 @@ ALERT = live_page(
 )
 
 
+async def incident_of(parts: Parts, alert_id: int) -> int:
+    """The incident of an alert; 0: it is in none."""
+    async with parts.db.act() as connection:
+        return await incidents_store.by_alert(connection, alert_id) or 0
+
+
+INCIDENTS = Memos(incident_of, kept_s=1)
+
+
 class AlertPage(Page):
-    """GET /alerts/{id}."""
+    """GET /alerts/{id}: the room of its incident; `?alone=1`, and where there is none, the alert itself."""
 
     async def get(self, id: str) -> None:
+        number = number_in(id) or 0
+        incident = await INCIDENTS.get(self.parts, number) if number else 0
+        if incident and not self.get_query_argument("alone", ""):
+            self.redirect(f"/incidents/{incident}")
+            return
         await self.show_live(ALERT, id=id)

@@ -20,6 +20,7 @@ from dashboard.shared import format as words
 from dashboard.shared.looks import LOOKS
 from dashboard.shared.telling import alert_look
 from server.config.registry import SETTINGS, Value
+from server.incidents.moves import WORDS as INCIDENT_WORDS
 from server.kernel import shared_clock
 from server.kernel.times import utc
 from server.slo.model.budget import LOW_BUDGET
@@ -46,11 +47,13 @@ def environment() -> Environment:
     made.filters.update({name: getattr(words, name) for name in FILTERS})
     made.filters["urlencode"] = segment
     made.filters["time"] = time_element
+    made.filters["input_time"] = input_time
     made.filters["setting"] = setting_value
     made.filters["arrow"] = arrow
     made.filters["differences"] = differences
     made.globals["LOOKS"] = LOOKS
     made.globals["alert_look"] = alert_look
+    made.globals["INCIDENT_WORDS"] = INCIDENT_WORDS
     made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
 
@@ -73,6 +76,11 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )
+
+
+def input_time(value: float) -> str:
+    """Unix seconds for an <input type="datetime-local">, in UTC."""
+    return words.moment(value).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 AGO = re.compile(r'(<time datetime="([^"]+)" data-form="(ago|for)">)[^<]*')

@@ -236,3 +236,17 @@ async def follow(connection: AsyncConnection, before: Incident, after: Incident)
     statement = f"UPDATE incidents SET {INCIDENTS.assignments()}, updated_at = now() FROM {INCIDENTS.record}"
     await connection.execute(text(f"{statement} WHERE incidents.id = r.id"), INCIDENTS.given([after]))
     return True
+
+
+async def commanders(connection: AsyncConnection, incident_ids: Iterable[int]) -> dict[int, Role]:
+    """Who commands each of these incidents."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT {ROLES.of("incident_roles")} FROM incident_roles
+            WHERE incident_id = ANY(:ids) AND role = 'commander' AND until IS NULL
+            """
+        ),
+        {"ids": list(incident_ids)},
+    )
+    return {role.incident_id: role for role in ROLES.every(rows)}

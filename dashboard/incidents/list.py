@@ -1,0 +1,90 @@
+"""Incidents: those that are open, the worst first, and those of the last 90 days; and a form to declare one."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from dashboard.shared.act import ActPage, whole
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memo
+from dashboard.shared.page import Page
+from server.incidents import store
+from server.incidents.acting import Press, declare
+from server.incidents.incident import Incident, Role
+from server.parts import Parts
+
+SHOWN = 100
+
+
+class IncidentRow(Struct):
+    """One incident of the list, and who commands it; None: nobody."""
+
+    incident: Incident
+    commander: Role | None
+
+
+class IncidentsView(Struct):
+    """The page; None: it cannot be read just now."""
+
+    open: list[IncidentRow] | None
+    over: list[IncidentRow]
+
+
+async def read(parts: Parts) -> IncidentsView:
+    async with parts.db.act() as connection:
+        found = await store.listed(connection, open_only=False, service=None, before=None, limit=SHOWN)
+        commanders = await store.commanders(connection, [one.id for one in found])
+    rows = [IncidentRow(one, commanders.get(one.id)) for one in found]
+    open_ = sorted((row for row in rows if row.incident.open), key=lambda row: (row.incident.severity, row.incident.id))
+    return IncidentsView(open_, [row for row in rows if not row.incident.open])
+
+
+RECORDS = Memo(read, kept_s=5)
+
+
+async def incidents_view(parts: Parts, ask: Ask, now: float) -> IncidentsView:
+    """Read anew each second."""
+    return await RECORDS.get(parts, now) or IncidentsView(None, [])
+
+
+def incidents_title(view: IncidentsView) -> str:
+    """The tab: `■ 1 open · Incidents`."""
+    n = len(view.open or [])
+    return f"■ {n} open · Incidents · Evenkeel" if n else "Incidents · Evenkeel"
+
+
+INCIDENTS = live_page(
+    LivePage(
+        name="incidents",
+        template="incidents.html",
+        context=incidents_view,
+        regions={"incidents-open": "incidents/open.html", "incidents-over": "incidents/over.html"},
+        wakes=("incidents",),
+        title="Incidents · Evenkeel",
+        titles=incidents_title,
+    )
+)
+
+
+class IncidentsPage(Page):
+    """GET /incidents."""
+
+    async def get(self) -> None:
+        picture = self.parts.relay.picture
+        names = sorted(service.name for service in picture.services) if picture else []
+        await self.show_live(INCIDENTS, beside=names)
+
+
+class DeclareAct(ActPage):
+    """POST /incidents/declare: in two fields."""
+
+    back = "/incidents"
+
+    async def act(self) -> str | None:
+        assert self.identity is not None
+        press = Press(self.identity.actor, self.request_id)
+        title, service = self.get_body_argument("title", ""), self.get_body_argument("service", "")
+        done = await declare(self.parts, title, service, whole(self, "severity"), press)
+        self.say(done.message)
+        self.see_other(f"/incidents/{done.incident.id}")
+        return None

@@ -1,0 +1,194 @@
+"""The incident room: how it stands, what it is about, what is done by whom, and what happened."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import groupby
+
+from msgspec import Struct
+
+from dashboard.alerts.list import AlertListed, newest, row
+from dashboard.now.cards import Card, cards
+from dashboard.now.headline import refused
+from dashboard.now.rows import service_rows
+from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memos
+from dashboard.shared.page import Page
+from server.alerts import silence_store
+from server.alerts import store as alerts_store
+from server.alerts.alert import Alert
+from server.alerts.order import alert_order
+from server.alerts.silence import Silence
+from server.alerts.store import Reach
+from server.incidents import store
+from server.incidents.acting import alerts_of
+from server.incidents.ending import ending_of
+from server.incidents.incident import Incident, Role, Task
+from server.incidents.proof import Proof, proof
+from server.incidents.room import IncidentRoom, by_due
+from server.incidents.timeline_store import Line, timeline
+from server.incidents.words import public_update
+from server.kernel import shared_clock
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
+from server.parts import Parts
+
+LINES = 500  # on the page; the report has them all
+ALIKE = 3  # so many machine lines of a kind in a row are one
+
+
+class RoomRecord(Struct):
+    """What is read from the database; `room` None: there is no such incident."""
+
+    room: IncidentRoom | None
+    alerts: list[Alert]
+    silences: list[Silence]
+    reach: Reach
+    lines: list[Line]
+
+
+class LineGroup(Struct):
+    """Lines that stand together: one, or several alike by the machine."""
+
+    lines: list[Line]
+
+    @property
+    def alike(self) -> bool:
+        """Whether they are folded."""
+        return len(self.lines) >= ALIKE
+
+
+class RoomView(Struct):
+    """The page. `room` None: it cannot be read just now. `cards`: the service while it burns, as on Now."""
+
+    room: IncidentRoom | None
+    alerts: list[AlertListed]
+    proof: Proof | None
+    groups: list[LineGroup]  # newest first
+    cards: list[Card]
+    refusals: dict[str, str]
+    open_tasks: list[Task]
+    done_tasks: list[Task]
+    update: str  # what would be told outside
+    brief: list[str]  # for the next commander
+
+    @property
+    def incident(self) -> Incident | None:
+        """The incident itself."""
+        return self.room.incident if self.room else None
+
+    @property
+    def commander(self) -> Role | None:
+        """Who commands."""
+        return self.room.holder("commander") if self.room else None
+
+    @property
+    def next_move(self) -> str:
+        """The state that comes next; empty where it ends."""
+        following = {"declared": "investigating", "investigating": "mitigating", "mitigating": "monitoring"}
+        return following.get(self.room.incident.state, "") if self.room else ""
+
+
+async def read(parts: Parts, incident_id: int) -> RoomRecord:
+    now = shared_clock.now()
+    async with parts.db.act() as connection:
+        room = await store.room(connection, incident_id)
+        if room is None:
+            return RoomRecord(None, [], [], Reach({}, None), [])
+        alerts = await alerts_of(connection, room)
+        services = {alert.service for alert in alerts}
+        return RoomRecord(
+            room,
+            sorted(alerts, key=alert_order),
+            await silence_store.active(connection, now),
+            await alerts_store.reach(connection, [alert.id for alert in alerts]),
+            await timeline(connection, room.incident, services, now, LINES),
+        )
+
+
+RECORDS = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
+
+
+def asked_id(ask: Ask) -> int:
+    """The id in the address; 0, which no incident has, for what is none."""
+    return number_in(ask.get("id")) or 0
+
+
+async def there(parts: Parts, ask: Ask) -> None:
+    """ApiError NOT_FOUND where there is no such incident; one that cannot be read just now may be there."""
+    record = await RECORDS.get(parts, asked_id(ask))
+    if not asked_id(ask) or (record is not None and record.room is None):
+        raise ApiError("NOT_FOUND", f"There is no incident {ask.get('id')[:40]}. The page Incidents lists them.")
+
+
+async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
+    """The room with the newest evidence."""
+    record = await RECORDS.get(parts, asked_id(ask), now)
+    if record is None or record.room is None:
+        return RoomView(None, [], None, [], [], {}, [], [], "", [])
+    live = {alert.id: alert for alert in parts.relay.alerts}
+    alerts = [newest(a, live.get(a.id)) if a.state != "resolved" else a for a in record.alerts]
+    titles = {objective.name: objective.title for objective in parts.policies.objectives}
+    room, picture = record.room, parts.relay.picture
+    found = proof(ending_of(room.incident, alerts, picture), now)
+    burning = [one for one in service_rows(picture) if one.name == room.incident.service]
+    return RoomView(
+        room=room,
+        alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts],
+        proof=found,
+        groups=grouped(record.lines),
+        cards=await cards(parts, burning, now),
+        refusals={one.name: refused(one.service) for one in burning if one.service.partial},
+        open_tasks=sorted((task for task in room.tasks if task.done_at is None), key=by_due),
+        done_tasks=[task for task in room.tasks if task.done_at is not None],
+        update=public_update(room, alerts, found, now),
+        brief=room.brief(now),
+    )
+
+
+def grouped(lines: list[Line]) -> list[LineGroup]:
+    """Lines of the machine of one kind that follow each other, together."""
+    found: list[LineGroup] = []
+    for key, alike in groupby(lines, key=lambda line: (line.origin, line.kind) if line.machine else line.id):
+        together = list(alike)
+        folded = isinstance(key, tuple) and len(together) >= ALIKE
+        found += [LineGroup(together)] if folded else [LineGroup([line]) for line in together]
+    return found
+
+
+def room_title(view: RoomView) -> str:
+    """The tab: `■ SEV-2 checkout failing`."""
+    if view.incident is None:
+        return "Incident · Evenkeel"
+    mark = "■ " if view.incident.open else ""
+    return f"{mark}SEV-{view.incident.severity} {view.incident.title} · Evenkeel"
+
+
+ROOM = live_page(
+    LivePage(
+        name="incident",
+        template="incident.html",
+        context=room_view,
+        regions={
+            "room-head": "incident/head.html",
+            "room-proof": "incident/proof.html",
+            "room-card": "now/cards.html",
+            "room-alerts": "incident/alerts.html",
+            "room-tasks": "incident/tasks.html",
+            "room-captured": "incident/captured.html",
+            "room-line": "incident/timeline.html",
+        },
+        args=("id",),
+        require=there,
+        wakes=("incidents", "alerts"),
+        title="Incident · Evenkeel",
+        titles=room_title,
+    )
+)
+
+
+class RoomPage(Page):
+    """GET /incidents/{id}. Each form carries a key of its own: what is sent twice was meant once."""
+
+    async def get(self, id: str) -> None:
+        await self.show_live(ROOM, beside=secrets.token_urlsafe(9), id=id)
