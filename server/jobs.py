@@ -10,7 +10,6 @@ from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
-from server.incidents import keeper
 from server.incidents.keeper import Keeper
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
@@ -43,10 +42,11 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     """What the holder of the lease does besides the checks, soonest first."""
     evaluation = Evaluation(db, policies)
     board = Board(db, policies, lambda: evaluation.evidence, enqueue)
-    tick = Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step)
+    tick = Tick(
+        db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step, Keeper(db, bus, policies).keep
+    )
     environment = environment_values(env.raw)
     staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(shared_clock.now())))
-    incidents = Keeper(db, bus, policies, lambda: tick.picture)
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)
@@ -55,7 +55,6 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     sender = Sender(env, db, bus)
     return [
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
-        Job("incidents", keeper.EVERY_S, incidents.run, 10),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from dashboard.shared.standing import worst
 from server.parts import Parts
-from server.picture.picture import Picture
+from server.picture.picture import OpenIncident, Picture
 
 STALE_S = 3.0  # a picture older than this is not the present
 
@@ -45,6 +45,7 @@ class Shell(Struct):
     age_s: float | None
     state: str  # the worst state of any service, as a word; empty: not known
     notices: list[Banner]
+    incidents: list[OpenIncident]  # open ones, the worst first
     navigation: tuple[NavItem, ...] = NAVIGATION
 
 
@@ -59,6 +60,7 @@ def shell(parts: Parts, now: float) -> Shell:
         age_s=age_s,
         state=look.word if look else "",
         notices=notices(picture, age_s),
+        incidents=picture.incidents if picture else [],
     )
 
 

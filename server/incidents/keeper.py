@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,48 +13,45 @@ from server.changes import store as changes_store
 from server.incidents import store, update_clock
 from server.incidents.birth import Arrival, Standing, arrivals, due
 from server.incidents.ending import captured, ended
-from server.incidents.incident import CapturedChange, Incident, Membership, TimelineEntry
+from server.incidents.incident import CapturedChange, Incident, Membership, Role, TimelineEntry
 from server.incidents.moves import advanced
-from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN
-from server.picture.picture import Picture
+from server.picture.picture import OpenIncident, Picture
 from server.process.watch import require_term
 from server.slo.policy.policies import Policies
 
-EVERY_S = 1.0
 CHANGES_S = 3600.0
 CHANGES_MAX = 20
 JOINABLE_S = 15 * 60.0
 
 
 class Keeper:
-    """A job of the watch. `picture` answers the last one; it is looked at once."""
+    """The tick's last question: what the alerts of a picture make of incidents."""
 
-    def __init__(self, db: Database, bus: Bus, policies: Policies, picture: Callable[[], Picture | None]) -> None:
+    def __init__(self, db: Database, bus: Bus, policies: Policies) -> None:
         self.db = db
         self.bus = bus
         self.policies = policies
-        self.picture = picture
 
-    async def run(self, term: int) -> None:
-        """One look at the alerts; Fenced where another watch has taken over."""
-        picture, now = self.picture(), shared_clock.now()
-        if picture is None or picture.term != term:
-            return
+    async def keep(self, picture: Picture) -> list[OpenIncident]:
+        """The open incidents after this picture, the worst first; Fenced where another watch has taken over."""
+        alerts, now = picture.alerts, picture.at
         async with self.db.act() as connection:
-            alerts = picture.alerts
             members = await store.members(connection, [alert.id for alert in alerts])
             open_ = await store.open_incidents(connection)
             if not open_ and not any(due(alert, members) for alert in alerts):
-                return
+                return []
             touched = await self._born(connection, picture, members, now)
             touched |= await self._followed(connection, alerts, now)
             if touched:
-                await require_term(connection, term)
+                await require_term(connection, picture.term)
+                open_ = await store.open_incidents(connection)
+            commanders = await store.commanders(connection, [one.id for one in open_])
         for incident_id in touched:
             await self.bus.publish("incidents", incident_id)
+        return [line_of(one, commanders.get(one.id)) for one in sorted(open_, key=lambda one: (one.severity, one.id))]
 
     async def _born(
         self, connection: AsyncConnection, picture: Picture, members: Mapping[tuple[int, int], int], now: float
@@ -109,6 +106,14 @@ class Keeper:
                 await store.add_entries(connection, [TimelineEntry(0, incident.id, now, "state", text, OWN)])
                 touched.add(incident.id)
         return touched
+
+
+def line_of(incident: Incident, commander: Role | None) -> OpenIncident:
+    """An incident as every page shows it."""
+    who = commander.person if commander else ""
+    return OpenIncident(
+        incident.id, incident.severity, incident.title, incident.service, incident.state, incident.onset, who
+    )
 
 
 async def rejoined(connection: AsyncConnection, incident: Incident, alert: Alert, now: float) -> list[TimelineEntry]:

@@ -36,6 +36,18 @@ class Restart(Struct):
     at: float
 
 
+class OpenIncident(Struct):
+    """An incident that somebody has to look at. `commander` '': nobody; times are Unix seconds."""
+
+    id: int
+    severity: int
+    title: str
+    service: str
+    state: str
+    onset: float
+    commander: str
+
+
 class Gap(Struct):
     """A take-over of the lease `at`, before which nothing was evaluated for `s` seconds."""
 
@@ -56,6 +68,7 @@ class Picture(Struct):
     redis: bool | None  # None: not configured
     slo: Status | None = None  # how the objectives stand; None before the first evaluation
     alerts: list[Alert] = field(default_factory=list)  # those that are open, and the newest resolved within an hour
+    incidents: list[OpenIncident] = field(default_factory=list)  # the worst first
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
     other_series: int = 0  # series counted under (other) because a cap was reached

@@ -14,6 +14,7 @@ from server.live.tail import Hear
 from server.picture import store
 from server.picture.alerts import AlertsStage, Step
 from server.picture.evaluation import Evaluate, EvaluationStage
+from server.picture.incidents import IncidentsStage, Keep, no_incidents
 from server.picture.picture import Gap, Picture, read_picture
 from server.picture.publish import PublishStage
 from server.picture.windows import WindowsStage
@@ -38,11 +39,19 @@ class Stage(Protocol):
 class Tick:
     """Makes the picture, as a job of the watch.
 
-    `hear` is told of the deltas; then `evaluate` answers how the objectives stand, and `step` the alerts.
+    `hear` is told of the deltas; then `evaluate` answers how the objectives stand, `step` the alerts, and `keep` the
+    incidents.
     """
 
     def __init__(  # noqa: PLR0917 - what is known, then who is asked, in the order of a tick
-        self, db: Database, bus: Bus, process: Process, hear: Hear, evaluate: Evaluate, step: Step
+        self,
+        db: Database,
+        bus: Bus,
+        process: Process,
+        hear: Hear,
+        evaluate: Evaluate,
+        step: Step,
+        keep: Keep = no_incidents,
     ) -> None:
         self.db = db
         self.process = process
@@ -50,6 +59,7 @@ class Tick:
             WindowsStage(db, bus, process, hear),
             EvaluationStage(evaluate),
             AlertsStage(step),
+            IncidentsStage(keep),
             PublishStage(db, bus),
         )
         self.picture: Picture | None = None  # the last one
@@ -91,6 +101,7 @@ class Tick:
             redis=None,
             slo=last.slo if last else None,
             alerts=last.alerts if last else [],
+            incidents=last.incidents if last else [],
             gap=Gap(now, stored.age_s) if stored else None,
             evaluated_at=begun if evaluated is None else evaluated,
             alerted_at=begun if alerted is None else alerted,

@@ -1,0 +1,96 @@
+"""The pages of incidents over HTTP: declared, led and resolved by forms; an alert's page leads to its room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.alerts import store as alerts_store
+from server.incidents.keeper import Keeper
+from server.picture.picture import Picture
+from tests.alerts.making import Second, Told, burning
+from tests.dashboard.visitor import look, press, said, sign_in
+from tests.live.rollups import lead
+from tests.site import Site
+from tests.slo.making import availability, file, service
+
+Start = Callable[..., Any]
+POLICY = service("checkout") + availability("checkout-availability", "checkout")
+
+
+async def born(web: Start, database_url: str, tmp_path: Path) -> Site:
+    """A site with an incident that an alert has made."""
+    site = await web(SLO_FILE=file(tmp_path, POLICY))
+    lead(database_url, 1)
+    now = time.time() - 60
+    await Second(site.parts.db, site.parts.policies, Told()).at(now, burning())
+    async with site.parts.db.ask() as connection:
+        alerts = await alerts_store.listed(connection, "all")
+    keeper = Keeper(site.parts.db, site.parts.bus, site.parts.policies)
+    (line,) = await keeper.keep(Picture(1, now, 1, "watch", [], [], 1, None, alerts=alerts))
+    assert (line.title, line.commander) == ("checkout failing", "")
+    return site
+
+
+@pytest.mark.gen_test
+async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, tmp_path: Path) -> None:
+    site = await born(web, database_url, tmp_path)
+    cookie = await sign_in(site)
+
+    async def act(name: str, **fields: Any) -> str:
+        answer = await press(site, "/incidents/1/act", cookie, act=name, **fields)
+        assert (answer.code, answer.headers["Location"]) == (303, "/incidents/1")
+        return said(answer, site)
+
+    async def page() -> str:
+        return (await look(site, "/incidents/1", cookie)).body.decode()
+
+    assert "checkout failing: Suspected" in await page()
+    assert await act("accept") == "Declared. You command."
+    assert "checkout failing: Declared" in await page()
+    assert await act("move", to="mitigating") == "Mitigating."
+    assert await act("note", text="<b>rolled</b>\nback", key="k1") == "Noted."
+    assert (await act("note", text="<b>rolled</b>\nback", key="k1")).startswith("Already done")
+    assert (await page()).count("&lt;b&gt;rolled&lt;/b&gt;\nback") == 1
+    assert await act("onset", at="2026-01-02T03:04", reason="the first complaint")
+    assert "corrected to" in await page()
+    assert "at: give a date and a time" in await act("onset", at="3 o'clock", reason="x")
+    assert await act("severity", severity="3") == (
+        "reason: say why, for whoever reads this at 3 a.m. Nothing was done."
+    )
+    assert "cannot be resolved yet" in await act("resolve")
+    assert await act("resolve", reason="seen by hand") == "Resolved."
+    assert "closed with its root cause" in await act("close")
+    assert await act("report", root_cause="a bad query", cause_class="deploy", went_well="") == "Saved."
+    assert (await act("action", title="test it", owner="jon", priority="0", due_at="2026-12-24")).startswith("P0 for")
+    assert await act("close") == "Closed."
+    assert "checkout failing: Closed" in await page()
+
+
+@pytest.mark.gen_test
+async def test_an_alert_leads_to_its_room(web: Start, database_url: str, tmp_path: Path) -> None:
+    site = await born(web, database_url, tmp_path)
+    cookie = await sign_in(site, "viewer")
+    there = await look(site, "/alerts/1", cookie)
+    assert (there.code, there.headers["Location"]) == (302, "/incidents/1")
+    assert "Firing" in (await look(site, "/alerts/1?alone=1", cookie)).body.decode()
+    room = (await look(site, "/incidents/1", cookie)).body.decode()
+    assert "4.1\u00a0% of requests fail" in room
+    assert 'name="act"' not in room, "a viewer may not act"
+    assert (await press(site, "/incidents/1/act", cookie, act="accept")).code == 403
+    assert (await look(site, "/incidents/77", cookie)).code == 404
+
+
+@pytest.mark.gen_test
+async def test_one_is_declared_in_two_fields(web: Start, tmp_path: Path) -> None:
+    site = await web()
+    cookie = await sign_in(site, "responder")
+    answer = await press(site, "/incidents/declare", cookie, title="nobody can pay", service="", severity="1")
+    assert (answer.code, answer.headers["Location"]) == (303, "/incidents/1")
+    listed = (await look(site, "/incidents", cookie)).body.decode()
+    assert "nobody can pay" in listed
+    assert "Commander: responder-" in listed
