@@ -91,11 +91,13 @@ def test_nothing_is_healthy_before_an_alert_is_over(served: Served, visit: OpenP
     page = visit("/")
     expect(page.locator("h1 [data-announce]")).to_have_text("Recovering: shop")
     page.locator(f'main a[href="/alerts/{alert_id}"]').first.click()
-    expect(page.locator("h1")).to_contain_text("SEV-2")
+    expect(page.locator("h1")).to_have_text("SEV-2 shop failing: Suspected")
+    assert "/incidents/" in page.url, "an alert's page is the room of its incident"
+    page.locator(f'main a[href="/alerts/{alert_id}?alone=1"]').click()
     expect(page.get_by_text("Clear since")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/alerts", "/alerts/{id}"])
+@pytest.mark.parametrize("path", ["/alerts", "/alerts/{id}?alone=1"])
 def test_on_a_phone_and_without_scripts(served: Served, visit: OpenPage, path: str) -> None:
     alert_id = fire(served)
     phone = visit(path.format(id=alert_id), width=390)

@@ -1,6 +1,6 @@
 """Incidents: their alerts, roles, tasks, preventive actions, and a timeline that is only added to.
 
-Revises: 0010
+Revises: 0011
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
