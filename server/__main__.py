@@ -1,4 +1,4 @@
-"""The command line: serve (the default), user, key, import, slo, gate."""
+"""The command line: serve (the default), user, key, import, slo, gate, incident."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from server.alerts.backtest_command import backtest_command
 from server.auth.commands import key, user
 from server.gate.command import gate
 from server.import_command import import_log
+from server.incidents.command import incident
 from server.kernel.errors import ConfigurationError
 from server.kernel.terminal import say
 from server.slo.policy.commands import slo
@@ -38,6 +39,7 @@ main.add_command(user)
 main.add_command(key)
 main.add_command(import_log)
 main.add_command(gate)
+main.add_command(incident)
 main.add_command(slo)
 slo.add_command(backtest_command)
 

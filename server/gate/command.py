@@ -5,28 +5,18 @@ Needs the standard library and click alone: a pipeline has no database driver.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import time
-import urllib.error
-import urllib.request
-from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import click
 
+from server.kernel.remote import NotAsked, call, not_evenkeel, parsed
 from server.kernel.terminal import say
 
 STATUS = {"allow": 0, "deny": 1, "unknown": 2}
 CANNOT_BE_ASKED = 2
 REASONS = ["normal", "security", "p0", "incident"]
-
-TIMEOUT_S = 10.0
-TRIES = 2
-PAUSE_S = 1.0  # before the second try
-BODY_MAX = 1024 * 1024
 
 
 @click.command()
@@ -63,86 +53,10 @@ def ask(asked: dict[str, str]) -> int:
     return STATUS.get(answer["answer"], CANNOT_BE_ASKED)
 
 
-class NotAsked(Exception):
-    """There is no answer; the text says why and what to do."""
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the key is sent only to the address that was given."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """None: a redirect is an error."""
-        return
-
-
 def fetch(asked: dict[str, str]) -> dict[str, Any]:
-    """The answer; NotAsked names what is wrong. Tries twice where trying again can help."""
-    url, key = os.environ.get("EVENKEEL_URL", "").rstrip("/"), os.environ.get("EVENKEEL_API_KEY", "").strip()
-    if not usable(url):
-        raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
-    if not key or not key.isascii() or not key.isprintable():
-        raise NotAsked("EVENKEEL_API_KEY is not set to a key; make one with the scope read.")
-    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
-        f"{url}/api/v1/gate?{urlencode({name: value for name, value in asked.items() if value})}",
-        headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
-    )
-    for left in reversed(range(TRIES)):
-        try:
-            return answered(*exchange(request), url)
-        except (OSError, HTTPException, Again) as error:
-            if not left:
-                raise NotAsked(
-                    f"{url} does not answer ({reason_of(error)}). Check EVENKEEL_URL and try again."
-                ) from None
-            time.sleep(PAUSE_S)
-    raise AssertionError("the last try answers or raises")
-
-
-def usable(url: str) -> bool:
-    """Whether it is an address that can be asked."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # half an IPv6 address
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and url.isascii() and url.isprintable()
-
-
-class Again(Exception):
-    """The server failed; trying again may help."""
-
-
-def exchange(request: urllib.request.Request) -> tuple[int, bytes]:
-    """The status and the body of one try."""
-    opener = urllib.request.build_opener(NoRedirect)
-    try:
-        with opener.open(request, timeout=TIMEOUT_S) as response:
-            return response.status, response.read(BODY_MAX)
-    except urllib.error.HTTPError as error:
-        with error:
-            if 300 <= error.code < 400:
-                leads = error.headers.get("Location", "elsewhere")
-                raise NotAsked(f"EVENKEEL_URL redirects to {leads}; set it to where that leads.") from None
-            return error.code, error.read(BODY_MAX)
-
-
-def answered(status: int, body: bytes, url: str) -> dict[str, Any]:
-    """The gate's answer from a response's status and body. Raises Again for 5xx, NotAsked for any other refusal."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
-    if status == 200 and isinstance(found, dict) and {"answer", "reason"} <= found.keys():
-        return {"changes_at": None, "changes_when": "", "postmortem": []} | found
-    if status >= 500:
-        raise Again(f"status {status}")
-    if not isinstance(found, dict) or "code" not in found:
-        raise NotAsked(f"{url} answers, with status {status}, but not as Evenkeel does. Check EVENKEEL_URL.")
-    if status == 401:
-        raise NotAsked("EVENKEEL_API_KEY is not a valid key there; it may have been revoked.")
-    raise NotAsked(str(found.get("detail", found["code"])))
-
-
-def reason_of(error: BaseException) -> str:
-    """Why no answer came, in a few words."""
-    reason = getattr(error, "reason", None) or error
-    return f"no answer within {TIMEOUT_S:g} s" if isinstance(reason, TimeoutError) else str(reason)
+    """The answer; NotAsked names what is wrong."""
+    query = urlencode({name: value for name, value in asked.items() if value})
+    found = parsed(call(f"/api/v1/gate?{query}", "read"))
+    if not isinstance(found, dict) or not {"answer", "reason"} <= found.keys():
+        raise not_evenkeel(200)
+    return {"changes_at": None, "changes_when": "", "postmortem": []} | found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -28,12 +28,16 @@ from server.incidents.answers import (
 from server.incidents.ending import ending_of
 from server.incidents.proof import proof
 from server.incidents.regroup import merge, split
+from server.incidents.report import IncidentReport, markdown
+from server.incidents.report_html import html
+from server.incidents.reporting import read_report
 from server.incidents.timeline_store import LINES_MAX, timeline
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in
 
 KEY_MAX = 200
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # its style stands in it
 
 
 class IncidentsAsked(Struct):
@@ -69,6 +73,14 @@ class TimelineAsked(Struct):
     """At most so many lines."""
 
     limit: Annotated[int, Meta(ge=1, le=LINES_MAX)] = LINES_MAX
+
+
+class ReportAsked(Struct):
+    """`format`: md (text/markdown), html (one file that needs nothing else) or json. `public`: without names and
+    internals."""
+
+    format: Literal["md", "html", "json"] = "json"
+    public: bool = False
 
 
 class TasksAnswer(Struct):
@@ -211,11 +223,34 @@ def numbered(text: str) -> int:
     return number
 
 
+class IncidentReportHandler(IncidentHandler):
+    @operation(
+        "The report of an incident, as it is known now",
+        scope="read",
+        query=ReportAsked,
+        returns=IncidentReport,
+        errors=("NOT_FOUND",),
+    )
+    async def get(self, incident_id: str) -> None:
+        asked, now = self.query(ReportAsked), shared_clock.now()
+        found, values = await read_report(self.parts, numbered(incident_id), now, public=asked.public)
+        if asked.format == "json":
+            self.reply(found)
+        elif asked.format == "md":
+            self.set_header("Content-Type", "text/markdown; charset=utf-8")
+            self.write(markdown(found))
+        else:
+            self.set_header("Content-Type", "text/html; charset=utf-8")
+            self.set_header("Content-Security-Policy", REPORT_POLICY)
+            self.write(html(found, values))
+
+
 ROUTES: tuple[Route, ...] = (
     Route("/api/v1/incidents", IncidentsHandler),
     Route("/api/v1/incidents/{incident_id}", OneIncidentHandler),
     Route("/api/v1/incidents/{incident_id}/acts", ActsHandler),
     Route("/api/v1/incidents/{incident_id}/merge", MergeHandler),
+    Route("/api/v1/incidents/{incident_id}/report", IncidentReportHandler),
     Route("/api/v1/incidents/{incident_id}/split", SplitHandler),
     Route("/api/v1/incidents/{incident_id}/tasks", TasksHandler),
     Route("/api/v1/incidents/{incident_id}/timeline", TimelineHandler),

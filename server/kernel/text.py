@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from server.kernel.redaction import redact
 
 NONE = "–"  # no value: never 0
 REASON_MAX = 500
+# What Markdown, GitHub's too, could read as markup; a line break would end the table's row.
+MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@])")
+BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
 def percent(ratio: float | None) -> str:
@@ -77,6 +81,11 @@ def clock(at: datetime) -> str:
 def plural(n: int, one: str, many: str | None = None) -> str:
     """`1 service`, `7 services`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def plain(text: str) -> str:
+    """Escape a text so that Markdown reads no markup in it: no link, image, HTML or table row."""
+    return MARKUP.sub(r"\\\1", BREAKS.sub(" ", text).strip()) or NONE
 
 
 def visible(text: str) -> str:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from server.kernel.text import NONE, iso, percent, span
+from server.kernel.text import iso, percent, plain, span
 from server.kernel.times import Instant
 from server.review.monthly import AlertMonth, ExclusionMonth, MonthlyReport, ObjectiveMonth, WorstStretch
-
-# What Markdown, GitHub's too, could read as markup; a line break would end the table's row.
-MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@])")
-BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
-
-
-def plain(text: str) -> str:
-    """Escape a text so that Markdown reads no markup in it: no link, image, HTML or table row."""
-    return MARKUP.sub(r"\\\1", BREAKS.sub(" ", text).strip()) or NONE
 
 
 def markdown(report: MonthlyReport) -> str:

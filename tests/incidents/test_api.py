@@ -219,3 +219,36 @@ async def test_a_watch_that_was_replaced_writes_nothing(web: Start, database_url
     with pytest.raises(Exception, match="lease"):
         await room.look(now + 1)
     assert (await room.get())["incidents"] == []
+
+
+@pytest.mark.gen_test
+async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 300
+    await room.at(now, burning())
+    (born,) = (await room.get())["incidents"]
+    number = born["id"]
+    await room.act(number, "accept")
+    await room.act(number, "note", text="<script>alert(1)</script> [x](javascript:alert(1))")
+    await room.act(number, "update", text="We are on it.")
+    await room.act(number, "move", to="mitigating")
+    await room.act(number, "report", root_cause="**A bad query** <img src=x onerror=alert(1)>", cause_class="deploy")
+
+    found = await room.get(f"/{number}/report")
+    assert [one["seconds"] is not None for one in found["measures"]] == [True, True, True, False]
+    assert found["spent"][0]["bad"] == 41
+    assert {"Declared by key:test.", "We are on it."} <= {line["text"] for line in found["timeline"]}
+
+    async def text(query: str) -> str:
+        return (await room.site.fetch(f"/api/v1/incidents/{number}/report?{query}", key=room.key)).body.decode()
+
+    written = await text("format=md")
+    assert "- time to detect: 3 s, from the onset (the fast test's estimate) to the detection" in written
+    assert "\\<script\\>" in written, "a note is text"
+    shown = await text("format=html")
+    assert "<strong>A bad query</strong>" in shown
+    assert "<svg" in shown
+    assert not [bad for bad in ("<script", "onerror", "javascript:") if f"{bad}=" in shown or f"<{bad}" in shown]
+    outside = await text("format=md&public=true")
+    assert "We are on it." in outside
+    assert not [name for name in ("key:test", "script", "5f2c1a9") if name in outside]

@@ -1,0 +1,213 @@
+"""The report of an incident, as it is known at any moment: what happened, how long it took, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from server.alerts.alert import Alert
+from server.incidents.incident import Incident, IncidentState, PreventiveAction, Role
+from server.incidents.moves import WORDS
+from server.incidents.room import IncidentRoom
+from server.incidents.timeline_store import Line
+from server.kernel.text import NONE, iso, percent, plain, span
+from server.kernel.times import Instant, utc
+
+
+class Measured(Struct):
+    """One time of the incident in seconds, null where it is not so far, and what it was taken from."""
+
+    name: str
+    seconds: float | None
+    provenance: str
+
+
+class ObjectiveSpent(Struct):
+    """What the incident cost an objective: `bad` of `total` requests since the onset, `spent` of the whole budget."""
+
+    objective: str
+    service: str
+    bad: int
+    total: int
+    spent: float
+
+
+class ReportedLine(Struct):
+    """One line of the timeline."""
+
+    at: Instant
+    kind: str
+    text: str
+    author: str
+    machine: bool
+
+
+class ReportedAction(Struct):
+    """What is to be done so that it does not happen again."""
+
+    title: str
+    owner: str
+    priority: int
+    due_at: Instant
+    link: str
+    done_at: Instant | None
+
+
+class IncidentReport(Struct):
+    """The whole report. In a `public` one there are no names, no machine lines and no internals."""
+
+    id: int
+    title: str
+    severity: int
+    state: IncidentState
+    service: str
+    public: bool
+    made_at: Instant
+    onset: Instant
+    onset_method: str
+    onset_estimated: Instant
+    over_at: Instant | None
+    measures: list[Measured]
+    spent: list[ObjectiveSpent]
+    seen: str
+    likely: str
+    root_cause: str
+    cause_class: str
+    went_well: str
+    people: list[str]
+    actions: list[ReportedAction]
+    timeline: list[ReportedLine]  # oldest first
+
+
+def report_of(
+    room: IncidentRoom, alerts: Sequence[Alert], lines: Iterable[Line], now: float, *, public: bool
+) -> IncidentReport:
+    """The report as of `now`, Unix seconds. `lines` are the newest first."""
+    incident = room.incident
+    shown = [line for line in lines if not public or line.kind == "update"]
+    return IncidentReport(
+        id=incident.id,
+        title=incident.title,
+        severity=incident.severity,
+        state=incident.state,
+        service=incident.service,
+        public=public,
+        made_at=utc(now),
+        onset=utc(incident.onset),
+        onset_method=incident.onset_method,
+        onset_estimated=utc(incident.captured.onset),
+        over_at=None if incident.over_at is None else utc(incident.over_at),
+        measures=measures(incident),
+        spent=[] if public else [spent(alert) for alert in alerts],
+        seen=incident.captured.text,
+        likely="" if public else incident.captured.likely,
+        root_cause=incident.root_cause,
+        cause_class=incident.cause_class,
+        went_well="" if public else incident.went_well,
+        people=[] if public else [person(role) for role in room.roles],
+        actions=[] if public else [reported(action) for action in room.actions],
+        timeline=[line_of(line, public) for line in reversed(shown)],
+    )
+
+
+def measures(incident: Incident) -> list[Measured]:
+    """Each time with what it is taken from."""
+    methods = {"change point": "the fast test's estimate", "window": "the beginning of a window", "person": "a person"}
+    onset = f"the onset ({methods[incident.onset_method]})"
+
+    def since(name: str, at: float | None, what: str) -> Measured:
+        return Measured(name, None if at is None else max(0.0, at - incident.onset), f"from {onset} to {what}")
+
+    detected = None if incident.onset_method == "window" else incident.detected_at
+    recovered = incident.over_at if incident.resolved_at is not None else None
+    return [
+        since("time to detect", detected, "the detection"),
+        since("time to acknowledge", incident.declared_at, "when a person declared it"),
+        since("time to mitigate", incident.mitigated_at, "the first mitigation"),
+        since("time to recover", recovered, "the end of the failure, by live data"),
+    ]
+
+
+def spent(alert: Alert) -> ObjectiveSpent:
+    """What an alert says of the cost."""
+    seen = alert.evidence
+    return ObjectiveSpent(alert.objective, alert.service, seen.bad, seen.total, seen.spent)
+
+
+def person(role: Role) -> str:
+    """`commander: mira@example.com, 03:04:40 to 03:20:11`."""
+    until = "" if role.until is None else f" to {utc(role.until):%H:%M:%S}"
+    return f"{role.role}: {role.person}, {utc(role.since):%H:%M:%S}{until}"
+
+
+def reported(action: PreventiveAction) -> ReportedAction:
+    """A preventive action with RFC 3339 times."""
+    done = None if action.done_at is None else utc(action.done_at)
+    return ReportedAction(action.title, action.owner, action.priority, utc(action.due_at), action.link, done)
+
+
+def line_of(line: Line, public: bool) -> ReportedLine:
+    """A line of the timeline; outside nobody is named."""
+    return ReportedLine(utc(line.at), line.kind, line.text, "" if public else line.author, line.machine)
+
+
+def markdown(report: IncidentReport) -> str:
+    """The report as Markdown. What people have written of cause and lessons is Markdown; all else is text."""
+    return "\n".join(markdown_lines(report)) + "\n"
+
+
+def markdown_lines(report: IncidentReport) -> Iterator[str]:
+    yield f"# SEV-{report.severity} {plain(report.title)}"
+    yield ""
+    where = f" of {plain(report.service)}" if report.service else ""
+    yield f"{WORDS[report.state]}. Incident {report.id}{where}, made {iso(report.made_at)}. Times are UTC."
+    yield from ("", f"Onset {iso(report.onset)}{corrected(report)}.")
+    if report.over_at is not None:
+        yield f"Over {iso(report.over_at)}, after {span((report.over_at - report.onset).total_seconds())}."
+    yield from section("Impact", impact(report))
+    yield from section("Times", [f"- {one.name}: {span(one.seconds)}, {one.provenance}" for one in report.measures])
+    yield from section(f"Root cause ({report.cause_class})", [report.root_cause or "Not known yet."])
+    if not report.public:
+        yield from section("What went well", [report.went_well or NONE])
+        yield from section("Preventive actions", [action_line(one) for one in report.actions] or ["None."])
+        yield from section("People", [f"- {plain(one)}" for one in report.people] or ["Nobody."])
+    title = "Updates" if report.public else "Timeline"
+    yield from section(title, [timeline_line(one) for one in report.timeline] or ["None."])
+
+
+def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """A heading and its lines."""
+    yield from ("", f"## {title}", "")
+    yield from lines
+
+
+def corrected(report: IncidentReport) -> str:
+    """What was estimated, where a person has put it right."""
+    if report.onset == report.onset_estimated:
+        return ""
+    return f" (estimated {iso(report.onset_estimated)}, corrected by a person)"
+
+
+def impact(report: IncidentReport) -> list[str]:
+    """What failed, and what it cost."""
+    lines = [f"- {plain(report.seen)}"] if report.seen else []
+    lines += [
+        f"- {plain(one.objective)}: {one.bad:,} of {one.total:,} requests bad, {percent(one.spent)} of the whole budget"
+        for one in report.spent
+    ]
+    lines += [f"- likely: {plain(report.likely)}"] if report.likely else []
+    return lines or ["Not measured."]
+
+
+def action_line(one: ReportedAction) -> str:
+    """`- [ ] P0 jon, until 2026-12-24: test it`."""
+    link = f" <{one.link}>" if one.link else ""
+    who = f"P{one.priority} {plain(one.owner)}, until {one.due_at:%Y-%m-%d}"
+    return f"- [{'x' if one.done_at else ' '}] {who}: {plain(one.title)}{link}"
+
+
+def timeline_line(one: ReportedLine) -> str:
+    """`- 03:04:40 Declared by mira. (mira)`."""
+    who = "" if one.machine or not one.author else f" ({plain(one.author)})"
+    return f"- {one.at:%Y-%m-%d %H:%M:%S} {plain(one.text)}{who}"

@@ -1,0 +1,120 @@
+"""Asks a running Evenkeel over HTTP, for commands: EVENKEEL_URL with EVENKEEL_API_KEY.
+
+Needs the standard library alone: a pipeline has no database driver.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+TIMEOUT_S = 10.0
+TRIES = 2
+PAUSE_S = 1.0  # before the second try
+BODY_MAX = 8 * 1024 * 1024
+
+
+class NotAsked(Exception):
+    """There is no answer; the text says why and what to do."""
+
+
+class Again(Exception):
+    """The server failed; trying again may help."""
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the key is sent only to the address that was given."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None: a redirect is an error."""
+        return
+
+
+def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
+    """The body of a successful answer; NotAsked names what is wrong. Tries twice where trying again can help.
+
+    `data` is sent as JSON, with POST and under the Idempotency-Key `key`. `scope` is what the API key needs.
+    """
+    url, api_key = os.environ.get("EVENKEEL_URL", "").rstrip("/"), os.environ.get("EVENKEEL_API_KEY", "").strip()
+    if not usable(url):
+        raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
+    if not api_key or not api_key.isascii() or not api_key.isprintable():
+        raise NotAsked(f"EVENKEEL_API_KEY is not set to a key; make one with the scope {scope}.")
+    headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+    body = None if data is None else json.dumps(data).encode()
+    if body is not None:
+        headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
+    request = urllib.request.Request(url + path, data=body, headers=headers)  # noqa: S310 - the scheme was looked at
+    for left in reversed(range(TRIES)):
+        try:
+            return answered(*exchange(request), url)
+        except (OSError, HTTPException, Again) as error:
+            if not left:
+                raise NotAsked(
+                    f"{url} does not answer ({reason_of(error)}). Check EVENKEEL_URL and try again."
+                ) from None
+            time.sleep(PAUSE_S)
+    raise AssertionError("the last try answers or raises")
+
+
+def usable(url: str) -> bool:
+    """Whether it is an address that can be asked."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and url.isascii() and url.isprintable()
+
+
+def exchange(request: urllib.request.Request) -> tuple[int, bytes]:
+    """The status and the body of one try."""
+    opener = urllib.request.build_opener(NoRedirect)
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as response:
+            return response.status, response.read(BODY_MAX)
+    except urllib.error.HTTPError as error:
+        with error:
+            if 300 <= error.code < 400:
+                leads = error.headers.get("Location", "elsewhere")
+                raise NotAsked(f"EVENKEEL_URL redirects to {leads}; set it to where that leads.") from None
+            return error.code, error.read(BODY_MAX)
+
+
+def answered(status: int, body: bytes, url: str) -> bytes:
+    """The body of a success. Raises Again for 5xx, NotAsked for any other refusal."""
+    if 200 <= status < 300:
+        return body
+    if status >= 500:
+        raise Again(f"status {status}")
+    found = parsed(body)
+    if not isinstance(found, dict) or "code" not in found:
+        raise not_evenkeel(status, url)
+    if status == 401:
+        raise NotAsked("EVENKEEL_API_KEY is not a valid key there; it may have been revoked.")
+    raise NotAsked(str(found.get("detail", found["code"])))
+
+
+def parsed(body: bytes) -> Any:
+    """What a body of JSON holds; None for what is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def not_evenkeel(status: int, url: str = "") -> NotAsked:
+    """Somebody else answers there."""
+    where = url or os.environ.get("EVENKEEL_URL", "").rstrip("/")
+    return NotAsked(f"{where} answers, with status {status}, but not as Evenkeel does. Check EVENKEEL_URL.")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why no answer came, in a few words."""
+    reason = getattr(error, "reason", None) or error
+    return f"no answer within {TIMEOUT_S:g} s" if isinstance(reason, TimeoutError) else str(reason)
