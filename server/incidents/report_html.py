@@ -14,6 +14,7 @@ from server.incidents.report import IncidentReport, markdown
 from server.kernel.text import percent
 
 FRAME = (Path(__file__).parent / "page.html").read_text()
+MARKDOWN = MarkdownIt("commonmark", {"html": False})  # a tag in a text is text
 WIDTH, HEIGHT = 680.0, 140.0
 
 # Times in Unix seconds and ratios of 1; None: no traffic.
@@ -22,7 +23,7 @@ Value = tuple[float, float | None]
 
 def html(report: IncidentReport, values: Sequence[Value]) -> str:
     """The whole file. `values` are the error ratio around it, oldest first; empty: no chart."""
-    rendered = nh3.clean(MarkdownIt("commonmark").render(markdown(report)))
+    rendered = nh3.clean(MARKDOWN.render(markdown(report)), tags=nh3.ALLOWED_TAGS - {"img"})
     head, found, rest = rendered.partition("<h2>")
     chart = ratio_chart(values, report.onset.timestamp()) if values else ""
     return FRAME.format(title=escape(f"SEV-{report.severity} {report.title}"), body=f"{head}{chart}{found}{rest}")

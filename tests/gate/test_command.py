@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from server.gate import command
-from server.gate.command import NotAsked, fetch
+from server.gate.command import fetch
+from server.kernel import remote
+from server.kernel.remote import NotAsked
 from tests.conftest import free_port
 from tests.gate.asking import ask, override, publish, rows
 from tests.gate.making import objective
@@ -137,12 +138,12 @@ def http_answer(status: str, body: str = "", *headers: str) -> bytes:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Answers, Any]]:
     """The answer, or what is wrong, of a server that answers so."""
-    monkeypatch.setattr(command, "PAUSE_S", 0.01)
+    monkeypatch.setattr(remote, "PAUSE_S", 0.01)
     monkeypatch.setenv("EVENKEEL_API_KEY", "ek_secret")
 
     def ask_one(*answers: bytes | None) -> tuple[Answers, Any]:
         server = Answers(*answers)
-        monkeypatch.setattr(command, "TIMEOUT_S", 1.5 if None in answers else PATIENCE_S)
+        monkeypatch.setattr(remote, "TIMEOUT_S", 1.5 if None in answers else PATIENCE_S)
         monkeypatch.setenv("EVENKEEL_URL", server.url)
         try:
             return server, fetch({"service": "checkout", "kind": "deploy"})

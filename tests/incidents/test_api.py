@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -248,7 +249,7 @@ async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path:
     shown = await text("format=html")
     assert "<strong>A bad query</strong>" in shown
     assert "<svg" in shown
-    assert not [bad for bad in ("<script", "onerror", "javascript:") if f"{bad}=" in shown or f"<{bad}" in shown]
+    assert not re.findall(r"<script|<img|<a [^>]*javascript", shown)
     outside = await text("format=md&public=true")
     assert "We are on it." in outside
     assert not [name for name in ("key:test", "script", "5f2c1a9") if name in outside]
