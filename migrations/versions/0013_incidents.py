@@ -1,6 +1,6 @@
 """Incidents: their alerts, roles, tasks, preventive actions, and a timeline that is only added to.
 
-Revises: 0011
+Revises: 0012
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
