@@ -71,7 +71,7 @@ class MergeAct(IncidentForm):
 
 
 def moments(fields: dict[str, Any]) -> None:
-    """What a form says of a time, as Unix seconds: a time of a day in UTC, or a day; ApiError INVALID."""
+    """What a form says of a time, in UTC: a day, or a time of it; ApiError INVALID."""
     for name, form in (("at", "%Y-%m-%dT%H:%M:%S"), ("due_at", "%Y-%m-%d")):
         text = fields.get(name)
         if text is None:
@@ -79,6 +79,6 @@ def moments(fields: dict[str, Any]) -> None:
         if form.endswith("S") and text.count(":") == 1:
             text += ":00"
         try:
-            fields[name] = datetime.strptime(text, form).replace(tzinfo=UTC).timestamp()
+            fields[name] = datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             raise invalid(name, "give a date" if name == "due_at" else "give a date and a time") from None

@@ -18,6 +18,7 @@ from server.incidents.proof import Proof
 from server.incidents.room import IncidentRoom
 from server.kernel.errors import ApiError, invalid
 from server.kernel.text import checked_reason, plural, span
+from server.kernel.times import Instant
 
 TEXT_MAX = 4000
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
@@ -27,7 +28,6 @@ Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 Minutes = Annotated[int, Meta(ge=1, le=1440)]
 Severity = Annotated[int, Meta(ge=1, le=3)]
 Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Seconds = Annotated[float, Meta(ge=0, le=32_503_680_000)]
 
 
 class Moment(Struct):
@@ -110,18 +110,18 @@ class SetSeverity(IncidentAct, tag="severity"):
 
 
 class CorrectOnset(IncidentAct, tag="onset"):
-    """Say since when it really fails, Unix seconds; what was estimated stays in what was captured."""
+    """Say since when it really fails; what was estimated stays in what was captured."""
 
-    at: Seconds
+    at: Instant
     reason: Reason
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         reason = checked_reason(self.reason)
-        if self.at > moment.now:
+        at, before = self.at.timestamp(), room.incident.onset
+        if at > moment.now:
             raise invalid("at", "lies ahead")
-        before = room.incident.onset
-        room.incident = replace(room.incident, onset=self.at, onset_method="person")
-        moved_s = self.at - before
+        room.incident = replace(room.incident, onset=at, onset_method="person")
+        moved_s = at - before
         which = "later" if moved_s > 0 else "earlier"
         text = f"Onset {span(abs(moved_s))} {which}, by {moment.by}: {reason}"
         room.say("onset", text, moment.by, moment.now)
@@ -311,13 +311,13 @@ class AddAction(IncidentAct, tag="action"):
     title: ShortText
     owner: ShortText
     priority: Annotated[int, Meta(ge=0, le=3)]
-    due_at: Seconds
+    due_at: Instant
     link: Link = ""
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         title, owner = checked_text(self.title, "title"), checked_text(self.owner, "owner")
         action = PreventiveAction(
-            0, room.incident.id, title, owner, self.priority, self.due_at, moment.now, moment.by, self.link
+            0, room.incident.id, title, owner, self.priority, self.due_at.timestamp(), moment.now, moment.by, self.link
         )
         room.actions.append(action)
         room.say("action", f"P{self.priority} {owner}: {title}", moment.by, moment.now, link=self.link)

@@ -98,7 +98,7 @@ async def test_from_an_alert_to_the_end(web: Start, database_url: str, tmp_path:
     await room.act(number, "resolve", reason="seen with my own eyes")
     await room.act(number, "close", 409)
     await room.act(number, "report", root_cause="a bad query", cause_class="deploy", went_well="the page")
-    await room.act(number, "action", title="test the query", owner="jon", priority=0, due_at=now + 86400)
+    await room.act(number, "action", title="test the query", owner="jon", priority=0, due_at="2026-12-24T00:00:00Z")
     done = await room.act(number, "close")
     assert done["incident"]["state"] == "closed"
     assert done["incident"]["time_to_acknowledge_s"] > 290

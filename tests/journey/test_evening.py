@@ -98,7 +98,8 @@ def at(instant: str) -> float:
 
 def ordered(found: Locator, *keys: str) -> None:
     """On a page that was just loaded: on one that is open, an order holds for 10 s."""
-    expect(found).to_have_count(len(keys))
+    shown = found.page.locator("tr.service")
+    expect(found, f"of {[row.get_attribute('class') for row in shown.all()]}").to_have_count(len(keys))
     for place, key in enumerate(keys):
         expect(found.nth(place)).to_have_attribute("data-key", key)
 
