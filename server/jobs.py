@@ -10,6 +10,7 @@ from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
+from server.incidents import reminding
 from server.incidents.keeper import Keeper
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
@@ -59,6 +60,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("recount", recount_module.EVERY_S, recount.run, 30),
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
+        Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10),
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
         Job("bake", staging.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),

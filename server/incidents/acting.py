@@ -21,9 +21,11 @@ from server.incidents.ending import captured, ending_of
 from server.incidents.incident import Captured, Incident
 from server.incidents.proof import proof
 from server.incidents.room import IncidentRoom
+from server.incidents.telling import tellings
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.text import checked_reason
+from server.notify.outbox import tell_of_incident
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -71,10 +73,17 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         if press.key and after.entries:
             after.entries[0] = replace(after.entries[0], key=press.key)
         await store.save(connection, before, after)
+        await tell(connection, before, after, now)
         what = f"incident.{type(asked).__struct_config__.tag}"
         await audit(connection, press.by, what, f"incident {incident_id}", None, asked, press.request_id)
     await parts.bus.publish("incidents", incident_id)
     return Acted(after.incident, False, message)
+
+
+async def tell(connection: AsyncConnection, before: IncidentRoom, after: IncidentRoom, now: float) -> None:
+    """Let the targets hear of what an act has changed, after the commit."""
+    for told in tellings(before, after, now):
+        await tell_of_incident(connection, told)
 
 
 async def room_of(connection: AsyncConnection, incident_id: int, *, hold: bool = False) -> IncidentRoom:
@@ -119,6 +128,7 @@ async def declare(parts: Parts, title: str, service: str, severity: int, press: 
         after.give("commander", by, now)
         after.say("state", f"Declared by {by}: {title}", by, now)
         await store.save(connection, IncidentRoom(incident), after)
+        await tell(connection, IncidentRoom(replace(incident, declared_at=None)), after, now)
         asked = {"title": title, "service": service, "severity": severity}
         await audit(connection, by, "incident.declare", f"incident {incident.id}", None, asked, press.request_id)
     await parts.bus.publish("incidents", incident.id)

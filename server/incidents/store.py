@@ -116,6 +116,12 @@ async def open_incidents(connection: AsyncConnection, *, hold: bool = False) -> 
     return INCIDENTS.every(rows)
 
 
+async def overdue(connection: AsyncConnection, now: float) -> list[int]:
+    """The open incidents whose update was due before `now`, Unix seconds."""
+    statement = f"SELECT id FROM incidents WHERE {OPEN} AND update_due_at <= to_timestamp(:now) ORDER BY id"
+    return [row.id for row in await connection.execute(text(statement), {"now": now})]
+
+
 async def resolved_since(connection: AsyncConnection, since: float) -> list[Incident]:
     """Those resolved since a time, Unix seconds, newest first; not what was declined or merged."""
     rows = await connection.execute(

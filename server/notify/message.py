@@ -11,7 +11,9 @@ from server.alerts.alert import Alert, AlertState
 from server.alerts.notice import NoticeEvent
 from server.slo.model.tiers import Urgency
 
-Event = NoticeEvent | Literal["test"]
+# Of an incident: it was declared, people told how it stands, that is overdue, a person resolved or reopened it.
+IncidentEvent = Literal["declared", "posted", "overdue", "resolved", "reopened"]
+Event = NoticeEvent | IncidentEvent | Literal["test"]
 
 CHARACTERS = 178  # before the link; what a lock screen shows
 NAME_CHARACTERS = 60  # of a service, or of what is likely
@@ -34,14 +36,22 @@ def escalated(text: str) -> str:
     return ESCALATED + text.removeprefix(ESCALATED)
 
 
-def subject(alert: Alert, severity: int) -> str:
-    """The subject of an e-mail, one for all of a firing: `SEV-2: checkout, alert 17`, the severity as told first."""
-    return f"SEV-{severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
+def subject(alert: Alert) -> str:
+    """The subject of an e-mail, one for all of a firing: `SEV-2: checkout, alert 17`; of the alert as told first."""
+    return f"SEV-{alert.severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
 
 
-def link(public_url: str, alert: Alert | None) -> str:
-    """Where the alert is looked at; of a test (None), where targets are kept. Nothing is done by following it."""
+def link(public_url: str, alert: Alert | None, incident: IncidentFacts | None = None) -> str:
+    """Where the incident or the alert is looked at; of a test (neither), where targets are kept. Nothing is done by
+    following it."""
+    if incident is not None:
+        return f"{public_url}/incidents/{incident.id}"
     return f"{public_url}/setup" if alert is None else f"{public_url}/alerts/{alert.id}"
+
+
+def incident_subject(incident: IncidentFacts) -> str:
+    """The subject of an e-mail of an incident without an alert: `SEV-2: nobody can pay, incident 12`."""
+    return f"SEV-{incident.severity}: {short(incident.title, NAME_CHARACTERS)}, incident {incident.id}"
 
 
 def test_text(name: str) -> str:
@@ -100,3 +110,20 @@ def facts_of(alert: Alert) -> AlertFacts:
         threshold_ms=alert.evidence.threshold_ms,
         likely=alert.evidence.likely,
     )
+
+
+class IncidentFacts(Struct):
+    """The incident as a program is told of it. Times are RFC 3339 in UTC."""
+
+    id: int
+    title: str
+    service: str
+    severity: int
+    state: str
+    onset: datetime
+    declared_at: datetime | None
+    over_at: datetime | None  # when the failure seems to have ended
+    resolved_at: datetime | None
+    update_due_at: datetime | None  # when people are to be told again
+    commander: str
+    drill: bool

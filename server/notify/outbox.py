@@ -5,21 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from server.alerts.alert import Alert, AlertEvent
 from server.alerts.notice import Notice
 from server.alerts.store import add_events
 from server.auth.store import signal
 from server.kernel import shared_clock
 from server.notify import outbox_store, store
-from server.notify.message import escalated, fit
+from server.notify.message import IncidentEvent, IncidentFacts, escalated, fit
 from server.notify.outbox_store import ClaimedRow, StoredBody, Unacknowledged
-from server.notify.steps import ESCALATE_S, next_step, receiving
+from server.notify.steps import ESCALATE_S, hearing, next_step, receiving
 from server.notify.target import Target
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 TOPIC = "notify"
+
+
+class IncidentNotice(Struct):
+    """One thing to be told of an incident. `key` is the same for the same telling of this event, and for no other; no
+    dot stands in it."""
+
+    event: IncidentEvent
+    text: str
+    incident: IncidentFacts
+    key: str
 
 
 async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> None:
@@ -35,6 +47,21 @@ async def enqueue(connection: AsyncConnection, notices: Sequence[Notice]) -> Non
         if notice.event == "trigger":
             told[notice.alert.id] |= {target.id for target in receivers}
     await post(connection, rows)
+
+
+async def tell_of_incident(connection: AsyncConnection, told: IncidentNotice) -> int:
+    """Store what is to be told of an incident, one message a target; how many are new. The same again changes
+    nothing."""
+    targets = await store.every(connection)
+    receivers = hearing(targets, await outbox_store.targets_heard(connection, told.incident.id))
+    body = StoredBody(told.text, incident=told.incident)
+    stem = f"incident-{told.incident.id}/{told.event}/{told.key}"
+    began = int(told.incident.onset.timestamp())  # another database counts its incidents anew
+    rows = [
+        ClaimedRow(None, target.id, told.event, f"{stem}/{began}/target-{target.id}", body, told.incident.id)
+        for target in receivers
+    ]
+    return await post(connection, rows)
 
 
 def row_of(notice: Notice, target: Target) -> ClaimedRow:
@@ -58,9 +85,9 @@ async def escalate(connection: AsyncConnection) -> None:
     waiting = await outbox_store.unacknowledged(connection, ESCALATE_S)
     targets = await store.every(connection) if waiting else []
     for last in waiting:
-        receivers = next_step(targets, last.body.alert.urgency, last.step)
+        receivers = next_step(targets, last.alert.urgency, last.step)
         if await post(connection, next_rows(last, receivers)):
-            line = AlertEvent(last.body.alert.id, shared_clock.now(), "escalated", escalation(receivers))
+            line = AlertEvent(last.alert.id, shared_clock.now(), "escalated", escalation(receivers))
             await add_events(connection, [line])
 
 
@@ -72,8 +99,8 @@ def escalation(receivers: Sequence[Target]) -> str:
 
 def next_rows(last: Unacknowledged, receivers: Sequence[Target]) -> list[ClaimedRow]:
     """The messages to the next step."""
-    alert = last.body.alert
-    text = fit(alert, escalated(last.body.text))
+    alert = last.alert
+    text = fit(alert, escalated(last.text))
     stem = f"alert-{alert.id}/trigger/{alert.fired_times}"
     return [
         ClaimedRow(

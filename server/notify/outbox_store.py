@@ -2,7 +2,7 @@
 
 A claim is an update that only one can make; it ends by itself, so that what a
 dead process had claimed is sent by another. Nothing is sent while an earlier
-message of the same alert to the same target waits: a resolve never overtakes.
+message of the same alert or incident to the same target waits: a resolve never overtakes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.alerts.alert import Alert
 from server.alerts.store import mark_notified
 from server.notify.kind import Thread
-from server.notify.message import Event
+from server.notify.message import Event, IncidentFacts
 from server.notify.store import TARGETS
 from server.notify.target import Target
 from server.tables.alerts import notifications
@@ -28,20 +28,22 @@ KEPT_DAYS = 90
 
 
 class StoredBody(msgspec.Struct):
-    """What a row holds of what it tells: the words, and the alert as it stood."""
+    """What a row holds of what it tells: the words, and the alert or the incident as it stood."""
 
     text: str
-    alert: Alert
+    alert: Alert | None = None
+    incident: IncidentFacts | None = None
 
 
 class ClaimedRow(msgspec.Struct):
-    """One message to be stored."""
+    """One message to be stored, of an alert or of an incident."""
 
-    alert_id: int
+    alert_id: int | None
     target_id: int
     event: Event
     dedup_key: str
     body: StoredBody
+    incident_id: int | None = None
 
 
 NOTIFICATIONS = Rows(notifications, ClaimedRow)
@@ -52,7 +54,7 @@ class Claimed(NamedTuple):
     """One message that is ours to send until the claim ends. `attempt` is 1 for the first try."""
 
     id: int
-    alert_id: int
+    alert_id: int | None  # None: of an incident
     target: Target
     event: Event
     key: str
@@ -84,11 +86,22 @@ async def targets_told(connection: AsyncConnection, alert_ids: Sequence[int]) ->
     return found
 
 
+async def targets_heard(connection: AsyncConnection, incident_id: int) -> set[int]:
+    """The targets that were told of an incident or of an alert in it, or are being told."""
+    statement = text("""
+        SELECT DISTINCT target_id FROM notifications
+        WHERE gave_up_at IS NULL AND (incident_id = :id OR event = 'trigger'
+              AND alert_id IN (SELECT alert_id FROM incident_alerts WHERE incident_id = :id))
+        """)
+    return {row.target_id for row in await connection.execute(statement, {"id": incident_id})}
+
+
 class Unacknowledged(NamedTuple):
     """A page that nobody has acknowledged for too long: what was told of it last, and in which step."""
 
     step: int
-    body: StoredBody
+    text: str
+    alert: Alert
 
 
 UNACKNOWLEDGED = text("""
@@ -110,9 +123,22 @@ async def unacknowledged(connection: AsyncConnection, wait_s: float) -> list[Una
     """Those whose last step was told so long ago, locked: an acknowledgement waits for us, or we see it."""
     rows = await connection.execute(UNACKNOWLEDGED, {"wait": wait_s})
     found = [(step, readable(body)) for step, body in rows]
-    return [Unacknowledged(step, body) for step, body in found if body is not None]
+    return [Unacknowledged(step, body.text, body.alert) for step, body in found if body is not None and body.alert]
 
 
+FIRST = "SELECT (f.body || jsonb_build_object('key', f.dedup_key))::text FROM notifications f"
+FIRST_OF_FIRING = f"""
+    {FIRST}
+    WHERE f.alert_id = n.alert_id AND f.target_id = n.target_id AND f.event = 'trigger' AND f.id < n.id
+      AND f.body #> '{{alert,fired_times}}' = n.body #> '{{alert,fired_times}}'
+    ORDER BY f.id LIMIT 1"""
+# What wakes people of an incident is its first alert: what is told of the incident stands beneath that.
+FIRST_OF_INCIDENT = f"""
+    {FIRST}
+    WHERE f.target_id = n.target_id AND f.id < n.id AND (f.incident_id = n.incident_id
+          OR f.event = 'trigger' AND f.created_at >= (SELECT i.detected_at FROM incidents i WHERE i.id = n.incident_id)
+             AND f.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = n.incident_id))
+    ORDER BY f.id LIMIT 1"""
 CLAIM = text(f"""
     WITH due AS (
         SELECT w.id, row_number() OVER (PARTITION BY w.target_id ORDER BY w.next_at, w.id)
@@ -120,10 +146,14 @@ CLAIM = text(f"""
                   WHERE busy.target_id = w.target_id AND busy.sent_at IS NULL AND busy.gave_up_at IS NULL
                     AND busy.claimed_until > now()) AS place
         FROM notifications w
-        WHERE w.sent_at IS NULL AND w.gave_up_at IS NULL AND w.next_at <= now() AND w.alert_id IS NOT NULL
+        WHERE w.sent_at IS NULL AND w.gave_up_at IS NULL AND w.next_at <= now()
+          AND (w.alert_id IS NOT NULL OR w.incident_id IS NOT NULL)
           AND (w.claimed_until IS NULL OR w.claimed_until <= now())
           AND NOT EXISTS (SELECT FROM notifications earlier
                           WHERE earlier.alert_id = w.alert_id AND earlier.target_id = w.target_id
+                            AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
+          AND NOT EXISTS (SELECT FROM notifications earlier
+                          WHERE earlier.incident_id = w.incident_id AND earlier.target_id = w.target_id
                             AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
     ), mine AS MATERIALIZED (
         SELECT id FROM notifications
@@ -139,11 +169,7 @@ CLAIM = text(f"""
               extract(epoch FROM now() - n.created_at)::float AS age_s,
               coalesce(extract(epoch FROM now() - n.refused_since), 0)::float AS refused_s,
               t.removed_at IS NOT NULL AS removed, {TARGETS.of("t")},
-              (SELECT jsonb_build_object('key', f.dedup_key, 'severity', f.body #> '{{alert,severity}}')::text
-               FROM notifications f
-               WHERE f.alert_id = n.alert_id AND f.target_id = n.target_id AND f.event = 'trigger' AND f.id < n.id
-                 AND f.body #> '{{alert,fired_times}}' = n.body #> '{{alert,fired_times}}'
-               ORDER BY f.id LIMIT 1) AS thread
+              CASE WHEN n.incident_id IS NULL THEN ({FIRST_OF_FIRING}) ELSE ({FIRST_OF_INCIDENT}) END AS thread
     """)
 
 
@@ -180,7 +206,7 @@ async def sent(connection: AsyncConnection, claimed: Claimed, at: float) -> None
     """It has arrived."""
     statement = "UPDATE notifications SET sent_at = now(), claimed_until = NULL WHERE id = :id AND sent_at IS NULL"
     await connection.execute(text(statement), {"id": claimed.id})
-    if claimed.event == "trigger":
+    if claimed.event == "trigger" and claimed.alert_id is not None:
         await mark_notified(connection, claimed.alert_id, at)
 
 

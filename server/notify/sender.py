@@ -99,7 +99,9 @@ class Sender:
         if claimed.body is None:
             return Attempt("what it tells of cannot be read")
         body = claimed.body
-        parcel = Parcel(claimed.target, claimed.key, claimed.event, body.text, body.alert, claimed.thread)
+        parcel = Parcel(
+            claimed.target, claimed.key, claimed.event, body.text, body.alert, claimed.thread, body.incident
+        )
         try:
             return await deliver(self.env, parcel)
         except Exception:

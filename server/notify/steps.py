@@ -36,6 +36,14 @@ def next_step(targets: Sequence[Target], urgency: Urgency, step: int) -> list[Ta
     return [target for target in able if target.step == lowest]
 
 
+def hearing(targets: Sequence[Target], told: Iterable[int]) -> list[Target]:
+    """Who hears of an incident: the targets of the lowest step that takes it, and whoever was told of it before or of
+    an alert in it. `told`: their ids."""
+    able = [target for target in targets if kind_of(target.kind).takes_incidents]
+    lowest = min((target.step for target in able), default=0)
+    return [target for target in able if target.step == lowest or target.id in told]
+
+
 def takes(target: Target, urgency: Urgency) -> bool:
     """Whether a target is told of something that urgent: a ticket wakes nobody."""
     return urgency == "page" or kind_of(target.kind).takes_tickets

@@ -127,9 +127,9 @@ notifications = Table(  # the outbox: written with what it tells of, sent after 
     "notifications",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("alert_id", BigInteger, ForeignKey("alerts.id")),  # null: a test message
+    Column("alert_id", BigInteger, ForeignKey("alerts.id")),  # null: of an incident, or a test message
     Column("target_id", Integer, ForeignKey("targets.id"), nullable=False),
-    Column("event", Text, nullable=False),  # trigger, update, acknowledge, resolve, test
+    Column("event", Text, nullable=False),  # see Event in server/notify/message.py
     Column("dedup_key", Text, nullable=False, unique=True),  # one row, one delivery
     Column("body", JSONB, nullable=False),
     Column("created_at", Time, nullable=False, server_default=func.now()),
@@ -140,6 +140,7 @@ notifications = Table(  # the outbox: written with what it tells of, sent after 
     Column("gave_up_at", Time),
     Column("refused_since", Time),  # the first of the tries in a row that were refused as wrong
     Column("last_error", Text, nullable=False, server_default=""),
+    Column("incident_id", BigInteger),
 )
 Index(
     "notifications_due",
@@ -147,3 +148,6 @@ Index(
     postgresql_where=text("sent_at IS NULL AND gave_up_at IS NULL"),
 )
 Index("notifications_alert_id", notifications.c.alert_id)
+Index(
+    "notifications_incident_id", notifications.c.incident_id, postgresql_where=notifications.c.incident_id.is_not(None)
+)

@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_pages() -> None:
 @given(st.text(max_size=250), st.text(max_size=250), st.text(max_size=400))
 def test_whatever_the_names_it_is_one_printable_line(service: str, likely: str, more: str) -> None:
     alert = an_alert(service=service, evidence=evidence(likely=likely))
-    for text in (fit(alert, message(alert) + more), fit(alert, more), subject(alert, 1)):
+    for text in (fit(alert, message(alert) + more), fit(alert, more), subject(alert)):
         assert len(text) <= CHARACTERS
         assert text.isprintable()
 

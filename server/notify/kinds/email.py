@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from server.kernel.errors import invalid
-from server.notify.kind import Kind, Letter, Parcel
-from server.notify.message import link, short, subject
+from server.notify.kind import Kind, Letter, Parcel, Thread
+from server.notify.message import incident_subject, link, short, subject
 
 if TYPE_CHECKING:
     from server.kernel.settings import Environment
@@ -37,14 +37,16 @@ class Email(Kind):
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Letter]:
         alert, first = parcel.alert, parcel.thread
-        head = (
-            "Test from Evenkeel"
-            if alert is None
-            else subject(alert, alert.severity if first is None else first.severity)
-        )
         last = "" if alert is None else f"\nObjective: {short(alert.objective, 200)}. Times are UTC.\n"
-        text = f"{parcel.text}\n\n{link(public_url, alert)}\n{last}"
-        return [Letter(head, text, first.key if first else "")]
+        text = f"{parcel.text}\n\n{link(public_url, alert, parcel.incident)}\n{last}"
+        return [Letter(head(first or parcel), text, first.key if first else "")]
+
+
+def head(first: Parcel | Thread) -> str:
+    """The subject, one for all that stands beneath the first of it."""
+    if first.alert is not None:
+        return subject(first.alert)
+    return "Test from Evenkeel" if first.incident is None else incident_subject(first.incident)
 
 
 KIND = Email()

@@ -29,7 +29,10 @@ NAME_CHARACTERS = 100
 
 
 class PagerDuty(Kind):
-    """Its secret is the integration key of a service there. It wakes people, so a ticket is not sent to it."""
+    """Its secret is the integration key of a service there. It wakes people, so a ticket is not sent to it.
+
+    Of an incident it hears nothing: the alerts in it are incidents there already.
+    """
 
     name = "pagerduty"
     title = "PagerDuty"
@@ -37,6 +40,7 @@ class PagerDuty(Kind):
     hint = "the integration key of an Events API V2 integration as the secret; the address only for the EU region"
     takes_secret = True
     takes_tickets = False
+    takes_incidents = False
     inbound = "In PagerDuty, add a Generic Webhook (v3) for incident.acknowledged to"
 
     def checked_address(self, address: str, *, private: bool) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from server.kernel.errors import invalid
 from server.notify.kind import SECRET, Kind, Parcel, Post
-from server.notify.message import AlertFacts, Event, facts_of, link
+from server.notify.message import AlertFacts, Event, IncidentFacts, facts_of, link
 
 STANDARD = "whsec_"  # before a secret in base64: https://www.standardwebhooks.com
 STANDARD_BYTES = range(24, 65)
@@ -39,7 +39,8 @@ class Webhook(Kind):
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Post]:
         facts = facts_of(parcel.alert) if parcel.alert is not None else None
-        made = WebhookBody(parcel.key, parcel.event, parcel.text, link(public_url, parcel.alert), facts)
+        address = link(public_url, parcel.alert, parcel.incident)
+        made = WebhookBody(parcel.key, parcel.event, parcel.text, address, facts, parcel.incident)
         body = msgspec.json.encode(made)
         return [Post(body, headers(parcel.target.secret, parcel.key, int(now), body))]
 
@@ -51,7 +52,8 @@ class WebhookBody(Struct):
     event: Event
     text: str
     link: str
-    alert: AlertFacts | None  # null: a test
+    alert: AlertFacts | None
+    incident: IncidentFacts | None  # both null: a test
 
 
 def headers(secret: str, key: str, timestamp: int, body: bytes) -> dict[str, str]:
