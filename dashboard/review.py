@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dashboard.shared.memo import Memo
+from dashboard.shared.memo import Memo, Memos
 from dashboard.shared.page import Page
+from server.incidents import measures_store
+from server.incidents.measures import BacklogAction, CauseSpent, Measures, backlog, by_month, of_quarter
 from server.kernel import shared_clock
 from server.parts import Parts
 from server.review.monthly import MonthlyReport, middle
@@ -13,6 +15,17 @@ from server.review.reading import monthly, months_kept
 from server.slo.ledger import months
 
 KEPT_S = 60.0
+BACKLOG_MOST = 200
+MONTHS_S = 365 * 86_400.0
+
+
+class Afterwards(Struct):
+    """What incidents came to: the backlog, ranked, what each cause class has spent, and their measures."""
+
+    backlog: list[BacklogAction]
+    causes: list[CauseSpent]
+    quarter: list[Measures]
+    months: list[Measures]
 
 
 class ReviewView(Struct):
@@ -22,6 +35,8 @@ class ReviewView(Struct):
     now: str  # the month that is not over
     service: str  # the only one that is shown; '' all of them
     names: list[str]
+    incidents: Afterwards | None
+    at: float
 
 
 class ReportView(Struct):
@@ -61,6 +76,18 @@ async def read(parts: Parts) -> dict[str, list[str]]:
 READ = Memo(read, kept_s=KEPT_S)
 
 
+async def read_incidents(parts: Parts, service: str) -> Afterwards:
+    now, one = shared_clock.now(), service or None
+    async with parts.db.ask() as connection:
+        actions = await measures_store.actions(connection, open_only=True, service=one, most=BACKLOG_MOST)
+        causes = await measures_store.causes(connection, now, one)
+        measured = await measures_store.measured(connection, now - MONTHS_S, one)
+    return Afterwards(backlog(actions, causes, now), causes, of_quarter(measured, now), by_month(measured))
+
+
+INCIDENTS = Memos(read_incidents, kept_s=5)
+
+
 class ReviewPage(Page):
     """GET /review?service=NAME."""
 
@@ -68,7 +95,9 @@ class ReviewPage(Page):
         service = self.get_query_argument("service", "")[:200]
         found = await READ.get(self.parts, (self.parts.policies.number, len(self.parts.policies.objectives)))
         shown = found if found is None or not service else {name: found[name] for name in found if name == service}
-        view = ReviewView(shown, months.name_of(shared_clock.now()), service, sorted(found or ()))
+        now = shared_clock.now()
+        came = await INCIDENTS.get(self.parts, service, int(now))
+        view = ReviewView(shown, months.name_of(now), service, sorted(found or ()), came, now)
         self.show("review.html", view, title="Review · Evenkeel", page="review")
 
 

@@ -10,6 +10,7 @@ from server.gate import handlers as gate
 from server.http import api_docs
 from server.http.route import Route
 from server.incidents import handlers as incidents
+from server.incidents import measures_handlers as incident_measures
 from server.incidents import suspect_handler
 from server.ingest import handlers as ingest
 from server.live import handlers as live
@@ -34,6 +35,7 @@ API: tuple[Route, ...] = (
     *changes.ROUTES,
     *slo.ROUTES,
     *alerts.ROUTES,
+    *incident_measures.ROUTES,
     *incidents.ROUTES,
     *suspect_handler.ROUTES,
     *gate.ROUTES,

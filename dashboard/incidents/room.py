@@ -20,12 +20,13 @@ from server.alerts.alert import Alert
 from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
-from server.incidents import store
+from server.incidents import measures_store, store
 from server.incidents.acting import alerts_of
 from server.incidents.ending import ending_of
 from server.incidents.incident import Incident, Role, Task
 from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
+from server.incidents.similar import SimilarIncident, similar
 from server.incidents.timeline_store import Line, timeline
 from server.incidents.words import public_update
 from server.kernel import shared_clock
@@ -71,6 +72,7 @@ class RoomView(Struct):
     done_tasks: list[Task]
     update: str  # what would be told outside
     brief: list[str]  # for the next commander
+    similar: list[SimilarIncident] = []
 
     @property
     def incident(self) -> Incident | None:
@@ -106,6 +108,13 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
         )
 
 
+async def read_similar(parts: Parts, incident_id: int) -> list[SimilarIncident]:
+    async with parts.db.act() as connection:
+        incident = await store.one(connection, incident_id)
+        return similar(incident, await measures_store.past(connection, incident)) if incident else []
+
+
+SIMILAR = Memos(read_similar, kept_s=60)  # the past seldom changes
 RECORDS = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
 
 
@@ -143,6 +152,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         done_tasks=[task for task in room.tasks if task.done_at is not None],
         update=public_update(room, alerts, found, now),
         brief=room.brief(now),
+        similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
 
 
@@ -176,6 +186,7 @@ ROOM = live_page(
             "room-alerts": "incident/alerts.html",
             "room-tasks": "incident/tasks.html",
             "room-captured": "incident/captured.html",
+            "room-similar": "incident/similar.html",
             "room-line": "incident/timeline.html",
         },
         args=("id",),

@@ -11,8 +11,10 @@ from server.alerts.answers import AlertAnswer, alert_answer
 from server.http.shown import answered, shows
 from server.incidents.acting import Acted
 from server.incidents.incident import Incident, Share
+from server.incidents.measures import times_of
 from server.incidents.proof import Proof, Waits
 from server.incidents.room import IncidentRoom
+from server.incidents.similar import SimilarIncident
 from server.incidents.store import ACTIONS, INCIDENTS, ROLES, TASKS
 from server.incidents.timeline_store import Line, Origin
 from server.kernel.times import Instant, utc
@@ -82,6 +84,21 @@ class ProofAnswer(Struct):
     text: str
 
 
+class SimilarAnswer(Struct):
+    """An incident of the past, what it shares with this one (`service`, `route`, `cause class`), and what ended it."""
+
+    id: int
+    title: str
+    service: str
+    severity: int
+    onset: Instant
+    over_at: Instant | None
+    shares: list[str]
+    cause_class: str
+    root_cause: str
+    ended_by: str
+
+
 class IncidentDetail(Struct):
     """One incident with all that is in it; `brief` is what the next commander has to know."""
 
@@ -93,6 +110,7 @@ class IncidentDetail(Struct):
     actions: list[PreventiveActionAnswer]
     proof: ProofAnswer
     brief: list[str]
+    similar: list[SimilarAnswer]
 
 
 class IncidentsAnswer(Struct):
@@ -134,21 +152,24 @@ class ActedAnswer(Struct):
 def incident_answer(one: Incident) -> IncidentAnswer:
     """One incident as the API tells it."""
 
-    def since(at: float | None) -> float | None:
-        return None if at is None else max(0.0, at - one.onset)
-
+    times = times_of(one)
     return answered(
         one,
         IncidentAnswer,
-        time_to_detect_s=None if one.onset_method == "window" else since(one.detected_at),
-        time_to_acknowledge_s=since(one.declared_at),
-        time_to_mitigate_s=since(one.mitigated_at),
-        time_to_recover_s=since(one.over_at) if one.resolved_at is not None else None,
+        time_to_detect_s=times.detect,
+        time_to_acknowledge_s=times.acknowledge,
+        time_to_mitigate_s=times.mitigate,
+        time_to_recover_s=times.recover,
     )
 
 
-def detail_answer(
-    room: IncidentRoom, alerts: Sequence[Alert], outages: dict[int, list[Outage]], found: Proof, now: float
+def detail_answer(  # noqa: PLR0917 - the room, what is read beside it, and when
+    room: IncidentRoom,
+    alerts: Sequence[Alert],
+    outages: dict[int, list[Outage]],
+    alike: Sequence[SimilarIncident],
+    found: Proof,
+    now: float,
 ) -> IncidentDetail:
     """An incident with all that is in it."""
     seen = room.incident.captured
@@ -174,6 +195,25 @@ def detail_answer(
         [answered(one, PreventiveActionAnswer) for one in room.actions],
         proof_answer(found),
         room.brief(now),
+        [similar_answer(one) for one in alike],
+    )
+
+
+def similar_answer(one: SimilarIncident) -> SimilarAnswer:
+    """One of the past."""
+    past = one.past
+    over = None if past.over_at is None else utc(past.over_at)
+    return SimilarAnswer(
+        past.id,
+        past.title,
+        past.service,
+        past.severity,
+        utc(past.onset),
+        over,
+        one.shares,
+        past.cause_class,
+        past.root_cause,
+        past.ended_by,
     )
 
 

@@ -11,7 +11,7 @@ from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.http.shown import answered
-from server.incidents import store
+from server.incidents import measures_store, store
 from server.incidents.acting import Acted, Press, act, alerts_of, declare, room_of
 from server.incidents.acts import AnyAct, IncidentAct, Severity, ShortText
 from server.incidents.answers import (
@@ -31,6 +31,7 @@ from server.incidents.regroup import merge, split
 from server.incidents.report import IncidentReport, markdown
 from server.incidents.report_html import html
 from server.incidents.reporting import read_report
+from server.incidents.similar import similar
 from server.incidents.timeline_store import LINES_MAX, timeline
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
@@ -139,8 +140,9 @@ class OneIncidentHandler(IncidentHandler):
             room = await room_of(connection, number)
             alerts = await alerts_of(connection, room)
             outages = await alerts_store.outages(connection, [alert.id for alert in alerts])
+            alike = similar(room.incident, await measures_store.past(connection, room.incident))
         found = proof(ending_of(room.incident, alerts, self.parts.relay.picture), now)
-        self.reply(detail_answer(room, alerts, outages, found, now))
+        self.reply(detail_answer(room, alerts, outages, alike, found, now))
 
 
 class ActsHandler(IncidentHandler):

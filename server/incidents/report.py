@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert
 from server.incidents.incident import Incident, IncidentState, PreventiveAction, Role
+from server.incidents.measures import times_of
 from server.incidents.moves import WORDS
 from server.incidents.room import IncidentRoom
 from server.incidents.timeline_store import Line
@@ -116,16 +117,12 @@ def measures(incident: Incident) -> list[Measured]:
     methods = {"change point": "the fast test's estimate", "window": "the beginning of a window", "person": "a person"}
     onset = f"the onset ({methods[incident.onset_method]})"
 
-    def since(name: str, at: float | None, what: str) -> Measured:
-        return Measured(name, None if at is None else max(0.0, at - incident.onset), f"from {onset} to {what}")
-
-    detected = None if incident.onset_method == "window" else incident.detected_at
-    recovered = incident.over_at if incident.resolved_at is not None else None
+    times = times_of(incident)
     return [
-        since("time to detect", detected, "the detection"),
-        since("time to acknowledge", incident.declared_at, "when a person declared it"),
-        since("time to mitigate", incident.mitigated_at, "the first mitigation"),
-        since("time to recover", recovered, "the end of the failure, by live data"),
+        Measured("time to detect", times.detect, f"from {onset} to the detection"),
+        Measured("time to acknowledge", times.acknowledge, f"from {onset} to when a person declared it"),
+        Measured("time to mitigate", times.mitigate, f"from {onset} to the first mitigation"),
+        Measured("time to recover", times.recover, f"from {onset} to the end of the failure, by live data"),
     ]
 
 

@@ -128,6 +128,21 @@ ALERTS_OPEN = _metric(
     "severity",
     "urgency",
 )
+INCIDENTS_OPEN = _metric("evenkeel_incidents_open", "gauge", "Incidents that are open, by severity.", "severity")
+INCIDENT_TIME = _metric(
+    "evenkeel_incident_time_median_seconds",
+    "gauge",
+    "Median time from the onset to detect, acknowledge, mitigate, recover, over the incidents of the last 90 days.",
+    "measure",
+    "severity",
+)
+ACTIONS_OPEN = _metric(
+    "evenkeel_preventive_actions_open",
+    "gauge",
+    "Preventive actions that are not done, by priority and whether they are overdue.",
+    "priority",
+    "overdue",
+)
 BURN_RATE = _metric(
     "evenkeel_slo_burn_rate",
     "gauge",

@@ -10,6 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config import store as config_store
+from server.incidents import measures_store
+from server.incidents.measures import QUARTER_S, Measures, of_quarter
+from server.kernel import shared_clock
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import store as check_store
@@ -44,6 +47,15 @@ class DeploymentGauges(msgspec.Struct):
     checks: Sequence[tuple[str, str, float]]  # name, status, Unix time
     events: dict[int, Counts]  # good and bad by objective id
     undelivered_age_s: float  # of notifications
+    incidents: IncidentGauges
+
+
+class IncidentGauges(msgspec.Struct):
+    """What a scrape shows of incidents."""
+
+    open: dict[int, int]  # by severity
+    actions: dict[tuple[int, bool], int]  # by priority, and whether they are overdue
+    quarter: list[Measures]
 
 
 async def read(connection: AsyncConnection) -> DeploymentGauges:
@@ -57,7 +69,19 @@ async def read(connection: AsyncConnection) -> DeploymentGauges:
     events = await ledger_store.events(connection)
     staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
-    return DeploymentGauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s)
+    incidents = await incident_gauges(connection)
+    return DeploymentGauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents)
+
+
+async def incident_gauges(connection: AsyncConnection) -> IncidentGauges:
+    """How many incidents and preventive actions are open, and what the last quarter came to."""
+    now = shared_clock.now()
+    measured = await measures_store.measured(connection, now - QUARTER_S)
+    return IncidentGauges(
+        await measures_store.open_now(connection),
+        await measures_store.actions_now(connection),
+        of_quarter(measured, now),
+    )
 
 
 async def process_rows(connection: AsyncConnection) -> list[ProcessGauges]:

@@ -27,7 +27,7 @@ from server.slo.model.status import ObjectiveStatus
 from server.slo.model.tiers import Urgency, span
 from server.telemetry import metrics, metrics_store
 from server.telemetry.metrics import Metric
-from server.telemetry.metrics_store import DeploymentGauges, ProcessGauges
+from server.telemetry.metrics_store import DeploymentGauges, IncidentGauges, ProcessGauges
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -114,9 +114,25 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     yield family(metrics.HEARTBEAT_AGE, [(place(row), row.heartbeat_age_s) for row in rows])
     applied = [(place(row), row.revision) for row in rows if row.revision is not None]
     yield family(metrics.APPLIED_REVISION, applied)
+    yield from of_incidents(gauges.incidents)
     yield family(metrics.NOTIFICATION_AGE, [((), gauges.undelivered_age_s)])
     yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
+
+
+def of_incidents(found: IncidentGauges) -> Iterator[MetricFamily]:
+    """Their numbers, 0 too; a median only where there is one."""
+    yield family(metrics.INCIDENTS_OPEN, [((str(n),), found.open.get(n, 0)) for n in (1, 2, 3)])
+    pairs = [(priority, late) for priority in range(4) for late in (False, True)]
+    actions = [((str(p), str(late).lower()), found.actions.get((p, late), 0)) for p, late in pairs]
+    yield family(metrics.ACTIONS_OPEN, actions)
+    medians = [
+        ((name, str(row.severity)), one.median_s)
+        for row in found.quarter
+        for name, one in row.times
+        if one.median_s is not None
+    ]
+    yield family(metrics.INCIDENT_TIME, medians)
 
 
 def place(row: ProcessGauges) -> tuple[str, str]:
