@@ -9,6 +9,7 @@ from server.config import handlers as config
 from server.gate import handlers as gate
 from server.http import api_docs
 from server.http.route import Route
+from server.incidents import feed_handler as incident_feed
 from server.incidents import handlers as incidents
 from server.incidents import measures_handlers as incident_measures
 from server.incidents import suspect_handler
@@ -37,6 +38,7 @@ API: tuple[Route, ...] = (
     *alerts.ROUTES,
     *incident_measures.ROUTES,
     *incidents.ROUTES,
+    *incident_feed.ROUTES,
     *suspect_handler.ROUTES,
     *gate.ROUTES,
     *notify.ROUTES,

@@ -103,6 +103,15 @@ async def said_under(connection: AsyncConnection, incident_id: int, key: str) ->
     return ENTRIES.one(await connection.execute(text(statement), {"id": incident_id, "key": key}))
 
 
+async def entries_after(connection: AsyncConnection, incident_id: int, last: int, most: int) -> list[TimelineEntry]:
+    """The entries of an incident that came after one, in their order, at most `most`."""
+    statement = f"""
+        SELECT {ENTRIES.columns} FROM incident_entries
+        WHERE incident_id = :id AND incident_entries.id > :last ORDER BY incident_entries.id LIMIT :most
+        """
+    return ENTRIES.every(await connection.execute(text(statement), {"id": incident_id, "last": last, "most": most}))
+
+
 async def entry(connection: AsyncConnection, incident_id: int, entry_id: int) -> TimelineEntry | None:
     """One entry of an incident."""
     statement = f"SELECT {ENTRIES.columns} FROM incident_entries WHERE incident_id = :id AND id = :entry"

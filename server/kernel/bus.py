@@ -76,9 +76,12 @@ class Bus:
         self._hear_postgres = Loop("hearing PostgreSQL's signals", self._listen_postgres, RETRY_S)
         self._hear_redis = Loop("Redis", self._listen_redis, RETRY_S, expected=(OSError,))
 
-    def subscribe(self, topic: str, listener: Listener) -> None:
-        """Call `listener(number)` in the loop for each signal on the topic; it must not block."""
-        self._listeners.setdefault(topic, []).append(listener)
+    def subscribe(self, topic: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener(number)` in the loop for each signal on the topic; it must not block. Answers the call that
+        ends the subscription."""
+        heard = self._listeners.setdefault(topic, [])
+        heard.append(listener)
+        return lambda: heard.remove(listener)
 
     def start(self) -> None:
         """Listen until closed. With Redis lost, NOTIFY carries the signals: both are heard."""
@@ -175,7 +178,7 @@ class Bus:
 
     def _dispatch(self, message: str) -> None:
         topic, _, number = message.partition(" ")
-        for listener in self._listeners.get(topic, ()):
+        for listener in tuple(self._listeners.get(topic, ())):
             try:
                 listener(int(number))
             except Exception:
