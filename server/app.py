@@ -20,6 +20,7 @@ from checks import schedule
 from dashboard.routes import routes as pages
 from dashboard.shared.rendering import compile_templates
 from server.auth.authenticator import Authenticator
+from server.changes.waits import ChangeWaits
 from server.config.in_force import SettingsInForce
 from server.gate.asking import revision_denied
 from server.http.doors import Doors
@@ -114,6 +115,7 @@ class Web:
         self.flag.set(False)
         self.server.stop()
         self.parts.relay.end_streams()
+        self.parts.waits.end()
         deadline = asyncio.get_running_loop().time() + DRAIN_S
         while self.parts.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a set has no event
             await asyncio.sleep(0.02)
@@ -146,6 +148,7 @@ def build(env: Environment, name: str) -> Parts:
         policies=policies,
         intake=Intake(env, db, policies, process),
         relay=Relay(db, bus),
+        waits=ChangeWaits(db, bus, read_verdicts),
         tell=enqueue,
     )
     parts.gate = partial(revision_denied, parts)
@@ -198,7 +201,7 @@ async def start_parts(parts: Parts) -> None:
 
 
 def started_in_order(parts: Parts) -> list[Any]:
-    return [parts.logs, parts.auth, parts.settings, parts.policies, parts.intake, parts.relay]
+    return [parts.logs, parts.auth, parts.settings, parts.policies, parts.intake, parts.relay, parts.waits]
 
 
 async def close_parts(parts: Parts) -> None:

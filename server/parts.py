@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from server.alerts.notice import Tell
     from server.auth.authenticator import Authenticator
     from server.changes.verdict import ChangeVerdict
+    from server.changes.waits import ChangeWaits
     from server.config.in_force import SettingsInForce
     from server.config.staged import ObjectivesNow
     from server.ingest.intake import Intake
@@ -47,6 +48,7 @@ class Parts:
     policies: Policies  # the objectives in force here
     intake: Intake  # outcomes in
     relay: Relay  # the picture, and who streams it
+    waits: ChangeWaits  # who waits for changes
     tell: Tell  # stores what is to be sent to people
     # Why the gate denies a revision at a time, None where it does not: for the settings, which know no objectives.
     gate: Callable[[AsyncConnection, float], Awaitable[str | None]] = field(init=False)

@@ -12,6 +12,7 @@ from server.changes.store import Change
 from server.changes.verdict import ChangeVerdict
 from server.kernel import shared_clock
 from server.kernel.ids import number_in
+from server.kernel.text import span
 from server.parts import Parts
 
 SHOWN = 50
@@ -30,11 +31,12 @@ LETTERS = {
 
 
 class ChangeRow(Struct):
-    """One change with its letter, and why it was made."""
+    """One change with its letter, why it was made, and how far it is: `under way`, `failed`, `took 3 min 12 s`."""
 
     change: Change
     letter: str
     reason: str
+    told: str
     verdict: ChangeVerdict | None
 
 
@@ -61,7 +63,17 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
 def change_row(change: Change, verdict: ChangeVerdict | None) -> ChangeRow:
     """A change for people; a detail of another shape, of another version say, has no reason."""
     detail = change.detail if isinstance(change.detail, dict) else {}
-    return ChangeRow(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")), verdict)
+    return ChangeRow(change, LETTERS.get(change.kind, "?"), str(detail.get("reason", "")), course(change), verdict)
+
+
+def course(change: Change) -> str:
+    """How far a change is and how long it took, and whether its migration can be undone; empty where it is not told."""
+    told = {"started": ["under way"], "failed": ["failed"], "finished": []}[change.state]
+    if change.finished is not None and change.finished > change.at:
+        told.append(f"took {span((change.finished - change.at).total_seconds())}")
+    if change.migration in ("reversible", "irreversible"):
+        told.append(f"{change.migration} migration")
+    return ", ".join(told)
 
 
 class ChangesRead(Struct):

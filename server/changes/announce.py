@@ -2,33 +2,41 @@
 
 A deploy is also detected by the first outcome of its version: whichever is first,
 it is one change. The same change told again, while nothing of its kind came after
-it, is that change. A deploy of a version older than the one that runs rolls that one
-back, whether it says so or not.
+it, is that change; one that was told as started is so ended. A deploy of a version
+older than the one that runs rolls that one back, whether it says so or not.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta, Struct, structs
 
 from server.auth.audit_store import audit
 from server.changes import store
-from server.changes.store import Change
-from server.kernel.errors import invalid
+from server.changes.store import Change, ChangeState, Migration
+from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OTHER, OWN
+from server.kernel.times import InstantText, instant
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+AHEAD_S = 60.0  # how far a pipeline's clock may be ahead of ours
+BACK_S = 24 * 3600.0
+
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 
 
 class AnnouncedChange(Struct, forbid_unknown_fields=True):
     """`version` is what senders write, or for a scale and a flag what it is now: `8 processes`, `new-cart on`.
 
     `rolls_back` names the version that this deploy takes out of production: the gate denies it from then on. Left out,
-    it is the version that runs, if this one is older.
+    it is the version that runs, if this one is older. `started` and `finished` are times of the last 24 hours, now
+    where they are left out; with the state `started` it is under way, and the same told again ends it. `migration`:
+    whether what it does to a database can be undone.
     """
 
     service: Name
@@ -36,6 +44,30 @@ class AnnouncedChange(Struct, forbid_unknown_fields=True):
     version: Name
     summary: Annotated[str, Meta(max_length=500)] = ""
     rolls_back: Annotated[str, Meta(max_length=200)] = ""
+    actor: Annotated[str, Meta(max_length=200)] = ""
+    link: Link = ""
+    started: InstantText | None = None
+    finished: InstantText | None = None
+    state: ChangeState = "finished"
+    migration: Migration = "unknown"
+
+
+class FinishedChange(Struct, forbid_unknown_fields=True):
+    """How a change that was under way ended; `finished` is now where it is left out. Of what else is left out, what
+    was told before stands."""
+
+    state: Literal["finished", "failed"] = "finished"
+    finished: InstantText | None = None
+    migration: Migration = "unknown"
+    link: Link = ""
+
+
+class Times(TypedDict):
+    """The columns of a change that say how far it is."""
+
+    state: ChangeState
+    at: datetime
+    finished: datetime | None
 
 
 class Announced(Struct):
@@ -46,24 +78,94 @@ class Announced(Struct):
 
 
 async def announce(connection: AsyncConnection, asked: AnnouncedChange, actor: str, request_id: str) -> Announced:
-    """Record an announced change once, with its audit entry. Raises ApiError INVALID."""
+    """Record an announced change once, or its end, with its audit entry. Raises ApiError INVALID."""
     check(asked)
     await store.lock(connection)
+    now = await store.now(connection)
+    told = times(asked, now)
     last = await store.newest(connection, asked.service, asked.kind)
-    if last is not None and same(last, asked):
-        if not detected(last):
-            return Announced(last, already=True)
-        adopted = await store.adopt(connection, last.id, summary(asked), actor, detail(asked))
-        await written(connection, adopted, actor, request_id)
-        return Announced(adopted, already=True)
+    known = await store.under_way(connection, asked.service, asked.kind, asked.version) or last
+    if known is not None and same(known, asked):
+        return await again(connection, known, asked, told, actor, request_id)
     asked = await going_back(connection, asked, last)
-    await store.record(
-        connection, asked.kind, asked.service, asked.version, summary(asked), author=actor, detail=detail(asked)
-    )
-    change = await store.newest(connection, asked.service, asked.kind)
-    assert change is not None
+    values: dict[str, Any] = described(asked) | told
+    number = await store.record(connection, asked.kind, asked.service, asked.version, author=actor, **values)
+    (change,) = await store.several(connection, [number])
     await written(connection, change, actor, request_id)
     return Announced(change, already=False)
+
+
+async def again(  # noqa: PLR0917 - as announce
+    connection: AsyncConnection, last: Change, asked: AnnouncedChange, told: Times, actor: str, request_id: str
+) -> Announced:
+    """What is told of a change that is known: whose it is, where it was only detected, or that it has ended."""
+    if detected(last):
+        values = described(asked) | told | {"author": actor, "at": min(last.at, told["at"])}
+        change = await store.adopt(connection, last.id, **values)
+        await written(connection, change, actor, request_id)
+        return Announced(change, already=True)
+    if asked.state == "started":
+        return Announced(last, already=True)
+    if last.state == asked.state:
+        return Announced(last, already=True)
+    end = FinishedChange(asked.state, asked.finished, asked.migration, asked.link)
+    return structs.replace(await finish(connection, last, end, actor, request_id), already=True)
+
+
+async def finish(
+    connection: AsyncConnection, change: Change, asked: FinishedChange, actor: str, request_id: str
+) -> Announced:
+    """End a change that is under way, once, with its audit entry. Raises ApiError INVALID, CONFLICT."""
+    if not asked.link.isprintable():
+        raise invalid("link", "has characters that cannot be shown")
+    now = await store.now(connection)
+    more: dict[str, Any] = {"migration": asked.migration} if asked.migration != "unknown" else {}
+    more |= {"link": asked.link} if asked.link else {}
+    end = when("finished", asked.finished, now)
+    if end < change.at:
+        raise invalid("finished", "is before it started")
+    done = await store.finish(connection, change.id, asked.state, end, **more)
+    if done is None:
+        (known,) = await store.several(connection, [change.id])
+        if known.state == asked.state:
+            return Announced(known, already=True)
+        detail = (
+            f"Change {known.id} {known.state} before; nothing was done. Tell of another one as a change of its own."
+        )
+        raise ApiError("CONFLICT", detail)
+    after = {"change": done.id, "state": done.state, "version": done.version}
+    await audit(connection, actor, "change.finish", f"{done.kind} of {done.service}", None, after, request_id)
+    return Announced(done, already=False)
+
+
+def described(asked: AnnouncedChange) -> dict[str, Any]:
+    """What it is, as it was told."""
+    return {
+        "summary": summary(asked),
+        "detail": detail(asked),
+        "actor": asked.actor,
+        "link": asked.link,
+        "migration": asked.migration,
+    }
+
+
+def times(asked: AnnouncedChange, now: datetime) -> Times:
+    """Its state, when it began and when it ended; ApiError INVALID where the end is before the beginning."""
+    end = when("finished", asked.finished, now)
+    began = end if asked.started is None else when("started", asked.started, now)
+    if end < began:
+        raise invalid("finished", "is before it started")
+    return {"state": asked.state, "at": began, "finished": None if asked.state == "started" else end}
+
+
+def when(field: str, told: str | None, now: datetime) -> datetime:
+    """A time that was told, at most now; ApiError INVALID for one that lies ahead or more than a day back."""
+    if told is None:
+        return now
+    found = instant(field, told)
+    if not now - timedelta(seconds=BACK_S) <= found <= now + timedelta(seconds=AHEAD_S):
+        raise invalid(field, "is a time of the last 24 hours")
+    return min(found, now)
 
 
 async def going_back(connection: AsyncConnection, asked: AnnouncedChange, last: Change | None) -> AnnouncedChange:
@@ -83,14 +185,21 @@ def check(asked: AnnouncedChange) -> None:
         raise invalid("rolls_back", f"only a deploy rolls a version back, not a {asked.kind}")
     if asked.rolls_back == asked.version:
         raise invalid("rolls_back", "is the version that this deploy brings; name the one that it takes away")
-    if not all(text.isprintable() for text in (asked.service, asked.version, asked.summary, asked.rolls_back)):
-        raise invalid("summary", "has characters that cannot be shown")
+    if asked.state == "started" and asked.finished is not None:
+        raise invalid("finished", "is left out of what is only started")
+    for field in ("service", "version", "summary", "rolls_back", "actor", "link"):
+        if not getattr(asked, field).isprintable():
+            raise invalid(field, "has characters that cannot be shown")
 
 
 def same(last: Change, asked: AnnouncedChange) -> bool:
-    """Whether the last change of the kind is this one; one that names nothing that it rolls back may be any."""
+    """Whether the last change of the kind is this one; one that names nothing that it rolls back may be any.
+
+    What has ended and is told otherwise, as after a second try, is another one.
+    """
     known = last.detail if isinstance(last.detail, dict) else {}
-    return last.version == asked.version and asked.rolls_back in ("", known.get("rolls_back", ""))
+    is_open = last.state in ("started", asked.state) or detected(last)
+    return is_open and last.version == asked.version and asked.rolls_back in ("", known.get("rolls_back", ""))
 
 
 def detected(change: Change) -> bool:

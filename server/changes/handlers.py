@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
-from msgspec.structs import asdict
 
 from server.changes import store
-from server.changes.announce import Announced, AnnouncedChange, announce
-from server.changes.store import Change
-from server.changes.verdict import ChangeVerdict
+from server.changes.announce import Announced, AnnouncedChange, FinishedChange, announce, finish
+from server.changes.answer import ChangeAnswer, with_verdicts
+from server.changes.waits import TOPIC, WAIT_MAX_S
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.kernel import shared_clock
+from server.kernel.errors import ApiError
+from server.kernel.ids import number_in
 from server.kernel.times import InstantText, instant
 
 DAY_S = 24 * 3600.0
@@ -29,18 +30,18 @@ class ChangesAsked(Struct):
     before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
-class ChangeAnswer(Change):
-    """A change, and how what failed since compares with what failed before it on the same routes; null: that says
-    nothing of it."""
-
-    verdict: ChangeVerdict | None = None
-
-
 class Changes(Struct):
     """`next` is the `before` of the next page; null on the last."""
 
     changes: list[ChangeAnswer]
     next: int | None
+
+
+class ChangeAsked(Struct):
+    """`wait`: for so many seconds at most, until a change that is under way has ended, or until its verdict is known
+    (`finding` is not too_few)."""
+
+    wait: Annotated[int, Meta(ge=0, le=WAIT_MAX_S)] = 0
 
 
 class ChangesHandler(ApiHandler):
@@ -55,8 +56,7 @@ class ChangesHandler(ApiHandler):
         since = shared_clock.now() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
         async with self.parts.db.ask() as connection:
             found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
-            verdicts = await self.parts.verdicts(connection, [one.id for one in found], shared_clock.now())
-        shown = [ChangeAnswer(**asdict(one), verdict=verdicts.get(one.id)) for one in found[: asked.limit]]
+            shown = await with_verdicts(connection, found[: asked.limit], self.parts.verdicts, shared_clock.now())
         self.reply(Changes(shown, shown[-1].id if len(found) > asked.limit else None))
 
     @operation(
@@ -69,13 +69,67 @@ class ChangesHandler(ApiHandler):
         also=(200,),
     )
     async def post(self) -> None:
-        """201 where it is new; 200 where it was announced before, or detected by its first outcome."""
+        """201 where it is new; 200 where it was announced before, where that ends it, or where its first outcome was
+        quicker."""
         asked = self.body(AnnouncedChange)
         self.for_service(asked.service)
         assert self.identity is not None
         async with self.parts.db.act() as connection:
-            found = await announce(connection, asked, self.identity.actor, self.request_id)
-        self.reply(found, 200 if found.already else 201)
+            known = await announce(connection, asked, self.identity.actor, self.request_id)
+        await self.parts.bus.publish(TOPIC, known.change.id)
+        self.reply(known, 200 if known.already else 201)
 
 
-ROUTES: tuple[Route, ...] = (Route("/api/v1/changes", ChangesHandler),)
+class OneChangeHandler(ApiHandler):
+    """/api/v1/changes/{change_id}"""
+
+    @operation(
+        "One change: how far it is, and its verdict",
+        scope="read",
+        query=ChangeAsked,
+        returns=ChangeAnswer,
+        errors=("NOT_FOUND",),
+    )
+    async def get(self, change_id: str) -> None:
+        """A failed change, and one of a kind that is not compared, is answered at once."""
+        self.reply(await self.parts.waits.known(numbered(change_id), self.query(ChangeAsked).wait))
+
+
+class FinishHandler(ApiHandler):
+    """/api/v1/changes/{change_id}/finish"""
+
+    @operation(
+        "End a change that is under way",
+        scope="act",
+        body=FinishedChange,
+        of_service=True,
+        returns=Announced,
+        errors=("NOT_FOUND", "CONFLICT"),
+    )
+    async def post(self, change_id: str) -> None:
+        """Told again it changes nothing. 409 where it ended otherwise."""
+        number, asked = numbered(change_id), self.body(FinishedChange)
+        assert self.identity is not None
+        async with self.parts.db.act() as connection:
+            found = await store.several(connection, [number])
+            if not found:
+                raise ApiError("NOT_FOUND", f"There is no change {number}. Nothing was done.")
+            self.for_service(found[0].service)
+            known = await finish(connection, found[0], asked, self.identity.actor, self.request_id)
+        await self.parts.bus.publish(TOPIC, number)
+        self.reply(known)
+
+
+def numbered(text: str) -> int:
+    """An id in an address; what is none is not there."""
+    number = number_in(text)
+    if number is None:
+        raise ApiError("NOT_FOUND", f"{text[:40]} is not a number; GET /api/v1/changes has the numbers.")
+    return number
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/api/v1/changes", ChangesHandler),
+    Route("/api/v1/changes/{change_id}", OneChangeHandler),
+    Route("/api/v1/changes/{change_id}/finish", FinishHandler),
+)

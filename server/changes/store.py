@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import func, insert, select, text, update
@@ -18,8 +20,16 @@ from server.tables.records import changes
 LOCK = 0x45564B44
 
 
+ChangeState = Literal["started", "finished", "failed"]
+Migration = Literal["none", "reversible", "irreversible", "unknown"]
+
+
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion or override (of the gate)."""
+    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion or override (of the gate).
+
+    `at` is when it began, `finished` when it ended, null while it is under way or where nobody has told. `author` is
+    who told of it, `actor` who made it, as that says. `migration`: whether its migration of a database can be undone.
+    """
 
     id: int
     at: Instant
@@ -29,6 +39,11 @@ class Change(Struct):
     summary: str
     author: str
     detail: Any = None
+    state: ChangeState = "finished"
+    finished: Instant | None = None
+    migration: Migration = "unknown"
+    actor: str = ""
+    link: str = ""
 
 
 CHANGES = Rows(changes, Change)
@@ -43,8 +58,10 @@ async def record(
     *,
     author: str,
     detail: Any = None,
+    **more: Any,
 ) -> int:
-    """Record a change in the act's own transaction; its id."""
+    """Record a change in the act's own transaction; its id. `more` are other columns; it began now where `at` is none
+    of them."""
     values = {
         "kind": kind,
         "service": service,
@@ -53,7 +70,7 @@ async def record(
         "author": author,
         "detail": detail,
         "at": func.clock_timestamp(),
-    }
+    } | more
     rows = await connection.execute(insert(changes).values(values).returning(changes.c.id))
     return int(rows.scalar_one())
 
@@ -135,22 +152,49 @@ async def lock(connection: AsyncConnection) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's time."""
+    found: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return found
+
+
 async def newest(connection: AsyncConnection, service: str, kind: str) -> Change | None:
     """The last change of a kind to a service."""
     found = CHANGES.select().where(changes.c.service == service, changes.c.kind == kind)
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 
 
-async def adopt(connection: AsyncConnection, change_id: int, summary: str, author: str, detail: Any) -> Change:
-    """Give a change that was only detected the words of who made it."""
-    values = {"summary": summary, "author": author, "detail": detail}
+async def under_way(connection: AsyncConnection, service: str, kind: str, version: str) -> Change | None:
+    """The last change of a kind that brings this version to a service and was told as started only."""
+    found = CHANGES.select().where(
+        changes.c.service == service, changes.c.kind == kind, changes.c.version == version, changes.c.state == "started"
+    )
+    return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
+
+
+async def several(connection: AsyncConnection, ids: Collection[int]) -> list[Change]:
+    """The changes of these ids."""
+    return CHANGES.every(await connection.execute(CHANGES.select().where(changes.c.id.in_(ids))))
+
+
+async def adopt(connection: AsyncConnection, change_id: int, **values: Any) -> Change:
+    """Give a change that was only detected what who made it says of it."""
     mine = update(changes).where(changes.c.id == change_id).values(values)
     return CHANGES.read((await connection.execute(mine.returning(*CHANGES.selected))).one())
 
 
+async def finish(
+    connection: AsyncConnection, change_id: int, state: ChangeState, finished: datetime, **more: Any
+) -> Change | None:
+    """End a change that is under way; `more` are other columns. None: it is not, or there is none."""
+    mine = update(changes).where(changes.c.id == change_id, changes.c.state == "started")
+    ended = mine.values({"state": state, "finished": finished} | more).returning(*CHANGES.selected)
+    return CHANGES.one(await connection.execute(ended))
+
+
 async def rolled_back(connection: AsyncConnection, service: str, version: str) -> Change | None:
-    """The last deploy that took a version of a service out of production."""
-    undone = changes.c.detail["rolls_back"].astext == version
+    """The last deploy that took a version of a service out of production; one that failed did not."""
+    undone = (changes.c.detail["rolls_back"].astext == version) & (changes.c.state != "failed")
     found = CHANGES.select().where(changes.c.service == service, changes.c.kind == "deploy", undone)
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 

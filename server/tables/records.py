@@ -11,13 +11,18 @@ changes = Table(
     "changes",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("at", Time, nullable=False, server_default=func.now()),
+    Column("at", Time, nullable=False, server_default=func.now()),  # when it began
     Column("kind", Text, nullable=False),  # deploy, revision, scale, flag, environment, policy, exclusion, override
     Column("service", Text, nullable=False),
     Column("version", Text, nullable=False, server_default=""),
     Column("summary", Text, nullable=False),
     Column("author", Text, nullable=False),
     Column("detail", JSONB),
+    Column("state", Text, nullable=False, server_default="finished"),  # started, finished, failed
+    Column("finished", Time),  # null: it is under way, or nobody has told when
+    Column("migration", Text, nullable=False, server_default="unknown"),  # none, reversible, irreversible, unknown
+    Column("actor", Text, nullable=False, server_default=""),  # who made it, as its pipeline says
+    Column("link", Text, nullable=False, server_default=""),
 )
 Index("changes_at", changes.c.at)
 

@@ -215,6 +215,8 @@ async def paste(site: Site, key: str, place: Path, script: str, version: str) ->
         "CI_SERVER_URL": "https://gitlab.example.com",
         "GITHUB_SHA": version,
         "CI_COMMIT_SHA": version,
+        "CI_JOB_URL": "https://gitlab.example.com/jobs/1",
+        "GITHUB_SERVER_URL": "https://github.example.com",
     }
     process = await asyncio.create_subprocess_exec(
         "bash", "-eo", "pipefail", "-c", f"{stubs}\n{script}", cwd=place, env=environment
@@ -251,8 +253,13 @@ async def test_the_pipelines_of_the_docs_deploy_when_the_gate_lets_them(web: Web
     await publish(site, 1, objective(0.9))
     for name, script in shown.items():
         assert await paste(site, key, tmp_path, script, f"of-{name}") == 0
-    assert [row[0] for row in await rows(site, "SELECT version FROM changes ORDER BY id")] == ["of-GitHub", "of-GitLab"]
+    told = await rows(site, "SELECT version, state FROM changes ORDER BY id")
+    assert told == [("of-GitHub", "finished"), ("of-GitLab", "finished")]
     await publish(site, 2, objective(-0.2))
     for script in shown.values():
         assert await paste(site, key, tmp_path, script, "new") == 1
     assert (tmp_path / "log").read_text() == "deployed\n" * 2
+    await publish(site, 3, objective(0.9))
+    (tmp_path / "deploy.sh").write_text("#!/bin/sh\nexit 1\n")
+    assert await paste(site, key, tmp_path, shown["GitLab"], "broken") == 1
+    assert (await rows(site, "SELECT version, state FROM changes ORDER BY id"))[-1] == ("broken", "failed")

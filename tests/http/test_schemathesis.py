@@ -27,6 +27,7 @@ RULES = {
     "GET /api/v1/services/{service}/suspects": "`over_ms` is a threshold that the service is held to",
     "GET /api/v1/slos/{name}/budget": "one of window, month, or from and to",
     "POST /api/v1/changes": "only a deploy rolls a version back",
+    "POST /api/v1/changes/{change_id}/finish": "a time is of the last 24 hours",
     "POST /api/v1/config/rollback": "there is a revision to go back to",
     "POST /api/v1/config/staged": "31.0 is no whole number",
     "POST /api/v1/exclusions": "`start` is before `stop`",
