@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from alembic import command, context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, create_engine, pool
 
 from server.kernel.db import SQLALCHEMY, connect_args, limit
 from server.kernel.settings import read_environment
 from server.process.command_database import database_for_command
-from server.process.migrate import be_alone, running
+from server.process.migrate import be_alone, recorded, running
 from server.tables import metadata
 
 log = logging.getLogger("evenkeel.migrate")
@@ -26,12 +28,31 @@ def run(url: str) -> None:
     with engine.connect() as connection:
         if down:
             say_who_runs(connection)
-        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=not down)
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            transaction_per_migration=not down,
+            on_version_apply=None if is_new(connection) else record,  # type: ignore[arg-type]  # called by name
+        )
         with context.begin_transaction():
             if down:
                 be_alone(connection)
             context.run_migrations()
     engine.dispose()
+
+
+def is_new(connection: Connection) -> bool:
+    """Whether the database has no schema yet."""
+    found = MigrationContext.configure(connection).get_current_revision() is None
+    connection.rollback()
+    return found
+
+
+def record(*, step: MigrationInfo, **_: Any) -> None:
+    """A migration is a change of production, recorded with it."""
+    script: Any = step.up_revision
+    why = getattr(script.module, "IRREVERSIBLE", "")
+    recorded(context.get_bind(), script.revision, script.doc, down=not step.is_upgrade, irreversible=why)
 
 
 def downgrades() -> bool:

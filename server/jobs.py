@@ -5,7 +5,9 @@ from __future__ import annotations
 from server.alerts import retention_store as old_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
+from server.changes import restarts
 from server.changes.deploys import Deploys
+from server.changes.restarts import Restarts
 from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
@@ -64,6 +66,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
         Job("bake", staging.EVERY_S, staged.run, 5),
         Job("deploys", 2.0, deploys.run, 10),
+        Job("restarts", restarts.EVERY_S, Restarts(db).run, 10),
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),

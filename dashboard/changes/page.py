@@ -27,6 +27,8 @@ LETTERS = {
     "override": "O",
     "policy": "P",
     "exclusion": "E",
+    "migration": "M",
+    "restart": "T",
 }
 
 

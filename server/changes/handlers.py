@@ -91,7 +91,7 @@ class OneChangeHandler(ApiHandler):
         errors=("NOT_FOUND",),
     )
     async def get(self, change_id: str) -> None:
-        """A failed change, and one of a kind that is not compared, is answered at once."""
+        """A change that failed, and one that no pipeline tells of, is answered at once."""
         self.reply(await self.parts.waits.known(numbered(change_id), self.query(ChangeAsked).wait))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import func, insert, select, text, update
@@ -25,7 +25,8 @@ Migration = Literal["none", "reversible", "irreversible", "unknown"]
 
 
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion or override (of the gate).
+    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion, override (of the gate), or
+    of Evenkeel itself migration or restart.
 
     `at` is when it began, `finished` when it ended, null while it is under way or where nobody has told. `author` is
     who told of it, `actor` who made it, as that says. `migration`: whether its migration of a database can be undone.
@@ -145,6 +146,36 @@ async def record_first_seen(connection: AsyncConnection, floor: int) -> list[tup
     )
     values = {"floor": floor, "own": OWN, "other": OTHER}
     return [(row.service, row.version) for row in await connection.execute(statement, values)]
+
+
+class Restarted(NamedTuple):
+    """A process of Evenkeel that took the place of another of its name: `died`, that one had not stopped in order."""
+
+    id: int
+    name: str
+    host: str
+    died: bool
+
+
+# After some seconds, so that those that start together are told together; of what is older nobody is told any more.
+RESTARTED = text(
+    """
+    SELECT p.id, p.name, p.host, before.stopped_at IS NULL AS died FROM processes p
+    JOIN LATERAL (
+        SELECT o.stopped_at FROM processes o WHERE o.host = p.host AND o.name = p.name AND o.id < p.id
+        ORDER BY o.id DESC LIMIT 1
+    ) AS before ON true
+    WHERE p.started_at BETWEEN clock_timestamp() - interval '10 min' AND clock_timestamp() - interval '5 s'
+        AND NOT EXISTS (SELECT FROM changes c WHERE c.kind = 'restart' AND c.at >= p.started_at
+            AND c.detail -> 'processes' @> to_jsonb(p.id))
+    ORDER BY p.id
+    """
+)
+
+
+async def restarted(connection: AsyncConnection) -> list[Restarted]:
+    """Processes that were started again and are in no change yet."""
+    return [Restarted(*row) for row in await connection.execute(RESTARTED)]
 
 
 async def lock(connection: AsyncConnection) -> None:

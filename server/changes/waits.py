@@ -16,11 +16,11 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.loop import Loop
-from server.live.change_store import COMPARED
 
 TOPIC = "changes"
 LOOK_S = 2.0
 LIMIT_S = 10.0  # for one look
+TOLD = ("deploy", "scale", "flag")  # what a pipeline tells of, and so may wait for
 WAIT_MAX_S = 25  # routers of platforms cut at 30 s
 WAITERS_MAX = 200
 
@@ -105,7 +105,7 @@ class ChangeWaits:
 
 
 def enough(begun: ChangeAnswer, found: ChangeAnswer) -> bool:
-    """Whether nobody need wait any longer: its verdict is known, it has ended meanwhile, or it never gets a verdict."""
+    """Whether nobody need wait any longer: its verdict is known, it has ended meanwhile, or it failed."""
     if found.sure or (begun.state == "started" and found.state != "started"):
         return True
-    return found.state == "failed" or found.kind not in COMPARED
+    return found.state == "failed" or found.kind not in TOLD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from server.kernel.errors import ConfigurationError
+from server.kernel.names import HOST, OWN
 
 ALONE_WITHIN_S = 60.0
 # Shorter than deadlock_timeout, 1 s: who waits for us is let through before anybody is told of a deadlock.
@@ -24,6 +26,21 @@ WHERE stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '10 s' 
 TABLES = """
 SELECT string_agg(quote_ident(relname), ', ' ORDER BY relname) FROM pg_class
 WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace
+"""
+
+# Null where there is no table of changes; whether it says what can be undone.
+SAYS = """
+SELECT CASE WHEN to_regclass('changes') IS NOT NULL THEN EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass('changes') AND attname = 'migration' AND NOT attisdropped
+) END
+"""
+RECORD = """
+INSERT INTO changes (at, kind, service, version, summary, author, detail)
+VALUES (clock_timestamp(), 'migration', :service, :version, :summary, :author, CAST(:detail AS jsonb))
+"""
+UNDONE = """
+UPDATE changes SET migration = :migration
+WHERE id = (SELECT max(id) FROM changes WHERE kind = 'migration' AND version = :version)
 """
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +86,28 @@ def running(connection: Connection) -> list[str]:
     """The processes that use the database now, as `web.1 on HOST (VERSION)`."""
     there = connection.exec_driver_sql("SELECT to_regclass('processes') IS NOT NULL").scalar_one()
     return list(connection.exec_driver_sql(RUNNING).scalars()) if there else []
+
+
+def recorded(connection: Connection, revision: str, what: str, *, down: bool, irreversible: str) -> None:
+    """Record a migration as a change, in its own transaction, where the schema has changes.
+
+    `irreversible` is why it cannot be undone, empty where it can.
+    """
+    can_be_told = connection.exec_driver_sql(SAYS).scalar_one()
+    if can_be_told is None:
+        return
+    detail = {"direction": "down" if down else "up", "irreversible": irreversible}
+    values = {
+        "service": OWN,
+        "version": revision,
+        "summary": f"{'back from ' if down else ''}{revision}: {what}",
+        "author": f"host:{HOST}",
+        "detail": json.dumps(detail),
+    }
+    connection.execute(text(RECORD), values)
+    if can_be_told:
+        undone = {"migration": "irreversible" if irreversible else "reversible", "version": revision}
+        connection.execute(text(UNDONE), undone)
 
 
 def be_alone(connection: Connection) -> None:

@@ -12,7 +12,7 @@ changes = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("at", Time, nullable=False, server_default=func.now()),  # when it began
-    Column("kind", Text, nullable=False),  # deploy, revision, scale, flag, environment, policy, exclusion, override
+    Column("kind", Text, nullable=False),  # see Change in server/changes/store.py
     Column("service", Text, nullable=False),
     Column("version", Text, nullable=False, server_default=""),
     Column("summary", Text, nullable=False),
