@@ -23,12 +23,12 @@ async def test_a_migration_is_a_change_and_a_new_database_has_none(empty_databas
     migrate(empty_database_url)
     db = Database(empty_database_url)
     assert await recorded(db, "migration") == []
-    command.downgrade(alembic_config(empty_database_url), "0013")
+    command.downgrade(alembic_config(empty_database_url), "0014")
     migrate(empty_database_url)
     found = await recorded(db, "migration")
-    assert [(version, migration) for version, _, migration in found] == [("0014", "unknown"), ("0014", "reversible")]
-    assert found[0][1].startswith("back from 0014: ")
-    assert (head(), "Changes have a beginning" in found[1][1]) == ("0014", True)
+    assert [(version, migration) for version, _, migration in found] == [("0015", "unknown"), ("0015", "reversible")]
+    assert found[0][1].startswith("back from 0015: ")
+    assert (head(), "Changes have a beginning" in found[1][1]) == ("0015", True)
     await db.close()
 
 

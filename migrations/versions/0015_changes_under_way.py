@@ -1,6 +1,6 @@
 """Changes have a beginning and an end, who made them, a link, and whether their migration can be undone.
 
-Revises: 0013
+Revises: 0014
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
