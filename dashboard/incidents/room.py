@@ -14,6 +14,7 @@ from dashboard.now.rows import service_rows
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
+from dashboard.shared.suspects import SUSPECTS
 from server.alerts import silence_store
 from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
@@ -27,6 +28,7 @@ from server.incidents.incident import Incident, Role, Task
 from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
 from server.incidents.similar import SimilarIncident, similar
+from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.incidents.timeline_store import Line, timeline
 from server.incidents.words import public_update
 from server.kernel import shared_clock
@@ -68,6 +70,8 @@ class RoomView(Struct):
     groups: list[LineGroup]  # newest first
     cards: list[Card]
     refusals: dict[str, str]
+    suspects: SuspectsAnswer | None  # of the alert that is shown first
+    over_ms: float | None  # where that is of latency
     open_tasks: list[Task]
     done_tasks: list[Task]
     update: str  # what would be told outside
@@ -134,7 +138,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     """The room with the newest evidence."""
     record = await RECORDS.get(parts, asked_id(ask), now)
     if record is None or record.room is None:
-        return RoomView(None, [], None, [], [], {}, [], [], "", [])
+        return RoomView(None, [], None, [], [], {}, None, None, [], [], "", [])
     live = {alert.id: alert for alert in parts.relay.alerts}
     alerts = [newest(a, live.get(a.id)) if a.state != "resolved" else a for a in record.alerts]
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
@@ -148,12 +152,22 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         groups=grouped(record.lines),
         cards=await cards(parts, burning, now),
         refusals={one.name: refused(one.service) for one in burning if one.service.partial},
+        suspects=await suspects_of(parts, alerts),
+        over_ms=alerts[0].evidence.threshold_ms if alerts else None,
         open_tasks=sorted((task for task in room.tasks if task.done_at is None), key=by_due),
         done_tasks=[task for task in room.tasks if task.done_at is not None],
         update=public_update(room, alerts, found, now),
         brief=room.brief(now),
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
+
+
+async def suspects_of(parts: Parts, alerts: list[Alert]) -> SuspectsAnswer | None:
+    """What explains the alert that is shown first; None: there is none, or it is not known yet."""
+    if not alerts:
+        return None
+    first = alerts[0]
+    return await SUSPECTS.get(parts, SuspectsQuestion(first.service, first.began, first.evidence.threshold_ms))
 
 
 def grouped(lines: list[Line]) -> list[LineGroup]:
@@ -183,6 +197,7 @@ ROOM = live_page(
             "room-head": "incident/head.html",
             "room-proof": "incident/proof.html",
             "room-card": "now/cards.html",
+            "room-suspects": "alert/suspects.html",
             "room-alerts": "incident/alerts.html",
             "room-tasks": "incident/tasks.html",
             "room-captured": "incident/captured.html",

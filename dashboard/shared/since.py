@@ -14,6 +14,7 @@ from server.slo.model.since_act import SinceAct, since_act
 
 SHOWN_S = 600.0  # an act; from then on Changes has its verdict
 BEFORE_S = 280.0  # what it is compared with at most: seconds are kept for 15 min
+CAUSE_S = 30.0  # what comes so soon after the onset is its cause rather than an act on it: an onset is estimated
 ACTS = ("deploy", "revision", "scale", "flag")
 
 Asked = tuple[str, float, int | None]  # service, onset of what it burns with (Unix seconds, 0: none), threshold in us
@@ -30,7 +31,7 @@ async def read(parts: Parts, asked: Asked) -> SinceAct | None:
     service, onset, threshold_us = asked
     now = shared_clock.now()
     async with parts.db.ask() as connection:
-        found = await store.recent(connection, max(now - SHOWN_S, onset), service)
+        found = await store.recent(connection, max(now - SHOWN_S, onset + CAUSE_S), service)
         act = next((one for one in found if one.kind in ACTS), None)
         if act is None:
             return None

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dashboard.shared.since import read
 from server.alerts.machine import RESOLVE_S
 from tests.alerts.making import Second, Told, burning, clear
 from tests.dashboard.visitor import look, press, said, sign_in
@@ -275,12 +276,17 @@ async def test_an_act_starts_a_counter_of_what_fails_since(web: Start, database_
         sent = [one | {"status": status, "timestamp": (now + 60 - ago_s) * 1000}] * count
         assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=sent)).code == 201
 
+    bad = {"service": "checkout", "kind": "deploy", "version": "5f2c1a9"}
+    assert (await site.fetch("/api/v1/changes", method="POST", key=key, data=bad)).code == 201
+    with psycopg.connect(database_url) as connection:  # as if its first outcome had been the first failure
+        connection.execute("UPDATE changes SET at = to_timestamp(%s) WHERE kind = 'deploy'", (now - 2,))
+    assert await read(site.parts, ("checkout", now - 3, None)) is None, "what began it is no act on it"
     await send(500, 30, 40)
     await send(200, 450, 40)
     told = {"service": "checkout", "kind": "deploy", "version": "4e81b07", "rolls_back": "5f2c1a9"}
     assert (await site.fetch("/api/v1/changes", method="POST", key=key, data=told)).code == 201
     with psycopg.connect(database_url) as connection:  # as if it had been made 20 s ago
-        connection.execute("UPDATE changes SET at = to_timestamp(%s) WHERE kind = 'deploy'", (now + 40,))
+        connection.execute("UPDATE changes SET at = to_timestamp(%s) WHERE version = '4e81b07'", (now + 40,))
     await send(200, 312, 10)
 
     async with asyncio.timeout(PATIENCE_S):  # what was read a moment ago is shown for a second
