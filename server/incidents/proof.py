@@ -37,14 +37,16 @@ class Proof(Struct):
 
     @property
     def text(self) -> str:
-        """`1 min 12 s of 3 min clean, 31 of 74 requests`."""
-        counts = f"{self.total - self.bad:,} of {self.needed:,} good requests"
+        """`1 min 12 s of 3 min clean, 31 of 74 good requests.`"""
+        good = self.total - self.bad
+        counts = f"{min(good, self.needed):,} of {self.needed:,} good requests"
+        clean = f"{span(CLEAN_S - self.left_s)} of {span(CLEAN_S)} clean, {counts}"
         if self.waits == "alerts":
-            return "Alerts are still open."
+            return "Alerts still burn." if self.since is None else f"{clean}, alerts are still open."
         if self.waits == "sight":
             return f"No data: the service is silent or its senders are refused. {counts} so far."
         if self.waits == "time":
-            return f"{span(CLEAN_S - self.left_s)} of {span(CLEAN_S)} clean, {counts}."
+            return f"{clean}."
         if self.waits == "traffic":
             return f"Waiting for traffic: {counts}."
         return f"Clean for {span(CLEAN_S)} on {plural(self.total, 'request')}, {self.bad:,} bad."

@@ -57,7 +57,7 @@ class IncidentRoom(Struct):
         done = [task for task in self.tasks if task.done_at is not None]
         lines = [
             f"SEV-{incident.severity} {incident.title}: {incident.state}, onset {span(now - incident.onset)} ago.",
-            f"Ending first: {incident.captured.text}" if incident.captured.text else "Nothing was captured.",
+            f"Seen first: {incident.captured.text}" if incident.captured.text else "Nothing was captured.",
         ]
         lines += [f"Done: {task.text} ({task.owner}): {task.result or 'no result noted'}" for task in done]
         lines += [f"Open: {task.text} ({task.owner}), back {due(task, now)}" for task in sorted(open_, key=by_due)]

@@ -153,8 +153,9 @@ async def material(
     if when is None:
         return None
     start, stop = when
-    before = start - BEFORE_S
-    spans = ((start, stop), (before, start))
+    quiet = min(start, int(at) // MINUTE_S * MINUTE_S)
+    before = quiet - BEFORE_S
+    spans = ((start, stop), (before, quiet))
     failed, good = [
         await store.sample(
             connection,
@@ -165,7 +166,8 @@ async def material(
         for bad, mosts in ((True, (FAILED_MOST, BEFORE_MOST)), (False, (GOOD_MOST, GOOD_MOST)))
     ]
     labels = {one.id: one for one in await store.labels(connection, service)}
-    return Material(start, stop, before, labels, counts, failed, good, revision_at(changes, start), over_us is not None)
+    revision = revision_at(changes, start)
+    return Material(start, stop, before, quiet, labels, counts, failed, good, revision, over_us is not None)
 
 
 def revision_at(changes: Sequence[SuspectChange], start: float) -> str:

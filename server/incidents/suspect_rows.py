@@ -70,6 +70,7 @@ class Material(NamedTuple):
     start: int  # from when it fails
     stop: int
     before: int  # from when on it is compared
+    quiet: int  # and until when: an onset may lie in the minute before that of most failures
     labels: Mapping[int, SeriesLabels]
     counts: Sequence[SeriesMinute]
     failed: Sequence[Sampled]
@@ -139,7 +140,7 @@ def drawn(counts: Iterable[SeriesMinute], start: float, stop: float, most: int, 
 def prepare(read: Material) -> Prepared:
     """Rows of now and of before, with the fields that differ and that good requests say too."""
     now = list(parts_of(read, read.start, read.stop, read.revision))
-    before = list(parts_of(read, read.before, read.start, ""))
+    before = list(parts_of(read, read.before, read.quiet, ""))
     every = now + before
     comparable = [place for place, name in enumerate(FIELDS) if name not in OF_OUTCOMES or said_by_good(every, place)]
     kept = [place for place in comparable if len({part.values[place] for part in every}) > 1]

@@ -92,7 +92,7 @@ async def test_from_an_alert_to_the_end(web: Start, database_url: str, tmp_path:
     assert (await room.act(number, "take_command"))["already"]
     await room.act(number, "move", to="mitigating")
     refused = await room.act(number, "resolve", 409)
-    assert "Alerts are still open" in refused["detail"]
+    assert "Alerts still burn" in refused["detail"]
     await room.act(number, "note", text="rolled back", link="https://ci.example/1")
     await room.act(number, "task", text="is the replica behind?", owner="jon", minutes=10)
     await room.act(number, "resolve", reason="seen with my own eyes")

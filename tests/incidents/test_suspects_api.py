@@ -72,6 +72,21 @@ async def test_a_bad_version_is_named_with_its_counts_its_change_and_two_failing
 
 
 @pytest.mark.gen_test
+async def test_an_onset_late_in_a_minute_is_not_compared_with_itself(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read")
+
+    def make(n: int, after: bool) -> dict[str, Any]:
+        version = "v2" if after or n >= 490 else "v1"  # from 10 s before the minute on
+        return item(version=version, status=500 if version == "v2" and n % 2 else 200)
+
+    onset = await traffic(site, key, make)
+    first = (await asked(site, key, onset - 10))["causes"][0]["suspects"][0]
+    assert first["values"] == {"version": "v2"}
+    assert first["before"] == {"bad": 0, "n": 440}, "until the minute of the onset"
+
+
+@pytest.mark.gen_test
 async def test_one_client_is_told_by_the_details_that_are_kept_of_outcomes(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read")
