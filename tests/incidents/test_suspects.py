@@ -42,7 +42,8 @@ def ranked(compared: Compared) -> list[Suspect]:
 
 
 def told(suspects: list[Suspect]) -> dict[Combination, float]:
-    return {one.combination: round(one.score, 6) for one in suspects}
+    """Those that tell anything: what the last bit of a share decides tells nothing."""
+    return {one.combination: round(one.score, 6) for one in suspects if one.score > 1e-6}
 
 
 @given(tables(4), tables(4), st.lists(st.sampled_from(("x", "y", "z")), min_size=2, max_size=4))
