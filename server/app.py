@@ -27,6 +27,7 @@ from server.http.doors import Doors
 from server.http.handler import NotFound
 from server.http.starting import NoRoom, Starting
 from server.http.static import StaticFiles
+from server.incidents.runbook_file import RunbookInForce
 from server.ingest.intake import Intake
 from server.jobs import jobs
 from server.kernel.bus import Bus
@@ -146,6 +147,7 @@ def build(env: Environment, name: str) -> Parts:
         auth=Authenticator(env, db, bus),
         settings=settings,
         policies=policies,
+        runbook=RunbookInForce(env.runbook_file),
         intake=Intake(env, db, policies, process),
         relay=Relay(db, bus),
         waits=ChangeWaits(db, bus, read_verdicts),

@@ -12,8 +12,10 @@ from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
-from server.incidents import reminding
+from server.incidents import reminding, verifier
 from server.incidents.keeper import Keeper
+from server.incidents.runbook_file import RunbookInForce
+from server.incidents.verifier import Verifier
 from server.ingest import retention_store as old_intake
 from server.ingest.partitions import drop_partitions, ensure_partitions
 from server.kernel import shared_clock
@@ -48,6 +50,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     tick = Tick(
         db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step, Keeper(db, bus, policies).keep
     )
+    steps = Verifier(db, bus, RunbookInForce(env.runbook_file), lambda: tick.picture)
     environment = environment_values(env.raw)
     staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(shared_clock.now())))
     ledger = Ledger(policies)
@@ -60,6 +63,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
+        Job("steps", verifier.EVERY_S, steps.run, 10),
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
         Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10),

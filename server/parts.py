@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from server.changes.waits import ChangeWaits
     from server.config.in_force import SettingsInForce
     from server.config.staged import ObjectivesNow
+    from server.incidents.runbook_file import RunbookInForce
     from server.ingest.intake import Intake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
@@ -46,6 +47,7 @@ class Parts:
     auth: Authenticator  # keys and sessions, from a short cache
     settings: SettingsInForce  # the settings in force here, and receipts
     policies: Policies  # the objectives in force here
+    runbook: RunbookInForce  # the steps of incidents
     intake: Intake  # outcomes in
     relay: Relay  # the picture, and who streams it
     waits: ChangeWaits  # who waits for changes

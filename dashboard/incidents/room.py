@@ -28,6 +28,7 @@ from server.incidents.incident import Incident, Role, Task
 from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
 from server.incidents.similar import SimilarIncident, similar
+from server.incidents.steps import StandingStep, able, standing
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.incidents.timeline_store import Line, timeline
 from server.incidents.words import public_update
@@ -76,6 +77,8 @@ class RoomView(Struct):
     done_tasks: list[Task]
     update: str  # what would be told outside
     brief: list[str]  # for the next commander
+    steps: list[StandingStep]
+    runbook_problem: str  # what is wrong with its file
     similar: list[SimilarIncident] = []
 
     @property
@@ -87,6 +90,11 @@ class RoomView(Struct):
     def commander(self) -> Role | None:
         """Who commands."""
         return self.room.holder("commander") if self.room else None
+
+    @property
+    def phases(self) -> dict[str, list[StandingStep]]:
+        """The steps by phase, in order."""
+        return {phase: list(steps) for phase, steps in groupby(self.steps, key=lambda step: step.phase)}
 
     @property
     def next_move(self) -> str:
@@ -138,7 +146,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     """The room with the newest evidence."""
     record = await RECORDS.get(parts, asked_id(ask), now)
     if record is None or record.room is None:
-        return RoomView(None, [], None, [], [], {}, None, None, [], [], "", [])
+        return RoomView(None, [], None, [], [], {}, None, None, [], [], "", [], [], "")
     live = {alert.id: alert for alert in parts.relay.alerts}
     alerts = [newest(a, live.get(a.id)) if a.state != "resolved" else a for a in record.alerts]
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
@@ -158,6 +166,8 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         done_tasks=[task for task in room.tasks if task.done_at is not None],
         update=public_update(room, alerts, found, now),
         brief=room.brief(now),
+        steps=standing(await parts.runbook.current(), room, alerts, able(parts, alerts)),
+        runbook_problem=parts.runbook.problem or "",
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
 
@@ -198,6 +208,7 @@ ROOM = live_page(
             "room-proof": "incident/proof.html",
             "room-card": "now/cards.html",
             "room-suspects": "alert/suspects.html",
+            "room-steps": "incident/steps.html",
             "room-alerts": "incident/alerts.html",
             "room-tasks": "incident/tasks.html",
             "room-captured": "incident/captured.html",

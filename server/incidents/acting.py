@@ -16,7 +16,8 @@ from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.incidents import store, update_clock
-from server.incidents.acts import CorrectNote, IncidentAct, Moment
+from server.incidents.act import IncidentAct, Moment
+from server.incidents.acts import CorrectNote
 from server.incidents.ending import captured, ending_of
 from server.incidents.incident import Captured, Incident
 from server.incidents.proof import proof
@@ -58,6 +59,7 @@ class Press(Struct):
 
 async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) -> Acted:
     """Do it; ApiError NOT_FOUND, CONFLICT or INVALID, and then nothing was done."""
+    runbook = await parts.runbook.current()
     async with parts.db.act() as connection:
         before = await room_of(connection, incident_id, hold=True)
         now = shared_clock.now()
@@ -67,7 +69,7 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
         after = deepcopy(before)
         await check_note(connection, incident_id, asked)
-        message = asked.apply(after, Moment(press.by, now, proof(ending, now)))
+        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook))
         if not after.entries and after == before:
             return Acted(before.incident, True, message)
         if press.key and after.entries:

@@ -8,42 +8,31 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from msgspec.structs import replace
 
 from server.incidents import update_clock
+from server.incidents.act import (
+    TEXT_MAX,
+    IncidentAct,
+    Link,
+    Minutes,
+    Moment,
+    Number,
+    Reason,
+    Severity,
+    ShortText,
+    Text,
+    checked_text,
+    conflict,
+)
 from server.incidents.incident import CauseClass, IncidentState, PreventiveAction, RoleName, Task
 from server.incidents.moves import WORDS, moved
-from server.incidents.proof import Proof
 from server.incidents.room import IncidentRoom
-from server.kernel.errors import ApiError, invalid
+from server.incidents.step_act import DoStep, task_done
+from server.kernel.errors import invalid
 from server.kernel.text import checked_reason, plural, span
 from server.kernel.times import Instant
-
-TEXT_MAX = 4000
-Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
-ShortText = Annotated[str, Meta(min_length=1, max_length=200)]
-Reason = Annotated[str, Meta(max_length=500)]
-Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
-Minutes = Annotated[int, Meta(ge=1, le=1440)]
-Severity = Annotated[int, Meta(ge=1, le=3)]
-Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-
-
-class Moment(Struct):
-    """Who acts, when (Unix seconds), and what live data says of the end of the failure."""
-
-    by: str
-    now: float
-    proof: Proof
-
-
-class IncidentAct(Struct, tag_field="act", forbid_unknown_fields=True):
-    """One act. `apply` changes the room and answers in words what was done; ApiError where it cannot be done."""
-
-    def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        """Do it."""
-        raise NotImplementedError
 
 
 class Accept(IncidentAct, tag="accept"):
@@ -217,6 +206,7 @@ class FinishTask(IncidentAct, tag="task_done"):
         if task.done_at is not None:
             return f"Already done by {task.done_by}, {span(moment.now - task.done_at)} ago."
         task.done_at, task.done_by, task.result = moment.now, moment.by, checked_text(self.result, "result")
+        task_done(room, task)
         came = f" {task.result}" if task.result else ""
         room.say("task", f"Done: {task.text}{came}", moment.by, moment.now)
         return "Done."
@@ -351,6 +341,7 @@ AnyAct = (
     | CorrectNote
     | GiveTask
     | FinishTask
+    | DoStep
     | PostUpdate
     | Resolve
     | Reopen
@@ -365,16 +356,3 @@ def take(room: IncidentRoom, moment: Moment) -> None:
     """Let who acts command."""
     room.give("commander", moment.by, moment.now)
     room.say("role", f"{moment.by} commands.", moment.by, moment.now)
-
-
-def conflict(room: IncidentRoom, why: str) -> ApiError:
-    """409: it cannot be done as it stands."""
-    return ApiError("CONFLICT", f"Incident {room.incident.id} {why}. Nothing was done.")
-
-
-def checked_text(text: str, field: str = "text") -> str:
-    """A text of several lines; ApiError INVALID where it has characters that cannot be shown."""
-    lines = [line.rstrip() for line in text.strip().splitlines()]
-    if not all(line.replace("\t", " ").isprintable() for line in lines):
-        raise invalid(field, "has characters that cannot be shown")
-    return "\n".join(lines)

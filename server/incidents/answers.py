@@ -14,9 +14,12 @@ from server.incidents.incident import Incident, Share
 from server.incidents.measures import times_of
 from server.incidents.proof import Proof, Waits
 from server.incidents.room import IncidentRoom
+from server.incidents.runbook import Phase, StepAct
 from server.incidents.similar import SimilarIncident
+from server.incidents.steps import StandingStep
 from server.incidents.store import ACTIONS, INCIDENTS, ROLES, TASKS
 from server.incidents.timeline_store import Line, Origin
+from server.incidents.verification import StepState
 from server.kernel.times import Instant, utc
 
 
@@ -120,6 +123,34 @@ class IncidentsAnswer(Struct):
     next: int | None
 
 
+class StepAnswer(Struct):
+    """One step of the runbook as it stands. `acts` are those that can work now; `verify` is what live data has to say,
+    '' where a person says that it is done. `due_at`: until when, while it is watched."""
+
+    id: str
+    phase: Phase
+    text: str
+    verify: str
+    acts: list[StepAct]
+    state: StepState
+    reading: str
+    waits_for: str
+    decided_by: str
+    decided_at: Instant | None
+    reason: str
+    owner: str
+    held_since: Instant | None
+    due_at: Instant | None
+    next: bool
+
+
+class StepsAnswer(Struct):
+    """The steps of this incident in order. `problem`: what is wrong with the runbook's file; '' where nothing is."""
+
+    steps: list[StepAnswer]
+    problem: str
+
+
 class LineAnswer(Struct):
     """One line of a timeline. `corrected` has what a note said before it was put right."""
 
@@ -221,6 +252,17 @@ def proof_answer(found: Proof) -> ProofAnswer:
     """What says that it is over."""
     since = None if found.since is None else utc(found.since)
     return ProofAnswer(found.waits, since, found.bad, found.total, found.needed, found.left_s, found.text)
+
+
+def step_answer(one: StandingStep) -> StepAnswer:
+    """One step."""
+    times = {name: at(getattr(one, name)) for name in ("held_since", "due_at", "decided_at")}
+    return answered(one, StepAnswer, **times)
+
+
+def at(moment: float | None) -> Instant | None:
+    """A time of the answer."""
+    return None if moment is None else utc(moment)
 
 
 def line_answer(line: Line) -> LineAnswer:

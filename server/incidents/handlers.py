@@ -12,18 +12,21 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.http.shown import answered
 from server.incidents import measures_store, store
+from server.incidents.act import IncidentAct, Severity, ShortText
 from server.incidents.acting import Acted, Press, act, alerts_of, declare, room_of
-from server.incidents.acts import AnyAct, IncidentAct, Severity, ShortText
+from server.incidents.acts import AnyAct
 from server.incidents.answers import (
     ActedAnswer,
     IncidentDetail,
     IncidentsAnswer,
+    StepsAnswer,
     TaskAnswer,
     TimelineAnswer,
     acted_answer,
     detail_answer,
     incident_answer,
     line_answer,
+    step_answer,
 )
 from server.incidents.ending import ending_of
 from server.incidents.proof import proof
@@ -32,6 +35,7 @@ from server.incidents.report import IncidentReport, markdown
 from server.incidents.report_html import html
 from server.incidents.reporting import read_report
 from server.incidents.similar import similar
+from server.incidents.steps import able, standing
 from server.incidents.timeline_store import LINES_MAX, timeline
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
@@ -208,6 +212,16 @@ class TimelineHandler(IncidentHandler):
         self.reply(TimelineAnswer([line_answer(line) for line in lines]))
 
 
+class StepsHandler(IncidentHandler):
+    @operation("Its steps of the runbook, in order", scope="read", returns=StepsAnswer, errors=("NOT_FOUND",))
+    async def get(self, incident_id: str) -> None:
+        async with self.parts.db.ask() as connection:
+            room = await room_of(connection, numbered(incident_id))
+            alerts = await alerts_of(connection, room)
+        steps = standing(await self.parts.runbook.current(), room, alerts, able(self.parts, alerts))
+        self.reply(StepsAnswer([step_answer(one) for one in steps], self.parts.runbook.problem or ""))
+
+
 class TasksHandler(IncidentHandler):
     @operation("Its tasks, those that are due first", scope="read", returns=TasksAnswer, errors=("NOT_FOUND",))
     async def get(self, incident_id: str) -> None:
@@ -254,6 +268,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/v1/incidents/{incident_id}/merge", MergeHandler),
     Route("/api/v1/incidents/{incident_id}/report", IncidentReportHandler),
     Route("/api/v1/incidents/{incident_id}/split", SplitHandler),
+    Route("/api/v1/incidents/{incident_id}/steps", StepsHandler),
     Route("/api/v1/incidents/{incident_id}/tasks", TasksHandler),
     Route("/api/v1/incidents/{incident_id}/timeline", TimelineHandler),
 )

@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import Struct, field
 
 from server.incidents.incident import Incident, Membership, PreventiveAction, Role, RoleName, Task, TimelineEntry
+from server.incidents.verification import KeptStep
 from server.kernel.errors import ApiError
 from server.kernel.text import span
 
@@ -23,6 +24,7 @@ class IncidentRoom(Struct):
     roles: list[Role] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     actions: list[PreventiveAction] = field(default_factory=list)
+    steps: list[KeptStep] = field(default_factory=list)  # those that something has happened to
     entries: list[TimelineEntry] = field(default_factory=list)
 
     def say(

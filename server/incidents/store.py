@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.incidents.incident import Incident, Membership, PreventiveAction, Role, Task, TimelineEntry
 from server.incidents.room import IncidentRoom
+from server.incidents.verification import KeptStep
 from server.tables import incidents as tables
 from server.tables.codec import Rows
 
@@ -26,6 +27,7 @@ ENTRIES = Rows(tables.incident_entries, TimelineEntry)
 ROLES = Rows(tables.incident_roles, Role)
 TASKS = Rows(tables.incident_tasks, Task)
 ACTIONS = Rows(tables.preventive_actions, PreventiveAction)
+STEPS = Rows(tables.incident_steps, KeptStep)
 
 OPEN = "state NOT IN ('resolved', 'closed')"
 
@@ -53,6 +55,7 @@ async def room(connection: AsyncConnection, incident_id: int, *, hold: bool = Fa
         await _within(connection, ROLES, incident_id, "id"),
         await _within(connection, TASKS, incident_id, "id"),
         await _within(connection, ACTIONS, incident_id, "id"),
+        await _within(connection, STEPS, incident_id, "id"),
     )
 
 
@@ -74,6 +77,7 @@ async def save(connection: AsyncConnection, before: IncidentRoom, after: Inciden
     await _save(connection, ROLES, before.roles, after.roles)
     await _save(connection, TASKS, before.tasks, after.tasks)
     await _save(connection, ACTIONS, before.actions, after.actions)
+    await _save(connection, STEPS, before.steps, after.steps)
     return await add_entries(connection, after.entries)
 
 
@@ -265,3 +269,16 @@ async def commanders(connection: AsyncConnection, incident_ids: Iterable[int]) -
         {"ids": list(incident_ids)},
     )
     return {role.incident_id: role for role in ROLES.every(rows)}
+
+
+async def keep_steps(
+    connection: AsyncConnection, incident_id: int, looks: Sequence[tuple[KeptStep | None, KeptStep]]
+) -> set[str]:
+    """Write what live data says of steps, each as it was read and is now; those written: a person may have been
+    faster."""
+    if await one(connection, incident_id, hold=True) is None:
+        return set()
+    before = {each.step: each for each in await _within(connection, STEPS, incident_id, "id")}
+    after = [now for read, now in looks if before.get(now.step) == read]
+    await _save(connection, STEPS, list(before.values()), after)
+    return {now.step for now in after}

@@ -42,6 +42,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("PUBLIC_URL", "", "The address people use, for links; default http://localhost:PORT."),
     Variable("TRUSTED_PROXIES", "0", "Proxies in front that set X-Forwarded-For and -Proto; Heroku: 1."),
     Variable("SLO_FILE", "slo.yaml", "The objectives, OpenSLO v1."),
+    Variable("RUNBOOK_FILE", "runbook.yaml", "The steps of an incident."),
     Variable("OUTCOME_RETENTION_DAYS", "7", "Days that raw outcomes are kept, 1 to 365."),
     Variable("LOG_RETENTION_DAYS", "3", "Days that log lines are kept for look-up, 1 to 90."),
     Variable("LOG_LINES_KEPT", "1000000", "Log lines kept for look-up at most."),
@@ -88,6 +89,7 @@ class Environment:
     public_url: str
     trusted_proxies: int
     slo_file: Path
+    runbook_file: Path
     outcome_retention_days: int
     log_retention_days: int
     log_lines_kept: int
@@ -123,12 +125,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
     port = whole(text, "PORT", 0, 65535)
     data_dir = Path(text["DATA_DIR"]).absolute()
-    database_url, direct_url = (
-        addresses.database_url(name, text[name]) if text[name] else None
-        for name in ("DATABASE_URL", "DATABASE_DIRECT_URL")
-    )
-    if direct_url and not database_url:
-        raise ConfigurationError("DATABASE_DIRECT_URL goes with DATABASE_URL: set that too.")
+    database_url, direct_url = database_urls(text)
     key = "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)
     hide([key])
     return Environment(
@@ -143,6 +140,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
         trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
         slo_file=Path(text["SLO_FILE"]),
+        runbook_file=Path(text["RUNBOOK_FILE"]),
         outcome_retention_days=whole(text, "OUTCOME_RETENTION_DAYS", 1, 365),
         log_retention_days=whole(text, "LOG_RETENTION_DAYS", 1, 90),
         log_lines_kept=whole(text, "LOG_LINES_KEPT", 1000, 1_000_000_000),
@@ -156,6 +154,17 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         versions_max=whole(text, "VERSIONS_MAX", 1, 10_000),
         raw=raw,
     )
+
+
+def database_urls(text: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """DATABASE_URL and DATABASE_DIRECT_URL; None: not set. ConfigurationError where the second is without the first."""
+    database_url, direct_url = (
+        addresses.database_url(name, text[name]) if text[name] else None
+        for name in ("DATABASE_URL", "DATABASE_DIRECT_URL")
+    )
+    if direct_url and not database_url:
+        raise ConfigurationError("DATABASE_DIRECT_URL goes with DATABASE_URL: set that too.")
+    return database_url, direct_url
 
 
 def whole(text: Mapping[str, str], name: str, low: int, high: int) -> int:

@@ -116,6 +116,26 @@ incident_tasks = Table(
 )
 Index("incident_tasks_incident_id", incident_tasks.c.incident_id)
 
+incident_steps = Table(  # of the runbook's steps those that something has happened to
+    "incident_steps",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("incident_id", BigInteger, ForeignKey("incidents.id"), nullable=False),
+    Column("step", Text, nullable=False),  # its id in the runbook
+    Column("text", Text, nullable=False),  # as it was worded then
+    Column("state", Text, nullable=False),  # see StepState in server/incidents/verification.py
+    Column("began_at", Time, nullable=False),
+    Column("held_since", Time),
+    Column("good", BigInteger, nullable=False, server_default="0"),
+    Column("counted_to", BigInteger, nullable=False, server_default="0"),  # Unix seconds
+    Column("reading", Text, nullable=False, server_default=""),
+    Column("decided_at", Time),
+    Column("decided_by", Text, nullable=False, server_default=""),  # who has overridden or done it
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, server_default=""),  # whom it was given to as a task
+)
+Index("incident_steps_step", incident_steps.c.incident_id, incident_steps.c.step, unique=True)
+
 preventive_actions = Table(  # what is to be done so that it does not happen again
     "preventive_actions",
     metadata,

@@ -60,8 +60,8 @@ class Incidents:
         return [one["text"] for one in (await self.get(f"/{number}/timeline"))["lines"] if one["kind"] == kind]
 
 
-async def started(web: Start, database_url: str, tmp_path: Path) -> Incidents:
-    site = await web(SLO_FILE=file(tmp_path, POLICY))
+async def started(web: Start, database_url: str, tmp_path: Path, **given: str) -> Incidents:
+    site = await web(SLO_FILE=file(tmp_path, POLICY), **given)
     lead(database_url, 1)
     second = Second(site.parts.db, site.parts.policies, Told())
     return Incidents(site, second, await site.key("read", "act"))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
-from server.incidents.acts import Close, Decline, FinishTask, GiveTask, IncidentAct, Moment, Move, Resolve, SetSeverity
+from server.incidents.act import IncidentAct, Moment
+from server.incidents.acts import Close, Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
 from server.incidents.birth import REOPEN_S, Standing, arrivals
 from server.incidents.incident import Captured, Incident, IncidentState
 from server.incidents.moves import MOVES, advanced, moved

@@ -1,8 +1,9 @@
-"""SLO_FILE on this machine: its text while it can be used, and whether it has changed since it was read."""
+"""A file that is followed on this machine: its text while it can be used, and whether it has changed since then."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from server.slo.model.objective import PolicyError, Problem
@@ -12,11 +13,17 @@ from server.slo.policy.policy import parse
 Stamp = tuple[int, int, int]  # inode, size and time of change
 
 
-class PolicyFile:
-    """`problem` says why it cannot be used, None where it can; `digest` is of its text, '' where it cannot."""
+class FollowedFile:
+    """`problem` says why it cannot be used, None where it can; `digest` is of its text, '' where it cannot.
 
-    def __init__(self, path: Path) -> None:
+    `check` raises PolicyError for a text that cannot be used. `setting` names the file, which holds `what`.
+    """
+
+    def __init__(self, path: Path, check: Callable[[str, str], object], setting: str, what: str) -> None:
         self.path = path
+        self.check = check
+        self.setting = setting
+        self.what = what
         self.problem: str | None = None
         self.digest = ""
         self._read: Stamp | None = None
@@ -29,9 +36,9 @@ class PolicyFile:
         try:
             with self.path.open("rb") as file:
                 source = file.read(MAX_BYTES + 1).decode()
-            parse(source, str(self.path))
+            self.check(source, str(self.path))
         except OSError as error:
-            self.problem = f"{self.path}: {error.strerror}. Set SLO_FILE to the file with the objectives."
+            self.problem = f"{self.path}: {error.strerror}. Set {self.setting} to the file with the {self.what}."
         except UnicodeDecodeError:
             self.problem = str(PolicyError([Problem(1, "", "not UTF-8 text")], str(self.path)))
         except PolicyError as error:
@@ -53,6 +60,13 @@ class PolicyFile:
         except OSError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class PolicyFile(FollowedFile):
+    """SLO_FILE."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, parse, "SLO_FILE", "objectives")
 
 
 def digest_of(source: str) -> str:
