@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,11 +40,12 @@ class Keeper:
         alerts, now = picture.alerts, picture.at
         async with self.db.act() as connection:
             members = await store.members(connection, [alert.id for alert in alerts])
+            touched: set[int] = set()
+            if any(due(alert, members) for alert in alerts):
+                touched = await self._born(connection, picture, members, now)
+                members = await store.members(connection, [alert.id for alert in alerts])
             open_ = await store.open_incidents(connection)
-            if not open_ and not any(due(alert, members) for alert in alerts):
-                return []
-            touched = await self._born(connection, picture, members, now)
-            touched |= await self._followed(connection, alerts, now)
+            touched |= await followed_all(connection, open_, by_incident(alerts, members), now)
             if touched:
                 await require_term(connection, picture.term)
                 open_ = await store.open_incidents(connection)
@@ -94,18 +95,28 @@ class Keeper:
             captured=captured(now, began.onset, [alert], picture, changes),
         )
 
-    async def _followed(self, connection: AsyncConnection, alerts: Sequence[Alert], now: float) -> set[int]:
-        """Move what the alerts say has moved: to Recovering, back from it, or over before anybody looked."""
-        touched: set[int] = set()
-        by_id = {alert.id: alert for alert in alerts}
-        for incident in await store.open_incidents(connection):
-            room = await store.room(connection, incident.id)
-            mine = [by_id[one.alert_id] for one in room.alerts if one.alert_id in by_id] if room else []
-            after, text = followed(incident, mine, now)
-            if after is not incident and await store.follow(connection, incident, after):
-                await store.add_entries(connection, [TimelineEntry(0, incident.id, now, "state", text, OWN)])
-                touched.add(incident.id)
-        return touched
+
+def by_incident(alerts: Iterable[Alert], members: Mapping[tuple[int, int], int]) -> dict[int, list[Alert]]:
+    """The alerts of each incident, by their last outage."""
+    found: dict[int, list[Alert]] = {}
+    for alert in alerts:
+        incident = members.get((alert.id, alert.beginning.number))
+        if incident is not None:
+            found.setdefault(incident, []).append(alert)
+    return found
+
+
+async def followed_all(
+    connection: AsyncConnection, incidents: Iterable[Incident], alerts: Mapping[int, list[Alert]], now: float
+) -> set[int]:
+    """Move what the alerts say has moved: to Recovering, back from it, or over before anybody looked."""
+    touched: set[int] = set()
+    for incident in incidents:
+        after, text = followed(incident, alerts.get(incident.id, []), now)
+        if after is not incident and await store.follow(connection, incident, after):
+            await store.add_entries(connection, [TimelineEntry(0, incident.id, now, "state", text, OWN)])
+            touched.add(incident.id)
+    return touched
 
 
 def line_of(incident: Incident, commander: Role | None) -> OpenIncident:
