@@ -11,6 +11,7 @@ REPOSITORY = ("docs_routes", "schema_policy", "version_consistency")
 # What runs, and what is configured.
 RUNNING = (
     "slo_policy",
+    "runbook",
     "runtime_health",
     "watch",
     "stragglers",

@@ -38,7 +38,7 @@ def test_names_are_unique_and_each_check_is_a_file_of_its_own() -> None:
 def test_without_a_database_the_live_ones_are_left_out_and_nothing_is_made(tmp_path: Path) -> None:
     found = run("-m", "checks", "--json", DATA_DIR=str(tmp_path / "none"))
     names = [one["name"] for one in json.loads(found.stdout)]
-    assert names == ["docs_routes", "schema_policy", "version_consistency", "slo_policy"]
+    assert names == ["docs_routes", "schema_policy", "version_consistency", "slo_policy", "runbook"]
     assert "skip watch: no database answers" in found.stderr
     assert not (tmp_path / "none").exists()
 

@@ -52,6 +52,12 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     assert "checkout failing: Suspected" in await page()
     assert await act("accept") == "Declared. You command."
     assert "checkout failing: Declared" in await page()
+    assert "<h2>Next step</h2>" in await page()
+    assert "Confirm the scope" in (await page()).partition("All 12")[0]
+    assert (await act("step", step="confirm-scope", to="done")).startswith("Done: Confirm the scope")
+    assert "Confirm the start" in (await page()).partition("All 12")[0]
+    assert "say why" in await act("step", step="key-paths", to="overridden")
+    assert (await act("step", step="capture-start", to="given", owner="jon")).startswith("jon is asked")
     assert await act("move", to="mitigating") == "Mitigating."
     assert await act("note", text="<b>rolled</b>\nback", key="k1") == "Noted."
     assert (await act("note", text="<b>rolled</b>\nback", key="k1")).startswith("Already done")

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from msgspec.structs import replace
 
 from server.alerts import store as alerts_store
-from server.incidents.verifier import Verifier
+from server.incidents import store
+from server.incidents.verifier import Verifier, baseline
 from server.live.service import LiveService, Point
 from server.picture.picture import Picture
 from tests.alerts.making import burning, clear
 from tests.incidents.test_api import Incidents, started
 from tests.live.rollups import lead
+from tests.live.writing import Sample, Writer, database
 
 Start = Callable[..., Any]
 RUNBOOK = """
@@ -126,3 +130,53 @@ async def test_blind_is_no_data_and_a_replaced_watch_writes_nothing(
     with pytest.raises(Exception, match="lease"):
         await room.see(now + 32)
     assert (await room.steps(1))["paths"] == step
+
+
+@pytest.mark.gen_test
+async def test_a_person_is_never_overwritten_by_a_look(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await watched(web, database_url, tmp_path)
+    now = float(int(time.time()) - 600)
+    await room.at(now, burning())
+    await room.see(now + 1)
+    db = room.site.parts.db
+    async with db.ask() as connection:
+        found = await store.room(connection, 1)
+    assert found is not None
+    (read,) = [one for one in found.steps if one.step == "ready"]
+    await room.act(1, "step", step="ready", to="overridden", reason="it is")
+    late = replace(read, state="failed", decided_at=now + 2)
+    new = replace(late, id=0, step="paths")
+    async with db.act() as connection:
+        assert await store.keep_steps(connection, 1, [(read, late), (None, new)]) == {"paths"}
+    assert {name: one["state"] for name, one in (await room.steps(1)).items() if name != "traffic"} == {
+        "look": "open", "ready": "overridden", "paths": "open", "report": "open",
+    }  # fmt: skip
+
+
+@pytest.mark.gen_test
+async def test_what_is_normal_is_of_a_week_ago_or_of_the_hour_before(database_url: str) -> None:
+    onset = float(int(time.time()) - 100)
+    writer = Writer(database_url)
+    writer.flush([Sample(int(onset) - 1 - n) for n in range(300)])  # one a second
+    async with database(database_url) as db, db.ask() as connection:
+        assert await baseline(connection, "shop", onset, onset + 60) is None, "it was first seen just now"
+    with psycopg.connect(database_url, autocommit=True) as connected:
+        connected.execute("UPDATE series SET first_seen_at = to_timestamp(%s)", (onset - 300,))
+    async with database(database_url) as db, db.ask() as connection:
+        found = await baseline(connection, "shop", onset, onset + 60)
+    assert found is not None
+    assert (found.per_second, round(found.p95_ms or 0), found.source) == (1.0, 10, "the hour before the onset")
+    week = int(onset) - 7 * 86_400
+    with psycopg.connect(database_url, autocommit=True) as connected:
+        connected.execute("UPDATE series SET first_seen_at = to_timestamp(%s)", (week - 7200,))
+        connected.execute(
+            "INSERT INTO hours (series_id, hour, n, bad, duration_us, fast, sketch) SELECT id,"
+            " date_trunc('hour', to_timestamp(%s)), 36000, 0, 0, '{}', '{}' FROM series",
+            (week,),
+        )
+    async with database(database_url) as db, db.ask() as connection:
+        found = await baseline(connection, "shop", onset, onset)
+    writer.close()
+    assert found is not None
+    assert found.source == "this hour a week ago"
+    assert 4 < found.per_second < 11, "an hour of it, in the whole hours around"
