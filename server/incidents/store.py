@@ -271,6 +271,16 @@ async def commanders(connection: AsyncConnection, incident_ids: Iterable[int]) -
     return {role.incident_id: role for role in ROLES.every(rows)}
 
 
+async def kept_steps(connection: AsyncConnection, incident_ids: Iterable[int]) -> dict[int, list[KeptStep]]:
+    """What is kept of the steps of each of these incidents."""
+    statement = f"SELECT {STEPS.of('incident_steps')} FROM incident_steps WHERE incident_id = ANY(:ids)"
+    rows = await connection.execute(text(statement), {"ids": list(incident_ids)})
+    found: dict[int, list[KeptStep]] = {}
+    for step in STEPS.every(rows):
+        found.setdefault(step.incident_id, []).append(step)
+    return found
+
+
 async def keep_steps(
     connection: AsyncConnection, incident_id: int, looks: Sequence[tuple[KeptStep | None, KeptStep]]
 ) -> set[str]:

@@ -62,11 +62,17 @@ class Verifier:
 
     async def look(self, picture: Picture) -> None:
         """One look at every open incident of a picture."""
-        runbook = await self.runbook.current()
-        for one in picture.incidents:
-            await self._look_at(one.id, runbook, picture)
         if not picture.incidents:
             self._normal.clear()
+            return
+        runbook = await self.runbook.current()
+        async with self.db.ask() as connection:
+            found = await store.open_incidents(connection)
+            kept = await store.kept_steps(connection, [one.id for one in found])
+        for incident in found:
+            alone = IncidentRoom(incident, steps=kept.get(incident.id, []))
+            if any(to_look_at(step, alone, picture.at) for step in runbook.steps):
+                await self._look_at(incident.id, runbook, picture)
 
     async def _look_at(self, incident_id: int, runbook: Runbook, picture: Picture) -> None:
         async with self.db.ask() as connection:
