@@ -146,7 +146,7 @@ async def material(
 ) -> Material | None:
     """What is kept of when it fails and of the time before; None where nothing fails more than before."""
     service, at = asked.service, asked.at
-    over_us = None if asked.over_ms is None else int(asked.over_ms * 1000)
+    over_us = None if asked.over_ms is None else round(asked.over_ms * 1000)
     first = int(at) // MINUTE_S * MINUTE_S - NEAR_S - BEFORE_S - MINUTE_S
     counts = await store.minutes(connection, service, first, min(now, at + FOR_S), over_us)
     when = failing(by_minute(counts), at)

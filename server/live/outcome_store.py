@@ -114,7 +114,7 @@ async def newest_failing(
             """
         ),
         {"service": service, "since": since, "limit": limit}
-        | ({} if over_ms is None else {"over_us": int(over_ms * 1000)}),
+        | ({} if over_ms is None else {"over_us": round(over_ms * 1000)}),
     )
     return [_found(row).outcome for row in rows]
 
