@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.incidents.suspect_rows import Drawn, Sampled, SeriesLabels, SeriesMinute
 from server.kernel.times import utc
-from server.live.clauses_store import UNFOLDED
+from server.live.clauses_store import UNFOLDED, within
 
 
 async def labels(connection: AsyncConnection, service: str) -> list[SeriesLabels]:
@@ -27,7 +27,7 @@ async def labels(connection: AsyncConnection, service: str) -> list[SeriesLabels
 
 
 # Of what did not fail, those that took longer than the threshold; none where that was not measured.
-SLOW = "coalesce(t.n - t.bad - (SELECT pair & 4294967295 FROM unnest(t.fast) AS pair WHERE pair >> 32 = :over_us), 0)"
+SLOW = f"coalesce(t.n - t.bad - {within('t', ':over_us')}, 0)"
 
 
 async def minutes(

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.live.clauses_store import within
+
 
 class RouteCount(NamedTuple):
     """One route."""
@@ -17,16 +19,18 @@ class RouteCount(NamedTuple):
     before_n: int
 
 
-# Of a latency objective the good ones count, and those over its threshold are bad.
+# Of a latency objective the good ones count where it was measured, and those over its threshold are bad: as in the
+# ledger, a process that did not know the threshold yet has counted nothing.
 COUNTS = text(
-    """
+    f"""
     WITH counted AS (
         SELECT s.method, s.route, t.second > to_timestamp(:at) AS since,
             CASE WHEN CAST(:threshold AS bigint) IS NULL THEN t.n ELSE t.n - t.bad END AS n,
-            CASE WHEN CAST(:threshold AS bigint) IS NULL THEN t.bad ELSE t.n - t.bad - coalesce((
-                SELECT sum(pair & 4294967295) FROM unnest(t.fast) AS pair WHERE pair >> 32 = :threshold), 0) END AS bad
+            CASE WHEN CAST(:threshold AS bigint) IS NULL THEN t.bad ELSE t.n - t.bad - m.fast END AS bad
         FROM writers w JOIN deltas t ON t.writer_id = w.id JOIN series s ON s.id = t.series_id
+        CROSS JOIN LATERAL (SELECT {within("t", ":threshold")}) AS m (fast)
         WHERE s.service = :service AND t.second >= to_timestamp(:start) AND t.second <> to_timestamp(floor(:at))
+            AND (CAST(:threshold AS bigint) IS NULL OR m.fast IS NOT NULL)
     )
     SELECT coalesce(sum(bad) FILTER (WHERE since), 0)::bigint, coalesce(sum(n) FILTER (WHERE since), 0)::bigint,
         coalesce(sum(bad) FILTER (WHERE NOT since), 0)::bigint, coalesce(sum(n) FILTER (WHERE NOT since), 0)::bigint

@@ -1,5 +1,5 @@
-"""SQL text that several stores use: the deltas of some flushes, packed pairs (server/live/pairs.py) added up, and
-what exclusions take out of the budgets, the one definition for deltas and for rollups."""
+"""SQL text that several stores use: the deltas of some flushes, packed pairs (server/live/pairs.py) added up or
+looked into, and what exclusions take out of the budgets, the one definition for deltas and for rollups."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ UNFOLDED = """
 LATE = """
     (d.second < d.written_at - interval '15 minutes' OR d.writer_id IN (SELECT id FROM writers WHERE process_id = 0))
 """
+
+
+def within(row: str, threshold: str) -> str:
+    """How many good requests of `row` took no longer than `threshold`; null where that was not measured."""
+    return f"(SELECT pair & 4294967295 FROM unnest({row}.fast) AS pair WHERE pair >> 32 = {threshold})"
 
 
 def merged(source: str, column: str, by: str) -> str:
