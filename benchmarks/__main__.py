@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.figure import Figure
 
-ALL = ("ingest", "rollback", "freshness", "memory", "start", "detection", "objectives", "series", "suspects")
+ALL = ("ingest", "rollback", "freshness", "memory", "start", "detection", "objectives", "room", "series", "suspects")
 
 
 def main(names: list[str]) -> int:

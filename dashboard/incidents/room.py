@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from itertools import groupby
 
 from msgspec import Struct
@@ -29,6 +30,7 @@ from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
 from server.incidents.similar import SimilarIncident, similar
 from server.incidents.steps import StandingStep, able, standing
+from server.incidents.store import ServiceAlerts
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.incidents.timeline_store import Line, timeline
 from server.incidents.words import public_update
@@ -37,7 +39,8 @@ from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
 
-LINES = 500  # on the page; the report has them all
+ALERTS_SHOWN = 20  # the worst; the others are counted by service
+LINES = 200  # on the page; the report has them all
 ALIKE = 3  # so many machine lines of a kind in a row are one
 
 
@@ -49,6 +52,7 @@ class RoomRecord(Struct):
     silences: list[Silence]
     reach: Reach
     lines: list[Line]
+    counts: list[ServiceAlerts]  # of all of its alerts
 
 
 class LineGroup(Struct):
@@ -80,6 +84,8 @@ class RoomView(Struct):
     steps: list[StandingStep]
     runbook_problem: str  # what is wrong with its file
     similar: list[SimilarIncident] = []
+    lines_left_out: bool = False  # there are older ones
+    others: list[ServiceAlerts] = []  # of its alerts, beside the worst
 
     @property
     def incident(self) -> Incident | None:
@@ -108,15 +114,16 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
     async with parts.db.act() as connection:
         room = await store.room(connection, incident_id)
         if room is None:
-            return RoomRecord(None, [], [], Reach({}, None), [])
-        alerts = await alerts_of(connection, room)
-        services = {alert.service for alert in alerts}
+            return RoomRecord(None, [], [], Reach({}, None), [], [])
+        alerts = sorted(await alerts_of(connection, room), key=alert_order)
+        counts = await store.alert_counts(connection, incident_id)
         return RoomRecord(
             room,
-            sorted(alerts, key=alert_order),
+            alerts,
             await silence_store.active(connection, now),
-            await alerts_store.reach(connection, [alert.id for alert in alerts]),
-            await timeline(connection, room.incident, services, now, LINES),
+            await alerts_store.reach(connection, [alert.id for alert in alerts[:ALERTS_SHOWN]]),
+            await timeline(connection, room.incident, {one.service for one in counts}, now, LINES),
+            counts,
         )
 
 
@@ -126,6 +133,12 @@ async def read_similar(parts: Parts, incident_id: int) -> list[SimilarIncident]:
         return similar(incident, await measures_store.past(connection, incident)) if incident else []
 
 
+async def is_known(parts: Parts, incident_id: int) -> bool:
+    async with parts.db.act() as connection:
+        return await store.one(connection, incident_id) is not None
+
+
+KNOWN = Memos(is_known, kept_s=3600)  # none is ever taken away
 SIMILAR = Memos(read_similar, kept_s=60)  # the past seldom changes
 RECORDS = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
 
@@ -137,8 +150,9 @@ def asked_id(ask: Ask) -> int:
 
 async def there(parts: Parts, ask: Ask) -> None:
     """ApiError NOT_FOUND where there is no such incident; one that cannot be read just now may be there."""
-    record = await RECORDS.get(parts, asked_id(ask))
-    if not asked_id(ask) or (record is not None and record.room is None):
+    number = asked_id(ask)
+    if await KNOWN.get(parts, number) is False:
+        KNOWN.forget(number)  # it may be declared any moment
         raise ApiError("NOT_FOUND", f"There is no incident {ask.get('id')[:40]}. The page Incidents lists them.")
 
 
@@ -155,9 +169,11 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     burning = [one for one in service_rows(picture) if one.name == room.incident.service]
     return RoomView(
         room=room,
-        alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts],
+        alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts[:ALERTS_SHOWN]],
+        others=besides(record.counts, alerts[:ALERTS_SHOWN]),
         proof=found,
         groups=grouped(record.lines),
+        lines_left_out=len(record.lines) == LINES,
         cards=await cards(parts, burning, now),
         refusals={one.name: refused(one.service) for one in burning if one.service.partial},
         suspects=await suspects_of(parts, alerts),
@@ -178,6 +194,14 @@ async def suspects_of(parts: Parts, alerts: list[Alert]) -> SuspectsAnswer | Non
         return None
     first = alerts[0]
     return await SUSPECTS.get(parts, SuspectsQuestion(first.service, first.began, first.evidence.threshold_ms))
+
+
+def besides(counts: list[ServiceAlerts], shown: list[Alert]) -> list[ServiceAlerts]:
+    """How many alerts there are of each service beside those that are shown."""
+    total = Counter(alert.service for alert in shown)
+    open_ = Counter(alert.service for alert in shown if alert.state != "resolved")
+    left = [ServiceAlerts(c.service, c.open - open_[c.service], c.total - total[c.service]) for c in counts]
+    return [one for one in left if one.total > 0]
 
 
 def grouped(lines: list[Line]) -> list[LineGroup]:

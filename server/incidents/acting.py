@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.incidents import store, update_clock
@@ -67,7 +66,7 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         if said is not None:
             return Acted(before.incident, True, f"Already done: {said.text}")
         ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
-        after = deepcopy(before)
+        after = replace(deepcopy(replace(before, alerts=[])), alerts=before.alerts)  # of which no act changes any
         await check_note(connection, incident_id, asked)
         message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook))
         if not after.entries and after == before:
@@ -102,8 +101,8 @@ def missing(incident_id: int) -> ApiError:
 
 
 async def alerts_of(connection: AsyncConnection, room: IncidentRoom) -> list[Alert]:
-    """The alerts of an incident, as they are kept."""
-    return await alerts_store.several(connection, sorted({one.alert_id for one in room.alerts}))
+    """The alerts of an incident, as they are kept: all that are open, and the last that have ended."""
+    return await store.alerts(connection, room.incident.id)
 
 
 async def check_note(connection: AsyncConnection, incident_id: int, asked: IncidentAct) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.alerts.alert import Alert
+from server.alerts.store import ALERTS, readable
 from server.incidents.incident import Incident, Membership, PreventiveAction, Role, Task, TimelineEntry
 from server.incidents.room import IncidentRoom
 from server.incidents.verification import KeptStep
@@ -21,6 +24,15 @@ from server.tables.codec import Rows
 
 T = TypeVar("T", bound=Struct)
 
+
+class ServiceAlerts(Struct):
+    """How many alerts of a service are in an incident."""
+
+    service: str
+    open: int
+    total: int
+
+
 INCIDENTS = Rows(tables.incidents, Incident)
 MEMBERS = Rows(tables.incident_alerts, Membership)
 ENTRIES = Rows(tables.incident_entries, TimelineEntry)
@@ -28,6 +40,8 @@ ROLES = Rows(tables.incident_roles, Role)
 TASKS = Rows(tables.incident_tasks, Task)
 ACTIONS = Rows(tables.preventive_actions, PreventiveAction)
 STEPS = Rows(tables.incident_steps, KeptStep)
+
+ENDED_MOST = 200  # of the alerts that have ended; what the end of a failure is told by are the last of them
 
 OPEN = "state NOT IN ('resolved', 'closed')"
 
@@ -51,12 +65,53 @@ async def room(connection: AsyncConnection, incident_id: int, *, hold: bool = Fa
         return None
     return IncidentRoom(
         incident,
-        await _within(connection, MEMBERS, incident_id, "joined_at, alert_id, outage"),
+        await _memberships(connection, incident_id),
         await _within(connection, ROLES, incident_id, "id"),
         await _within(connection, TASKS, incident_id, "id"),
         await _within(connection, ACTIONS, incident_id, "id"),
         await _within(connection, STEPS, incident_id, "id"),
     )
+
+
+async def _memberships(connection: AsyncConnection, incident_id: int) -> list[Membership]:
+    """In one row: there may be 10,000 of them."""
+    statement = f"""
+        SELECT coalesce(json_agg(m), '[]')::text FROM (
+            SELECT {MEMBERS.columns} FROM incident_alerts WHERE incident_id = :id
+            ORDER BY incident_alerts.joined_at, alert_id, outage) m
+        """
+    found = await connection.execute(text(statement), {"id": incident_id})
+    return msgspec.json.decode(found.scalar_one(), type=list[Membership])
+
+
+async def alerts(connection: AsyncConnection, incident_id: int) -> list[Alert]:
+    """The alerts of an incident that are open, and the last ENDED_MOST of those that have ended, by id."""
+    statement = f"""
+        WITH mine AS MATERIALIZED (
+            SELECT id, state, resolved_at FROM alerts
+            WHERE id IN (SELECT alert_id FROM incident_alerts WHERE incident_id = :id)
+        )
+        SELECT {ALERTS.columns} FROM alerts
+        WHERE id IN (SELECT id FROM mine WHERE state <> 'resolved')
+            OR id IN (SELECT id FROM mine WHERE state = 'resolved' ORDER BY resolved_at DESC, id DESC LIMIT :most)
+        ORDER BY alerts.id
+        """
+    return readable(await connection.execute(text(statement), {"id": incident_id, "most": ENDED_MOST}))
+
+
+async def alert_counts(connection: AsyncConnection, incident_id: int) -> list[ServiceAlerts]:
+    """How many alerts of each service are in an incident, those with the most open ones first."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT service, count(*) FILTER (WHERE state <> 'resolved') AS open, count(*) AS total FROM alerts
+            WHERE id IN (SELECT alert_id FROM incident_alerts WHERE incident_id = :id)
+            GROUP BY service ORDER BY open DESC, total DESC, service
+            """
+        ),
+        {"id": incident_id},
+    )
+    return [ServiceAlerts(row.service, row.open, row.total) for row in rows]
 
 
 async def _within(connection: AsyncConnection, rows: Rows[T], incident_id: int, order: str) -> list[T]:

@@ -41,26 +41,30 @@ class Line(Struct):
 
 TIMELINE = text(
     """
-    SELECT * FROM (
-        SELECT 'incident' AS origin, e.id, extract(epoch FROM e.at)::float8 AS at, e.kind,
-            coalesce((SELECT c.text FROM incident_entries c WHERE c.corrects = e.id ORDER BY c.id DESC LIMIT 1), e.text)
-                AS text,
-            e.author, e.link, '' AS service,
-            ARRAY(SELECT old.text FROM incident_entries old WHERE (old.id = e.id OR old.corrects = e.id)
-                AND EXISTS (SELECT 1 FROM incident_entries c WHERE c.corrects = e.id)
-                ORDER BY old.id) AS versions
-        FROM incident_entries e WHERE e.incident_id = :id AND e.corrects IS NULL
+    WITH corrections AS MATERIALIZED (
+        SELECT corrects, array_agg(text ORDER BY id) AS texts FROM incident_entries
+        WHERE incident_id = :id AND corrects IS NOT NULL GROUP BY corrects
+    ), newest AS (
+        (SELECT 'incident' AS origin, e.id, e.at, e.kind, e.text, e.author, e.link, '' AS service, c.texts
+         FROM incident_entries e LEFT JOIN corrections c ON c.corrects = e.id
+         WHERE e.incident_id = :id AND e.corrects IS NULL ORDER BY e.at DESC, e.id DESC LIMIT :most)
         UNION ALL
-        SELECT 'alert', v.id, extract(epoch FROM v.at)::float8, v.kind, v.text, v.author, '', a.service, '{}'
-        FROM alert_events v JOIN alerts a ON a.id = v.alert_id
-        WHERE v.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = :id)
-            AND v.at >= to_timestamp(:from_s) AND v.at < to_timestamp(:to_s)
+        (SELECT 'alert', v.id, v.at, v.kind, v.text, v.author, '', a.service, NULL
+         FROM alert_events v JOIN alerts a ON a.id = v.alert_id
+         WHERE v.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = :id)
+             AND v.at >= to_timestamp(:from_s) AND v.at < to_timestamp(:to_s)
+         ORDER BY v.at DESC, v.id DESC LIMIT :most)
         UNION ALL
-        SELECT 'change', c.id, extract(epoch FROM c.at)::float8, c.kind, c.summary, c.author, '', c.service, '{}'
-        FROM changes c
-        WHERE c.at >= to_timestamp(:changes_s) AND c.at < to_timestamp(:to_s)
-            AND (c.kind IN ('revision', 'environment', 'policy') OR c.service = ANY(:services))
-    ) AS lines ORDER BY at DESC, origin, id DESC LIMIT :most
+        (SELECT 'change', c.id, c.at, c.kind, c.summary, c.author, '', c.service, NULL
+         FROM changes c
+         WHERE c.at >= to_timestamp(:changes_s) AND c.at < to_timestamp(:to_s)
+             AND (c.kind IN ('revision', 'environment', 'policy') OR c.service = ANY(:services))
+         ORDER BY c.at DESC, c.id DESC LIMIT :most)
+    )
+    SELECT origin, id, extract(epoch FROM at)::float8 AS at, kind, coalesce(texts[cardinality(texts)], text) AS text,
+        author, link, service,
+        CASE WHEN texts IS NULL THEN '{}' ELSE text || texts[1 : cardinality(texts) - 1] END AS olds
+    FROM newest ORDER BY newest.at DESC, origin, id DESC LIMIT :most
     """
 )
 
@@ -83,6 +87,6 @@ async def timeline(
         },
     )
     return [
-        Line(row.origin, row.id, row.at, row.kind, row.text, row.author, row.link, row.service, list(row.versions)[:-1])
+        Line(row.origin, row.id, row.at, row.kind, row.text, row.author, row.link, row.service, list(row.olds))
         for row in rows
     ]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import psycopg
 import pytest
 
 from server.alerts import store as alerts_store
@@ -17,7 +18,7 @@ from server.picture.picture import Picture
 from tests.alerts.making import Second, Told, burning
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.live.rollups import lead
-from tests.site import Site
+from tests.site import Site, answer
 from tests.slo.making import availability, file, service
 from tests.test_architecture import ROOT
 
@@ -116,3 +117,34 @@ async def test_the_acts_of_steps_lead_to_where_they_are_done(web: Start, tmp_pat
         if not path.startswith("#"):
             assert (await look(site, path, cookie)).code == 200, path
     assert 'value="false" selected' in (await look(site, acts["rollups_only"], cookie)).body.decode()
+
+
+@pytest.mark.gen_test
+async def test_many_alerts_are_counted_by_service_and_the_open_ones_decide(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    site = await born(web, database_url, tmp_path)
+    cookie = await sign_in(site)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO alerts (objective, service, state, urgency, tier, severity, onset, onset_method, detected_at,
+                fired_at, fired_times, evidence, resolved_at)
+            SELECT 'objective-' || n, 'search', CASE WHEN n <= 2 THEN 'firing' ELSE 'resolved' END, 'page', 'fast', 3,
+                a.onset, 'window', a.detected_at, a.fired_at, 1, a.evidence,
+                CASE WHEN n > 2 THEN now() - n * interval '1 s' END
+            FROM generate_series(1, 300) AS n, alerts a WHERE a.id = 1
+            """
+        )
+        connection.execute(
+            "INSERT INTO incident_alerts (alert_id, outage, incident_id) SELECT id, 1, 1 FROM alerts WHERE id > 1"
+        )
+    shown = (await look(site, "/incidents/1", cookie)).body.decode()
+    assert shown.count('data-key="alert-') == 20
+    assert "281 more, 0 of them open" in shown
+    assert "search: 0 open of 281" in shown
+    key = await site.key("read")
+    detail = answer(await site.fetch("/api/v1/incidents/1", key=key))
+    assert [one["state"] for one in detail["alerts"]].count("firing") == 3
+    assert len(detail["alerts"]) == 203
+    assert max(one["id"] for one in detail["alerts"] if one["state"] == "resolved") < 300, "the last that ended"
