@@ -17,6 +17,7 @@ RUNNING = (
     "stragglers",
     "clocks",
     "notify_targets",
+    "deploy_targets",
     "secret_key",
     "loop_lag",
     "partitions",

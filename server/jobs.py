@@ -12,7 +12,9 @@ from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
+from server.incidents import deploys as deploys_asked
 from server.incidents import reminding, verifier
+from server.incidents.deploys import DeployActs
 from server.incidents.keeper import Keeper
 from server.incidents.runbook_file import RunbookInForce
 from server.incidents.verifier import Verifier
@@ -64,6 +66,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("fold", fold_module.EVERY_S, fold.run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
         Job("steps", verifier.EVERY_S, steps.run, 10),
+        Job("deploy acts", deploys_asked.EVERY_S, DeployActs(env, db, bus).run, deploys_asked.LIMIT_S),
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
         Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10),

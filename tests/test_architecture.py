@@ -80,7 +80,7 @@ PURE_FILES = (
     "server/live/service.py",
     "server/live/sketch.py",
     "server/live/windows.py",
-    "server/notify/addresses.py",
+    "server/kernel/urls.py",
     "server/notify/kind.py",
     "server/notify/message.py",
     "server/notify/retry.py",

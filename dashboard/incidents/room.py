@@ -22,6 +22,8 @@ from server.alerts.alert import Alert
 from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
+from server.changes.target import DeployFacts
+from server.changes.targets import deploy_facts
 from server.incidents import measures_store, store
 from server.incidents.acting import alerts_of
 from server.incidents.ending import ending_of
@@ -53,6 +55,7 @@ class RoomRecord(Struct):
     reach: Reach
     lines: list[Line]
     counts: list[ServiceAlerts]  # of all of its alerts
+    deploys: DeployFacts | None = None  # of the incident's service; None: it has none
 
 
 class LineGroup(Struct):
@@ -83,6 +86,7 @@ class RoomView(Struct):
     brief: list[str]  # for the next commander
     steps: list[StandingStep]
     runbook_problem: str  # what is wrong with its file
+    deploys: DeployFacts | None = None
     similar: list[SimilarIncident] = []
     lines_left_out: bool = False  # there are older ones
     others: list[ServiceAlerts] = []  # of its alerts, beside the worst
@@ -124,6 +128,7 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
             await alerts_store.reach(connection, [alert.id for alert in alerts[:ALERTS_SHOWN]]),
             await timeline(connection, room.incident, {one.service for one in counts}, now, LINES),
             counts,
+            await deploy_facts(connection, room.incident.service) if room.incident.service else None,
         )
 
 
@@ -184,6 +189,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         brief=room.brief(now),
         steps=standing(await parts.runbook.current(), room, alerts, able(parts, alerts)),
         runbook_problem=parts.runbook.problem or "",
+        deploys=record.deploys,
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
 
@@ -230,6 +236,7 @@ ROOM = live_page(
         regions={
             "room-head": "incident/head.html",
             "room-proof": "incident/proof.html",
+            "room-deploys": "incident/deploys.html",
             "room-card": "now/cards.html",
             "room-suspects": "alert/suspects.html",
             "room-steps": "incident/steps.html",

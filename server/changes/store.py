@@ -224,8 +224,13 @@ async def finish(
 
 
 async def rolled_back(connection: AsyncConnection, service: str, version: str) -> Change | None:
-    """The last deploy that took a version of a service out of production; one that failed did not."""
+    """The last deploy that took a version of a service out of production; one that failed did not. What was rolled back
+    in an incident may go out again once that is closed."""
     undone = (changes.c.detail["rolls_back"].astext == version) & (changes.c.state != "failed")
+    undone &= text(
+        "NOT EXISTS (SELECT FROM incidents i WHERE i.id = (changes.detail ->> 'incident')::bigint"
+        " AND i.state = 'closed')"
+    )
     found = CHANGES.select().where(changes.c.service == service, changes.c.kind == "deploy", undone)
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 

@@ -19,6 +19,7 @@ AskedReason = Literal[Reason, "incident"]
 RuleName = Literal[
     "going_back",
     "rolled_back_version",
+    "paused",
     "picture",
     "alert",
     "no_objective",
@@ -49,10 +50,11 @@ class Override(Struct):
 
 
 class RolledBack(Struct):
-    """Who took a version out of production, and when."""
+    """Who took a version out of production, when, and in which incident; null: in none."""
 
     by: str
     at: Instant
+    incident: int | None = None
 
 
 class Postmortem(Struct):
@@ -91,6 +93,7 @@ class Facts:
     alerts: Sequence[Alert] = ()  # open ones
     overrides: Sequence[Override] = ()  # neither expired nor revoked when they were read
     rolled_back: RolledBack | None = None  # the version asked about was
+    paused_by: str = ""  # who has paused its deploys, in an incident that is not closed
     going_back: bool = False  # the version asked about is older than the one that runs now
     spending: Mapping[str, Sequence[SpentHour]] = field(default_factory=dict)  # by objective, the oldest first
     uncounted: bool = False  # it has, or is just getting, an objective that is not evaluated yet

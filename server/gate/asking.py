@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from server.changes import store as changes
+from server.changes import target_store
 from server.gate import store
 from server.gate.answer import Facts, GateAnswer, Override, Postmortem, Question, RolledBack, SpentHour
 from server.gate.rule import gate
@@ -36,6 +37,7 @@ class ServiceRecord:
     postmortems: Sequence[Postmortem] = ()
     spending: dict[str, list[SpentHour]] = field(default_factory=dict)
     rolled_back: RolledBack | None = None
+    paused_by: str = ""
     going_back: bool = False
     awaited: bool = False  # it sends, and its provisional objective is about to begin
 
@@ -59,6 +61,7 @@ def decide(relay: Relay, policies: Policies, question: Question, record: Service
         postmortems=record.postmortems,
         spending=record.spending,
         rolled_back=record.rolled_back,
+        paused_by=record.paused_by,
         going_back=record.going_back,
     )
     return gate(question, facts, policies.budget_policy, now)
@@ -86,10 +89,17 @@ async def read_record(connection: AsyncConnection, policies: Policies, question:
         overrides=await store.active(connection, question.service),
         postmortems=await spent_by_alerts(connection, policies, held, now),
         spending=await spending(connection, held, now),
-        rolled_back=None if undone is None else RolledBack(undone.author, undone.at),
+        rolled_back=None if undone is None else rolled_back(undone),
+        paused_by=await target_store.paused_by(connection, question.service) if question.kind == "deploy" else "",
         going_back=bool(version) and await changes.older_than_running(connection, question.service, version),
         awaited=policies.awaits(question.service) and await policy_store.sends(connection, question.service),
     )
+
+
+def rolled_back(change: changes.Change) -> RolledBack:
+    """Who took it out, and in which incident."""
+    detail = change.detail if isinstance(change.detail, dict) else {}
+    return RolledBack(change.author, change.at, detail.get("incident"))
 
 
 async def spent_by_alerts(

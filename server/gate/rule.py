@@ -1,7 +1,7 @@
 """May this change go out now? The error-budget policy over what is known of one service.
 
 The first of these decides: going back to a version that ran before (allowed); a version
-that was rolled back (denied); a picture that is too old (unknown); a page that fires
+that was rolled back, and deploys that are paused (denied); a picture that is too old (unknown); a page that fires
 (deploys are denied); the budget. What is not allowed by it is lifted by, in this
 order, an open incident, an exception of the policy, an override.
 """
@@ -31,6 +31,7 @@ When = tuple[float | None, str]  # Unix seconds, None: not known; and by what
 
 WITHOUT_A_TIME = {
     "rolled_back_version": "only when somebody overrides it",
+    "paused": "once they are resumed, or the incident is closed",
     "picture": "once a watch evaluates the objectives",
     "alert": "once the alert is over; for what it needs (reason incident), once somebody acknowledges it",
     "budget_not_known": "once its senders are heard in full",
@@ -83,10 +84,23 @@ def going_back(question: Question, facts: Facts) -> Applied | None:
 
 def not_to_be_asked(question: Question, facts: Facts) -> Applied | None:
     """What decides before the budget does: a version that was rolled back, an old picture, a page that fires."""
+    return barred(question, facts) or by_picture(question, facts)
+
+
+def barred(question: Question, facts: Facts) -> Applied | None:
+    """What people have taken out of production, or hold back."""
     if facts.rolled_back is not None:
         one = facts.rolled_back
         text = f"version {question.version} was rolled back by {one.by} at {clock(one.at)}; build a new one"
         return Applied("rolled_back_version", "deny", text)
+    if facts.paused_by and question.kind == "deploy":
+        text = f"deploys of {question.service} are paused by {facts.paused_by} in an incident"
+        return Applied("paused", "deny", text)
+    return None
+
+
+def by_picture(question: Question, facts: Facts) -> Applied | None:
+    """A picture that is too old, or a page that fires in it."""
     if facts.age_s is None:
         return Applied("picture", "unknown", "no watch has evaluated the objectives yet")
     if facts.uncounted:
@@ -249,6 +263,8 @@ def next_change(  # noqa: PLR0917 - everything that is known
         return overrides[0].expires_at.timestamp(), "the override ends"
     if lifted is not None or first.answer == "allow":
         return None, ""
+    if first.rule == "rolled_back_version" and facts.rolled_back and facts.rolled_back.incident:
+        return None, f"once incident {facts.rolled_back.incident} is closed, or somebody overrides it"
     if first.rule == "budget":
         return thaws_at(question, facts, policy)
     if first.rule == "budget_not_known" and any(one.recounting for one in facts.objectives):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from server.changes.target import DeployFacts
 from server.incidents.proof import Proof
 from server.incidents.room import IncidentRoom
 from server.incidents.runbook import Runbook
@@ -22,12 +23,14 @@ Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
 class Moment(Struct):
-    """Who acts, when (Unix seconds), what live data says of the end of the failure, and which steps there are."""
+    """Who acts, when (Unix seconds), what live data says of the end of the failure, which steps there are, and, of an
+    act on deploys, what is known of them."""
 
     by: str
     now: float
     proof: Proof
     runbook: Runbook = Runbook()
+    deploys: DeployFacts | None = None
 
 
 class IncidentAct(Struct, tag_field="act", forbid_unknown_fields=True):

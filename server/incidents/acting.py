@@ -14,9 +14,12 @@ from msgspec.structs import replace
 
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
+from server.changes.targets import deploy_facts
 from server.incidents import store, update_clock
 from server.incidents.act import IncidentAct, Moment
 from server.incidents.acts import CorrectNote
+from server.incidents.deploy_act import DeployIncidentAct
+from server.incidents.deploys import change_deploys
 from server.incidents.ending import captured, ending_of
 from server.incidents.incident import Captured, Incident
 from server.incidents.proof import proof
@@ -68,11 +71,13 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
         after = replace(deepcopy(replace(before, alerts=[])), alerts=before.alerts)  # of which no act changes any
         await check_note(connection, incident_id, asked)
-        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook))
+        deploys = await deploy_facts(connection, asked.service) if isinstance(asked, DeployIncidentAct) else None
+        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys))
         if not after.entries and after == before:
             return Acted(before.incident, True, message)
         if press.key and after.entries:
             after.entries[0] = replace(after.entries[0], key=press.key)
+        await change_deploys(connection, before, after)
         await store.save(connection, before, after)
         await tell(connection, before, after, now)
         what = f"incident.{type(asked).__struct_config__.tag}"

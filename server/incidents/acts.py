@@ -26,6 +26,7 @@ from server.incidents.act import (
     checked_text,
     conflict,
 )
+from server.incidents.deploy_act import DeployDone, PauseDeploys, ResumeDeploys, RollBackDeploy
 from server.incidents.incident import CauseClass, IncidentState, PreventiveAction, RoleName, Task
 from server.incidents.moves import WORDS, moved
 from server.incidents.room import IncidentRoom
@@ -349,6 +350,10 @@ AnyAct = (
     | WriteReport
     | AddAction
     | FinishAction
+    | PauseDeploys
+    | ResumeDeploys
+    | RollBackDeploy
+    | DeployDone
 )
 
 

@@ -17,7 +17,7 @@ from server.incidents.room import IncidentRoom
 from server.incidents.runbook import Phase, StepAct
 from server.incidents.similar import SimilarIncident
 from server.incidents.steps import StandingStep
-from server.incidents.store import ACTIONS, INCIDENTS, ROLES, TASKS
+from server.incidents.store import ACTIONS, DEPLOYS, INCIDENTS, ROLES, TASKS
 from server.incidents.timeline_store import Line, Origin
 from server.incidents.verification import StepState
 from server.kernel.times import Instant, utc
@@ -75,6 +75,12 @@ class PreventiveActionAnswer(Struct):
     """What is to be done so that it does not happen again."""
 
 
+@shows(DEPLOYS, but=("incident_id", "change_id"))
+class DeployActAnswer(Struct):
+    """A deploy that is paused, resumed or rolled back: `waiting` for what deploys, `by_hand` until somebody marks it
+    done, done or failed. `command` is what a person types instead."""
+
+
 class ProofAnswer(Struct):
     """What says that the failure is over, and what is waited for."""
 
@@ -111,6 +117,7 @@ class IncidentDetail(Struct):
     roles: list[RoleAnswer]
     tasks: list[TaskAnswer]
     actions: list[PreventiveActionAnswer]
+    deploys: list[DeployActAnswer]
     proof: ProofAnswer
     brief: list[str]
     similar: list[SimilarAnswer]
@@ -224,6 +231,7 @@ def detail_answer(  # noqa: PLR0917 - the room, what is read beside it, and when
         [answered(one, RoleAnswer) for one in room.roles],
         [answered(one, TaskAnswer) for one in room.tasks],
         [answered(one, PreventiveActionAnswer) for one in room.actions],
+        [answered(one, DeployActAnswer) for one in room.deploys],
         proof_answer(found),
         room.brief(now),
         [similar_answer(one) for one in alike],

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from server.changes.target import DeployActName
 from server.kernel.names import OWN
 
 # suspected: nobody has looked at it; monitoring: what failed seems over, shown as Recovering.
@@ -17,6 +18,7 @@ IncidentState = Literal["suspected", "declared", "investigating", "mitigating", 
 Source = Literal["alert", "person", "signal"]
 # change point: the fast test saw where it began; window: only that it did within one; person: somebody says so.
 IncidentOnset = Literal["change point", "window", "person"]
+DeployActState = Literal["waiting", "by_hand", "done", "failed"]
 RoleName = Literal["commander", "deputy", "communications", "scribe"]
 CauseClass = Literal["deploy", "config", "dependency", "capacity", "data", "external", "unknown"]
 
@@ -127,6 +129,29 @@ class Task(Struct):
     done_at: float | None = None
     done_by: str = ""
     result: str = ""
+
+
+class DeployAct(Struct):
+    """A deploy that is paused, resumed or rolled back in an incident; `waiting` for an adapter, `by_hand` for a person.
+
+    `change_id` is the change that rolls back; `command` what a person types instead; `receipt` is what the adapter
+    answered, `error` why it did not yet.
+    """
+
+    id: int
+    incident_id: int
+    act: DeployActName
+    service: str
+    version: str
+    rolls_back: str
+    state: DeployActState
+    asked_by: str
+    asked_at: float
+    ended_at: float | None = None
+    change_id: int | None = None
+    command: str = ""
+    receipt: str = ""
+    error: str = ""
 
 
 class PreventiveAction(Struct):

@@ -7,12 +7,21 @@ from typing import TypeVar
 
 from msgspec import Struct, field
 
-from server.incidents.incident import Incident, Membership, PreventiveAction, Role, RoleName, Task, TimelineEntry
+from server.incidents.incident import (
+    DeployAct,
+    Incident,
+    Membership,
+    PreventiveAction,
+    Role,
+    RoleName,
+    Task,
+    TimelineEntry,
+)
 from server.incidents.verification import KeptStep
 from server.kernel.errors import ApiError
 from server.kernel.text import span
 
-T = TypeVar("T", Task, PreventiveAction)
+T = TypeVar("T", Task, PreventiveAction, DeployAct)
 
 
 class IncidentRoom(Struct):
@@ -25,6 +34,7 @@ class IncidentRoom(Struct):
     tasks: list[Task] = field(default_factory=list)
     actions: list[PreventiveAction] = field(default_factory=list)
     steps: list[KeptStep] = field(default_factory=list)  # those that something has happened to
+    deploys: list[DeployAct] = field(default_factory=list)
     entries: list[TimelineEntry] = field(default_factory=list)
 
     def say(
@@ -51,6 +61,10 @@ class IncidentRoom(Struct):
     def action(self, number: int) -> PreventiveAction:
         """One preventive action; ApiError NOT_FOUND."""
         return found(self.actions, number, "preventive action", self.incident)
+
+    def deploy(self, number: int) -> DeployAct:
+        """One pause, resume or roll back; ApiError NOT_FOUND."""
+        return found(self.deploys, number, "deploy act", self.incident)
 
     def brief(self, now: float) -> list[str]:
         """What the next commander has to know, a line each: what, since when, done, open, next."""

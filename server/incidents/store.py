@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import Alert
 from server.alerts.store import ALERTS, readable
-from server.incidents.incident import Incident, Membership, PreventiveAction, Role, Task, TimelineEntry
+from server.incidents.incident import DeployAct, Incident, Membership, PreventiveAction, Role, Task, TimelineEntry
 from server.incidents.room import IncidentRoom
 from server.incidents.verification import KeptStep
 from server.tables import incidents as tables
 from server.tables.codec import Rows
+from server.tables.deploys import deploy_acts
 
 T = TypeVar("T", bound=Struct)
 
@@ -40,6 +41,7 @@ ROLES = Rows(tables.incident_roles, Role)
 TASKS = Rows(tables.incident_tasks, Task)
 ACTIONS = Rows(tables.preventive_actions, PreventiveAction)
 STEPS = Rows(tables.incident_steps, KeptStep)
+DEPLOYS = Rows(deploy_acts, DeployAct)
 
 ENDED_MOST = 200  # of the alerts that have ended; what the end of a failure is told by are the last of them
 
@@ -70,6 +72,7 @@ async def room(connection: AsyncConnection, incident_id: int, *, hold: bool = Fa
         await _within(connection, TASKS, incident_id, "id"),
         await _within(connection, ACTIONS, incident_id, "id"),
         await _within(connection, STEPS, incident_id, "id"),
+        await _within(connection, DEPLOYS, incident_id, "id"),
     )
 
 
@@ -133,6 +136,7 @@ async def save(connection: AsyncConnection, before: IncidentRoom, after: Inciden
     await _save(connection, TASKS, before.tasks, after.tasks)
     await _save(connection, ACTIONS, before.actions, after.actions)
     await _save(connection, STEPS, before.steps, after.steps)
+    await _save(connection, DEPLOYS, before.deploys, after.deploys)
     return await add_entries(connection, after.entries)
 
 

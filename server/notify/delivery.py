@@ -11,15 +11,15 @@ from http.client import responses
 
 from aiosmtplib import SMTPException
 
-from server.kernel import shared_clock
+from server.kernel import outside, shared_clock
+from server.kernel.outside import Closed, NoAnswer
 from server.kernel.redaction import redact
 from server.kernel.sealed import Unreadable
 from server.kernel.settings import Environment
-from server.notify import mail, outside, secrets
+from server.notify import mail, secrets
 from server.notify.kind import Letter, Parcel, Post
 from server.notify.kinds import KINDS
 from server.notify.message import short
-from server.notify.outside import Closed, NoAnswer
 from server.notify.retry import GIVE_UP_S, patience_s, retry_after_s
 
 ERROR_CHARACTERS = 300

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert
 from server.kernel.errors import invalid
-from server.notify.addresses import checked_url, shown_url
+from server.kernel.urls import checked_url, shown_url
 from server.notify.message import Event, IncidentFacts
 from server.notify.target import Target
 

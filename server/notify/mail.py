@@ -16,8 +16,8 @@ from typing import NamedTuple
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPConnectError, SMTPException, SMTPHeloError
 
+from server.kernel.outside import POOL
 from server.kernel.settings import MailServer
-from server.notify.outside import POOL
 
 CONNECT_S = 5.0  # to each address of the server
 STEP_S = 10.0  # each of: TLS and the greeting, signing in, handing over

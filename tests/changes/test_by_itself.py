@@ -8,7 +8,7 @@ from alembic import command
 from server.changes import store
 from server.changes.restarts import Restarts
 from server.kernel.db import Database
-from server.process.migrate import alembic_config, head, migrate
+from server.process.migrate import alembic_config, migrate
 
 pytestmark = pytest.mark.gen_test
 
@@ -25,10 +25,10 @@ async def test_a_migration_is_a_change_and_a_new_database_has_none(empty_databas
     assert await recorded(db, "migration") == []
     command.downgrade(alembic_config(empty_database_url), "0014")
     migrate(empty_database_url)
-    found = await recorded(db, "migration")
+    found = [one for one in await recorded(db, "migration") if one[0] == "0015"]
     assert [(version, migration) for version, _, migration in found] == [("0015", "unknown"), ("0015", "reversible")]
     assert found[0][1].startswith("back from 0015: ")
-    assert (head(), "Changes have a beginning" in found[1][1]) == ("0015", True)
+    assert found[1][1].startswith("0015: Changes have a beginning")
     await db.close()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from server.incidents.acts import Accept, IncidentAct, Moment, PostUpdate, Reopen, Resolve
+from server.incidents.act import IncidentAct, Moment
+from server.incidents.acts import Accept, PostUpdate, Reopen, Resolve
 from server.incidents.proof import Proof
 from server.incidents.reminding import remind
 from server.incidents.room import IncidentRoom

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from server.notify import outside
-from server.notify.addresses import is_private
+from server.kernel import outside
+from server.kernel.urls import is_private
 from server.notify.delivery import Attempt, deliver
 from server.notify.kind import Parcel
 from server.notify.retry import GIVE_UP_S

@@ -12,8 +12,9 @@ import hmac
 
 import pytest
 
+from server.kernel import standard_webhooks
 from server.notify.kind import Parcel, Post
-from server.notify.kinds import KINDS, webhook
+from server.notify.kinds import KINDS
 from server.notify.target import Target
 from tests.conftest import MakeEnv
 from tests.notify.making import an_alert, notice
@@ -64,7 +65,7 @@ def test_the_id_stays_and_the_time_is_that_of_the_try() -> None:
 
 def test_an_example_of_the_libraries() -> None:
     """A secret, an id, a time and a body whose signature the tests of the reference libraries name."""
-    made = webhook.standard_signature(
+    made = standard_webhooks.standard_signature(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         1614265330,

@@ -16,7 +16,7 @@ from tornado.netutil import Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from server import __version__
-from server.notify.addresses import is_private
+from server.kernel.urls import is_private
 
 CONNECT_S = 5.0
 REQUEST_S = 10.0
@@ -38,10 +38,11 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How it was answered; what the body says is nobody's business."""
+    """How it was answered. What the body says is repeated to nobody: it may hold the secrets that were sent."""
 
     status: int
     headers: HTTPHeaders
+    body: bytes = b""
 
 
 class CheckedResolver(Resolver):
@@ -65,8 +66,11 @@ class CheckedResolver(Resolver):
         return found
 
 
-async def send(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> Reply:
-    """Send it. Raises Closed, NoAnswer, OSError (no such host, no connection), ValueError (no such name)."""
+async def send(url: str, body: bytes | None, headers: dict[str, str], *, private: bool, method: str = "POST") -> Reply:
+    """Send it; None is no body.
+
+    Raises Closed, NoAnswer, OSError (no such host, no connection), ValueError (no such name).
+    """
     resolver = CheckedResolver(private=private)
     client = SimpleAsyncHTTPClient(
         force_instance=True, resolver=resolver, max_body_size=ANSWER_BYTES, max_header_size=HEADER_BYTES
@@ -74,7 +78,7 @@ async def send(url: str, body: bytes, headers: dict[str, str], *, private: bool)
     seen: list[str] = []
     request = HTTPRequest(
         url,
-        method="POST",
+        method=method,
         body=body,
         headers={"Content-Type": "application/json"} | headers,
         user_agent=f"Evenkeel/{__version__}",
@@ -86,7 +90,7 @@ async def send(url: str, body: bytes, headers: dict[str, str], *, private: bool)
     )
     try:
         answer = await client.fetch(request, raise_error=False)
-        return Reply(answer.code, answer.headers)
+        return Reply(answer.code, answer.headers, answer.body or b"")
     except (HTTPClientError, HTTPInputError, UnsatisfiableReadError) as error:
         status = status_of(seen)
         if 200 <= status < 300:  # taken; that the rest of the answer did not come or fit changes nothing
