@@ -30,6 +30,7 @@ RULES = {
     "POST /api/v1/changes/{change_id}/finish": "a time is of the last 24 hours",
     "POST /api/v1/config/rollback": "there is a revision to go back to",
     "POST /api/v1/config/staged": "31.0 is no whole number",
+    "POST /api/v1/deploy-targets": "an address is one of its kind",
     "POST /api/v1/exclusions": "`start` is before `stop`",
     "POST /api/v1/gate/overrides": "a reason says something",
     "POST /api/v1/incidents": "2.0 is no whole number, and a title says something",

@@ -16,6 +16,7 @@ from server.incidents import deploys
 from server.incidents.deploys import DeployActs
 from server.kernel.standard_webhooks import standard_signature
 from tests.changes.heroku import TOKEN, HerokuApp, heroku
+from tests.dashboard.visitor import look, press, said, sign_in
 from tests.notify.receiver import receiving
 from tests.site import Site, answer
 
@@ -237,3 +238,27 @@ async def test_an_irreversible_migration_arms_and_without_a_target_it_is_done_by
     assert (wrong[0], "runs 4e81b07" in wrong[1]["detail"]) == (409, True)
     (missing,) = await deploy_targets.run(Surroundings(ROOT, made.site.env, made.site.parts.db))
     assert (missing.level, "checkout" in missing.what) == ("warn", True)
+
+
+async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(web: Web) -> None:
+    made = await ship(web, "irreversible")
+    cookie = await sign_in(made.site)
+
+    async def page() -> str:
+        return (await look(made.site, "/incidents/1", cookie)).body.decode()
+
+    async def act(name: str, **fields: str) -> str:
+        return said(await press(made.site, "/incidents/1/act", cookie, act=name, **fields), made.site)
+
+    before = await page()
+    assert "The migration of 5f2c1a9 is irreversible. Roll back code only." in before
+    assert "Pause deploys" in before
+    fields = {"service": "checkout", "version": "4e81b07", "rolls_back": "5f2c1a9"}
+    assert "needs a second press" in await act("roll_back_deploy", **fields)
+    assert (await act("roll_back_deploy", **fields, armed="true")).startswith("Rolling back to 4e81b07.")
+    during = await page()
+    assert "git push --force origin 4e81b07:main" in during
+    assert "Roll back code only" not in during, "one at a time"
+    assert await act("deploy_done", deploy="1") == "Done."
+    after = await page()
+    assert ("Mark done" in after, "runs <b>4e81b07</b>" in after) == (False, True)
