@@ -2,7 +2,8 @@
 
 RE2's syntax without what only finds parts of a text: literals, `.`, classes, groups, `|`, `*`, `+`, `?`, `{n,m}`. The
 automaton of Glushkov ("The abstract theory of automata", 1961) has one state for each character of the pattern, and a
-text is read once: no pattern makes it go back, as Python's own engine would.
+text is read once: no pattern makes it go back, as Python's own engine would. What was found out for a character or for
+a set of states is kept for the next name, so that many names cost about one look-up a character.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 LENGTH_MAX = 200
-PARTS_MAX = 1000  # characters and groups; a repetition counts as often as it may repeat
+PARTS_MAX = 200  # characters and groups; a repetition counts as often as it may repeat
 DEPTH_MAX = 20  # groups within groups
+KEPT_MAX = 256  # characters, and sets of states, whose next states a pattern remembers
 MANY = "*+?{"
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 DIGITS, SPACES = ((48, 57),), ((9, 10), (12, 13), (32, 32))
@@ -54,11 +56,13 @@ class Pattern:
         if self.text.endswith("$") and not escaped(self.text):
             self.text = self.text[:-1]
         self.at = self.parts = self.depth = 0
-        self.takes: list[Characters] = []
+        self.takes: dict[Characters, int] = {}  # the states that take them
         self.follow: list[int] = []  # the states that may come after each
         self.whole = self._either()
         if self.at < len(self.text):
             raise ValueError("has a ) without its (")
+        self.taking = lru_cache(KEPT_MAX)(self._taking)
+        self.after = lru_cache(KEPT_MAX)(self._after)
 
     def matches(self, text: str) -> bool:
         """Whether it is the whole of the text."""
@@ -66,12 +70,24 @@ class Pattern:
             return self.whole.empty
         reached, states = self.whole.first, 0
         for character in text:
-            point = ord(character)
-            states = sum(1 << state for state in bits(reached) if self.takes[state].take(point))
-            reached = 0
-            for state in bits(states):
-                reached |= self.follow[state]
+            states = reached & self.taking(character)
+            reached = self.after(states)
         return bool(states & self.whole.last)
+
+    def _taking(self, character: str) -> int:
+        """The states that take a character."""
+        point, found = ord(character), 0
+        for characters, states in self.takes.items():
+            if characters.take(point):
+                found |= states
+        return found
+
+    def _after(self, states: int) -> int:
+        """The states that may come after any of these."""
+        found = 0
+        for state in bits(states):
+            found |= self.follow[state]
+        return found
 
     def _next(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -154,9 +170,9 @@ class Pattern:
             raise ValueError(f"is anchored already: write \\{sign} for the character")
         taken = {"[": self._class, "\\": self._escape}.get(sign)
         characters = taken() if taken else Characters(((10, 10),), True) if sign == "." else of(sign)
-        self.takes.append(characters)
+        state = 1 << len(self.follow)
         self.follow.append(0)
-        state = 1 << len(self.takes) - 1
+        self.takes[characters] = self.takes.get(characters, 0) | state
         return Part(False, state, state)
 
     def _group(self) -> Part:
