@@ -187,7 +187,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         done_tasks=[task for task in room.tasks if task.done_at is not None],
         update=public_update(room, alerts, found, now),
         brief=room.brief(now),
-        steps=standing(await parts.runbook.current(), room, alerts, able(parts, alerts)),
+        steps=standing(await parts.runbook.current(), room, alerts, able(parts, alerts, record.deploys)),
         runbook_problem=parts.runbook.problem or "",
         deploys=record.deploys,
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],

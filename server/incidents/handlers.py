@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from server.alerts import store as alerts_store
+from server.changes.targets import deploy_facts
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
@@ -218,7 +219,9 @@ class StepsHandler(IncidentHandler):
         async with self.parts.db.ask() as connection:
             room = await room_of(connection, numbered(incident_id))
             alerts = await alerts_of(connection, room)
-        steps = standing(await self.parts.runbook.current(), room, alerts, able(self.parts, alerts))
+            service = room.incident.service
+            deploys = await deploy_facts(connection, service) if service else None
+        steps = standing(await self.parts.runbook.current(), room, alerts, able(self.parts, alerts, deploys))
         self.reply(StepsAnswer([step_answer(one) for one in steps], self.parts.runbook.problem or ""))
 
 

@@ -27,7 +27,15 @@ PHASES: dict[Phase, str] = {
     "post_incident": "Post-incident",
 }
 StepAct = Literal[
-    "roll_back_config", "lower_batch_items", "lower_body_bytes", "throttle", "rollups_only", "acknowledge", "silence"
+    "pause_deploys",
+    "roll_back_deploy",
+    "roll_back_config",
+    "lower_batch_items",
+    "lower_body_bytes",
+    "throttle",
+    "rollups_only",
+    "acknowledge",
+    "silence",
 ]
 StepId = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from server.alerts.alert import Alert
+from server.changes.target import DeployFacts
 from server.config.registry import SETTINGS
 from server.incidents.incident import Incident
 from server.incidents.room import IncidentRoom
@@ -139,10 +140,12 @@ def standing_of(step: Step, room: IncidentRoom, able: set[StepAct]) -> StandingS
     return one
 
 
-def able(parts: Parts, alerts: Iterable[Alert]) -> set[StepAct]:
-    """The acts that can work now."""
+def able(parts: Parts, alerts: Iterable[Alert], deploys: DeployFacts | None) -> set[StepAct]:
+    """The acts that can work now; `deploys` are of the incident's service, None where it names none."""
     limits, still = parts.settings.limits_for(EVERY_KEY), [alert for alert in alerts if alert.state != "resolved"]
     can: dict[StepAct, bool] = {
+        "pause_deploys": deploys is not None and not deploys.paused_by,
+        "roll_back_deploy": deploys is not None and bool(deploys.before),
         "roll_back_config": parts.settings.revision > 1,
         "lower_batch_items": limits.ingest_max_batch_items > SETTINGS["INGEST_MAX_BATCH_ITEMS"].minimum,
         "lower_body_bytes": limits.max_request_body_bytes > SETTINGS["MAX_REQUEST_BODY_BYTES"].minimum,

@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from server.alerts import store as alerts_store
+from server.changes import store as changes
 from server.incidents import store
 from server.incidents.verifier import Verifier, baseline
 from server.live.service import LiveService, Point
@@ -24,7 +25,7 @@ from tests.live.writing import Sample, Writer, database
 Start = Callable[..., Any]
 RUNBOOK = """
 triage:
-  - {id: look, text: Look, acts: [acknowledge, throttle]}
+  - {id: look, text: Look, acts: [acknowledge, throttle, roll_back_deploy]}
   - {id: ready, text: Evenkeel answers, verify: "evenkeel ready, within 2"}
 recover:
   - {id: paths, text: Paths hold, verify: "error ratio under 1 % for 1 minute, within 10"}
@@ -75,6 +76,11 @@ async def test_live_data_confirms_a_step_and_a_person_the_others(web: Start, dat
     assert (steps["ready"]["state"], steps["ready"]["reading"]) == ("watching", "0 of 0 processes answer.")
     assert (steps["paths"]["state"], steps["paths"]["waits_for"]) == ("open", "it is recovering")
 
+    parts = room.site.parts
+    async with parts.db.act() as connection:
+        for version in ("v1", "v2"):
+            await changes.record(connection, "deploy", "checkout", version, f"deploy {version}", author="ci", detail={})
+    assert "roll_back_deploy" in (await room.steps(1))["look"]["acts"], "there is an earlier version"
     await room.act(1, "accept")
     await room.act(1, "step", step="look", to="done")
     assert (await room.act(1, "step", step="look", to="done"))["already"]
