@@ -12,6 +12,8 @@ from server.selfcheck.findings import Finding
 
 MEND = "Mend it, or set it up again: POST /api/v1/deploy-targets, see docs/deploys.md."
 
+TELL = "Each is found by its first outcome. Tell of them from the pipeline: docs/gate.md has the lines."
+
 
 async def run(around: Surroundings) -> list[Finding]:
     """Ask each, changing nothing there."""
@@ -20,16 +22,18 @@ async def run(around: Surroundings) -> list[Finding]:
     async with around.database.ask() as connection:
         targets = await target_store.every(connection)
         without = await target_store.without_target(connection)
+        silent = await target_store.unannounced(connection)
     env = replace(around.env, secret_key=key_of(around.env)) if targets else around.env
     found = [(target, await probe(env, target)) for target in targets]
     wrong = [fail(f"Not ready to act: {one.message}.", MEND, f"service {t.service}") for t, one in found if not one.ok]
-    return wrong + ([missing(without)] if without else [])
+    wrong += [warn(f"No deploy target, rolled back by hand: {few(without)}.", MEND)] if without else []
+    wrong += [warn(f"Deploys that nobody tells of: {few(silent)}.", TELL)] if silent else []
+    return wrong
 
 
-def missing(services: list[str]) -> Finding:
-    """They can be rolled back by hand alone."""
-    shown = ", ".join(services[:5]) + (f" and {len(services) - 5} more" if len(services) > 5 else "")
-    return warn(f"No deploy target: {shown}. They are rolled back by hand.", MEND)
+def few(services: list[str]) -> str:
+    """At most five of them."""
+    return ", ".join(services[:5]) + (f" and {len(services) - 5} more" if len(services) > 5 else "")
 
 
 CHECK = Check(

@@ -14,6 +14,8 @@ from server.kernel import shared_clock
 from server.kernel.ids import number_in
 from server.kernel.text import span
 from server.parts import Parts
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import Finding
 
 SHOWN = 50
 KEPT_S = 400 * 24 * 3600.0
@@ -49,6 +51,7 @@ class ChangesView(Struct):
     service: str
     before: int | None
     next: int | None
+    missing: list[Finding]  # what the check of deploy targets has found
 
 
 async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
@@ -59,7 +62,7 @@ async def changes_view(parts: Parts, ask: Ask, now: float) -> ChangesView:
     shown = None if found is None else found.changes[:SHOWN]
     more = shown[-1].id if found and shown and len(found.changes) > SHOWN else None
     rows = [change_row(one, found.verdicts.get(one.id)) for one in shown or ()] if found else None
-    return ChangesView(rows, service, before, more)
+    return ChangesView(rows, service, before, more, found.missing if found and before is None else [])
 
 
 def change_row(change: Change, verdict: ChangeVerdict | None) -> ChangeRow:
@@ -83,13 +86,16 @@ class ChangesRead(Struct):
 
     changes: list[Change]
     verdicts: dict[int, ChangeVerdict]
+    missing: list[Finding]
 
 
 async def read(parts: Parts, asked: tuple[str, int | None]) -> ChangesRead:
     (service, before), now = asked, shared_clock.now()
     async with parts.db.ask() as connection:
         found = await store.recent(connection, now - KEPT_S, service or None, SHOWN + 1, before)
-        return ChangesRead(found, await parts.verdicts(connection, [one.id for one in found[:SHOWN]], now))
+        verdicts = await parts.verdicts(connection, [one.id for one in found[:SHOWN]], now)
+        checked = await check_store.history(connection, "deploy_targets", 1)
+        return ChangesRead(found, verdicts, checked[0].findings if checked else [])
 
 
 READ = Memos(read, kept_s=5)

@@ -228,8 +228,8 @@ async def rolled_back(connection: AsyncConnection, service: str, version: str) -
     in an incident may go out again once that is closed."""
     undone = (changes.c.detail["rolls_back"].astext == version) & (changes.c.state != "failed")
     undone &= text(
-        "NOT EXISTS (SELECT FROM incidents i WHERE i.id = (changes.detail ->> 'incident')::bigint"
-        " AND i.state = 'closed')"
+        "NOT EXISTS (SELECT FROM incidents i JOIN incidents stays ON stays.id = coalesce(i.merged_into, i.id)"
+        " WHERE i.id = (changes.detail ->> 'incident')::bigint AND stays.state = 'closed')"
     )
     found = CHANGES.select().where(changes.c.service == service, changes.c.kind == "deploy", undone)
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))

@@ -82,13 +82,28 @@ async def without_target(connection: AsyncConnection) -> list[str]:
     return [row.service for row in rows]
 
 
+async def unannounced(connection: AsyncConnection) -> list[str]:
+    """Services whose deploys of 30 days were all found by their first outcome: nobody tells of them."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT service FROM changes WHERE kind = 'deploy' AND at > now() - interval '30 days'
+                AND service <> 'evenkeel'
+            GROUP BY service HAVING bool_and(author = 'evenkeel') ORDER BY service
+            """
+        )
+    )
+    return [row.service for row in rows]
+
+
 async def paused_by(connection: AsyncConnection, service: str) -> str:
     """Who has paused the deploys of a service, until somebody resumes them or the incident is closed; empty: nobody."""
     rows = await connection.execute(
         text(
             """
             SELECT d.act, d.asked_by FROM deploy_acts d JOIN incidents i ON i.id = d.incident_id
-            WHERE d.service = :service AND d.act IN ('pause', 'resume') AND i.state <> 'closed'
+                JOIN incidents stays ON stays.id = coalesce(i.merged_into, i.id)
+            WHERE d.service = :service AND d.act IN ('pause', 'resume') AND stays.state <> 'closed'
             ORDER BY d.id DESC LIMIT 1
             """
         ),

@@ -14,7 +14,11 @@ from checks.check import ROOT, Surroundings
 from server.changes.adapters import heroku as heroku_adapter
 from server.incidents import deploys
 from server.incidents.deploys import DeployActs
+from server.kernel import shared_clock
 from server.kernel.standard_webhooks import standard_signature
+from server.kernel.times import utc
+from server.selfcheck import store as check_store
+from server.selfcheck.findings import CheckResult
 from tests.changes.heroku import TOKEN, HerokuApp, heroku
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.notify.receiver import receiving
@@ -111,6 +115,9 @@ async def test_twenty_presses_are_one_rollback_at_heroku_and_bar_the_version_unt
         assert again["message"].startswith("Already rolled back by key:mira")
         denied = await made.get("/api/v1/gate?service=checkout&kind=deploy&version=5f2c1a9")
         assert denied["changes_when"] == "once incident 1 is closed, or somebody overrides it"
+        assert (await made.post("/api/v1/incidents", {"title": "all is down", "service": "cart"}))[0] == 201
+        assert (await made.post("/api/v1/incidents/1/merge", {"into": 2}))[0] == 200
+        assert await made.gate("5f2c1a9") == "rolled_back_version", "until the one that stays is closed"
         await made.do("UPDATE incidents SET state = 'closed', closed_at = now()")
         assert await made.gate("5f2c1a9") != "rolled_back_version"
         acts = (await made.get("/api/v1/audit"))["acts"]
@@ -237,7 +244,15 @@ async def test_an_irreversible_migration_arms_and_without_a_target_it_is_done_by
     wrong = await made.act("roll_back_deploy", version="4e81b07", rolls_back="other", armed=True)
     assert (wrong[0], "runs 4e81b07" in wrong[1]["detail"]) == (409, True)
     (missing,) = await deploy_targets.run(Surroundings(ROOT, made.site.env, made.site.parts.db))
-    assert (missing.level, "checkout" in missing.what) == ("warn", True)
+    assert (missing.level, missing.what) == ("warn", "No deploy target, rolled back by hand: checkout.")
+    await made.do("INSERT INTO changes (kind, service, summary, author) VALUES ('deploy', 'cart', 'seen', 'evenkeel')")
+    found = await deploy_targets.run(Surroundings(ROOT, made.site.env, made.site.parts.db))
+    assert [one.what for one in found][1:] == ["Deploys that nobody tells of: cart."]
+    async with made.site.parts.db.act() as connection:
+        at = utc(shared_clock.now())
+        await check_store.record(connection, CheckResult("deploy_targets", "warn", at, 1.0, found))
+    page = await look(made.site, "/changes", await sign_in(made.site))
+    assert "Deploys that nobody tells of: cart." in page.body.decode()
 
 
 async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(web: Web) -> None:
