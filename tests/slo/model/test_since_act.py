@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
-from server.slo.model.comparison import Stratum
-from server.slo.model.since_act import since_act
+from server.slo.model import since_act as module
+from server.slo.model.comparison import Stratum, compare
+from server.slo.model.since_act import LONGER, enough_in_s, since_act
 
 
 @pytest.mark.parametrize(
@@ -29,3 +33,21 @@ def test_it_says_when_it_is_enough(routes: list[tuple[int, ...]], ran_s: float, 
 def test_less_traffic_on_the_bad_route_is_not_better() -> None:
     found = since_act("the rollback", 0.0, [Stratum(10, 100, 50, 500), Stratum(0, 900, 0, 500)], 60.0)
     assert found.finding == "no_difference"
+
+
+def test_when_it_is_enough_is_found_by_few_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As trying each of LONGER would find it: an exact test of 50 routes takes tens of milliseconds."""
+    random_, found, expected = random.Random(7), list[float | None](), list[float | None]()
+    tests = list[object]()
+    monkeypatch.setattr(module, "compare", lambda routes: tests.append(None) or compare(routes))
+    for _ in range(40):
+        routes = [Stratum(random_.randrange(3), random_.randrange(3, 40), random_.randrange(8), 60) for _ in range(4)]
+        found.append(enough_in_s(routes, 1.0))
+        expected.append(next((times - 1 for times in LONGER if surely_better(routes, times)), None))
+    assert found == expected
+    assert len(set(found)) > 5
+    assert len(tests) <= 40 * math.ceil(math.log2(len(LONGER) + 1))
+
+
+def surely_better(routes: list[Stratum], times: float) -> bool:
+    return compare([each._replace(n=math.floor(each.n * times)) for each in routes]).finding == "better"
