@@ -24,7 +24,8 @@ from server.alerts.silence import Silence
 from server.alerts.store import Reach
 from server.changes.target import DeployFacts
 from server.changes.targets import deploy_facts
-from server.incidents import measures_store, store
+from server.http.failures import as_api_error
+from server.incidents import measures_store, store, viewers_store
 from server.incidents.acting import alerts_of
 from server.incidents.ending import ending_of
 from server.incidents.incident import Incident, Role, Task
@@ -55,6 +56,7 @@ class RoomRecord(Struct):
     reach: Reach
     lines: list[Line]
     counts: list[ServiceAlerts]  # of all of its alerts
+    looking: list[str]
     deploys: DeployFacts | None = None  # of the incident's service; None: it has none
 
 
@@ -88,6 +90,7 @@ class RoomView(Struct):
     runbook_problem: str  # what is wrong with its file
     deploys: DeployFacts | None = None
     similar: list[SimilarIncident] = []
+    looking: list[str] = []  # who has the room open
     lines_left_out: bool = False  # there are older ones
     others: list[ServiceAlerts] = []  # of its alerts, beside the worst
 
@@ -118,9 +121,10 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
     async with parts.db.act() as connection:
         room = await store.room(connection, incident_id)
         if room is None:
-            return RoomRecord(None, [], [], Reach({}, None), [], [])
+            return RoomRecord(None, [], [], Reach({}, None), [], [], [])
         alerts = sorted(await alerts_of(connection, room), key=alert_order)
         counts = await store.alert_counts(connection, incident_id)
+        looking = await viewers_store.looking(connection, incident_id)
         return RoomRecord(
             room,
             alerts,
@@ -128,6 +132,7 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
             await alerts_store.reach(connection, [alert.id for alert in alerts[:ALERTS_SHOWN]]),
             await timeline(connection, room.incident, {one.service for one in counts}, now, LINES),
             counts,
+            looking,
             await deploy_facts(connection, room.incident.service) if room.incident.service else None,
         )
 
@@ -178,6 +183,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         others=besides(record.counts, alerts[:ALERTS_SHOWN]),
         proof=found,
         groups=grouped(record.lines),
+        looking=record.looking,
         lines_left_out=len(record.lines) == LINES,
         cards=await cards(parts, burning, now),
         refusals={one.name: refused(one.service) for one in burning if one.service.partial},
@@ -208,6 +214,16 @@ def besides(counts: list[ServiceAlerts], shown: list[Alert]) -> list[ServiceAler
     open_ = Counter(alert.service for alert in shown if alert.state != "resolved")
     left = [ServiceAlerts(c.service, c.open - open_[c.service], c.total - total[c.service]) for c in counts]
     return [one for one in left if one.total > 0]
+
+
+async def looked(parts: Parts, ask: Ask, people: list[str]) -> None:
+    """These have the room open here. Where the database is away nobody is told, and the room goes on."""
+    try:
+        async with parts.db.act() as connection:
+            await viewers_store.seen(connection, asked_id(ask), people)
+    except Exception as error:
+        if as_api_error(error, 500).code != "UNAVAILABLE":
+            raise
 
 
 def grouped(lines: list[Line]) -> list[LineGroup]:
@@ -248,6 +264,7 @@ ROOM = live_page(
         },
         args=("id",),
         require=there,
+        looked=looked,
         wakes=("incidents", "alerts"),
         title="Incident · Evenkeel",
         titles=room_title,

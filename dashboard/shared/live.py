@@ -35,6 +35,13 @@ class Ask:
 Context = Callable[[Parts, Ask, float], Awaitable[Any]]
 
 
+Looked = Callable[[Parts, Ask, list[str]], Awaitable[None]]
+
+
+async def anybody(parts: Parts, ask: Ask, people: list[str]) -> None:
+    """For a page that does not say who looks at it."""
+
+
 async def anything(parts: Parts, ask: Ask) -> None:
     """For a page that has something to show whatever is asked."""
 
@@ -54,6 +61,7 @@ class LivePage:
     regions: Mapping[str, str]
     args: tuple[str, ...] = ()
     require: Callable[[Parts, Ask], Awaitable[None]] = anything
+    looked: Looked = anybody  # told every few seconds who has it open here
     wakes: tuple[str, ...] = ()  # topics of the bus at which it is made again at once, between pictures
     needs: Scope = "read"
     title: str = "Evenkeel"

@@ -29,6 +29,7 @@ QUEUE = 8  # messages; a client so many seconds behind is dropped
 SLACK = 10  # seconds by which another process may have shown something later than its picture
 CHANNELS_MAX = 200  # distinct views a process makes each second
 PERSONS_CHANNELS_MAX = 50  # of them one person has opened: nobody takes the live page from everybody else
+LOOKED_S = 5.0  # how often a page is told who looks
 STREAMS_MAX = 12  # of one session; a hidden tab has none
 
 
@@ -86,6 +87,7 @@ class Channel:
         self._made: MadeRegion | None = None
         self._changed: dict[str, int] = {}  # region -> the sequence with which it changed last
         self._arrived = asyncio.Event()
+        self._told = float("-inf")  # when the page was told who looks, of the loop's clock
 
     async def run(self) -> None:
         """Make and send until the last client has gone."""
@@ -116,8 +118,16 @@ class Channel:
             client.end("stopping")
             self.leave(client)
 
+    async def _tell(self) -> None:
+        """Let the page know who looks."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told >= LOOKED_S:
+            self._told = now
+            await self.page.looked(self.parts, self.ask, [client.who.name for client in self.clients])
+
     async def _step(self) -> None:
         try:
+            await self._tell()
             made = await make(self.page, self.parts, self.ask, shared_clock.now())
         except Exception:
             # The page stays as it is and its watchdog says so; the next second is another try.
@@ -135,6 +145,7 @@ class Channel:
     def join(self, client: Client, since: int | None) -> None:
         """Begin to send. `since` is the last sequence the client has: what is older it need not get again."""
         self.clients.add(client)
+        self._told = float("-inf")
         if self._made is None:
             return
         seq = self._made.shell.seq

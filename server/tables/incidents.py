@@ -152,3 +152,12 @@ preventive_actions = Table(  # what is to be done so that it does not happen aga
     Column("done_by", Text, nullable=False, server_default=""),
 )
 Index("preventive_actions_incident_id", preventive_actions.c.incident_id)
+
+incident_viewers = Table(  # who has a room open, told anew every few seconds
+    "incident_viewers",
+    metadata,
+    Column("incident_id", BigInteger, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("seen_at", Time, nullable=False, server_default=func.now()),
+    prefixes=["UNLOGGED"],
+)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import update
 
@@ -271,3 +272,24 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(
         await show(site, seq + 1)
         while (await reading.picture())[0] <= seq:
             pass
+
+
+@pytest.mark.gen_test
+async def test_a_room_says_who_looks_at_it_in_any_process(web: Web) -> None:
+    site, other = await web(), await web("web.2")
+    mira, jon = await sign_in(site), await sign_in(site, "viewer")
+    key = await site.key("read", "act")
+    made = await site.fetch("/api/v1/incidents", method="POST", key=key, data={"title": "nobody can pay"})
+    assert made.code == 201
+    async with stream(site, mira, "page=incident&id=1") as first, stream(other, jon, "page=incident&id=1") as second:
+        await first.head()
+        await second.head()
+        for live in (first, second):
+            head = ""
+            while not ("Looking: admin-" in head and "viewer-" in head):
+                head = (await live.picture())[1]["regions"].get("room-head", head)
+    with psycopg.connect(site.env.database_url) as connection:
+        connection.execute("UPDATE incident_viewers SET seen_at = now() - interval '13 s' WHERE person LIKE 'viewer-%'")
+    page = (await look(site, "/incidents/1", mira)).body.decode()
+    assert "Looking: admin-" in page
+    assert "viewer-" not in page[page.index("Looking: ") :][:200]
