@@ -92,7 +92,9 @@ class OneChangeHandler(ApiHandler):
     )
     async def get(self, change_id: str) -> None:
         """A change that failed, and one that no pipeline tells of, is answered at once."""
-        self.reply(await self.parts.waits.known(numbered(change_id), self.query(ChangeAsked).wait))
+        wait = self.query(ChangeAsked).wait
+        self.counted = not wait  # who asks to wait is not served slowly
+        self.reply(await self.parts.waits.known(numbered(change_id), wait))
 
 
 class FinishHandler(ApiHandler):

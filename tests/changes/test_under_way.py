@@ -178,15 +178,19 @@ async def test_who_waits_for_a_verdict_is_answered_once_it_is_known(web: Web, mo
     assert answer(await site.fetch(f"/api/v1/changes/{number}?wait=25", key=key))["verdict"]["finding"] == "worse"
 
 
-async def test_a_process_that_stops_answers_who_waits(web: Web) -> None:
+async def test_a_process_that_stops_answers_who_waits(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     site = await web()
     key = await site.key("read", "act", name="ci")
     number = answer(await tell(site, key, state="started"))["change"]["id"]
     waiting = asyncio.ensure_future(site.fetch(f"/api/v1/changes/{number}?wait=25", key=key))
     await until(lambda: site.parts.waits.waiting == 1, "one to wait")
+    counted: list[str] = []
+    monkeypatch.setattr(site.parts.intake, "count_own", lambda route, *_: counted.append(route))
     site.parts.waits.end()
     async with asyncio.timeout(PATIENCE_S):
         assert answer(await waiting)["state"] == "started"
+    await site.fetch(f"/api/v1/changes/{number}", key=key)
+    assert counted == ["/api/v1/changes/{change_id}"], "a wait is no slow answer of Evenkeel's"
 
 
 async def test_the_command_says_what_is_wrong_and_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
