@@ -16,6 +16,11 @@ async def an_alert(at: Office, name: str, state: str, detected_days: float, reso
     alert = at.desk.alert(objective=name)
     await at.tell(notice(alert))
     at.desk.do("INSERT INTO alert_events (alert_id, kind, text, author) VALUES (%s, 'fired', 'x', '')", alert.id)
+    ((incident,),) = at.desk.rows(
+        "INSERT INTO incidents (state, severity, title, service, source, onset, onset_method, detected_at, captured)"
+        " VALUES ('closed', 2, 'x', 'x', 'alert', now(), 'window', now(), '{}') RETURNING id"
+    )
+    at.desk.do("INSERT INTO incident_alerts (alert_id, outage, incident_id) VALUES (%s, 1, %s)", alert.id, incident)
     at.desk.do(
         "UPDATE alerts SET state = %s, detected_at = now() - make_interval(secs => %s),"
         " resolved_at = now() - make_interval(secs => %s) WHERE id = %s",

@@ -221,6 +221,14 @@ async def test_who_is_erased_stands_nowhere_and_the_audit_keeps_an_id(web: Any) 
     change = {"setting": "INGEST_MAX_BATCH_ITEMS", "expected": "1", "value": "500", "scope": "all", "minutes": "30"}
     assert (await press(site, "/config/change", mira, **change, reason="less")).code == 303
     await press(site, "/gate/override", mira, service="evenkeel", kind="deploy", minutes="5", reason=f"ask {email}")
+    await press(site, "/incidents/declare", mira, title=f"told by {email}", service="", severity="2")
+    for act in (
+        {"act": "note", "text": f"ask {email}", "key": "k"},
+        {"act": "task", "text": "look", "owner": email, "minutes": "5"},
+        {"act": "report", "root_cause": email, "cause_class": "data", "went_well": ""},
+        {"act": "action", "title": "mend it", "owner": email, "priority": "1", "due_at": "2026-12-24"},
+    ):
+        assert (await press(site, "/incidents/1/act", mira, **act)).code == 303
     twin = f"x{email}"
     await do(site, "INSERT INTO audit (actor, action, subject) VALUES (:twin, 'x', 'y')", twin=twin)
     with pytest.raises(Exception, match="append-only"):
@@ -234,6 +242,12 @@ async def test_who_is_erased_stands_nowhere_and_the_audit_keeps_an_id(web: Any) 
             assert await do(site, f"SELECT count(*) FROM {table} t WHERE strpos(t::text, :email) > 0", email=email) == [
                 (0,)
             ], table
+    said_so = f"ask person:{person}"
+    assert await do(site, "SELECT author, text FROM incident_entries WHERE kind = 'note'") == [
+        (f"person:{person}", said_so)
+    ]
+    with pytest.raises(Exception, match="append-only"):
+        await do(site, "UPDATE incident_entries SET text = 'never said'")
     acts = await do(
         site, "SELECT actor, before::text || after::text FROM audit WHERE strpos(audit::text, :email) > 0", email=email
     )
