@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -38,9 +39,13 @@ class IncidentForm(ActPage):
 
     @property
     def press(self) -> Press:
-        """Who acts, and the key of the form."""
+        """Who acts, and the key of the form: that of its rendering with what was entered, so that another entry in a
+        form that one went back to is another act."""
         assert self.identity is not None
-        return Press(self.identity.actor, self.request_id, self.get_body_argument("key", "")[:200] or None)
+        given = self.get_body_argument("key", "")
+        entered = sorted((name, values) for name, values in self.request.body_arguments.items() if name != "_xsrf")
+        key = sha256(repr(entered).encode()).hexdigest() if given else None
+        return Press(self.identity.actor, self.request_id, key)
 
     async def post(self, id: str) -> None:  # type: ignore[override]
         await super().post()

@@ -1,4 +1,4 @@
-"""Incidents: those that are open, the worst first, and those of the last 90 days; and a form to declare one."""
+"""Incidents: those that are open, the worst first, and the newest that are over; and a form to declare one."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class IncidentsView(Struct):
 
 async def read(parts: Parts) -> IncidentsView:
     async with parts.db.act() as connection:
-        found = await store.listed(connection, open_only=False, service=None, before=None, limit=SHOWN)
-        commanders = await store.commanders(connection, [one.id for one in found])
-    rows = [IncidentRow(one, commanders.get(one.id)) for one in found]
-    open_ = sorted((row for row in rows if row.incident.open), key=lambda row: (row.incident.severity, row.incident.id))
-    return IncidentsView(open_, [row for row in rows if not row.incident.open])
+        open_ = await store.open_incidents(connection)
+        newest = await store.listed(connection, open_only=False, service=None, before=None, limit=SHOWN)
+        commanders = await store.commanders(connection, [one.id for one in open_ + newest])
+    worst = sorted(open_, key=lambda one: (one.severity, one.id))
+    over = [one for one in newest if not one.open]
+    return IncidentsView(*[[IncidentRow(one, commanders.get(one.id)) for one in some] for some in (worst, over)])
 
 
 RECORDS = Memo(read, kept_s=5)

@@ -32,6 +32,7 @@ async def drop_alerts(connection: AsyncConnection) -> int:
         "DELETE FROM alert_events WHERE alert_id = ANY(:ids)",
         "DELETE FROM incident_alerts WHERE alert_id = ANY(:ids)",
         "DELETE FROM alert_outages WHERE alert_id = ANY(:ids)",
+        "DELETE FROM incident_alerts WHERE alert_id = ANY(:ids)",
         "DELETE FROM alerts WHERE id = ANY(:ids)",
     ):
         await connection.execute(text(statement), {"ids": old})

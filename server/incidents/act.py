@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,10 +14,12 @@ from server.incidents.runbook import Runbook
 from server.kernel.errors import ApiError, invalid
 
 TEXT_MAX = 4000
+FAR_S = 10 * 365 * 86_400.0  # years: what lies further off is a slip
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_MAX)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=200)]
 Reason = Annotated[str, Meta(max_length=500)]
-Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
+# Of the characters of an address (RFC 3986), so that nothing in it is markup, a line break or invisible.
+Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://[A-Za-z0-9\-._~:/?#@!$&'()*+,;=%\[\]]+)?$")]
 Minutes = Annotated[int, Meta(ge=1, le=1440)]
 Severity = Annotated[int, Meta(ge=1, le=3)]
 Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -41,6 +44,26 @@ class IncidentAct(Struct, tag_field="act", forbid_unknown_fields=True):
         raise NotImplementedError
 
 
+def within(at: datetime, field: str, now: float, *, ahead_s: float) -> float:
+    """A time in Unix seconds, at most ten years back and so far ahead of `now`; ApiError INVALID."""
+    try:
+        seconds = at.timestamp()
+    except (ValueError, OverflowError):
+        raise invalid(field, "is no time that can be kept") from None
+    if seconds > now + ahead_s:
+        raise invalid(field, "lies more than ten years ahead" if ahead_s else "lies ahead")
+    if seconds < now - FAR_S:
+        raise invalid(field, "lies more than ten years back")
+    return seconds
+
+
+def checked_link(link: str) -> str:
+    """An address without the line break that a pattern's end lets through; ApiError INVALID."""
+    if not link.isprintable():
+        raise invalid("link", "has characters that cannot be shown")
+    return link
+
+
 def conflict(room: IncidentRoom, why: str) -> ApiError:
     """409: it cannot be done as it stands."""
     return ApiError("CONFLICT", f"Incident {room.incident.id} {why}. Nothing was done.")
@@ -52,3 +75,25 @@ def checked_text(text: str, field: str = "text") -> str:
     if not all(line.replace("\t", " ").isprintable() for line in lines):
         raise invalid(field, "has characters that cannot be shown")
     return "\n".join(lines)
+
+
+def written(text: str, field: str = "text") -> str:
+    """The same, where something has to be said."""
+    return required(checked_text(text, field), field)
+
+
+def one_line(text: str, field: str, most: int = TEXT_MAX) -> str:
+    """A name or a title: one line that says something, at most so long; ApiError INVALID."""
+    line = required(" ".join(text.split()), field)
+    if len(line) > most:
+        raise invalid(field, f"is {len(line)} characters long; {most} at most")
+    if not line.isprintable():
+        raise invalid(field, "has characters that cannot be shown")
+    return line
+
+
+def required(text: str, field: str) -> str:
+    """A text; ApiError INVALID where it is empty."""
+    if not text:
+        raise invalid(field, "say something")
+    return text

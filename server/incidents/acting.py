@@ -7,8 +7,10 @@ same key is answered with what was done, and changes nothing.
 from __future__ import annotations
 
 from copy import deepcopy
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,18 +18,18 @@ from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.changes.targets import deploy_facts
 from server.incidents import store, update_clock
-from server.incidents.act import IncidentAct, Moment
+from server.incidents.act import IncidentAct, Moment, one_line
 from server.incidents.acts import CorrectNote
 from server.incidents.deploy_act import DeployIncidentAct
 from server.incidents.deploys import change_deploys
 from server.incidents.ending import captured, ending_of
-from server.incidents.incident import Captured, Incident
+from server.incidents.incident import Captured, Incident, TimelineEntry
 from server.incidents.proof import proof
 from server.incidents.room import IncidentRoom
 from server.incidents.telling import tellings
+from server.incidents.update_clock import EVERY_S
 from server.kernel import shared_clock
-from server.kernel.errors import ApiError
-from server.kernel.text import checked_reason
+from server.kernel.errors import ApiError, invalid
 from server.notify.outbox import tell_of_incident
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from server.parts import Parts
 
-AGAIN_S = 10.0  # the same words by the same person within so long are one press
+AGAIN_S = 30.0  # the same words by the same person within so long are one press: commands try twice within 21 s
 
 
 class Acted(Struct):
@@ -55,8 +57,8 @@ class Press(Struct):
 
     @property
     def key(self) -> str | None:
-        """The key among everybody's."""
-        return f"{self.by}/{self.given_key}" if self.given_key else None
+        """The key among everybody's; what was asked under it follows."""
+        return f"{len(self.by)}/{self.by}/{self.given_key}/" if self.given_key else None
 
 
 async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) -> Acted:
@@ -65,18 +67,19 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
     async with parts.db.act() as connection:
         before = await room_of(connection, incident_id, hold=True)
         now = shared_clock.now()
-        said = await store.said_under(connection, incident_id, press.key) if press.key else None
+        said = await said_before(connection, incident_id, asked, press)
         if said is not None:
             return Acted(before.incident, True, f"Already done: {said.text}")
         ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
         after = replace(deepcopy(replace(before, alerts=[])), alerts=before.alerts)  # of which no act changes any
         await check_note(connection, incident_id, asked)
+        check_there(before.incident)
         deploys = await deploy_facts(connection, asked.service) if isinstance(asked, DeployIncidentAct) else None
         message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys))
         if not after.entries and after == before:
             return Acted(before.incident, True, message)
         if press.key and after.entries:
-            after.entries[0] = replace(after.entries[0], key=press.key)
+            after.entries[0] = replace(after.entries[0], key=f"{press.key}{digest(asked)}")
         await change_deploys(connection, before, after)
         await store.save(connection, before, after)
         await tell(connection, before, after, now)
@@ -84,6 +87,21 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         await audit(connection, press.by, what, f"incident {incident_id}", None, asked, press.request_id)
     await parts.bus.publish("incidents", incident_id)
     return Acted(after.incident, False, message)
+
+
+async def said_before(
+    connection: AsyncConnection, incident_id: int, asked: IncidentAct, press: Press
+) -> TimelineEntry | None:
+    """What was done under this key; None: nothing yet. ApiError IDEMPOTENCY_MISMATCH where that was another act."""
+    said = await store.said_under(connection, incident_id, press.key) if press.key else None
+    if said is not None and said.key != f"{press.key}{digest(asked)}":
+        raise ApiError("IDEMPOTENCY_MISMATCH", f"Under this key was done: {said.text} Nothing was done.")
+    return said
+
+
+def digest(asked: IncidentAct) -> str:
+    """What tells an act from every other."""
+    return sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 async def tell(connection: AsyncConnection, before: IncidentRoom, after: IncidentRoom, now: float) -> None:
@@ -118,12 +136,21 @@ async def check_note(connection: AsyncConnection, incident_id: int, asked: Incid
     if entry is None:
         raise ApiError("NOT_FOUND", f"Incident {incident_id} has no entry {asked.entry}. Nothing was done.")
     if entry.kind != "note" or entry.corrects is not None:
-        raise ApiError("CONFLICT", f"TimelineEntry {asked.entry} is no note of a person's. Nothing was done.")
+        raise ApiError("CONFLICT", f"Entry {asked.entry} is no note of a person's. Nothing was done.")
+
+
+def check_there(incident: Incident) -> None:
+    """ApiError CONFLICT where everything that was here is in another incident now."""
+    if incident.merged_into is not None:
+        raise ApiError("CONFLICT", f"Incident {incident.id} was merged into {incident.merged_into}. Nothing was done.")
 
 
 async def declare(parts: Parts, title: str, service: str, severity: int, press: Press) -> Acted:
-    """Open an incident by hand, declared from the beginning; ApiError INVALID. The same again within 10 s is one."""
-    title, by = checked_reason(title), press.by
+    """Open an incident by hand, declared from the beginning; ApiError INVALID. The same again within 30 s is one."""
+    title, by = one_line(title, "title", most=200), press.by
+    service = one_line(service, "service", most=200) if service.strip() else ""
+    if severity not in EVERY_S:
+        raise invalid("severity", "give 1, 2 or 3")
     async with parts.db.act() as connection:
         now = shared_clock.now()
         same = await store.lately_declared(connection, title, service, by, now - AGAIN_S)

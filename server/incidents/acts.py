@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from server.incidents import update_clock
 from server.incidents.act import (
+    FAR_S,
     TEXT_MAX,
     IncidentAct,
     Link,
@@ -23,12 +24,16 @@ from server.incidents.act import (
     Severity,
     ShortText,
     Text,
+    checked_link,
     checked_text,
     conflict,
+    one_line,
+    within,
+    written,
 )
 from server.incidents.deploy_act import DeployDone, PauseDeploys, ResumeDeploys, RollBackDeploy
 from server.incidents.incident import CauseClass, IncidentState, PreventiveAction, RoleName, Task
-from server.incidents.moves import WORDS, moved
+from server.incidents.moves import WORDS, moved, reopened
 from server.incidents.room import IncidentRoom
 from server.incidents.step_act import DoStep, task_done
 from server.kernel.errors import invalid
@@ -107,9 +112,9 @@ class CorrectOnset(IncidentAct, tag="onset"):
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         reason = checked_reason(self.reason)
-        at, before = self.at.timestamp(), room.incident.onset
-        if at > moment.now:
-            raise invalid("at", "lies ahead")
+        at, before = within(self.at, "at", moment.now, ahead_s=0), room.incident.onset
+        if room.incident.over_at is not None and at > room.incident.over_at:
+            raise invalid("at", "lies after the end of the failure")
         room.incident = replace(room.incident, onset=at, onset_method="person")
         moved_s = at - before
         which = "later" if moved_s > 0 else "earlier"
@@ -135,12 +140,12 @@ class HandOver(IncidentAct, tag="hand_over"):
     to: ShortText
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        held = room.holder("commander")
-        if held is not None and held.person == self.to:
-            return f"{self.to} commands already."
-        room.give("commander", self.to, moment.now)
-        room.say("role", f"{moment.by} hands command over to {self.to}.", moment.by, moment.now)
-        return f"{self.to} commands."
+        held, to = room.holder("commander"), one_line(self.to, "to")
+        if held is not None and held.person == to:
+            return f"{to} commands already."
+        room.give("commander", to, moment.now)
+        room.say("role", f"{moment.by} hands command over to {to}.", moment.by, moment.now)
+        return f"{to} commands."
 
 
 class TakeRole(IncidentAct, tag="take_role"):
@@ -166,7 +171,7 @@ class Note(IncidentAct, tag="note"):
     link: Link = ""
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        room.say("note", checked_text(self.text), moment.by, moment.now, link=self.link)
+        room.say("note", written(self.text), moment.by, moment.now, link=checked_link(self.link))
         return "Noted."
 
 
@@ -177,7 +182,7 @@ class CorrectNote(IncidentAct, tag="correct"):
     text: Text
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        room.say("note", checked_text(self.text), moment.by, moment.now, corrects=self.entry)
+        room.say("note", written(self.text), moment.by, moment.now, corrects=self.entry)
         return "Corrected. Both versions are kept."
 
 
@@ -190,7 +195,7 @@ class GiveTask(IncidentAct, tag="task"):
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         due_at = moment.now + self.minutes * 60
-        text, owner = checked_text(self.text), checked_text(self.owner, "owner")
+        text, owner = one_line(self.text, "text"), one_line(self.owner, "owner")
         room.tasks.append(Task(0, room.incident.id, text, owner, due_at, moment.now, moment.by))
         room.say("task", f"{owner}: {text} Back in {self.minutes} min.", moment.by, moment.now)
         return f"{owner} is asked, and is back in {self.minutes} min."
@@ -219,9 +224,10 @@ class PostUpdate(IncidentAct, tag="update"):
     text: Text
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        room.say("update", checked_text(self.text), moment.by, moment.now)
-        if room.incident.open:
-            room.incident = update_clock.started(room.incident, moment.now)
+        room.say("update", written(self.text), moment.by, moment.now)
+        if not room.incident.open:
+            return "Posted. No further update is due."
+        room.incident = update_clock.started(room.incident, moment.now)
         return f"Posted. The next is due in {span(update_clock.EVERY_S[room.incident.severity])}."
 
 
@@ -258,8 +264,7 @@ class Reopen(IncidentAct, tag="reopen"):
             return f"It is open already: {room.incident.state}."
         if room.incident.merged_into is not None:
             raise conflict(room, f"was merged into incident {room.incident.merged_into}")
-        room.incident = update_clock.started(moved(room.incident, "investigating", moment.now), moment.now)
-        room.incident = replace(room.incident, declined="")
+        room.incident = replace(reopened(room.incident, moment.now), declined="")
         room.say("state", f"Reopened by {moment.by}: {reason}", moment.by, moment.now)
         return "Reopened."
 
@@ -276,23 +281,31 @@ class Close(IncidentAct, tag="close"):
             missing = [] if room.incident.root_cause else ["its root cause"]
             missing += [] if room.actions else ["at least one preventive action"]
             if missing:
-                raise conflict(room, f"of SEV-{room.incident.severity} is closed with {' and '.join(missing)}")
+                needs = " and ".join(missing)
+                raise conflict(room, f"of SEV-{room.incident.severity} needs {needs} before it is closed")
         room.incident = moved(room.incident, "closed", moment.now)
         room.say("state", f"Closed by {moment.by}.", moment.by, moment.now)
         return "Closed."
 
 
 class WriteReport(IncidentAct, tag="report"):
-    """Write down the root cause, its class, and what went well."""
+    """Write down the root cause, its class, and what went well; what is left out stays."""
 
-    root_cause: Annotated[str, Meta(max_length=TEXT_MAX)] = ""
-    cause_class: CauseClass = "unknown"
-    went_well: Annotated[str, Meta(max_length=TEXT_MAX)] = ""
+    root_cause: Annotated[str, Meta(max_length=TEXT_MAX)] | None = None
+    cause_class: CauseClass | None = None
+    went_well: Annotated[str, Meta(max_length=TEXT_MAX)] | None = None
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        cause, well = checked_text(self.root_cause, "root_cause"), checked_text(self.went_well, "went_well")
-        room.incident = replace(room.incident, root_cause=cause, cause_class=self.cause_class, went_well=well)
-        room.say("report", f"Root cause ({self.cause_class}): {cause or 'not known'}", moment.by, moment.now)
+        before = room.incident
+        cause = before.root_cause if self.root_cause is None else checked_text(self.root_cause, "root_cause")
+        well = before.went_well if self.went_well is None else checked_text(self.went_well, "went_well")
+        if not cause and before.state == "closed" and before.severity < 3:
+            raise conflict(room, f"of SEV-{before.severity} was closed with its root cause, which cannot be taken away")
+        kind = self.cause_class or before.cause_class
+        room.incident = replace(before, root_cause=cause, cause_class=kind, went_well=well)
+        if room.incident == before:
+            return "It says so already."
+        room.say("report", f"Root cause ({kind}): {cause or 'not known'}", moment.by, moment.now)
         return "Saved."
 
 
@@ -306,12 +319,13 @@ class AddAction(IncidentAct, tag="action"):
     link: Link = ""
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
-        title, owner = checked_text(self.title, "title"), checked_text(self.owner, "owner")
+        title, owner = one_line(self.title, "title"), one_line(self.owner, "owner")
+        due_at = within(self.due_at, "due_at", moment.now, ahead_s=FAR_S)
         action = PreventiveAction(
-            0, room.incident.id, title, owner, self.priority, self.due_at.timestamp(), moment.now, moment.by, self.link
+            0, room.incident.id, title, owner, self.priority, due_at, moment.now, moment.by, checked_link(self.link)
         )
         room.actions.append(action)
-        room.say("action", f"P{self.priority} {owner}: {title}", moment.by, moment.now, link=self.link)
+        room.say("action", f"P{self.priority} {owner}: {title}", moment.by, moment.now, link=checked_link(self.link))
         return f"P{self.priority} for {owner}. {plural(len(room.actions), 'preventive action')} so far."
 
 

@@ -74,7 +74,7 @@ def report(number: int, form: str, public: bool) -> None:
     """Print the report of an incident."""
     query = f"format={form}{'&public=true' if public else ''}"
     body = asked(lambda: call(f"{BASE}/{number}/report?{query}", "read"), lambda body: body.decode())
-    click.echo(body, nl=False)
+    say(body.rstrip("\n"))
 
 
 def field_of(text: str) -> tuple[str, Any]:

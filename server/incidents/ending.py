@@ -20,8 +20,10 @@ Counted = tuple[int, int]  # bad, total
 def ending_of(incident: Incident, alerts: Sequence[Alert], picture: Picture | None) -> Ending:
     """The end of the failure, as the incident's `alerts` and the picture show it.
 
-    Without an alert, as in an incident that a person has opened, it is over since it was said to be.
+    Without an alert, as in an incident that a person has opened, nothing but a person says that it is over.
     """
+    if not alerts:
+        return Ending(0, None, 0.0, 0.0, 0, 0, sighted=False)
     objectives = {one.name: one for one in picture.slo.objectives} if picture and picture.slo else {}
     mine = [objectives[name] for name in {alert.objective for alert in alerts} if name in objectives]
     still = [alert for alert in alerts if alert.state != "resolved"]
@@ -96,4 +98,21 @@ def captured(
         likely=first.evidence.likely if first else "",
         budget_left={one.name: one.budget_left for one in objectives if one.service in names},
         changes=changes,
+    )
+
+
+def of_alert(alert: Alert, seen: Captured) -> Incident:
+    """The incident that an alert makes, suspected."""
+    began = alert.beginning
+    return Incident(
+        id=0,
+        state="suspected",
+        severity=alert.severity,
+        title=f"{alert.service} {'failing' if alert.evidence.threshold_ms is None else 'slow'}",
+        service=alert.service,
+        source="alert",
+        onset=began.onset,
+        onset_method=began.onset_method,
+        detected_at=began.detected_at,
+        captured=seen,
     )

@@ -132,7 +132,7 @@ class IncidentsHandler(IncidentHandler):
 
     @operation("Declare an incident", scope="act", body=Declared, returns=ActedAnswer, status=201, also=(200,))
     async def post(self) -> None:
-        """Who declares it commands it. The same by the same person within 10 s answers 200 with the first."""
+        """Who declares it commands it. The same by the same person within 30 s answers 200 with the first."""
         asked = self.body(Declared)
         self.done(await declare(self.parts, asked.title, asked.service, asked.severity, self.press))
 

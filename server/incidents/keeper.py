@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.alerts.alert import Alert
 from server.alerts.words import failing
 from server.changes import store as changes_store
-from server.incidents import store, update_clock
-from server.incidents.birth import Arrival, Standing, arrivals, due
-from server.incidents.ending import captured, ended
+from server.incidents import store
+from server.incidents.birth import REOPEN_S, Arrival, Standing, arrivals, due
+from server.incidents.ending import captured, ended, of_alert
 from server.incidents.incident import CapturedChange, Incident, Membership, Role, TimelineEntry
-from server.incidents.moves import advanced
+from server.incidents.moves import advanced, reopened
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN
@@ -23,8 +23,8 @@ from server.process.watch import require_term
 from server.slo.policy.policies import Policies
 
 CHANGES_S = 3600.0
+AFTER_S = 30.0  # an onset is estimated, and a version is first seen by its first failure
 CHANGES_MAX = 20
-JOINABLE_S = 15 * 60.0
 
 
 class Keeper:
@@ -57,21 +57,24 @@ class Keeper:
     async def _born(
         self, connection: AsyncConnection, picture: Picture, members: Mapping[tuple[int, int], int], now: float
     ) -> set[int]:
-        held = await store.open_incidents(connection, hold=True)
-        lately = await store.resolved_since(connection, now - JOINABLE_S)
-        services = await store.services(connection, [one.id for one in held + lately])
-        standing = [Standing(one, {one.service} | services.get(one.id, set())) for one in held + lately]
+        able = await store.open_incidents(connection) + await store.resolved_since(connection, now - REOPEN_S)
+        services = await store.services(connection, [one.id for one in able])
+        standing = [Standing(one, {one.service} | services.get(one.id, set())) for one in able]
         found = arrivals(picture.alerts, members, standing, self.policies.budget_policy, now)
-        return {await self._arrived(connection, one, picture, now) for one in found}
+        return {id_ for one in found if (id_ := await self._arrived(connection, one, picture, now)) is not None}
 
-    async def _arrived(self, connection: AsyncConnection, arrival: Arrival, picture: Picture, now: float) -> int:
+    async def _arrived(self, connection: AsyncConnection, arrival: Arrival, picture: Picture, now: float) -> int | None:
+        """The incident that it is in now; None: somebody is changing that one just now, and the next look decides."""
         alert, incident = arrival.alert, arrival.incident
         if incident is None:
             incident = await store.add(connection, await self._new(connection, alert, picture, now))
             text = f"Suspected: SEV-{incident.severity} {alert.service}: {failing(alert)}."
             entries = [TimelineEntry(0, incident.id, now, "state", text)]
         else:
-            entries = await rejoined(connection, incident, alert, now)
+            after = incident if incident.open else reopened(incident, now)
+            if not await store.follow(connection, incident, after):
+                return None
+            entries = joining(incident, alert, now)
         member = Membership(alert.id, alert.beginning.number, incident.id, now)
         await store.join(connection, [member])
         await store.add_entries(connection, entries)
@@ -79,21 +82,11 @@ class Keeper:
 
     async def _new(self, connection: AsyncConnection, alert: Alert, picture: Picture, now: float) -> Incident:
         began = alert.beginning
-        found = await changes_store.recent(connection, began.onset - CHANGES_S, alert.service, CHANGES_MAX)
-        changes = [CapturedChange(c.id, c.at.timestamp(), c.kind, c.service, c.summary) for c in found]
-        title = f"{alert.service} {'failing' if alert.evidence.threshold_ms is None else 'slow'}"
-        return Incident(
-            id=0,
-            state="suspected",
-            severity=alert.severity,
-            title=title,
-            service=alert.service,
-            source="alert",
-            onset=began.onset,
-            onset_method=began.onset_method,
-            detected_at=began.detected_at,
-            captured=captured(now, began.onset, [alert], picture, changes),
+        found = await changes_store.recent(
+            connection, began.onset - CHANGES_S, alert.service, CHANGES_MAX, until=began.onset + AFTER_S
         )
+        changes = [CapturedChange(c.id, c.at.timestamp(), c.kind, c.service, c.summary) for c in found]
+        return of_alert(alert, captured(now, began.onset, [alert], picture, changes))
 
 
 def by_incident(alerts: Iterable[Alert], members: Mapping[tuple[int, int], int]) -> dict[int, list[Alert]]:
@@ -127,15 +120,12 @@ def line_of(incident: Incident, commander: Role | None) -> OpenIncident:
     )
 
 
-async def rejoined(connection: AsyncConnection, incident: Incident, alert: Alert, now: float) -> list[TimelineEntry]:
+def joining(incident: Incident, alert: Alert, now: float) -> list[TimelineEntry]:
     """What an incident says of an alert that joins it; one that was resolved is open again."""
-    said = [
-        TimelineEntry(0, incident.id, now, "alert", f"Joined: SEV-{alert.severity} {alert.service}: {failing(alert)}.")
-    ]
+    text = f"Joined: SEV-{alert.severity} {alert.service}: {failing(alert)}."
+    said = [TimelineEntry(0, incident.id, now, "alert", text)]
     if not incident.open:
-        again = update_clock.started(advanced(incident, "investigating", now), now)
-        if await store.follow(connection, incident, again):
-            said.append(TimelineEntry(0, incident.id, now, "state", f"Reopened: {alert.service} burns again."))
+        said.append(TimelineEntry(0, incident.id, now, "state", f"Reopened: {alert.service} burns again."))
     return said
 
 
@@ -149,7 +139,9 @@ def followed(incident: Incident, alerts: Sequence[Alert], now: float) -> tuple[I
     over = [ended(alert) for alert in alerts]
     ends = [at for at in over if at is not None]
     if len(ends) == len(over) and incident.state in ("declared", "investigating", "mitigating"):
-        return replace(advanced(incident, "monitoring", now), over_at=max(ends)), "Recovering: no alert burns any more."
+        # that it is over mitigates nothing: who did, if anybody, has said so
+        after = replace(advanced(incident, "monitoring", now), over_at=max(ends), mitigated_at=incident.mitigated_at)
+        return after, "Recovering: no alert burns any more."
     if incident.state == "suspected" and all(alert.state == "resolved" for alert in alerts):
         after = replace(advanced(incident, "resolved", now), over_at=max(ends, default=now))
         return after, "Over before anybody declared it."

@@ -32,7 +32,7 @@ class MeasuredIncident(Struct):
 
 class IncidentTimes(Struct):
     """From the onset to its detection, to when a person declared it, to the first mitigation, to the end of the
-    failure; None: not so far, or where only a window is known to hold the onset, of the detection."""
+    failure; None: not so far, or not known, as where it was declared by hand and nobody has told the onset."""
 
     detect: float | None
     acknowledge: float | None
@@ -95,9 +95,10 @@ def times_of(one: MeasuredIncident | Incident) -> IncidentTimes:
     def since(at: float | None) -> float | None:
         return None if at is None else max(0.0, at - one.onset)
 
+    untold = one.onset_method == "person" and one.onset == one.detected_at  # declared by hand: nobody knows since when
     return IncidentTimes(
-        None if one.onset_method == "window" else since(one.detected_at),
-        since(one.declared_at),
+        None if untold or one.onset_method == "window" else since(one.detected_at),
+        None if untold else since(one.declared_at),
         since(one.mitigated_at),
         since(one.over_at) if one.resolved_at is not None else None,
     )

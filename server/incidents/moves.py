@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from server.incidents.incident import Incident, IncidentState
+from server.incidents.update_clock import started
 from server.kernel.errors import ApiError
 
 MOVES: Mapping[IncidentState, tuple[IncidentState, ...]] = {
@@ -15,8 +16,8 @@ MOVES: Mapping[IncidentState, tuple[IncidentState, ...]] = {
     "investigating": ("mitigating", "monitoring", "closed"),
     "mitigating": ("investigating", "monitoring", "closed"),
     "monitoring": ("investigating", "mitigating", "resolved", "closed"),
-    "resolved": ("investigating", "closed"),
-    "closed": ("investigating",),
+    "resolved": ("suspected", "investigating", "closed"),
+    "closed": ("suspected", "investigating"),
 }
 WORDS: Mapping[IncidentState, str] = {
     "suspected": "Suspected",
@@ -36,7 +37,7 @@ def moved(incident: Incident, to: IncidentState, now: float) -> Incident:
         raise ApiError(
             "CONFLICT", f"Incident {incident.id} is {incident.state}: from there it goes to {legal}. Nothing was done."
         )
-    again = incident.state in ("resolved", "closed")
+    again = incident.state in ("resolved", "closed") and to in ("suspected", "investigating")
     incident = replace(incident, state=to)
     if again:
         incident = replace(incident, resolved_at=None, closed_at=None, over_at=None)
@@ -51,6 +52,13 @@ def moved(incident: Incident, to: IncidentState, now: float) -> Incident:
     if to == "closed":
         incident = replace(incident, closed_at=now, update_due_at=None)
     return incident
+
+
+def reopened(incident: Incident, now: float) -> Incident:
+    """Open again: where it was declared it is looked into and its clock runs, else it is suspected as before."""
+    if incident.declared_at is None:
+        return moved(incident, "suspected", now)
+    return started(moved(incident, "investigating", now), now)
 
 
 def advanced(incident: Incident, to: IncidentState, now: float) -> Incident:

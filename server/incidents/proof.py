@@ -42,14 +42,16 @@ class Proof(Struct):
         counts = f"{min(good, self.needed):,} of {self.needed:,} good requests"
         clean = f"{span(CLEAN_S - self.left_s)} of {span(CLEAN_S)} clean, {counts}"
         if self.waits == "alerts":
-            return "Alerts still burn." if self.since is None else f"{clean}, alerts are still open."
+            return "Alerts still burn." if self.since is None else f"{clean}; alerts are open, or too many fail."
+        if self.waits == "sight" and self.since is None:
+            return "No alert says when it is over: give a reason."
         if self.waits == "sight":
             return f"No data: the service is silent or its senders are refused. {counts} so far."
         if self.waits == "time":
             return f"{clean}."
         if self.waits == "traffic":
             return f"Waiting for traffic: {counts}."
-        return f"Clean for {span(CLEAN_S)} on {plural(self.total, 'request')}, {self.bad:,} bad."
+        return f"Clean for {span(CLEAN_S)} on at least {plural(self.total, 'request')}, {self.bad:,} bad."
 
 
 def needed_requests(failed_ratio: float) -> int:
@@ -78,7 +80,7 @@ def proof(seen: Ending, now: float) -> Proof:
     """How far the proof is at `now`, Unix seconds."""
     needed = needed_requests(seen.ratio)
     if seen.over_at is None:
-        return Proof("alerts", needed=needed)
+        return Proof("alerts" if seen.sighted else "sight", needed=needed)
     left_s = max(0.0, CLEAN_S - (now - seen.over_at))
     so_far = Proof("nothing", seen.over_at, seen.bad, seen.total, needed, left_s)
     if not seen.sighted:

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
-from server.incidents import store
+from server.incidents import store, update_clock
 from server.incidents.acting import Acted, Press, room_of
-from server.incidents.ending import captured
+from server.incidents.ending import captured, of_alert
 from server.incidents.incident import Incident
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
@@ -38,24 +38,38 @@ async def merge(parts: Parts, incident_id: int, into: int, press: Press) -> Acte
             raise conflict(incident_id, "is closed")
         merged = replace(source.incident, state="closed", closed_at=now, merged_into=into, update_due_at=None)
         await store.move_members(connection, incident_id, into, None)
+        await store.move_work(connection, incident_id, into)
+        lead = source.holder("commander")
         await save(connection, source, merged, f"Merged into incident {into} by {press.by}.", press, now)
-        joined = with_the_earlier(target.incident, source.incident)
-        await save(connection, target, joined, f"Incident {incident_id} merged by {press.by}.", press, now)
+        joined = with_the_earlier(target.incident, source.incident, now)
+        given = lead.person if lead is not None and target.holder("commander") is None else ""
+        text = f"Incident {incident_id} merged by {press.by}."
+        await save(connection, target, joined, text, press, now, commander=given)
         await audited(connection, "merge", incident_id, {"into": into}, press)
     await heard(parts, incident_id, into)
     return Acted(merged, False, f"Merged into incident {into}.")
 
 
-def with_the_earlier(target: Incident, source: Incident) -> Incident:
-    """The incident with the worse severity and the earlier onset of both."""
+def with_the_earlier(target: Incident, source: Incident, now: float) -> Incident:
+    """The incident with the worse severity and the earlier times of both; declared where either was."""
     first = min(target, source, key=lambda one: one.onset)
-    return replace(
+    joined = replace(
         target,
+        state="declared" if target.state == "suspected" and source.declared_at is not None else target.state,
         severity=min(target.severity, source.severity),
         onset=first.onset,
         onset_method=first.onset_method,
         detected_at=min(target.detected_at, source.detected_at),
+        declared_at=earlier(target.declared_at, source.declared_at),
+        mitigated_at=earlier(target.mitigated_at, source.mitigated_at),
+        update_due_at=earlier(target.update_due_at, source.update_due_at),
     )
+    return update_clock.at_most(joined, now)
+
+
+def earlier(one: float | None, other: float | None) -> float | None:
+    """The first of two times, of which either may not have come."""
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 async def split(parts: Parts, incident_id: int, alert_ids: list[int], press: Press) -> Acted:
@@ -70,7 +84,9 @@ async def split(parts: Parts, incident_id: int, alert_ids: list[int], press: Pre
         names = ", ".join(sorted({alert.service for alert in alerts}))
         text = f"Split off into incident {new.id} by {press.by}: {names}."
         await save(connection, source, source.incident, text, press, now)
-        await save(connection, IncidentRoom(new), new, f"Split off incident {incident_id} by {press.by}.", press, now)
+        lead = source.holder("commander")
+        said, given = f"Split off incident {incident_id} by {press.by}.", lead.person if lead is not None else ""
+        await save(connection, IncidentRoom(new), new, said, press, now, commander=given)
         await audited(connection, "split", incident_id, {"alerts": wanted, "incident": new.id}, press)
     await heard(parts, incident_id, new.id)
     return Acted(new, False, f"Incident {new.id} has {names}.")
@@ -88,26 +104,28 @@ def check_alerts(source: IncidentRoom, wanted: list[int]) -> None:
 
 
 def apart(source: Incident, alerts: list[Alert], parts: Parts, now: float) -> Incident:
-    """The incident of these alerts alone, at `now`."""
+    """The incident of these alerts alone, at `now`: declared where the one that they leave was."""
     first = min(alerts, key=lambda alert: alert.beginning.onset)
-    return replace(
-        source,
-        id=0,
-        title=f"{first.service} {'failing' if first.evidence.threshold_ms is None else 'slow'}",
-        service=first.service,
-        severity=min(alert.severity for alert in alerts),
-        onset=first.beginning.onset,
-        onset_method=first.beginning.onset_method,
-        detected_at=first.beginning.detected_at,
-        captured=captured(now, first.beginning.onset, alerts, parts.relay.picture, source.captured.changes),
-    )
+    seen = captured(now, first.beginning.onset, alerts, parts.relay.picture, source.captured.changes)
+    new = replace(of_alert(first, seen), severity=min(alert.severity for alert in alerts))
+    if source.declared_at is None:
+        return new
+    return update_clock.started(replace(new, state="declared", declared_at=source.declared_at), now)
 
 
 async def save(  # noqa: PLR0917 - the room before, what it is after, and who says what when
-    connection: AsyncConnection, before: IncidentRoom, incident: Incident, text: str, press: Press, now: float
+    connection: AsyncConnection,
+    before: IncidentRoom,
+    incident: Incident,
+    text: str,
+    press: Press,
+    now: float,
+    commander: str = "",
 ) -> None:
-    """Write an incident as it stands now, with a line that says so."""
-    after = replace(before, incident=incident, entries=[])
+    """Write an incident as it stands now, with a line that says so, and a commander where one is named."""
+    after = replace(before, incident=incident, roles=list(before.roles), entries=[])
+    if commander:
+        after.give("commander", commander, now)
     after.say("state", text, press.by, now)
     await store.save(connection, before, after)
 

@@ -86,7 +86,7 @@ def report_of(
 ) -> IncidentReport:
     """The report as of `now`, Unix seconds. `lines` are the newest first."""
     incident = room.incident
-    shown = [line for line in lines if not public or line.kind == "update"]
+    shown = [line for line in lines if not public or (line.kind == "update" and not line.machine)]
     return IncidentReport(
         id=incident.id,
         title=incident.title,
@@ -199,7 +199,7 @@ def impact(report: IncidentReport) -> list[str]:
 
 def action_line(one: ReportedAction) -> str:
     """`- [ ] P0 jon, until 2026-12-24: test it`."""
-    link = f" <{one.link}>" if one.link else ""
+    link = f" {plain(one.link)}" if one.link else ""
     who = f"P{one.priority} {plain(one.owner)}, until {one.due_at:%Y-%m-%d}"
     return f"- [{'x' if one.done_at else ' '}] {who}: {plain(one.title)}{link}"
 

@@ -54,9 +54,13 @@ async def add(connection: AsyncConnection, incident: Incident) -> Incident:
     return INCIDENTS.read((await connection.execute(statement, INCIDENTS.given([incident]))).one())
 
 
-async def one(connection: AsyncConnection, incident_id: int, *, hold: bool = False) -> Incident | None:
-    """An incident; `hold`: nobody else changes it until this transaction ends."""
-    statement = f"SELECT {INCIDENTS.columns} FROM incidents WHERE id = :id{' FOR UPDATE' if hold else ''}"
+async def one(
+    connection: AsyncConnection, incident_id: int, *, hold: bool = False, wait: bool = True
+) -> Incident | None:
+    """An incident; `hold`: nobody else changes it until this transaction ends. None also where it would have to `wait`
+    and may not."""
+    held = "" if not hold else " FOR UPDATE" if wait else " FOR UPDATE SKIP LOCKED"
+    statement = f"SELECT {INCIDENTS.columns} FROM incidents WHERE id = :id{held}"
     return INCIDENTS.one(await connection.execute(text(statement), {"id": incident_id}))
 
 
@@ -130,8 +134,7 @@ def _qualified(table: str, names: str) -> str:
 async def save(connection: AsyncConnection, before: IncidentRoom, after: IncidentRoom) -> list[TimelineEntry]:
     """Write what an act has changed; the entries that it added, with their ids."""
     if after.incident != before.incident:
-        statement = f"UPDATE incidents SET {INCIDENTS.assignments()}, updated_at = now() FROM {INCIDENTS.record}"
-        await connection.execute(text(f"{statement} WHERE incidents.id = r.id"), INCIDENTS.given([after.incident]))
+        await _write(connection, after.incident)
     await _save(connection, ROLES, before.roles, after.roles)
     await _save(connection, TASKS, before.tasks, after.tasks)
     await _save(connection, ACTIONS, before.actions, after.actions)
@@ -161,8 +164,8 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[TimelineEnt
 
 
 async def said_under(connection: AsyncConnection, incident_id: int, key: str) -> TimelineEntry | None:
-    """The entry that was kept under a key of this incident."""
-    statement = f"SELECT {ENTRIES.columns} FROM incident_entries WHERE incident_id = :id AND key = :key"
+    """The entry of this incident that was kept under a key that begins so."""
+    statement = f"SELECT {ENTRIES.columns} FROM incident_entries WHERE incident_id = :id AND starts_with(key, :key)"
     return ENTRIES.one(await connection.execute(text(statement), {"id": incident_id, "key": key}))
 
 
@@ -181,9 +184,9 @@ async def entry(connection: AsyncConnection, incident_id: int, entry_id: int) ->
     return ENTRIES.one(await connection.execute(text(statement), {"id": incident_id, "entry": entry_id}))
 
 
-async def open_incidents(connection: AsyncConnection, *, hold: bool = False) -> list[Incident]:
+async def open_incidents(connection: AsyncConnection) -> list[Incident]:
     """Every incident that somebody has to look at, by id."""
-    order = f"ORDER BY id{' FOR UPDATE' if hold else ''}"
+    order = "ORDER BY id"
     rows = await connection.execute(text(f"SELECT {INCIDENTS.columns} FROM incidents WHERE {OPEN} {order}"))
     return INCIDENTS.every(rows)
 
@@ -195,13 +198,12 @@ async def overdue(connection: AsyncConnection, now: float) -> list[int]:
 
 
 async def resolved_since(connection: AsyncConnection, since: float) -> list[Incident]:
-    """Those resolved since a time, Unix seconds, newest first; not what was declined or merged."""
+    """Those resolved since a time, Unix seconds, and not closed; newest first."""
     rows = await connection.execute(
         text(
             f"""
             SELECT {INCIDENTS.columns} FROM incidents
-            WHERE resolved_at >= to_timestamp(:since) AND state IN ('resolved', 'closed')
-                AND declined = '' AND merged_into IS NULL
+            WHERE resolved_at >= to_timestamp(:since) AND state = 'resolved'
             ORDER BY incidents.resolved_at DESC
             """
         ),
@@ -282,6 +284,14 @@ async def move_members(connection: AsyncConnection, source: int, target: int, al
     return len(rows.all())
 
 
+async def move_work(connection: AsyncConnection, source: int, target: int) -> None:
+    """Put the open tasks of an incident and its preventive actions into another."""
+    moved = {"source": source, "target": target}
+    for table, which in (("incident_tasks", " AND done_at IS NULL"), ("preventive_actions", "")):
+        statement = f"UPDATE {table} SET incident_id = :target WHERE incident_id = :source{which}"
+        await connection.execute(text(statement), moved)
+
+
 async def services(connection: AsyncConnection, incident_ids: Iterable[int]) -> Mapping[int, set[str]]:
     """The services whose alerts are in each incident."""
     rows = await connection.execute(
@@ -307,13 +317,17 @@ async def by_alert(connection: AsyncConnection, alert_id: int) -> int | None:
 
 
 async def follow(connection: AsyncConnection, before: Incident, after: Incident) -> bool:
-    """Write how the machine sees an incident, unless somebody has changed it meanwhile."""
-    held = await one(connection, before.id, hold=True)
+    """Write how the machine sees an incident, unless somebody has changed it meanwhile, or is about to."""
+    held = await one(connection, before.id, hold=True, wait=False)
     if held != before:
         return False
-    statement = f"UPDATE incidents SET {INCIDENTS.assignments()}, updated_at = now() FROM {INCIDENTS.record}"
-    await connection.execute(text(f"{statement} WHERE incidents.id = r.id"), INCIDENTS.given([after]))
+    await _write(connection, after)
     return True
+
+
+async def _write(connection: AsyncConnection, incident: Incident) -> None:
+    statement = f"UPDATE incidents SET {INCIDENTS.assignments()}, updated_at = now() FROM {INCIDENTS.record}"
+    await connection.execute(text(f"{statement} WHERE incidents.id = r.id"), INCIDENTS.given([incident]))
 
 
 async def commanders(connection: AsyncConnection, incident_ids: Iterable[int]) -> dict[int, Role]:

@@ -16,6 +16,9 @@ Instant = Annotated[datetime, Meta(tz=True)]
 InstantText = Annotated[str, Meta(min_length=1, extra_json_schema={"format": "date-time"})]
 
 
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+
+
 def utc(seconds: float) -> datetime:
     """Unix seconds as an answer tells them: msgspec writes a UTC datetime as RFC 3339 with Z."""
     return datetime.fromtimestamp(seconds, UTC)
@@ -27,6 +30,9 @@ def instant(field: str, text: str) -> datetime:
         when = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + arrives as a space
         if when.tzinfo is None:
             raise ValueError("no zone")
-        return when.astimezone(UTC)
+        when = when.astimezone(UTC)
     except (ValueError, OverflowError):
         raise invalid(field, f"is {RFC_3339}") from None
+    if not FIRST_YEAR <= when.year <= LAST_YEAR:  # a little before or after would be no time that can be told
+        raise invalid(field, f"lies before {FIRST_YEAR} or after {LAST_YEAR}")
+    return when

@@ -74,7 +74,7 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     )
     assert "cannot be resolved yet" in await act("resolve")
     assert await act("resolve", reason="seen by hand") == "Resolved."
-    assert "closed with its root cause" in await act("close")
+    assert "needs its root cause" in await act("close")
     assert await act("report", root_cause="a bad query", cause_class="deploy", went_well="") == "Saved."
     assert (await act("action", title="test it", owner="jon", priority="0", due_at="2026-12-24")).startswith("P0 for")
     assert await act("close") == "Closed."

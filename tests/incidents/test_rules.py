@@ -182,7 +182,7 @@ def test_only_a_suspected_one_is_declined() -> None:
 
 
 def test_a_grave_one_is_closed_with_its_cause_and_an_action() -> None:
-    with pytest.raises(ApiError, match="root cause and at least one preventive action"):
+    with pytest.raises(ApiError, match="needs its root cause and at least one preventive action"):
         done(at("resolved"), Close())
     assert done(at("resolved", severity=3), Close()).incident.state == "closed"
 

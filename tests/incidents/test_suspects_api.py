@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.dashboard.visitor import look, sign_in
 from tests.live.test_handlers import item, send
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file
+from tests.waiting import PATIENCE_S
 
 Web = Callable[..., Any]
 
@@ -197,7 +199,10 @@ async def test_the_page_of_the_alert_shows_them(web: Web, tmp_path: Path) -> Non
             ),
             {"onset": onset, "evidence": evidence},
         )
-    page = (await look(site, f"/alerts/{found.scalar_one()}", await sign_in(site))).body.decode()
+    address, cookie, page = f"/alerts/{found.scalar_one()}", await sign_in(site), ""
+    async with asyncio.timeout(PATIENCE_S):  # the page is shown without them until they are ranked
+        while "suspects-title" not in page:
+            page = (await look(site, address, cookie)).body.decode()
     suspects = page.partition('id="suspects-title"')[2].partition("</table>")[0]
     first = suspects.partition("<tbody>")[2].partition("</tr>")[0]
     for said in ("5f2c1a9", "100 %", "20 %", "100 % of 100", "0 % of 500", "KeyError", "Roll back to &lt;b&gt;4e81b07"):
