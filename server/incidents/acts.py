@@ -212,7 +212,7 @@ class FinishTask(IncidentAct, tag="task_done"):
         if task.done_at is not None:
             return f"Already done by {task.done_by}, {span(moment.now - task.done_at)} ago."
         task.done_at, task.done_by, task.result = moment.now, moment.by, checked_text(self.result, "result")
-        task_done(room, task)
+        task_done(room, task, moment.runbook)
         came = f" {task.result}" if task.result else ""
         room.say("task", f"Done: {task.text}{came}", moment.by, moment.now)
         return "Done."

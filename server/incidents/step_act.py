@@ -9,7 +9,7 @@ from msgspec import Meta
 from server.incidents.act import IncidentAct, Minutes, Moment, Reason, ShortText, checked_text, conflict
 from server.incidents.incident import Task
 from server.incidents.room import IncidentRoom
-from server.incidents.runbook import Step
+from server.incidents.runbook import Runbook, Step
 from server.incidents.steps import BEGINS, begun, kept_step, watching
 from server.incidents.verification import OVER, KeptStep
 from server.kernel.errors import ApiError, invalid
@@ -95,8 +95,11 @@ def opened(kept: KeptStep, now: float) -> KeptStep:
     return KeptStep(kept.id, kept.incident_id, kept.step, kept.text, "open", now)
 
 
-def task_done(room: IncidentRoom, task: Task) -> None:
+def task_done(room: IncidentRoom, task: Task, runbook: Runbook) -> None:
     """Say of the step that was given as this task that it is done, unless live data decides it."""
+    decided = {step.id for step in runbook.steps if step.verification is not None}
     for kept in room.steps:
+        if kept.step in decided:
+            continue
         if kept.owner == task.owner and kept.text == task.text and kept.state == "open":
             kept.state, kept.decided_at, kept.decided_by = "done", task.done_at, task.done_by

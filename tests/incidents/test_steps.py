@@ -89,6 +89,10 @@ async def test_live_data_confirms_a_step_and_a_person_the_others(web: Start, dat
     await room.act(1, "step", 404, step="none", to="done")
     await room.act(1, "step", step="ready", to="given", owner="jon")
     assert [task["owner"] for task in (await room.get("/1/tasks"))["tasks"]] == ["jon"]
+    await room.act(1, "step", step="paths", to="given", owner="ann")
+    (task,) = [one["id"] for one in (await room.get("/1/tasks"))["tasks"] if one["owner"] == "ann"]
+    await room.act(1, "task_done", task=task)
+    assert (await room.steps(1))["paths"]["state"] == "open", "live data decides it"
 
     await room.at(now + 30, clear())
     for second in range(31, 100):
