@@ -30,7 +30,6 @@ async def drop_alerts(connection: AsyncConnection) -> int:
     for statement in (
         "DELETE FROM notifications WHERE alert_id = ANY(:ids)",
         "DELETE FROM alert_events WHERE alert_id = ANY(:ids)",
-        "DELETE FROM incident_alerts WHERE alert_id = ANY(:ids)",
         "DELETE FROM alert_outages WHERE alert_id = ANY(:ids)",
         "DELETE FROM incident_alerts WHERE alert_id = ANY(:ids)",
         "DELETE FROM alerts WHERE id = ANY(:ids)",

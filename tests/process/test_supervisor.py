@@ -95,7 +95,8 @@ def test_kill_9_of_the_supervisor_ends_its_database_and_loses_nothing(start: Sta
 def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, data_dir: Path) -> None:
     server = start()
     key = server.key("read")
-    for victim in (postgres_of(data_dir), server.children()[0]):
+    for find in (lambda: postgres_of(data_dir), lambda: server.children()[0]):
+        victim = find()  # only now: what ran before may have been replaced
         assert victim is not None
         os.kill(victim, signal.SIGKILL)
         wait_for(functools.partial(gone, victim), "it to die")
