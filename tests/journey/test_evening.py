@@ -109,7 +109,7 @@ def figure(page: Page, of: str, title: str) -> Locator:
 
 
 def test_an_evening(evening: Evening, visit: OpenPage) -> None:
-    evening.passes(120)
+    evening.passes(120, STEP_S // 2)  # by its intervals it is told how long is a silence: by 20 s, hardly within it
     pages = [visit("/", width=1440), visit("/", width=390)]
     for page in pages:
         expect(page.locator("h1.title")).to_contain_text("7 objectives OK")
