@@ -12,6 +12,7 @@ from server.live.service import VersionCount
 from server.slo.model.comparison import ENOUGH, Comparison, Stratum, compare
 from server.slo.model.status import VersionVerdict
 
+MINUTE_S = 60
 SERVES_S = 180  # a version serves while the newest minute in which it counted began so lately
 
 
@@ -34,7 +35,7 @@ def verdict_of(rows: Sequence[VersionCount], now: float) -> VersionVerdict | Non
     theirs = [row for row in rows if row.version == other]
     beside = by_slot(own, [row for row in theirs if row.slot >= 0])
     both = min(sum(each.n for each in beside), sum(each.other_n for each in beside)) >= ENOUGH
-    runs_beside = both and serves(theirs, now)
+    runs_beside = both and serves(own, now) and serves(theirs, now) and goes_on(theirs)
     found = compare(beside if runs_beside else by_route(own, [row for row in theirs if row.slot < 0] or theirs))
     return as_verdict(rows[0], other, found, beside=runs_beside, serves=serves(own, now))
 
@@ -52,6 +53,11 @@ def version_before(rows: Iterable[VersionCount]) -> str | None:
 def serves(rows: Iterable[VersionCount], now: float) -> bool:
     """Whether a version still counts."""
     return max((row.last for row in rows), default=0) > now - SERVES_S
+
+
+def goes_on(rows: Iterable[VersionCount]) -> bool:
+    """Whether a version counted after the minute in which the newest was first seen, which holds what was before."""
+    return any(row.last >= row.first - row.first % MINUTE_S + MINUTE_S for row in rows)
 
 
 def by_route(own: Iterable[VersionCount], theirs: Iterable[VersionCount]) -> list[Stratum]:

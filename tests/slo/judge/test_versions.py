@@ -62,6 +62,20 @@ def test_where_both_run_what_hits_both_at_once_is_no_versions_fault() -> None:
     assert (found.worse, found.text) == (True, "700 of 900 of v2 fail, 300 of 900 of v1 beside it")
 
 
+def test_what_ran_before_it_in_the_same_minute_ran_not_beside_it() -> None:
+    """Replaced at once six seconds into a minute, whose counts hold both."""
+    first = NOW // 60 * 60 - 60 + 6
+
+    def counted(version: str, slot: int, n: int, bad: int, last: float) -> VersionCount:
+        return VersionCount("shop", "v2", first, version, "GET /pay", slot, n, bad, int(last))
+
+    rows = [counted("v1", -1, 4_000, 0, first - 66), counted("v1", 0, 120, 0, first - 6)]
+    found = version_verdicts([*rows, counted("v2", 0, 458, 120, NOW)], NOW)["shop"]
+    assert (found.beside, found.text) == (False, "120 of 458 fail since v2, 0 of 4,000 before")
+    rows.append(counted("v1", 0, 900, 0, first + 54))
+    assert version_verdicts([*rows, counted("v2", 0, 458, 120, NOW)], NOW)["shop"].beside
+
+
 def test_a_version_that_is_gone_is_no_risk_and_without_another_there_is_no_verdict() -> None:
     rows = [row("v1", "GET /pay", -1, 900, 0), row("v2", "GET /pay", 0, 900, 90, NOW - 900)]
     found = verdict(*rows)
