@@ -64,9 +64,9 @@ def checked_link(link: str) -> str:
     return link
 
 
-def conflict(room: IncidentRoom, why: str) -> ApiError:
+def conflict(incident_id: int, why: str) -> ApiError:
     """409: it cannot be done as it stands."""
-    return ApiError("CONFLICT", f"Incident {room.incident.id} {why}. Nothing was done.")
+    return ApiError("CONFLICT", f"Incident {incident_id} {why}. Nothing was done.")
 
 
 def checked_text(text: str, field: str = "text") -> str:

@@ -63,7 +63,7 @@ class Decline(IncidentAct, tag="decline"):
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         reason = checked_reason(self.reason)
         if room.incident.state != "suspected":
-            raise conflict(room, "was declared; close it, or merge it into another")
+            raise conflict(room.incident.id, "was declared; close it, or merge it into another")
         room.incident = replace(moved(room.incident, "closed", moment.now), declined=reason)
         room.say("state", f"Declined by {moment.by}: {reason}", moment.by, moment.now)
         return "Declined. It is in no measure."
@@ -78,7 +78,7 @@ class Move(IncidentAct, tag="move"):
         if self.to not in ("investigating", "mitigating", "monitoring"):
             raise invalid("to", "is investigating, mitigating or monitoring; accept, resolve and close are acts apart")
         if room.incident.state in ("resolved", "closed"):
-            raise conflict(room, "is over; reopen it first")
+            raise conflict(room.incident.id, "is over; reopen it first")
         room.incident = moved(room.incident, self.to, moment.now)
         room.say("state", f"{WORDS[self.to]}: {moment.by}.", moment.by, moment.now)
         return f"{WORDS[self.to]}."
@@ -241,7 +241,9 @@ class Resolve(IncidentAct, tag="resolve"):
             return "It is resolved already."
         given = moment.proof.given
         if not given and not self.reason.strip():
-            raise conflict(room, f"cannot be resolved yet: {moment.proof.text} Give a reason to do it all the same")
+            raise conflict(
+                room.incident.id, f"cannot be resolved yet: {moment.proof.text} Give a reason to do it all the same"
+            )
         reason = checked_reason(self.reason, required=not given)
         if room.incident.state != "monitoring":
             room.incident = moved(room.incident, "monitoring", moment.now)
@@ -263,7 +265,7 @@ class Reopen(IncidentAct, tag="reopen"):
         if room.incident.open:
             return f"It is open already: {room.incident.state}."
         if room.incident.merged_into is not None:
-            raise conflict(room, f"was merged into incident {room.incident.merged_into}")
+            raise conflict(room.incident.id, f"was merged into incident {room.incident.merged_into}")
         room.incident = replace(reopened(room.incident, moment.now), declined="")
         room.say("state", f"Reopened by {moment.by}: {reason}", moment.by, moment.now)
         return "Reopened."
@@ -276,13 +278,13 @@ class Close(IncidentAct, tag="close"):
         if room.incident.state == "closed":
             return "It is closed already."
         if room.incident.state != "resolved":
-            raise conflict(room, "is not resolved; resolve it first")
+            raise conflict(room.incident.id, "is not resolved; resolve it first")
         if room.incident.severity < 3:
             missing = [] if room.incident.root_cause else ["its root cause"]
             missing += [] if room.actions else ["at least one preventive action"]
             if missing:
                 needs = " and ".join(missing)
-                raise conflict(room, f"of SEV-{room.incident.severity} needs {needs} before it is closed")
+                raise conflict(room.incident.id, f"of SEV-{room.incident.severity} needs {needs} before it is closed")
         room.incident = moved(room.incident, "closed", moment.now)
         room.say("state", f"Closed by {moment.by}.", moment.by, moment.now)
         return "Closed."
@@ -300,7 +302,9 @@ class WriteReport(IncidentAct, tag="report"):
         cause = before.root_cause if self.root_cause is None else checked_text(self.root_cause, "root_cause")
         well = before.went_well if self.went_well is None else checked_text(self.went_well, "went_well")
         if not cause and before.state == "closed" and before.severity < 3:
-            raise conflict(room, f"of SEV-{before.severity} was closed with its root cause, which cannot be taken away")
+            raise conflict(
+                room.incident.id, f"of SEV-{before.severity} was closed with its root cause, which cannot be taken away"
+            )
         kind = self.cause_class or before.cause_class
         room.incident = replace(before, root_cause=cause, cause_class=kind, went_well=well)
         if room.incident == before:

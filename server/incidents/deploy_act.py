@@ -54,9 +54,11 @@ class RollBackDeploy(DeployIncidentAct, tag="roll_back_deploy"):
             return f"Already rolled back by {same.asked_by}, {span(moment.now - same.asked_at)} ago."
         if known.running != self.rolls_back or self.version == self.rolls_back:
             runs = known.running or "no version that is known"
-            raise conflict(room, f"cannot roll {self.rolls_back} back: {self.service} runs {runs}; look again")
+            raise conflict(
+                room.incident.id, f"cannot roll {self.rolls_back} back: {self.service} runs {runs}; look again"
+            )
         if known.armed_first and not self.armed:
-            raise conflict(room, f"needs a second press (armed): {known.warning}")
+            raise conflict(room.incident.id, f"needs a second press (armed): {known.warning}")
         made = ask(room, moment, "roll_back", known)
         made.version, made.rolls_back = self.version, self.rolls_back
         made.command = known.command.replace(known.before, self.version) if known.before else ""
@@ -81,7 +83,7 @@ class DeployDone(IncidentAct, tag="deploy_done"):
         if one.state == "done":
             return "It is done already."
         if one.state == "waiting":
-            raise conflict(room, "waits for the answer to it; it cannot be marked done yet")
+            raise conflict(room.incident.id, "waits for the answer to it; it cannot be marked done yet")
         one.state, one.ended_at, one.receipt = "done", moment.now, f"by hand, {moment.by}"
         room.say("deploy", f"{one.service} runs {one.version} again, says {moment.by}.", moment.by, moment.now)
         return "Done."
@@ -90,7 +92,7 @@ class DeployDone(IncidentAct, tag="deploy_done"):
 def deploys_of(room: IncidentRoom, moment: Moment) -> DeployFacts:
     """What is known of the deploys; ApiError CONFLICT where the incident is over."""
     if room.incident.state == "closed":
-        raise conflict(room, "is closed; reopen it first")
+        raise conflict(room.incident.id, "is closed; reopen it first")
     assert moment.deploys is not None
     return moment.deploys
 

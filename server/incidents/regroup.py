@@ -10,6 +10,7 @@ from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.incidents import store, update_clock
+from server.incidents.act import conflict
 from server.incidents.acting import Acted, Press, room_of
 from server.incidents.ending import captured, of_alert
 from server.incidents.incident import Incident
@@ -140,8 +141,3 @@ async def heard(parts: Parts, *incident_ids: int) -> None:
     """Let everybody look again."""
     for incident_id in incident_ids:
         await parts.bus.publish("incidents", incident_id)
-
-
-def conflict(incident_id: int, why: str) -> ApiError:
-    """409: it cannot be done as it stands."""
-    return ApiError("CONFLICT", f"Incident {incident_id} {why}. Nothing was done.")

@@ -164,13 +164,18 @@ def markdown_lines(report: IncidentReport) -> Iterator[str]:
         yield f"Over {iso(report.over_at)}, after {span((report.over_at - report.onset).total_seconds())}."
     yield from section("Impact", impact(report))
     yield from section("Times", [f"- {one.name}: {span(one.seconds)}, {one.provenance}" for one in report.measures])
-    yield from section(f"Root cause ({report.cause_class})", [report.root_cause or "Not known yet."])
+    yield from section(f"Root cause ({report.cause_class})", quoted(report.root_cause) or ["Not known yet."])
     if not report.public:
-        yield from section("What went well", [report.went_well or NONE])
+        yield from section("What went well", quoted(report.went_well) or [NONE])
         yield from section("Preventive actions", [action_line(one) for one in report.actions] or ["None."])
         yield from section("People", [f"- {plain(one)}" for one in report.people] or ["Nobody."])
     title = "Updates" if report.public else "Timeline"
     yield from section(title, [timeline_line(one) for one in report.timeline] or ["None."])
+
+
+def quoted(text: str) -> list[str]:
+    """What a person has written, as Markdown that can be no part of the report around it."""
+    return [f"> {line}" for line in text.splitlines()]
 
 
 def section(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -65,7 +65,7 @@ class DoStep(IncidentAct, tag="step"):
         if kept is None or kept.state == "open" or kept.watched:
             return "It is being checked already." if kept and kept.watched else "It is open already."
         if live and begun(step.phase, room.incident) is None:
-            raise conflict(room, f"is not so far: the step is watched once {BEGINS[step.phase]}")
+            raise conflict(room.incident.id, f"is not so far: the step is watched once {BEGINS[step.phase]}")
         room.steps[room.steps.index(kept)] = watching(kept, moment.now) if live else opened(kept, moment.now)
         room.say("step", f"{'Checked again' if live else 'Open again'}: {step.text}.", moment.by, moment.now)
         return "It is checked again." if live else "It is open again."

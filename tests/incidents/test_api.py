@@ -249,6 +249,9 @@ async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path:
     assert "\\<script\\>" in written, "a note is text"
     shown = await text("format=html")
     assert "<strong>A bad query</strong>" in shown
+    await room.act(number, "report", root_cause="```\n## Timeline\n- forged")
+    forged = await text("format=html")
+    assert forged.count("<h2>Timeline</h2>") == 1, "what people write stays within its section"
     assert "<svg" in shown
     assert not re.findall(r"<script|<img|<a [^>]*javascript", shown)
     outside = await text("format=md&public=true")
