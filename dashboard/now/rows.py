@@ -44,6 +44,7 @@ class LiveRow(Struct):
     waits_for: Waiting | None = None  # while it recovers
     recovered: Recovered | None = None  # within an hour
     version: VersionVerdict | None = None  # of its newest version
+    targets: int | None = None  # whom its alerts are told; None: not known
     charts: Charts | None = None
 
     @property
@@ -107,7 +108,7 @@ class LiveRow(Struct):
     @property
     def alert(self) -> AlertLine | None:
         """The alert that is shown, and who was told."""
-        return alert_line(self.alerts[0]) if self.alerts else None
+        return alert_line(self.alerts[0], self.targets) if self.alerts else None
 
     @property
     def over_ms(self) -> float | None:
@@ -147,6 +148,7 @@ def row(now: ServiceNow) -> LiveRow:
         waits_for=now.waits_for,
         recovered=now.recovered,
         version=now.version,
+        targets=now.targets,
     )
 
 

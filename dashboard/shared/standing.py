@@ -26,6 +26,7 @@ class ServiceNow(Struct):
     waits_for: Waiting | None = None  # while it recovers
     recovered: Recovered | None = None  # within an hour, where no alert is open
     version: VersionVerdict | None = None  # of its newest version
+    targets: int | None = None  # whom its alerts are told
 
     @property
     def order(self) -> tuple[float, int, bool, float, int, str]:
@@ -68,6 +69,7 @@ def services_now(picture: Picture | None) -> list[ServiceNow]:
                 waiting(its) if state == "recovering" else None,
                 recovered(over.get(live.name, ())),
                 versions.get(live.name),
+                picture.targets,
             )
         )
     return found

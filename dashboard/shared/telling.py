@@ -47,9 +47,9 @@ class AlertLine(Struct):
     acknowledged_by: str
 
 
-def alert_line(alert: Alert) -> AlertLine:
-    """An alert in a line."""
-    return AlertLine(alert.id, alert.severity, telling(alert), alert.acknowledged_by)
+def alert_line(alert: Alert, targets: int | None) -> AlertLine:
+    """An alert in a line. `targets`: how many there are; None: not known."""
+    return AlertLine(alert.id, alert.severity, telling(alert, targets), alert.acknowledged_by)
 
 
 def telling(alert: Alert, targets: int | None = None) -> Telling:

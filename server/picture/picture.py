@@ -71,6 +71,7 @@ class Picture(Struct):
     incidents: list[OpenIncident] = field(default_factory=list)  # the worst first
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
+    targets: int | None = None  # whom alerts are told; None: a watch that does not say
     other_series: int = 0  # series counted under (other) because a cap was reached
     evaluated_at: float | None = None  # when the objectives were evaluated last; None: a watch that does not say
     alerted_at: float | None = None  # when the alerts were stepped last

@@ -108,6 +108,12 @@ async def revision(connection: AsyncConnection) -> int:
     return int(row.scalar_one())
 
 
+async def targets(connection: AsyncConnection) -> int:
+    """How many targets there are."""
+    row = await connection.execute(text("SELECT count(*) FROM targets WHERE removed_at IS NULL"))
+    return int(row.scalar_one())
+
+
 async def other_series(connection: AsyncConnection) -> int:
     """Series that stand for what came over a cap."""
     query = "SELECT count(*) FROM series WHERE :other IN (service, version, route)"

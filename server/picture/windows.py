@@ -52,6 +52,7 @@ class WindowsStage:
         picture.restarts = await store.restarts(connection)
         picture.revision = await store.revision(connection)
         picture.redis = self.bus.redis_ok
+        picture.targets = await store.targets(connection)
         picture.other_series = await self._other_series(connection)
 
     async def _windows(self, connection: AsyncConnection, picture: Picture) -> LiveWindows:

@@ -63,6 +63,18 @@ def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
     assert made.figures[3].at == ONSET + 100 + 18_600
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [(0, "nobody was told: there is no target"), (1, "page not sent yet"), (None, "page not sent yet")],
+)
+def test_without_a_target_nobody_is_about_to_be_told(targets: int | None, said: str) -> None:
+    picture, _ = rows_of(service("shop", n=312, bad=128), objectives=(objective("shop", "burning"),))
+    picture.alerts, picture.targets = [an_alert(service="shop", told="page")], targets
+    (row,) = service_rows(picture)
+    assert row.alert is not None
+    assert row.alert.telling.text == said
+
+
 def test_before_anything_is_read_the_card_says_what_the_picture_knows() -> None:
     made = card(burning(), None, None, [], None, ONSET + 1)
     assert (made.chart, made.suspect) == (None, None)

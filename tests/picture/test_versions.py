@@ -43,7 +43,7 @@ def test_fields_that_are_not_known_are_left_out() -> None:
 
 def test_fields_that_an_older_watch_does_not_write_have_their_defaults() -> None:
     body = picture()
-    for name in ("slo", "alerts", "restarts", "gap", "other_series", "evaluated_at", "alerted_at"):
+    for name in ("slo", "alerts", "restarts", "gap", "other_series", "targets", "evaluated_at", "alerted_at"):
         del body[name]
     found, unread = read(body)
     assert (found.slo, found.alerts, found.behind_s, unread) == (None, [], 0.0, "")
