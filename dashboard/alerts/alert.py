@@ -5,13 +5,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 from dashboard.alerts.list import AlertListed, newest, row
-from dashboard.shared.failing import FAILING
+from dashboard.shared.failing import FAILING, SUSPECTS
 from dashboard.shared.format import number, percent
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
 from dashboard.shared.since import SINCE, since_asked
-from dashboard.shared.suspects import SUSPECTS
 from dashboard.shared.telling import alert_look
 from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent, Outage

@@ -12,10 +12,10 @@ from dashboard.alerts.list import AlertListed, newest, row
 from dashboard.now.cards import Card, cards
 from dashboard.now.headline import refused
 from dashboard.now.rows import service_rows
+from dashboard.shared.failing import SUSPECTS
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memos
 from dashboard.shared.page import Page
-from dashboard.shared.suspects import SUSPECTS
 from server.alerts import silence_store
 from server.alerts import store as alerts_store
 from server.alerts.alert import Alert

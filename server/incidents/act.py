@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, StructMeta
 
 from server.changes.target import DeployFacts
 from server.incidents.proof import Proof
@@ -36,12 +37,16 @@ class Moment(Struct):
     deploys: DeployFacts | None = None
 
 
-class IncidentAct(Struct, tag_field="act", forbid_unknown_fields=True):
+class AbstractStruct(StructMeta, ABCMeta):
+    """The metaclass of a Struct whose kinds must say what they do."""
+
+
+class IncidentAct(Struct, metaclass=AbstractStruct, tag_field="act", forbid_unknown_fields=True):
     """One act. `apply` changes the room and answers in words what was done; ApiError where it cannot be done."""
 
+    @abstractmethod
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         """Do it."""
-        raise NotImplementedError
 
 
 def within(at: datetime, field: str, now: float, *, ahead_s: float) -> float:

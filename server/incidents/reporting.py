@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from server.incidents import store
 from server.incidents.acting import alerts_of, room_of
 from server.incidents.report import IncidentReport, report_of
+from server.incidents.report_html import Value
 from server.incidents.timeline_store import timeline
 from server.live import questions
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 BEFORE_S = 15 * 60
 AFTER_S = 5 * 60
 POINTS = 240
-
-Value = tuple[float, float | None]
 
 
 async def read_report(
