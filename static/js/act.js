@@ -44,7 +44,9 @@
     if (!event.target.matches("details.edit") || !event.target.open) return;
     const select = event.target.querySelector("select[name=minutes]");
     if (select) label(select);
-    event.target.querySelector("[name=value]")?.focus();
+    // The event comes after the press: who types already, in another field, keeps typing there.
+    const form = event.target.querySelector("form");
+    if (!form?.contains(document.activeElement)) form?.querySelector("[name=value]")?.focus();
   }, true);
 
   // A time typed in UTC, in the viewer's zone under its field.

@@ -238,6 +238,8 @@ def test_a_staged_revision_is_seen_by_everybody_and_rolled_back_with_one_click(v
     editor.get_by_label("Value").fill("60")
     editor.get_by_label("Applies").select_option("staged")
     editor.get_by_label("Reason").fill("smaller")
+    page.evaluate(f"document.getElementById('editor-{BATCH}').dispatchEvent(new Event('toggle'))")  # as a late one does
+    expect(editor.get_by_label("Reason")).to_be_focused()
     expect(editor.locator(".preview")).to_contain_text("In 1 of 2 processes; promoted after 10 min")
     editor.get_by_role("button", name="Stage, promote after 10 min").click()
     expect(page.locator("#said")).to_contain_text(f"Revision {number + 1} is staged on 1 of 2 processes")
