@@ -7,6 +7,7 @@ from msgspec import Struct
 from dashboard.shared.page import Page
 from server.live.answers import OutcomeAnswer
 from server.live.outcomes import outcomes_by_request_id
+from server.parts import Parts
 from server.tables.detail import FIELDS
 from server.telemetry import log_store
 from server.telemetry.log_store import KeptLine
@@ -36,17 +37,21 @@ class RequestView(Struct):
         return [(name, value) for name, value in sent if value]
 
 
+async def everything_of(parts: Parts, request_id: str) -> tuple[list[OutcomeAnswer], list[KeptLine]]:
+    """The outcomes and the log lines that carry the id."""
+    async with parts.db.ask() as connection:
+        return await outcomes_by_request_id(connection, request_id), await log_store.lines(connection, request_id)
+
+
 class RequestPage(Page):
-    """GET /requests?id=…, where the search box leads."""
+    """GET /requests?id=…"""
 
     async def get(self) -> None:
         request_id = self.get_query_argument("id", "").strip()[:LONGEST]
         outcomes: list[OutcomeAnswer] = []
         lines: list[KeptLine] = []
         if request_id:
-            async with self.parts.db.ask() as connection:
-                outcomes = await outcomes_by_request_id(connection, request_id)
-                lines = await log_store.lines(connection, request_id)
+            outcomes, lines = await everything_of(self.parts, request_id)
         view = RequestView(
             id=request_id,
             outcomes=outcomes,

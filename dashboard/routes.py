@@ -15,6 +15,7 @@ from dashboard.changes.page import ChangesPage
 from dashboard.config.acts import ExtendAct, RollbackAct, StagedForm
 from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
 from dashboard.config.page import ConfigPage
+from dashboard.find import FindPage, FindPart
 from dashboard.incidents.acts import MergeAct, RoomAct
 from dashboard.incidents.list import DeclareAct, IncidentsPage
 from dashboard.incidents.room import RoomPage
@@ -64,6 +65,8 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/config/extend", ExtendAct),
     (r"/gate/override", OverrideAct),
     (r"/gate/revoke", RevokeAct),
+    (r"/find", FindPage),
+    (r"/find/places", FindPart),
     (r"/requests", RequestPage),
     (r"/review", ReviewPage),
     (r"/review/(?P<service>[^/]+)/(?P<month>[^/]+)", ReportPage),

@@ -112,7 +112,6 @@ class PreviewPart(Page):
 
     async def get(self) -> None:
         draft = read_draft(self.get_query_argument)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
         self.show("config/preview.html", await preview(self.parts, draft))
 
 

@@ -73,7 +73,8 @@ class IncidentsPage(Page):
     async def get(self) -> None:
         picture = self.parts.relay.picture
         names = sorted(service.name for service in picture.services) if picture else []
-        await self.show_live(INCIDENTS, beside=names)
+        declare = self.get_query_argument("declare", "") == "1"  # where the key `d` leads: the form is open
+        await self.show_live(INCIDENTS, beside={"services": names, "declare": declare})
 
 
 class DeclareAct(ActPage):

@@ -76,6 +76,16 @@
     if (next) next.focus();
   }
 
+  // [data-shortcut]: where a key leads. It follows a link, or puts the focus there; it presses nothing.
+  function reach(event) {
+    const there = document.querySelector(`[data-shortcut="${CSS.escape(event.key)}"]`);
+    if (!there) return;
+    event.preventDefault();
+    there.closest("details")?.setAttribute("open", "");
+    if (there.matches("a")) there.click();
+    else there.focus();
+  }
+
   function show(id) {
     const shown = dialog(id);
     for (const other of document.querySelectorAll("dialog[open]")) if (other !== shown) other.close();
@@ -108,66 +118,70 @@
     } else if (key === "?") show("keys");
     else if (key === "j") move(1);
     else if (key === "k") move(-1);
+    else reach(event);
   });
 
-  // ---- the palette: pages and services, by a few letters ----
+  // ---- the palette: anything that has a page, by a few letters ----
 
   const palette = dialog("palette");
-  let places = [];
-  let chosen = 0;
+  const list = dialog("palette-list");
+  const input = palette?.querySelector("input");
+  let asked = new AbortController(); // the question under way
 
-  async function openPalette() {
-    palette.querySelector("input").value = "";
+  function openPalette() {
+    input.value = "";
     show("palette");
-    places = [...document.querySelectorAll("[data-go]")].map((a) => ({ name: a.textContent, kind: "page", href: a.href }));
-    draw();
-    try {
-      const answer = await fetch("/api/v1/services", { headers: { Accept: "application/json" } });
-      if (!answer.ok) return;
-      const { services } = await answer.json();
-      for (const { name } of services) {
-        places.push({ name, kind: "service", href: `/services/${encodeURIComponent(name)}` });
-      }
-      draw();
-    } catch {
-      // The pages alone remain, which need no network to be listed.
-    }
-  }
-
-  function draw() {
-    const wanted = palette.querySelector("input").value.trim().toLowerCase();
-    const found = places.filter((place) => place.name.toLowerCase().includes(wanted)).slice(0, 12);
-    chosen = Math.max(0, Math.min(chosen, found.length - 1));
-    const list = dialog("palette-list");
-    list.replaceChildren(...found.map((place, index) => {
+    // The pages at once, and without a network.
+    list.replaceChildren(...[...document.querySelectorAll("[data-go]")].map((page) => {
       const item = document.createElement("li");
-      item.id = `palette-${index}`;
       item.setAttribute("role", "option");
-      item.setAttribute("aria-selected", String(index === chosen));
       const link = document.createElement("a");
-      link.href = place.href;
+      link.href = page.href;
       link.tabIndex = -1;
-      const kind = document.createElement("span");
-      kind.className = "secondary";
-      kind.textContent = place.kind;
-      link.append(place.name, kind);
+      link.textContent = page.textContent;
       item.append(link);
       return item;
     }));
-    palette.querySelector("input").setAttribute("aria-activedescendant", found.length ? `palette-${chosen}` : "");
+    choose(0);
+    find();
+  }
+
+  async function find() {
+    asked.abort();
+    asked = new AbortController();
+    const { signal } = asked;
+    list.dataset.asking = input.value;
+    try {
+      const answer = await fetch(`/find/places?${new URLSearchParams({ q: input.value })}`, { signal });
+      if (!answer.ok || answer.redirected) return;
+      list.innerHTML = await answer.text(); // escaped by its template
+      list.dataset.asking = "";
+      choose(0);
+    } catch {
+      // Typed on, or no network: what is listed stands.
+    }
+  }
+
+  const options = () => [...list.querySelectorAll("[role=option]")];
+  const chosen = () => options().findIndex((item) => item.getAttribute("aria-selected") === "true");
+
+  function choose(index) {
+    const all = options();
+    const to = Math.max(0, Math.min(index, all.length - 1));
+    all.forEach((item, at) => item.setAttribute("aria-selected", String(at === to)));
+    all[to]?.scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", all[to]?.id ?? "");
   }
 
   if (palette) {
-    const input = palette.querySelector("input");
-    input.addEventListener("input", () => { chosen = 0; draw(); });
+    input.addEventListener("input", find);
     input.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
-        chosen += event.key === "ArrowDown" ? 1 : -1;
-        draw();
-      } else if (event.key === "Enter") {
-        event.preventDefault();
-        palette.querySelector('[aria-selected="true"] a')?.click();
+        choose(chosen() + (event.key === "ArrowDown" ? 1 : -1));
+      } else if (event.key === "Enter" && !list.dataset.asking && chosen() >= 0) {
+        event.preventDefault(); // before the list has come, and where it is empty, the form asks for what was typed
+        list.querySelector('[aria-selected="true"] a').click();
       }
     });
   }

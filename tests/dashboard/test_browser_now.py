@@ -216,6 +216,9 @@ def test_the_palette_finds_a_service_by_a_few_letters(served: Served, visit: Ope
     expect(page.locator("#palette-list li")).to_have_count(1)
     page.keyboard.press("Enter")
     page.wait_for_url("**/services/palette-service")
+    page.keyboard.press("d")  # leads to the form, and declares nothing
+    page.wait_for_url("**/incidents?declare=1")
+    expect(page.get_by_label("What is wrong")).to_be_focused()
 
 
 def test_without_javascript_everything_is_there_a_page_load_later(served: Served, visit: OpenPage) -> None:
