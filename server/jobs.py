@@ -12,8 +12,9 @@ from server.config import staging
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
+from server.incidents import capturing, reminding, verifier
 from server.incidents import deploys as deploys_asked
-from server.incidents import reminding, verifier
+from server.incidents.capturing import Capturing
 from server.incidents.deploys import DeployActs
 from server.incidents.keeper import Keeper
 from server.incidents.runbook_file import RunbookInForce
@@ -58,7 +59,6 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)
-    live = Retention(db)
     deploys = Deploys(db)
     sender = Sender(env, db, bus)
     return [
@@ -66,6 +66,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("fold", fold_module.EVERY_S, fold.run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
         Job("steps", verifier.EVERY_S, steps.run, 10),
+        Job("scope", capturing.EVERY_S, Capturing(db, bus, lambda: tick.picture).run, 10),
         Job("deploy acts", deploys_asked.EVERY_S, DeployActs(env, db, bus).run, deploys_asked.LIMIT_S),
         Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
@@ -75,6 +76,14 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("deploys", 2.0, deploys.run, 10),
         Job("restarts", restarts.EVERY_S, Restarts(db).run, 10),
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
+        *retention(env, db),
+    ]
+
+
+def retention(env: Environment, db: Database) -> list[Job]:
+    """What makes room: each drops or forgets what is older than it is kept."""
+    live = Retention(db)
+    return [
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),

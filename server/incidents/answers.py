@@ -34,7 +34,9 @@ class CapturedChangeAnswer(Struct):
 
 
 class CapturedAnswer(Struct):
-    """What was seen when it began, never changed afterwards. `budget_left` is by objective, of 1."""
+    """What was seen when it began, never changed afterwards. `budget_left` is by objective, of 1. `scope` is bad of n
+    by each value of each field (route, version, client, instance, dependency, method, key, status, error_class), of a
+    sample where that is not counted; null until it is captured. `evenkeel`: how its own parts stood, in words."""
 
     at: Instant
     onset: Instant
@@ -47,6 +49,8 @@ class CapturedAnswer(Struct):
     likely: str
     budget_left: dict[str, float | None]
     changes: list[CapturedChangeAnswer]
+    scope: dict[str, list[Share]] | None
+    evenkeel: dict[str, str]
 
 
 @shows(INCIDENTS, but=("captured",))
@@ -226,6 +230,8 @@ def detail_answer(  # noqa: PLR0917 - the room, what is read beside it, and when
             seen.likely,
             seen.budget_left,
             changes,
+            seen.scope,
+            seen.evenkeel,
         ),
         [alert_answer(alert, outages[alert.id]) for alert in alerts],
         [answered(one, RoleAnswer) for one in room.roles],

@@ -43,7 +43,8 @@ class CapturedChange(Struct):
 
 class Captured(Struct):
     """What was seen when it began, never changed afterwards. `budget_left` is by objective, as a share of 1; None: not
-    known. `redis` None: not configured."""
+    known. `redis` None: not configured. `scope` is by field, most failures first; None: not captured yet, or the
+    incident was declared by hand. `evenkeel` is how our own parts stood, in words."""
 
     at: float
     onset: float
@@ -56,6 +57,8 @@ class Captured(Struct):
     likely: str = ""
     budget_left: dict[str, float | None] = field(default_factory=dict)
     changes: list[CapturedChange] = []
+    scope: dict[str, list[Share]] | None = None
+    evenkeel: dict[str, str] = field(default_factory=dict)
 
 
 class Incident(Struct):

@@ -56,7 +56,7 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     assert "checkout failing: Suspected" in await page()
     assert await act("accept") == "Declared. You command."
     assert "checkout failing: Declared" in await page()
-    assert "<h2>Next step</h2>" in await page()
+    assert ">Next step</h2>" in await page()
     assert "Confirm the scope" in (await page()).partition("All 12")[0]
     assert (await act("step", step="confirm-scope", to="done")).startswith("Done: Confirm the scope")
     assert "Confirm the start" in (await page()).partition("All 12")[0]
