@@ -105,6 +105,16 @@ class RoomView(Struct):
         return self.room.holder("commander") if self.room else None
 
     @property
+    def held(self) -> dict[str, Role]:
+        """Who holds each role now."""
+        return {role.role: role for role in self.room.roles if role.until is None} if self.room else {}
+
+    @property
+    def people(self) -> set[str]:
+        """Who is in it: has it open, holds a role or has a task."""
+        return {*self.looking, *(role.person for role in self.held.values()), *(one.owner for one in self.open_tasks)}
+
+    @property
     def phases(self) -> dict[str, list[StandingStep]]:
         """The steps by phase, in order."""
         return {phase: list(steps) for phase, steps in groupby(self.steps, key=lambda step: step.phase)}
@@ -258,6 +268,7 @@ ROOM = live_page(
             "room-steps": "incident/steps.html",
             "room-alerts": "incident/alerts.html",
             "room-tasks": "incident/tasks.html",
+            "room-roles": "incident/roles.html",
             "room-captured": "incident/captured.html",
             "room-similar": "incident/similar.html",
             "room-line": "incident/timeline.html",

@@ -32,23 +32,27 @@ def since(alert: Alert) -> str:
 
 def failing(alert: Alert) -> str:
     """`4.1 % of requests fail (objective 0.1 %)`: what is bad now, and what may be. Of latency `41 of 1,000 requests
-    take over 300 ms (objective 1 %), p95 1.24 s, 180 ms before`: since the onset, or in the window that decides."""
-    evidence = alert.evidence
+    take over 300 ms (objective 1 %), p95 1.24 s, 180 ms before`: since the onset, or in the window that decides. Of one
+    that is resolved what failed since the onset."""
+    evidence, over = alert.evidence, alert.state == "resolved"
     if evidence.threshold_ms is not None:
-        return slow(evidence, evidence.threshold_ms)
+        return slow(evidence, evidence.threshold_ms, "took" if over else "take")
+    if over and evidence.total:
+        counts = f"{evidence.bad:,} of {evidence.total:,} requests"
+        return f"{counts} failed (objective {percent(1 - evidence.target)})"
     ratio = evidence.bad_ratio
     if ratio is None:
         ratio = evidence.bad / evidence.total if evidence.total else None
     if ratio == 0:
         return f"none of the last requests failed, {alert.tier} still burns (objective {percent(1 - evidence.target)})"
     share = "requests" if ratio is None else f"{percent(ratio)} of requests"
-    return f"{share} fail (objective {percent(1 - evidence.target)})"
+    return f"{share} {'failed' if over else 'fail'} (objective {percent(1 - evidence.target)})"
 
 
-def slow(evidence: Evidence, threshold_ms: float) -> str:
+def slow(evidence: Evidence, threshold_ms: float, take: str = "take") -> str:
     """A latency burn, by counts over the threshold and p95."""
     counts = f"{evidence.bad:,} of {evidence.total:,} requests" if evidence.total else "requests"
-    text = f"{counts} take over {threshold_ms:.10g} ms (objective {percent(1 - evidence.target)})"
+    text = f"{counts} {take} over {threshold_ms:.10g} ms (objective {percent(1 - evidence.target)})"
     found = evidence.slowness
     if found is None or found.p95_ms is None:
         return text

@@ -43,7 +43,7 @@ from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in
 
 KEY_MAX = 200
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # its style stands in it
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"  # its style stands in it
 
 
 class IncidentsAsked(Struct):

@@ -34,14 +34,23 @@ class ObjectiveSpent(Struct):
     spent: float
 
 
+class ServiceFailed(Struct):
+    """How many of a service's requests failed from the onset to the end of the failure, or until now."""
+
+    service: str
+    bad: int
+    total: int
+
+
 class ReportedLine(Struct):
-    """One line of the timeline."""
+    """One line of the timeline; `link` '' for none."""
 
     at: Instant
     kind: str
     text: str
     author: str
     machine: bool
+    link: str
 
 
 class ReportedAction(Struct):
@@ -70,6 +79,7 @@ class IncidentReport(Struct):
     onset_estimated: Instant
     over_at: Instant | None
     measures: list[Measured]
+    failed: list[ServiceFailed]  # of each service in it, its own first
     spent: list[ObjectiveSpent]
     seen: str
     likely: str
@@ -82,7 +92,13 @@ class IncidentReport(Struct):
 
 
 def report_of(
-    room: IncidentRoom, alerts: Sequence[Alert], lines: Iterable[Line], now: float, *, public: bool
+    room: IncidentRoom,
+    alerts: Sequence[Alert],
+    failed: list[ServiceFailed],
+    lines: Iterable[Line],
+    now: float,
+    *,
+    public: bool,
 ) -> IncidentReport:
     """The report as of `now`, Unix seconds. `lines` are the newest first."""
     incident = room.incident
@@ -100,6 +116,7 @@ def report_of(
         onset_estimated=utc(incident.captured.onset),
         over_at=None if incident.over_at is None else utc(incident.over_at),
         measures=measures(incident),
+        failed=[] if public else failed,
         spent=[] if public else [spent(alert) for alert in alerts],
         seen=incident.captured.text,
         likely="" if public else incident.captured.likely,
@@ -146,7 +163,8 @@ def reported(action: PreventiveAction) -> ReportedAction:
 
 def line_of(line: Line, public: bool) -> ReportedLine:
     """A line of the timeline; outside nobody is named."""
-    return ReportedLine(utc(line.at), line.kind, line.text, "" if public else line.author, line.machine)
+    author, link = ("", "") if public else (line.author, line.link)
+    return ReportedLine(utc(line.at), line.kind, line.text, author, line.machine, link)
 
 
 def markdown(report: IncidentReport) -> str:
@@ -195,9 +213,9 @@ def impact(report: IncidentReport) -> list[str]:
     """What failed, and what it cost."""
     lines = [f"- {plain(report.seen)}"] if report.seen else []
     lines += [
-        f"- {plain(one.objective)}: {one.bad:,} of {one.total:,} requests bad, {percent(one.spent)} of the whole budget"
-        for one in report.spent
+        f"- {plain(one.service)}: {one.bad:,} of {one.total:,} requests failed since the onset" for one in report.failed
     ]
+    lines += [f"- {plain(one.objective)}: {percent(one.spent)} of the whole budget spent" for one in report.spent]
     lines += [f"- likely: {plain(report.likely)}"] if report.likely else []
     return lines or ["Not measured."]
 
@@ -212,4 +230,5 @@ def action_line(one: ReportedAction) -> str:
 def timeline_line(one: ReportedLine) -> str:
     """`- 03:04:40 Declared by mira. (mira)`."""
     who = "" if one.machine or not one.author else f" ({plain(one.author)})"
-    return f"- {one.at:%Y-%m-%d %H:%M:%S} {plain(one.text)}{who}"
+    link = f" {plain(one.link)}" if one.link else ""
+    return f"- {one.at:%Y-%m-%d %H:%M:%S} {plain(one.text)}{who}{link}"

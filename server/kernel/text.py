@@ -12,7 +12,8 @@ from server.kernel.redaction import redact
 NONE = "–"  # no value: never 0
 REASON_MAX = 500
 # What Markdown, GitHub's too, could read as markup; a line break would end the table's row.
-MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&:@])")
+# A colon is markup in an address and in GitHub's `:name:`; in a time of day, `03:04:40`, it is none.
+MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@]|:(?=//|(?!\d\d:)[\w+-]+:))")
 BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 

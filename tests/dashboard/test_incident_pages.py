@@ -61,7 +61,11 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     assert (await act("step", step="confirm-scope", to="done")).startswith("Done: Confirm the scope")
     assert "Confirm the start" in (await page()).partition("All 12")[0]
     assert "say why" in await act("step", step="key-paths", to="overridden")
+    assert "Take it" not in await page(), "of no use to one alone"
     assert (await act("step", step="capture-start", to="given", owner="jon")).startswith("jon is asked")
+    assert (await page()).count("Take it</button>") == 3, "deputy, communications, scribe"
+    assert await act("take_role", role="scribe") == "You are scribe."
+    assert (await page()).count("Take it</button>") == 2
     assert await act("move", to="mitigating") == "Mitigating."
     assert await act("note", text="<b>rolled</b>\nback", key="k1") == "Noted."
     assert (await act("note", text="<b>rolled</b>\nback", key="k1")).startswith("Already done")
@@ -78,7 +82,10 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     assert await act("report", root_cause="a bad query", cause_class="deploy", went_well="") == "Saved."
     assert (await act("action", title="test it", owner="jon", priority="0", due_at="2026-12-24")).startswith("P0 for")
     assert await act("close") == "Closed."
-    assert "checkout failing: Closed" in await page()
+    closed = await page()
+    assert "checkout failing: Closed" in closed
+    assert "<h2>Steps</h2>" in closed
+    assert 'name="act" value="step"' not in closed, "it is over"
 
 
 @pytest.mark.gen_test

@@ -17,6 +17,7 @@ from server.alerts import store as alerts_store
 from server.incidents.keeper import Keeper
 from server.picture.picture import Picture
 from tests.alerts.making import Second, Told, burning, clear
+from tests.ingest.making import outcome
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
@@ -231,7 +232,12 @@ async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path:
     (born,) = (await room.get())["incidents"]
     number = born["id"]
     await room.act(number, "accept")
-    await room.act(number, "note", text="<script>alert(1)</script> [x](javascript:alert(1))")
+    await room.act(
+        number, "note", text="<script>alert(1)</script> [x](javascript:alert(1))", link="https://graphs.example.com/7"
+    )
+    sent = [outcome(timestamp=(now + n) * 1000, status=500 if n % 4 == 0 else 200) for n in range(-60, 60)]
+    stored = await room.site.fetch("/api/v1/outcomes", method="POST", key=await room.site.key(), data=sent)
+    assert stored.code == 201
     await room.act(number, "update", text="We are on it.")
     await room.act(number, "move", to="mitigating")
     await room.act(number, "report", root_cause="**A bad query** <img src=x onerror=alert(1)>", cause_class="deploy")
@@ -239,6 +245,9 @@ async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path:
     found = await room.get(f"/{number}/report")
     assert [one["seconds"] is not None for one in found["measures"]] == [True, True, True, False]
     assert found["spent"][0]["bad"] == 41
+    (failed,) = found["failed"]
+    assert (failed["service"], failed["total"] < 120) == ("checkout", True), "what came before the onset is not counted"
+    assert failed["total"] == pytest.approx(4 * failed["bad"], abs=4)
     assert {"Declared by key:test.", "We are on it."} <= {line["text"] for line in found["timeline"]}
 
     async def text(query: str) -> str:
@@ -247,6 +256,9 @@ async def test_the_report_writes_itself(web: Start, database_url: str, tmp_path:
     written = await text("format=md")
     assert "- time to detect: 3 s, from the onset (the fast test's estimate) to the detection" in written
     assert "\\<script\\>" in written, "a note is text"
+    assert "https\\://graphs.example.com/7" in written, "with what shows it, as text"
+    assert f"checkout: {failed['bad']} of {failed['total']} requests failed since the onset" in written
+    assert re.search(r"^- \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", written, re.MULTILINE), "a time of day is no markup"
     shown = await text("format=html")
     assert "<strong>A bad query</strong>" in shown
     await room.act(number, "report", root_cause="```\n## Timeline\n- forged")
