@@ -10,7 +10,7 @@ from server.changes import target_store
 from server.changes.targets import probe
 from server.selfcheck.findings import Finding
 
-MEND = "Mend it, or set it up again: POST /api/v1/deploy-targets, see docs/deploys.md."
+MEND = "Set it up on Setup, Deploy targets (/setup/deploy-targets), or by POST /api/v1/deploy-targets."
 
 TELL = "Each is found by its first outcome. Tell of them from the pipeline: docs/gate.md has the lines."
 

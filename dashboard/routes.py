@@ -28,6 +28,12 @@ from dashboard.review import ReportPage, ReviewPage
 from dashboard.service.page import ServicePage
 from dashboard.service.ship import OverrideAct, RevokeAct
 from dashboard.setup.acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
+from dashboard.setup.deploy_targets import (
+    DeployTargetPut,
+    DeployTargetRemove,
+    DeployTargetsPage,
+    DeployTargetTest,
+)
 from dashboard.setup.page import CheckPage, SetupPage
 from dashboard.setup.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
 from dashboard.shared.live_handler import LiveHandler
@@ -81,6 +87,10 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/targets/remove", TargetRemove),
     (r"/setup/targets/test", TargetTest),
     (r"/setup/targets/inbound-secret", TargetInboundSecret),
+    (r"/setup/deploy-targets", DeployTargetsPage),
+    (r"/setup/deploy-targets/put", DeployTargetPut),
+    (r"/setup/deploy-targets/test", DeployTargetTest),
+    (r"/setup/deploy-targets/remove", DeployTargetRemove),
     (r"/account", AccountPage),
     (r"/account/password", PasswordChange),
     (r"/account/codes", CodesStart),

@@ -9,7 +9,6 @@ from server.changes.targets import DeployTargetMade, DeployTargetRequest, Deploy
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
-from server.kernel.errors import ApiError
 
 
 class DeployTargets(Struct):
@@ -66,9 +65,7 @@ class ProbeHandler(ApiHandler):
     async def post(self, service: str) -> None:
         """Changes nothing there. A webhook is sent the act `test`."""
         async with self.parts.db.ask() as connection:
-            found = await target_store.of_service(connection, service)
-        if found is None:
-            raise ApiError("NOT_FOUND", f"{service[:200]} has no deploy target. Nothing was done.")
+            found = await targets.required(connection, service)
         self.reply(await targets.probe(self.parts.env, found))
 
 

@@ -68,7 +68,7 @@ def view(target: DeployTarget) -> DeployTargetView:
 
 
 async def put(
-    connection: AsyncConnection, env: Environment, asked: DeployTargetRequest, by: str, request_id: str
+    connection: AsyncConnection, env: Environment, asked: DeployTargetRequest, actor: str, request_id: str
 ) -> DeployTargetMade:
     """Set one up, in the place of the one that the service had; ApiError INVALID names the field that is wrong."""
     adapter = ADAPTERS[asked.kind]
@@ -76,18 +76,28 @@ async def put(
     given = asked.secret.strip()
     made = "" if given else adapter.new_secret()
     secret = sealed.seal(env.secret_key, SECRETS, made or adapter.checked_secret(given))
-    found = await target_store.put(connection, asked.service, kind=adapter.name, address=address, secret=secret, by=by)
+    found = await target_store.put(
+        connection, asked.service, kind=adapter.name, address=address, secret=secret, by=actor
+    )
     shown = view(found)
     after = {"kind": shown.kind, "address": shown.address}
-    await audit(connection, by, "deploy_target.put", asked.service, None, after, request_id)
+    await audit(connection, actor, "deploy_target.put", asked.service, None, after, request_id)
     return DeployTargetMade(shown, made or None)
 
 
-async def remove(connection: AsyncConnection, service: str, by: str, request_id: str) -> None:
+async def required(connection: AsyncConnection, service: str) -> DeployTarget:
+    """The one of a service; ApiError NOT_FOUND."""
+    found = await target_store.of_service(connection, service)
+    if found is None:
+        raise ApiError("NOT_FOUND", f"{service[:200]} has no deploy target. Nothing was done.")
+    return found
+
+
+async def remove(connection: AsyncConnection, service: str, actor: str, request_id: str) -> None:
     """Forget one and its secret; ApiError NOT_FOUND."""
     if not await target_store.remove(connection, service):
         raise ApiError("NOT_FOUND", f"{service[:200]} has no deploy target. Nothing was done.")
-    await audit(connection, by, "deploy_target.remove", service, None, None, request_id)
+    await audit(connection, actor, "deploy_target.remove", service, None, None, request_id)
 
 
 async def deploy_facts(connection: AsyncConnection, service: str) -> DeployFacts:

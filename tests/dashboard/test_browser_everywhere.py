@@ -14,7 +14,16 @@ pytestmark = pytest.mark.browser
 MONTH = datetime.now(UTC).strftime("%Y-%m")
 PAGES = (
     *("/", "/?all=1", "/alerts", "/objectives", "/objectives/evenkeel-latency", "/review", f"/review/evenkeel/{MONTH}"),
-    *("/changes", "/config", "/setup", "/requests", "/services/evenkeel", "/objectives/backtest"),
+    *(
+        "/changes",
+        "/config",
+        "/setup",
+        "/setup/deploy-targets",
+        "/find?q=e",
+        "/requests",
+        "/services/evenkeel",
+        "/objectives/backtest",
+    ),
 )
 HOSTILE = """<img src=x onerror="document.title='owned'">'"&amp;{{ 7*7 }}/../a?b#c%2F"""
 LONG = "a-service-with-a-name-that-nobody-would-choose-" * 3

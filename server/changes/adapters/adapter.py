@@ -34,6 +34,7 @@ class Adapter(ABC):
 
     name: str  # in the API and the database
     title: str  # for people
+    hint: str  # what its address and its secret are
     can: frozenset[DeployActName]
 
     @abstractmethod

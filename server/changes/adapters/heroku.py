@@ -61,6 +61,7 @@ class Heroku(Adapter):
 
     name = "heroku"
     title = "Heroku"
+    hint = "the name of the app, and a token with the scope write"
     can: frozenset[DeployActName] = frozenset({"roll_back"})
 
     def checked_address(self, address: str, *, private: bool) -> str:

@@ -29,6 +29,7 @@ class WebhookAdapter(Adapter):
 
     name = "webhook"
     title = "Webhook"
+    hint = "a URL, and the secret that signs what is sent; left out, one is made and shown once"
     can: frozenset[DeployActName] = frozenset({"pause", "resume", "roll_back"})
 
     def checked_address(self, address: str, *, private: bool) -> str:
