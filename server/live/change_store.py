@@ -14,7 +14,9 @@ from server.live.version_store import BEFORE_S, NEW_S, SLOT_S
 
 SINCE_S = 3600  # of what is no version, so much is compared with the hour before
 # What may alter what fails; each ends the time of the one before. A staged revision is in force in some processes only.
-COMPARED = ("deploy", "revision", "scale", "flag")
+ENDING = ("deploy", "revision", "scale", "flag")
+# What is compared with what was before it: beside those what happens to Evenkeel itself, and often within a deploy.
+COMPARED = (*ENDING, "environment", "migration", "restart")
 
 
 class ChangeCount(NamedTuple):
@@ -42,7 +44,7 @@ COUNTS = text(
                     SELECT min(o.at) FROM changes o WHERE o.service = c.service AND o.kind = ANY(:kinds) AND o.at > c.at
                 )) AS stop
         FROM changes c
-        WHERE c.id = ANY(:ids) AND c.kind = ANY(:kinds) AND coalesce(c.detail ->> 'where', '') = ''
+        WHERE c.id = ANY(:ids) AND c.kind = ANY(:compared) AND coalesce(c.detail ->> 'where', '') = ''
     )
     SELECT asked.id, asked.kind, extract(epoch FROM asked.stop)::float8 AS stop,
         asked.service, asked.version AS newest, asked.first,
@@ -62,7 +64,8 @@ async def change_counts(connection: AsyncConnection, changes: Sequence[int], now
     """Of each of these changes that can be compared, by its id."""
     values = {
         "ids": list(changes),
-        "kinds": list(COMPARED),
+        "kinds": list(ENDING),
+        "compared": list(COMPARED),
         "now": now,
         "before": BEFORE_S,
         "since": SINCE_S,

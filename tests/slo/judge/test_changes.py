@@ -39,6 +39,7 @@ def past(url: str) -> None:
             ("v1", 3000, 1830, 1),
             ("v2", 2400, 458, 12),
             ("v2", 1500, 1000, 0),
+            ("v2", 900, 500, 0),
             ("v2", 300, 1000, 0),
         ):
             found = ids[name]
@@ -46,7 +47,9 @@ def past(url: str) -> None:
             connection.execute(MINUTE, (found[0], NOW - ago_s, n, bad))
         for ago_s, kind, version in (
             (2410, "deploy", "v2"),
+            (2000, "restart", ""),
             (1810, "scale", "8 processes"),
+            (1200, "migration", "0020"),
             (600, "flag", "new-cart on"),
             (590, "policy", "2"),
         ):
@@ -63,12 +66,14 @@ async def test_each_change_says_what_fails_since_and_before(web: Web, database_u
     assert verdicts["deploy"]["text"] == "12 of 458 fail since, 1 of 1,830 before"
     assert (verdicts["deploy"]["finding"], verdicts["deploy"]["other"]) == ("worse", "v1")
     assert verdicts["deploy"]["p"] < 1e-4
-    assert verdicts["scale"]["text"] == "0 of 1,000 fail since, 12 of 458 before", "until the next one, from the last"
+    assert verdicts["restart"] is None, "nothing came between it and the scale"
+    assert verdicts["scale"]["text"] == "0 of 1,500 fail since, 12 of 458 before", "until the next one, from the last"
     assert verdicts["scale"]["finding"] == "better"
     assert verdicts["flag"]["finding"] == "no_difference"
+    assert verdicts["migration"]["text"] == "0 of 500 fail since, 0 of 1,000 before", "it ends the time of none"
     page = text_of((await look(site, "/changes", await sign_in(site, "viewer"))).body)
     assert "12 of 458 fail since, 1 of 1,830 before, same routes · fails more: by chance in <0.01" in page
-    assert "0 of 1,000 fail since, 0 of 1,000 before, same routes · no difference seen" in page
+    assert "0 of 1,000 fail since, 0 of 1,500 before, same routes · no difference seen" in page
 
 
 def row(slot: int, n: int, bad: int, route: str = "POST /pay", kind: str = "scale") -> Any:
