@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -26,7 +27,8 @@ def field_and_reason(message: str, kind: Any) -> tuple[str, str]:
     if named is None:
         return field, sentence_of(reason, found)
     names = ", ".join(each.encode_name for each in getattr(found, "fields", ()))
-    wrong = "is missing" if named[1] == "missing required" else f"is an unknown field; known are {names}"
+    unknown = f"is an unknown field; known are {names}" if names else "is an unknown field"
+    wrong = "is missing" if named[1] == "missing required" else unknown
     return f"{field}.{named[2]}" if field else named[2], wrong
 
 
@@ -40,18 +42,31 @@ def sentence_of(reason: str, found: inspect.Type | None) -> str:
     allowed = found and words(found)
     if not allowed:
         return reason
-    value = reason.removeprefix("Invalid enum value ")
+    value = reason.removeprefix("Invalid enum value ").removeprefix("Invalid value ")
     return f"give {allowed}" if value == reason else f"is {value[:60]}; give {allowed}"
 
 
 def at(found: inspect.Type | None, path: str) -> inspect.Type | None:
-    """The type at a path such as `$.values[...]`; None where it leads into one of several."""
+    """The type at a path such as `$.values[...]`; None where it leads into one of several that differ there."""
     for name, index in re.findall(r"\.([^.\[]+)|\[([^\]]+)\]", path):
         inner = [one for one in options(found) if isinstance(one, inspect.StructType if name else HOLDERS)]
-        if len(inner) != 1:
-            return None
-        found = member(inner[0], name, index)
+        found = tags(inner, name) or alike([member(one, name, index) for one in inner])
     return found
+
+
+def tags(holders: Sequence[inspect.Type], name: str) -> inspect.LiteralType | None:
+    """What may stand in the field that says which of several structs it is; None where `name` is another field."""
+    structs = [one for one in holders if isinstance(one, inspect.StructType) and one.tag_field == name]
+    return inspect.LiteralType(tuple(one.tag for one in structs if one.tag is not None)) if structs else None
+
+
+def alike(found: Sequence[inspect.Type | None]) -> inspect.Type | None:
+    """The type, where all that have one are told alike; of texts of several lengths, text."""
+    known = [one for one in found if one is not None]
+    if known and len({words(one) for one in known}) == 1:
+        return known[0]
+    texts = known and all(isinstance(each, inspect.StrType) for one in known for each in options(one))
+    return inspect.StrType() if texts else None
 
 
 HOLDERS = (inspect.ListType, inspect.DictType)

@@ -60,6 +60,37 @@ def test_the_field_and_what_may_stand_there(body: str, field: str, reason: str) 
     assert field_and_reason(str(found.value), Whole) == (field, reason)
 
 
+class Take(Struct, tag_field="act", tag="take", forbid_unknown_fields=True):
+    """One of several acts."""
+
+    minutes: Annotated[int, Meta(ge=1)] = 1
+    owner: Annotated[str, Meta(max_length=5)] = ""
+
+
+class Give(Struct, tag_field="act", tag="give", forbid_unknown_fields=True):
+    """Another."""
+
+    owner: str = ""
+    to: bool | str = ""
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "reason"),
+    [
+        ('{"act":"x"}', "act", "is 'x'; give one of take, give"),
+        ('{"act":"take","minutes":0}', "minutes", "give a whole number of at least 1"),
+        ('{"act":"take","owner":4}', "owner", "give text"),
+        ('{"act":"give","to":4}', "to", "give true or false or text"),
+        ('{"act":"give","from":4}', "from", "is an unknown field"),
+        ("{}", "act", "is missing"),
+    ],
+)
+def test_of_several_acts_what_may_stand_there(body: str, field: str, reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as found:
+        msgspec.json.decode(body, type=Take | Give)
+    assert field_and_reason(str(found.value), Take | Give) == (field, reason)
+
+
 @pytest.mark.gen_test
 async def test_over_http_it_also_says_what_was_kept(web: Callable[..., Awaitable[Site]]) -> None:
     site = await web()
