@@ -45,7 +45,7 @@ PAST = text(
              ORDER BY c.at DESC, c.id DESC LIMIT 1),
             (SELECT e.text FROM incident_entries e
              WHERE e.incident_id = i.id AND e.author <> :own AND e.kind IN ('note', 'task')
-                 AND e.at <= coalesce(i.over_at, i.resolved_at)
+                 AND e.at <= coalesce(i.resolved_at, i.over_at)
              ORDER BY e.id DESC LIMIT 1), '') AS ended_by,
         ARRAY(SELECT r ->> 'name' FROM jsonb_array_elements(i.captured -> 'routes') r WHERE (r ->> 'bad')::int > 0)
             AS routes

@@ -13,7 +13,7 @@ SHOWN = 3
 
 class PastIncident(Struct):
     """One that is over. `ended_by`: the last change of its service, or of the settings, before the end; else what a
-    person noted last before it; empty: nothing was kept. `routes`: those on which requests failed at its start."""
+    person noted last before it was resolved; empty: nothing was kept. `routes`: those that failed first."""
 
     id: int
     title: str

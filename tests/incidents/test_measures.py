@@ -141,6 +141,7 @@ async def test_what_incidents_came_to_in_the_api_the_pages_and_the_metrics(web: 
     declined = int((await post("", {"title": "nothing"}))["incident"]["id"])
     desk.do("UPDATE incidents SET declined = 'none', state = 'closed' WHERE id = %s", declined)
     desk.do("UPDATE incidents SET onset = onset - interval '40 s' WHERE id = %s", dear)
+    desk.do("UPDATE incidents SET over_at = onset + interval '1 s' WHERE id = %s", dear)  # noted afterwards
 
     (row,) = (await get("/incidents/measures"))["quarter"]
     assert (row["severity"], row["incidents"], row["time_to_acknowledge"]["n"]) == (2, 2, 1), (
