@@ -11,6 +11,7 @@ from dashboard.account.page import AccountPage, CodesAgain, CodesConfirm, CodesO
 from dashboard.alerts.acts import AcknowledgeAct, EndAct, SilenceAct
 from dashboard.alerts.alert import AlertPage
 from dashboard.alerts.list import AlertsPage
+from dashboard.changes.maintenance import MaintenancePage, WindowEnd, WindowExtend, WindowPlan
 from dashboard.changes.page import ChangesPage
 from dashboard.config.acts import ExtendAct, RollbackAct, StagedForm
 from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
@@ -62,6 +63,10 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/incidents/(?P<id>\d+)/act", RoomAct),
     (r"/incidents/(?P<id>\d+)/merge", MergeAct),
     (r"/changes", ChangesPage),
+    (r"/changes/maintenance", MaintenancePage),
+    (r"/changes/maintenance/plan", WindowPlan),
+    (r"/changes/maintenance/end", WindowEnd),
+    (r"/changes/maintenance/extend", WindowExtend),
     (r"/config", ConfigPage),
     (r"/config/edit", EditPage),
     (r"/config/preview", PreviewPart),

@@ -28,6 +28,7 @@ from server.kernel.settings import Environment
 from server.live import fold as fold_module
 from server.live.fold import Fold
 from server.live.retention_store import Retention
+from server.maintenance import keeping
 from server.notify import secrets
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
@@ -59,8 +60,6 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)
-    deploys = Deploys(db)
-    sender = Sender(env, db, bus)
     return [
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
@@ -68,12 +67,13 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("steps", verifier.EVERY_S, steps.run, 10),
         Job("scope", capturing.EVERY_S, Capturing(db, bus, lambda: tick.picture).run, 10),
         Job("deploy acts", deploys_asked.EVERY_S, DeployActs(env, db, bus).run, deploys_asked.LIMIT_S),
-        Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
+        Job("notify", notify.EVERY_S, Sender(env, db, bus).run, notify.LIMIT_S),
         Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
         Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10),
+        Job("maintenance", keeping.EVERY_S, lambda _: keeping.keep(db, bus, shared_clock.now()), 10),
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
         Job("bake", staging.EVERY_S, staged.run, 5),
-        Job("deploys", 2.0, deploys.run, 10),
+        Job("deploys", 2.0, Deploys(db).run, 10),
         Job("restarts", restarts.EVERY_S, Restarts(db).run, 10),
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         *retention(env, db),

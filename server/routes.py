@@ -16,6 +16,7 @@ from server.incidents import measures_handlers as incident_measures
 from server.incidents import suspect_handler
 from server.ingest import handlers as ingest
 from server.live import handlers as live
+from server.maintenance import handlers as maintenance
 from server.notify import handlers as notify
 from server.process import health
 from server.review import handlers as review
@@ -36,6 +37,7 @@ API: tuple[Route, ...] = (
     *config.ROUTES,
     *changes.ROUTES,
     *target_handlers.ROUTES,
+    *maintenance.ROUTES,
     *slo.ROUTES,
     *alerts.ROUTES,
     *incident_measures.ROUTES,

@@ -27,6 +27,7 @@ DOMAINS: dict[str, set[str]] = {
     "notify": {"auth", "live", "slo", "alerts"},
     "gate": {"auth", "live", "slo", "alerts", "changes", "picture"},
     "review": {"alerts", "auth", "live", "slo", "changes"},
+    "maintenance": {"auth", "live", "slo", "alerts", "changes", "notify"},
     "incidents": {"auth", "live", "slo", "alerts", "changes", "picture", "notify"},
     "config": {"auth", "changes"},
     "changes": {"auth"},

@@ -29,6 +29,7 @@ LETTERS = {
     "override": "O",
     "policy": "P",
     "exclusion": "E",
+    "maintenance": "W",
     "migration": "M",
     "restart": "T",
 }

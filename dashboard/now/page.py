@@ -13,6 +13,7 @@ from dashboard.shared.page import Page
 from server.ingest.first_outcome import first_outcome
 from server.kernel.names import OWN
 from server.parts import Parts
+from server.picture.picture import RunningMaintenance
 
 SHOWN = 20  # rows, before the rest is folded
 DRAWN = 60  # rows with charts, which are made anew every second
@@ -31,6 +32,11 @@ class NowView(Struct):
     empty: bool
     command: str  # that sends a first outcome
     side: Side
+    maintenance: list[RunningMaintenance]  # that runs
+
+    def maintained(self, service: str) -> RunningMaintenance | None:
+        """The window that a service is in; of several the one that ends last."""
+        return next((one for one in reversed(self.maintenance) if service in one.services), None)
 
 
 async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
@@ -54,6 +60,7 @@ async def now_view(parts: Parts, ask: Ask, now: float) -> NowView:
         empty=all(row.name == OWN for row in everyone),
         command=first_outcome(parts.env.public_url),
         side=await side(parts, picture),
+        maintenance=picture.maintenance if picture else [],
     )
 
 

@@ -30,6 +30,7 @@ from server.live.outcomes import FailingRequests
 from server.live.refusals import BY_LIMIT, IntakeRow
 from server.live.store import first_seen_at
 from server.parts import Parts
+from server.picture.picture import RunningMaintenance
 from server.slo.model.comparison import Finding
 from server.slo.model.confidence import at_least
 from server.slo.model.status import ObjectiveStatus
@@ -117,6 +118,7 @@ class ServiceView(Struct):
     titles: dict[str, str]  # of the objectives, by name
     refused: str  # what a limit refuses just now, in words
     ship: ShipView
+    maintenance: list[RunningMaintenance]  # that it is in
     failing: FailingRequests | None  # while it is in trouble
     over_ms: float | None  # where it is only slow: what took longer is shown
 
@@ -206,6 +208,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         titles={o.name: o.title for o in parts.policies.objectives},
         refused=refused(row.service) if row is not None and row.service.partial else "",
         ship=await ship_view(parts, name, now),
+        maintenance=[one for one in parts.relay.maintenance if name in one.services],
         failing=requests,
         over_ms=over_ms,
     )

@@ -24,7 +24,7 @@ NAVIGATION = (
     NavItem("Now", "/", "n", ("now", "service", "request")),
     NavItem("Incidents", "/incidents", "i", ("incidents", "incident", "alerts", "alert")),
     NavItem("Objectives", "/objectives", "o", ("objectives", "objective")),
-    NavItem("Changes", "/changes", "c", ("config", "changes")),
+    NavItem("Changes", "/changes", "c", ("config", "changes", "maintenance")),
     NavItem("Review", "/review", "r", ("review",)),
     NavItem("Setup", "/setup", "s", ("setup",)),
 )

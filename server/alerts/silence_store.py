@@ -63,6 +63,34 @@ async def add(connection: AsyncConnection, what: Silence, minutes: int) -> Silen
     return SILENCES.read(rows.one())
 
 
+async def add_of_window(connection: AsyncConnection, what: Silence, window: int) -> None:
+    """Silence what this one does from now on until it ends, for a maintenance window."""
+    statement = """
+        INSERT INTO silences (service, objective, matchers, reason, author, ends_at, maintenance_id)
+        VALUES (:service, :objective, CAST(:matchers AS jsonb), :reason, :author, to_timestamp(:ends_at), :window)
+        """
+    values = given(what) | {"reason": what.reason, "ends_at": what.ends_at, "window": window}
+    await connection.execute(text(statement), values)
+
+
+async def move_of_window(connection: AsyncConnection, window: int, ends_at: float) -> None:
+    """The silences of a maintenance window that are in force end at another time, Unix seconds."""
+    statement = """
+        UPDATE silences SET ends_at = to_timestamp(:ends_at)
+        WHERE maintenance_id = :window AND ended_at IS NULL AND ends_at > clock_timestamp()
+        """
+    await connection.execute(text(statement), {"window": window, "ends_at": ends_at})
+
+
+async def end_of_window(connection: AsyncConnection, window: int, by: str) -> None:
+    """End the silences of a maintenance window that are in force."""
+    statement = """
+        UPDATE silences SET ended_at = clock_timestamp(), ended_by = :by
+        WHERE maintenance_id = :window AND ended_at IS NULL AND ends_at > clock_timestamp()
+        """
+    await connection.execute(text(statement), {"window": window, "by": by})
+
+
 async def same(connection: AsyncConnection, what: Silence) -> Silence | None:
     """The silence of the same that its author set within the last 10 s: a press repeated.
 

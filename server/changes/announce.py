@@ -118,6 +118,8 @@ async def finish(
     """End a change that is under way, once, with its audit entry. Raises ApiError INVALID, CONFLICT."""
     if not asked.link.isprintable():
         raise invalid("link", "has characters that cannot be shown")
+    if change.kind == "maintenance":
+        raise ApiError("CONFLICT", f"Change {change.id} is maintenance: end its window instead. Nothing was done.")
     now = await store.now(connection)
     more: dict[str, Any] = {"migration": asked.migration} if asked.migration != "unknown" else {}
     more |= {"link": asked.link} if asked.link else {}

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import ColumnElement, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.names import OTHER, OWN
@@ -25,8 +25,8 @@ Migration = Literal["none", "reversible", "irreversible", "unknown"]
 
 
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion, override (of the gate), or
-    of Evenkeel itself migration or restart.
+    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion, override (of the gate),
+    maintenance, or of Evenkeel itself migration or restart.
 
     `at` is when it began, `finished` when it ended, null while it is under way or where nobody has told. `author` is
     who told of it, `actor` who made it, as that says. `migration`: whether its migration of a database can be undone.
@@ -93,15 +93,30 @@ async def recent(
     if until is not None:
         found = found.where(changes.c.at < func.to_timestamp(float(until)))
     if service is not None:
-        # A setting of ours changes what is taken in from every service; a policy names the services that it concerns.
+        # A setting of ours changes what is taken in from every service.
         settings = changes.c.kind.in_(("revision", "environment"))
-        policy = (changes.c.kind == "policy") & changes.c.detail["services"].contains([service])
-        found = found.where((changes.c.service == service) | settings | policy)
+        found = found.where((changes.c.service == service) | settings | of_several(service))
     if before is not None:
         older = text("(changes.at, changes.id) < (SELECT c.at, c.id FROM changes c WHERE c.id = :before)")
         found = found.where(older.bindparams(before=before))
     rows = await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(limit))
     return CHANGES.every(rows)
+
+
+def of_several(service: str) -> ColumnElement[bool]:
+    """Whether a change names the service among those that it concerns."""
+    return changes.c.kind.in_(("policy", "maintenance")) & changes.c.detail["services"].contains([service])
+
+
+async def maintenance_at(connection: AsyncConnection, at: float) -> list[Change]:
+    """The maintenance that went on at a time, Unix seconds, of whatever service; newest first."""
+    when = func.to_timestamp(at)
+    found = CHANGES.select().where(
+        changes.c.kind == "maintenance",
+        changes.c.at <= when,
+        changes.c.finished.is_(None) | (changes.c.finished > when),
+    )
+    return CHANGES.every(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc())))
 
 
 async def last_environment(connection: AsyncConnection, host: str) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from server.incidents.acts import CorrectNote
 from server.incidents.deploy_act import DeployIncidentAct
 from server.incidents.deploys import change_deploys
 from server.incidents.ending import captured, ending_of
-from server.incidents.incident import Captured, Incident, TimelineEntry
+from server.incidents.incident import Captured, CapturedChange, Incident, TimelineEntry
+from server.incidents.keeper import maintenance_of
 from server.incidents.proof import proof
 from server.incidents.room import IncidentRoom
 from server.incidents.telling import tellings
@@ -156,7 +157,8 @@ async def declare(parts: Parts, title: str, service: str, severity: int, press: 
         same = await store.lately_declared(connection, title, service, by, now - AGAIN_S)
         if same is not None:
             return Acted(same, True, f"Already declared by {by}: incident {same.id}.")
-        incident = await store.add(connection, by_hand(parts, title, service, severity, now))
+        going_on = await maintenance_of(connection, now)
+        incident = await store.add(connection, by_hand(parts, title, service, severity, now, changes=going_on))
         after = IncidentRoom(incident)
         after.give("commander", by, now)
         after.say("state", f"Declared by {by}: {title}", by, now)
@@ -168,8 +170,10 @@ async def declare(parts: Parts, title: str, service: str, severity: int, press: 
     return Acted(incident, False, f"Declared: incident {incident.id}. You command.")
 
 
-def by_hand(parts: Parts, title: str, service: str, severity: int, now: float) -> Incident:
+def by_hand(
+    parts: Parts, title: str, service: str, severity: int, now: float, *, changes: list[CapturedChange]
+) -> Incident:
     """An incident that a person declares at `now`."""
-    seen: Captured = captured(now, now, [], parts.relay.picture, [])
+    seen: Captured = captured(now, now, [], parts.relay.picture, changes)
     incident = Incident(0, "declared", severity, title, service, "person", now, "person", now, seen, declared_at=now)
     return update_clock.started(incident, now)

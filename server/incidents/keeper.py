@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.alerts.alert import Alert
 from server.alerts.words import failing
 from server.changes import store as changes_store
+from server.changes.store import Change
 from server.incidents import store
 from server.incidents.birth import REOPEN_S, Arrival, Standing, arrivals, due
 from server.incidents.ending import captured, ended, of_alert
@@ -85,8 +86,20 @@ class Keeper:
         found = await changes_store.recent(
             connection, began.onset - CHANGES_S, alert.service, CHANGES_MAX, until=began.onset + AFTER_S
         )
-        changes = [CapturedChange(c.id, c.at.timestamp(), c.kind, c.service, c.summary) for c in found]
-        return of_alert(alert, captured(now, began.onset, [alert], picture, changes))
+        going_on = await maintenance_of(connection, began.onset + AFTER_S)
+        changes = [captured_change(one) for one in found if one.kind != "maintenance"]
+        return of_alert(alert, captured(now, began.onset, [alert], picture, going_on + changes))
+
+
+async def maintenance_of(connection: AsyncConnection, at: float) -> list[CapturedChange]:
+    """The maintenance that goes on at a time, of whatever service: what depends on it fails with it."""
+    return [captured_change(one) for one in await changes_store.maintenance_at(connection, at)]
+
+
+def captured_change(change: Change) -> CapturedChange:
+    """A change as an incident keeps it."""
+    summary = f"Maintenance of {change.summary}" if change.kind == "maintenance" else change.summary
+    return CapturedChange(change.id, change.at.timestamp(), change.kind, change.service, summary)
 
 
 def by_incident(alerts: Iterable[Alert], members: Mapping[tuple[int, int], int]) -> dict[int, list[Alert]]:

@@ -58,7 +58,7 @@ TIMELINE = text(
         (SELECT 'change', c.id, c.at, c.kind, c.summary, c.author, '', c.service, NULL
          FROM changes c
          WHERE c.at >= to_timestamp(:changes_s) AND c.at < to_timestamp(:to_s)
-             AND (c.kind IN ('revision', 'environment', 'policy') OR c.service = ANY(:services))
+             AND (c.kind IN ('revision', 'environment', 'policy', 'maintenance') OR c.service = ANY(:services))
          ORDER BY c.at DESC, c.id DESC LIMIT :most)
     )
     SELECT origin, id, extract(epoch FROM at)::float8 AS at, kind, coalesce(texts[cardinality(texts)], text) AS text,

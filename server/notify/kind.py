@@ -16,7 +16,7 @@ from msgspec import Struct
 from server.alerts.alert import Alert
 from server.kernel.errors import invalid
 from server.kernel.urls import checked_url, shown_url
-from server.notify.message import Event, IncidentFacts
+from server.notify.message import Event, IncidentFacts, MaintenanceFacts
 from server.notify.target import Target
 
 if TYPE_CHECKING:
@@ -26,17 +26,18 @@ SECRET = re.compile(r"[!-~]{16,255}")  # printable ASCII without blanks
 
 
 class Thread(Struct):
-    """The first message of a firing, or of an incident, to a target: what comes after it stands beneath it."""
+    """The first message of a firing, an incident or a window to a target: what comes after it stands beneath it."""
 
     key: str
     alert: Alert | None = None  # as it was told
     incident: IncidentFacts | None = None
+    maintenance: MaintenanceFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is to be told, to whom. `key` is the same at every try; neither `alert` nor `incident`: a test; `thread`
-    None: its first."""
+    """What is to be told, to whom. `key` is the same at every try; neither `alert`, `incident` nor `maintenance`: a
+    test; `thread` None: its first."""
 
     target: Target
     key: str
@@ -45,6 +46,7 @@ class Parcel:
     alert: Alert | None = None
     thread: Thread | None = None
     incident: IncidentFacts | None = None
+    maintenance: MaintenanceFacts | None = None
 
 
 class Post(NamedTuple):
@@ -73,7 +75,7 @@ class Kind(ABC):
     takes_secret = False  # whether it may be given one
     takes_tickets = True  # else it hears only of what has to wake somebody
     takes_updates = True  # else it hears of the beginning, the acknowledgement and the end
-    takes_incidents = True  # else it hears of alerts only
+    takes_incidents = True  # and of maintenance; else it hears of alerts only
     inbound = ""  # on Setup: what to do there so that its acknowledgements come back; empty: they do not
 
     def unavailable(self, env: Environment) -> str:

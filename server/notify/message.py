@@ -13,7 +13,9 @@ from server.slo.model.tiers import Urgency
 
 # Of an incident: it was declared, people told how it stands, that is overdue, a person resolved or reopened it.
 IncidentEvent = Literal["declared", "posted", "overdue", "resolved", "reopened"]
-Event = NoticeEvent | IncidentEvent | Literal["test"]
+# Of a maintenance window: it was planned, has begun, goes on longer, is over, or will not be.
+MaintenanceEvent = Literal["planned", "started", "extended", "ended", "cancelled"]
+Event = NoticeEvent | IncidentEvent | MaintenanceEvent | Literal["test"]
 
 CHARACTERS = 178  # before the link; what a lock screen shows
 NAME_CHARACTERS = 60  # of a service, or of what is likely
@@ -41,9 +43,16 @@ def subject(alert: Alert) -> str:
     return f"SEV-{alert.severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
 
 
-def link(public_url: str, alert: Alert | None, incident: IncidentFacts | None = None) -> str:
-    """Where the incident or the alert is looked at; of a test (neither), where targets are kept. Nothing is done by
-    following it."""
+def link(
+    public_url: str,
+    alert: Alert | None,
+    incident: IncidentFacts | None = None,
+    maintenance: MaintenanceFacts | None = None,
+) -> str:
+    """Where the incident, the window or the alert is looked at; of a test (neither), where targets are kept. Nothing is
+    done by following it."""
+    if maintenance is not None:
+        return f"{public_url}/changes/maintenance#window-{maintenance.id}"
     if incident is not None:
         return f"{public_url}/incidents/{incident.id}"
     return f"{public_url}/setup" if alert is None else f"{public_url}/alerts/{alert.id}"
@@ -52,6 +61,11 @@ def link(public_url: str, alert: Alert | None, incident: IncidentFacts | None = 
 def incident_subject(incident: IncidentFacts) -> str:
     """The subject of an e-mail of an incident without an alert: `SEV-2: nobody can pay, incident 12`."""
     return f"SEV-{incident.severity}: {short(incident.title, NAME_CHARACTERS)}, incident {incident.id}"
+
+
+def maintenance_subject(maintenance: MaintenanceFacts) -> str:
+    """The subject of an e-mail of a maintenance window: `Maintenance: payments, window 12`."""
+    return f"Maintenance: {short(', '.join(maintenance.services), NAME_CHARACTERS)}, window {maintenance.id}"
 
 
 def test_text(name: str) -> str:
@@ -127,3 +141,19 @@ class IncidentFacts(Struct):
     update_due_at: datetime | None  # when people are to be told again
     commander: str
     drill: bool
+
+
+class MaintenanceFacts(Struct):
+    """The maintenance window as a program is told of it. Times are RFC 3339 in UTC."""
+
+    id: int
+    services: list[str]
+    state: str
+    start: datetime
+    stop: datetime
+    reason: str
+    expected: str
+    author: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str

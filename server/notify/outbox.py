@@ -13,7 +13,7 @@ from server.alerts.store import add_events
 from server.auth.store import signal
 from server.kernel import shared_clock
 from server.notify import outbox_store, store
-from server.notify.message import IncidentEvent, IncidentFacts, escalated, fit
+from server.notify.message import IncidentEvent, IncidentFacts, MaintenanceEvent, MaintenanceFacts, escalated, fit
 from server.notify.outbox_store import ClaimedRow, StoredBody, Unacknowledged
 from server.notify.steps import ESCALATE_S, hearing, next_step, receiving
 from server.notify.target import Target
@@ -31,6 +31,15 @@ class IncidentNotice(Struct):
     event: IncidentEvent
     text: str
     incident: IncidentFacts
+    key: str
+
+
+class MaintenanceNotice(Struct):
+    """One thing to be told of a maintenance window, told once under its event and `key`."""
+
+    event: MaintenanceEvent
+    text: str
+    maintenance: MaintenanceFacts
     key: str
 
 
@@ -59,6 +68,20 @@ async def tell_of_incident(connection: AsyncConnection, told: IncidentNotice) ->
     began = int(told.incident.onset.timestamp())  # another database counts its incidents anew
     rows = [
         ClaimedRow(None, target.id, told.event, f"{stem}/{began}/target-{target.id}", body, told.incident.id)
+        for target in receivers
+    ]
+    return await post(connection, rows)
+
+
+async def tell_of_maintenance(connection: AsyncConnection, told: MaintenanceNotice) -> int:
+    """Store what is to be told of a maintenance window, one message a target; how many are new. The same again changes
+    nothing."""
+    window, body = told.maintenance, StoredBody(told.text, maintenance=told.maintenance)
+    receivers = hearing(await store.every(connection), await outbox_store.targets_told_of_window(connection, window.id))
+    # Another database counts its windows anew.
+    stem = f"maintenance-{window.id}/{told.event}/{told.key}/{int(window.start.timestamp())}"
+    rows = [
+        ClaimedRow(None, target.id, told.event, f"{stem}/target-{target.id}", body, None, window.id)
         for target in receivers
     ]
     return await post(connection, rows)

@@ -2,7 +2,7 @@
 
 A claim is an update that only one can make; it ends by itself, so that what a
 dead process had claimed is sent by another. Nothing is sent while an earlier
-message of the same alert or incident to the same target waits: a resolve never overtakes.
+message of the same alert, incident or window to the same target waits: a resolve never overtakes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.alerts.alert import Alert
 from server.alerts.store import mark_notified
 from server.notify.kind import Thread
-from server.notify.message import Event, IncidentFacts
+from server.notify.message import Event, IncidentFacts, MaintenanceFacts
 from server.notify.store import TARGETS
 from server.notify.target import Target
 from server.tables.alerts import notifications
@@ -28,15 +28,16 @@ KEPT_DAYS = 90
 
 
 class StoredBody(msgspec.Struct):
-    """What a row holds of what it tells: the words, and the alert or the incident as it stood."""
+    """What a row holds of what it tells: the words, and the alert, the incident or the window as it stood."""
 
     text: str
     alert: Alert | None = None
     incident: IncidentFacts | None = None
+    maintenance: MaintenanceFacts | None = None
 
 
 class ClaimedRow(msgspec.Struct):
-    """One message to be stored, of an alert or of an incident."""
+    """One message to be stored, of an alert, of an incident or of a maintenance window."""
 
     alert_id: int | None
     target_id: int
@@ -44,6 +45,7 @@ class ClaimedRow(msgspec.Struct):
     dedup_key: str
     body: StoredBody
     incident_id: int | None = None
+    maintenance_id: int | None = None
 
 
 NOTIFICATIONS = Rows(notifications, ClaimedRow)
@@ -54,7 +56,7 @@ class Claimed(NamedTuple):
     """One message that is ours to send until the claim ends. `attempt` is 1 for the first try."""
 
     id: int
-    alert_id: int | None  # None: of an incident
+    alert_id: int | None  # None: of an incident or of a maintenance window
     target: Target
     event: Event
     key: str
@@ -94,6 +96,14 @@ async def targets_heard(connection: AsyncConnection, incident_id: int) -> set[in
               AND alert_id IN (SELECT alert_id FROM incident_alerts WHERE incident_id = :id))
         """)
     return {row.target_id for row in await connection.execute(statement, {"id": incident_id})}
+
+
+async def targets_told_of_window(connection: AsyncConnection, maintenance_id: int) -> set[int]:
+    """The targets that were told of a maintenance window, or are being told."""
+    statement = text("""
+        SELECT DISTINCT target_id FROM notifications WHERE maintenance_id = :id AND gave_up_at IS NULL
+        """)
+    return {row.target_id for row in await connection.execute(statement, {"id": maintenance_id})}
 
 
 class Unacknowledged(NamedTuple):
@@ -139,6 +149,9 @@ FIRST_OF_INCIDENT = f"""
           OR f.event = 'trigger' AND f.created_at >= (SELECT i.detected_at FROM incidents i WHERE i.id = n.incident_id)
              AND f.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = n.incident_id))
     ORDER BY f.id LIMIT 1"""
+FIRST_OF_WINDOW = f"""
+    {FIRST}
+    WHERE f.maintenance_id = n.maintenance_id AND f.target_id = n.target_id AND f.id < n.id ORDER BY f.id LIMIT 1"""
 CLAIM = text(f"""
     WITH due AS (
         SELECT w.id, row_number() OVER (PARTITION BY w.target_id ORDER BY w.next_at, w.id)
@@ -147,13 +160,16 @@ CLAIM = text(f"""
                     AND busy.claimed_until > now()) AS place
         FROM notifications w
         WHERE w.sent_at IS NULL AND w.gave_up_at IS NULL AND w.next_at <= now()
-          AND (w.alert_id IS NOT NULL OR w.incident_id IS NOT NULL)
+          AND (w.alert_id IS NOT NULL OR w.incident_id IS NOT NULL OR w.maintenance_id IS NOT NULL)
           AND (w.claimed_until IS NULL OR w.claimed_until <= now())
           AND NOT EXISTS (SELECT FROM notifications earlier
                           WHERE earlier.alert_id = w.alert_id AND earlier.target_id = w.target_id
                             AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
           AND NOT EXISTS (SELECT FROM notifications earlier
                           WHERE earlier.incident_id = w.incident_id AND earlier.target_id = w.target_id
+                            AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
+          AND NOT EXISTS (SELECT FROM notifications earlier
+                          WHERE earlier.maintenance_id = w.maintenance_id AND earlier.target_id = w.target_id
                             AND earlier.id < w.id AND earlier.sent_at IS NULL AND earlier.gave_up_at IS NULL)
     ), mine AS MATERIALIZED (
         SELECT id FROM notifications
@@ -169,7 +185,8 @@ CLAIM = text(f"""
               extract(epoch FROM now() - n.created_at)::float AS age_s,
               coalesce(extract(epoch FROM now() - n.refused_since), 0)::float AS refused_s,
               t.removed_at IS NOT NULL AS removed, {TARGETS.of("t")},
-              CASE WHEN n.incident_id IS NULL THEN ({FIRST_OF_FIRING}) ELSE ({FIRST_OF_INCIDENT}) END AS thread
+              CASE WHEN n.maintenance_id IS NOT NULL THEN ({FIRST_OF_WINDOW})
+                   WHEN n.incident_id IS NULL THEN ({FIRST_OF_FIRING}) ELSE ({FIRST_OF_INCIDENT}) END AS thread
     """)
 
 

@@ -100,7 +100,14 @@ class Sender:
             return Attempt("what it tells of cannot be read")
         body = claimed.body
         parcel = Parcel(
-            claimed.target, claimed.key, claimed.event, body.text, body.alert, claimed.thread, body.incident
+            claimed.target,
+            claimed.key,
+            claimed.event,
+            body.text,
+            body.alert,
+            claimed.thread,
+            body.incident,
+            body.maintenance,
         )
         try:
             return await deliver(self.env, parcel)

@@ -37,8 +37,8 @@ def next_step(targets: Sequence[Target], urgency: Urgency, step: int) -> list[Ta
 
 
 def hearing(targets: Sequence[Target], told: Iterable[int]) -> list[Target]:
-    """Who hears of an incident: the targets of the lowest step that takes it, and whoever was told of it before or of
-    an alert in it. `told`: their ids."""
+    """Who hears of an incident or of maintenance: the targets of the lowest step that takes it, and whoever was told of
+    it before or of an alert in it. `told`: their ids."""
     able = [target for target in targets if kind_of(target.kind).takes_incidents]
     lowest = min((target.step for target in able), default=0)
     return [target for target in able if target.step == lowest or target.id in told]

@@ -48,6 +48,17 @@ class OpenIncident(Struct):
     commander: str
 
 
+class RunningMaintenance(Struct):
+    """A maintenance window that has begun and is not over; times are Unix seconds."""
+
+    id: int
+    services: list[str]
+    started_at: float
+    stop: float
+    reason: str
+    expected: str
+
+
 class Gap(Struct):
     """A take-over of the lease `at`, before which nothing was evaluated for `s` seconds."""
 
@@ -69,6 +80,7 @@ class Picture(Struct):
     slo: Status | None = None  # how the objectives stand; None before the first evaluation
     alerts: list[Alert] = field(default_factory=list)  # those that are open, and the newest resolved within an hour
     incidents: list[OpenIncident] = field(default_factory=list)  # the worst first
+    maintenance: list[RunningMaintenance] = field(default_factory=list)  # the one that ends first first
     restarts: list[Restart] = field(default_factory=list)  # of the last 15 minutes, newest first
     gap: Gap | None = None  # before this term of the watch; None: not known
     targets: int | None = None  # whom alerts are told; None: a watch that does not say

@@ -12,7 +12,7 @@ from server.kernel.db import Database
 from server.kernel.loop import Loop
 from server.live.service import LiveService
 from server.picture import store
-from server.picture.picture import Picture, read_picture
+from server.picture.picture import Picture, RunningMaintenance, read_picture
 from server.slo.model.status import Status
 
 log = logging.getLogger("evenkeel.relay")
@@ -51,6 +51,11 @@ class Relay:
     def alerts(self) -> list[Alert]:
         """The alerts that are open, and those resolved within some minutes."""
         return self.picture.alerts if self.picture else []
+
+    @property
+    def maintenance(self) -> list[RunningMaintenance]:
+        """The maintenance windows that run."""
+        return self.picture.maintenance if self.picture else []
 
     def service(self, name: str) -> LiveService | None:
         """A service; None where nothing of it has come lately."""

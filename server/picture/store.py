@@ -8,12 +8,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.names import OTHER
-from server.picture.picture import ProcessPicture, Restart
+from server.picture.picture import ProcessPicture, Restart, RunningMaintenance
 from server.process.process_store import RUNNING
+from server.tables.codec import Rows
+from server.tables.maintenance import maintenance_windows
 
 GONE_S = 30  # a process without a heartbeat for this long is left out
 RESTARTS_TOLD_S = 15 * 60
 RESTARTS_MAX = 20
+
+
+MAINTENANCE = Rows(maintenance_windows, RunningMaintenance)
 
 
 class StoredPicture(NamedTuple):
@@ -106,6 +111,15 @@ async def revision(connection: AsyncConnection) -> int:
     """The number of the revision in force; 0 before the first."""
     row = await connection.execute(text("SELECT coalesce(max(number), 0) FROM revisions"))
     return int(row.scalar_one())
+
+
+async def maintenance(connection: AsyncConnection) -> list[RunningMaintenance]:
+    """The maintenance windows that run, the one that ends first first."""
+    query = f"""
+        SELECT {MAINTENANCE.columns} FROM maintenance_windows
+        WHERE started_at IS NOT NULL AND ended_at IS NULL ORDER BY maintenance_windows.stop, id
+        """
+    return MAINTENANCE.every(await connection.execute(text(query)))
 
 
 async def targets(connection: AsyncConnection) -> int:

@@ -50,6 +50,7 @@ class WindowsStage:
         picture.services = windows.pictures(await self._refusals(connection, picture.at))
         picture.processes = await store.processes(connection)
         picture.restarts = await store.restarts(connection)
+        picture.maintenance = await store.maintenance(connection)
         picture.revision = await store.revision(connection)
         picture.redis = self.bus.redis_ok
         picture.targets = await store.targets(connection)

@@ -16,7 +16,19 @@ distribute it by request_id.
 
 from __future__ import annotations
 
-from server.tables import alerts, config, deploys, incidents, outcomes, people, processes, records, slo
+from server.tables import alerts, config, deploys, incidents, maintenance, outcomes, people, processes, records, slo
 from server.tables.columns import metadata
 
-__all__ = ["alerts", "config", "deploys", "incidents", "metadata", "outcomes", "people", "processes", "records", "slo"]
+__all__ = [
+    "alerts",
+    "config",
+    "deploys",
+    "incidents",
+    "maintenance",
+    "metadata",
+    "outcomes",
+    "people",
+    "processes",
+    "records",
+    "slo",
+]

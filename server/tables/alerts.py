@@ -104,8 +104,10 @@ silences = Table(
     Column("ended_at", Time),  # ended early, by hand
     Column("ended_by", Text, nullable=False, server_default=""),
     Column("matchers", JSONB, nullable=False, server_default="[]"),  # see server/alerts/matcher.py
+    Column("maintenance_id", BigInteger),  # the maintenance window that it is of
 )
 Index("silences_ends_at", silences.c.ends_at)
+Index("silences_maintenance_id", silences.c.maintenance_id, postgresql_where=silences.c.maintenance_id.is_not(None))
 
 targets = Table(  # where alerts go
     "targets",
@@ -127,7 +129,9 @@ notifications = Table(  # the outbox: written with what it tells of, sent after 
     "notifications",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("alert_id", BigInteger, ForeignKey("alerts.id")),  # null: of an incident, or a test message
+    Column(
+        "alert_id", BigInteger, ForeignKey("alerts.id")
+    ),  # null: of an incident or a maintenance window, or a test message
     Column("target_id", Integer, ForeignKey("targets.id"), nullable=False),
     Column("event", Text, nullable=False),  # see Event in server/notify/message.py
     Column("dedup_key", Text, nullable=False, unique=True),  # one row, one delivery
@@ -141,6 +145,7 @@ notifications = Table(  # the outbox: written with what it tells of, sent after 
     Column("refused_since", Time),  # the first of the tries in a row that were refused as wrong
     Column("last_error", Text, nullable=False, server_default=""),
     Column("incident_id", BigInteger),
+    Column("maintenance_id", BigInteger),
 )
 Index(
     "notifications_due",
@@ -150,4 +155,9 @@ Index(
 Index("notifications_alert_id", notifications.c.alert_id)
 Index(
     "notifications_incident_id", notifications.c.incident_id, postgresql_where=notifications.c.incident_id.is_not(None)
+)
+Index(
+    "notifications_maintenance_id",
+    notifications.c.maintenance_id,
+    postgresql_where=notifications.c.maintenance_id.is_not(None),
 )

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 
 from server.tables.columns import Time, metadata
@@ -86,8 +87,10 @@ exclusions = Table(  # what people took out of the ledgers: whole minutes [start
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("revoked_at", Time),
     Column("revoked_by", Text, nullable=False, server_default=""),
+    Column("maintenance_id", BigInteger),  # the maintenance window that it is of
 )
 Index("exclusions_service", exclusions.c.service, exclusions.c.stop)
+Index("exclusions_maintenance_id", exclusions.c.maintenance_id, postgresql_where=text("maintenance_id IS NOT NULL"))
 
 ledger_left_out = Table(  # what of a ledger's minute exclusions take out: part of its good and bad
     "ledger_left_out",

@@ -87,10 +87,15 @@ def said(answer: HTTPResponse, site: Site) -> str:
 
 
 async def show(
-    site: Site, seq: int, *services: LiveService, slo: Status | None = None, alerts: Sequence[Alert] = ()
+    site: Site,
+    seq: int,
+    *services: LiveService,
+    slo: Status | None = None,
+    alerts: Sequence[Alert] = (),
+    **more: Any,
 ) -> None:
     """Publish a picture as the watch of term 1, and wait until the site has it."""
-    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, slo, list(alerts))
+    picture = Picture(seq, time.time(), 1, "test/watch.1", list(services), [], 1, None, slo, list(alerts), **more)
     async with site.parts.db.act() as connection:
         await connection.execute(LEASE)
         assert await picture_store.write(connection, 1, seq, msgspec.json.encode(picture))

@@ -32,6 +32,7 @@ BODIES = {
     "/api/v1/incidents/{incident_id}/acts": b'{"act": "accept"}',
     "/api/v1/incidents/{incident_id}/merge": b'{"into": 1}',
     "/api/v1/incidents/{incident_id}/split": b'{"alerts": [1]}',
+    "/api/v1/maintenance-windows/{window_id}/extend": b'{"stop": "2026-12-24T03:00:00Z"}',
 }
 NOWHERE = {"month": "2026-10"}
 

@@ -38,6 +38,7 @@ RULES = {
     "POST /api/v1/incidents/{incident_id}/merge": "2.0 is no whole number",
     "POST /api/v1/incidents/{incident_id}/split": "2.0 is no whole number",
     "POST /api/v1/keys": "a name is printable",
+    "POST /api/v1/maintenance-windows": "`start` is before `stop`",
     "POST /api/v1/outcomes": "a time is within what is kept",
     "POST /api/v1/silences": "a service, an objective or both",
     "POST /api/v1/targets": "a name is printable, an address is one of its kind",

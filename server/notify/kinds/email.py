@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.kernel.errors import invalid
 from server.notify.kind import Kind, Letter, Parcel, Thread
-from server.notify.message import incident_subject, link, short, subject
+from server.notify.message import incident_subject, link, maintenance_subject, short, subject
 
 if TYPE_CHECKING:
     from server.kernel.settings import Environment
@@ -38,7 +38,7 @@ class Email(Kind):
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Letter]:
         alert, first = parcel.alert, parcel.thread
         last = "" if alert is None else f"\nObjective: {short(alert.objective, 200)}. Times are UTC.\n"
-        text = f"{parcel.text}\n\n{link(public_url, alert, parcel.incident)}\n{last}"
+        text = f"{parcel.text}\n\n{link(public_url, alert, parcel.incident, parcel.maintenance)}\n{last}"
         return [Letter(head(first or parcel), text, first.key if first else "")]
 
 
@@ -46,6 +46,8 @@ def head(first: Parcel | Thread) -> str:
     """The subject, one for all that stands beneath the first of it."""
     if first.alert is not None:
         return subject(first.alert)
+    if first.maintenance is not None:
+        return maintenance_subject(first.maintenance)
     return "Test from Evenkeel" if first.incident is None else incident_subject(first.incident)
 
 

@@ -17,7 +17,7 @@ class Slack(Kind):
     hint = "the URL of an incoming webhook, no secret"
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Post]:
-        return [Post(body(parcel.text, link(public_url, parcel.alert, parcel.incident)))]
+        return [Post(body(parcel.text, link(public_url, parcel.alert, parcel.incident, parcel.maintenance)))]
 
 
 def body(text: str, address: str) -> bytes:

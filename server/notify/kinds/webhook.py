@@ -11,7 +11,7 @@ from msgspec import Struct
 from server.kernel import standard_webhooks
 from server.kernel.errors import invalid
 from server.notify.kind import SECRET, Kind, Parcel, Post
-from server.notify.message import AlertFacts, Event, IncidentFacts, facts_of, link
+from server.notify.message import AlertFacts, Event, IncidentFacts, MaintenanceFacts, facts_of, link
 
 
 class Webhook(Kind):
@@ -33,8 +33,8 @@ class Webhook(Kind):
 
     def messages(self, parcel: Parcel, public_url: str, now: float) -> list[Post]:
         facts = facts_of(parcel.alert) if parcel.alert is not None else None
-        address = link(public_url, parcel.alert, parcel.incident)
-        made = WebhookBody(parcel.key, parcel.event, parcel.text, address, facts, parcel.incident)
+        address = link(public_url, parcel.alert, parcel.incident, parcel.maintenance)
+        made = WebhookBody(parcel.key, parcel.event, parcel.text, address, facts, parcel.incident, parcel.maintenance)
         body = msgspec.json.encode(made)
         return [Post(body, headers(parcel.target.secret, parcel.key, int(now), body))]
 
@@ -47,7 +47,8 @@ class WebhookBody(Struct):
     text: str
     link: str
     alert: AlertFacts | None
-    incident: IncidentFacts | None  # both null: a test
+    incident: IncidentFacts | None
+    maintenance: MaintenanceFacts | None  # all three null: a test
 
 
 def headers(secret: str, key: str, timestamp: int, body: bytes) -> dict[str, str]:

@@ -36,6 +36,9 @@ WHERE (service, route, version, method, start, stop) = (:service, :route, :versi
 """)
 ONE = text(f"SELECT {COLUMNS} FROM exclusions WHERE id = :id")
 REVOKE = text(f"UPDATE exclusions SET revoked_at = now(), revoked_by = :actor WHERE id = :id RETURNING {COLUMNS}")
+OF_WINDOW = text(f"""
+SELECT {COLUMNS} FROM exclusions WHERE maintenance_id = :window AND revoked_at IS NULL ORDER BY id
+""")
 LIST = text(f"""
 SELECT {COLUMNS} FROM exclusions
 WHERE (CAST(:service AS text) IS NULL OR service = :service) AND stop > :after ORDER BY start DESC, id DESC LIMIT :limit
@@ -85,6 +88,11 @@ async def one(connection: AsyncConnection, number: int) -> ExclusionRow | None:
 async def revoke(connection: AsyncConnection, number: int, actor: str) -> ExclusionRow:
     """Revoke one."""
     return EXCLUSIONS.read((await connection.execute(REVOKE, {"id": number, "actor": actor})).one())
+
+
+async def of_window(connection: AsyncConnection, window: int) -> list[ExclusionRow]:
+    """Those in force that are of a maintenance window."""
+    return EXCLUSIONS.every(await connection.execute(OF_WINDOW, {"window": window}))
 
 
 async def recent(connection: AsyncConnection, service: str | None, after: float, limit: int) -> list[ExclusionRow]:

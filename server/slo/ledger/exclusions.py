@@ -64,8 +64,7 @@ async def make(
         "author": actor,
     }
     async with db.act() as connection:
-        await fold_store.alone(connection)
-        await Ledger(policies).follow(connection)  # a ledger that is not in force is counted anew when it is again
+        await alone(connection, policies)
         same = await store.same(connection, values)
         if same is not None:
             return saved(same, f"Already excluded by {same.author}, {span(same.age_s)} ago.", already=True)
@@ -83,8 +82,7 @@ async def revoke(
 ) -> ExclusionSaved:
     """Count again what an exclusion took out. ApiError NOT_FOUND, or INVALID where its minutes are gone."""
     async with db.act() as connection:
-        await fold_store.alone(connection)
-        await Ledger(policies).follow(connection)  # a ledger that is not in force is counted anew when it is again
+        await alone(connection, policies)
         row = await store.one(connection, number)
         if row is None:
             raise ApiError("NOT_FOUND", f"There is no exclusion {number}; GET /api/v1/exclusions lists them.")
@@ -98,6 +96,34 @@ async def revoke(
         subject, was = f"exclusion {number}", exclusion(row)
         await audit(connection, actor, "exclusion.revoke", subject, was, exclusion(after), request_id)
     return saved(after, f"Counted again: {sentence_of(after)}.", already=False)
+
+
+async def alone(connection: AsyncConnection, policies: Policies) -> None:
+    """Nobody else changes exclusions or ledgers until the transaction ends."""
+    await fold_store.alone(connection)
+    await Ledger(policies).follow(connection)  # a ledger that is not in force is counted anew when it is again
+
+
+async def take_out(
+    connection: AsyncConnection, policies: Policies, asked: ExclusionAsked, now: float, *, window: int, actor: str
+) -> None:
+    """Take out whole minutes for a maintenance window, in its transaction, which is alone. ApiError INVALID where
+    policy does not allow so much."""
+    start, stop = int(asked.start.timestamp()), int(asked.stop.timestamp())
+    await check_cap(connection, policies, asked.service, start, stop, undone="Nothing was done.")
+    values = {"service": asked.service, "start": asked.start, "stop": asked.stop, "reason": asked.reason}
+    row = await store.add(connection, values | {"author": actor, "maintenance_id": window})
+    await rebuild(connection, policies, row, now)
+
+
+async def put_back(
+    connection: AsyncConnection, policies: Policies, window: int, actor: str, now: float
+) -> list[store.ExclusionRow]:
+    """Count again what a maintenance window takes out, in its transaction, which is alone; what that was."""
+    found = [await store.revoke(connection, row.id, actor) for row in await store.of_window(connection, window)]
+    for row in found:
+        await rebuild(connection, policies, row, now)
+    return found
 
 
 async def preview(
@@ -174,7 +200,15 @@ async def cap_of(connection: AsyncConnection, policies: Policies, service: str, 
     return Cap(most_used(others, (start, stop), window_s), window_s, allowed_s)
 
 
-async def check_cap(connection: AsyncConnection, policies: Policies, service: str, start: int, stop: int) -> None:
+async def check_cap(
+    connection: AsyncConnection,
+    policies: Policies,
+    service: str,
+    start: int,
+    stop: int,
+    *,
+    undone: str = "Nothing was excluded.",
+) -> None:
     """ApiError INVALID with the arithmetic where policy does not allow so much."""
     use, window_s, allowed = await cap_of(connection, policies, service, start, stop)
     if use.wanted > allowed:
@@ -182,7 +216,7 @@ async def check_cap(connection: AsyncConnection, policies: Policies, service: st
         days = f"the {window_s // DAY_S} days to {clock(utc(use.stop))}"
         raise invalid(
             "stop",
-            f"{sum_} of {service} in {days}; the policy allows {hours(allowed)}. Nothing was excluded.",
+            f"{sum_} of {service} in {days}; the policy allows {hours(allowed)}. {undone}",
             used_s=use.used,
             asked_s=use.asked,
             allowed_s=allowed,

@@ -1,0 +1,1 @@
+"""Maintenance windows: time set ahead, out of the budget, silenced, announced and marked on every chart."""
