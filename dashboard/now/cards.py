@@ -25,7 +25,7 @@ from server.config.differences import Offer
 from server.config.view import ConfigView
 from server.kernel import shared_clock
 from server.live import questions
-from server.live.answers import Metric, SummaryRow
+from server.live.answers import Metric, SeriesAnswer, SummaryRow
 from server.live.outcomes import FailingRequests
 from server.parts import Parts
 from server.slo.model.since_act import SinceAct
@@ -109,7 +109,7 @@ async def read_past(parts: Parts, asked: Asked) -> CardHistory:
             if begin < end:
                 step = max(5, int(end - begin) // points)
                 read = await questions.series(connection, service, metric, begin, end, step_s=step, now=now)
-                values += [(point.at.timestamp(), point.value) for point in read.points if point.at.timestamp() < end]
+                values += whole_steps(read, end)
         return CardHistory(
             before=await questions.between(connection, service, start, onset, now),
             since=await questions.between(connection, service, onset, now + 1, now),
@@ -119,6 +119,11 @@ async def read_past(parts: Parts, asked: Asked) -> CardHistory:
             values=values,
             changes=await changes.recent(connection, start, service),
         )
+
+
+def whole_steps(read: SeriesAnswer, end: float) -> list[Value]:
+    """The steps that are over at `end`: of one that has only begun, two requests would make the line's newest point."""
+    return [(at, one.value) for one in read.points if (at := one.at.timestamp()) + read.step <= end]
 
 
 PAST = Memos(read_past, kept_s=3)

@@ -10,14 +10,16 @@ from server.incidents.suspect_rows import FIELDS, Material, SampledPart, parts_o
 
 # Of outcomes only a sample is read, and of what it says the rest is estimated.
 SHOWN = 5  # values of each
+ALWAYS = ("route", "version", "status", "error_class")  # of the others one value of every request tells nothing
 TOLD = (*(name for name in FIELDS if name != "revision"), "status", "error_class")
 
 
 def scope_of(read: Material) -> dict[str, list[Share]]:
-    """Bad of n requests by each value of each field since it fails, most failures first; fields that say nothing, and
-    those of whose values none failed, are left out. What is read off a sample is rounded to whole requests."""
+    """Bad of n requests by each value of each field since it fails, most failures first; fields that say nothing, the
+    same of every request, or nothing of one that failed, are left out. What a sample says is rounded to whole ones."""
     parts = list(parts_of(read, read.start, read.stop, ""))
-    found = {name: shares(name, parts) for name in TOLD}
+    several = [name for name in TOLD if name in ALWAYS or len({value_of(name, part) for part in parts}) > 1]
+    found = {name: shares(name, parts) for name in several}
     return {name: told for name, told in found.items() if told}
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from dashboard.now.burn_chart import ChartSpan, latency_chart, ratio_chart
-from dashboard.now.cards import CardHistory, asked, card, failing, left, suspect_of, where
+from dashboard.now.cards import CardHistory, asked, card, failing, left, suspect_of, where, whole_steps
 from dashboard.now.rows import service_rows
 from server.changes.store import Change
-from server.live.answers import SummaryRow
+from server.kernel.times import utc
+from server.live.answers import SeriesAnswer, SeriesPoint, SummaryRow
 from server.live.outcomes import FailingRequests, SharedValue
 from server.live.service import ServicePart
 from server.slo.model.status import BurnWindow, Slowness
@@ -61,6 +62,13 @@ def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
         ("Budget left", "31 %", ["gone in 5 h 10 min"]),
     ]
     assert made.figures[3].at == ONSET + 100 + 18_600
+
+
+def test_a_step_that_has_only_begun_is_not_drawn() -> None:
+    points = [SeriesPoint(utc(at), 2, 2, 1.0) for at in (9_990, 9_995, 10_000)]
+    read = SeriesAnswer("shop", "error_ratio", utc(9_990), utc(10_002), 5, points)
+    assert whole_steps(read, 10_002.0) == [(9_990.0, 1.0), (9_995.0, 1.0)]
+    assert len(whole_steps(read, 10_005.0)) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from typing import Any, get_args
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from server.alerts import store as alerts_store
 from server.incidents.keeper import Keeper
 from server.incidents.runbook import StepAct
-from server.picture.picture import Picture
+from server.picture.picture import OpenIncident, Picture
 from tests.alerts.making import Second, Told, burning
-from tests.dashboard.visitor import look, press, said, sign_in
+from tests.dashboard.visitor import look, press, said, show, sign_in
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
@@ -86,6 +87,26 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
     assert "checkout failing: Closed" in closed
     assert "<h2>Steps</h2>" in closed
     assert 'name="act" value="step"' not in closed, "it is over"
+
+
+@pytest.mark.gen_test
+async def test_the_strip_offers_command_until_somebody_has_it(web: Start) -> None:
+    site = await web()
+    open_ = OpenIncident(7, 1, "checkout <failing>", "checkout", "suspected", time.time() - 70, "")
+    said_of = {
+        "Accept and take command": open_,
+        ">Take command": replace(open_, state="declared"),
+        "Commander: mira": replace(open_, state="declared", commander="mira"),
+    }
+    cookie = await sign_in(site)
+    for seq, (words, one) in enumerate(said_of.items(), 1):
+        await show(site, seq, incidents=[one])
+        strip = (await look(site, "/", cookie)).body.decode().partition('class="notice strip')[2].partition("</div>")[0]
+        assert words in strip
+        assert ("<button" in strip) == (not one.commander)
+        assert "checkout &lt;failing&gt;" in strip
+    viewer = (await look(site, "/", await sign_in(site, "viewer"))).body.decode()
+    assert "/incidents/7/act" not in viewer
 
 
 @pytest.mark.gen_test
