@@ -18,6 +18,7 @@ from server.alerts.silence import Silence
 from server.alerts.store import MeasureRow, Reach
 from server.alerts.words import failing
 from server.kernel import shared_clock
+from server.kernel.names import is_drill
 from server.parts import Parts
 
 DAY_S = 86_400.0
@@ -61,8 +62,8 @@ class AlertsView(Struct):
 
     @property
     def firing(self) -> int:
-        """How many fire, and are not over by all that is seen."""
-        return sum(alert_look(one.alert).shape == "burning" for one in self.open)
+        """How many fire in production, and are not over by all that is seen."""
+        return sum(alert_look(one.alert).shape == "burning" for one in self.open if not is_drill(one.alert.service))
 
     @property
     def recovering(self) -> bool:

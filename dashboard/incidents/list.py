@@ -11,6 +11,7 @@ from dashboard.shared.page import Page
 from server.incidents import store
 from server.incidents.acting import Press, declare
 from server.incidents.incident import Incident, Role
+from server.incidents.keeper import worst_first
 from server.parts import Parts
 
 SHOWN = 100
@@ -35,7 +36,7 @@ async def read(parts: Parts) -> IncidentsView:
         open_ = await store.open_incidents(connection)
         newest = await store.listed(connection, open_only=False, service=None, before=None, limit=SHOWN)
         commanders = await store.commanders(connection, [one.id for one in open_ + newest])
-    worst = sorted(open_, key=lambda one: (one.severity, one.id))
+    worst = sorted(open_, key=worst_first)
     over = [one for one in newest if not one.open]
     return IncidentsView(*[[IncidentRow(one, commanders.get(one.id)) for one in some] for some in (worst, over)])
 
@@ -50,7 +51,7 @@ async def incidents_view(parts: Parts, ask: Ask, now: float) -> IncidentsView:
 
 def incidents_title(view: IncidentsView) -> str:
     """The tab: `■ 1 open · Incidents`."""
-    n = len(view.open or [])
+    n = sum(not row.incident.drill for row in view.open or [])
     return f"■ {n} open · Incidents · Evenkeel" if n else "Incidents · Evenkeel"
 
 

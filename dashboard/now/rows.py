@@ -11,7 +11,7 @@ from dashboard.shared.recovery import Recovered, Waiting
 from dashboard.shared.standing import ServiceNow, services_now
 from dashboard.shared.telling import AlertLine, alert_line
 from server.alerts.alert import Alert
-from server.kernel.names import OWN
+from server.kernel.names import OWN, is_drill
 from server.live.service import LiveService
 from server.picture.picture import Picture
 from server.slo.model.status import ObjectiveStatus, VersionVerdict
@@ -50,6 +50,11 @@ class LiveRow(Struct):
     @property
     def troubled(self) -> bool:
         return self.look.state in BAD
+
+    @property
+    def drill(self) -> bool:
+        """Whether it fails on purpose."""
+        return is_drill(self.name)
 
     @property
     def pages(self) -> bool:
@@ -124,9 +129,9 @@ class LiveRow(Struct):
 
 
 def service_rows(picture: Picture | None) -> list[LiveRow]:
-    """Every service, worst first; our own last, unless it is not OK. None is drawn."""
+    """Every service, worst first; our own last, unless it is not OK, and drills after it. None is drawn."""
     rows = [row(each) for each in services_now(picture)]
-    return sorted(rows, key=lambda row: (row.name == OWN and not row.troubled, *row.order))
+    return sorted(rows, key=lambda row: (row.drill, row.name == OWN and not row.troubled, *row.order))
 
 
 def row(now: ServiceNow) -> LiveRow:

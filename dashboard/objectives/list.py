@@ -9,6 +9,7 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import BAD, LOOKS, Look
 from dashboard.shared.page import Page
 from server.alerts.alert import Alert
+from server.kernel.names import is_drill
 from server.parts import Parts
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus, State, by_name
@@ -63,14 +64,14 @@ class ObjectivesView(Struct):
 async def objectives_view(parts: Parts, ask: Ask, now: float) -> ObjectivesView:
     """The table from the picture that this process holds."""
     picture = parts.relay.picture
-    objectives = parts.policies.objectives
+    objectives = parts.policies.of_production
     held = {objective.service for objective in objectives}
     service = ask.get("service")
     rows = sorted((row for row in objective_lines(parts) if service in ("", row.objective.service)), key=risk)
     everything = ask.get("all") == "1"
     many = max(SHOWN, sum(row.troubled for row in rows))
     shown, rest = rows[:many], rows[many:]
-    sending = [found.name for found in picture.services] if picture else []
+    sending = [found.name for found in picture.services if not is_drill(found.name)] if picture else []
     return ObjectivesView(
         rows=shown,
         rest=rest if everything else [],
@@ -88,7 +89,7 @@ def objective_lines(parts: Parts) -> list[ObjectiveLine]:
     """Every objective as the picture has it."""
     statuses = by_name(parts.relay.status)
     alerts = {alert.objective: alert for alert in parts.relay.alerts if alert.state != "resolved"}
-    return [line_of(one, statuses.get(one.name), alerts.get(one.name)) for one in parts.policies.objectives]
+    return [line_of(one, statuses.get(one.name), alerts.get(one.name)) for one in parts.policies.of_production]
 
 
 def line_of(objective: Objective, status: ObjectiveStatus | None, alert: Alert | None) -> ObjectiveLine:

@@ -22,6 +22,7 @@ from dashboard.shared.telling import alert_look
 from server.config.registry import SETTINGS, Value
 from server.incidents.moves import WORDS as INCIDENT_WORDS
 from server.kernel import shared_clock
+from server.kernel.names import marked
 from server.kernel.times import utc
 from server.slo.model.budget import LOW_BUDGET
 
@@ -51,6 +52,7 @@ def environment() -> Environment:
     made.filters["setting"] = setting_value
     made.filters["arrow"] = arrow
     made.filters["differences"] = differences
+    made.filters["marked"] = marked_text
     made.globals["LOOKS"] = LOOKS
     made.globals["alert_look"] = alert_look
     made.globals["INCIDENT_WORDS"] = INCIDENT_WORDS
@@ -105,6 +107,11 @@ def segment(text: str) -> str:
 def arrow(text: str) -> str:
     """A difference for people: the API writes its arrow in ASCII."""
     return text.replace("->", "→")
+
+
+def marked_text(text: str, service: str = "") -> str:
+    """A text about a service, or its name, with DRILL before that of a drill."""
+    return marked(service or text, text)
 
 
 def setting_value(value: Value, name: str) -> str:

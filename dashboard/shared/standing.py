@@ -10,6 +10,7 @@ from dashboard.shared.looks import BAD, LOOKS, Look, PageState
 from dashboard.shared.recovery import Recovered, Waiting, beside_alerts, recovered, waiting
 from server.alerts.alert import Alert
 from server.alerts.order import causes, open_by_service, service_order
+from server.kernel.names import is_drill
 from server.live.service import LiveService
 from server.picture.picture import Picture
 from server.slo.model.status import ObjectiveStatus, State, Status, VersionVerdict
@@ -58,6 +59,8 @@ def services_now(picture: Picture | None) -> list[ServiceNow]:
     explained, versions = causes(alerts), picture.slo.versions if picture.slo else {}
     for live in picture.services:
         its = alerts.get(live.name, [])
+        if is_drill(live.name) and live.silent_s is not None and not its:
+            continue  # it is over: that nothing comes of it any more is no silence
         state = state_of(live, picture.slo, its)
         found.append(
             ServiceNow(
@@ -90,6 +93,10 @@ def evaluated(service: LiveService, status: Status | None) -> State:
 
 
 def worst(picture: Picture | None) -> Look | None:
-    """The worst state of any service; None: nothing is known."""
-    found = min(services_now(picture), key=lambda each: each.order, default=None)
+    """The worst state of any service but a drill's; None: nothing is known."""
+    found = min(
+        (each for each in services_now(picture) if not is_drill(each.live.name)),
+        key=lambda each: each.order,
+        default=None,
+    )
     return LOOKS[found.state] if found else None

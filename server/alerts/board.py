@@ -20,6 +20,7 @@ from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.telling import Event, PagingAlerts, awaited, suppressor
 from server.kernel.db import Database
+from server.kernel.names import is_drill
 from server.process.watch import require_term
 from server.slo.model.status import Evidence
 from server.slo.policy.policies import Policies
@@ -122,7 +123,7 @@ class Board:
         if stepped.refreshed:
             self._refreshed_at = now
         for alert, events in stepped.changed:
-            if any(event.kind == "fired" for event in events):
+            if any(event.kind == "fired" for event in events) and not is_drill(alert.service):
                 metrics.alert_fired(alert.severity, alert.urgency)
 
     def _shown(self, stepped: Stepped, now: float) -> list[Alert]:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.alerts.alert import ANEW, Alert, AlertEvent, Outage
-from server.kernel.names import OWN
+from server.kernel.names import DRILL, OWN
 from server.tables import alerts as tables
 from server.tables.codec import Rows
 
@@ -289,7 +289,8 @@ async def outages_between(connection: AsyncConnection, service: str, start: floa
 
 
 async def measures(connection: AsyncConnection, since: float) -> MeasureRow:
-    """How long it took, on average, over the outages detected since then that fired: each counts once."""
+    """How long it took, on average, over the outages detected since then that fired: each counts once, a
+    drill's never."""
     rows = await connection.execute(
         text(
             f"""
@@ -303,9 +304,10 @@ async def measures(connection: AsyncConnection, since: float) -> MeasureRow:
                     - CASE WHEN onset_method = 'window' THEN detected_at ELSE onset END))
                     FILTER (WHERE resolved_at IS NOT NULL)::float8 AS resolve_s
             FROM {OUTAGES} WHERE detected_at >= to_timestamp(:since) AND fired_at IS NOT NULL
+                AND NOT starts_with(service, :drill)
             """
         ),
-        {"since": since},
+        {"since": since, "drill": DRILL},
     )
     return MeasureRow(*rows.one())
 

@@ -31,6 +31,7 @@ from server.incidents.telling import tellings
 from server.incidents.update_clock import EVERY_S
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
+from server.kernel.names import is_drill
 from server.notify.outbox import tell_of_incident
 
 if TYPE_CHECKING:
@@ -176,4 +177,5 @@ def by_hand(
     """An incident that a person declares at `now`."""
     seen: Captured = captured(now, now, [], parts.relay.picture, changes)
     incident = Incident(0, "declared", severity, title, service, "person", now, "person", now, seen, declared_at=now)
+    incident.drill = is_drill(service)
     return update_clock.started(incident, now)

@@ -272,14 +272,14 @@ class Reopen(IncidentAct, tag="reopen"):
 
 
 class Close(IncidentAct, tag="close"):
-    """End the work on it. A SEV-1 or SEV-2 needs its root cause and a preventive action first."""
+    """End the work on it. A SEV-1 or SEV-2 that is no drill needs its root cause and a preventive action first."""
 
     def apply(self, room: IncidentRoom, moment: Moment) -> str:
         if room.incident.state == "closed":
             return "It is closed already."
         if room.incident.state != "resolved":
             raise conflict(room.incident.id, "is not resolved; resolve it first")
-        if room.incident.severity < 3:
+        if room.incident.severity < 3 and not room.incident.drill:
             missing = [] if room.incident.root_cause else ["its root cause"]
             missing += [] if room.actions else ["at least one preventive action"]
             if missing:

@@ -8,6 +8,7 @@ from server.alerts.alert import Alert
 from server.alerts.words import failing
 from server.incidents.incident import Captured, CapturedChange, Incident, Share
 from server.incidents.proof import Ending
+from server.kernel.names import is_drill
 from server.picture.picture import Picture
 from server.slo.model.status import ObjectiveStatus
 
@@ -115,4 +116,5 @@ def of_alert(alert: Alert, seen: Captured) -> Incident:
         onset_method=began.onset_method,
         detected_at=began.detected_at,
         captured=seen,
+        drill=is_drill(alert.service),
     )

@@ -94,6 +94,11 @@ class Incident(Struct):
         return self.state not in ("resolved", "closed")
 
     @property
+    def heading(self) -> str:
+        """`SEV-2 checkout failing`, with DRILL before it where it is one."""
+        return f"{'DRILL ' if self.drill else ''}SEV-{self.severity} {self.title}"
+
+    @property
     def measured(self) -> bool:
         """Whether it counts in the measures: what was declined, merged or a drill does not."""
         return not (self.declined or self.merged_into or self.drill)

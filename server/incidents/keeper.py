@@ -37,7 +37,8 @@ class Keeper:
         self.policies = policies
 
     async def keep(self, picture: Picture) -> list[OpenIncident]:
-        """The open incidents after this picture, the worst first; Fenced where another watch has taken over."""
+        """The open incidents after this picture, the worst first, drills last; Fenced where another watch has taken
+        over."""
         alerts, now = picture.alerts, picture.at
         async with self.db.act() as connection:
             members = await store.members(connection, [alert.id for alert in alerts])
@@ -53,7 +54,7 @@ class Keeper:
             commanders = await store.commanders(connection, [one.id for one in open_])
         for incident_id in touched:
             await self.bus.publish("incidents", incident_id)
-        return [line_of(one, commanders.get(one.id)) for one in sorted(open_, key=lambda one: (one.severity, one.id))]
+        return [line_of(one, commanders.get(one.id)) for one in sorted(open_, key=worst_first)]
 
     async def _born(
         self, connection: AsyncConnection, picture: Picture, members: Mapping[tuple[int, int], int], now: float
@@ -102,6 +103,11 @@ def captured_change(change: Change) -> CapturedChange:
     return CapturedChange(change.id, change.at.timestamp(), change.kind, change.service, summary)
 
 
+def worst_first(incident: Incident) -> tuple[bool, int, int]:
+    """The order of open incidents: by severity, and drills after all others."""
+    return incident.drill, incident.severity, incident.id
+
+
 def by_incident(alerts: Iterable[Alert], members: Mapping[tuple[int, int], int]) -> dict[int, list[Alert]]:
     """The alerts of each incident, by their last outage."""
     found: dict[int, list[Alert]] = {}
@@ -129,7 +135,14 @@ def line_of(incident: Incident, commander: Role | None) -> OpenIncident:
     """An incident as every page shows it."""
     who = commander.person if commander else ""
     return OpenIncident(
-        incident.id, incident.severity, incident.title, incident.service, incident.state, incident.onset, who
+        incident.id,
+        incident.severity,
+        incident.title,
+        incident.service,
+        incident.state,
+        incident.onset,
+        who,
+        incident.drill,
     )
 
 

@@ -96,7 +96,7 @@ async def actions(
     statement = f"""
         SELECT {ACTIONS.of("p")}, i.title AS incident_title, i.service, i.severity, i.cause_class
         FROM preventive_actions p JOIN incidents i ON i.id = p.incident_id
-        WHERE (NOT :open_only OR p.done_at IS NULL) AND {OF_SERVICE}
+        WHERE (NOT :open_only OR p.done_at IS NULL) AND NOT i.drill AND {OF_SERVICE}
         ORDER BY p.done_at IS NOT NULL, p.done_at DESC, p.due_at, p.id LIMIT :most
         """
     values = {"open_only": open_only, "service": service, "most": most}
@@ -108,13 +108,15 @@ async def actions(
 
 async def open_now(connection: AsyncConnection) -> dict[int, int]:
     """How many incidents are open, by severity."""
-    rows = await connection.execute(text(f"SELECT severity, count(*) FROM incidents WHERE {OPEN} GROUP BY severity"))
+    statement = f"SELECT severity, count(*) FROM incidents WHERE {OPEN} AND NOT drill GROUP BY severity"
+    rows = await connection.execute(text(statement))
     return {row[0]: row[1] for row in rows}
 
 
 async def actions_now(connection: AsyncConnection) -> dict[tuple[int, bool], int]:
     """How many preventive actions are open, by priority and whether they are overdue."""
     statement = """
-        SELECT priority, due_at < now(), count(*) FROM preventive_actions WHERE done_at IS NULL GROUP BY 1, 2
+        SELECT p.priority, p.due_at < now(), count(*) FROM preventive_actions p
+        JOIN incidents i ON i.id = p.incident_id WHERE p.done_at IS NULL AND NOT i.drill GROUP BY 1, 2
         """
     return {(row[0], row[1]): row[2] for row in await connection.execute(text(statement))}

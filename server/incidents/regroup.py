@@ -37,6 +37,8 @@ async def merge(parts: Parts, incident_id: int, into: int, press: Press) -> Acte
             raise conflict(into, f"is {target.incident.state}")
         if source.incident.state == "closed":
             raise conflict(incident_id, "is closed")
+        if source.incident.drill != target.incident.drill:
+            raise conflict(incident_id, f"cannot be merged into {into}: one of them is a drill")
         merged = replace(source.incident, state="closed", closed_at=now, merged_into=into, update_due_at=None)
         await store.move_members(connection, incident_id, into, None)
         await store.move_work(connection, incident_id, into)

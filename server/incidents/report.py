@@ -72,6 +72,7 @@ class IncidentReport(Struct):
     severity: int
     state: IncidentState
     service: str
+    drill: bool
     public: bool
     made_at: Instant
     onset: Instant
@@ -109,6 +110,7 @@ def report_of(
         severity=incident.severity,
         state=incident.state,
         service=incident.service,
+        drill=incident.drill,
         public=public,
         made_at=utc(now),
         onset=utc(incident.onset),
@@ -173,7 +175,7 @@ def markdown(report: IncidentReport) -> str:
 
 
 def markdown_lines(report: IncidentReport) -> Iterator[str]:
-    yield f"# SEV-{report.severity} {plain(report.title)}"
+    yield f"# {plain(heading(report))}"
     yield ""
     where = f" of {plain(report.service)}" if report.service else ""
     yield f"{WORDS[report.state]}. Incident {report.id}{where}, made {iso(report.made_at)}. Times are UTC."
@@ -189,6 +191,11 @@ def markdown_lines(report: IncidentReport) -> Iterator[str]:
         yield from section("People", [f"- {plain(one)}" for one in report.people] or ["Nobody."])
     title = "Updates" if report.public else "Timeline"
     yield from section(title, [timeline_line(one) for one in report.timeline] or ["None."])
+
+
+def heading(report: IncidentReport) -> str:
+    """`SEV-2 checkout failing`, with DRILL before it where it is one."""
+    return f"{'DRILL ' if report.drill else ''}SEV-{report.severity} {report.title}"
 
 
 def quoted(text: str) -> list[str]:

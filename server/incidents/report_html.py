@@ -10,7 +10,7 @@ from pathlib import Path
 import nh3
 from markdown_it import MarkdownIt
 
-from server.incidents.report import IncidentReport, markdown
+from server.incidents.report import IncidentReport, heading, markdown
 from server.kernel.text import percent
 
 FRAME = (Path(__file__).parent / "page.html").read_text()
@@ -26,7 +26,7 @@ def html(report: IncidentReport, values: Sequence[Value]) -> str:
     rendered = nh3.clean(MARKDOWN.render(markdown(report)), tags=nh3.ALLOWED_TAGS - {"img"})
     head, found, rest = rendered.partition("<h2>")
     chart = ratio_chart(values, report.onset.timestamp()) if values else ""
-    return FRAME.format(title=escape(f"SEV-{report.severity} {report.title}"), body=f"{head}{chart}{found}{rest}")
+    return FRAME.format(title=escape(heading(report)), body=f"{head}{chart}{found}{rest}")
 
 
 def ratio_chart(values: Sequence[Value], onset: float) -> str:

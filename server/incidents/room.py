@@ -72,7 +72,7 @@ class IncidentRoom(Struct):
         open_ = [task for task in self.tasks if task.done_at is None]
         done = [task for task in self.tasks if task.done_at is not None]
         lines = [
-            f"SEV-{incident.severity} {incident.title}: {incident.state}, onset {span(now - incident.onset)} ago.",
+            f"{incident.heading}: {incident.state}, onset {span(now - incident.onset)} ago.",
             f"Seen first: {incident.captured.text}" if incident.captured.text else "Nothing was captured.",
         ]
         lines += [f"Done: {task.text} ({task.owner}): {task.result or 'no result noted'}" for task in done]

@@ -25,13 +25,13 @@ def tellings(before: IncidentRoom, after: IncidentRoom, now: float) -> list[Inci
         return []
     found: list[tuple[IncidentEvent, str]] = []
     if was.declared_at is None and is_.declared_at is not None:
-        found.append(("declared", f"{heading(is_)}: declared. {commanded(after)}"))
+        found.append(("declared", f"{is_.heading}: declared. {commanded(after)}"))
     if not was.open and is_.open:
-        found.append(("reopened", f"{heading(is_)}: reopened, it is not over. {commanded(after)}"))
+        found.append(("reopened", f"{is_.heading}: reopened, it is not over. {commanded(after)}"))
     found += [("posted", posted(is_, entry.text)) for entry in after.entries if entry.kind == "update"]
     if was.open and is_.state == "resolved":
         lasted = span(max(0.0, (is_.over_at or now) - is_.onset))
-        found.append(("resolved", f"{heading(is_)}: resolved, after {lasted}."))
+        found.append(("resolved", f"{is_.heading}: resolved, after {lasted}."))
     facts = facts_of(after)
     return [IncidentNotice(event, text, facts, f"{now * 1000:.0f}") for event, text in found]
 
@@ -43,19 +43,14 @@ def overdue(room: IncidentRoom, now: float) -> IncidentNotice | None:
     if due is None or now < due or not incident.open:
         return None
     times = int((now - due) // EVERY_S[incident.severity])
-    text = f"{heading(incident)}: the update was due at {minute(due)}. {WORDS[incident.state]}. {commanded(room)}"
+    text = f"{incident.heading}: the update was due at {minute(due)}. {WORDS[incident.state]}. {commanded(room)}"
     return IncidentNotice("overdue", text, facts_of(room), f"{due * 1000:.0f}/{times}")
-
-
-def heading(incident: Incident) -> str:
-    """`SEV-2 checkout failing`, with DRILL before it where it is one."""
-    return f"{'DRILL ' if incident.drill else ''}SEV-{incident.severity} {incident.title}"
 
 
 def posted(incident: Incident, text: str) -> str:
     """An update as it is sent: what begins with the incident itself, as the prefilled one does, needs no heading."""
     prefilled = not incident.drill and text.startswith(f"SEV-{incident.severity} {incident.title}")
-    return text if prefilled else f"{heading(incident)}: {text}"
+    return text if prefilled else f"{incident.heading}: {text}"
 
 
 def commanded(room: IncidentRoom) -> str:

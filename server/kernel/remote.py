@@ -41,11 +41,7 @@ def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
 
     `data` is sent as JSON, with POST and under the Idempotency-Key `key`. `scope` is what the API key needs.
     """
-    url, api_key = os.environ.get("EVENKEEL_URL", "").rstrip("/"), os.environ.get("EVENKEEL_API_KEY", "").strip()
-    if not usable(url):
-        raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
-    if not api_key or not api_key.isascii() or not api_key.isprintable():
-        raise NotAsked(f"EVENKEEL_API_KEY is not set to a key; make one with the scope {scope}.")
+    url, api_key = where(scope)
     headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
     body = None if data is None else json.dumps(data).encode()
     if body is not None:
@@ -61,6 +57,16 @@ def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
                 ) from None
             time.sleep(PAUSE_S)
     raise AssertionError("the last try answers or raises")
+
+
+def where(scope: str) -> tuple[str, str]:
+    """EVENKEEL_URL and EVENKEEL_API_KEY; NotAsked where they cannot be used. `scope` is what the key needs."""
+    url, api_key = os.environ.get("EVENKEEL_URL", "").rstrip("/"), os.environ.get("EVENKEEL_API_KEY", "").strip()
+    if not usable(url):
+        raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
+    if not api_key or not api_key.isascii() or not api_key.isprintable():
+        raise NotAsked(f"EVENKEEL_API_KEY is not set to a key; make one with the scope {scope}.")
+    return url, api_key
 
 
 def usable(url: str) -> bool:

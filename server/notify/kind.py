@@ -76,6 +76,7 @@ class Kind(ABC):
     takes_tickets = True  # else it hears only of what has to wake somebody
     takes_updates = True  # else it hears of the beginning, the acknowledgement and the end
     takes_incidents = True  # and of maintenance; else it hears of alerts only
+    takes_drills = True  # else a drill tells it nothing
     inbound = ""  # on Setup: what to do there so that its acknowledgements come back; empty: they do not
 
     def unavailable(self, env: Environment) -> str:

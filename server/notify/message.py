@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from server.alerts.alert import Alert, AlertState
 from server.alerts.notice import NoticeEvent
+from server.kernel.names import is_drill, marked
 from server.slo.model.tiers import Urgency
 
 # Of an incident: it was declared, people told how it stands, that is overdue, a person resolved or reopened it.
@@ -20,14 +21,16 @@ Event = NoticeEvent | IncidentEvent | MaintenanceEvent | Literal["test"]
 CHARACTERS = 178  # before the link; what a lock screen shows
 NAME_CHARACTERS = 60  # of a service, or of what is likely
 ESCALATED = "Not acknowledged: "
+DRILLED = "DRILL "
 
 
 def fit(alert: Alert, text: str) -> str:
-    """The alert's message as one line of at most CHARACTERS. A long name is cut before what is said of it."""
+    """The alert's message as one line of at most CHARACTERS, of a drill's with DRILL before it. A long name is cut
+    before what is said of it."""
     for name in (alert.service, alert.evidence.likely, alert.acknowledged_by):
         if len(name) > NAME_CHARACTERS:
             text = text.replace(name, short(name, NAME_CHARACTERS))
-    line = short(text, len(text) + 1)
+    line = marked(alert.service, short(text, len(text) + 1).removeprefix(DRILLED))
     if len(line) <= CHARACTERS:
         return line
     return line[: CHARACTERS - 1].rpartition(" ")[0].rstrip(".,:") + "…"
@@ -35,12 +38,13 @@ def fit(alert: Alert, text: str) -> str:
 
 def escalated(text: str) -> str:
     """The message for the next step: its first words say why it comes."""
-    return ESCALATED + text.removeprefix(ESCALATED)
+    return ESCALATED + text.removeprefix(DRILLED).removeprefix(ESCALATED)
 
 
 def subject(alert: Alert) -> str:
     """The subject of an e-mail, one for all of a firing: `SEV-2: checkout, alert 17`; of the alert as told first."""
-    return f"SEV-{alert.severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
+    said = f"SEV-{alert.severity}: {short(alert.service, NAME_CHARACTERS)}, alert {alert.id}"
+    return marked(alert.service, said)
 
 
 def link(
@@ -60,7 +64,8 @@ def link(
 
 def incident_subject(incident: IncidentFacts) -> str:
     """The subject of an e-mail of an incident without an alert: `SEV-2: nobody can pay, incident 12`."""
-    return f"SEV-{incident.severity}: {short(incident.title, NAME_CHARACTERS)}, incident {incident.id}"
+    said = f"SEV-{incident.severity}: {short(incident.title, NAME_CHARACTERS)}, incident {incident.id}"
+    return DRILLED + said if incident.drill else said
 
 
 def maintenance_subject(maintenance: MaintenanceFacts) -> str:
@@ -100,6 +105,7 @@ class AlertFacts(Struct):
     target: float
     threshold_ms: float | None
     likely: str
+    drill: bool
 
 
 def facts_of(alert: Alert) -> AlertFacts:
@@ -123,6 +129,7 @@ def facts_of(alert: Alert) -> AlertFacts:
         target=alert.evidence.target,
         threshold_ms=alert.evidence.threshold_ms,
         likely=alert.evidence.likely,
+        drill=is_drill(alert.service),
     )
 
 

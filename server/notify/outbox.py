@@ -15,7 +15,7 @@ from server.kernel import shared_clock
 from server.notify import outbox_store, store
 from server.notify.message import IncidentEvent, IncidentFacts, MaintenanceEvent, MaintenanceFacts, escalated, fit
 from server.notify.outbox_store import ClaimedRow, StoredBody, Unacknowledged
-from server.notify.steps import ESCALATE_S, hearing, next_step, receiving
+from server.notify.steps import ESCALATE_S, drilled, hearing, next_step, receiving
 from server.notify.target import Target
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def escalate(connection: AsyncConnection) -> None:
     waiting = await outbox_store.unacknowledged(connection, ESCALATE_S)
     targets = await store.every(connection) if waiting else []
     for last in waiting:
-        receivers = next_step(targets, last.alert.urgency, last.step)
+        receivers = next_step(drilled(targets, last.alert.service), last.alert.urgency, last.step)
         if await post(connection, next_rows(last, receivers)):
             line = AlertEvent(last.alert.id, shared_clock.now(), "escalated", escalation(receivers))
             await add_events(connection, [line])

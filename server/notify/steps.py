@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from server.alerts.notice import Notice
+from server.kernel.names import is_drill
 from server.notify.kinds import kind_of
 from server.notify.target import Target
 from server.slo.model.tiers import Urgency
@@ -19,9 +20,14 @@ def receiving(notice: Notice, targets: Sequence[Target], told: Iterable[int]) ->
     `told`: the ids of the targets that were told that it began.
     """
     if notice.event == "trigger":
-        return first_step(targets, notice.alert.urgency)
+        return first_step(drilled(targets, notice.alert.service), notice.alert.urgency)
     before = [target for target in targets if target.id in told]
     return [target for target in before if notice.event != "update" or kind_of(target.kind).takes_updates]
+
+
+def drilled(targets: Sequence[Target], service: str) -> list[Target]:
+    """Those that may hear of a service: of a drill's, not whom it would wake."""
+    return [target for target in targets if not is_drill(service) or kind_of(target.kind).takes_drills]
 
 
 def first_step(targets: Sequence[Target], urgency: Urgency) -> list[Target]:

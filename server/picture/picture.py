@@ -46,6 +46,7 @@ class OpenIncident(Struct):
     state: str
     onset: float
     commander: str
+    drill: bool = False
 
 
 class RunningMaintenance(Struct):

@@ -136,7 +136,7 @@ def alert_month(outage: Outage) -> AlertMonth:
 async def months_kept(connection: AsyncConnection, policies: Policies, now: float) -> dict[str, list[str]]:
     """The months of each service that has an objective, newest first, in which anything was counted."""
     names = [name for name in months.latest(now, MONTHS) if months.bounds(name)[0] >= now - HOURS_KEPT_S]
-    ledgers = [(objective.id, objective.service) for objective in policies.objectives]
+    ledgers = [(objective.id, objective.service) for objective in policies.of_production]
     bounds = [(name, *months.bounds(name)) for name in names]
     kept = await store.months(connection, ledgers, bounds)
     services = sorted({service for _, service in ledgers})

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
 from server.kernel import shared_clock
-from server.kernel.names import HOST
+from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line
 from server.picture.picture import Picture
 from server.selfcheck.findings import CheckStatus
@@ -91,13 +91,13 @@ def families(
     if picture is not None and picture_age_s is not None:
         yield family(metrics.PICTURE_AGE, [((HOST,), picture_age_s)])
         if picture_age_s < STALE_S:
-            standing = picture.slo.objectives if picture.slo else []
+            standing = [one for one in picture.slo.objectives if not one.drill] if picture.slo else []
             yield family(metrics.BUDGET_LEFT, budgets(standing))
             yield family(metrics.ALERTS_OPEN, alerts(picture))
             yield family(metrics.BURN_RATE, burns(standing))
     if gauges is not None:
         yield from of_database(gauges)
-        yield family(metrics.SLO_EVENTS, events(objectives, gauges.events))
+        yield family(metrics.SLO_EVENTS, events([one for one in objectives if not one.drill], gauges.events))
 
 
 def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
@@ -156,7 +156,11 @@ def burns(objectives: Iterable[ObjectiveStatus]) -> list[Value]:
 
 def alerts(picture: Picture) -> list[Value]:
     """How many fire or are resolving; 0 too, so that its absence says something."""
-    counted = Counter((a.severity, a.urgency) for a in picture.alerts if a.state in ("firing", "resolving"))
+    counted = Counter(
+        (a.severity, a.urgency)
+        for a in picture.alerts
+        if a.state in ("firing", "resolving") and not is_drill(a.service)
+    )
     return [((str(s), urgency), counted[s, urgency]) for s in (1, 2, 3) for urgency in get_args(Urgency)]
 
 

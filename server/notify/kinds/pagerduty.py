@@ -31,7 +31,8 @@ NAME_CHARACTERS = 100
 class PagerDuty(Kind):
     """Its secret is the integration key of a service there. It wakes people, so a ticket is not sent to it.
 
-    Of an incident it hears nothing: the alerts in it are incidents there already. Nor of maintenance.
+    Of an incident it hears nothing: the alerts in it are incidents there already. Nor of maintenance, nor of a drill, so
+    that one can be left to itself at night.
     """
 
     name = "pagerduty"
@@ -41,6 +42,7 @@ class PagerDuty(Kind):
     takes_secret = True
     takes_tickets = False
     takes_incidents = False
+    takes_drills = False
     inbound = "In PagerDuty, add a Generic Webhook (v3) for incident.acknowledged to"
 
     def checked_address(self, address: str, *, private: bool) -> str:

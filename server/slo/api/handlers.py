@@ -66,7 +66,8 @@ class SloHandler(ApiHandler):
 class ObjectivesHandler(SloHandler):
     @operation("Every objective, the worst first", scope="read", returns=ObjectivesAnswer)
     async def get(self) -> None:
-        number, held = self.parts.policies.number, self.parts.policies.objectives  # others may be in force after a wait
+        # Others may be in force after a wait.
+        number, held = self.parts.policies.number, self.parts.policies.of_production
         self.reply(answers.objectives(number, held, self.parts.relay.status, await self.exactness(*held)))
 
 
@@ -86,7 +87,7 @@ class RulesHandler(SloHandler):
     )
     async def get(self) -> None:
         self.set_header("Content-Type", YAML)
-        for piece in pieces(self.parts.policies.objectives):
+        for piece in pieces(self.parts.policies.of_production):
             self.write(piece)
             await self.flush()
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from server.kernel.errors import ConfigurationError
+from server.kernel.names import is_drill
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.calendar import Calendar
 from server.slo.model.tiers import Tier, tiers_for
@@ -84,6 +85,11 @@ class Objective:
         if self.calendar is not None:
             return self.calendar.text
         return "over 1 day" if self.window_days == 1 else f"over {self.window_days} days"
+
+    @property
+    def drill(self) -> bool:
+        """Whether it holds a drill, and is in no list, budget or measure of production."""
+        return is_drill(self.service)
 
     @property
     def indicator(self) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from server.kernel.names import is_drill
 from server.slo.model.budget import exactly_left
 from server.slo.model.comparison import Finding
 from server.slo.model.counts import Counts
@@ -70,6 +71,11 @@ class ObjectiveStatus(Struct):
     )
     minute: BurnWindow | None = None  # the last one, by the second; None: a watch that does not say
     unseen: int | None = None  # outcomes that the range is over; None: a watch that does not say
+
+    @property
+    def drill(self) -> bool:
+        """Whether it holds a drill."""
+        return is_drill(self.service)
 
     @property
     def began(self) -> int | None:

@@ -19,7 +19,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.loop import Loop
-from server.kernel.names import HOST, OTHER
+from server.kernel.names import HOST, OTHER, is_drill
 from server.kernel.settings import Environment
 from server.process.process import Process
 from server.slo.model.budget_policy import BudgetPolicy
@@ -28,7 +28,7 @@ from server.slo.policy import store as policy_store
 from server.slo.policy.adoption import Adopted, adopt
 from server.slo.policy.file import PolicyFile
 from server.slo.policy.policy import MAX_OBJECTIVES, parse
-from server.slo.policy.provisional import with_defaults
+from server.slo.policy.provisional import DRILL_OVER_US, with_defaults
 
 log = logging.getLogger("evenkeel.slo")
 
@@ -72,11 +72,16 @@ class Policies:
 
     def thresholds_us(self, service: str) -> tuple[int, ...]:
         """The latency thresholds to count for a service, in microseconds, rising; usually none."""
-        return self._thresholds.get(service, ())
+        return (DRILL_OVER_US,) if is_drill(service) else self._thresholds.get(service, ())
 
     def objective(self, name: str) -> Objective | None:
         """The objective of a name, if there is one."""
         return next((objective for objective in self.objectives if objective.name == name), None)
+
+    @property
+    def of_production(self) -> tuple[Objective, ...]:
+        """All but those of drills, which are in no list and no budget."""
+        return tuple(objective for objective in self.objectives if not objective.drill)
 
     async def start(self) -> None:
         """Store the file's policy if it is new, and take the newest.
@@ -140,9 +145,10 @@ class Policies:
     async def meet(self, services: Iterable[str]) -> None:
         """Where some of these send that were not known yet, begin their provisional objectives at once."""
         here = self._in_force
-        if here is None or self.budget_policy.defaults is None:
+        if here is None:
             return
-        if here.missing or not here.services.issuperset(services):
+        held = [name for name in services if is_drill(name) or self.budget_policy.defaults is not None]
+        if (held and here.missing) or not here.services.issuperset(held):
             await self._look()
 
     def awaits(self, service: str) -> bool:
@@ -193,10 +199,12 @@ class Policies:
         return None
 
     async def _services(self, connection: AsyncConnection, policy: Policy) -> frozenset[str]:
-        """The services that send, where the policy has defaults for them."""
+        """The services that send, where the policy has defaults for them, and the drills that go on."""
+        drills = await policy_store.drilling_services(connection)
         if policy.budget_policy.defaults is None:
-            return frozenset()
-        return await policy_store.sending_services(connection)
+            return drills
+        sending = await policy_store.sending_services(connection)
+        return drills | {name for name in sending if not is_drill(name)}
 
     def _take(self, newer: Newer | None) -> None:
         if newer is None or newer.number < self.number:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from server.kernel.names import DRILL, is_drill
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.objective import Kind, Objective, Policy, PolicyError, Problem
 from server.slo.policy import openslo
@@ -123,6 +124,10 @@ class Reading:
         self.documents[kind, name] = document
         match typed:
             case openslo.Service():
+                if is_drill(name):
+                    raise ValueFault(
+                        "$.metadata.name", f"begins with {DRILL}, as the services of drills do; choose another"
+                    )
                 self.services[name] = document
             case openslo.SLI():
                 count(typed.spec.ratio_metric, "$.spec")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.names import DRILL
 from server.slo.model.objective import Objective
 from server.slo.policy.lint import Traffic
 
@@ -37,6 +38,11 @@ WHERE EXISTS (
     SELECT FROM series WHERE series.service = each.service AND (
         first_seen_at > now() - interval '28 days'
         OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
+""")
+# A drill is held to something while its deltas are kept, 15 minutes; then its objectives and alerts are gone.
+DRILLING = text("""
+SELECT DISTINCT service FROM series
+WHERE starts_with(service, :prefix) AND EXISTS (SELECT FROM deltas WHERE series_id = series.id)
 """)
 SENDS = text("""
 SELECT EXISTS (SELECT FROM series WHERE service = :service AND (
@@ -102,6 +108,11 @@ async def begin_ledgers(connection: AsyncConnection, objectives: Iterable[Object
 async def sending_services(connection: AsyncConnection) -> frozenset[str]:
     """Every service that has sent within the last 28 days: it has a new series, or an hour with outcomes."""
     return frozenset(row[0] for row in await connection.execute(SENDING))
+
+
+async def drilling_services(connection: AsyncConnection) -> frozenset[str]:
+    """The services of drills that have sent within 15 minutes."""
+    return frozenset(row[0] for row in await connection.execute(DRILLING, {"prefix": DRILL}))
 
 
 async def sends(connection: AsyncConnection, service: str) -> bool:

@@ -1,0 +1,1 @@
+"""Drills: real traffic with a known fault, sent to a running instance as a service of its own."""
