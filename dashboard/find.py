@@ -79,7 +79,7 @@ async def places(parts: Parts) -> list[Findable]:
         *(incident_place(one) for one in kept.incidents if one.open),
         *(Findable(name, "service", f"/services/{quote(name, safe='')}") for name in services),
         *(alert_place(one) for one in kept.alerts if one.state != "resolved"),
-        *(objective_place(one.name, one.service) for one in parts.policies.objectives),
+        *(objective_place(one.name, one.service) for one in parts.policies.of_production),
         *(Findable(one.title, "setting", f"/config#{one.name}", one.name) for one in SETTINGS.values()),
         *(incident_place(one) for one in kept.incidents if not one.open),
         *(alert_place(one) for one in kept.alerts if one.state == "resolved"),
@@ -87,7 +87,12 @@ async def places(parts: Parts) -> list[Findable]:
 
 
 def incident_place(one: Incident) -> Findable:
-    return Findable(f"{one.title} · #{one.id}", "incident", f"/incidents/{one.id}", f"sev-{one.severity} {one.service}")
+    return Findable(
+        f"{'DRILL ' if one.drill else ''}{one.title} · #{one.id}",
+        "incident",
+        f"/incidents/{one.id}",
+        f"sev-{one.severity} {one.service}",
+    )
 
 
 def alert_place(one: Alert) -> Findable:

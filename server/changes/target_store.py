@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.changes.target import DeployTarget
+from server.kernel.names import DRILL
 from server.tables.codec import Rows
 from server.tables.deploys import deploy_targets
 
@@ -75,9 +76,11 @@ async def without_target(connection: AsyncConnection) -> list[str]:
         text(
             """
             SELECT DISTINCT service FROM changes WHERE kind = 'deploy' AND at > now() - interval '30 days'
-                AND service <> 'evenkeel' AND service NOT IN (SELECT service FROM deploy_targets) ORDER BY service
+                AND service <> 'evenkeel' AND NOT starts_with(service, :drill)
+                AND service NOT IN (SELECT service FROM deploy_targets) ORDER BY service
             """
-        )
+        ),
+        {"drill": DRILL},
     )
     return [row.service for row in rows]
 
@@ -88,10 +91,11 @@ async def unannounced(connection: AsyncConnection) -> list[str]:
         text(
             """
             SELECT service FROM changes WHERE kind = 'deploy' AND at > now() - interval '30 days'
-                AND service <> 'evenkeel'
+                AND service <> 'evenkeel' AND NOT starts_with(service, :drill)
             GROUP BY service HAVING bool_and(author = 'evenkeel') ORDER BY service
             """
-        )
+        ),
+        {"drill": DRILL},
     )
     return [row.service for row in rows]
 
