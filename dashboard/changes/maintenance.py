@@ -78,7 +78,7 @@ MAINTENANCE = live_page(
 
 def form(parts: Parts, draft: WindowDraft) -> MaintenanceForm:
     """The form with what is typed in it."""
-    held = {objective.service for objective in parts.policies.objectives}
+    held = {objective.service for objective in parts.policies.of_production}
     seen = {service.name for service in parts.relay.picture.services} if parts.relay.picture else set()
     return MaintenanceForm(draft, sorted(held | seen), len(held), parts.policies.budget_policy.exclusions_max_hours)
 

@@ -197,7 +197,7 @@ async def take_out(
 
 def covered(parts: Parts, asked: WindowAsked) -> list[str]:
     """The services that it is of; ApiError INVALID where that is none."""
-    found = services_of(asked.services, (objective.service for objective in parts.policies.objectives))
+    found = services_of(asked.services, (objective.service for objective in parts.policies.of_production))
     if not found:
         raise invalid("services", "no service has an objective yet: name those that it is of. Nothing was planned.")
     return found
@@ -205,7 +205,7 @@ def covered(parts: Parts, asked: WindowAsked) -> list[str]:
 
 async def check_known(connection: AsyncConnection, parts: Parts, services: Sequence[str]) -> None:
     """ApiError INVALID for a service that nothing is known of."""
-    held_ = {objective.service for objective in parts.policies.objectives}
+    held_ = {objective.service for objective in parts.policies.of_production}
     for place, service in enumerate(services):
         if service not in held_ and not await live_store.exists(connection, service):
             reason = f"{service} has sent nothing yet and has no objective; GET /api/v1/services lists those that do"

@@ -31,8 +31,8 @@ NAME_CHARACTERS = 100
 class PagerDuty(Kind):
     """Its secret is the integration key of a service there. It wakes people, so a ticket is not sent to it.
 
-    Of an incident it hears nothing: the alerts in it are incidents there already. Nor of maintenance, nor of a drill, so
-    that one can be left to itself at night.
+    Of an incident it hears nothing: the alerts in it are incidents there already. Nor of maintenance, nor of a drill,
+    so that one can be left to itself at night.
     """
 
     name = "pagerduty"
