@@ -22,6 +22,8 @@ from dashboard.shared.rendering import compile_templates
 from server.auth.authenticator import Authenticator
 from server.changes.waits import ChangeWaits
 from server.config.in_force import SettingsInForce
+from server.config.levers import pull
+from server.config.service import signalled
 from server.gate.asking import revision_denied
 from server.http.doors import Doors
 from server.http.handler import NotFound
@@ -155,6 +157,8 @@ def build(env: Environment, name: str) -> Parts:
     )
     parts.gate = partial(revision_denied, parts)
     parts.verdicts = read_verdicts
+    parts.pull = partial(pull, parts)
+    parts.pulled = partial(signalled, parts)
     parts.objectives_now = lambda now: objectives_now(parts.relay.picture, parts.relay.age_s(now))
     return parts
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from server.changes.verdict import ChangeVerdict
     from server.changes.waits import ChangeWaits
     from server.config.in_force import SettingsInForce
+    from server.config.lever import LeverAsked, LeverBy, LeverDone
     from server.config.staged import ObjectivesNow
     from server.incidents.runbook_file import RunbookInForce
     from server.ingest.intake import Intake
@@ -58,6 +59,9 @@ class Parts:
     objectives_now: Callable[[float], ObjectivesNow] = field(init=False)
     # How what failed since changes, by their ids, compares with what failed before at a time: likewise.
     verdicts: Callable[[AsyncConnection, Sequence[int], float], Awaitable[dict[int, ChangeVerdict]]] = field(init=False)
+    # Pulls a lever of the settings in the transaction of an incident's act, and tells the processes after it: likewise.
+    pull: Callable[[AsyncConnection, LeverAsked, LeverBy], Awaitable[LeverDone]] = field(init=False)
+    pulled: Callable[[int], Awaitable[None]] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
     bodies: Room = field(default_factory=Room)  # what of bodies is in memory
     started: bool = False  # every part has started

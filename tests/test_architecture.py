@@ -37,6 +37,7 @@ DOMAINS: dict[str, set[str]] = {
 SHARED_PURE = {
     "server.live.pairs",
     "server.live.sketch",
+    "server.config.lever",
     "server.config.registry",
     "server.config.staged",
     "server.auth.identity",
@@ -63,6 +64,7 @@ PURE_FOLDERS = ("server/notify/kinds", "server/receivers/access_log", "server/sl
 PURE_FILES = (
     "server/alerts/alert.py",
     "server/config/differences.py",
+    "server/config/lever.py",
     "server/config/receipts.py",
     "server/config/registry.py",
     "server/config/revisions.py",

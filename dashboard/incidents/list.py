@@ -9,9 +9,10 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.incidents import store
-from server.incidents.acting import Press, declare
+from server.incidents.acting import declare
 from server.incidents.incident import Incident, Role
 from server.incidents.keeper import worst_first
+from server.incidents.press import Press
 from server.parts import Parts
 
 SHOWN = 100

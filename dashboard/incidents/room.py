@@ -9,21 +9,28 @@ from itertools import groupby
 from msgspec import Struct
 
 from dashboard.alerts.list import AlertListed, newest, row
+from dashboard.config.page import read_config
+from dashboard.incidents.done import DoneAct, counted, done_acts
+from dashboard.incidents.offers import RATES, ActOffer, Situation, offers, undoing, with_previews
 from dashboard.now.cards import Card, cards
 from dashboard.now.headline import refused
 from dashboard.now.rows import service_rows
 from dashboard.shared.failing import SUSPECTS
 from dashboard.shared.live import Ask, LivePage, live_page
-from dashboard.shared.memo import Memos
+from dashboard.shared.memo import Memo, Memos
 from dashboard.shared.page import Page
+from dashboard.shared.since import since_asked
 from server.alerts import silence_store
 from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.alerts.order import alert_order
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
+from server.changes import store as changes_store
+from server.changes.store import Change
 from server.changes.target import DeployFacts
 from server.changes.targets import deploy_facts
+from server.config.view import ConfigView
 from server.http.failures import as_api_error
 from server.incidents import measures_store, store, viewers_store
 from server.incidents.acting import alerts_of
@@ -31,8 +38,9 @@ from server.incidents.ending import ending_of
 from server.incidents.incident import Incident, Role, Task
 from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
+from server.incidents.runbook import StepAct
 from server.incidents.similar import SimilarIncident, similar
-from server.incidents.steps import StandingStep, able, standing
+from server.incidents.steps import EVERY_KEY, StandingStep, able, standing
 from server.incidents.store import ServiceAlerts
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.incidents.timeline_store import Line, timeline
@@ -58,6 +66,7 @@ class RoomRecord(Struct):
     counts: list[ServiceAlerts]  # of all of its alerts
     looking: list[str]
     deploys: DeployFacts | None = None  # of the incident's service; None: it has none
+    revisions: list[Change] = []  # that its acts have made, newest first
 
 
 class LineGroup(Struct):
@@ -93,6 +102,9 @@ class RoomView(Struct):
     looking: list[str] = []  # who has the room open
     lines_left_out: bool = False  # there are older ones
     others: list[ServiceAlerts] = []  # of its alerts, beside the worst
+    offers: dict[StepAct, list[ActOffer]] = {}  # what can be done from here
+    undoes: dict[str, ActOffer] = {}  # what undoes a suspect, by the numbers of its cause and its own
+    done: list[DoneAct] = []  # what has been done from here, the newest first
 
     @property
     def incident(self) -> Incident | None:
@@ -125,6 +137,12 @@ class RoomView(Struct):
         following = {"declared": "investigating", "investigating": "mitigating", "mitigating": "monitoring"}
         return following.get(self.room.incident.state, "") if self.room else ""
 
+    @property
+    def lead(self) -> ActOffer | None:
+        """The one button: what undoes the first suspect, else what says that somebody looks."""
+        noticed = self.offers.get("acknowledge", [])
+        return self.undoes.get("1-1") or (noticed[0] if noticed else None)
+
 
 async def read(parts: Parts, incident_id: int) -> RoomRecord:
     now = shared_clock.now()
@@ -144,6 +162,7 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
             counts,
             looking,
             await deploy_facts(connection, room.incident.service) if room.incident.service else None,
+            await changes_store.revisions_of(connection, incident_id, room.incident.detected_at),
         )
 
 
@@ -159,6 +178,7 @@ async def is_known(parts: Parts, incident_id: int) -> bool:
 
 
 KNOWN = Memos(is_known, kept_s=3600)  # none is ever taken away
+CONFIG = Memo(read_config, kept_s=5)  # read anew each second: receipts arrive within it
 SIMILAR = Memos(read_similar, kept_s=60)  # the past seldom changes
 RECORDS = Memos(read, kept_s=5)  # read anew each second: an act is seen at once
 
@@ -187,7 +207,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     room, picture = record.room, parts.relay.picture
     found = proof(ending_of(room.incident, alerts, picture), now)
     burning = [one for one in service_rows(picture) if one.name == room.incident.service]
-    return RoomView(
+    view = RoomView(
         room=room,
         alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts[:ALERTS_SHOWN]],
         others=besides(record.counts, alerts[:ALERTS_SHOWN]),
@@ -208,6 +228,34 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         deploys=record.deploys,
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
+    await add_acts(parts, view, record, alerts, now)
+    return view
+
+
+async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: list[Alert], now: float) -> None:
+    """What can be done from here, and what has been."""
+    assert view.room is not None
+    config: ConfigView | None = await CONFIG.get(parts, now)
+    since = since_asked(alerts[0]) if alerts else None
+    view.done = await counted(parts, done_acts(record.revisions, view.room.deploys, config), since, now)
+    if view.room.incident.state == "closed":
+        return
+    rates = await RATES.get(parts) or []
+    known = Situation(
+        incident=view.room.incident,
+        alerts=[alert for alert in alerts if alert.state != "resolved"],
+        deploys=record.deploys,
+        acted=view.room.deploys,
+        config=config,
+        limits=parts.settings.limits_for(EVERY_KEY),
+        rates=rates,
+        keys={rate.key_id: parts.auth.key_name(rate.key_id) for rate in rates},
+        here={int(one.version) for one in record.revisions},
+    )
+    shown: set[StepAct] = {act for step in view.steps if not step.over for act in step.acts}
+    shown |= {"acknowledge", "roll_back_deploy"}  # beside the steps too
+    view.offers = await with_previews(parts, offers(known, shown))
+    view.undoes = undoing(known, view.suspects)
 
 
 async def suspects_of(parts: Parts, alerts: list[Alert]) -> SuspectsAnswer | None:
@@ -262,10 +310,11 @@ ROOM = live_page(
         regions={
             "room-head": "incident/head.html",
             "room-proof": "incident/proof.html",
-            "room-deploys": "incident/deploys.html",
+            "room-done": "incident/done.html",
             "room-card": "now/cards.html",
             "room-suspects": "alert/suspects.html",
             "room-steps": "incident/steps.html",
+            "room-deploys": "incident/deploys.html",
             "room-alerts": "incident/alerts.html",
             "room-tasks": "incident/tasks.html",
             "room-roles": "incident/roles.html",
@@ -276,7 +325,7 @@ ROOM = live_page(
         args=("id",),
         require=there,
         looked=looked,
-        wakes=("incidents", "alerts"),
+        wakes=("incidents", "alerts", "config", "receipt"),
         title="Incident · Evenkeel",
         titles=room_title,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from dashboard.shared.memo import Memos
 from server.alerts.alert import Alert
@@ -22,6 +23,14 @@ ACTS = ("deploy", "revision", "scale", "flag")
 Asked = tuple[str, float, int | None]  # service, onset of what it burns with (Unix seconds, 0: none), threshold in us
 
 
+class ActAsked(NamedTuple):
+    """One act, when it was (Unix seconds), and of what is counted since."""
+
+    what: str
+    at: float
+    of: Asked
+
+
 def since_asked(alert: Alert) -> Asked:
     """What is counted since an act on what the alert is of."""
     threshold_ms = alert.evidence.threshold_ms
@@ -30,17 +39,22 @@ def since_asked(alert: Alert) -> Asked:
 
 async def read(parts: Parts, asked: Asked) -> SinceAct | None:
     """Since the newest act on the service after the onset; None where there is none of the last 10 minutes."""
-    service, onset, threshold_us = asked
-    now = shared_clock.now()
+    service, onset, _ = asked
+    earliest = max(shared_clock.now() - SHOWN_S, onset + CAUSE_S)
     async with parts.db.ask() as connection:
-        found = await store.recent(connection, max(now - SHOWN_S, onset + CAUSE_S), service)
-        act = next((one for one in found if one.kind in ACTS), None)
-        if act is None:
-            return None
-        at = act.at.timestamp()
-        start = max(onset, at - BEFORE_S)
-        counted = await act_store.route_counts(connection, service, start, at, threshold_us)
-    return await asyncio.to_thread(since_act, named(act), at, [Stratum(*each) for each in counted], now)
+        found = await store.recent(connection, earliest, service)
+    act = next((one for one in found if one.kind in ACTS), None)
+    return None if act is None else await count(parts, ActAsked(named(act), act.at.timestamp(), asked))
+
+
+async def count(parts: Parts, asked: ActAsked) -> SinceAct:
+    """Since one act."""
+    service, onset, threshold_us = asked.of
+    start = max(min(onset, asked.at), asked.at - BEFORE_S)
+    async with parts.db.ask() as connection:
+        counted = await act_store.route_counts(connection, service, start, asked.at, threshold_us)
+    strata = [Stratum(*each) for each in counted]
+    return await asyncio.to_thread(since_act, asked.what, asked.at, strata, shared_clock.now())
 
 
 def named(act: Change) -> str:
@@ -52,3 +66,4 @@ def named(act: Change) -> str:
 
 
 SINCE = Memos(read, kept_s=5)
+COUNTED = Memos(count, kept_s=5)  # of acts that are known

@@ -46,19 +46,36 @@ class Silenced(Struct):
 async def acknowledge(parts: Parts, alert_id: int, by: str, request_id: str) -> Acknowledged:
     """Acknowledge an alert; ApiError NOT_FOUND, or CONFLICT where it was over already."""
     async with parts.db.act() as connection:
-        alert = await store.acknowledge(connection, alert_id, by)
-        if alert is None:
+        done = await acknowledged(parts, connection, [alert_id], by, request_id)
+        if not done:
             return await not_acknowledged(connection, alert_id)
-        now = alert.acknowledged_at or shared_clock.now()
-        await store.add_events(connection, [AlertEvent(alert_id, now, "acknowledged", f"Acknowledged by {by}.", by)])
-        after = {"service": alert.service}
-        await audit(connection, by, "alert.acknowledge", f"alert {alert_id}", None, after, request_id)
-        if alert.told is not None:
-            text = f"Acknowledged by {by}: {alert.service}."
-            await parts.tell(connection, [Notice(alert, "acknowledge", text, key_of(alert, "acknowledge", now))])
     await parts.bus.publish("alerts", alert_id)
-    unless = ", unless it becomes a page" if alert.urgency == "ticket" else ""
-    return Acknowledged(alert, False, f"Acknowledged: {alert.service}. Nobody else is told{unless}.")
+    unless = ", unless it becomes a page" if done[0].urgency == "ticket" else ""
+    return Acknowledged(done[0], False, f"Acknowledged: {done[0].service}. Nobody else is told{unless}.")
+
+
+async def acknowledged(
+    parts: Parts, connection: AsyncConnection, alert_ids: Sequence[int], by: str, request_id: str
+) -> list[Alert]:
+    """Those of the alerts that are acknowledged now, within a transaction; the others were before, or are over."""
+    done = await store.acknowledge(connection, alert_ids, by)
+    if not done:
+        return []
+    now = shared_clock.now()
+    at = {alert.id: alert.acknowledged_at or now for alert in done}
+    events = [AlertEvent(one.id, at[one.id], "acknowledged", f"Acknowledged by {by}.", by) for one in done]
+    await store.add_events(connection, events)
+    after: dict[str, object] = {"service": ", ".join(sorted({alert.service for alert in done}))}
+    after |= {"alerts": [alert.id for alert in done]} if len(done) > 1 else {}
+    subject = f"alert {done[0].id}" + (f" and {len(done) - 1} more" if len(done) > 1 else "")
+    await audit(connection, by, "alert.acknowledge", subject, None, after, request_id)
+    notices = [
+        Notice(one, "acknowledge", f"Acknowledged by {by}: {one.service}.", key_of(one, "acknowledge", at[one.id]))
+        for one in done
+        if one.told is not None
+    ]
+    await parts.tell(connection, notices)
+    return done
 
 
 async def not_acknowledged(connection: AsyncConnection, alert_id: int) -> Acknowledged:
@@ -86,16 +103,23 @@ async def silence(
 ) -> Silenced:
     """Silence what all of it matches, '' any, for some minutes; ApiError INVALID."""
     checked_what(service, objective, matchers, parts.policies.objectives)
-    reason, minutes = checked_reason(reason), checked_minutes(minutes)
-    what = Silence(0, service, objective, reason, by, 0.0, 0.0, matchers=list(matchers))
+    what = Silence(0, service, objective, checked_reason(reason), by, 0.0, 0.0, matchers=list(matchers))
+    checked_minutes(minutes)
     async with parts.db.act() as connection:
-        same = await silence_store.same(connection, what)
-        if same is not None:
-            return Silenced(same, True, f"Already silenced by {by}, {ago(shared_clock.now() - same.created_at)}")
-        made = await silence_store.add(connection, what, minutes)
-        after = audited(made) | {"minutes": minutes, "reason": reason}
-        await audit(connection, by, "silence.create", f"silence {made.id}", None, after, request_id)
-    await parts.bus.publish("alerts", 0)
+        done = await silenced(connection, what, minutes, request_id)
+    if not done.already:
+        await parts.bus.publish("alerts", 0)
+    return done
+
+
+async def silenced(connection: AsyncConnection, what: Silence, minutes: int, request_id: str) -> Silenced:
+    """Set a silence by its author for its reason, both looked at before, within a transaction."""
+    same = await silence_store.same(connection, what)
+    if same is not None:
+        return Silenced(same, True, f"Already silenced by {what.author}, {ago(shared_clock.now() - same.created_at)}")
+    made = await silence_store.add(connection, what, minutes)
+    after = audited(made) | {"minutes": minutes, "reason": what.reason}
+    await audit(connection, what.author, "silence.create", f"silence {made.id}", None, after, request_id)
     return Silenced(made, False, f"Silenced for {minutes} min: {made.what}. Alerts are shown, and nobody is told.")
 
 

@@ -124,19 +124,22 @@ async def mark_notified(connection: AsyncConnection, alert_id: int, at: float) -
     )
 
 
-async def acknowledge(connection: AsyncConnection, alert_id: int, by: str) -> Alert | None:
-    """Acknowledge an alert that is open and that nobody has acknowledged; the alert, None otherwise."""
+async def acknowledge(connection: AsyncConnection, alert_ids: Sequence[int], by: str) -> list[Alert]:
+    """Acknowledge those of the alerts that are open and that nobody has acknowledged; these, by id."""
     rows = await connection.execute(
         text(
             f"""
+            WITH held AS MATERIALIZED (
+                SELECT id FROM alerts WHERE id = ANY(:ids) AND state <> 'resolved' AND acknowledged_at IS NULL
+                ORDER BY id FOR UPDATE
+            )
             UPDATE alerts SET acknowledged_at = clock_timestamp(), acknowledged_by = :by, acknowledged_as = urgency
-            WHERE id = :id AND state <> 'resolved' AND acknowledged_at IS NULL RETURNING {ALERTS.columns}
+            WHERE id IN (SELECT id FROM held) RETURNING {ALERTS.columns}
             """
         ),
-        {"id": alert_id, "by": by},
+        {"ids": list(alert_ids), "by": by},
     )
-    row = rows.one_or_none()
-    return None if row is None else alert_of(row)
+    return sorted(readable(rows), key=lambda alert: alert.id)
 
 
 OUTAGES_MAX = 500

@@ -119,6 +119,13 @@ async def maintenance_at(connection: AsyncConnection, at: float) -> list[Change]
     return CHANGES.every(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc())))
 
 
+async def revisions_of(connection: AsyncConnection, incident_id: int, since: float, limit: int = 20) -> list[Change]:
+    """The revisions that acts of an incident have made since a time (Unix seconds), newest first."""
+    mine = changes.c.detail.contains({"incident": incident_id})
+    found = CHANGES.select().where(changes.c.kind == "revision", mine, changes.c.at >= func.to_timestamp(float(since)))
+    return CHANGES.every(await connection.execute(found.order_by(changes.c.id.desc()).limit(limit)))
+
+
 async def last_environment(connection: AsyncConnection, host: str) -> dict[str, Any]:
     """The environment last recorded for a host, else for any host; empty where none was."""
     same_host = changes.c.detail["host"].astext == host

@@ -60,6 +60,7 @@ class RevisionAct:
     replaced: Revision | None = None  # what `saved` was made from
     signal: int | None = None  # the revision that processes are told of after the commit
     where: str = ""  # of what is saved, where it does not reach every process: staged on 1 of 4 processes
+    incident: int | None = None  # in which it is done
 
     async def save(
         self,
@@ -112,6 +113,8 @@ class RevisionAct:
             "differences": msgspec.to_builtins(found),
             "where": self.where,
         }
+        if self.incident is not None:
+            detail["incident"] = self.incident
         summary = f"revision {after.number}: {words or after.reason}" + (f", {self.where}" if self.where else "")
         version = str(after.number)
         await changes.record(self.connection, "revision", OWN, version, summary, author=self.actor, detail=detail)

@@ -77,13 +77,25 @@ class StagedActDone(Struct):
 async def acting(parts: Parts, identity: Identity, request_id: str) -> AsyncIterator[RevisionAct]:
     """One act, alone: nobody else changes the settings meanwhile. What it saved is signalled after the commit."""
     async with parts.db.act() as connection:
-        await store.lock(connection)
-        current, now = await store.current(connection)
-        act = RevisionAct(connection, parts.settings.environment, identity.actor, request_id, now, current)
+        act = await begun(parts, connection, identity.actor, request_id)
         yield act
     if act.signal is not None:
-        parts.settings.signal(act.signal)
-        await parts.bus.publish("config", act.signal)
+        await signalled(parts, act.signal)
+
+
+async def begun(
+    parts: Parts, connection: AsyncConnection, actor: str, request_id: str, incident: int | None = None
+) -> RevisionAct:
+    """An act within a transaction: until its end nobody else changes the settings."""
+    await store.lock(connection)
+    current, now = await store.current(connection)
+    return RevisionAct(connection, parts.settings.environment, actor, request_id, now, current, incident=incident)
+
+
+async def signalled(parts: Parts, revision: int) -> None:
+    """Tell every process to look, once a revision is committed; without it they look by themselves."""
+    parts.settings.signal(revision)
+    await parts.bus.publish("config", revision)
 
 
 async def change(
@@ -176,23 +188,28 @@ async def rollback(
     """
     reason = checked_reason(reason, required=False)
     async with acting(parts, identity, request_id) as act:
-        seen = act.current.number if from_ is None else from_
-        if not 1 <= seen <= act.current.number:
-            raise invalid("from", f"there is no revision {seen}; {act.current.number} is in force")
-        base = await store.act_up_to(act.connection, seen)
-        number = restored(base, to, act.current.number)
-        later = await store.acts_after(act.connection, seen)
-        if done_before(later[0] if later else None, number):
-            return await act.done_before(later[0])
-        if later:
-            raise await lost_race(act, seen, "CONFLICT")
-        target = await store.numbered(act.connection, number)
-        entries = unexpired(target.entries, act.now)
-        staged = await staging.ended_by_rollback(act, number, reason)
-        if staged is None and entries == unexpired(act.current.entries, act.now):
-            return await act.done_before(base) if done_before(base, number) else await act.same_values(number)
-        reason = reason or f"back to the values of revision {number}"
-        return await act.save(entries, kind="rollback", restores=number, reason=reason, action="config.rollback")
+        return await rolled_back(act, from_, to, reason)
+
+
+async def rolled_back(act: RevisionAct, from_: int | None, to: int | None, reason: str) -> Saved:
+    """The same within an act."""
+    seen = act.current.number if from_ is None else from_
+    if not 1 <= seen <= act.current.number:
+        raise invalid("from", f"there is no revision {seen}; {act.current.number} is in force")
+    base = await store.act_up_to(act.connection, seen)
+    number = restored(base, to, act.current.number)
+    later = await store.acts_after(act.connection, seen)
+    if done_before(later[0] if later else None, number):
+        return await act.done_before(later[0])
+    if later:
+        raise await lost_race(act, seen, "CONFLICT")
+    target = await store.numbered(act.connection, number)
+    entries = unexpired(target.entries, act.now)
+    staged = await staging.ended_by_rollback(act, number, reason)
+    if staged is None and entries == unexpired(act.current.entries, act.now):
+        return await act.done_before(base) if done_before(base, number) else await act.same_values(number)
+    reason = reason or f"back to the values of revision {number}"
+    return await act.save(entries, kind="rollback", restores=number, reason=reason, action="config.rollback")
 
 
 async def extend(

@@ -26,15 +26,27 @@ Severity = Annotated[int, Meta(ge=1, le=3)]
 Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
+class Outside(Struct):
+    """What an act has done outside the incident, in its own transaction. `already`: it had been done before. `text` is
+    for the timeline; `revision` was made by it, `alerts`: some were changed."""
+
+    already: bool
+    message: str
+    text: str = ""
+    revision: int | None = None
+    alerts: bool = False
+
+
 class Moment(Struct):
-    """Who acts, when (Unix seconds), what live data says of the end of the failure, which steps there are, and, of an
-    act on deploys, what is known of them."""
+    """Who acts, when (Unix seconds), what live data says of the end of the failure, which steps there are, of an act
+    on deploys, what is known of them, and of one that reaches outside, what came of it."""
 
     by: str
     now: float
     proof: Proof
     runbook: Runbook = Runbook()
     deploys: DeployFacts | None = None
+    outside: Outside | None = None
 
 
 class AbstractStruct(StructMeta, ABCMeta):

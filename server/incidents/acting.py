@@ -25,6 +25,9 @@ from server.incidents.deploys import change_deploys
 from server.incidents.ending import captured, ending_of
 from server.incidents.incident import Captured, CapturedChange, Incident, TimelineEntry
 from server.incidents.keeper import maintenance_of
+from server.incidents.lever_act import OutsideAct
+from server.incidents.outside import reach_out, reached
+from server.incidents.press import Press
 from server.incidents.proof import proof
 from server.incidents.room import IncidentRoom
 from server.incidents.telling import tellings
@@ -50,19 +53,6 @@ class Acted(Struct):
     message: str
 
 
-class Press(Struct):
-    """Who acts, in which request, and under which key; what one sends twice under one key was meant once."""
-
-    by: str
-    request_id: str
-    given_key: str | None = None
-
-    @property
-    def key(self) -> str | None:
-        """The key among everybody's; what was asked under it follows."""
-        return f"{len(self.by)}/{self.by}/{self.given_key}/" if self.given_key else None
-
-
 async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) -> Acted:
     """Do it; ApiError NOT_FOUND, CONFLICT or INVALID, and then nothing was done."""
     runbook = await parts.runbook.current()
@@ -77,7 +67,8 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         await check_note(connection, incident_id, asked)
         check_there(before.incident)
         deploys = await deploy_facts(connection, asked.service) if isinstance(asked, DeployIncidentAct) else None
-        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys))
+        outside = await reach_out(parts, connection, before, asked, press) if isinstance(asked, OutsideAct) else None
+        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys, outside))
         if not after.entries and after == before:
             return Acted(before.incident, True, message)
         if press.key and after.entries:
@@ -88,6 +79,8 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         what = f"incident.{type(asked).__struct_config__.tag}"
         await audit(connection, press.by, what, f"incident {incident_id}", None, asked, press.request_id)
     await parts.bus.publish("incidents", incident_id)
+    if outside is not None:
+        await reached(parts, outside)
     return Acted(after.incident, False, message)
 
 

@@ -33,6 +33,15 @@ from server.incidents.act import (
 )
 from server.incidents.deploy_act import DeployDone, PauseDeploys, ResumeDeploys, RollBackDeploy
 from server.incidents.incident import CauseClass, IncidentState, PreventiveAction, RoleName, Task
+from server.incidents.lever_act import (
+    Acknowledge,
+    LowerBatchItems,
+    LowerBodyBytes,
+    RollBackConfig,
+    RollupsOnly,
+    SilenceAlerts,
+    ThrottleSenders,
+)
 from server.incidents.moves import WORDS, moved, reopened
 from server.incidents.room import IncidentRoom
 from server.incidents.step_act import DoStep, task_done
@@ -372,6 +381,13 @@ AnyAct = (
     | ResumeDeploys
     | RollBackDeploy
     | DeployDone
+    | RollBackConfig
+    | LowerBatchItems
+    | LowerBodyBytes
+    | ThrottleSenders
+    | RollupsOnly
+    | Acknowledge
+    | SilenceAlerts
 )
 
 

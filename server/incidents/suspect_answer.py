@@ -84,6 +84,7 @@ class SuspectAnswer(Struct):
     requests: list[str]  # two of its failing requests
     change: SuspectChange | None  # that brought its version or revision
     undo: str | None
+    back_to: str | None = None  # the version that the undo goes back to
 
 
 class CauseAnswer(Struct):
@@ -222,6 +223,7 @@ class Teller:
         # Of what only failures say, it is not known which requests could have said it: all could.
         marked = any(place >= len(now[0].values) for place, _ in combination)
         every, earlier = (now, self.prepared.compared.before) if marked else (rows, before)
+        back_to = self.back_to(values, before)
         return SuspectAnswer(
             values,
             sum(more for more, its in zip(self.more, mine, strict=True) if its) / self.whole,
@@ -234,7 +236,8 @@ class Teller:
             error_classes(rows),
             self.prepared.requests(combination),
             self.brought(values),
-            self.undo(values, before),
+            undo(values, back_to),
+            back_to,
         )
 
     def before(self, combination: Combination, rows: Sequence[Row]) -> list[Row]:
@@ -261,17 +264,22 @@ class Teller:
         kinds = {"deploy": values.get("version"), "revision": values.get("revision")}
         return next((one for one in self.changes if one.version and kinds.get(one.kind) == one.version), None)
 
-    def undo(self, values: dict[str, str], before: Sequence[Row]) -> str | None:
-        """What would take the suspect away, where that is known."""
-        if "revision" in values:
-            return f"Roll back revision {values['revision']}"
+    def back_to(self, values: dict[str, str], before: Sequence[Row]) -> str | None:
+        """The version that most requests had before the suspect's; None where there is none."""
         if "version" not in values:
             return None
         had: dict[str, float] = defaultdict(float)
         for row in before:
             had[self.value(row, "version")] += row.n
         others = [version for version in had if version not in ("", values["version"])]
-        return f"Roll back to {max(others, key=had.__getitem__)}" if others else None
+        return max(others, key=had.__getitem__) if others else None
+
+
+def undo(values: dict[str, str], back_to: str | None) -> str | None:
+    """What would take a suspect away, where that is known."""
+    if "revision" in values:
+        return f"Roll back revision {values['revision']}"
+    return f"Roll back to {back_to}" if back_to else None
 
 
 def matched(rows: Sequence[Row], combination: Combination) -> list[Row]:

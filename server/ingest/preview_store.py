@@ -9,7 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest.tally import ACCEPTED, SLOT_S
 
-__all__ = ["SLOT_S", "IntakeSlot", "Offered", "RefusedItems", "over_bytes", "over_items", "refused", "slots"]
+__all__ = [
+    "SLOT_S",
+    "IntakeSlot",
+    "KeyRate",
+    "Offered",
+    "RefusedItems",
+    "over_bytes",
+    "over_items",
+    "rates",
+    "refused",
+    "slots",
+]
 
 # Our own checks try the limits on purpose, with short-lived keys: that is nobody's loss.
 SOMEBODYS = "i.key_id NOT IN (SELECT id FROM api_keys WHERE created_by = 'evenkeel')"
@@ -38,6 +49,14 @@ class IntakeSlot(NamedTuple):
     key_id: int
     requests: int
     items: int
+
+
+class KeyRate(NamedTuple):
+    """What a key offers a second, lately and before."""
+
+    key_id: int
+    lately: float
+    before: float
 
 
 class RefusedItems(NamedTuple):
@@ -98,6 +117,22 @@ async def slots(connection: AsyncConnection, since: float, key_id: int | None) -
         {"since": since, "key_id": key_id},
     )
     return [IntakeSlot(*row) for row in rows]
+
+
+async def rates(connection: AsyncConnection, before: float, lately: float, until: float) -> list[KeyRate]:
+    """What each key offered a second in the whole slots [lately, until), and in [before, lately)."""
+    rows = await connection.execute(
+        text(
+            f"""
+            SELECT i.key_id,
+                coalesce(sum(i.items) FILTER (WHERE i.slot >= to_timestamp(:lately)), 0)::float8 / (:until - :lately),
+                coalesce(sum(i.items) FILTER (WHERE i.slot < to_timestamp(:lately)), 0)::float8 / (:lately - :since)
+            FROM intake i WHERE {MINE} AND i.slot < to_timestamp(:until) GROUP BY i.key_id
+            """
+        ),
+        {"since": float(before), "lately": float(lately), "until": float(until), "key_id": None},
+    )
+    return [KeyRate(*row) for row in rows]
 
 
 async def refused(connection: AsyncConnection, since: float) -> list[RefusedItems]:

@@ -19,8 +19,7 @@ async def test_acknowledged_while_a_step_is_under_way(database_url: str) -> None
         (alert,) = await second.at(NOW, burning())
         stepping = asyncio.create_task(second.at(NOW + 1, burning(bad_ratio=0.8)))
         async with second.board.db.act() as connection:
-            done = await store.acknowledge(connection, alert.id, "mira")
-            assert done is not None
+            assert len(await store.acknowledge(connection, [alert.id], "mira")) == 1
             await store.mark_notified(connection, alert.id, NOW + 0.5)
             await asyncio.sleep(0.05)
         await stepping
@@ -37,7 +36,7 @@ async def test_acknowledged_while_pending_nobody_is_told_and_it_stays_acknowledg
     async with board(database_url) as (second, _):
         (alert,) = await second.at(NOW, burning(due=False))
         async with second.board.db.act() as connection:
-            await store.acknowledge(connection, alert.id, "mira")
+            await store.acknowledge(connection, [alert.id], "mira")
         (alert,) = await second.at(NOW + 1, burning())
         (alert,) = await second.at(NOW + 2, burning())
         assert (alert.state, alert.acknowledged_by, alert.acknowledged_as) == ("firing", "mira", "page")
@@ -54,9 +53,8 @@ async def test_an_outage_after_flapping_asks_to_be_acknowledged_again_whoever_wa
             await second.at(now + 1 + RESOLVE_S, clear())
             now += RESOLVE_S + 2
         async with second.board.db.act() as connection:
-            done = await store.acknowledge(connection, 1, "mira")
+            (done,) = await store.acknowledge(connection, [1], "mira")
             await store.mark_notified(connection, 1, now)
-        assert done is not None
         assert done.calmed
         again = max(now, done.acknowledged_at or 0) + 1
         second.told.events()

@@ -17,7 +17,7 @@ async def one_outage(second: Second, at: float, lasts_s: float = 10) -> None:
     (alert,) = await second.at(at, burning())
     async with second.board.db.act() as connection:
         await store.mark_notified(connection, alert.id, at + 1)
-        await store.acknowledge(connection, alert.id, f"mira at {at:.0f}")
+        await store.acknowledge(connection, [alert.id], f"mira at {at:.0f}")
         update = f"UPDATE alerts SET acknowledged_at = to_timestamp({at + 4}) WHERE id = {alert.id}"
         await connection.exec_driver_sql(update)
     await second.at(at + lasts_s, clear())

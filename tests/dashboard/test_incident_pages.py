@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,14 +13,12 @@ from msgspec.structs import replace
 
 from server.alerts import store as alerts_store
 from server.incidents.keeper import Keeper
-from server.incidents.runbook import StepAct
 from server.picture.picture import OpenIncident, Picture
 from tests.alerts.making import Second, Told, burning
 from tests.dashboard.visitor import look, press, said, show, sign_in
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
-from tests.test_architecture import ROOT
 
 Start = Callable[..., Any]
 POLICY = service("checkout") + availability("checkout-availability", "checkout")
@@ -132,19 +129,6 @@ async def test_one_is_declared_in_two_fields(web: Start, tmp_path: Path) -> None
     listed = (await look(site, "/incidents", cookie)).body.decode()
     assert "nobody can pay" in listed
     assert "Commander: responder-" in listed
-
-
-@pytest.mark.gen_test
-async def test_the_acts_of_steps_lead_to_where_they_are_done(web: Start, tmp_path: Path) -> None:
-    site = await web()
-    cookie = await sign_in(site)
-    text = (ROOT / "dashboard/templates/incident/steps.html").read_text().replace("&amp;", "&")
-    acts = dict(re.findall(r'^  "(\w+)": \("[^"]+", "([^"]+)"\),$', text, re.M))
-    assert set(acts) == set(get_args(StepAct))
-    for path in acts.values():
-        if not path.startswith("#"):
-            assert (await look(site, path, cookie)).code == 200, path
-    assert 'value="false" selected' in (await look(site, acts["rollups_only"], cookie)).body.decode()
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,92 @@
+"""What has been done from a room, each with its receipts, its undo, and what fails since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from dashboard.incidents.offers import ActOffer, going_back
+from dashboard.shared.since import COUNTED, SHOWN_S, ActAsked, Asked, named
+from server.changes.store import Change
+from server.changes.target import WORDS
+from server.config.view import ConfigView
+from server.incidents.incident import DeployAct
+from server.parts import Parts
+from server.slo.model.since_act import SinceAct
+
+SHOWN = 6
+COUNTED_MOST = 2  # the newest of them: what came before is within what they are compared with
+
+
+class DoneAct(Struct):
+    """One act. `at` in Unix seconds, `receipts` in words, `troubles` what is wrong with them; `deploy` and `command`
+    are of a roll back that waits for a person. `counts_from`: since when what fails is counted; None: it is not."""
+
+    key: str
+    text: str
+    by: str
+    at: float
+    receipts: str
+    troubles: list[str] = []
+    deploy: int = 0
+    command: str = ""
+    undo: ActOffer | None = None
+    counts_from: float | None = None
+    what: str = ""  # the rollback
+    since: SinceAct | None = None
+
+
+def done_acts(revisions: Iterable[Change], deploys: Iterable[DeployAct], config: ConfigView | None) -> list[DoneAct]:
+    """The newest first."""
+    found = [of_revision(one, config) for one in revisions] + [of_deploy(one) for one in deploys]
+    return sorted(found, key=lambda one: (one.at, one.key), reverse=True)[:SHOWN]
+
+
+def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
+    """A change of the settings, with how far it has come while nothing has taken its place."""
+    detail, at = change.detail, change.at.timestamp()
+    words = ", ".join(one["text"] for one in detail["differences"])
+    back = f"Rolled back to {detail['restores']}: " if detail["kind"] == "rollback" else ""
+    done = DoneAct(f"revision-{change.version}", f"{back}{words}", change.author, at, f"revision {change.version}")
+    done.counts_from, done.what = at, named(change)
+    if config is None:
+        return done
+    if str(config.revision.revision) != change.version:
+        done.receipts += f", then {config.revision.revision} by {config.revision.author}"
+        return done
+    done.receipts += f" in {config.progress.text}"
+    done.troubles = [one.text for one in config.progress.stragglers + config.progress.gone]
+    if config.rollback is not None:
+        values = ", ".join(one.text for one in config.rollback.differences)
+        done.undo = going_back(config.rollback, f"Undo: {values}")
+    return done
+
+
+def of_deploy(act: DeployAct) -> DoneAct:
+    """A deploy paused, resumed or rolled back."""
+    text = (
+        f"{WORDS[act.act]} {act.service}"
+        if act.act != "roll_back"
+        else f"{act.service} {act.rolls_back} -> {act.version}"
+    )
+    state = {"waiting": "under way", "by_hand": "by hand", "done": "done", "failed": "failed"}[act.state]
+    done = DoneAct(f"deploy-{act.id}", text, act.asked_by, act.asked_at, act.receipt or state)
+    done.troubles = [act.error] if act.error else []
+    if act.act == "roll_back" and act.state in ("by_hand", "failed"):
+        done.deploy, done.command = act.id, act.command
+    if act.act == "roll_back" and act.state in ("waiting", "done"):
+        done.counts_from, done.what = act.ended_at or act.asked_at, "the rollback"
+    return done
+
+
+async def counted(parts: Parts, acts: Sequence[DoneAct], of: Asked | None, now: float) -> list[DoneAct]:
+    """The same, the newest that may have changed what fails with what fails since."""
+    if of is None:
+        return list(acts)
+    meant = [one for one in acts if one.counts_from is not None and now - one.counts_from < SHOWN_S][:COUNTED_MOST]
+    asked = (ActAsked(one.what, one.counts_from or 0.0, of) for one in meant)
+    for one, since in zip(meant, await asyncio.gather(*(COUNTED.get(parts, each) for each in asked)), strict=True):
+        one.since = since
+    return list(acts)

@@ -1,0 +1,236 @@
+"""What can be done from a room in one press: each says before what it will do, and carries the fields of its act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec import Struct
+
+from dashboard.config.refusals import would_refuse
+from dashboard.shared.format import number
+from dashboard.shared.memo import Memo, Memos
+from server.alerts.alert import Alert
+from server.changes.target import DeployFacts
+from server.config.differences import Offer
+from server.config.registry import SETTINGS, Limits, Value
+from server.config.view import ConfigView
+from server.incidents.incident import DeployAct, Incident
+from server.incidents.runbook import StepAct
+from server.incidents.suspect_answer import SuspectAnswer, SuspectsAnswer
+from server.ingest.preview_store import KeyRate
+from server.ingest.surge import rates, surging
+from server.kernel import shared_clock
+from server.kernel.text import plural
+from server.parts import Parts
+
+MINUTES = 30
+SILENT_MINUTES = 60
+# What a limit is lowered to: so many times smaller than what is in force.
+LOWER = {"lower_batch_items": ("INGEST_MAX_BATCH_ITEMS", 10), "lower_body_bytes": ("MAX_REQUEST_BODY_BYTES", 4)}
+SLOWER = 2  # a throttle halves what comes, where nobody surges
+RATE = "INGEST_MAX_ITEMS_PER_SECOND"
+
+
+class ActOffer(Struct):
+    """One button. `preview` says what it will do; with a `warning` it is pressed twice, and with `asks_why` a reason is
+    given."""
+
+    act: str
+    label: str
+    fields: dict[str, str | int]
+    preview: str = ""
+    warning: str = ""
+    asks_why: bool = False
+
+
+class Situation(Struct):
+    """What offers are made from; None: not known just now."""
+
+    incident: Incident
+    alerts: Sequence[Alert]  # those that are open
+    deploys: DeployFacts | None
+    acted: Sequence[DeployAct]
+    config: ConfigView | None
+    limits: Limits
+    rates: Sequence[KeyRate]
+    keys: Mapping[int, str]  # names
+    here: Collection[int]  # the revisions that were made in this incident
+
+
+async def read_rates(parts: Parts) -> list[KeyRate]:
+    async with parts.db.ask() as connection:
+        return await rates(connection, shared_clock.now())
+
+
+async def read_refused(parts: Parts, asked: tuple[str, Value, int]) -> str:
+    name, value, key_id = asked
+    return await would_refuse(parts, SETTINGS[name], value, key_id, shared_clock.now())
+
+
+RATES = Memo(read_rates, kept_s=5)
+REFUSED = Memos(read_refused, kept_s=5)
+
+
+def offers(known: Situation, able: Collection[StepAct]) -> dict[StepAct, list[ActOffer]]:
+    """The acts that can work, each with its buttons."""
+    found = {act: offers_of(act, known) for act in able}
+    return {act: some for act, some in found.items() if some}
+
+
+def offers_of(act: StepAct, known: Situation) -> list[ActOffer]:
+    """The buttons of one act; none where it cannot work just now."""
+    if act in ("pause_deploys", "roll_back_deploy"):
+        return deploy_offers(act, known)
+    if act == "roll_back_config":
+        return config_offers(known)
+    if act in LOWER:
+        return lower_offers(act, known)
+    if act == "throttle":
+        return throttle_offers(known)
+    if act == "rollups_only":
+        label = f"Rollups only for {MINUTES} min"
+        return [ActOffer(act, label, {"minutes": MINUTES})] if known.limits.ingest_store_outcomes else []
+    return alert_offers(act, known)
+
+
+def deploy_offers(act: StepAct, known: Situation) -> list[ActOffer]:
+    deploys = known.deploys
+    if deploys is None:
+        return []
+    if act == "pause_deploys":
+        preview = f"The gate denies deploys of {deploys.service} until they are resumed or this is closed."
+        return [ActOffer(act, "Pause deploys", {"service": deploys.service}, preview)] if not deploys.paused_by else []
+    return [roll_back(known, deploys, deploys.before)] if deploys.before and not under_way(known) else []
+
+
+def under_way(known: Situation) -> bool:
+    """Whether a roll back of the service has been asked for and has not ended."""
+    return any(one.act == "roll_back" and one.state in ("waiting", "by_hand") for one in known.acted)
+
+
+def roll_back(known: Situation, deploys: DeployFacts, version: str) -> ActOffer:
+    """Take what runs out of production."""
+    told = f"{deploys.kind} is told" if "roll_back" in deploys.can else "The command to type is shown"
+    return ActOffer(
+        "roll_back_deploy",
+        f"Roll back to {version}",
+        {"service": deploys.service, "version": version, "rolls_back": deploys.running},
+        f"{told}; {deploys.running} stays barred at the gate.",
+        deploys.warning,
+    )
+
+
+def config_offers(known: Situation) -> list[ActOffer]:
+    """Back to the revision before, unless this incident has made what is in force: that is undone where it stands."""
+    config = known.config
+    if config is None or config.rollback is None or config.rollback.undo or config.revision.revision in known.here:
+        return []
+    return [going_back(config.rollback)]
+
+
+def going_back(offer: Offer, label: str = "") -> ActOffer:
+    """What Config offers, as an act."""
+    return ActOffer("roll_back_config", label or offer.label, {"from": offer.from_, "to": offer.to})
+
+
+def lower_offers(act: StepAct, known: Situation) -> list[ActOffer]:
+    """For all, and first for the key that surges."""
+    name, times = LOWER[act]
+    setting, here = SETTINGS[name], known.limits.value(name)
+    value = max(setting.minimum, int(here) // times)
+    fields: dict[str, str | int] = {"value": value, "minutes": MINUTES}
+    text = f"Lower {setting.title} to {value} for {MINUTES} min"
+    surge = surging(known.rates)
+    one = [] if surge is None else [ActOffer(act, f"{text}, {who(known, surge)}", fields | scope(surge))]
+    return [*one, ActOffer(act, f"{text}, all senders", fields)] if value < here else []
+
+
+def throttle_offers(known: Situation) -> list[ActOffer]:
+    """The key that surges to what it sent before; all to half of what the fastest sends."""
+    surge, fastest = surging(known.rates), max((one.lately for one in known.rates), default=0.0)
+    found = [] if surge is None else [throttled(known, surge, surge.before)]
+    value = max(1, round(fastest / SLOWER))
+    label = f"Throttle all senders to {number(value)} items/s each for {MINUTES} min"
+    return [*found, ActOffer("throttle", label, {"value": value, "minutes": MINUTES})] if fastest >= 1 else found
+
+
+def throttled(known: Situation, rate: KeyRate, to: float) -> ActOffer:
+    """One key, to so many items a second."""
+    value = max(1, round(to))
+    label = f"Throttle {who(known, rate)} to {number(value)} items/s for {MINUTES} min"
+    preview = f"It sends {number(rate.lately)} items/s, {number(rate.before)} before."
+    return ActOffer("throttle", label, {"value": value, "minutes": MINUTES, **scope(rate)}, preview)
+
+
+def scope(rate: KeyRate) -> dict[str, str | int]:
+    return {"scope": f"key:{rate.key_id}"}
+
+
+def who(known: Situation, rate: KeyRate) -> str:
+    return known.keys.get(rate.key_id, f"key {rate.key_id}")
+
+
+def alert_offers(act: StepAct, known: Situation) -> list[ActOffer]:
+    if act == "acknowledge":
+        loud = [alert for alert in known.alerts if alert.acknowledged_at is None]
+        label = "Acknowledge" if len(loud) == 1 else f"Acknowledge {plural(len(loud), 'alert')}"
+        return [ActOffer(act, label, {}, "Nobody else is told of this.")] if loud else []
+    loud = [alert for alert in known.alerts if alert.silence_id is None]
+    label = f"Silence for {SILENT_MINUTES} min"
+    preview = "Its alerts are shown, and nobody is told."
+    return [ActOffer(act, label, {"minutes": SILENT_MINUTES}, preview, asks_why=True)] if loud else []
+
+
+async def with_previews(parts: Parts, found: dict[StepAct, list[ActOffer]]) -> dict[StepAct, list[ActOffer]]:
+    """The same, those on limits with what they would have refused lately."""
+    limits = [one for some in found.values() for one in some if setting_of(one)]
+    said = await asyncio.gather(*(REFUSED.get(parts, preview_of(one)) for one in limits))
+    for one, sentence in zip(limits, said, strict=True):
+        one.preview = " ".join(filter(None, (one.preview, sentence)))
+    return found
+
+
+def setting_of(offer: ActOffer) -> str:
+    """The setting that an offer lowers; empty: none."""
+    if offer.act in LOWER:
+        return LOWER[offer.act][0]
+    return {"throttle": RATE, "rollups_only": "INGEST_STORE_OUTCOMES"}.get(offer.act, "")
+
+
+def preview_of(offer: ActOffer) -> tuple[str, Value, int]:
+    value = offer.fields.get("value", False)
+    key = str(offer.fields.get("scope", "key:0")).removeprefix("key:")
+    return setting_of(offer), int(value) if value is not False else False, int(key)
+
+
+def undoing(known: Situation, suspects: SuspectsAnswer | None) -> dict[str, ActOffer]:
+    """The act that would undo each suspect, by the number of its cause and its own, from 1: `1-1`."""
+    found = {
+        f"{outer}-{inner}": undo(known, one)
+        for outer, cause in enumerate(suspects.causes if suspects else [], 1)
+        for inner, one in enumerate(cause.suspects, 1)
+    }
+    return {where: offer for where, offer in found.items() if offer is not None}
+
+
+def undo(known: Situation, suspect: SuspectAnswer) -> ActOffer | None:
+    """What takes one suspect away; None where nothing can from here."""
+    values, deploys = suspect.values, known.deploys
+    if "revision" in values:
+        return undo_revision(known.config, values["revision"])
+    if "version" in values:
+        runs = deploys is not None and deploys.running == values["version"] and not under_way(known)
+        return roll_back(known, deploys, suspect.back_to) if runs and deploys and suspect.back_to else None
+    rate = next((one for one in known.rates if known.keys.get(one.key_id) == values.get("key")), None)
+    return None if rate is None or rate.lately < 1 else throttled(known, rate, rate.lately / SLOWER)
+
+
+def undo_revision(config: ConfigView | None, revision: str) -> ActOffer | None:
+    """Back to the values before a revision, from what is in force."""
+    if config is None:
+        return None
+    if config.rollback is not None and str(config.rollback.from_) == revision and not config.rollback.undo:
+        return going_back(config.rollback)
+    before = next((one for one in config.history if str(one.revision + 1) == revision), None)
+    return None if before is None or before.rollback is None else going_back(before.rollback)

@@ -1,0 +1,186 @@
+"""Acts that reach outside an incident: on settings and on its alerts, in one press, once, with their undo."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from server.ingest.preview_store import KeyRate
+from server.ingest.surge import rates, surging
+from tests.alerts.making import burning
+from tests.dashboard.visitor import look, press, said, sign_in
+from tests.incidents.test_api import Incidents, audited, started
+from tests.site import answer
+
+Start = Callable[..., Any]
+
+
+async def led(web: Start, database_url: str, tmp_path: Path) -> Incidents:
+    """An incident of two alerts."""
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 60
+    await room.at(now, burning())
+    await room.at(now + 1, burning(), burning("payments"))
+    for one in (await room.get())["incidents"][:-1]:
+        await room.post(f"/{one['id']}/merge", {"into": 1})
+    assert {one["service"] for one in (await room.get("/1"))["alerts"]} == {"checkout", "payments"}
+    return room
+
+
+async def config(room: Incidents) -> Any:
+    return answer(await room.site.fetch("/api/v1/config", key=room.key))
+
+
+@pytest.mark.gen_test
+async def test_a_limit_is_lowered_for_a_time_and_rolled_back_each_once(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    room = await led(web, database_url, tmp_path)
+    other = Incidents(room.site, room.second, await room.site.key("read", "act", name="jon"))
+    both = await asyncio.gather(
+        *(one.act(1, "lower_batch_items", value=100, minutes=30) for one in (room, other) for _ in range(5))
+    )
+    assert sorted(one["already"] for one in both) == [False] + [True] * 9
+    assert all(one["message"].startswith("Already batch items 100 by key:") for one in both if one["already"])
+    refused = await room.act(1, "lower_batch_items", 422, value=2000)
+    assert "lets in more than 100, which is in force" in refused["detail"]
+    await room.act(1, "throttle", 422, value=5, scope="key:77")
+    await room.act(1, "throttle", value=5, scope="key:1", reason="it surges")
+    await room.act(1, "throttle", 422, value=0, scope="key:1")
+    assert (await room.act(1, "rollups_only", minutes=15))["message"].startswith("Revision 4 is in force.")
+
+    shown = await config(room)
+    assert shown["revision"]["revision"] == 4
+    values = {one["name"]: (one["in_force"]["value"], one["in_force"]["until"]) for one in shown["settings"]}
+    assert values["INGEST_MAX_BATCH_ITEMS"][0] == 100
+    assert values["INGEST_MAX_BATCH_ITEMS"][1] is not None
+    assert values["INGEST_STORE_OUTCOMES"][0] is False
+    assert shown["history"][1]["reason"] == "it surges"
+    assert shown["history"][0]["reason"] == "incident 1: checkout failing"
+
+    undo = {"from": 4, "to": 3}
+    assert "rolled back to 3" in (await room.act(1, "roll_back_config", **undo))["message"]
+    assert (await other.act(1, "roll_back_config", **undo))["message"].startswith(
+        "Already rolled back to 3 by key:test"
+    )
+    assert await room.lines(1, "config") == [
+        "Configuration rolled back to 3: store outcomes off -> on, revision 5, by key:test.",
+        "For 15 min: store outcomes on -> off, revision 4, by key:test.",
+        "For 30 min: items per second no limit -> 5 for test, revision 3, by key:test.",
+        (await room.lines(1, "config"))[-1],
+    ]
+    assert (await room.lines(1, "config"))[-1].startswith("For 30 min: batch items 1000 -> 100, revision 2, by key:")
+    names = [name.removeprefix("incident.") for name in audited(database_url) if "merge" not in name]
+    assert names == ["lower_batch_items", "throttle", "rollups_only", "roll_back_config"]
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT detail ->> 'incident' FROM changes WHERE kind = 'revision' ORDER BY id")
+        assert [row[0] for row in rows] == ["1"] * 4
+
+
+@pytest.mark.gen_test
+async def test_all_alerts_are_acknowledged_and_silenced_in_one_press(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    room = await led(web, database_url, tmp_path)
+    first = (await room.get("/1"))["alerts"][0]["id"]
+    await room.act(1, "acknowledge", 404, alert=77)
+    assert not (await room.act(1, "acknowledge", alert=first))["already"]
+    assert not (await room.act(1, "acknowledge"))["already"]
+    again = await room.act(1, "acknowledge")
+    assert (again["already"], again["message"][:33]) == (True, "Already acknowledged by key:test,")
+    assert {one["acknowledged_by"] for one in (await room.get("/1"))["alerts"]} == {"key:test"}
+
+    await room.act(1, "silence", 422, reason=" ")
+    done = await room.act(1, "silence", reason="we work on it", minutes=30)
+    assert done["message"].startswith("Silenced for 30 min: checkout-availability, payments-availability.")
+    again = await room.act(1, "silence", reason="we work on it", minutes=30)
+    assert (again["already"], again["message"][:28]) == (True, "Already silenced by key:test")
+    active = answer(await room.site.fetch("/api/v1/silences", key=room.key))["active"]
+    assert [one["reason"] for one in active] == ["we work on it"] * 2
+    assert [line for line in await room.lines(1, "alert") if "key:test" in line] == [
+        "Silenced for 30 min: checkout-availability, payments-availability: we work on it, by key:test.",
+        "Acknowledged: payments-availability, by key:test.",
+        "Acknowledged: checkout-availability, by key:test.",
+    ]
+    await room.act(1, "accept")
+    await room.act(1, "resolve", reason="seen by hand")
+    for name in ("report", "action", "close"):
+        fields: dict[str, dict[str, Any]] = {
+            "report": {"root_cause": "a bad query"},
+            "action": {"title": "test", "owner": "jon", "priority": 0, "due_at": "2026-12-24T00:00:00Z"},
+        }
+        await room.act(1, name, **fields.get(name, {}))
+    assert "is closed; reopen it first" in (await room.act(1, "lower_body_bytes", 409, value=2048))["detail"]
+    assert (await config(room))["revision"]["revision"] == 1, "nothing of an act that is refused stays"
+
+
+@pytest.mark.gen_test
+async def test_the_room_offers_presses_and_shows_their_receipts_and_undo(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    runbook = tmp_path / "runbook.yaml"
+    acts = "acknowledge, silence, lower_batch_items, lower_body_bytes, throttle, rollups_only, roll_back_config"
+    runbook.write_text(f"triage:\n  - {{id: look, text: Look, acts: [{acts}, pause_deploys, roll_back_deploy]}}\n")
+    room = await started(web, database_url, tmp_path, RUNBOOK_FILE=str(runbook))
+    now = time.time() - 60
+    await room.at(now, burning())
+    await room.look(now + 1)
+    cookie = await sign_in(room.site)
+
+    async def page() -> str:
+        return (await look(room.site, "/incidents/1", cookie)).body.decode()
+
+    async def act(name: str, **fields: Any) -> str:
+        return said(await press(room.site, "/incidents/1/act", cookie, act=name, **fields), room.site)
+
+    before = await page()
+    assert "Lower batch items to 100 for 30 min, all senders" in before
+    assert "Nothing came in the last 5 min, so it would have refused nothing." in before
+    assert "Rollups only for 30 min" in before
+    for missing in ("Throttle", "Roll back", "Done</h2>"):
+        assert missing not in before, "only what can work"
+    assert (await act("lower_batch_items", value="100", minutes="30")).startswith("Revision 2 is in force.")
+    after = await page()
+    assert "<b>batch items 1000 → 100</b>" in after
+    assert "revision 2 in 1 of 1 process" in after
+    assert "Undo: batch items 100 → 1000" in after
+    assert (await act("lower_batch_items", value="100", minutes="30")).startswith("Already batch items 100 by admin-")
+    assert (await act("roll_back_config", **{"from": "2", "to": "1"})).startswith("Revision 3 (= 1) is in force.")
+    assert (await act("roll_back_config", **{"from": "2", "to": "1"})).startswith("Already rolled back to 1 by admin-")
+    undone = await page()
+    assert "Rolled back to 1: batch items 100 → 1000" in undone
+    assert "revision 2, then 3 by admin-" in undone
+    assert (await act("silence", minutes="60", reason="load test")).startswith("Silenced for 60 min")
+    assert (await act("acknowledge")).startswith("Acknowledged: checkout-availability")
+    assert "Acknowledge</button>" not in await page()
+
+
+def test_a_key_surges_where_it_sends_twice_as_much_and_most_of_what_is_more() -> None:
+    calm, loud = KeyRate(1, 40, 39), KeyRate(2, 200, 4)
+    assert surging([calm, loud]) == loud
+    assert surging([calm]) is None
+    assert surging([]) is None
+    assert surging([KeyRate(1, 0.5, 0)]) is None
+    assert surging([KeyRate(1, 100, 10), KeyRate(2, 100, 10), KeyRate(3, 100, 10)]) is None, "all of them"
+
+
+@pytest.mark.gen_test
+async def test_rates_are_of_whole_slots_by_key(web: Start, database_url: str, tmp_path: Path) -> None:
+    site = await web()
+    await site.key("ingest", name="ci-loadgen")
+    now = 1_790_000_005.0
+    with psycopg.connect(database_url) as connection:
+        for ago, items in ((5, 999), (15, 600), (65, 0), (75, 300), (700, 999)):
+            connection.execute(
+                "INSERT INTO intake (process_id, slot, key_id, service, reason, requests, items, bytes, item_sizes,"
+                " byte_sizes) VALUES (1, to_timestamp(%s), 1, 'checkout', 'accepted', 1, %s, 0, '{}', '{}')",
+                (int(now - ago) // 10 * 10, items),
+            )
+    async with site.parts.db.ask() as connection:
+        assert await rates(connection, now) == [KeyRate(1, 10.0, 0.5)]
