@@ -38,6 +38,7 @@ from server.picture.objectives_now import objectives_now
 from server.picture.tick import Tick
 from server.process.process import Process
 from server.process.watch import Job
+from server.signals import store as old_signals
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import ledger_store
 from server.slo.ledger import recount as recount_module
@@ -90,7 +91,7 @@ def retention(env: Environment, db: Database) -> list[Job]:
         Job("rollup retention", 300.0, live.forget_old_rollups, 120),
         Job("ledger retention", 600.0, lambda _: ledger_store.forget_old(db, shared_clock.now()), 120),
         Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
-        Job("alert retention", 3600.0, lambda _: old_alerts.forget_old(db), 120),
+        Job("alert retention", 3600.0, lambda _: forget_alerts(db), 120),
         Job("auth retention", 600.0, lambda _: signin_store.forget_old(db), 30),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),
     ]
@@ -99,6 +100,11 @@ def retention(env: Environment, db: Database) -> list[Job]:
 async def keep_partitions(db: Database, env: Environment) -> None:
     await ensure_partitions(db, shared_clock.now(), env.outcome_retention_days)
     await drop_partitions(db, shared_clock.now(), env.outcome_retention_days)
+
+
+async def forget_alerts(db: Database) -> None:
+    await old_alerts.forget_old(db)
+    await old_signals.forget_old(db)
 
 
 async def forget_logs(db: Database, env: Environment) -> None:

@@ -21,6 +21,7 @@ from server.notify import handlers as notify
 from server.process import health
 from server.review import handlers as review
 from server.selfcheck import handlers as check_results
+from server.signals import handlers as signals
 from server.slo.api import handlers as slo
 from server.telemetry import metrics_handler
 
@@ -40,6 +41,7 @@ API: tuple[Route, ...] = (
     *maintenance.ROUTES,
     *slo.ROUTES,
     *alerts.ROUTES,
+    *signals.ROUTES,
     *incident_measures.ROUTES,
     *incidents.ROUTES,
     *incident_feed.ROUTES,

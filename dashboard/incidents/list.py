@@ -8,14 +8,18 @@ from dashboard.shared.act import ActPage, whole
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
+from dashboard.shared.signals import SignalShown, signals_shown
 from server.incidents import store
 from server.incidents.acting import declare
 from server.incidents.incident import Incident, Role
 from server.incidents.keeper import worst_first
 from server.incidents.press import Press
+from server.kernel import shared_clock
 from server.parts import Parts
+from server.signals import store as signals_store
 
 SHOWN = 100
+ALONE_SHOWN = 10
 
 
 class IncidentRow(Struct):
@@ -30,16 +34,21 @@ class IncidentsView(Struct):
 
     open: list[IncidentRow] | None
     over: list[IncidentRow]
+    alone: list[SignalShown] = []  # signals that fire in no incident, at most ALONE_SHOWN
+    alone_total: int = 0
 
 
 async def read(parts: Parts) -> IncidentsView:
+    now = shared_clock.now()
     async with parts.db.act() as connection:
         open_ = await store.open_incidents(connection)
         newest = await store.listed(connection, open_only=False, service=None, before=None, limit=SHOWN)
         commanders = await store.commanders(connection, [one.id for one in open_ + newest])
+        alone, total = await signals_store.alone(connection, now, parts.policies.budget_policy.signals, ALONE_SHOWN)
     worst = sorted(open_, key=worst_first)
     over = [one for one in newest if not one.open]
-    return IncidentsView(*[[IncidentRow(one, commanders.get(one.id)) for one in some] for some in (worst, over)])
+    open_rows, over_rows = ([IncidentRow(one, commanders.get(one.id)) for one in some] for some in (worst, over))
+    return IncidentsView(open_rows, over_rows, signals_shown(alone, parts, now), total)
 
 
 RECORDS = Memo(read, kept_s=5)
@@ -61,7 +70,11 @@ INCIDENTS = live_page(
         name="incidents",
         template="incidents.html",
         context=incidents_view,
-        regions={"incidents-open": "incidents/open.html", "incidents-over": "incidents/over.html"},
+        regions={
+            "incidents-open": "incidents/open.html",
+            "incidents-alone": "incidents/alone.html",
+            "incidents-over": "incidents/over.html",
+        },
         wakes=("incidents",),
         title="Incidents · Evenkeel",
         titles=incidents_title,

@@ -19,6 +19,7 @@ from dashboard.shared.failing import SUSPECTS
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo, Memos
 from dashboard.shared.page import Page
+from dashboard.shared.signals import SignalShown, signals_shown
 from dashboard.shared.since import since_asked
 from server.alerts import silence_store
 from server.alerts import store as alerts_store
@@ -33,7 +34,7 @@ from server.changes.targets import deploy_facts
 from server.config.view import ConfigView
 from server.http.failures import as_api_error
 from server.incidents import measures_store, store, viewers_store
-from server.incidents.acting import alerts_of
+from server.incidents.acting import alerts_of, tally_of
 from server.incidents.ending import ending_of
 from server.incidents.incident import Incident, Role, Task
 from server.incidents.proof import Proof, proof
@@ -49,8 +50,11 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
+from server.signals import store as signals_store
+from server.signals.signal import Signal, SignalTally
 
 ALERTS_SHOWN = 20  # the worst; the others are counted by service
+SIGNALS_SHOWN = 20  # those that fire first; the others are counted
 LINES = 200  # on the page; the report has them all
 ALIKE = 3  # so many machine lines of a kind in a row are one
 
@@ -67,6 +71,8 @@ class RoomRecord(Struct):
     looking: list[str]
     deploys: DeployFacts | None = None  # of the incident's service; None: it has none
     revisions: list[Change] = []  # that its acts have made, newest first
+    signals: list[Signal] = []
+    tally: SignalTally = SignalTally()
 
 
 class LineGroup(Struct):
@@ -105,6 +111,8 @@ class RoomView(Struct):
     offers: dict[StepAct, list[ActOffer]] = {}  # what can be done from here
     undoes: dict[str, ActOffer] = {}  # what undoes a suspect, by the numbers of its cause and its own
     done: list[DoneAct] = []  # what has been done from here, the newest first
+    signals: list[SignalShown] = []
+    signals_total: int = 0
 
     @property
     def incident(self) -> Incident | None:
@@ -163,6 +171,8 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
             looking,
             await deploy_facts(connection, room.incident.service) if room.incident.service else None,
             await changes_store.revisions_of(connection, incident_id, room.incident.detected_at),
+            await signals_store.of_incident(connection, incident_id, SIGNALS_SHOWN),
+            await tally_of(parts, connection, incident_id, now),
         )
 
 
@@ -205,12 +215,14 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     alerts = [newest(a, live.get(a.id)) if a.state != "resolved" else a for a in record.alerts]
     titles = {objective.name: objective.title for objective in parts.policies.objectives}
     room, picture = record.room, parts.relay.picture
-    found = proof(ending_of(room.incident, alerts, picture), now)
+    found = proof(ending_of(room.incident, alerts, picture, record.tally), now)
     burning = [one for one in service_rows(picture) if one.name == room.incident.service]
     view = RoomView(
         room=room,
         alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts[:ALERTS_SHOWN]],
         others=besides(record.counts, alerts[:ALERTS_SHOWN]),
+        signals=signals_shown(record.signals, parts, now),
+        signals_total=record.tally.total,
         proof=found,
         groups=grouped(record.lines),
         looking=record.looking,
@@ -316,6 +328,7 @@ ROOM = live_page(
             "room-steps": "incident/steps.html",
             "room-deploys": "incident/deploys.html",
             "room-alerts": "incident/alerts.html",
+            "room-signals": "incident/signals.html",
             "room-tasks": "incident/tasks.html",
             "room-roles": "incident/roles.html",
             "room-captured": "incident/captured.html",

@@ -6,6 +6,7 @@ here within 5 s, usually at once (bus topics `keys`, `sessions`).
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable
 
 from tornado.web import RequestHandler
@@ -48,14 +49,20 @@ class Authenticator:
         await self.sessions.fresh.close()
         self.passwords.close()
 
-    async def identify(self, handler: RequestHandler, *, allow_session: bool) -> Identity | None:
-        """Whose request it is; None: nobody's. Where a bearer key is sent, the cookie is not looked at.
+    async def identify(
+        self, handler: RequestHandler, *, allow_session: bool, allow_basic: bool = False
+    ) -> Identity | None:
+        """Whose request it is; None: nobody's. Where a key is sent, the cookie is not looked at.
+
+        `allow_basic`: the key may also come as the password of HTTP Basic, which some senders alone can do.
 
         Raises ApiError UNAVAILABLE where the database is away and who calls is not known.
         """
         authorization = handler.request.headers.get("Authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
+            if allow_basic and scheme.lower() == "basic":
+                return await self.keys.find(basic_password(token.strip()))
             return await self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
         if not allow_session:
             return None
@@ -110,3 +117,11 @@ class Authenticator:
     def age_s(self) -> float:
         """Seconds since the keys were read; infinite before the first time."""
         return self.keys.fresh.age_s
+
+
+def basic_password(credentials: str) -> str:
+    """The password of HTTP Basic credentials, whatever the user is called; '' where they cannot be read."""
+    try:
+        return b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

@@ -288,6 +288,7 @@ class ApiHandler(Handler):
     """The base of API handlers. Methods carry `@operation`, which this class enforces."""
 
     operation: Operation | None = None
+    basic = False  # whether a key may come as the password of HTTP Basic
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
@@ -302,7 +303,8 @@ class ApiHandler(Handler):
 
     async def authorise(self, operation: Operation) -> None:
         """The key's or, for GET, the session's identity; ApiError 401 or 403."""
-        self.identity = await self.parts.auth.identify(self, allow_session=self.request.method in ("GET", "HEAD"))
+        reads = self.request.method in ("GET", "HEAD")
+        self.identity = await self.parts.auth.identify(self, allow_session=reads, allow_basic=self.basic)
         if self.identity is None:
             raise ApiError("UNAUTHENTICATED", "Send a valid key: Authorization: Bearer KEY. Nothing was done.")
         if operation.scope not in self.identity.scopes:
@@ -340,15 +342,19 @@ class ApiHandler(Handler):
 
     def body(self, kind: type[T]) -> T:
         """The JSON body as a typed value; 415, 400 or 422 with the field."""
-        media = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media not in ("application/json", "application/merge-patch+json"):
-            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
         try:
-            return msgspec.json.decode(self.request.body, type=kind)
+            return msgspec.json.decode(self.json(), type=kind)
         except msgspec.ValidationError as error:
             raise field_error(error, kind) from None
         except BROKEN as error:
             raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was done.") from None
+
+    def json(self) -> bytes:
+        """The body as it came, which says that it is JSON; ApiError UNSUPPORTED_MEDIA_TYPE."""
+        media = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media not in ("application/json", "application/merge-patch+json"):
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
+        return self.request.body
 
     def reply(self, value: object, status: int | None = None) -> None:
         """Answer with JSON, by default with the operation's own status."""

@@ -27,6 +27,7 @@ Json = dict[str, Any]
 
 SECURITY_SCHEMES: Json = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key: `Authorization: Bearer KEY`."},
+    "password": {"type": "http", "scheme": "basic", "description": "An API key as the password; any user name."},
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -140,7 +141,7 @@ def operation_object(route: Route, method: str, one: Operation, types: Types) ->
         "operationId": operation_id(method, route.path),
         "tags": [tag_of(route.path)],
         "summary": one.summary.rstrip("."),
-        "security": security(one, method),
+        "security": security(one, method, basic=getattr(route.handler, "basic", False)),
         "parameters": parameters(route, one),
         "responses": responses(route, one, types),
     }
@@ -165,10 +166,10 @@ def tag_of(path: str) -> str:
     return path.removeprefix("/api/v1").split("/")[1]
 
 
-def security(one: Operation, method: str) -> list[Json]:
+def security(one: Operation, method: str, *, basic: bool) -> list[Json]:
     if one.scope is None:
         return []
-    schemes: list[Json] = [{"key": [one.scope]}]
+    schemes: list[Json] = [{"key": [one.scope]}, *([{"password": []}] if basic else [])]
     return [*schemes, {"session": []}] if method == "get" else schemes
 
 

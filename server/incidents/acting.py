@@ -36,6 +36,8 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import is_drill
 from server.notify.outbox import tell_of_incident
+from server.signals import store as signals_store
+from server.signals.signal import SignalTally
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -62,7 +64,8 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         said = await said_before(connection, incident_id, asked, press)
         if said is not None:
             return Acted(before.incident, True, f"Already done: {said.text}")
-        ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture)
+        tally = await tally_of(parts, connection, incident_id, now)
+        ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture, tally)
         after = replace(deepcopy(replace(before, alerts=[])), alerts=before.alerts)  # of which no act changes any
         await check_note(connection, incident_id, asked)
         check_there(before.incident)
@@ -121,6 +124,12 @@ def missing(incident_id: int) -> ApiError:
 async def alerts_of(connection: AsyncConnection, room: IncidentRoom) -> list[Alert]:
     """The alerts of an incident, as they are kept: all that are open, and the last that have ended."""
     return await store.alerts(connection, room.incident.id)
+
+
+async def tally_of(parts: Parts, connection: AsyncConnection, incident_id: int, now: float) -> SignalTally:
+    """How the signals of an incident stand at `now`."""
+    found = await signals_store.tallies(connection, [incident_id], now, parts.policies.budget_policy.signals)
+    return found.get(incident_id, SignalTally())
 
 
 async def check_note(connection: AsyncConnection, incident_id: int, asked: IncidentAct) -> None:

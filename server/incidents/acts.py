@@ -258,6 +258,8 @@ class Resolve(IncidentAct, tag="resolve"):
             room.incident = moved(room.incident, "monitoring", moment.now)
         if moment.proof.since is not None:
             room.incident = replace(room.incident, over_at=moment.proof.since)
+        if moment.proof.waits == "signals" and not room.alerts:
+            room.incident = replace(room.incident, over_at=None)  # nobody has measured when it ended
         room.incident = moved(room.incident, "resolved", moment.now)
         said = moment.proof.text if given else f"without proof ({moment.proof.text}): {reason}"
         room.say("state", f"Resolved by {moment.by}. {said}", moment.by, moment.now)

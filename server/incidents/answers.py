@@ -21,6 +21,7 @@ from server.incidents.store import ACTIONS, DEPLOYS, INCIDENTS, ROLES, TASKS
 from server.incidents.timeline_store import Line, Origin
 from server.incidents.verification import StepState
 from server.kernel.times import Instant, utc
+from server.signals.answers import SignalAnswer
 
 
 class CapturedChangeAnswer(Struct):
@@ -118,6 +119,7 @@ class IncidentDetail(Struct):
     incident: IncidentAnswer
     captured: CapturedAnswer
     alerts: list[AlertAnswer]
+    signals: list[SignalAnswer]
     roles: list[RoleAnswer]
     tasks: list[TaskAnswer]
     actions: list[PreventiveActionAnswer]
@@ -209,6 +211,7 @@ def detail_answer(  # noqa: PLR0917 - the room, what is read beside it, and when
     room: IncidentRoom,
     alerts: Sequence[Alert],
     outages: dict[int, list[Outage]],
+    signals: list[SignalAnswer],
     alike: Sequence[SimilarIncident],
     found: Proof,
     now: float,
@@ -234,6 +237,7 @@ def detail_answer(  # noqa: PLR0917 - the room, what is read beside it, and when
             seen.evenkeel,
         ),
         [alert_answer(alert, outages[alert.id]) for alert in alerts],
+        signals,
         [answered(one, RoleAnswer) for one in room.roles],
         [answered(one, TaskAnswer) for one in room.tasks],
         [answered(one, PreventiveActionAnswer) for one in room.actions],

@@ -6,7 +6,7 @@ or on one that its service depends on, or that depends on it: a cause with its s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -67,12 +67,19 @@ def place_of(
     now: float,
 ) -> Incident | None:
     """The incident that an alert joins; None: a new one."""
-    able = [one for one in standing if one.incident.open or fresh(one.incident, now)]
     before = {members[key] for key in members if key[0] == alert.id}
+    return place(alert.service, standing, policy, now, before)
+
+
+def place(
+    service: str, standing: Sequence[Standing], policy: BudgetPolicy, now: float, before: Container[int] = ()
+) -> Incident | None:
+    """The incident that trouble of a service joins, one that it was in `before` rather than another; None: none."""
+    able = [one for one in standing if one.incident.open or fresh(one.incident, now)]
     ranked = sorted(able, key=lambda one: (not one.incident.open, one.incident.id not in before, one.incident.id))
     for one in ranked:
-        own = alert.service in one.services or one.incident.id in before
-        if own or (one.incident.open and related(alert.service, one.services, policy)):
+        own = service in one.services or one.incident.id in before
+        if own or (one.incident.open and related(service, one.services, policy)):
             return one.incident
     return None
 
@@ -88,3 +95,10 @@ def related(service: str, services: set[str], policy: BudgetPolicy) -> bool:
     if service in services or services & dependencies(policy, service):
         return True
     return any(service in dependencies(policy, one) for one in services)
+
+
+def near(services: Iterable[str], policy: BudgetPolicy) -> set[str]:
+    """Every service that is related to one of these."""
+    mine = set(services)
+    found = mine.union(*(dependencies(policy, one) for one in mine))
+    return found | {one for one in policy.depends_on if mine & dependencies(policy, one)}

@@ -10,6 +10,7 @@ from server.incidents.incident import Captured, CapturedChange, Incident, Share
 from server.incidents.proof import Ending
 from server.kernel.names import is_drill
 from server.picture.picture import Picture
+from server.signals.signal import SignalTally
 from server.slo.model.status import ObjectiveStatus
 
 SIGHTLESS = ("blind", "partial")
@@ -18,13 +19,13 @@ SHARES = 5
 Counted = tuple[int, int]  # bad, total
 
 
-def ending_of(incident: Incident, alerts: Sequence[Alert], picture: Picture | None) -> Ending:
-    """The end of the failure, as the incident's `alerts` and the picture show it.
+def ending_of(incident: Incident, alerts: Sequence[Alert], picture: Picture | None, signals: SignalTally) -> Ending:
+    """The end of the failure, as the incident's `alerts`, its signals and the picture show it.
 
-    Without an alert, as in an incident that a person has opened, nothing but a person says that it is over.
+    Without any, as in an incident that a person has opened, nothing but a person says that it is over.
     """
     if not alerts:
-        return Ending(0, None, 0.0, 0.0, 0, 0, sighted=False)
+        return Ending(0, None, 0.0, 0.0, 0, 0, sighted=False, signals=signals, alerts=False)
     objectives = {one.name: one for one in picture.slo.objectives} if picture and picture.slo else {}
     mine = [objectives[name] for name in {alert.objective for alert in alerts} if name in objectives]
     still = [alert for alert in alerts if alert.state != "resolved"]
@@ -39,6 +40,7 @@ def ending_of(incident: Incident, alerts: Sequence[Alert], picture: Picture | No
         bad=bad,
         total=total,
         sighted=picture is not None and not any(one.state in SIGHTLESS for one in mine),
+        signals=signals,
     )
 
 
@@ -84,7 +86,7 @@ def captured(
 ) -> Captured:
     """What is seen at `now` of the services of these alerts, the first of which is what it is about."""
     first = alerts[0] if alerts else None
-    service = next((one for one in picture.services if one.name == first.service), None) if picture and first else None
+    routes, versions = shares_of(first.service, picture) if first else ([], [])
     objectives: list[ObjectiveStatus] = picture.slo.objectives if picture and picture.slo else []
     names = {alert.service for alert in alerts}
     return Captured(
@@ -92,14 +94,25 @@ def captured(
         onset=onset,
         onset_method=first.beginning.onset_method if first else "person",
         text=failing(first) if first else "",
-        routes=[Share(one.name, one.bad, one.n) for one in service.routes[:SHARES]] if service else [],
-        versions=[Share(one.name, one.bad, one.n) for one in service.versions[:SHARES]] if service else [],
+        routes=routes,
+        versions=versions,
         revision=picture.revision if picture else 0,
         redis=picture.redis if picture else None,
         likely=first.evidence.likely if first else "",
         budget_left={one.name: one.budget_left for one in objectives if one.service in names},
         changes=changes,
     )
+
+
+def shares_of(name: str, picture: Picture | None) -> tuple[list[Share], list[Share]]:
+    """The requests of a service by route and by version, as the picture has them."""
+    service = next((one for one in picture.services if one.name == name), None) if picture else None
+    if service is None:
+        return [], []
+    routes, versions = (
+        [Share(one.name, one.bad, one.n) for one in some[:SHARES]] for some in (service.routes, service.versions)
+    )
+    return routes, versions
 
 
 def of_alert(alert: Alert, seen: Captured) -> Incident:

@@ -14,7 +14,7 @@ from server.http.route import Route
 from server.http.shown import answered
 from server.incidents import measures_store, store
 from server.incidents.act import IncidentAct, Severity, ShortText
-from server.incidents.acting import Acted, act, alerts_of, declare, room_of
+from server.incidents.acting import Acted, act, alerts_of, declare, room_of, tally_of
 from server.incidents.acts import AnyAct
 from server.incidents.answers import (
     ActedAnswer,
@@ -42,8 +42,11 @@ from server.incidents.timeline_store import LINES_MAX, timeline
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in
+from server.signals import store as signals_store
+from server.signals.answers import signal_answer
 
 KEY_MAX = 200
+SIGNALS_MOST = 200  # of an incident, those that fire first
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"  # its style stands in it
 
 
@@ -147,8 +150,11 @@ class OneIncidentHandler(IncidentHandler):
             alerts = await alerts_of(connection, room)
             outages = await alerts_store.outages(connection, [alert.id for alert in alerts])
             alike = similar(room.incident, await measures_store.past(connection, room.incident))
-        found = proof(ending_of(room.incident, alerts, self.parts.relay.picture), now)
-        self.reply(detail_answer(room, alerts, outages, alike, found, now))
+            tally = await tally_of(self.parts, connection, number, now)
+            told = await signals_store.of_incident(connection, number, SIGNALS_MOST)
+        found = proof(ending_of(room.incident, alerts, self.parts.relay.picture, tally), now)
+        shown = [signal_answer(one, now, self.parts.policies.budget_policy.signals) for one in told]
+        self.reply(detail_answer(room, alerts, outages, shown, alike, found, now))
 
 
 class ActsHandler(IncidentHandler):

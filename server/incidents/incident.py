@@ -16,8 +16,9 @@ from server.kernel.names import OWN
 # suspected: nobody has looked at it; monitoring: what failed seems over, shown as Recovering.
 IncidentState = Literal["suspected", "declared", "investigating", "mitigating", "monitoring", "resolved", "closed"]
 Source = Literal["alert", "person", "signal"]
-# change point: the fast test saw where it began; window: only that it did within one; person: somebody says so.
-IncidentOnset = Literal["change point", "window", "person"]
+# change point: the fast test saw where it began; window: only that it did within one; person: somebody says so;
+# signal: another system does.
+IncidentOnset = Literal["change point", "window", "person", "signal"]
 DeployActState = Literal["waiting", "by_hand", "done", "failed"]
 RoleName = Literal["commander", "deputy", "communications", "scribe"]
 CauseClass = Literal["deploy", "config", "dependency", "capacity", "data", "external", "unknown"]

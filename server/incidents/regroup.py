@@ -18,6 +18,7 @@ from server.incidents.press import Press
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
+from server.signals import store as signals_store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,6 +44,7 @@ async def merge(parts: Parts, incident_id: int, into: int, press: Press) -> Acte
         merged = replace(source.incident, state="closed", closed_at=now, merged_into=into, update_due_at=None)
         await store.move_members(connection, incident_id, into, None)
         await store.move_work(connection, incident_id, into)
+        await signals_store.move(connection, incident_id, into)
         lead = source.holder("commander")
         await save(connection, source, merged, f"Merged into incident {into} by {press.by}.", press, now)
         joined = with_the_earlier(target.incident, source.incident, now)

@@ -133,15 +133,16 @@ def report_of(
 
 def measures(incident: Incident) -> list[Measured]:
     """Each time with what it is taken from."""
-    methods = {"change point": "the fast test's estimate", "window": "the beginning of a window", "person": "a person"}
+    methods = {"change point": "the fast test's estimate", "window": "the beginning of a window"}
+    methods |= {"person": "a person", "signal": "as told by a signal"}
     onset = f"the onset ({methods[incident.onset_method]})"
-
+    end = "as signals told" if incident.source == "signal" else "by live data"
     times = times_of(incident)
     return [
         Measured("time to detect", times.detect, f"from {onset} to the detection"),
         Measured("time to acknowledge", times.acknowledge, f"from {onset} to when a person declared it"),
         Measured("time to mitigate", times.mitigate, f"from {onset} to the first mitigation"),
-        Measured("time to recover", times.recover, f"from {onset} to the end of the failure, by live data"),
+        Measured("time to recover", times.recover, f"from {onset} to the end of the failure, {end}"),
     ]
 
 

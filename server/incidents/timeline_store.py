@@ -14,7 +14,7 @@ from server.kernel.names import OWN
 LINES_MAX = 5000
 BEFORE_S = 3600.0  # changes from so long before the onset stand in it
 
-Origin = Literal["incident", "alert", "change"]
+Origin = Literal["incident", "alert", "signal", "change"]
 
 
 class Line(Struct):
@@ -54,6 +54,11 @@ TIMELINE = text(
          WHERE v.alert_id IN (SELECT m.alert_id FROM incident_alerts m WHERE m.incident_id = :id)
              AND v.at >= to_timestamp(:from_s) AND v.at < to_timestamp(:to_s)
          ORDER BY v.at DESC, v.id DESC LIMIT :most)
+        UNION ALL
+        (SELECT 'signal', s.id, s.over_at, s.state, s.name || CASE s.state WHEN 'ended' THEN ' ended.'
+             ELSE ' is absent: nobody says that it ended.' END, '', '', s.service, NULL
+         FROM signals s WHERE s.incident_id = :id AND s.over_at IS NOT NULL
+         ORDER BY s.over_at DESC, s.id DESC LIMIT :most)
         UNION ALL
         (SELECT 'change', c.id, c.at, c.kind, c.summary, c.author, '', c.service, NULL
          FROM changes c

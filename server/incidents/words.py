@@ -23,7 +23,8 @@ def public_update(room: IncidentRoom, alerts: Sequence[Alert], found: Proof, now
     if burning:
         sentences.append(f"{burning[0].service}: {failing(burning[0])} since {minute(incident.onset)}.")
     elif incident.over_at is not None and incident.open:
-        sentences.append(f"Requests succeed again since {minute(incident.over_at)}; we watch it. {found.text}")
+        said = "Requests succeed again" if alerts else "It seems over"
+        sentences.append(f"{said} since {minute(incident.over_at)}; we watch it. {found.text}")
     elif incident.over_at is not None:
         lasted = span(max(0.0, incident.over_at - incident.onset))
         sentences.append(f"Over since {minute(incident.over_at)}, after {lasted}.")

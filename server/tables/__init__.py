@@ -16,7 +16,19 @@ distribute it by request_id.
 
 from __future__ import annotations
 
-from server.tables import alerts, config, deploys, incidents, maintenance, outcomes, people, processes, records, slo
+from server.tables import (
+    alerts,
+    config,
+    deploys,
+    incidents,
+    maintenance,
+    outcomes,
+    people,
+    processes,
+    records,
+    signals,
+    slo,
+)
 from server.tables.columns import metadata
 
 __all__ = [
@@ -30,5 +42,6 @@ __all__ = [
     "people",
     "processes",
     "records",
+    "signals",
     "slo",
 ]

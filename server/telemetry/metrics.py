@@ -143,6 +143,19 @@ ACTIONS_OPEN = _metric(
     "priority",
     "overdue",
 )
+SIGNALS = _metric(
+    "evenkeel_signals_total",
+    "counter",
+    "Signals that were told, by what was told: firing, resolved; left_out: not of the key's services, and not kept.",
+    "host",
+    "status",
+)
+SIGNALS_FIRING = _metric(
+    "evenkeel_signals_firing",
+    "gauge",
+    "Signals whose end is not known, by whether they are in an incident.",
+    "joined",
+)
 BURN_RATE = _metric(
     "evenkeel_slo_burn_rate",
     "gauge",
@@ -198,6 +211,7 @@ _intake_lost = _counter(INTAKE_LOST).labels(HOST)
 _signins = _counter(SIGNINS)
 _alerts_fired = _counter(ALERTS_FIRED)
 _notified = _counter(NOTIFIED)
+_signals = _counter(SIGNALS)
 _dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
 
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded: routes, METHODS and statuses are ours
@@ -254,6 +268,12 @@ def signed_in(result: Literal["ok", "wrong", "slowed"]) -> None:
 def alert_fired(severity: int, urgency: str) -> None:
     """An alert fired, or fired again."""
     _alerts_fired.labels(HOST, str(severity), urgency).inc()
+
+
+def signals_told(firing: int, kept: int, left_out: int) -> None:
+    """A group of signals was kept, `firing` of `kept`."""
+    for status, number in (("firing", firing), ("resolved", kept - firing), ("left_out", left_out)):
+        _signals.labels(HOST, status).inc(number)
 
 
 def notified(kind: str, result: Literal["sent", "failed", "given_up"]) -> None:

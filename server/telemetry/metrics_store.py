@@ -16,6 +16,7 @@ from server.kernel import shared_clock
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import store as check_store
+from server.signals import store as signals_store
 from server.slo.ledger import ledger_store
 from server.slo.model.counts import Counts
 from server.tables.config import revisions
@@ -48,6 +49,7 @@ class DeploymentGauges(msgspec.Struct):
     events: dict[int, Counts]  # good and bad by objective id
     undelivered_age_s: float  # of notifications
     incidents: IncidentGauges
+    signals: dict[bool, int]  # whose end is not known, by whether they are in an incident
 
 
 class IncidentGauges(msgspec.Struct):
@@ -70,7 +72,10 @@ async def read(connection: AsyncConnection) -> DeploymentGauges:
     staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
     incidents = await incident_gauges(connection)
-    return DeploymentGauges(rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents)
+    signals = await signals_store.firing_now(connection)
+    return DeploymentGauges(
+        rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents, signals
+    )
 
 
 async def incident_gauges(connection: AsyncConnection) -> IncidentGauges:

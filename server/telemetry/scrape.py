@@ -115,6 +115,8 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     applied = [(place(row), row.revision) for row in rows if row.revision is not None]
     yield family(metrics.APPLIED_REVISION, applied)
     yield from of_incidents(gauges.incidents)
+    firing = [((str(joined).lower(),), gauges.signals.get(joined, 0)) for joined in (False, True)]
+    yield family(metrics.SIGNALS_FIRING, firing)
     yield family(metrics.NOTIFICATION_AGE, [((), gauges.undelivered_age_s)])
     yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])

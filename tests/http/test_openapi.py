@@ -114,7 +114,7 @@ def test_security_is_the_operations_own() -> None:
         else:
             assert said[0] == {"key": [one.scope]}
             assert ({"session": []} in said) is (method == "get")
-    assert set(DOCUMENT["components"]["securitySchemes"]) == {"key", "session"}
+    assert set(DOCUMENT["components"]["securitySchemes"]) == {"key", "password", "session"}
 
 
 def test_every_code_is_described_under_its_status() -> None:

@@ -59,6 +59,16 @@ class PagingPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalPolicy:
+    """What alerts of other systems mean here: the labels that name the service, the first that is there; which of their
+    severities open an incident; and after how long without a word nothing is known of one."""
+
+    service_labels: tuple[str, ...] = ("service", "job", "namespace")
+    opens: tuple[str, ...] = ("page", "critical")
+    not_heard_hours: int = 13  # beyond the repeat_interval of Alertmanager (4 h) and of kube-prometheus (12 h)
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetPolicy:
     """The whole policy. Shares are of 1; a budget below `frozen_below` freezes, one below `caution_below` cautions."""
 
@@ -78,6 +88,7 @@ class BudgetPolicy:
     depends_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # service -> those it calls
     defaults: Defaults | None = None
     paging: PagingPolicy = PagingPolicy()
+    signals: SignalPolicy = SignalPolicy()
 
 
 def severity(policy: BudgetPolicy, bad_ratio: Fraction) -> int:

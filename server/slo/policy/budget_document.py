@@ -23,6 +23,7 @@ from server.slo.model.budget_policy import (
     Defaults,
     PagingPolicy,
     SeverityRule,
+    SignalPolicy,
 )
 from server.slo.policy.openslo import Description, DocumentPart, Metadata, ServiceName
 from server.slo.policy.values import ValueFault, days, number, target
@@ -70,6 +71,15 @@ class DefaultsSpec(DocumentPart, frozen=True):
     window: str | None = None
 
 
+LabelName = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SignalsSpec(DocumentPart, frozen=True):
+    service_labels: Annotated[list[LabelName], Meta(min_length=1, max_length=10)] | None = None
+    opens: Annotated[list[LabelName], Meta(max_length=20)] | None = None
+    not_heard_hours: Annotated[int, Meta(ge=1, le=24 * 90)] | None = None
+
+
 class BudgetSpec(DocumentPart, frozen=True):
     description: Description = ""
     states: States = States()
@@ -80,6 +90,7 @@ class BudgetSpec(DocumentPart, frozen=True):
     depends_on: dict[ServiceName, Annotated[list[ServiceName], Meta(max_length=100)]] | None = None
     paging: PagingSpec = PagingSpec()
     defaults: DefaultsSpec | None = None
+    signals: SignalsSpec = SignalsSpec()
 
 
 class ErrorBudgetPolicy(DocumentPart, frozen=True, tag_field="kind", tag="ErrorBudgetPolicy"):
@@ -110,6 +121,17 @@ def budget_policy(spec: BudgetSpec, services: Collection[str]) -> BudgetPolicy:
             spent=part(paging.spent, "paging.spent", usual.paging.spent),
             bad_ratio=part(paging.bad_ratio, "paging.badRatio", usual.paging.bad_ratio),
         ),
+        signals=signals(spec.signals),
+    )
+
+
+def signals(given: SignalsSpec) -> SignalPolicy:
+    """What alerts of other systems mean; severities are compared without regard to case."""
+    usual = SignalPolicy()
+    return SignalPolicy(
+        usual.service_labels if given.service_labels is None else tuple(dict.fromkeys(given.service_labels)),
+        usual.opens if given.opens is None else tuple(dict.fromkeys(word.lower() for word in given.opens)),
+        either(given.not_heard_hours, usual.not_heard_hours),
     )
 
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, PagingPolicy, SeverityRule
+from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, PagingPolicy, SeverityRule, SignalPolicy
 from server.slo.policy.policy import parse
 from tests.slo.making import service
 from tests.slo.policy.spoiling import found_problems, problems, spoil
@@ -55,6 +55,10 @@ spec:
   defaults:
     target: 0.95
     window: 1w
+  signals:
+    serviceLabels: [app, job]
+    opens: [Page, p1]
+    notHeardHours: 5
 """
 THREE = service("shop") + service("pay") + service("mail")
 
@@ -76,6 +80,7 @@ def test_every_field_of_the_document_reaches_the_policy() -> None:
         depends_on={"shop": ("pay", "mail"), "pay": ("mail",)},
         defaults=Defaults(Fraction(95, 100), 7),
         paging=PagingPolicy(Fraction(1, 100), Fraction(1, 5)),
+        signals=SignalPolicy(("app", "job"), ("page", "p1"), 5),
     )
     usual = BudgetPolicy()
     assert all(getattr(found, one.name) != getattr(usual, one.name) for one in fields(usual))  # none was forgotten

@@ -1,0 +1,1 @@
+"""Signals: what other systems say is in trouble, and what may be concluded from what they say."""
