@@ -130,9 +130,17 @@ class Drill:
         self.measured.detect = self.passed()
         self.say(f"detected after {span(self.passed())}: SEV-{found[0]['severity']} {found[0]['title']}")
         self.say(f"room: {self.site.url}/incidents/{incident}")
+        room = self.site.room(incident)
         if self.auto:
             self.site.act(incident, "accept", command=True)
-        return self.site.room(incident)
+            self.acknowledge(room)
+        return room
+
+    def acknowledge(self, room: dict[str, Any]) -> None:
+        """Acknowledge its alerts, so that nobody further is told of them."""
+        for alert in room["alerts"]:
+            if alert["state"] != "resolved" and alert["acknowledged_at"] is None:
+                self.site.want("POST", f"/api/v1/alerts/{alert['id']}/acknowledge")
 
     def suspected(self, room: dict[str, Any]) -> None:
         """Wait until what was broken is named first, or with the first."""
@@ -191,7 +199,9 @@ class Drill:
         """Resolve and close its incident, also one that came when nobody waited for it any more."""
         known = self.measured.incident
         for incident in [known] if known else [one["id"] for one in self.site.incidents(self.scenario.service)]:
-            state = self.site.room(incident)["incident"]["state"]
+            room = self.site.room(incident)
+            state = room["incident"]["state"]
+            self.acknowledge(room)
             if state not in ("resolved", "closed"):
                 why = self.measured.wrong or ("" if self.measured.recover is not None else "the drill has ended")
                 self.site.act(incident, "resolve", reason=f"DRILL: {why}" if why else "")

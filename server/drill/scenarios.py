@@ -209,8 +209,7 @@ class IngestSurge(Scenario):
         return self.refused
 
     def undo(self) -> list[str]:
-        wrong = taken_away(self.site, self.made.get("surge"), THROTTLE) if self.refused else []
-        return wrong + super().undo()
+        return taken_away(self.site, self.made.get("surge"), THROTTLE) + super().undo()
 
 
 class BadRevision(Scenario):
@@ -231,6 +230,7 @@ class BadRevision(Scenario):
     def inject(self) -> None:
         reason = "DRILL bad-revision: too small on purpose, for a key of the drill's own"
         self.revision = self.site.limit(self.made["importer"], BATCH, 1, MINUTES, reason)
+        self.taken = False
         super().inject()
 
     def send(self, start: float, seconds: int) -> None:
@@ -252,13 +252,11 @@ class BadRevision(Scenario):
         return self.taken
 
     def undo(self) -> list[str]:
-        left = self.revision and not self.taken
-        wrong = taken_away(self.site, self.made.get("importer"), BATCH) if left else []
-        return wrong + super().undo()
+        return taken_away(self.site, self.made.get("importer"), BATCH) + super().undo()
 
 
 def taken_away(site: DrillSite, key: DrillKey | None, name: str) -> list[str]:
-    """Take a key's limit away; says why where that was refused: it ends by itself, and the key with the drill."""
+    """Take a key's limit away, if it has one; says why where that was refused: it ends by itself."""
     if key is None:
         return []
     try:

@@ -26,7 +26,7 @@ ORDER BY name
 ON CONFLICT DO NOTHING
 """)
 # The services one by one along the series' key, then the first trace of each: the cost depends on the services.
-SENDING = text("""
+EACH = """
 WITH RECURSIVE each (service) AS (
     (SELECT service FROM series ORDER BY service LIMIT 1)
     UNION ALL
@@ -34,15 +34,19 @@ WITH RECURSIVE each (service) AS (
     FROM each WHERE each.service IS NOT NULL
 )
 SELECT service FROM each
+"""
+SENDING = text(f"""{EACH}
 WHERE EXISTS (
     SELECT FROM series WHERE series.service = each.service AND (
         first_seen_at > now() - interval '28 days'
         OR EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')))
 """)
-# A drill is held to something while its deltas are kept, 15 minutes; then its objectives and alerts are gone.
-DRILLING = text("""
-SELECT DISTINCT service FROM series
-WHERE starts_with(service, :prefix) AND EXISTS (SELECT FROM deltas WHERE series_id = series.id)
+# A drill is held to something for 15 minutes after it has sent; then its objectives and alerts are gone.
+DRILLING = text(f"""{EACH}
+WHERE starts_with(service, :prefix) AND EXISTS (
+    SELECT FROM series WHERE series.service = each.service AND (
+        first_seen_at > now() - interval '15 minutes'
+        OR EXISTS (SELECT FROM minutes WHERE series_id = series.id AND minute > now() - interval '15 minutes')))
 """)
 SENDS = text("""
 SELECT EXISTS (SELECT FROM series WHERE service = :service AND (
