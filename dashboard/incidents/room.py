@@ -12,7 +12,7 @@ from dashboard.alerts.list import AlertListed, newest, row
 from dashboard.config.page import read_config
 from dashboard.incidents.done import DoneAct, counted, done_acts
 from dashboard.incidents.offers import RATES, ActOffer, Situation, offers, undoing, with_previews
-from dashboard.now.cards import Card, cards
+from dashboard.now.cards import Card, CardSuspect, cards
 from dashboard.now.headline import refused
 from dashboard.now.rows import service_rows
 from dashboard.shared.failing import SUSPECTS
@@ -107,7 +107,7 @@ class RoomView(Struct):
     similar: list[SimilarIncident] = []
     looking: list[str] = []  # who has the room open
     lines_left_out: bool = False  # there are older ones
-    others: list[ServiceAlerts] = []  # of its alerts, beside the worst
+    more_alerts: list[ServiceAlerts] = []  # beside the worst
     offers: dict[StepAct, list[ActOffer]] = {}  # what can be done from here
     undoes: dict[str, ActOffer] = {}  # what undoes a suspect, by the numbers of its cause and its own
     done: list[DoneAct] = []  # what has been done from here, the newest first
@@ -146,10 +146,24 @@ class RoomView(Struct):
         return following.get(self.room.incident.state, "") if self.room else ""
 
     @property
-    def lead(self) -> ActOffer | None:
-        """The one button: what undoes the first suspect, else what says that somebody looks."""
-        noticed = self.offers.get("acknowledge", [])
-        return self.undoes.get("1-1") or (noticed[0] if noticed else None)
+    def likely(self) -> CardSuspect | None:
+        """What is suspected most, while it burns."""
+        return self.cards[0].suspect if self.cards else None
+
+    @property
+    def undo(self) -> ActOffer | None:
+        """What undoes the first suspect: the one filled button once somebody commands."""
+        return self.undoes.get("1-1")
+
+    @property
+    def noticed(self) -> ActOffer | None:
+        """What says that somebody looks."""
+        return next(iter(self.offers.get("acknowledge", [])), None)
+
+    @property
+    def others(self) -> list[str]:
+        """Who looks beside the commander."""
+        return [one for one in self.looking if self.commander is None or one != self.commander.person]
 
 
 async def read(parts: Parts, incident_id: int) -> RoomRecord:
@@ -220,7 +234,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
     view = RoomView(
         room=room,
         alerts=[row(alert, record.silences, record.reach, titles) for alert in alerts[:ALERTS_SHOWN]],
-        others=besides(record.counts, alerts[:ALERTS_SHOWN]),
+        more_alerts=besides(record.counts, alerts[:ALERTS_SHOWN]),
         signals=signals_shown(record.signals, parts, now),
         signals_total=record.tally.total,
         proof=found,

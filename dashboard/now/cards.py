@@ -12,7 +12,7 @@ from dashboard.config.page import CONFIG
 from dashboard.now.burn_chart import BurnChart, ChartSpan, Value, latency_chart, ratio_chart
 from dashboard.now.headline import named_share, too_little
 from dashboard.now.rows import LiveRow, left_of
-from dashboard.shared.failing import FAILING, mostly
+from dashboard.shared.failing import FAILING, SUSPECTS, mostly
 from dashboard.shared.format import budget, ms, number, percent, span, window
 from dashboard.shared.memo import Memos
 from dashboard.shared.since import SINCE
@@ -23,6 +23,7 @@ from server.changes import store as changes
 from server.changes.store import Change
 from server.config.differences import Offer
 from server.config.view import ConfigView
+from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.kernel import shared_clock
 from server.live import questions
 from server.live.answers import Metric, SeriesAnswer, SummaryRow
@@ -138,11 +139,42 @@ async def cards(parts: Parts, rows: list[LiveRow], now: float) -> list[Card]:
     pasts = await asyncio.gather(*(PAST.get(parts, asked(row, now)) for row in leading))
     fail = await asyncio.gather(*(FAILING.get(parts, (row.name, row.over_ms)) for row in leading))
     acts = await asyncio.gather(*(SINCE.get(parts, since_asked(row, now)) for row in leading))
+    ranked = await asyncio.gather(*(ranked_of(parts, row) for row in leading))
     made = (
-        card(row, past, failing_, [each for each in burning if each.cause == row.name], config, now)
-        for row, past, failing_ in zip(leading, pasts, fail, strict=True)
+        card(row, past, failing_, [each for each in burning if each.cause == row.name], config, now, ranked=found)
+        for row, past, failing_, found in zip(leading, pasts, fail, ranked, strict=True)
     )
     return [replace(one, since=since) for one, since in zip(made, acts, strict=True)]
+
+
+async def ranked_of(parts: Parts, row: LiveRow) -> SuspectsAnswer | None:
+    """What explains its failures, as its room ranks them; None: no alert, or it is not known yet."""
+    if not row.alerts:
+        return None
+    first = row.alerts[0]
+    return await SUSPECTS.get(parts, SuspectsQuestion(first.service, first.began, first.evidence.threshold_ms))
+
+
+def suspected(found: SuspectsAnswer | None, guessed: CardSuspect | None) -> CardSuspect | None:
+    """The first suspect of the ranking: `deploy v2, route /pay`; None where that tells of none."""
+    if found is None or not found.causes:
+        return None
+    first = found.causes[0].suspects[0]
+    brought = first.change
+    named = [f"{brought.kind} {brought.version}"] if brought else []
+    named += [
+        f"{field.replace('_', ' ')} {value}"
+        for field, value in first.values.items()
+        if not (brought and field in ("version", "revision"))
+    ]
+    change = guessed.change if guessed else None
+    return CardSuspect(
+        ", ".join(named),
+        near(brought.before_s) if brought else "",
+        change if change and brought and change.id == brought.id else None,
+        f"{percent(first.share)} of the extra failures, {first.now.bad:,} of {first.now.n:,} fail,"
+        f" {first.before.bad:,} of {first.before.n:,} before",
+    )
 
 
 def since_asked(row: LiveRow, now: float) -> SinceAsked:
@@ -165,9 +197,12 @@ def card(  # noqa: PLR0917 - everything that a card shows
     symptoms: Iterable[LiveRow],
     config: ConfigView | None,
     now: float,
+    *,
+    ranked: SuspectsAnswer | None = None,
 ) -> Card:
     onset = onset_of(row, now)
-    suspect = suspect_of(row, past.changes if past else [], onset)
+    guessed = suspect_of(row, past.changes if past else [], onset)
+    suspect = suspected(ranked, guessed) or guessed
     return Card(
         row=row,
         where=where(row, requests),

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dashboard.now.burn_chart import ChartSpan, latency_chart, ratio_chart
 from dashboard.now.cards import CardHistory, asked, card, failing, left, suspect_of, where, whole_steps
 from dashboard.now.rows import service_rows
 from server.changes.store import Change
+from server.incidents.suspect_answer import CauseAnswer, FailedOf, SuspectAnswer, SuspectChange, SuspectsAnswer
 from server.kernel.times import utc
 from server.live.answers import SeriesAnswer, SeriesPoint, SummaryRow
 from server.live.outcomes import FailingRequests, SharedValue
@@ -62,6 +64,31 @@ def test_the_four_figures_are_of_the_last_minute_and_before() -> None:
         ("Budget left", "31 %", ["gone in 5 h 10 min"]),
     ]
     assert made.figures[3].at == ONSET + 100 + 18_600
+
+
+def test_the_ranking_names_the_suspect_and_the_nearest_change_only_where_there_is_none() -> None:
+    values = {"version": "5f2c1a9", "route": "/pay"}
+    brought = SuspectChange(7, "deploy", "5f2c1a9", "", "ci", utc(ONSET - 40), 40.0)
+    counts = (FailedOf(128, 300), FailedOf(0, 4_000), FailedOf(0, 12))
+    first = SuspectAnswer(values, 0.97, 0.2, False, 1.0, *counts, ["KeyError"], [], brought, None)
+    found = SuspectsAnswer("shop", utc(ONSET), "likely", causes=[CauseAnswer(128, [first])])
+    nearer = past(changes=[change(8, ONSET - 5, "revision", "14"), change(7, ONSET - 40)])
+    made = card(burning(), nearer, None, [], None, ONSET + 100, ranked=found).suspect
+    assert made is not None
+    assert (made.text, made.near) == ("deploy 5f2c1a9, route /pay", "40 s before onset")
+    assert made.change is not None
+    assert made.change.id == 7
+    assert made.proof == "97 % of the extra failures, 128 of 300 fail, 0 of 4,000 before"
+    unknown = replace(first, change=None, values={"client": "ios"})
+    made = card(
+        burning(), nearer, None, [], None, ONSET + 100, ranked=replace(found, causes=[CauseAnswer(9, [unknown])])
+    ).suspect
+    assert made is not None
+    assert (made.text, made.near, made.change) == ("client ios", "", None)
+    few = replace(found, causes=[], certainty="too few to tell")
+    made = card(burning(), nearer, None, [], None, ONSET + 100, ranked=few).suspect
+    assert made is not None
+    assert made.text == "deploy 5f2c1a9"
 
 
 def test_a_step_that_has_only_begun_is_not_drawn() -> None:

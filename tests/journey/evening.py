@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 import struct
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,10 @@ from typing import Any
 import psycopg
 
 from server.picture.picture import read_picture
+from tests.conftest import made_database, variables
 from tests.dashboard.conftest import Served
+from tests.journey.pretended import CLOCK
+from tests.running import Running
 from tests.waiting import wait_for
 
 STEP_S = 20  # what senders gather: three times as long without any is a silence
@@ -62,6 +67,24 @@ class Clock:
         self.at = at
 
 
+@contextmanager
+def by_clock(
+    cluster: Any, template: str, directory: Path, behind_s: int, **given: str
+) -> Iterator[tuple[Served, Clock]]:
+    """A service whose clock stands `behind_s` behind the real one, at a whole minute."""
+    databases = made_database(cluster, template)
+    url = next(databases)
+    clock = Clock(directory / "clock", int(time.time()) // 60 * 60 - behind_s)
+    environment = variables(url, directory, WEB_CONCURRENCY="1", **{CLOCK: str(directory / "clock")} | given)
+    running = Running(environment, directory / "server.log", module="tests.journey.pretended")
+    try:
+        wait_for(running.ready, "the server to be ready")
+        yield Served(running, url), clock
+    finally:
+        running.stop()
+        next(databases, None)
+
+
 @dataclass(slots=True)
 class Counted:
     """Outcomes of one service: sent and taken, failed, and refused."""
@@ -73,12 +96,12 @@ class Counted:
 
 @dataclass(slots=True)
 class Evening:
-    """What goes on, and how time passes. `surge` is sent by a key of its own, whatever of it is refused."""
+    """What goes on, and how time passes. A `surge` is sent by a key of its own, whatever of it is refused."""
 
     served: Served
     clock: Clock
-    surge_key: str
-    surge: Traffic
+    surge_key: str = ""
+    surge: Traffic | None = None
     traffic: dict[str, Traffic] = field(default_factory=dict)
     counted: dict[tuple[str, int], Counted] = field(default_factory=dict)  # by service and second
 
@@ -88,7 +111,8 @@ class Evening:
             start = self.clock.at
             for second in range(0, step_s, SURGE_S):
                 self.clock.set(start + second + SURGE_S)
-                self._surges(list(self.surge.outcomes(start + second, SURGE_S)))
+                if self.surge is not None:
+                    self._surges(list(self.surge.outcomes(start + second, SURGE_S)))
             sent = [one for each in self.traffic.values() for one in each.outcomes(start, step_s)]
             if sent:
                 self.served.send(*sent)

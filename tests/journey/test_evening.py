@@ -6,7 +6,6 @@ Minutes pass in seconds by a clock that the test sets, and all troubles come at 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +16,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dashboard.shared.format import percent, span
-from tests.conftest import made_database, variables
 from tests.dashboard.conftest import OpenPage, Served
-from tests.journey.evening import MINUTE_S, STEP_S, SURGE_S, Clock, Evening, Traffic
-from tests.journey.pretended import CLOCK
-from tests.running import Running
+from tests.journey.evening import MINUTE_S, STEP_S, SURGE_S, Evening, Traffic, by_clock
 from tests.slo.making import availability, file, latency, service
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -51,23 +46,15 @@ FOUND_S = 20  # of the clock: by then each trouble is found
 @pytest.fixture(scope="module")
 def evening(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
     """A service by a clock that stands at 12 minutes ago, with six services that send and nothing wrong."""
-    databases = made_database(cluster, template)
-    url = next(databases)
     directory: Path = tmp_path_factory.mktemp("evening")
-    clock = Clock(directory / "clock", int(time.time()) // 60 * 60 - LONG_S)
     policy = "".join(service(name) + availability(f"{name}-works", name) for name in SERVICES)
     policy += latency("search-fast", "search") + DEPENDS
-    given = {CLOCK: str(directory / "clock"), "SLO_FILE": file(directory, policy), "WEB_CONCURRENCY": "1"} | LIMITS
-    running = Running(variables(url, directory, **given), directory / "server.log", module="tests.journey.pretended")
-    try:
-        wait_for(running.ready, "the server to be ready")
-        surge_key = running.command("key", "create", "crawler", "--scope", "ingest").split()[0]
-        made = Evening(Served(running, url), clock, surge_key, Traffic("crawl"))
+    given = {"SLO_FILE": file(directory, policy)} | LIMITS
+    with by_clock(cluster, template, directory, LONG_S, **given) as (served, clock):
+        surge_key = served.running.command("key", "create", "crawler", "--scope", "ingest").split()[0]
+        made = Evening(served, clock, surge_key, Traffic("crawl"))
         made.traffic = well()
         yield made
-    finally:
-        running.stop()
-        next(databases, None)
 
 
 @pytest.fixture(scope="module")
