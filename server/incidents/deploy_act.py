@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.changes.target import DeployActName, DeployFacts
 from server.incidents.act import IncidentAct, Moment, Number, ShortText, conflict
 from server.incidents.incident import DeployAct, DeployActState
+from server.incidents.moves import mitigated
 from server.incidents.room import IncidentRoom
 from server.kernel.text import span
 
@@ -64,6 +65,7 @@ class RollBackDeploy(DeployIncidentAct, tag="roll_back_deploy"):
         made.command = known.command.replace(known.before, self.version) if known.before else ""
         text = f"{self.service} goes back from {self.rolls_back} to {self.version}, by {moment.by}."
         room.say("deploy", text, moment.by, moment.now)
+        room.incident = mitigated(room.incident, moment.now)
         ending = f"Type {made.command}, then mark it done." if made.state == "by_hand" else f"{known.kind} is told."
         return f"Rolling back to {self.version}. {ending}"
 

@@ -13,6 +13,7 @@ from msgspec import Meta, field
 
 from server.config.lever import LeverAsked, Lowered, WentBack
 from server.incidents.act import IncidentAct, Minutes, Moment, Number, Reason, conflict
+from server.incidents.moves import mitigated
 from server.incidents.room import IncidentRoom
 
 Revision = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -33,6 +34,8 @@ class OutsideAct(IncidentAct):
         assert done is not None
         if not done.already:
             room.say(self.kind, f"{done.text}, by {moment.by}.", moment.by, moment.now)
+            if self.kind == "config":
+                room.incident = mitigated(room.incident, moment.now)
         return done.message
 
 

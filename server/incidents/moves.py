@@ -64,3 +64,8 @@ def reopened(incident: Incident, now: float) -> Incident:
 def advanced(incident: Incident, to: IncidentState, now: float) -> Incident:
     """In that state, by the machine; unchanged where it is no legal move or is there already."""
     return moved(incident, to, now) if to in MOVES[incident.state] else incident
+
+
+def mitigated(incident: Incident, now: float) -> Incident:
+    """Mitigating from when an act first takes load or a version away; as it is where that was said, or is over."""
+    return moved(incident, "mitigating", now) if incident.state in ("declared", "investigating") else incident

@@ -197,6 +197,7 @@ def reported(desk: Page, evening: Evening, began: float, over: float) -> None:
     found = re.search(r"shop: ([\d,]+) of [\d,]+ requests failed since the onset", written)
     assert found is not None, written
     assert int(found[1].replace(",", "")) == bad, "what was sent from the onset on"
+    assert re.search(r"time to mitigate: \d+ s, from the onset", written), "by the roll back"
     for said in ("v2 read **the old** price list.", "P0 jon", "Declared by mira", "v2"):
         assert said in written
     with desk.expect_navigation():
