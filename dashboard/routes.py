@@ -18,6 +18,7 @@ from dashboard.config.edit import ChangeAct, EditPage, PreviewPart
 from dashboard.config.page import ConfigPage
 from dashboard.find import FindPage, FindPart
 from dashboard.incidents.acts import MergeAct, RoomAct
+from dashboard.incidents.knew import KnewPage
 from dashboard.incidents.list import DeclareAct, IncidentsPage
 from dashboard.incidents.room import RoomPage
 from dashboard.now.page import NowPage
@@ -61,6 +62,7 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/incidents/declare", DeclareAct),
     (r"/incidents/(?P<id>\d+)", RoomPage),
     (r"/incidents/(?P<id>\d+)/act", RoomAct),
+    (r"/incidents/(?P<id>\d+)/knew", KnewPage),
     (r"/incidents/(?P<id>\d+)/merge", MergeAct),
     (r"/changes", ChangesPage),
     (r"/changes/maintenance", MaintenancePage),

@@ -33,6 +33,7 @@ from server.notify import secrets
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
+from server.picture import kept, kept_store
 from server.picture import tick as tick_module
 from server.picture.objectives_now import objectives_now
 from server.picture.tick import Tick
@@ -65,6 +66,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
+        Job("kept pictures", kept_store.EVERY_S, lambda _: kept.keep(db), 10),
         Job("steps", verifier.EVERY_S, steps.run, 10),
         Job("scope", capturing.EVERY_S, Capturing(db, bus, lambda: tick.picture).run, 10),
         Job("deploy acts", deploys_asked.EVERY_S, DeployActs(env, db, bus).run, deploys_asked.LIMIT_S),
@@ -91,6 +93,7 @@ def retention(env: Environment, db: Database) -> list[Job]:
         Job("rollup retention", 300.0, live.forget_old_rollups, 120),
         Job("ledger retention", 600.0, lambda _: ledger_store.forget_old(db, shared_clock.now()), 120),
         Job("notification retention", notify.FORGET_EVERY_S, lambda _: notify.forget(db), 30),
+        Job("picture retention", 600.0, lambda _: kept.forget(db), 60),
         Job("alert retention", 3600.0, lambda _: forget_alerts(db), 120),
         Job("auth retention", 600.0, lambda _: signin_store.forget_old(db), 30),
         Job("log retention", 60.0, lambda _: forget_logs(db, env), 55),

@@ -12,8 +12,8 @@ from server.http import api_docs
 from server.http.route import Route
 from server.incidents import feed_handler as incident_feed
 from server.incidents import handlers as incidents
+from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
-from server.incidents import suspect_handler
 from server.ingest import handlers as ingest
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
@@ -45,6 +45,7 @@ API: tuple[Route, ...] = (
     *incident_measures.ROUTES,
     *incidents.ROUTES,
     *incident_feed.ROUTES,
+    *knew_handler.ROUTES,
     *suspect_handler.ROUTES,
     *gate.ROUTES,
     *notify.ROUTES,

@@ -22,7 +22,7 @@ class NavItem(Struct, frozen=True):
 
 NAVIGATION = (
     NavItem("Now", "/", "n", ("now", "service", "request")),
-    NavItem("Incidents", "/incidents", "i", ("incidents", "incident", "alerts", "alert")),
+    NavItem("Incidents", "/incidents", "i", ("incidents", "incident", "knew", "alerts", "alert")),
     NavItem("Objectives", "/objectives", "o", ("objectives", "objective")),
     NavItem("Changes", "/changes", "c", ("config", "changes", "maintenance")),
     NavItem("Review", "/review", "r", ("review",)),

@@ -12,6 +12,7 @@ from server.incidents.incident import Incident
 from server.kernel.names import OWN
 
 LINES_MAX = 5000
+NEVER = 32_503_680_000.0  # the year 3000
 BEFORE_S = 3600.0  # changes from so long before the onset stand in it
 
 Origin = Literal["incident", "alert", "signal", "change"]
@@ -43,11 +44,12 @@ TIMELINE = text(
     """
     WITH corrections AS MATERIALIZED (
         SELECT corrects, array_agg(text ORDER BY id) AS texts FROM incident_entries
-        WHERE incident_id = :id AND corrects IS NOT NULL GROUP BY corrects
+        WHERE incident_id = :id AND corrects IS NOT NULL AND at <= to_timestamp(:known_s) GROUP BY corrects
     ), newest AS (
         (SELECT 'incident' AS origin, e.id, e.at, e.kind, e.text, e.author, e.link, '' AS service, c.texts
          FROM incident_entries e LEFT JOIN corrections c ON c.corrects = e.id
-         WHERE e.incident_id = :id AND e.corrects IS NULL ORDER BY e.at DESC, e.id DESC LIMIT :most)
+         WHERE e.incident_id = :id AND e.corrects IS NULL AND e.at <= to_timestamp(:known_s)
+         ORDER BY e.at DESC, e.id DESC LIMIT :most)
         UNION ALL
         (SELECT 'alert', v.id, v.at, v.kind, v.text, v.author, '', a.service, NULL
          FROM alert_events v JOIN alerts a ON a.id = v.alert_id
@@ -75,9 +77,15 @@ TIMELINE = text(
 
 
 async def timeline(
-    connection: AsyncConnection, incident: Incident, services: set[str], now: float, most: int = LINES_MAX
+    connection: AsyncConnection,
+    incident: Incident,
+    services: set[str],
+    now: float,
+    most: int = LINES_MAX,
+    *,
+    known: float | None = None,
 ) -> list[Line]:
-    """What happened, newest first, at most `most` lines."""
+    """What happened, newest first, at most `most` lines; as it stood at the time `known`, Unix seconds, where given."""
     ends = [at for at in (incident.resolved_at, incident.closed_at) if at is not None]
     begins = min(incident.onset, incident.captured.onset, incident.detected_at)
     rows = await connection.execute(
@@ -86,7 +94,8 @@ async def timeline(
             "id": incident.id,
             "from_s": begins,
             "changes_s": begins - BEFORE_S,
-            "to_s": now + 1 if incident.open or not ends else max(ends) + 1,
+            "to_s": min(now + 1 if incident.open or not ends else max(ends) + 1, known or NEVER),
+            "known_s": known or NEVER,
             "services": sorted(services | {incident.service}),
             "most": most,
         },

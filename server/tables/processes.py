@@ -45,3 +45,10 @@ picture = Table(  # unlogged: rebuilt by the watch within a second
     Column("body", LargeBinary, nullable=False),
     prefixes=["UNLOGGED"],
 )
+
+kept_pictures = Table(  # one each 5 s in which an incident was open, without what people wrote
+    "kept_pictures",
+    metadata,
+    Column("at", Time, primary_key=True),  # when it was made
+    Column("body", LargeBinary, nullable=False),  # JSON, deflated
+)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
+import zlib
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from playwright.sync_api import expect
 
@@ -16,6 +21,7 @@ PAGES = (
     *("/", "/?all=1", "/alerts", "/objectives", "/objectives/evenkeel-latency", "/review", f"/review/evenkeel/{MONTH}"),
     *(
         "/changes",
+        "/changes/maintenance",
         "/config",
         "/setup",
         "/setup/deploy-targets",
@@ -74,6 +80,32 @@ def test_the_charts_show_what_the_table_says(served: Served, visit: OpenPage) ->
     for window in ("1 h", "6 h", "24 h", "7 d"):
         page.get_by_role("navigation", name="Window").get_by_text(window, exact=True).click()
         expect(page.locator(".chart canvas")).to_have_count(3)
+
+
+def test_the_past_is_scrubbed_through_and_the_range_keeps_the_focus(served: Served, visit: OpenPage) -> None:
+    page = visit("/incidents?declare=1", width=390)
+    page.fill("#declare-title", "nobody can pay")
+    page.get_by_role("button", name="Declare and take command").click()
+    page.wait_for_url("**/incidents/*")
+    served.execute("UPDATE incidents SET detected_at = now() - interval '30 s'")
+    now = time.time()
+    with psycopg.connect(served.database_url) as connection:
+        ((body,),) = connection.execute("SELECT body FROM picture").fetchall()
+        for ago, n in ((25, 41), (15, 42)):
+            known = json.loads(body) | {"at": now - ago}
+            known["services"][0] |= {"n": n, "bad": 0}
+            packed = zlib.compress(json.dumps(known).encode())
+            connection.execute("INSERT INTO kept_pictures VALUES (to_timestamp(%s), %s)", (now - ago, packed))
+    goto(page, f"{urlsplit(page.url).path}/knew?at={now - 24:.3f}")
+    expect(page.locator(".errors .counted").first).to_have_text("0 of 41")
+    assert page.evaluate(WIDER) == []
+    page.focus("#scrub")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".errors .counted").first).to_have_text("0 of 42")
+    expect(page.locator("#scrub")).to_be_focused()
+    page.go_back()
+    expect(page.locator("#main .room-head")).to_be_visible()
 
 
 def test_an_unknown_page_says_so_and_leads_back(served: Served, visit: OpenPage) -> None:
