@@ -50,6 +50,7 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.parts import Parts
+from server.picture.picture import Picture
 from server.signals import store as signals_store
 from server.signals.signal import Signal, SignalTally
 
@@ -113,6 +114,7 @@ class RoomView(Struct):
     done: list[DoneAct] = []  # what has been done from here, the newest first
     signals: list[SignalShown] = []
     signals_total: int = 0
+    sends: bool = True  # False: its service is known by signals alone, and has no page
 
     @property
     def incident(self) -> Incident | None:
@@ -237,6 +239,7 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         more_alerts=besides(record.counts, alerts[:ALERTS_SHOWN]),
         signals=signals_shown(record.signals, parts, now),
         signals_total=record.tally.total,
+        sends=room.incident.source != "signal" or has_sent(picture, room.incident.service),
         proof=found,
         groups=grouped(record.lines),
         looking=record.looking,
@@ -282,6 +285,11 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
     shown |= {"acknowledge", "roll_back_deploy"}  # beside the steps too
     view.offers = await with_previews(parts, offers(known, shown))
     view.undoes = undoing(known, view.suspects)
+
+
+def has_sent(picture: Picture | None, service: str) -> bool:
+    """Whether the picture has a service."""
+    return picture is not None and any(one.name == service for one in picture.services)
 
 
 async def suspects_of(parts: Parts, alerts: list[Alert]) -> SuspectsAnswer | None:

@@ -23,7 +23,8 @@ class SignalShown(Struct):
     @property
     def labels(self) -> str:
         """`instance=10.0.0.7:9100 job=node`."""
-        return " ".join(f"{name}={value}" for name, value in self.signal.labels.items() if name not in TOLD_APART)
+        told = sorted((name, value) for name, value in self.signal.labels.items() if value and name not in TOLD_APART)
+        return " ".join(f"{name}={value}" for name, value in told)
 
 
 def signals_shown(signals: Iterable[Signal], parts: Parts, now: float) -> list[SignalShown]:

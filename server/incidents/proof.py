@@ -111,7 +111,7 @@ def by_signals(told: SignalTally, now: float) -> Proof:
     if not told.measured or told.ended_at is None:
         silent = [(told.absent, "absent"), (told.not_heard, "not heard of")]
         counts = ", ".join(f"{n:,} {word}" for n, word in silent if n)
-        return Proof("signals", signals=f"No data: nobody tells of the end of signals ({counts}). Give a reason.")
+        return Proof("signals", signals=f"No data: no end was told of signals ({counts}). Give a reason.")
     left_s = max(0.0, CLEAN_S - (now - told.ended_at))
     quiet = f"quiet for {span(CLEAN_S - left_s)} of {span(CLEAN_S)}" if left_s else f"quiet for {span(CLEAN_S)}"
     said = f"{plural(told.ended, 'signal')} ended, {quiet}. No data of requests."

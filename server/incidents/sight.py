@@ -26,9 +26,14 @@ def services_of(incident: Incident, alerts: Sequence[Alert]) -> list[str]:
 
 
 def sight_of(
-    incident: Incident, alerts: Sequence[Alert], picture: Picture, baselines: Mapping[str, Baseline | None]
+    incident: Incident,
+    alerts: Sequence[Alert],
+    open_signals: int,
+    picture: Picture,
+    baselines: Mapping[str, Baseline | None],
 ) -> Sight:
-    """What the picture shows of an incident, whose alerts are these as they are kept."""
+    """What the picture shows of an incident, whose alerts are these as they are kept; of so many of its signals no end
+    was told."""
     live = {service.name: service for service in picture.services}
     names = services_of(incident, alerts)
     objectives = picture.slo.objectives if picture.slo else []
@@ -37,6 +42,7 @@ def sight_of(
         at=picture.at,
         services=[seen(name, live.get(name), objectives, baselines.get(name)) for name in names],
         open_alerts=sum(alert.state != "resolved" for alert in alerts),
+        open_signals=open_signals,
         failed_ratio=max((ratio_of(alert) for alert in alerts), default=0.0),
         processes=len(picture.processes),
         silent=sum(process.heartbeat_age_s > SILENT_S for process in picture.processes),

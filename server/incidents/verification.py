@@ -138,6 +138,7 @@ class Sight(Struct):
     at: float
     services: list[ServiceSight]
     open_alerts: int = 0
+    open_signals: int = 0  # of those that may open an incident
     failed_ratio: float = 0.0
     processes: int = 0
     silent: int = 0
@@ -157,7 +158,9 @@ def found(one: Predicate, sight: Sight) -> PredicateReading:
     if sight.blind:
         return PredicateReading(None, sight.blind)
     if one.kind == "alerts":
-        return PredicateReading(not sight.open_alerts, f"{plural(sight.open_alerts, 'alert')} open")
+        text = f"{plural(sight.open_alerts, 'alert')} open"
+        text += f", {plural(sight.open_signals, 'signal')} without an end" if sight.open_signals else ""
+        return PredicateReading(not sight.open_alerts and not sight.open_signals, text)
     if one.kind == "evenkeel":
         ready = bool(sight.processes) and not sight.silent and sight.redis is not False
         text = f"{sight.processes - sight.silent} of {sight.processes} processes answer"

@@ -23,6 +23,7 @@ from server.live import questions
 from server.live import store as live_store
 from server.picture.picture import Picture
 from server.process.watch import require_term
+from server.signals import store as signals_store
 
 EVERY_S = 1.0
 HOUR_S, WEEK_S = 3600, 7 * 86_400
@@ -103,7 +104,8 @@ class Verifier:
             return []
         compares = any(asked.compares for _, asked in due)
         normal = await self._baselines(connection, room.incident, alerts, picture.at) if compares else {}
-        sight = sight_of(room.incident, alerts, picture, normal)
+        open_signals = await signals_store.without_end(connection, room.incident.id)
+        sight = sight_of(room.incident, alerts, open_signals, picture, normal)
         read = {one.step: one for one in room.steps}
         return [StepLook(read.get(kept.step), looked(kept, asked, sight)) for kept, asked in due]
 

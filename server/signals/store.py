@@ -177,6 +177,12 @@ async def tallies(
     return {row.incident_id: SignalTally(*row[1:]) for row in rows}
 
 
+async def without_end(connection: AsyncConnection, incident_id: int) -> int:
+    """Of how many signals of an incident that may open one no end was told."""
+    statement = "SELECT count(*) FROM signals WHERE incident_id = :id AND opens AND state <> 'ended'"
+    return int((await connection.execute(text(statement), {"id": incident_id})).scalar_one())
+
+
 async def services(connection: AsyncConnection, incident_ids: Iterable[int]) -> dict[int, set[str]]:
     """The services whose signals are in each incident."""
     statement = "SELECT DISTINCT incident_id, service FROM signals WHERE incident_id = ANY(:ids)"

@@ -23,7 +23,7 @@ from server.slo.model.budget_policy import SignalPolicy
 from tests.alerts.making import NOW, burning
 from tests.dashboard.visitor import look, sign_in
 from tests.incidents.test_api import Incidents, started
-from tests.incidents.test_rules import POLICY, at
+from tests.incidents.test_rules import POLICY, at, page
 from tests.signals.told import alert, group, recorded
 
 Start = Callable[..., Any]
@@ -95,6 +95,15 @@ def test_what_is_only_silent_is_no_recovery(silent: dict[str, int]) -> None:
     assert (after.state, after.over_at, said) == ("resolved", None, "Not heard of any more before anybody declared it.")
 
 
+def test_requests_prove_an_end_that_signals_do_not_tell_but_not_one_that_they_deny() -> None:
+    over = [page("checkout", 7, state="resolved", resolved_at=NOW)]
+    assert followed(at("mitigating"), over, SignalTally(1, absent=1, quiet_since=NOW), NOW)[0].state == "monitoring"
+    firing = SignalTally(1, firing=1, begun_at=NOW - 60)
+    assert followed(at("mitigating"), over, firing, NOW)[0].state == "mitigating"
+    assert proof(ending_of(at("monitoring"), over, None, firing), NOW).text == "1 signal still fires."
+    assert proof(ending_of(at("monitoring"), over, None, SignalTally(1, absent=1)), NOW).waits == "sight"
+
+
 def test_another_signal_says_that_it_is_not_over_and_one_that_lags_does_not() -> None:
     incident = at("monitoring", over_at=NOW)
     lags = SignalTally(1, firing=1, begun_at=NOW - 60)
@@ -152,6 +161,7 @@ async def test_from_a_signal_to_the_end(web: Start, database_url: str, tmp_path:
     page = (await look(room.site, "/incidents/1", await sign_in(room.site))).body.decode()
     assert 'href="https://prometheus.example/graph"' in page
     assert "2 signals ended, quiet for" in page
+    assert 'href="/services/search"' not in page, "it has no page: nothing was ever sent of it"
     done = await room.act(1, "resolve")
     assert done["incident"]["time_to_recover_s"] == pytest.approx(150, abs=0.01)
     ends = [one["text"] for one in (await room.get("/1/timeline"))["lines"] if one["origin"] == "signal"]

@@ -151,6 +151,8 @@ def test_what_holds_for_evenkeel_and_the_alerts() -> None:
     assert found(Predicate("evenkeel"), replace(usual, redis=False)).text == "3 of 3 processes answer, Redis lost"
     assert found(Predicate("alerts"), usual).holds
     assert not found(Predicate("alerts"), replace(usual, open_alerts=1)).holds
+    silent = found(Predicate("alerts"), replace(usual, open_signals=1))
+    assert (silent.holds, silent.text) == (False, "0 alerts open, 1 signal without an end")
     assert found(Predicate("alerts"), replace(usual, blind="nothing is evaluated")).holds is None
     assert found(Predicate("traffic"), usual).holds is None, "it names no service"
 
