@@ -16,7 +16,7 @@ from server.alerts import silence_store, store
 from server.alerts.alert import Alert, AlertEvent, Outage
 from server.alerts.silence import Silence
 from server.alerts.store import Reach
-from server.alerts.words import p95
+from server.alerts.words import p95, tier_words, windows
 from server.incidents import store as incidents_store
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.kernel import shared_clock
@@ -105,12 +105,12 @@ def in_words(evidence: Evidence, over: bool) -> list[str]:
     bad = "failed" if evidence.threshold_ms is None else f"took over {evidence.threshold_ms:.10g} ms"
     sentences = []
     if evidence.bad_ratio == 0:
-        sentences.append(f"None of the requests of the last minute {bad}; {evidence.tier} still burns.")
+        sentences.append(f"None of the requests of the last minute {bad}; {tier_words(evidence.tier or '')} goes on.")
     elif evidence.bad_ratio is not None:
         allowed = percent(round(1 - evidence.target, 9))
         sentences.append(f"{percent(evidence.bad_ratio)} of requests {bad} {when}; {allowed} may.")
     if evidence.total:
-        window = "since the onset" if evidence.onset_method != "window" else f"in {evidence.tier}"
+        window = "since the onset" if evidence.onset_method != "window" else f"in {windows(evidence.tier or '')}"
         sentences.append(f"{evidence.bad:,} of {evidence.total:,} {bad} {window}.")
     if evidence.slowness is not None and evidence.slowness.p95_ms is not None:
         sentences.append(f"p95 {p95(evidence.slowness)}.")

@@ -7,18 +7,19 @@ one way to say each thing.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboard.changes.differences import differences
 from dashboard.shared import format as words
 from dashboard.shared.looks import LOOKS
 from dashboard.shared.telling import alert_look
+from server.alerts.words import windows
 from server.config.registry import SETTINGS, Value
 from server.incidents.moves import WORDS as INCIDENT_WORDS
 from server.kernel import shared_clock
@@ -51,6 +52,8 @@ def environment() -> Environment:
     made.filters["input_time"] = input_time
     made.filters["setting"] = setting_value
     made.filters["arrow"] = arrow
+    made.filters["zoned"] = zoned
+    made.filters["windows"] = windows
     made.filters["differences"] = differences
     made.filters["marked"] = marked_text
     made.globals["LOOKS"] = LOOKS
@@ -78,6 +81,27 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), form, when.strftime(text)
     )
+
+
+CLOCK = re.compile(r"\b(\d\d):(\d\d):(\d\d) UTC\b")
+AHEAD_S = 60  # a text may name a time a little after it was written
+
+
+def zoned(text: str, at: Any) -> Markup:
+    """A text written at a time (Unix seconds or a datetime), in which each `03:04:40 UTC` is in the viewer's zone: the
+    last such time before it."""
+    written = words.moment(at)
+    parts, end = [], 0
+    for found in CLOCK.finditer(text):
+        hour, minute, second = (int(part) for part in found.groups())
+        if hour > 23 or minute > 59 or second > 59:
+            continue
+        when = written.replace(hour=hour, minute=minute, second=second, microsecond=0)
+        if (when - written).total_seconds() > AHEAD_S:
+            when -= timedelta(days=1)
+        parts += [escape(text[end : found.start()]), time_element(when)]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])
 
 
 def input_time(value: float) -> str:

@@ -17,7 +17,7 @@ from server.alerts.alert import ANEW, Alert, Beginning
 from server.alerts.matcher import labels_of
 from server.alerts.silence import Silence, silencing
 from server.alerts.telling import Event
-from server.alerts.words import failing, resolved
+from server.alerts.words import failing, resolved, tier_words
 from server.slo.model.budget_policy import BudgetPolicy, severity
 from server.slo.model.memory import Recovery
 from server.slo.model.status import Evidence, Slowness
@@ -105,10 +105,10 @@ def begun(evidence: Evidence, context: Context, now: float, events: list[Event])
         firings=last.firings if last else [],
     )
     if last is None or not back(last, new, now):
-        events.append(Event("detected", f"Detected by {new.tier}: {failing(new)}."))
+        events.append(Event("detected", f"Detected by {tier_words(new.tier)}: {failing(new)}."))
         return new
     again = Beginning(last.beginning.number + 1, onset, new.onset_method, now)
-    events.append(Event("reopened", f"It is back, detected by {new.tier}: {failing(new)}."))
+    events.append(Event("reopened", f"It is back, detected by {tier_words(new.tier)}: {failing(new)}."))
     return replace(
         last,
         state="pending",
@@ -175,7 +175,7 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     raised = evidence.due and evidence.urgency == "page" and alert.urgency == "ticket"
     assert evidence.tier is not None
     if raised or (evidence.tier != alert.tier and now - (alert.tier_at or 0) >= TIER_S):
-        news = news or f"{alert.tier} -> {evidence.tier}"
+        news = news or f"{tier_words(alert.tier)} -> {tier_words(evidence.tier)}"
         alert = replace(alert, tier=evidence.tier, tier_at=now, urgency="page" if raised else alert.urgency)
     return alert, news
 
@@ -210,7 +210,7 @@ def another_outage(alert: Alert, evidence: Evidence, now: float, events: list[Ev
         events.append(Event("told", resolved(before, "Another outage began."), "resolve", before))
     again = Beginning(alert.beginning.number + 1, evidence.onset, "change point", now)
     begun_again = replace(alert, again=again, tier=evidence.tier, urgency="page", **FRESH, **ANEW)
-    events.append(Event("reopened", f"It is back, detected by {evidence.tier}: {failing(begun_again)}."))
+    events.append(Event("reopened", f"It is back, detected by {tier_words(evidence.tier)}: {failing(begun_again)}."))
     return fired(begun_again, now, events)
 
 
@@ -244,7 +244,7 @@ def fired(alert: Alert, now: float, events: list[Event]) -> Alert:
     """It is enough to tell somebody."""
     firings = [at for at in alert.firings if at > now - HOUR_S] + [now]
     flapping = len(firings) >= FLAPPING
-    events.append(Event("fired", f"Firing by {alert.tier}: {failing(alert)}."))
+    events.append(Event("fired", f"Firing by {tier_words(alert.tier)}: {failing(alert)}."))
     if flapping:
         minutes = f"{FLAPPING_RESOLVE_S / 60:.0f} min"
         events.append(Event("flapping", f"Fired {len(firings)} times within an hour: open until {minutes} clear."))
@@ -276,7 +276,11 @@ def clear(alert: Alert, evidence: Evidence | None, now: float, events: list[Even
     if now - since >= hold_s:
         if fires and alert.flapping:
             alert = replace(alert, firings=[])  # it flaps no more: what comes is an outage like any other
-        left = f"Nothing pages any more, {evidence.tier} burns on." if evidence.tier else f"Clear for {hold_s:.0f} s."
+        left = (
+            f"Nothing pages any more, {tier_words(evidence.tier)} goes on."
+            if evidence.tier
+            else f"Clear for {hold_s:.0f} s."
+        )
         return ended(alert, left, now, events)
     return replace(alert, clear_since=since, state="resolving" if fires else "pending")
 

@@ -8,6 +8,9 @@ from server.alerts.alert import Alert
 from server.kernel.text import ms, percent, span
 from server.slo.model.status import Evidence, Slowness
 
+FAST = "fast"
+UNITS = {"s": "s", "m": "min", "h": "h", "d": "d"}
+
 
 def message(alert: Alert) -> str:
     """`SEV-2 checkout: 4.1 % of requests fail (objective 0.1 %) since 03:04:40 UTC. Likely: version 5f2c1a9.`"""
@@ -20,14 +23,14 @@ def message(alert: Alert) -> str:
 
 
 def since(alert: Alert) -> str:
-    """` since 03:04:40 UTC`, of the last outage; where only a window is known to burn, ` over 6h/30m, found 03:04:40
-    UTC`."""
+    """` since 03:04:40 UTC`, of the last outage; where only a window is known to burn, ` over 6 h and 30 min,
+    found 03:04:40 UTC`."""
     now, beginning = alert.evidence, alert.beginning
     if now.onset is not None and now.onset_method == "change point":
         return f" since {clock(max(now.onset, beginning.onset) if alert.estimated else now.onset)}"
     if alert.estimated:
         return f" since {clock(beginning.onset)}"
-    return f" over {alert.tier}, found {clock(beginning.detected_at)}"
+    return f" over {windows(alert.tier)}, found {clock(beginning.detected_at)}"
 
 
 def failing(alert: Alert) -> str:
@@ -44,7 +47,8 @@ def failing(alert: Alert) -> str:
     if ratio is None:
         ratio = evidence.bad / evidence.total if evidence.total else None
     if ratio == 0:
-        return f"none of the last requests failed, {alert.tier} still burns (objective {percent(1 - evidence.target)})"
+        objective = f"objective {percent(1 - evidence.target)}"
+        return f"none of the last requests failed, {tier_words(alert.tier)} goes on ({objective})"
     share = "requests" if ratio is None else f"{percent(ratio)} of requests"
     return f"{share} {'failed' if over else 'fail'} (objective {percent(1 - evidence.target)})"
 
@@ -69,6 +73,18 @@ def resolved(alert: Alert, why: str) -> str:
     ended = alert.ended or alert.began
     after = f"{span(ended - alert.began)}{'' if alert.estimated else ' known'}"
     return f"Recovered: {alert.service} at {clock(ended)}, after {after}. {why}"
+
+
+def tier_words(tier: str) -> str:
+    """What holds, for people: `the fast test`, `the burn over 6 h and 30 min`."""
+    return "the fast test" if tier == FAST else f"the burn over {windows(tier)}"
+
+
+def windows(tier: str) -> str:
+    """The two windows of a tier such as `6h/30m`: `6 h and 30 min`; of the fast test `the last minutes`."""
+    if tier == FAST:
+        return "the last minutes"
+    return " and ".join(f"{one[:-1]} {UNITS.get(one[-1:], one[-1:])}" for one in tier.split("/"))
 
 
 def clock(at: float) -> str:

@@ -95,7 +95,7 @@ def test_the_waking_message_fits_a_lock_screen() -> None:
         "SEV-2 checkout: 4.1 % of requests fail (objective 0.1 %) since 14:13:18 UTC. Likely: version 5f2c1a9."
     )
     over = Objective().second(burning(bad_ratio=0.0, tier="1h/5m"))[-1].text
-    assert "none of the last requests failed, 1h/5m still burns (objective 0.1 %)" in over
+    assert "none of the last requests failed, the burn over 1 h and 5 min goes on (objective 0.1 %)" in over
     how = Slowness(1240.0, None, "POST /pay")
     slow = replace(burning(bad_ratio=0.0405), kind="latency", threshold_ms=300.0, target=0.99, likely="", slowness=how)
     other = Objective()

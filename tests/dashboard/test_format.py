@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.shared import format as told
+from dashboard.shared.rendering import zoned
 
 
 @pytest.mark.parametrize(
@@ -121,3 +122,12 @@ def test_a_budget_that_is_not_known_exactly_is_a_range() -> None:
 
 def test_a_moment_is_utc_whatever_it_came_as() -> None:
     assert told.moment(0) == told.moment(datetime(1970, 1, 1, tzinfo=UTC)) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_time_within_a_text_is_in_the_viewers_zone() -> None:
+    at = datetime(2026, 3, 2, 0, 1, 5, tzinfo=UTC)
+    shown = str(zoned("<b> since 23:59:58 UTC, over 00:01:06 UTC; 99:00:00 UTC", at))
+    assert 'datetime="2026-03-01T23:59:58.000000Z"' in shown, "of the day before"
+    assert 'datetime="2026-03-02T00:01:06.000000Z"' in shown
+    assert shown.startswith("&lt;b&gt; since <time ")
+    assert shown.endswith("; 99:00:00 UTC"), "no time"
