@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 EVERY_S = 5.0
-APART_S = 4.0  # two watches at a change of hands keep one, a job that comes a little early another
+APART_S = 2.5  # two watches at a change of hands keep one; a picture may be 4 s after the one before
 FRESH_S = 3.0  # a picture that is older is not the present
 KEPT_DAYS = 30
 MOST_BYTES = 2 << 30
