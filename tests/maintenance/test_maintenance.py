@@ -92,8 +92,9 @@ async def test_one_act_makes_all_of_it_and_its_time_begins_and_ends_it(
     code, again = await of.plan(start, stop)
     assert (code, again["already"], again["window"]["id"]) == (200, True, made["window"]["id"])
 
-    for _ in range(2):  # as by two watches, or by one that died after it
-        await keep(of.site.parts.db, of.site.parts.bus, start)
+    number, db = made["window"]["id"], of.site.parts.db
+    await asyncio.gather(*(kept(db, number, start) for _ in range(3)))  # as by a watch that another one takes over from
+    await keep(db, of.site.parts.bus, start)
     assert (of.silenced(), of.told()) == (["shop"], ["planned", "started"])
     (change,) = [
         one for one in (await of.get("/api/v1/changes?service=shop"))["changes"] if one["kind"] == "maintenance"
