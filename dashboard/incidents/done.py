@@ -12,12 +12,18 @@ from dashboard.shared.since import COUNTED, SHOWN_S, ActAsked, Asked, named
 from server.changes.store import Change
 from server.changes.target import WORDS
 from server.config.view import ConfigView
-from server.incidents.incident import DeployAct
+from server.incidents.incident import DeployAct, DeployActState
 from server.parts import Parts
 from server.slo.model.since_act import SinceAct
 
 SHOWN = 6
 COUNTED_MOST = 2  # the newest of them: what came before is within what they are compared with
+STATES: dict[DeployActState, str] = {
+    "waiting": "under way",
+    "by_hand": "type it, then mark it done",
+    "done": "done",
+    "failed": "failed",
+}
 
 
 class DoneAct(Struct):
@@ -66,12 +72,11 @@ def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
 
 def of_deploy(act: DeployAct) -> DoneAct:
     """A deploy paused, resumed or rolled back."""
-    text = (
-        f"{WORDS[act.act]} {act.service}"
-        if act.act != "roll_back"
-        else f"{act.service} {act.rolls_back} -> {act.version}"
-    )
-    state = {"waiting": "under way", "by_hand": "by hand", "done": "done", "failed": "failed"}[act.state]
+    versions = f"{act.service} {act.rolls_back} -> {act.version}"
+    text = f"Roll back {versions}" if act.act == "roll_back" else f"{WORDS[act.act]} deploys of {act.service}"
+    state = {"waiting": "under way", "by_hand": "type it, then mark it done", "done": "done", "failed": "failed"}[
+        act.state
+    ]
     done = DoneAct(f"deploy-{act.id}", text, act.asked_by, act.asked_at, act.receipt or state)
     done.troubles = [act.error] if act.error else []
     if act.act == "roll_back" and act.state in ("by_hand", "failed"):

@@ -55,7 +55,7 @@ class Situation(Struct):
     limits: Limits
     rates: Sequence[KeyRate]
     keys: Mapping[int, str]  # names
-    here: Collection[int]  # the revisions that were made in this incident
+    made_here: Collection[int]  # the revisions that were made in this incident
 
 
 async def read_rates(parts: Parts) -> list[KeyRate]:
@@ -72,44 +72,44 @@ RATES = Memo(read_rates, kept_s=5)
 REFUSED = Memos(read_refused, kept_s=5)
 
 
-def offers(known: Situation, able: Collection[StepAct]) -> dict[StepAct, list[ActOffer]]:
+def offers(here: Situation, able: Collection[StepAct]) -> dict[StepAct, list[ActOffer]]:
     """The acts that can work, each with its buttons."""
-    found = {act: offers_of(act, known) for act in able}
+    found = {act: offers_of(act, here) for act in able}
     return {act: some for act, some in found.items() if some}
 
 
-def offers_of(act: StepAct, known: Situation) -> list[ActOffer]:
+def offers_of(act: StepAct, here: Situation) -> list[ActOffer]:
     """The buttons of one act; none where it cannot work just now."""
     if act in ("pause_deploys", "roll_back_deploy"):
-        return deploy_offers(act, known)
+        return deploy_offers(act, here)
     if act == "roll_back_config":
-        return config_offers(known)
+        return config_offers(here)
     if act in LOWER:
-        return lower_offers(act, known)
+        return lower_offers(act, here)
     if act == "throttle":
-        return throttle_offers(known)
+        return throttle_offers(here)
     if act == "rollups_only":
         label = f"Rollups only for {MINUTES} min"
-        return [ActOffer(act, label, {"minutes": MINUTES})] if known.limits.ingest_store_outcomes else []
-    return alert_offers(act, known)
+        return [ActOffer(act, label, {"minutes": MINUTES})] if here.limits.ingest_store_outcomes else []
+    return alert_offers(act, here)
 
 
-def deploy_offers(act: StepAct, known: Situation) -> list[ActOffer]:
-    deploys = known.deploys
+def deploy_offers(act: StepAct, here: Situation) -> list[ActOffer]:
+    deploys = here.deploys
     if deploys is None:
         return []
     if act == "pause_deploys":
         preview = f"The gate denies deploys of {deploys.service} until they are resumed or this is closed."
         return [ActOffer(act, "Pause deploys", {"service": deploys.service}, preview)] if not deploys.paused_by else []
-    return [roll_back(known, deploys, deploys.before)] if deploys.before and not under_way(known) else []
+    return [roll_back(here, deploys, deploys.before)] if deploys.before and not under_way(here) else []
 
 
-def under_way(known: Situation) -> bool:
+def under_way(here: Situation) -> bool:
     """Whether a roll back of the service has been asked for and has not ended."""
-    return any(one.act == "roll_back" and one.state in ("waiting", "by_hand") for one in known.acted)
+    return any(one.act == "roll_back" and one.state in ("waiting", "by_hand") for one in here.acted)
 
 
-def roll_back(known: Situation, deploys: DeployFacts, version: str) -> ActOffer:
+def roll_back(here: Situation, deploys: DeployFacts, version: str) -> ActOffer:
     """Take what runs out of production."""
     told = f"{deploys.kind} is told" if "roll_back" in deploys.can else "The command to type is shown"
     return ActOffer(
@@ -121,10 +121,10 @@ def roll_back(known: Situation, deploys: DeployFacts, version: str) -> ActOffer:
     )
 
 
-def config_offers(known: Situation) -> list[ActOffer]:
+def config_offers(here: Situation) -> list[ActOffer]:
     """Back to the revision before, unless this incident has made what is in force: that is undone where it stands."""
-    config = known.config
-    if config is None or config.rollback is None or config.rollback.undo or config.revision.revision in known.here:
+    config = here.config
+    if config is None or config.rollback is None or config.rollback.undo or config.revision.revision in here.made_here:
         return []
     return [going_back(config.rollback)]
 
@@ -134,31 +134,31 @@ def going_back(offer: Offer, label: str = "") -> ActOffer:
     return ActOffer("roll_back_config", label or offer.label, {"from": offer.from_, "to": offer.to})
 
 
-def lower_offers(act: StepAct, known: Situation) -> list[ActOffer]:
+def lower_offers(act: StepAct, here: Situation) -> list[ActOffer]:
     """For all, and first for the key that surges."""
     name, times = LOWER[act]
-    setting, here = SETTINGS[name], known.limits.value(name)
-    value = max(setting.minimum, int(here) // times)
+    setting, limit = SETTINGS[name], here.limits.value(name)
+    value = max(setting.minimum, int(limit) // times)
     fields: dict[str, str | int] = {"value": value, "minutes": MINUTES}
     text = f"Lower {setting.title} to {value} for {MINUTES} min"
-    surge = surging(known.rates)
-    one = [] if surge is None else [ActOffer(act, f"{text}, {who(known, surge)}", fields | scope(surge))]
-    return [*one, ActOffer(act, f"{text}, all senders", fields)] if value < here else []
+    surge = surging(here.rates)
+    one = [] if surge is None else [ActOffer(act, f"{text}, {who(here, surge)}", {**fields, **scope(surge)})]
+    return [*one, ActOffer(act, f"{text}, all senders", fields)] if value < limit else []
 
 
-def throttle_offers(known: Situation) -> list[ActOffer]:
+def throttle_offers(here: Situation) -> list[ActOffer]:
     """The key that surges to what it sent before; all to half of what the fastest sends."""
-    surge, fastest = surging(known.rates), max((one.lately for one in known.rates), default=0.0)
-    found = [] if surge is None else [throttled(known, surge, surge.before)]
+    surge, fastest = surging(here.rates), max((one.lately for one in here.rates), default=0.0)
+    found = [] if surge is None else [throttled(here, surge, surge.before)]
     value = max(1, round(fastest / SLOWER))
     label = f"Throttle all senders to {number(value)} items/s each for {MINUTES} min"
     return [*found, ActOffer("throttle", label, {"value": value, "minutes": MINUTES})] if fastest >= 1 else found
 
 
-def throttled(known: Situation, rate: KeyRate, to: float) -> ActOffer:
+def throttled(here: Situation, rate: KeyRate, to: float) -> ActOffer:
     """One key, to so many items a second."""
     value = max(1, round(to))
-    label = f"Throttle {who(known, rate)} to {number(value)} items/s for {MINUTES} min"
+    label = f"Throttle {who(here, rate)} to {number(value)} items/s for {MINUTES} min"
     preview = f"It sends {number(rate.lately)} items/s, {number(rate.before)} before."
     return ActOffer("throttle", label, {"value": value, "minutes": MINUTES, **scope(rate)}, preview)
 
@@ -167,16 +167,16 @@ def scope(rate: KeyRate) -> dict[str, str | int]:
     return {"scope": f"key:{rate.key_id}"}
 
 
-def who(known: Situation, rate: KeyRate) -> str:
-    return known.keys.get(rate.key_id, f"key {rate.key_id}")
+def who(here: Situation, rate: KeyRate) -> str:
+    return here.keys.get(rate.key_id, f"key {rate.key_id}")
 
 
-def alert_offers(act: StepAct, known: Situation) -> list[ActOffer]:
+def alert_offers(act: StepAct, here: Situation) -> list[ActOffer]:
     if act == "acknowledge":
-        loud = [alert for alert in known.alerts if alert.acknowledged_at is None]
+        loud = [alert for alert in here.alerts if alert.acknowledged_at is None]
         label = "Acknowledge" if len(loud) == 1 else f"Acknowledge {plural(len(loud), 'alert')}"
         return [ActOffer(act, label, {}, "Nobody else is told of this.")] if loud else []
-    loud = [alert for alert in known.alerts if alert.silence_id is None]
+    loud = [alert for alert in here.alerts if alert.silence_id is None]
     label = f"Silence for {SILENT_MINUTES} min"
     preview = "Its alerts are shown, and nobody is told."
     return [ActOffer(act, label, {"minutes": SILENT_MINUTES}, preview, asks_why=True)] if loud else []
@@ -204,26 +204,28 @@ def preview_of(offer: ActOffer) -> tuple[str, Value, int]:
     return setting_of(offer), int(value) if value is not False else False, int(key)
 
 
-def undoing(known: Situation, suspects: SuspectsAnswer | None) -> dict[str, ActOffer]:
-    """The act that would undo each suspect, by the number of its cause and its own, from 1: `1-1`."""
-    found = {
-        f"{outer}-{inner}": undo(known, one)
-        for outer, cause in enumerate(suspects.causes if suspects else [], 1)
-        for inner, one in enumerate(cause.suspects, 1)
-    }
-    return {where: offer for where, offer in found.items() if offer is not None}
+def undoing(here: Situation, suspects: SuspectsAnswer | None) -> dict[str, ActOffer]:
+    """The act that would undo a suspect, by the number of its cause and its own, from 1: `1-1`. What undoes several
+    stands at the first."""
+    found: dict[str, ActOffer] = {}
+    for outer, cause in enumerate(suspects.causes if suspects else [], 1):
+        for inner, one in enumerate(cause.suspects, 1):
+            offer = undo(here, one)
+            if offer is not None and offer not in found.values():
+                found[f"{outer}-{inner}"] = offer
+    return found
 
 
-def undo(known: Situation, suspect: SuspectAnswer) -> ActOffer | None:
+def undo(here: Situation, suspect: SuspectAnswer) -> ActOffer | None:
     """What takes one suspect away; None where nothing can from here."""
-    values, deploys = suspect.values, known.deploys
+    values, deploys = suspect.values, here.deploys
     if "revision" in values:
-        return undo_revision(known.config, values["revision"])
+        return undo_revision(here.config, values["revision"])
     if "version" in values:
-        runs = deploys is not None and deploys.running == values["version"] and not under_way(known)
-        return roll_back(known, deploys, suspect.back_to) if runs and deploys and suspect.back_to else None
-    rate = next((one for one in known.rates if known.keys.get(one.key_id) == values.get("key")), None)
-    return None if rate is None or rate.lately < 1 else throttled(known, rate, rate.lately / SLOWER)
+        runs = deploys is not None and deploys.running == values["version"] and not under_way(here)
+        return roll_back(here, deploys, suspect.back_to) if runs and deploys and suspect.back_to else None
+    rate = next((one for one in here.rates if here.keys.get(one.key_id) == values.get("key")), None)
+    return None if rate is None or rate.lately < 1 else throttled(here, rate, rate.lately / SLOWER)
 
 
 def undo_revision(config: ConfigView | None, revision: str) -> ActOffer | None:

@@ -270,7 +270,7 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
     if view.room.incident.state == "closed":
         return
     rates = await RATES.get(parts) or []
-    known = Situation(
+    here = Situation(
         incident=view.room.incident,
         alerts=[alert for alert in alerts if alert.state != "resolved"],
         deploys=record.deploys,
@@ -279,12 +279,12 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
         limits=parts.settings.limits_for(EVERY_KEY),
         rates=rates,
         keys={rate.key_id: parts.auth.key_name(rate.key_id) for rate in rates},
-        here={int(one.version) for one in record.revisions},
+        made_here={int(one.version) for one in record.revisions},
     )
     shown: set[StepAct] = {act for step in view.steps if not step.over for act in step.acts}
     shown |= {"acknowledge", "roll_back_deploy"}  # beside the steps too
-    view.offers = await with_previews(parts, offers(known, shown))
-    view.undoes = undoing(known, view.suspects)
+    view.offers = await with_previews(parts, offers(here, shown))
+    view.undoes = undoing(here, view.suspects)
 
 
 def has_sent(picture: Picture | None, service: str) -> bool:

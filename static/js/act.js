@@ -62,9 +62,11 @@
   }
 
   // A key is copied whole; browsers allow that over TLS and on this machine.
-  for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
+  if (navigator.clipboard) {
+    document.documentElement.classList.add("can-copy");
+    document.addEventListener("click", async (event) => {
+      const button = event.target.closest("[data-copy]");
+      if (!button) return;
       try {
         await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent.trim());
         button.textContent = "Copied";

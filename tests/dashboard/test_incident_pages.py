@@ -15,7 +15,7 @@ from server.alerts import store as alerts_store
 from server.incidents.keeper import Keeper
 from server.picture.picture import OpenIncident, Picture
 from tests.alerts.making import Second, Told, burning
-from tests.dashboard.visitor import look, press, said, show, sign_in
+from tests.dashboard.visitor import look, press, room_page, said, show, sign_in
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.making import availability, file, service
@@ -49,7 +49,7 @@ async def test_an_incident_is_led_by_forms_alone(web: Start, database_url: str, 
         return said(answer, site)
 
     async def page() -> str:
-        return (await look(site, "/incidents/1", cookie)).body.decode()
+        return await room_page(site, 1, cookie)
 
     assert "checkout failing: Suspected" in await page()
     assert await act("accept") == "Declared. You command."
@@ -113,7 +113,7 @@ async def test_an_alert_leads_to_its_room(web: Start, database_url: str, tmp_pat
     there = await look(site, "/alerts/1", cookie)
     assert (there.code, there.headers["Location"]) == (302, "/incidents/1")
     assert "Firing" in (await look(site, "/alerts/1?alone=1", cookie)).body.decode()
-    room = (await look(site, "/incidents/1", cookie)).body.decode()
+    room = await room_page(site, 1, cookie)
     assert "4.1\u00a0% of requests fail" in room
     assert 'name="act"' not in room, "a viewer may not act"
     assert (await press(site, "/incidents/1/act", cookie, act="accept")).code == 403
@@ -151,7 +151,7 @@ async def test_many_alerts_are_counted_by_service_and_the_open_ones_decide(
         connection.execute(
             "INSERT INTO incident_alerts (alert_id, outage, incident_id) SELECT id, 1, 1 FROM alerts WHERE id > 1"
         )
-    shown = (await look(site, "/incidents/1", cookie)).body.decode()
+    shown = await room_page(site, 1, cookie)
     assert shown.count('data-key="alert-') == 20
     assert "281 more, 0 of them open" in shown
     assert "search: 0 open of 281" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -50,6 +51,13 @@ def host_only(site: Site) -> str:
 async def look(site: Site, path: str, cookie: str, **given: Any) -> HTTPResponse:
     """A page as somebody signed in sees it."""
     return await site.fetch(path, headers={"Cookie": cookie}, **given)
+
+
+async def room_page(site: Site, number: int, cookie: str) -> str:
+    """The room of an incident. On a busy machine a page does not wait for the database: it is looked at again."""
+    while "it cannot be read just now" in (text := (await look(site, f"/incidents/{number}", cookie)).body.decode()):
+        await asyncio.sleep(0.1)
+    return text
 
 
 async def cut_off_reads(site: Site) -> None:

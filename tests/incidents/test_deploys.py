@@ -20,7 +20,7 @@ from server.kernel.times import utc
 from server.selfcheck import store as check_store
 from server.selfcheck.findings import CheckResult
 from tests.changes.heroku import TOKEN, HerokuApp, heroku
-from tests.dashboard.visitor import look, press, said, sign_in
+from tests.dashboard.visitor import look, press, room_page, said, sign_in
 from tests.notify.receiver import receiving
 from tests.site import Site, answer
 
@@ -260,7 +260,7 @@ async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(we
     cookie = await sign_in(made.site)
 
     async def page() -> str:
-        return (await look(made.site, "/incidents/1", cookie)).body.decode()
+        return await room_page(made.site, 1, cookie)
 
     async def act(name: str, **fields: str) -> str:
         return said(await press(made.site, "/incidents/1/act", cookie, act=name, **fields), made.site)

@@ -78,13 +78,15 @@ class Killed:
         wait_for(lambda: not set(dead) & set(self.server.children()), "the dead to be taken away")
 
     def kill_within(self, *acts: tuple[int, dict[str, Any]]) -> None:
-        """Kill it when these acts have done what they do outside, or wait for another that has, and none has ended."""
-        audit = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        """Kill it when these acts have done what they do outside and write their lines, or wait for one that does."""
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%web%'"
+        )
         with ThreadPoolExecutor(len(acts)) as threads:
             with psycopg.connect(self.url) as holding:
-                holding.execute("LOCK TABLE audit IN EXCLUSIVE MODE")
+                holding.execute("LOCK TABLE incident_entries IN EXCLUSIVE MODE")
                 pressed = [threads.submit(self.press, act) for act in acts]
-                wait_for(lambda: self.one(audit) == (len(acts),), "the acts to wait for the audit")
+                wait_for(lambda: self.one(waiting) == (len(acts),), "the acts to wait for their lines")
                 self.kill()
             assert all(isinstance(each.exception(), OSError) for each in pressed)
         self.server.wait_ready()
@@ -112,8 +114,9 @@ def deployer(answer: Callable[[], None]) -> Iterator[tuple[str, list[str]]]:
     class Told(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            told.append(self.headers["Webhook-Id"])
-            answer()
+            if self.headers["Webhook-Id"].startswith("deploy-act-"):  # no probe of a check
+                told.append(self.headers["Webhook-Id"])
+                answer()
             self.send_response(200)
             self.end_headers()
 

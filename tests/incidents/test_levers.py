@@ -14,7 +14,7 @@ import pytest
 from server.ingest.preview_store import KeyRate
 from server.ingest.surge import rates, surging
 from tests.alerts.making import burning
-from tests.dashboard.visitor import look, press, said, sign_in
+from tests.dashboard.visitor import press, room_page, said, sign_in
 from tests.incidents.test_api import Incidents, audited, started
 from tests.site import answer
 
@@ -134,7 +134,7 @@ async def test_the_room_offers_presses_and_shows_their_receipts_and_undo(
     cookie = await sign_in(room.site)
 
     async def page() -> str:
-        return (await look(room.site, "/incidents/1", cookie)).body.decode()
+        return await room_page(room.site, 1, cookie)
 
     async def act(name: str, **fields: Any) -> str:
         return said(await press(room.site, "/incidents/1/act", cookie, act=name, **fields), room.site)
