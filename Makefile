@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: run test soak check bench lock clean
+.PHONY: run test soak check bench screenshots lock clean
 
 run: .venv/run
 	$(PY) -m server
@@ -19,6 +19,10 @@ check: .venv/dev
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_architecture.py tests/test_circles.py tests/test_words.py
+
+# The pictures of docs/runbook.md, by the test that plays an incident.
+screenshots: .venv/dev
+	SCREENSHOTS=docs/img $(PY) -m pytest tests/journey/test_incident.py
 
 bench: .venv/dev
 	$(PY) -m benchmarks

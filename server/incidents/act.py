@@ -47,6 +47,7 @@ class Moment(Struct):
     runbook: Runbook = Runbook()
     deploys: DeployFacts | None = None
     outside: Outside | None = None
+    asks_p0: bool = False  # it spent so much of a budget that the policy asks for an action of the highest priority
 
 
 class AbstractStruct(StructMeta, ABCMeta):

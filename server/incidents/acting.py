@@ -6,6 +6,7 @@ same key is answered with what was done, and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -65,13 +66,15 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         if said is not None:
             return Acted(before.incident, True, f"Already done: {said.text}")
         tally = await tally_of(parts, connection, incident_id, now)
-        ending = ending_of(before.incident, await alerts_of(connection, before), parts.relay.picture, tally)
+        alerts = await alerts_of(connection, before)
+        ending = ending_of(before.incident, alerts, parts.relay.picture, tally)
         after = replace(deepcopy(replace(before, alerts=[])), alerts=before.alerts)  # of which no act changes any
         await check_note(connection, incident_id, asked)
         check_there(before.incident)
         deploys = await deploy_facts(connection, asked.service) if isinstance(asked, DeployIncidentAct) else None
         outside = await reach_out(parts, connection, before, asked, press) if isinstance(asked, OutsideAct) else None
-        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys, outside))
+        asks_p0 = most_spent(alerts) > parts.policies.budget_policy.postmortem_share
+        message = asked.apply(after, Moment(press.by, now, proof(ending, now), runbook, deploys, outside, asks_p0))
         if not after.entries and after == before:
             return Acted(before.incident, True, message)
         if press.key and after.entries:
@@ -85,6 +88,11 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
     if outside is not None:
         await reached(parts, outside)
     return Acted(after.incident, False, message)
+
+
+def most_spent(alerts: Sequence[Alert]) -> float:
+    """The most that an alert has spent of its budget, a share of 1; what nobody has set as an objective counts not."""
+    return max((one.evidence.spent for one in alerts if not one.evidence.provisional), default=0.0)
 
 
 async def said_before(

@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from server.alerts.alert import Alert
 from server.incidents.act import IncidentAct, Moment
-from server.incidents.acts import Close, Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
+from server.incidents.acting import most_spent
+from server.incidents.acts import Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
+from server.incidents.after_act import Close
 from server.incidents.birth import REOPEN_S, Standing, arrivals
-from server.incidents.incident import Captured, Incident, IncidentState
+from server.incidents.incident import Captured, Incident, IncidentState, PreventiveAction
 from server.incidents.moves import MOVES, advanced, moved
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
 from server.incidents.room import IncidentRoom
@@ -185,6 +187,21 @@ def test_a_grave_one_is_closed_with_its_cause_and_an_action() -> None:
     with pytest.raises(ApiError, match="needs its root cause and at least one preventive action"):
         done(at("resolved"), Close())
     assert done(at("resolved", severity=3), Close()).incident.state == "closed"
+
+
+def test_what_spent_much_of_a_budget_is_closed_with_an_action_of_the_highest_priority() -> None:
+    room = IncidentRoom(at("resolved", root_cause="a bad query"))
+    moment = Moment("mira", NOW, PROVEN, asks_p0=True)
+    room.actions.append(PreventiveAction(1, 1, "test it", "jon", 1, NOW, NOW, "mira"))
+    with pytest.raises(ApiError, match="P0, by postmortemShare"):
+        Close().apply(room, moment)
+    room.actions.append(PreventiveAction(2, 1, "test it", "jon", 0, NOW, NOW, "mira"))
+    Close().apply(room, moment)
+    assert room.incident.state == "closed"
+    spent = [page("a", 1), page("b", 2)]
+    spent[0].evidence = replace(spent[0].evidence, spent=0.3)
+    spent[1].evidence = replace(spent[1].evidence, spent=40.0, provisional=True)
+    assert most_spent(spent) == 0.3
 
 
 def test_resolved_and_closed_are_acts_apart() -> None:
