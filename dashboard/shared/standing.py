@@ -58,9 +58,9 @@ def services_now(picture: Picture | None) -> list[ServiceNow]:
             over.setdefault(alert.service, []).append(alert)
     explained, versions = causes(alerts), picture.slo.versions if picture.slo else {}
     for live in picture.services:
+        if is_drill(live.name) and live.silent_s is not None:
+            continue  # it is over, or was stopped: that nothing comes of it any more is no silence
         its = alerts.get(live.name, [])
-        if is_drill(live.name) and live.silent_s is not None and not its:
-            continue  # it is over: that nothing comes of it any more is no silence
         state = state_of(live, picture.slo, its)
         found.append(
             ServiceNow(

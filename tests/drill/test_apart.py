@@ -81,7 +81,6 @@ def test_the_headline_and_the_state_of_the_page_are_those_of_production() -> Non
 
 def test_one_that_is_over_is_no_silent_service() -> None:
     over = picture()
-    over.alerts = []
     over.services[0].silent_s = 40
     assert [row.name for row in service_rows(over)] == ["shop"]
 

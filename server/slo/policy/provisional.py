@@ -51,12 +51,13 @@ def with_defaults(policy: Policy, services: Iterable[str], most: int) -> tuple[O
 def of_drill(service: str, taken: Iterable[str]) -> tuple[Objective, Objective]:
     """What a drill is held to, so that it is found as any service is: 99 % succeed, and 99 % of those within 300 ms.
 
-    They are built in, because no policy may name a drill.
+    They are built in, because no policy may name a drill. They have no burn tiers: in long windows an earlier drill
+    would burn on, and be found in place of the next.
     """
     what = service.removeprefix(DRILL)
     works, fast = (name_of(f"{what}-{kind}", taken, "drill-") for kind in ("works", "fast"))
     held = Objective(works, f"{what} works (drill)", service, "availability", DRILL_TARGET, None, DRILL_DAYS)
-    held = replace(held, provisional=True)
+    held = replace(held, provisional=True, own_tiers=())
     quick = replace(held, name=fast, title=f"{what} is fast (drill)", kind="latency", threshold_us=DRILL_OVER_US)
     return held, quick
 
