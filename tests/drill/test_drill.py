@@ -69,6 +69,11 @@ class Ground:
         assert status == 200, body
         return body
 
+    def post(self, path: str, **data: Any) -> Any:
+        status, body = self.running.call("POST", path, key=self.key, data=data)
+        assert status in (200, 201), body
+        return body
+
 
 @pytest.fixture(scope="module")
 def ground(cluster: Any, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
@@ -97,6 +102,7 @@ def test_a_bad_deploy_is_found_named_rolled_back_and_proven_and_production_has_n
     assert (room["incident"]["state"], room["incident"]["drill"]) == ("closed", True)
     assert [one["state"] for one in room["deploys"]] == ["done"]
     assert ground.get("/api/v1/incidents/measures") == {"months": [], "quarter": []}
+    assert ground.get("/api/v1/alerts/measures")["fired"] == 0
     assert not any("drill" in one["name"] for one in ground.get("/api/v1/slos")["objectives"])
     assert ground.get("/api/v1/slos/drill-bad-deploy-works")["service"] == "drill:bad-deploy"
     assert 'service="drill:' not in ground.running.get("/metrics", ground.key)[1]
@@ -120,11 +126,28 @@ def test_who_stops_a_drill_leaves_no_limit_key_or_incident(ground: Ground, monke
 
 
 def test_it_does_not_begin_while_production_has_an_incident(ground: Ground) -> None:
-    declared = {"title": "nobody can pay", "service": "shop"}
-    status, made = ground.running.call("POST", "/api/v1/incidents", key=ground.key, data=declared)
-    assert status == 201, made
+    ground.post("/api/v1/incidents", title="nobody can pay", service="shop")
     with pytest.raises(NotAsked, match=re.escape("of production is open (nobody can pay)")):
         ground.drill(SCENARIOS["total-outage"](ground.site, ground.clock.now()))
+
+
+def test_an_incident_of_a_drill_is_in_no_backlog_and_no_gauge_and_merges_with_none_of_production(
+    ground: Ground,
+) -> None:
+    made = [ground.post("/api/v1/incidents", title=of, service=of) for of in ("drill:x", "cart")]
+    drill, real = (one["incident"] for one in made)
+    assert [drill["drill"], real["drill"]] == [True, False]
+    action = {"act": "action", "title": "add a test", "owner": "mira", "priority": 0, "due_at": "2036-01-01T00:00:00Z"}
+    for one in (drill, real):
+        ground.post(f"/api/v1/incidents/{one['id']}/acts", **action)
+    assert [one["service"] for one in ground.get("/api/v1/actions")["actions"]] == ["cart"]
+    metrics = ground.running.get("/metrics", ground.key)[1]
+    assert 'evenkeel_incidents_open{severity="2"} 2.0' in metrics, "nobody can pay, and cart"
+    assert re.search(r'evenkeel_preventive_actions_open\{overdue="false",priority="0"\} 1\.0', metrics)
+    status, said = ground.running.call(
+        "POST", f"/api/v1/incidents/{drill['id']}/merge", key=ground.key, data={"into": real["id"]}
+    )
+    assert (status, "one of them is a drill" in said["detail"]) == (409, True)
 
 
 def test_it_needs_a_key_that_can_make_keys(ground: Ground) -> None:
