@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.conftest import OpenPage, Served
+from tests.dashboard.conftest import WIDER, OpenPage, Served
 from tests.journey.evening import STEP_S, Evening, Traffic, by_clock
 from tests.journey.rollout import Rollout, rolling_out
 from tests.slo.making import availability, file, service
@@ -135,6 +135,7 @@ def suspect_is_named(phone: Page, desk: Page, evening: Evening) -> None:
     box = phone.locator(".button.primary:visible").bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= FOLD_PX, "above the fold"
+    assert phone.evaluate(WIDER) == [], "nothing scrolls sideways"
     keep(phone, evening, "incident-2-room-phone")
     keep(desk, evening, "incident-3-room")
 
