@@ -70,7 +70,9 @@ async def plan(parts: Parts, asked: WindowAsked, actor: Actor) -> WindowSaved:
         await exclusions.alone(connection, parts.policies)
         same = await store.same(connection, services, start, stop)
         if same is not None:
-            return WindowSaved(same, True, f"Already planned by {same.author}, {ago(same.age_s)}")
+            return WindowSaved(
+                same, True, f"Already planned by {same.author}, {ago(now - same.created_at.timestamp())}"
+            )
         await check_known(connection, parts, services)
         window = await store.add(connection, values)
         await take_out(connection, parts, window, services, stop, actor=actor.name, now=now)
@@ -91,7 +93,7 @@ async def extend(parts: Parts, number: int, asked: Extension, actor: Actor) -> W
         await exclusions.alone(connection, parts.policies)
         before = await known(connection, number, hold=True)
         if before.ended_at is not None:
-            raise ApiError("CONFLICT", f"Window {number} {over(before)}. Nothing was done; plan another one.")
+            raise ApiError("CONFLICT", f"Window {number} {over(before, now)}. Nothing was done; plan another one.")
         if ceiled(asked.stop.timestamp()) == before.stop.timestamp():
             return WindowSaved(before, True, f"It ends at {clock(before.stop)} already.")
         window = await store.move(connection, number, extended(before, asked, now))
@@ -113,7 +115,7 @@ async def end(parts: Parts, number: int, actor: Actor) -> WindowSaved:
         await exclusions.alone(connection, parts.policies)
         before = await known(connection, number, hold=True)
         if before.ended_at is not None:
-            return WindowSaved(before, True, f"Already {over(before).removeprefix('has ')}")
+            return WindowSaved(before, True, f"Already {over(before, now).removeprefix('has ')}")
         if before.started_at is None and before.start.timestamp() <= now:
             before = await begin(connection, number, now) or before
         out = await exclusions.put_back(connection, parts.policies, number, actor.name, now)
@@ -226,10 +228,11 @@ async def heard(parts: Parts) -> None:
     await parts.bus.publish("alerts", 0)
 
 
-def over(window: WindowRow) -> str:
-    """`has ended by mira, 3 s ago`"""
+def over(window: WindowRow, now: float) -> str:
+    """`has ended by mira, 3 s ago`, at `now` in Unix seconds."""
+    assert window.ended_at is not None
     word = "was cancelled" if window.state == "cancelled" else "has ended"
-    return f"{word}{f' by {window.ended_by}' if window.ended_by else ''}, {ago(window.age_s)}"
+    return f"{word}{f' by {window.ended_by}' if window.ended_by else ''}, {ago(now - window.ended_at.timestamp())}"
 
 
 def subject(window: MaintenanceWindow) -> str:

@@ -15,16 +15,12 @@ from server.tables.maintenance import maintenance_windows
 
 
 class WindowRow(MaintenanceWindow):
-    """A window with the change that shows it, and how long ago it ended, else was planned, in seconds."""
+    """A window with the change that shows it."""
 
     change_id: int | None
-    age_s: float
 
 
-AGE = """
-extract(epoch FROM clock_timestamp() - coalesce(maintenance_windows.ended_at, maintenance_windows.created_at))::float8
-"""
-WINDOWS = Rows(maintenance_windows, WindowRow, {"age_s": AGE})
+WINDOWS = Rows(maintenance_windows, WindowRow)
 COLUMNS = WINDOWS.columns
 
 ADD = insert(maintenance_windows).returning(*WINDOWS.selected)

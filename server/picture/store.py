@@ -10,15 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.names import OTHER
 from server.picture.picture import ProcessPicture, Restart, RunningMaintenance
 from server.process.process_store import RUNNING
-from server.tables.codec import Rows
-from server.tables.maintenance import maintenance_windows
 
 GONE_S = 30  # a process without a heartbeat for this long is left out
 RESTARTS_TOLD_S = 15 * 60
 RESTARTS_MAX = 20
-
-
-MAINTENANCE = Rows(maintenance_windows, RunningMaintenance)
 
 
 class StoredPicture(NamedTuple):
@@ -115,11 +110,17 @@ async def revision(connection: AsyncConnection) -> int:
 
 async def maintenance(connection: AsyncConnection) -> list[RunningMaintenance]:
     """The maintenance windows that run, the one that ends first first."""
-    query = f"""
-        SELECT {MAINTENANCE.columns} FROM maintenance_windows
-        WHERE started_at IS NOT NULL AND ended_at IS NULL ORDER BY maintenance_windows.stop, id
-        """
-    return MAINTENANCE.every(await connection.execute(text(query)))
+    rows = await connection.execute(
+        text(
+            """
+            SELECT id, services, extract(epoch FROM started_at)::float8, extract(epoch FROM stop)::float8,
+                reason, expected
+            FROM maintenance_windows
+            WHERE started_at IS NOT NULL AND ended_at IS NULL ORDER BY maintenance_windows.stop, id
+            """
+        )
+    )
+    return [RunningMaintenance(*row) for row in rows]
 
 
 async def targets(connection: AsyncConnection) -> int:
