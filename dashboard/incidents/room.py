@@ -9,6 +9,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from dashboard.alerts.list import AlertListed, newest, row
+from dashboard.changes.page import LETTERS
 from dashboard.config.page import read_config
 from dashboard.incidents.done import DoneAct, counted, done_acts
 from dashboard.incidents.offers import RATES, ActOffer, Situation, offers, undoing, with_previews
@@ -56,6 +57,9 @@ from server.signals.signal import Signal, SignalTally
 
 ALERTS_SHOWN = 20  # the worst; the others are counted by service
 SIGNALS_SHOWN = 20  # those that fire first; the others are counted
+CHARTS = ((900, 5), (3600, 60), (6 * 3600, 300))  # how far back, and the step
+BEFORE_S = 300  # the least that is shown of before the onset
+CHART_S = 900  # changes are marked from so long before it
 LINES = 200  # on the page; the report has them all
 ALIKE = 3  # so many machine lines of a kind in a row are one
 
@@ -74,6 +78,7 @@ class RoomRecord(Struct):
     revisions: list[Change] = []  # that its acts have made, newest first
     signals: list[Signal] = []
     tally: SignalTally = SignalTally()
+    changes: list[Change] = []  # of its service since CHART_S before the onset, newest first
 
 
 class LineGroup(Struct):
@@ -112,6 +117,8 @@ class RoomView(Struct):
     offers: dict[StepAct, list[ActOffer]] = {}  # what can be done from here
     undoes: dict[str, ActOffer] = {}  # what undoes a suspect, by the numbers of its cause and its own
     done: list[DoneAct] = []  # what has been done from here, the newest first
+    changes: list[Change] = []  # marks on the charts
+    marks: dict[str, str] = {}  # their letters, by kind
     signals: list[SignalShown] = []
     signals_total: int = 0
     sends: bool = True  # False: its service is known by signals alone, and has no page
@@ -125,6 +132,12 @@ class RoomView(Struct):
     def commander(self) -> Role | None:
         """Who commands."""
         return self.room.holder("commander") if self.room else None
+
+    @property
+    def chart(self) -> tuple[int, int]:
+        """How far back the charts reach from now, and their step; seconds, the finest that are kept for so long."""
+        age = shared_clock.now() - self.room.incident.onset if self.room else 0.0
+        return next((each for each in CHARTS if age + BEFORE_S <= each[0]), CHARTS[-1])
 
     @property
     def held(self) -> dict[str, Role]:
@@ -189,6 +202,7 @@ async def read(parts: Parts, incident_id: int) -> RoomRecord:
             await changes_store.revisions_of(connection, incident_id, room.incident.detected_at),
             await signals_store.of_incident(connection, incident_id, SIGNALS_SHOWN),
             await tally_of(parts, connection, incident_id, now),
+            await changes_store.recent(connection, room.incident.onset - CHART_S, room.incident.service, limit=50),
         )
 
 
@@ -255,6 +269,8 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         steps=standing(await parts.runbook.current(), room, alerts, able(parts, alerts, record.deploys)),
         runbook_problem=parts.runbook.problem or "",
         deploys=record.deploys,
+        changes=record.changes,
+        marks=LETTERS,
         similar=await SIMILAR.get(parts, asked_id(ask), room.incident.cause_class) or [],
     )
     await add_acts(parts, view, record, alerts, now)
@@ -347,6 +363,7 @@ ROOM = live_page(
             "room-done": "incident/done.html",
             "room-card": "now/cards.html",
             "room-suspects": "alert/suspects.html",
+            "room-marks": "incident/marks.html",
             "room-steps": "incident/steps.html",
             "room-deploys": "incident/deploys.html",
             "room-alerts": "incident/alerts.html",

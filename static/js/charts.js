@@ -1,4 +1,4 @@
-// The charts of the Service page: error ratio, latency, requests/s, over one time axis.
+// The charts of the Service page: error ratio, latency, requests/s, over one time axis; of a room those beside its card.
 //
 // y starts at 0, its top is at least twice the threshold; the scale grows at once and shrinks after 60 s.
 // A step without traffic is a gap: nothing is interpolated. Silent and refused are hatched and say so.
@@ -11,6 +11,7 @@
   const service = root.dataset.service;
   const seconds = Number(root.dataset.seconds);
   const wanted = Number(root.dataset.step);
+  const onset = Number(root.dataset.onset) || Infinity; // from then on it is shaded
   const since = Number(root.dataset.since); // when its first outcome came, which may be of an earlier time
   let step = wanted; // the server widens it where finer values are no longer kept
   const SHRINKS_MS = 60000;
@@ -50,10 +51,10 @@
   };
 
   const PLOTS = [
-    { title: "Error ratio, %", most: 110, rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
-    { title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--unknown"], dashes: [undefined, undefined, [3, 3]] },
-    { title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
-  ];
+    { name: "ratio", title: "Error ratio, %", most: 110, rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
+    { name: "latency", title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--unknown"], dashes: [undefined, undefined, [3, 3]] },
+    { name: "rate", title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
+  ].filter((plot) => plot.name !== root.dataset.without);
 
   function drawThreshold(plot) {
     return (chart) => {
@@ -68,6 +69,16 @@
       const text = plot.label(value);
       word(chart, text, bbox.left + bbox.width - wide(chart, text), Math.max(bbox.top, y - 16 * devicePixelRatio));
     };
+  }
+
+  function drawOnset({ ctx, bbox, scales, valToPos }) {
+    if (onset > scales.x.max) return;
+    const from = Math.max(bbox.left, valToPos(onset, "x", true));
+    ctx.save();
+    ctx.globalAlpha = 0.12;
+    ctx.fillStyle = colour("--burning");
+    ctx.fillRect(from, bbox.top, bbox.left + bbox.width - from, bbox.height);
+    ctx.restore();
   }
 
   // When outcomes are missing, by the server: refused by a limit, or silent from the last one until now.
@@ -127,6 +138,7 @@
           })),
         ],
         hooks: {
+          drawClear: [drawOnset],
           draw: [drawMissing, drawThreshold(plot)],
           setCursor: [(chart) => tell(legend, plot, chart, chart.cursor.idx)],
           setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0, exact)); }],
@@ -214,7 +226,7 @@
   document.addEventListener("visibilitychange", refresh);
   document.addEventListener("evenkeel:patched", (event) => {
     if (event.target.id === "service-intake") for (const { chart } of charts) chart.redraw(false, false);
-    if (event.target.id === "service-changes") for (const [i, { chart }] of charts.entries()) marks(chart, i === 0, exact);
+    if (["service-changes", "room-marks"].includes(event.target.id)) for (const [i, { chart }] of charts.entries()) marks(chart, i === 0, exact);
   });
   new ResizeObserver(resize).observe(root);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const { chart } of charts) chart.redraw(false, true); });

@@ -147,6 +147,7 @@ async def test_the_room_offers_presses_and_shows_their_receipts_and_undo(
         assert missing not in before, "only what can work"
     assert (await act("lower_batch_items", value="100", minutes="30")).startswith("Revision 2 is in force.")
     after = await page()
+    assert 'data-mark="R"' in after, "on the charts"
     assert "<b>batch items 1000 → 100</b>" in after
     assert "revision 2 in 1 of 1 process" in after
     assert "Undo: batch items 100 → 1000" in after
