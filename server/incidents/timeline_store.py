@@ -59,7 +59,7 @@ TIMELINE = text(
         UNION ALL
         (SELECT 'signal', s.id, s.over_at, s.state, s.name || CASE s.state WHEN 'ended' THEN ' ended.'
              ELSE ' is absent: nobody says that it ended.' END, '', '', s.service, NULL
-         FROM signals s WHERE s.incident_id = :id AND s.over_at IS NOT NULL
+         FROM signals s WHERE s.incident_id = :id AND s.over_at <= to_timestamp(:known_s)
          ORDER BY s.over_at DESC, s.id DESC LIMIT :most)
         UNION ALL
         (SELECT 'change', c.id, c.at, c.kind, c.summary, c.author, '', c.service, NULL

@@ -48,6 +48,8 @@ async def born(url: str) -> None:
             async with db.ask() as connection:
                 alerts = await alerts_store.listed(connection, "all")
             await keeper.keep(Picture(1, at, 1, "watch", [], [], 1, None, alerts=alerts))
+        async with db.act() as connection:  # open for 15 minutes yet, however long the server takes to start again
+            await connection.exec_driver_sql("UPDATE alerts SET flapping = true")
 
 
 class Killed:

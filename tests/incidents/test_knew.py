@@ -14,6 +14,7 @@ import msgspec
 import psycopg
 import pytest
 
+from server.kernel import shared_clock
 from server.picture import kept, kept_store
 from server.picture import store as picture_store
 from server.picture.picture import OpenIncident, Picture, RunningMaintenance
@@ -50,6 +51,12 @@ class Past:
             return [row[0] for row in rows]
 
 
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for seconds makes no picture old."""
+    monkeypatch.setattr(kept_store, "FRESH_S", 600.0)
+
+
 async def test_one_each_5_s_while_an_incident_is_open_and_without_names(
     web: Start, database_url: str, tmp_path: Path
 ) -> None:
@@ -66,7 +73,7 @@ async def test_one_each_5_s_while_an_incident_is_open_and_without_names(
     with psycopg.connect(database_url) as connection:
         bodies = [zlib.decompress(row[0]) for row in connection.execute("SELECT body FROM kept_pictures")]
         assert all(b"@example.com" not in body for body in bodies), "what people wrote can be erased in its own table"
-        connection.execute("UPDATE picture SET at = now() - interval '4 s'")
+        connection.execute("UPDATE picture SET at = now() - interval '601 s'")
     await kept.keep(past.db)
     assert len(past.times()) == 3, "a picture that stands still is not the present"
     await past.publish(now + 20, 1)
@@ -103,15 +110,15 @@ async def test_the_room_as_it_stood_then(web: Start, database_url: str, tmp_path
     await past.keep(began + 30, 12, incidents=[open_])
     await room.act(number, "accept")
     await room.act(number, "note", text="restarted it")
-    noted_at = time.time()
+    note = next(one for one in (await room.get(f"/{number}/timeline"))["lines"] if one["kind"] == "note")
+    noted_at = shared_clock.now()
     open_.state = "declared"
     await past.keep(noted_at, 3, incidents=[open_])
-    entry = next(one["id"] for one in (await room.get(f"/{number}/timeline"))["lines"] if one["kind"] == "note")
     with psycopg.connect(database_url) as connection:  # put right after the second picture
         connection.execute(
             "INSERT INTO incident_entries (incident_id, at, kind, text, author, corrects)"
             " VALUES (%s, to_timestamp(%s), 'note', 'rolled it back', 'mira', %s)",
-            (number, noted_at + 1, entry),
+            (number, noted_at + 1, note["id"]),
         )
 
     then = await room.get(f"/{number}/picture?at={instant(began + 31)}")

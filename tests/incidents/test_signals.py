@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from server.incidents import store
 from server.incidents.birth import REOPEN_S, Standing
 from server.incidents.ending import ending_of
 from server.incidents.keeper import followed
 from server.incidents.proof import CLEAN_S, proof
 from server.incidents.signalled import OPEN_MOST, signal_arrivals
+from server.incidents.timeline_store import timeline
 from server.receivers.alertmanager import read
 from server.signals import store as signals_store
 from server.signals.signal import SignalTally, WaitingSignal
@@ -24,7 +27,7 @@ from tests.alerts.making import NOW, burning
 from tests.dashboard.visitor import look, sign_in
 from tests.incidents.test_api import Incidents, started
 from tests.incidents.test_rules import POLICY, at, page
-from tests.signals.told import alert, group, recorded
+from tests.signals.told import NO_END, alert, group, recorded, rfc
 
 Start = Callable[..., Any]
 ENDED = SignalTally(2, ended=2, ended_at=NOW, quiet_since=NOW)
@@ -166,6 +169,11 @@ async def test_from_a_signal_to_the_end(web: Start, database_url: str, tmp_path:
     assert done["incident"]["time_to_recover_s"] == pytest.approx(150, abs=0.01)
     ends = [one["text"] for one in (await room.get("/1/timeline"))["lines"] if one["origin"] == "signal"]
     assert ends == ["Slow is absent: nobody says that it ended.", "Other ended.", "HighErr ended."]
+    async with room.site.parts.db.ask() as connection:
+        incident = await store.one(connection, 1)
+        assert incident is not None
+        then = await timeline(connection, incident, set(), now, known=now + 100)
+    assert [line.text for line in then if line.origin == "signal"] == ["HighErr ended."], "what was known then"
 
 
 @pytest.mark.gen_test
@@ -189,11 +197,14 @@ async def test_a_change_of_labels_and_a_silent_end_close_nothing_at_once(
     web: Start, database_url: str, tmp_path: Path
 ) -> None:
     room = await started(web, database_url, tmp_path)
-    am, now = Hooked(room), time.time() - 30_000
-    first, second, third = (json.loads(json.dumps(one)) for one in recorded("label-changes"))
-    for body in (first, second, third):
-        for one in body["alerts"]:
-            one["labels"]["severity"] = "page"
+    am, now = Hooked(room), time.time() - 3600
+    first, second, third = bodies = recorded("label-changes")
+    later_s = now - 15 - datetime.fromisoformat(first["alerts"][0]["startsAt"]).timestamp()
+    for one in (each for body in bodies for each in body["alerts"]):
+        one["labels"]["severity"] = "page"
+        for name in ("startsAt", "endsAt"):
+            if one[name] != NO_END:
+                one[name] = rfc(datetime.fromisoformat(one[name]).timestamp() + later_s)
     await am.hear(first, now)
     await am.hear(second, now + 15)
     assert await am.state() == "suspected", "the same with other labels comes 3 s later"
