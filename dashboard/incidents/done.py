@@ -57,9 +57,9 @@ def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
     back = f"Rolled back to {detail['restores']}: " if detail["kind"] == "rollback" else ""
     done = DoneAct(f"revision-{change.version}", f"{back}{words}", change.author, at, f"revision {change.version}")
     done.counts_from, done.what = at, named(change)
-    if config is None:
+    if config is None or config.revision.revision < int(change.version):  # what is in force was read before it
         return done
-    if str(config.revision.revision) != change.version:
+    if config.revision.revision > int(change.version):
         done.receipts += f", then {config.revision.revision} by {config.revision.author}"
         return done
     done.receipts += f" in {config.progress.text}"
@@ -74,10 +74,7 @@ def of_deploy(act: DeployAct) -> DoneAct:
     """A deploy paused, resumed or rolled back."""
     versions = f"{act.service} {act.rolls_back} -> {act.version}"
     text = f"Roll back {versions}" if act.act == "roll_back" else f"{WORDS[act.act]} deploys of {act.service}"
-    state = {"waiting": "under way", "by_hand": "type it, then mark it done", "done": "done", "failed": "failed"}[
-        act.state
-    ]
-    done = DoneAct(f"deploy-{act.id}", text, act.asked_by, act.asked_at, act.receipt or state)
+    done = DoneAct(f"deploy-{act.id}", text, act.asked_by, act.asked_at, act.receipt or STATES[act.state])
     done.troubles = [act.error] if act.error else []
     if act.act == "roll_back" and act.state in ("by_hand", "failed"):
         done.deploy, done.command = act.id, act.command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from server.config.registry import SETTINGS, Limits, Value
 from server.config.view import ConfigView
 from server.incidents.incident import DeployAct, Incident
 from server.incidents.runbook import StepAct
+from server.incidents.steps import EVERY_KEY
 from server.incidents.suspect_answer import SuspectAnswer, SuspectsAnswer
 from server.ingest.preview_store import KeyRate
 from server.ingest.surge import rates, surging
@@ -45,14 +46,14 @@ class ActOffer(Struct):
 
 
 class Situation(Struct):
-    """What offers are made from; None: not known just now."""
+    """What offers are made from; None: not known just now. `limits` are in force for a key, or for EVERY_KEY."""
 
     incident: Incident
     alerts: Sequence[Alert]  # those that are open
     deploys: DeployFacts | None
     acted: Sequence[DeployAct]
     config: ConfigView | None
-    limits: Limits
+    limits: Callable[[int], Limits]
     rates: Sequence[KeyRate]
     keys: Mapping[int, str]  # names
     made_here: Collection[int]  # the revisions that were made in this incident
@@ -89,8 +90,8 @@ def offers_of(act: StepAct, here: Situation) -> list[ActOffer]:
     if act == "throttle":
         return throttle_offers(here)
     if act == "rollups_only":
-        label = f"Rollups only for {MINUTES} min"
-        return [ActOffer(act, label, {"minutes": MINUTES})] if here.limits.ingest_store_outcomes else []
+        label, kept = f"Rollups only for {MINUTES} min", here.limits(EVERY_KEY).ingest_store_outcomes
+        return [ActOffer(act, label, {"minutes": MINUTES})] if kept else []
     return alert_offers(act, here)
 
 
@@ -136,14 +137,18 @@ def going_back(offer: Offer, label: str = "") -> ActOffer:
 
 def lower_offers(act: StepAct, here: Situation) -> list[ActOffer]:
     """For all, and first for the key that surges."""
-    name, times = LOWER[act]
-    setting, limit = SETTINGS[name], here.limits.value(name)
-    value = max(setting.minimum, int(limit) // times)
-    fields: dict[str, str | int] = {"value": value, "minutes": MINUTES}
-    text = f"Lower {setting.title} to {value} for {MINUTES} min"
     surge = surging(here.rates)
-    one = [] if surge is None else [ActOffer(act, f"{text}, {who(here, surge)}", {**fields, **scope(surge)})]
-    return [*one, ActOffer(act, f"{text}, all senders", fields)] if value < limit else []
+    found = [] if surge is None else [lowered(act, here, surge.key_id, who(here, surge))]
+    return [one for one in (*found, lowered(act, here, EVERY_KEY, "all senders")) if one is not None]
+
+
+def lowered(act: StepAct, here: Situation, key_id: int, whose: str) -> ActOffer | None:
+    """So many times smaller than what is in force there; None where it is as small as can be."""
+    name, times = LOWER[act]
+    setting, limit = SETTINGS[name], int(here.limits(key_id).value(name))
+    value = max(setting.minimum, limit // times)
+    label = f"Lower {setting.title} to {value} for {MINUTES} min, {whose}"
+    return ActOffer(act, label, {"value": value, "minutes": MINUTES, **scope(key_id)}) if value < limit else None
 
 
 def throttle_offers(here: Situation) -> list[ActOffer]:
@@ -152,19 +157,30 @@ def throttle_offers(here: Situation) -> list[ActOffer]:
     found = [] if surge is None else [throttled(here, surge, surge.before)]
     value = max(1, round(fastest / SLOWER))
     label = f"Throttle all senders to {number(value)} items/s each for {MINUTES} min"
-    return [*found, ActOffer("throttle", label, {"value": value, "minutes": MINUTES})] if fastest >= 1 else found
+    if fastest >= 1 and slower(here, EVERY_KEY, value):
+        found.append(ActOffer("throttle", label, {"value": value, "minutes": MINUTES}))
+    return [one for one in found if one is not None]
 
 
-def throttled(here: Situation, rate: KeyRate, to: float) -> ActOffer:
-    """One key, to so many items a second."""
+def throttled(here: Situation, rate: KeyRate, to: float) -> ActOffer | None:
+    """One key, to so many items a second; None where it is held to no more already."""
     value = max(1, round(to))
+    if not slower(here, rate.key_id, value):
+        return None
     label = f"Throttle {who(here, rate)} to {number(value)} items/s for {MINUTES} min"
     preview = f"It sends {number(rate.lately)} items/s, {number(rate.before)} before."
-    return ActOffer("throttle", label, {"value": value, "minutes": MINUTES, **scope(rate)}, preview)
+    return ActOffer("throttle", label, {"value": value, "minutes": MINUTES, **scope(rate.key_id)}, preview)
 
 
-def scope(rate: KeyRate) -> dict[str, str | int]:
-    return {"scope": f"key:{rate.key_id}"}
+def slower(here: Situation, key_id: int, value: int) -> bool:
+    """Whether a throttle lets in less than the one in force."""
+    setting = SETTINGS[RATE]
+    return setting.lets_in(value) < setting.lets_in(here.limits(key_id).value(RATE))
+
+
+def scope(key_id: int) -> dict[str, str | int]:
+    """The field of an act that is for one key."""
+    return {} if key_id == EVERY_KEY else {"scope": f"key:{key_id}"}
 
 
 def who(here: Situation, rate: KeyRate) -> str:

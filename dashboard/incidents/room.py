@@ -42,7 +42,7 @@ from server.incidents.proof import Proof, proof
 from server.incidents.room import IncidentRoom, by_due
 from server.incidents.runbook import StepAct
 from server.incidents.similar import SimilarIncident, similar
-from server.incidents.steps import EVERY_KEY, StandingStep, able, standing
+from server.incidents.steps import StandingStep, able, standing
 from server.incidents.store import ServiceAlerts
 from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion
 from server.incidents.timeline_store import Line, timeline
@@ -292,7 +292,7 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
         deploys=record.deploys,
         acted=view.room.deploys,
         config=config,
-        limits=parts.settings.limits_for(EVERY_KEY),
+        limits=parts.settings.limits_for,
         rates=rates,
         keys={rate.key_id: parts.auth.key_name(rate.key_id) for rate in rates},
         made_here={int(one.version) for one in record.revisions},
@@ -349,7 +349,7 @@ def room_title(view: RoomView) -> str:
     if view.incident is None:
         return "Incident · Evenkeel"
     mark = "■ " if view.incident.open else ""
-    return f"{mark}SEV-{view.incident.severity} {view.incident.title} · Evenkeel"
+    return f"{mark}{view.incident.heading} · Evenkeel"
 
 
 ROOM = live_page(

@@ -13,6 +13,7 @@ from dashboard.incidents.done import done_acts
 from dashboard.shared import since
 from server.changes import store
 from server.changes.store import Change
+from server.config.view import ConfigView
 from server.incidents.incident import DeployAct
 from server.kernel import shared_clock
 from server.kernel.times import utc
@@ -66,3 +67,5 @@ def test_what_is_done_has_its_receipts_and_from_when_it_counts() -> None:
     change = Change(3, utc(50.0), "revision", "evenkeel", "2", "revision 2", "mira", REVISION)
     (made,) = done_acts([change], [], None)
     assert (made.text, made.receipts, made.what) == ("batch items 1000 -> 100", "revision 2", "revision 2")
+    before = cast(ConfigView, SimpleNamespace(revision=SimpleNamespace(revision=1, author="jon")))
+    assert done_acts([change], [], before)[0].receipts == "revision 2", "what was read before it says nothing of it"

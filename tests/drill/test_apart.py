@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from dashboard.incidents.room import RoomView, room_title
 from dashboard.now.headline import headline
 from dashboard.now.rows import service_rows
 from dashboard.shared.standing import worst
@@ -111,6 +112,8 @@ def test_its_incident_is_one_comes_last_and_is_closed_without_homework() -> None
     assert incident.drill
     assert not incident.measured
     assert line_of(incident, None).drill
+    view = RoomView(IncidentRoom(incident), [], None, [], [], {}, None, None, [], [], "", [], [], "")
+    assert room_title(view).startswith("■ DRILL SEV-")
     assert not of_alert(an_alert(), SEEN).drill
     assert sorted([replace(INCIDENT, severity=3), replace(INCIDENT, severity=1, drill=True)], key=worst_first)[1].drill
     over = replace(INCIDENT, state="resolved", severity=1)
