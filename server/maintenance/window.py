@@ -72,7 +72,7 @@ class MaintenanceWindow(Struct):
 
     @property
     def stretch(self) -> str:
-        """`2026-11-30 03:00 UTC to 2026-11-30 04:00 UTC (1 h)`, the date once where it is one."""
+        """`2026-11-30 03:00 to 04:00 UTC (1 h)`, with the second date where that is another one."""
         last = self.stop.strftime("%H:%M UTC") if self.start.date() == self.stop.date() else clock(self.stop)
         return f"{self.start.strftime('%Y-%m-%d %H:%M')} to {last} ({span((self.stop - self.start).total_seconds())})"
 

@@ -18,10 +18,7 @@ from server.kernel.errors import ApiError, invalid
 from server.kernel.field_fault import field_and_reason
 
 NO_END_YEAR = 1  # 0001-01-01T00:00:00Z: it has not ended
-EARLIEST_S, LATEST_S = (
-    0.0,
-    253_370_764_799.0,
-)  # times of the years 1970 to 9998; what lies beyond is told as the nearest
+EARLIEST_S, LATEST_S = 0.0, 253_370_764_799.0  # the years 1970 to 9998; what lies beyond is told as the nearest
 LABELS_MAX, NAME_MAX, VALUE_MAX, SUMMARY_MAX, LINK_MAX = 64, 200, 500, 1000, 2000  # what is kept of one alert
 SUMMARIES = ("summary", "description", "message")  # the annotation that says it in words
 OWN_PAYLOAD = "send Alertmanager's own payload (version 4), without a template of its own in `payload`"

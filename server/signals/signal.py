@@ -107,9 +107,8 @@ def heard(known: Iterable[Signal], told: ToldGroup, sender: str, policy: SignalP
         last = newest.get((one.fingerprint, one.starts_at))
         fires = firing.get(one.fingerprint)
         if one.firing and fires is not None and one.starts_at <= fires.starts_at:
-            changed[fires.id] = again(
-                fires, one, told, policy, now
-            )  # an earlier start: another Prometheus saw it first
+            # An earlier start: another Prometheus saw it first.
+            changed[fires.id] = again(fires, one, told, policy, now)
         elif one.firing:
             new.append(begun(one, told, sender, policy, now))
         elif last is None:

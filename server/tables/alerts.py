@@ -129,9 +129,7 @@ notifications = Table(  # the outbox: written with what it tells of, sent after 
     "notifications",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column(
-        "alert_id", BigInteger, ForeignKey("alerts.id")
-    ),  # null: of an incident or a maintenance window, or a test message
+    Column("alert_id", BigInteger, ForeignKey("alerts.id")),  # null: of an incident or a window, or a test message
     Column("target_id", Integer, ForeignKey("targets.id"), nullable=False),
     Column("event", Text, nullable=False),  # see Event in server/notify/message.py
     Column("dedup_key", Text, nullable=False, unique=True),  # one row, one delivery
