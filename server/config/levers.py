@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from server.config import staging, store
 from server.config.lever import LeverAsked, LeverBy, LeverDone, Lowered, WentBack
 from server.config.registry import SETTINGS
-from server.config.revisions import ALL, Entry, Revision, changed, key_id_of, resolve, unexpired
+from server.config.revisions import ALL, Entry, Revision, changed, key_id_of, resolve, temporary, unexpired
 from server.config.saving import RevisionAct, Saved
 from server.config.service import begun, check_key, checked_minutes, checked_values, rolled_back
 from server.kernel.errors import invalid
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from server.parts import Parts
 
 LOOKED_BACK = 50  # revisions, for who made an entry
+ONE_PRESS_S = 60.0  # the same value asked for within so long is one press, and no wish to have it last longer
 
 
 async def pull(parts: Parts, connection: AsyncConnection, asked: LeverAsked, by: LeverBy) -> LeverDone:
@@ -41,12 +42,15 @@ async def lower(act: RevisionAct, asked: Lowered, reason: str) -> LeverDone:
         await check_key(act, asked.scope)
     setting = SETTINGS[asked.setting]
     here = resolve(unexpired(act.current.entries, act.now), act.environment, asked.setting, asked.scope)
-    if here.value == asked.value:
+    until = act.now + asked.minutes * 60
+    if here.value == asked.value and (here.until is None or here.until > until - ONE_PRESS_S):
         return LeverDone(True, await already(act, asked))
     if setting.lets_in(asked.value) > setting.lets_in(here.value):
         shown = setting.shown(here.value)
         raise invalid("value", f"lets in more than {shown}, which is in force; Config raises it. Nothing was done.")
-    until = act.now + asked.minutes * 60
+    held = temporary(act.current.entries, asked.setting, asked.scope)
+    if held is not None and held.until is not None:
+        until = max(until, held.until)  # to end what it replaces sooner would raise the limit then
     made = partial(changed, values={asked.setting: asked.value}, scope=asked.scope, until=until)
     staged = await store.live_staged(act.connection)
     if staged is not None:
@@ -54,7 +58,7 @@ async def lower(act: RevisionAct, asked: Lowered, reason: str) -> LeverDone:
     else:
         entries = made(unexpired(act.current.entries, act.now))
         saved = await act.save(entries, kind="change", reason=reason, action="config.change")
-    return done(saved, f"For {asked.minutes} min")
+    return done(saved, f"For {round((until - act.now) / 60)} min")
 
 
 def done(saved: Saved, what: str) -> LeverDone:

@@ -87,6 +87,14 @@ async def test_a_limit_is_lowered_for_a_time_and_rolled_back_each_once(
         rows = connection.execute("SELECT detail ->> 'incident' FROM changes WHERE kind = 'revision' ORDER BY id")
         assert [row[0] for row in rows] == ["1"] * 4
 
+    shorter = await room.act(1, "lower_batch_items", value=50, minutes=1)
+    assert shorter["message"].endswith("For 30 min: batch items 100 -> 50.")  # not lifted sooner than the 100 were
+    longer = await other.act(1, "lower_batch_items", value=50, minutes=90)
+    assert not longer["already"]
+    assert "For 90 min" in longer["message"]
+    assert (await room.act(1, "lower_batch_items", value=50, minutes=90))["already"]
+    assert (await room.act(1, "lower_batch_items", value=50, minutes=5))["already"]
+
 
 @pytest.mark.gen_test
 async def test_all_alerts_are_acknowledged_and_silenced_in_one_press(
