@@ -12,7 +12,7 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.kernel import shared_clock
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, invalid
 from server.maintenance import acts, store
 from server.maintenance.acts import Actor
 from server.maintenance.store import WindowRow
@@ -137,5 +137,8 @@ class WindowExtend(WindowAct):
 
     async def act(self) -> str:
         number, longer = whole(self, "id"), timedelta(minutes=whole(self, "minutes"))
-        until = moment("Until", self.field("stop")) + longer
+        try:
+            until = moment("Until", self.field("stop")) + longer
+        except OverflowError:
+            raise invalid("minutes", "leads beyond the year 9999") from None
         return (await acts.extend(self.parts, number, Extension(until), self.actor)).message

@@ -104,13 +104,13 @@ def first_line(error: BaseException) -> str:
     return redact((str(error) or type(error).__name__).splitlines()[0])
 
 
-def checked_reason(reason: str, *, required: bool = True) -> str:
+def checked_reason(reason: str, *, required: bool = True, field: str = "reason") -> str:
     """Why somebody does something, on one line; ApiError INVALID where it is missing, too long or not text."""
     line = " ".join(reason.split())
     if required and not line:
-        raise invalid("reason", "say why, for whoever reads this at 3 a.m.")
+        raise invalid(field, "say why, for whoever reads this at 3 a.m.")
     if len(line) > REASON_MAX:
-        raise invalid("reason", f"is {len(line)} characters long; {REASON_MAX} at most")
+        raise invalid(field, f"is {len(line)} characters long; {REASON_MAX} at most")
     if not all(character.isprintable() for character in line):
-        raise invalid("reason", "has characters that cannot be shown")
+        raise invalid(field, "has characters that cannot be shown")
     return line

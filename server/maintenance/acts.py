@@ -65,7 +65,10 @@ async def plan(parts: Parts, asked: WindowAsked, actor: Actor) -> WindowSaved:
     start, stop = whole_minutes(asked, now)
     services = covered(parts, asked)
     values: dict[str, Any] = {"services": services, "start": start, "stop": stop, "author": actor.name}
-    values |= {"reason": checked_reason(asked.reason), "expected": checked_reason(asked.expected, required=False)}
+    values |= {
+        "reason": checked_reason(asked.reason),
+        "expected": checked_reason(asked.expected, required=False, field="expected"),
+    }
     async with parts.db.act() as connection:
         await exclusions.alone(connection, parts.policies)
         same = await store.same(connection, services, start, stop)

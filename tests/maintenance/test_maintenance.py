@@ -157,6 +157,7 @@ async def test_what_cannot_be_is_refused_with_its_field_and_nothing_is_half_made
     for given, field in (
         ({"services": ["shop", "unheard"]}, "services[1]"),
         ({"reason": " "}, "reason"),
+        ({"expected": "e" * 501}, "expected"),
         ({"services": []}, "stop"),  # all that have an objective
     ):
         code, told = await of.plan(soon, soon + 25 * HOUR_S if field == "stop" else soon + 60, **given)

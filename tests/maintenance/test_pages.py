@@ -67,6 +67,8 @@ async def test_a_person_plans_it_sees_it_and_ends_it(web: Web, database_url: str
     number = running[0].id
     longer = await press(site, f"{PAGE}/extend", cookie, id=number, stop=typed(now + 3600), minutes=30)
     assert "goes on until" in said(longer, site)
+    far = await press(site, f"{PAGE}/extend", cookie, id=number, stop=typed(now + 3600), minutes=99_999_999_999)
+    assert "minutes: leads beyond" in said(far, site)
     for answer in ("Maintenance of shop has ended.", "Already ended by "):
         ended = await press(site, f"{PAGE}/end", cookie, id=number)
         assert said(ended, site).startswith(answer)
