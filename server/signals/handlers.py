@@ -14,7 +14,7 @@ from server.kernel import shared_clock
 from server.receivers.alertmanager import AlertmanagerWebhook, read
 from server.signals import store
 from server.signals.answers import SignalAnswer, signal_answer
-from server.signals.signal import SignalStanding, service_of
+from server.signals.signal import SignalSender, SignalStanding
 from server.telemetry import metrics
 
 BODY_MAX = 16 * 1024 * 1024  # bytes: more than 10,000 alerts
@@ -70,12 +70,14 @@ class AlertmanagerHandler(ApiHandler):
         """200 once it is kept, 503 where it cannot be: Alertmanager sends it again. The same again changes nothing."""
         assert self.identity is not None
         told = await asyncio.to_thread(read, self.json())
-        policy, sent = self.parts.policies.budget_policy.signals, len(told.signals)
-        told.signals = [one for one in told.signals if self.identity.may_touch(service_of(one.labels, policy))]
+        policy, sender = (
+            self.parts.policies.budget_policy.signals,
+            SignalSender(self.identity.name, self.identity.may_touch),
+        )
         async with asyncio.timeout(STORE_S), self.parts.db.act() as connection:
-            await store.keep(connection, told, self.identity.name, policy, shared_clock.now())
-        kept = SignalsKept(len(told.signals), sent - len(told.signals))
-        metrics.signals_told(sum(one.firing for one in told.signals), kept.signals, kept.left_out)
+            taken = await store.keep(connection, told, sender, policy, shared_clock.now())
+        kept = SignalsKept(len(taken), len(told.signals) - len(taken))
+        metrics.signals_told(sum(one.firing for one in taken), kept.signals, kept.left_out)
         self.reply(kept)
 
 

@@ -7,7 +7,7 @@ an end that was measured. Alertmanager's ways that this is for: docs/connect/ale
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -92,6 +92,28 @@ class SignalTally(Struct, frozen=True):
     def measured(self) -> bool:
         """Whether the end of each was told."""
         return self.ended > 0 and self.firing + self.not_heard + self.absent == 0
+
+
+class SignalSender(Struct, frozen=True):
+    """Who tells, by the name of the key, and of which services it may."""
+
+    name: str
+    may_touch: Callable[[str], bool] = lambda service: True
+
+
+def within_reach(
+    told: ToldGroup, known: Iterable[Signal], sender: SignalSender, policy: SignalPolicy
+) -> tuple[ToldGroup, list[Signal]]:
+    """What of a group its sender may tell, and of what is known what it may change. Another key of its name may be of
+    more services: what fires of those is neither ended by this one's silence nor taken by its labels."""
+    known = list(known)
+    others = {one.fingerprint for one in known if not sender.may_touch(one.service)}
+    mine = [
+        one
+        for one in told.signals
+        if one.fingerprint not in others and sender.may_touch(service_of(one.labels, policy))
+    ]
+    return ToldGroup(told.key, told.whole, mine), [one for one in known if one.fingerprint not in others]
 
 
 def heard(known: Iterable[Signal], told: ToldGroup, sender: str, policy: SignalPolicy, now: float) -> list[Signal]:

@@ -8,8 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.db import Database
-from server.receivers.alertmanager import ToldGroup
-from server.signals.signal import Signal, SignalStanding, SignalTally, WaitingSignal, heard
+from server.receivers.alertmanager import ToldGroup, ToldSignal
+from server.signals.signal import Signal, SignalSender, SignalStanding, SignalTally, WaitingSignal, heard, within_reach
 from server.slo.model.budget_policy import SignalPolicy
 from server.tables.codec import Rows
 from server.tables.signals import signals
@@ -25,10 +25,13 @@ KEPT_DAYS = 400  # after it was last heard of, as long as alerts
 KEPT_ALONE_DAYS = 30  # of those in no incident
 
 
-async def keep(connection: AsyncConnection, told: ToldGroup, sender: str, policy: SignalPolicy, now: float) -> None:
-    """Keep what is told of a group at `now`, Unix seconds."""
-    await connection.execute(ONE_AT_A_TIME, {"sender": sender})
-    found = heard(await _known(connection, told, sender), told, sender, policy, now)
+async def keep(
+    connection: AsyncConnection, told: ToldGroup, sender: SignalSender, policy: SignalPolicy, now: float
+) -> list[ToldSignal]:
+    """Keep what its sender may tell of a group at `now`, Unix seconds; which those are."""
+    await connection.execute(ONE_AT_A_TIME, {"sender": sender.name})
+    mine, known = within_reach(told, await _known(connection, told, sender.name), sender, policy)
+    found = heard(known, mine, sender.name, policy, now)
     changed, new = [one for one in found if one.id], [one for one in found if not one.id]
     if changed:  # before the new ones: of a fingerprint one fires at a time
         # What incidents say of it stays theirs.
@@ -37,6 +40,7 @@ async def keep(connection: AsyncConnection, told: ToldGroup, sender: str, policy
         await connection.execute(text(statement), SIGNALS.given(changed))
     if new:
         await connection.execute(text(SIGNALS.insert()), SIGNALS.given(new))
+    return mine.signals
 
 
 async def _known(connection: AsyncConnection, told: ToldGroup, sender: str) -> list[Signal]:

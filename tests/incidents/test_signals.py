@@ -21,7 +21,7 @@ from server.incidents.signalled import OPEN_MOST, signal_arrivals
 from server.incidents.timeline_store import timeline
 from server.receivers.alertmanager import read
 from server.signals import store as signals_store
-from server.signals.signal import SignalTally, WaitingSignal
+from server.signals.signal import SignalSender, SignalTally, WaitingSignal
 from server.slo.model.budget_policy import SignalPolicy
 from tests.alerts.making import NOW, burning
 from tests.dashboard.visitor import look, sign_in
@@ -123,7 +123,9 @@ class Hooked:
 
     async def hear(self, body: dict[str, Any], now: float) -> None:
         async with self.room.site.parts.db.act() as connection:
-            await signals_store.keep(connection, read(json.dumps(body).encode()), "am", SignalPolicy(), now)
+            await signals_store.keep(
+                connection, read(json.dumps(body).encode()), SignalSender("am"), SignalPolicy(), now
+            )
         await self.room.look(now)
 
     async def state(self, number: int = 1) -> str:

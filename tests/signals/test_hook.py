@@ -70,6 +70,23 @@ async def test_who_may_send(web: Start) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_bound_key_changes_no_signal_of_another_service_that_a_key_of_its_name_told(web: Start) -> None:
+    site = await web()
+    whole = await site.key("ingest", "read", name="prom")
+    bound = await site.key("ingest", name="prom", services=["checkout"])
+    payments = alert(service="payments") | {"fingerprint": "a"}
+    await told(site, whole, group(payments, alert()))
+    for claim, left_out in (
+        ([alert()], 0),  # silent of a
+        ([alert() | {"fingerprint": "a"}, alert()], 1),
+        ([alert(end=START + 60) | {"fingerprint": "a"}], 1),
+    ):
+        assert (await told(site, bound, group(*claim)))["left_out"] == left_out
+        (other,) = [one for one in await signals(site, whole) if one["fingerprint"] == "a"]
+        assert (other["service"], other["state"]) == ("payments", "firing"), claim
+
+
+@pytest.mark.gen_test
 async def test_what_is_well_formed_is_kept_whatever_stands_in_it(web: Start) -> None:
     site = await web()
     key = await site.key("ingest", "read")
