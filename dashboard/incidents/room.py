@@ -13,6 +13,7 @@ from dashboard.changes.page import LETTERS
 from dashboard.config.page import read_config
 from dashboard.incidents.done import DoneAct, counted, done_acts
 from dashboard.incidents.offers import RATES, ActOffer, Situation, offers, undoing, with_previews
+from dashboard.incidents.version_chart import VersionChart, versions_of
 from dashboard.now.cards import Card, CardSuspect, cards
 from dashboard.now.headline import refused
 from dashboard.now.rows import service_rows
@@ -55,6 +56,7 @@ from server.picture.picture import Picture
 from server.signals import store as signals_store
 from server.signals.signal import Signal, SignalTally
 
+PATIENCE_S = 3.0  # for the first reading: its forms are no live region
 ALERTS_SHOWN = 20  # the worst; the others are counted by service
 SIGNALS_SHOWN = 20  # those that fire first; the others are counted
 CHARTS = ((900, 5), (3600, 60), (6 * 3600, 300))  # how far back, and the step
@@ -109,6 +111,7 @@ class RoomView(Struct):
     brief: list[str]  # for the next commander
     steps: list[StandingStep]
     runbook_problem: str  # what is wrong with its file
+    versions: VersionChart | None = None
     deploys: DeployFacts | None = None
     similar: list[SimilarIncident] = []
     looking: list[str] = []  # who has the room open
@@ -260,8 +263,9 @@ async def room_view(parts: Parts, ask: Ask, now: float) -> RoomView:
         lines_left_out=len(record.lines) == LINES,
         cards=await cards(parts, burning, now),
         refusals={one.name: refused(one.service) for one in burning if one.service.partial},
-        suspects=await suspects_of(parts, alerts),
+        suspects=(suspects := await suspects_of(parts, alerts)),
         over_ms=alerts[0].evidence.threshold_ms if alerts else None,
+        versions=await versions_of(parts, room.incident, suspects),
         open_tasks=sorted((task for task in room.tasks if task.done_at is None), key=by_due),
         done_tasks=[task for task in room.tasks if task.done_at is not None],
         update=public_update(room, alerts, found, now),
@@ -362,6 +366,7 @@ ROOM = live_page(
             "room-proof": "incident/proof.html",
             "room-done": "incident/done.html",
             "room-card": "now/cards.html",
+            "room-versions": "incident/versions.html",
             "room-suspects": "alert/suspects.html",
             "room-marks": "incident/marks.html",
             "room-steps": "incident/steps.html",
@@ -388,4 +393,5 @@ class RoomPage(Page):
     """GET /incidents/{id}. Each form carries a key of its own: what is sent twice was meant once."""
 
     async def get(self, id: str) -> None:
+        await RECORDS.first(self.parts, number_in(id) or 0, PATIENCE_S)
         await self.show_live(ROOM, beside=secrets.token_urlsafe(9), id=id)

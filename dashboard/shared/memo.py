@@ -53,6 +53,11 @@ class Memo(Generic[T]):
             await asyncio.wait((self._task,), timeout=PATIENCE_S)
         return self._value
 
+    async def first(self, parts: Parts, patience_s: float) -> None:
+        """Wait so long for a first value, where none is known: what stands beside live regions is made only once."""
+        if await self.get(parts, self._version) is None and self._task is not None:
+            await asyncio.wait((self._task,), timeout=patience_s)
+
     async def _read(self, parts: Parts) -> None:
         try:
             value = await self._load(parts)
@@ -77,11 +82,18 @@ class Memos(Generic[K, T]):
 
     async def get(self, parts: Parts, key: K, version: object = None) -> T | None:
         """The value of the key; None where it could not be read yet."""
+        return await self._of(key).get(parts, version)
+
+    async def first(self, parts: Parts, key: K, patience_s: float) -> None:
+        """Wait so long for the key's first value, where none is known."""
+        await self._of(key).first(parts, patience_s)
+
+    def _of(self, key: K) -> Memo[T]:
         memo = self._memos.pop(key, None) or Memo(lambda parts: self._load(parts, key), self._kept_s)
         self._memos[key] = memo
         if len(self._memos) > KEYS_MAX:
             del self._memos[next(iter(self._memos))]
-        return await memo.get(parts, version)
+        return memo
 
     def forget(self, key: K) -> None:
         """What an act of this process has just changed is read anew."""

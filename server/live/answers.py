@@ -67,6 +67,15 @@ class SeriesAnswer(Struct):
     points: list[SeriesPoint]
 
 
+class VersionCounts(Struct):
+    """How many requests each version served, by the start of a step; all times are Unix seconds, [start, stop)."""
+
+    start: int
+    stop: int
+    step: int
+    counts: dict[str, dict[int, int]]
+
+
 class ServiceRow(Struct):
     """One service and its last 5 minutes."""
 

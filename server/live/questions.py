@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.errors import ApiError
 from server.kernel.times import utc
 from server.live import store
-from server.live.answers import Metric, SeriesAnswer, SeriesPoint, ServiceRow, SummaryRow, TrafficSummary
+from server.live.answers import Metric, SeriesAnswer, SeriesPoint, ServiceRow, SummaryRow, TrafficSummary, VersionCounts
 from server.live.ranges import Pieces, down, plan, step_for
 from server.live.sketch import value_us
 from server.live.sliding import milliseconds
@@ -107,6 +107,18 @@ async def series(
     steps = range(down(pieces.start, step), pieces.stop, step)
     points = [point(metric, at, by_step.get(at)) for at in steps]
     return SeriesAnswer(service, metric, utc(pieces.start), utc(pieces.stop), step, points)
+
+
+async def by_version(
+    connection: AsyncConnection, service: str, start: float, end: float, *, step_s: int, now: float
+) -> VersionCounts:
+    """How many requests each version served in each step of [start, end) that is over, widened to what is kept."""
+    step = step_for(start, now, step_s)
+    pieces = plan(down(int(start), step), min(end, int(now) + 1), now, step)
+    counts: dict[str, dict[int, int]] = {}
+    for group in await store.groups(connection, pieces, service, "version", step_s=step, sketches=False):
+        counts.setdefault(group.name, {})[group.step] = group.n
+    return VersionCounts(down(pieces.start, step), down(min(int(end), int(now)), step), step, counts)
 
 
 def point(metric: Metric, at: int, group: store.Group | None) -> SeriesPoint:

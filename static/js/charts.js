@@ -54,7 +54,7 @@
     { name: "ratio", title: "Error ratio, %", most: 110, rows: [1], names: ["Error ratio"], say: told.ratio, limit: () => threshold("errors"), label: (v) => `objective ${short(v)} %`, strokes: ["--ink"] },
     { name: "latency", title: "Latency, ms", rows: [2, 3, 4], names: ["p50", "p95", "p99"], say: told.ms, limit: () => threshold("latency"), label: (v) => `objective ${short(v)} ms`, strokes: ["--unknown", "--ink", "--unknown"], dashes: [undefined, undefined, [3, 3]] },
     { name: "rate", title: "Requests/s", rows: [5], names: ["Requests/s"], say: told.rate, limit: () => null, label: () => "", strokes: ["--ink"] },
-  ].filter((plot) => plot.name !== root.dataset.without);
+  ].filter((plot) => !(root.dataset.without || "").split(" ").includes(plot.name));
 
   function drawThreshold(plot) {
     return (chart) => {

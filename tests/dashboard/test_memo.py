@@ -98,3 +98,16 @@ async def test_keys_are_apart_and_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert [await kept.get(here, key) for key in "abab"] == [1, 2, 1, 2]
     await kept.get(here, "c")
     assert await kept.get(here, "a") == 4, "the one asked for longest ago made room"
+
+
+@pytest.mark.gen_test
+async def test_the_first_value_may_be_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memo, "PATIENCE_S", 0.01)
+    source, here = Source(), parts()
+    kept = Memos(source.read, kept_s=1000)
+    source.gate.clear()
+    asyncio.get_running_loop().call_later(0.1, source.gate.set)
+    await kept.first(here, "a", PATIENCE_S)
+    assert await kept.get(here, "a") == 1
+    await kept.first(here, "a", PATIENCE_S)
+    assert source.reads == 1, "one that is known is not waited for"

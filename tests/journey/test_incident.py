@@ -132,6 +132,7 @@ def suspect_is_named(phone: Page, desk: Page, evening: Evening) -> None:
         expect(page.locator("#room-card .card-line").first).to_contain_text("/pay · version v2 · since")
         expect(page.locator(".room-likely")).to_contain_text("deploy v2")
         expect(page.locator(".button.primary:visible")).to_have_text(["Roll back to v1"])
+    expect(desk.locator("#room-versions .is-suspect")).to_contain_text("v2 (suspect) 20/s")
     box = phone.locator(".button.primary:visible").bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= FOLD_PX, "above the fold"
