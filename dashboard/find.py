@@ -16,6 +16,7 @@ from server.alerts.alert import Alert
 from server.config.registry import SETTINGS
 from server.incidents import store as incident_store
 from server.incidents.incident import Incident
+from server.kernel.names import marked
 from server.live import store as live_store
 from server.parts import Parts
 
@@ -96,7 +97,8 @@ def incident_place(one: Incident) -> Findable:
 
 
 def alert_place(one: Alert) -> Findable:
-    return Findable(f"{one.objective} · alert {one.id}", f"alert, {one.state}", f"/alerts/{one.id}", one.service)
+    name = marked(one.service, f"{one.objective} · alert {one.id}")
+    return Findable(name, f"alert, {one.state}", f"/alerts/{one.id}", one.service)
 
 
 def objective_place(name: str, service: str) -> Findable:

@@ -216,10 +216,16 @@ def variables(database_url: str, data_dir: Path, **overrides: str) -> dict[str, 
 
 
 @pytest.fixture
-def web(io_loop: Any, make_env: MakeEnv) -> Iterator[Callable[..., Any]]:
-    """`site = await web(NAME="value")`: a web process in this test's loop, closed afterwards."""
-    from tests.site import Site, start_site
+def web(io_loop: Any, make_env: MakeEnv, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """`site = await web(NAME="value")`: a web process in this test's loop, closed afterwards.
 
+    Its pages wait for the database as long as a test does; how soon they give up, tests/dashboard/test_memo.py says.
+    """
+    from dashboard.shared import memo
+    from tests.site import Site, start_site
+    from tests.waiting import PATIENCE_S
+
+    monkeypatch.setattr(memo, "PATIENCE_S", PATIENCE_S)
     sites: list[Site] = []
 
     async def start(name: str = "web.1", **overrides: str) -> Site:

@@ -119,7 +119,7 @@ class EndWindowHandler(MaintenanceHandler):
         errors=("NOT_FOUND",),
     )
     async def post(self, window_id: str) -> None:
-        """What comes from now on counts and is told. A repeat answers who did it and when, and changes nothing."""
+        """What fails from now on is told, and counts from the next minute on. A repeat says who did it, and when."""
         self.saved(await acts.end(self.parts, await self.mine(window_id), self.actor))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from dashboard.find import alert_place
 from dashboard.incidents.room import RoomView, room_title
 from dashboard.now.headline import headline
 from dashboard.now.rows import service_rows
@@ -69,6 +70,11 @@ def test_it_is_held_to_two_objectives_with_and_without_defaults() -> None:
     strange = with_defaults(policy, ["drill:" + "ü" * 190, "drill:x"], 1000)
     assert len({one.name for one in strange}) == len(policy.objectives) + 4
     assert len(with_defaults(policy, ["drill:x"], len(policy.objectives) + 1)) == len(policy.objectives)
+
+
+def test_who_finds_its_alert_reads_that_it_is_one() -> None:
+    assert alert_place(an_alert(service=DRILL)).name.startswith("DRILL ")
+    assert not alert_place(an_alert()).name.startswith("DRILL ")
 
 
 def test_the_headline_and_the_state_of_the_page_are_those_of_production() -> None:
