@@ -164,8 +164,11 @@ async def add_entries(connection: AsyncConnection, entries: Sequence[TimelineEnt
 
 
 async def said_under(connection: AsyncConnection, incident_id: int, key: str) -> TimelineEntry | None:
-    """The entry of this incident that was kept under a key that begins so."""
-    statement = f"SELECT {ENTRIES.columns} FROM incident_entries WHERE incident_id = :id AND starts_with(key, :key)"
+    """The entry of this incident that was kept under a key and the digest of what was asked, of 64 characters."""
+    statement = f"""
+        SELECT {ENTRIES.columns} FROM incident_entries
+        WHERE incident_id = :id AND starts_with(key, :key) AND length(key) = length(:key) + 64
+        """
     return ENTRIES.one(await connection.execute(text(statement), {"id": incident_id, "key": key}))
 
 

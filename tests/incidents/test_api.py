@@ -193,6 +193,28 @@ async def test_twenty_at_once_lose_nothing_and_do_nothing_twice(web: Start, data
 
 
 @pytest.mark.gen_test
+async def test_a_key_that_begins_as_others_do_is_another(web: Start, database_url: str, tmp_path: Path) -> None:
+    room = await started(web, database_url, tmp_path)
+    number = (await room.post("", {"title": "nobody can pay"}, 201))["incident"]["id"]
+
+    async def note(under: str, text: str) -> tuple[int, bool | None]:
+        found = await room.site.fetch(
+            f"/api/v1/incidents/{number}/acts",
+            method="POST",
+            key=room.key,
+            data={"act": "note", "text": text},
+            headers={"Idempotency-Key": under},
+        )
+        return found.code, answer(found).get("already")
+
+    for under in ("run/1/2", "run/1/3", "run/1", "run"):
+        assert await note(under, under) == (200, False)
+        assert await note(under, under) == (200, True)
+    assert await note("run/1", "something else") == (422, None)
+    assert len(await room.lines(number, "note")) == 4
+
+
+@pytest.mark.gen_test
 async def test_it_follows_its_alerts(web: Start, database_url: str, tmp_path: Path) -> None:
     room = await started(web, database_url, tmp_path)
     now = time.time() - 900
