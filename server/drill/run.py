@@ -164,7 +164,8 @@ class Drill:
         self.waits_for = "the remedy has no effect yet"
         if self.auto:
             self.scenario.remedy(incident)
-            self.site.act(incident, "move", to="mitigating")
+            if self.site.room(incident)["incident"]["state"] != "mitigating":  # a roll back has begun it
+                self.site.act(incident, "move", to="mitigating")
         else:
             self.waits_for = f"waits for the commander: {self.scenario.awaits}"
             self.say(self.waits_for)
