@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from server.drill.scenarios import Scenario
+from server.drill.site import TakenOver
 from server.kernel import shared_clock
 from server.kernel.remote import NotAsked
 from server.kernel.text import span
@@ -86,6 +87,7 @@ class Drill:
         self.injected = 0.0
         self.measured = DrillTimes()
         self.waits_for = ""  # said again and again while it does
+        self.taken_over = False
 
     def run(self) -> DrillTimes:
         """Drill, and leave nothing behind. NotAsked where it could not begin or go on."""
@@ -97,6 +99,7 @@ class Drill:
             self.measured.wrong = str(stop)
         except (KeyboardInterrupt, NotAsked) as error:
             self.measured.wrong = str(error) or "it was stopped by hand"
+            self.taken_over = isinstance(error, TakenOver)
             raise
         finally:
             self.end()
@@ -191,6 +194,8 @@ class Drill:
         """Take away what was set, and close the incident with the truth: proven, or why not."""
         for line in self.scenario.undo():
             self.say(line)
+        if self.taken_over:
+            return
         try:
             self.close()
         except NotAsked as error:

@@ -33,6 +33,10 @@ class SiteAnswer(NamedTuple):
         return "" if self.ok else str(self.body.get("code", self.status))
 
 
+class TakenOver(NotAsked):
+    """Its keys are another drill's now, and so is what is open."""
+
+
 class DrillKey(NamedTuple):
     """A key of the drill's own: it may send the drill's service, and no other."""
 
@@ -96,8 +100,14 @@ class DrillSite:
         self.want("DELETE", f"/api/v1/keys/{key_id}")
 
     def send(self, key: DrillKey, items: Sequence[dict[str, Any]]) -> str:
-        """Send outcomes; the code of the refusal, '' where they were taken."""
-        return self.ask("POST", "/api/v1/outcomes", items, key=key.secret).code if items else ""
+        """Send outcomes; the code of the refusal, '' where they were taken. TakenOver where the key was revoked."""
+        code = self.ask("POST", "/api/v1/outcomes", items, key=key.secret).code if items else ""
+        if code == "UNAUTHENTICATED":
+            raise TakenOver(
+                f"Key {key.id} was revoked, as a drill of this scenario does that begins: that one goes on, and its "
+                "incident is left to it."
+            )
+        return code
 
     def incidents(self, service: str = "") -> list[dict[str, Any]]:
         """The open ones, of one service or of all."""

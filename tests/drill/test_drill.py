@@ -13,7 +13,7 @@ import pytest
 from server.drill import plan, run
 from server.drill.run import Drill, DrillTimes
 from server.drill.scenarios import SCENARIOS, Scenario
-from server.drill.site import DrillSite
+from server.drill.site import DrillSite, TakenOver
 from server.kernel.remote import NotAsked
 from server.picture.picture import read_picture
 from tests.conftest import made_database, variables
@@ -110,6 +110,30 @@ def test_a_bad_deploy_is_found_named_rolled_back_and_proven_and_production_has_n
     assert 'service="drill:' not in ground.running.get("/metrics", ground.key)[1]
     assert all(one["revoked_at"] for one in ground.get("/api/v1/keys") if one["name"].startswith("DRILL"))
     assert ground.running.get("/api/v1/gate?service=evenkeel&kind=deploy", ground.key)[1]["answer"] != "deny"
+
+
+def test_a_drill_that_begins_again_ends_the_first_and_keeps_its_incident(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = SCENARIOS["total-outage"](ground.site, ground.clock.now())
+    first = scenario.begin
+
+    def taken() -> None:
+        first()
+        ground.site.make_key("DRILL total-outage sender", scenario.service)
+        ground.site.want("POST", "/api/v1/incidents", {"title": "of the second", "service": scenario.service})
+        key = scenario.made["sender"].secret
+        wait_for(lambda: ground.running.get("/api/v1/outcomes", key)[0] == 401, "the first key to be refused")
+
+    monkeypatch.setattr(scenario, "begin", taken)
+    with pytest.raises(TakenOver):
+        ground.drill(scenario)
+    (theirs,) = ground.site.incidents(scenario.service)
+    ground.site.act(theirs["id"], "resolve", reason="DRILL")
+    ground.site.act(theirs["id"], "close")
+    for one in ground.get("/api/v1/keys"):
+        if one["name"].startswith("DRILL"):
+            ground.site.revoke(one["id"])
 
 
 def test_who_stops_a_drill_leaves_no_limit_key_or_incident(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
