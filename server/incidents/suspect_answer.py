@@ -223,7 +223,7 @@ class Teller:
         # Of what only failures say, it is not known which requests could have said it: all could.
         marked = any(place >= len(now[0].values) for place, _ in combination)
         every, earlier = (now, self.prepared.compared.before) if marked else (rows, before)
-        back_to = self.back_to(values, before)
+        back_to = self.back_to(values, self.without_version(combination, rows))
         return SuspectAnswer(
             values,
             sum(more for more, its in zip(self.more, mine, strict=True) if its) / self.whole,
@@ -242,14 +242,18 @@ class Teller:
 
     def before(self, combination: Combination, rows: Sequence[Row]) -> list[Row]:
         """The same before; of what was not there, the same without version and revision, on the routes it has now."""
-        before = self.prepared.compared.before
-        same = matched(before, combination)
+        same = matched(self.prepared.compared.before, combination)
         names = self.prepared.names
         if same or not any(names[place] in VERSIONED for place, _ in combination):
             return same
+        return self.without_version(combination, rows)
+
+    def without_version(self, combination: Combination, rows: Sequence[Row]) -> list[Row]:
+        """What ran before of a combination, whatever its version and revision, on the routes it has now."""
+        names = self.prepared.names
         left = tuple(one for one in combination if names[one[0]] not in VERSIONED)
         routes = {self.route(row) for row in rows}
-        return [row for row in matched(before, left) if self.route(row) in routes]
+        return [row for row in matched(self.prepared.compared.before, left) if self.route(row) in routes]
 
     def route(self, row: Row) -> str:
         return self.value(row, "route")
@@ -265,13 +269,21 @@ class Teller:
         return next((one for one in self.changes if one.version and kinds.get(one.kind) == one.version), None)
 
     def back_to(self, values: dict[str, str], before: Sequence[Row]) -> str | None:
-        """The version that most requests had before the suspect's; None where there is none."""
+        """The version that most requests had before the suspect's; None where there is none.
+
+        One that ran before, if only for a second, goes back where its deploy is known, and to none deployed since.
+        """
         if "version" not in values:
             return None
         had: dict[str, float] = defaultdict(float)
         for row in before:
             had[self.value(row, "version")] += row.n
-        others = [version for version in had if version not in ("", values["version"])]
+        deployed = {one.version: one.at for one in reversed(self.changes) if one.kind == "deploy"}
+        mine = deployed.get(values["version"])
+        if values["version"] in had and mine is None:
+            return None
+        later = {version for version, at in deployed.items() if mine is not None and at > mine}
+        others = [version for version in had if version not in {"", values["version"], *later}]
         return max(others, key=had.__getitem__) if others else None
 
 

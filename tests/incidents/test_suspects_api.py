@@ -89,6 +89,24 @@ async def test_an_onset_late_in_a_minute_is_not_compared_with_itself(web: Web) -
 
 
 @pytest.mark.gen_test
+async def test_a_version_that_came_a_second_before_the_minute_still_goes_back(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read")
+
+    def make(n: int, after: bool) -> dict[str, Any]:
+        version = "v2" if after or n == 499 else "v1"
+        return item(version=version, status=500 if after and n % 2 else 200)
+
+    onset = await traffic(site, key, make)
+    first = (await asked(site, key, onset + 20))["causes"][0]["suspects"][0]
+    assert (first["values"], first["undo"], first["back_to"]) == ({"version": "v2"}, None, None), "not told"
+    async with site.parts.db.act() as connection:
+        await change_store.record_first_seen(connection, 0)
+    first = (await asked(site, key, onset + 20))["causes"][0]["suspects"][0]
+    assert (first["undo"], first["back_to"]) == ("Roll back to v1", "v1")
+
+
+@pytest.mark.gen_test
 async def test_one_client_is_told_by_the_details_that_are_kept_of_outcomes(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read")
