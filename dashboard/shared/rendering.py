@@ -83,23 +83,26 @@ def time_element(value: Any, form: str = "clock") -> Markup:
     )
 
 
-CLOCK = re.compile(r"\b(\d\d):(\d\d):(\d\d) UTC\b")
+DATED_CLOCK = re.compile(r"(\buntil )?(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d) UTC\b")
 AHEAD_S = 60  # a text may name a time a little after it was written
 
 
 def zoned(text: str, at: Any) -> Markup:
-    """A text written at a time (Unix seconds or a datetime), in which each `03:04:40 UTC` is in the viewer's zone: the
-    last such time before it."""
+    """A text written at a time (Unix seconds or a datetime), in which each `03:04:40 UTC` is in the viewer's zone: of
+    the date before it, else the next such time after `until`, else the last one before the text was written."""
     written = words.moment(at)
     parts, end = [], 0
-    for found in CLOCK.finditer(text):
-        hour, minute, second = (int(part) for part in found.groups())
-        if hour > 23 or minute > 59 or second > 59:
+    for found in DATED_CLOCK.finditer(text):
+        until, day, clock = found.groups()
+        try:
+            when = datetime.strptime(f"{day or written.date()} {clock} +0000", "%Y-%m-%d %H:%M:%S %z")
+        except ValueError:  # 99:00:00
             continue
-        when = written.replace(hour=hour, minute=minute, second=second, microsecond=0)
-        if (when - written).total_seconds() > AHEAD_S:
+        if not day and until and when < written:
+            when += timedelta(days=1)
+        elif not day and not until and (when - written).total_seconds() > AHEAD_S:
             when -= timedelta(days=1)
-        parts += [escape(text[end : found.start()]), time_element(when)]
+        parts += [escape(text[end : found.start()] + (until or "")), time_element(when)]
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
 

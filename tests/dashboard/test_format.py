@@ -131,3 +131,13 @@ def test_a_time_within_a_text_is_in_the_viewers_zone() -> None:
     assert 'datetime="2026-03-02T00:01:06.000000Z"' in shown
     assert shown.startswith("&lt;b&gt; since <time ")
     assert shown.endswith("; 99:00:00 UTC"), "no time"
+
+
+def test_what_lies_ahead_of_a_text_keeps_its_date() -> None:
+    at = datetime(2026, 11, 30, 2, 43, 29, tzinfo=UTC)
+    for text in ("until 03:13:29 UTC by mira", "revision 2, until 2026-11-30 03:13:29 UTC"):
+        shown = str(zoned(text, at))
+        assert shown.count("<time ") == shown.count('datetime="2026-11-30T03:13:29.000000Z"') == 1, text
+        assert "until <time " in shown, "the date is in the time, not beside it"
+    assert "2026-12-01T00:10:00" in str(zoned("Silenced until 00:10:00 UTC", at)), "tomorrow"
+    assert str(zoned("on 2026-02-30 03:13:29 UTC", at)) == "on 2026-02-30 03:13:29 UTC", "no day"
