@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from server.kernel.remote import NotAsked, call, not_evenkeel, parsed
+from server.kernel.remote import NotAsked, Unanswered, call, not_evenkeel, parsed
 from server.kernel.terminal import say
 
 CANNOT_BE_ASKED = 2
@@ -78,16 +78,21 @@ def report(number: int, form: str, public: bool) -> None:
 
 
 def field_of(text: str) -> tuple[str, Any]:
-    """`severity=1` as a name and a value: a number where it is one."""
+    """`severity=1` as a name and a value: a number, true or false where it is one."""
     name, equals, value = text.partition("=")
     if not equals:
         raise click.BadParameter(f"{text!r} is no FIELD=VALUE")
+    if value in ("true", "false"):
+        return name, value == "true"
     return name, int(value) if value.isascii() and value.isdigit() else value
 
 
 def post(path: str, data: dict[str, Any]) -> bytes:
     """Send one act; a second try is the same act."""
-    return call(BASE + path, "act", data=data, key=uuid.uuid4().hex)
+    try:
+        return call(BASE + path, "act", data=data, key=uuid.uuid4().hex)
+    except Unanswered as error:
+        raise NotAsked(f"It is not known whether it was done. {error}") from None
 
 
 def decoded(body: bytes) -> Any:
@@ -103,7 +108,7 @@ def asked(question: Callable[[], bytes], read: Callable[[bytes], Any] = decoded)
     try:
         return read(question())
     except NotAsked as error:
-        say(f"Nothing was done, or it is not known: {error}", err=True)
+        say(str(error), err=True)
         sys.exit(CANNOT_BE_ASKED)
 
 

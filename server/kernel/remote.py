@@ -24,6 +24,10 @@ class NotAsked(Exception):
     """There is no answer; the text says why and what to do."""
 
 
+class Unanswered(NotAsked):
+    """It was sent, and whether it was done nobody has said."""
+
+
 class Again(Exception):
     """The server failed; trying again may help."""
 
@@ -52,7 +56,7 @@ def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
             return answered(*exchange(request), url)
         except (OSError, HTTPException, Again) as error:
             if not left:
-                raise NotAsked(
+                raise Unanswered(
                     f"{url} does not answer ({reason_of(error)}). Check EVENKEEL_URL and try again."
                 ) from None
             time.sleep(PAUSE_S)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from checks import deploy_targets
 from checks.check import ROOT, Surroundings
 from server.changes.adapters import heroku as heroku_adapter
 from server.incidents import deploys
+from server.incidents.command import incident
 from server.incidents.deploys import DeployActs
-from server.kernel import shared_clock
+from server.kernel import remote, shared_clock
 from server.kernel.standard_webhooks import standard_signature
 from server.kernel.times import utc
 from server.selfcheck import store as check_store
@@ -277,3 +279,23 @@ async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(we
     assert await act("deploy_done", deploy="1") == "Done."
     after = await page()
     assert ("Mark done" in after, "runs <b>4e81b07</b>" in after) == (False, True)
+
+
+async def test_the_command_arms_and_says_whether_anything_was_done(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await ship(web, "irreversible")
+    monkeypatch.setenv("EVENKEEL_URL", made.site.url)
+    monkeypatch.setenv("EVENKEEL_API_KEY", made.key)
+
+    async def act(*fields: str) -> tuple[int, str]:
+        given = ["act", "1", "roll_back_deploy", "service=checkout", "version=4e81b07", "rolls_back=5f2c1a9", *fields]
+        found = await asyncio.to_thread(CliRunner().invoke, incident, given)
+        return found.exit_code, found.output
+
+    code, refused = await act()
+    assert (code, refused.startswith("Incident 1 needs a second press (armed)")) == (2, True), refused
+    code, told = await act("armed=true")
+    assert (code, told.startswith("Incident 1: Rolling back to 4e81b07.")) == (0, True), told
+    monkeypatch.setattr(remote, "PAUSE_S", 0)
+    monkeypatch.setenv("EVENKEEL_URL", "http://127.0.0.1:1")
+    code, lost = await act("armed=true")
+    assert (code, lost.startswith("It is not known whether it was done. ")) == (2, True), lost
