@@ -22,7 +22,8 @@ Waits = Literal["nothing", "alerts", "signals", "time", "traffic", "sight"]
 
 class Proof(Struct):
     """What says that the failure is over. `bad` of `total` since `since`, Unix seconds; None: it still goes on.
-    `needed` requests, of which the ratio bad may be `allowed`. `signals` is what signals say, where they decide."""
+    `needed` requests, of which the ratio bad may be `allowed`. `signals` is what signals say, where they decide.
+    `open_alerts` that seem over and are not resolved yet."""
 
     waits: Waits
     since: float | None = None
@@ -31,6 +32,7 @@ class Proof(Struct):
     needed: int = 0
     left_s: float = 0.0  # of the clean time
     signals: str = ""
+    open_alerts: int = 0
 
     @property
     def given(self) -> bool:
@@ -46,7 +48,11 @@ class Proof(Struct):
         counts = f"{min(good, self.needed):,} of {self.needed:,} good requests"
         clean = f"{span(CLEAN_S - self.left_s)} of {span(CLEAN_S)} clean, {counts}"
         if self.waits == "alerts":
-            return "Alerts still burn." if self.since is None else f"{clean}; alerts are open, or too many fail."
+            open_yet = plural(self.open_alerts, "alert is", "alerts are") + " not resolved yet"
+            holds = (
+                open_yet if self.open_alerts else f"{self.bad:,} of {self.total:,} fail, more than the objective allows"
+            )
+            return "Alerts still burn." if self.since is None else f"{clean}; {holds}."
         if self.waits == "sight" and self.since is None:
             return "No alert says when it is over: give a reason."
         if self.waits == "sight":
@@ -91,7 +97,7 @@ def proof(seen: Ending, now: float) -> Proof:
     if seen.over_at is None:
         return Proof("alerts" if seen.sighted else "sight", needed=needed)
     left_s = max(0.0, CLEAN_S - (now - seen.over_at))
-    so_far = Proof("nothing", seen.over_at, seen.bad, seen.total, needed, left_s)
+    so_far = Proof("nothing", seen.over_at, seen.bad, seen.total, needed, left_s, open_alerts=seen.open_alerts)
     if not seen.sighted:
         so_far.waits = "sight"
     elif seen.open_alerts or seen.bad > seen.allowed * seen.total:

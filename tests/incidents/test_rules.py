@@ -150,6 +150,12 @@ def test_it_is_over_once_that_is_proven(what: Ending, after_s: float, waits: str
     assert proof(what, NOW + after_s).waits == waits
 
 
+def test_what_holds_the_proof_up_is_said_as_it_is() -> None:
+    assert proof(ending(open_alerts=1), NOW + 60).text.endswith("good requests; 1 alert is not resolved yet.")
+    assert proof(ending(open_alerts=2), NOW + 60).text.endswith("; 2 alerts are not resolved yet.")
+    assert proof(ending(bad=6), NOW + 60).text.endswith("; 6 of 5,000 fail, more than the objective allows.")
+
+
 PROVEN, OPEN = Proof("nothing", NOW, 0, 200, 74), Proof("time", NOW, 0, 31, 74, 60)
 
 
