@@ -86,6 +86,20 @@ def keep(page: Page, evening: Evening, name: str) -> None:
         page.screenshot(path=Path(directory) / f"{name}.png")
 
 
+# Whether the words of a filled button that has opened are told from what is behind them.
+OPENED_PRIMARY = """() => {
+  const box = document.createElement("details");
+  box.className = "sure";
+  box.open = true;
+  box.innerHTML = '<summary class="button primary">Roll back</summary>';
+  document.querySelector("main").append(box);
+  const { color, backgroundColor } = getComputedStyle(box.firstChild);
+  box.remove();
+  const [words, behind] = [color, backgroundColor].map((one) => Number(one.match(/\\d+/)[0])); // both are grey
+  return Math.abs(words - behind) > 100;
+}"""
+
+
 def test_an_incident_from_the_page_to_the_report(evening: Evening, rollout: Rollout, key: str, visit: OpenPage) -> None:
     served = evening.served
     told(served, key, "deploy-targets", service="shop", kind="webhook", address=rollout.url)
@@ -139,6 +153,17 @@ def suspect_is_named(phone: Page, desk: Page, evening: Evening) -> None:
     assert phone.evaluate(WIDER) == [], "nothing scrolls sideways"
     keep(phone, evening, "incident-2-room-phone")
     keep(desk, evening, "incident-3-room")
+    all_steps_can_be_read(desk)
+
+
+def all_steps_can_be_read(desk: Page) -> None:
+    """Beside what an act will do too, and what opens keeps its words."""
+    fold = desk.locator("#all-steps > summary")
+    fold.click()
+    expect(desk.locator(".steps .offer").first).to_be_visible()
+    assert min(desk.evaluate("[...document.querySelectorAll('.steps > li > div')].map((one) => one.clientWidth)")) > 150
+    assert desk.evaluate(OPENED_PRIMARY), "dark on light, or light on dark"
+    fold.click()
 
 
 def rolled_back(desk: Page, evening: Evening, rollout: Rollout) -> float:
