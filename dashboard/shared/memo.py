@@ -21,6 +21,7 @@ T = TypeVar("T")
 log = logging.getLogger("evenkeel.pages")
 
 PATIENCE_S = 1.0  # well under the 3 s after which a page calls itself stale
+OLD_S = 15.0  # beyond what it is kept: nobody has looked meanwhile, and who looks now is not shown what was then
 KEYS_MAX = 200
 
 
@@ -45,11 +46,11 @@ class Memo(Generic[T]):
             self._parts = parts
             self._forget()
         other = version != self._version
-        due = time.monotonic() - self._tried >= self._kept_s
-        if self._task is None and (due or other):
+        age = time.monotonic() - self._tried
+        if self._task is None and (age >= self._kept_s or other):
             self._tried, self._version = time.monotonic(), version
             self._task = asyncio.create_task(self._read(parts))
-        if self._task is not None and (self._value is None or other):
+        if self._task is not None and (self._value is None or other or age > self._kept_s + OLD_S):
             await asyncio.wait((self._task,), timeout=PATIENCE_S)
         return self._value
 

@@ -61,6 +61,15 @@ async def test_an_old_value_is_shown_while_it_is_read_again() -> None:
 
 
 @pytest.mark.gen_test
+async def test_who_looks_after_a_while_is_not_shown_what_was_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, here = Source(), parts()
+    kept = Memo(source.read, kept_s=0)
+    assert await kept.get(here) == 1
+    monkeypatch.setattr(memo, "OLD_S", 0)
+    assert await kept.get(here) == 2
+
+
+@pytest.mark.gen_test
 async def test_a_database_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memo, "PATIENCE_S", 0.05)
     source, here = Source(), parts()
