@@ -13,6 +13,7 @@ from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
+from server.kernel.names import is_drill
 from server.maintenance import acts, store
 from server.maintenance.acts import Actor
 from server.maintenance.store import WindowRow
@@ -79,7 +80,8 @@ MAINTENANCE = live_page(
 def form(parts: Parts, draft: WindowDraft) -> MaintenanceForm:
     """The form with what is typed in it."""
     held = {objective.service for objective in parts.policies.of_production}
-    seen = {service.name for service in parts.relay.picture.services} if parts.relay.picture else set()
+    services = parts.relay.picture.services if parts.relay.picture else []
+    seen = {service.name for service in services if not is_drill(service.name)}
     return MaintenanceForm(draft, sorted(held | seen), len(held), parts.policies.budget_policy.exclusions_max_hours)
 
 

@@ -55,7 +55,9 @@ async def test_a_person_plans_it_sees_it_and_ends_it(web: Web, database_url: str
 
     async with site.parts.db.ask() as connection:
         running = await picture_store.maintenance(connection)
-    await show(site, 1, service("shop"), service("cart"), maintenance=running)
+    await show(site, 1, service("shop"), service("cart"), service("drill:bad-deploy"), maintenance=running)
+    offered = re.findall(r'name="services" value="([^"]+)"', (await look(site, PAGE, cookie)).body.decode())
+    assert ("cart" in offered, "drill:bad-deploy" in offered) == (True, False), "nobody plans a drill's"
     told = "until .*: <b>disk</b> Expected: shop answers 503 · out of the budget, told to nobody, shown here"
     assert re.search(f"Maintenance of shop {told}", await seen(site, "/", cookie))
     assert re.search(f"Maintenance {told}", await seen(site, "/services/shop", cookie))
