@@ -22,6 +22,7 @@ RUNNING = (
     "loop_lag",
     "partitions",
     "disk",
+    "spool",
     "cardinality",
     "duration_units",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from msgspec import Struct
 
 from dashboard.shared.standing import worst
@@ -59,7 +61,7 @@ def shell(parts: Parts, now: float) -> Shell:
         seq=picture.seq if picture else 0,
         age_s=age_s,
         state=look.word if look else "",
-        notices=notices(picture, age_s),
+        notices=notices(picture, age_s) + spooled(parts),
         incidents=picture.incidents if picture else [],
     )
 
@@ -74,3 +76,19 @@ def notices(picture: Picture | None, age_s: float | None) -> list[Banner]:
     if picture is not None and picture.redis is False:
         found.append(Banner("degraded", "Redis lost: changes reach processes within 5 s. Nothing is lost."))
     return found
+
+
+def spooled(parts: Parts) -> list[Banner]:
+    """What waits on this machine's disk for the database, and since when."""
+    intake = parts.intake
+    if intake.spool is not None and intake.spool.refusing and intake.away:
+        return [Banner("burning", f"Outcomes are refused: {intake.spool.refusing}")]
+    waiting = intake.waiting()
+    if waiting.since is None:
+        return []
+    since = time.strftime("%H:%M:%S UTC", time.gmtime(waiting.since))
+    if intake.away:
+        return [
+            Banner("degraded", f"Database away: {waiting.items:,} outcomes wait on this machine's disk since {since}")
+        ]
+    return [Banner("degraded", f"{waiting.items:,} outcomes of the outage since {since} are being stored")]

@@ -12,7 +12,13 @@ from collections.abc import Callable
 from tornado.web import RequestHandler
 
 from server.auth import people_store
-from server.auth.credential_cache import KEPT_WITHOUT_DATABASE_S, KeyCache, Listener, SessionCache
+from server.auth.credential_cache import (
+    KEPT_WITHOUT_DATABASE_S,
+    SENDS_WITHOUT_DATABASE_S,
+    KeyCache,
+    Listener,
+    SessionCache,
+)
 from server.auth.identity import Identity
 from server.auth.passwords import Passwords
 from server.auth.sessions import Visitor, read_session, revoke_session
@@ -28,6 +34,7 @@ class Authenticator:
     """One process's knowledge of who may come in. Make it inside the running loop."""
 
     kept_s = KEPT_WITHOUT_DATABASE_S  # how long keys and sessions work after they were last read
+    sends_s = SENDS_WITHOUT_DATABASE_S  # how long keys still send outcomes
 
     def __init__(self, env: Environment, db: Database, bus: Bus) -> None:
         self.env = env

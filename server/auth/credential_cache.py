@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.auth import store, tokens
 from server.auth.fresh import Fresh
@@ -18,6 +18,9 @@ from server.kernel.db import AWAY, Database
 from server.kernel.errors import ApiError
 
 KEPT_WITHOUT_DATABASE_S = 300.0
+SENDS_WITHOUT_DATABASE_S = 86_400.0  # what is sent goes to the spool, and nobody can revoke a key meanwhile
+
+SENDING = frozenset({"ingest"})
 
 log = logging.getLogger("evenkeel.auth")
 
@@ -28,7 +31,8 @@ Listener = Callable[[int], None]
 
 
 class KeyCache:
-    """Every key in force. Known keys keep working for KEPT_WITHOUT_DATABASE_S after the database was lost."""
+    """Every key in force. Known keys keep working for KEPT_WITHOUT_DATABASE_S after the database was lost, and to send
+    outcomes for SENDS_WITHOUT_DATABASE_S."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
@@ -52,9 +56,11 @@ class KeyCache:
         found = self._keys.get(digest)
         if found is None or (found.until is not None and found.until <= shared_clock.now()):
             return None
-        if self.fresh.age_s > KEPT_WITHOUT_DATABASE_S:
+        if self.fresh.age_s <= KEPT_WITHOUT_DATABASE_S:
+            return found.identity
+        if self.fresh.age_s > SENDS_WITHOUT_DATABASE_S or "ingest" not in found.identity.scopes:
             raise unavailable()
-        return found.identity
+        return replace(found.identity, scopes=SENDING)
 
     async def _look_again(self) -> None:
         """It may have been made a moment ago, elsewhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ log = logging.getLogger("evenkeel.auth")
 
 POLL_S = 2.0
 FRESH_S = 4.0  # with the read itself, a revocation is seen within 5 s
+WAIT_S = 0.5  # for a read that is late: then who asks goes on with what there is
 PAUSE_S = 0.05  # between reads, so that a flood of unknown keys costs at most 20 queries a second
 
 
@@ -49,9 +51,11 @@ class Fresh:
             read.exception()  # whoever waited has it; where nobody waits any more, it was logged
 
     async def if_old(self) -> None:
-        """Read if it is too old to be relied on; while the database is away, go on with what there is."""
+        """Read if it is too old to be relied on; while the database is away or slow, go on with what there is."""
         if self.age_s > FRESH_S and not self.failing:
-            await self.quietly()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self.quietly()
 
     async def quietly(self) -> None:
         """Read, and only log a failure."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from server.ingest.count import Counted
+from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
 
 # Beside the encoded rows: a duration in a list, and its share of the cells.
@@ -33,19 +34,25 @@ class Claim(NamedTuple):
 
 
 class StoredBatch(NamedTuple):
-    """The answer; `repeated` where it is that of an earlier request."""
+    """The answer; `repeated` where it is that of an earlier request, `spooled` where it waits for the database."""
 
     answer: bytes
     repeated: bool
+    spooled: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """A counted request. `done` gets a Stored, or an ApiError, after the commit."""
+    """A counted request. `done` gets a Stored, or an ApiError, after the commit.
+
+    `sent` is what it was counted from, None where that is not kept: it cannot be spooled then.
+    """
 
     counted: Counted
     answer: bytes
     claim: Claim | None
+    sent: SentBatch | None = None
+    arrived: float = field(default_factory=time.monotonic)
     done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -74,7 +81,7 @@ class Queue:
     def __init__(self) -> None:
         self.items = 0
         self.bytes = 0
-        self._waiting: deque[tuple[float, Batch]] = deque()
+        self._waiting: deque[Batch] = deque()
         self._arrived = asyncio.Event()
         self.empty = asyncio.Event()  # nothing waits and nothing is being flushed
         self.empty.set()
@@ -85,7 +92,7 @@ class Queue:
             raise ApiError("QUEUE_FULL", FULL, retry_after=1)
         self.items += batch.items
         self.bytes += batch.size
-        self._waiting.append((time.monotonic(), batch))
+        self._waiting.append(batch)
         self._arrived.set()
         self.empty.clear()
 
@@ -102,8 +109,8 @@ class Queue:
         taken: list[Batch] = []
         items = 0
         while self._waiting and items < FLUSH_ITEMS:
-            since, batch = self._waiting.popleft()
-            if time.monotonic() - since > WAIT_MAX_S:
+            batch = self._waiting.popleft()
+            if batch.sent is None and time.monotonic() - batch.arrived > WAIT_MAX_S:
                 self._expire(batch)
                 continue
             taken.append(batch)

@@ -31,39 +31,49 @@ class Flush:
     winners: list[Batch] = field(default_factory=list)
     repeats: list[Batch] = field(default_factory=list)
     unsure: bool = False  # COMMIT was sent
+    xid: int = 0  # of the transaction, where `traced`
+    traced: bool = False  # whether the commit happened may be asked long after, by its number
+    keys_kept_s: int = 0  # longer than other keys
 
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
-        self.deltas, self.winners, self.repeats, self.unsure = b"", [], [], False
+        self.deltas, self.winners, self.repeats, self.unsure, self.xid = b"", [], [], False, 0
 
 
 async def begin(connection: Connection, flush: Flush) -> None:
     """Open the transaction and decide which batches it stores."""
     claims = sorted(batch.claim for batch in flush.batches if batch.claim)
     if not claims:
-        await connection.execute(f"BEGIN; {local()}")
+        await open_(connection, flush, local())
         flush.winners = list(flush.batches)
         return
-    await connection.execute(f"BEGIN; {local(lock_timeout=CLAIMS_WAIT)}")
+    await open_(connection, flush, local(lock_timeout=CLAIMS_WAIT))
     try:
-        ours = await store.claim(connection, claims)
+        ours = await store.claim(connection, claims, flush.keys_kept_s)
     except LockNotAvailable:
         await connection.execute("ROLLBACK")
-        await connection.execute(f"BEGIN; {local(lock_timeout=EACH_CLAIM_WAITS)}")
-        ours = await claim_each(connection, claims)
+        await open_(connection, flush, local(lock_timeout=EACH_CLAIM_WAITS))
+        ours = await claim_each(connection, claims, flush.keys_kept_s)
     await connection.execute(CLAIMED)
     for batch in flush.batches:
         won = batch.claim is None or batch.claim.digest in ours
         (flush.winners if won else flush.repeats).append(batch)
 
 
-async def claim_each(connection: Connection, claims: Sequence[Claim]) -> set[bytes]:
+async def open_(connection: Connection, flush: Flush, settings: str) -> None:
+    if flush.traced:
+        flush.xid = await store.begin_traced(connection, settings)
+    else:
+        await connection.execute(f"BEGIN; {settings}")
+
+
+async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: int) -> set[bytes]:
     """Claim one by one, and leave out those that another process is storing now."""
     ours: set[bytes] = set()
     for one in claims:
         with contextlib.suppress(LockNotAvailable):
             async with connection.transaction():
-                ours |= await store.claim(connection, [one])
+                ours |= await store.claim(connection, [one], kept_s)
     return ours
 
 
@@ -97,10 +107,14 @@ def repeated(claim: Claim, stored: tuple[bytes, bytes] | None) -> StoredBatch | 
         return in_flight()
     body, answer = stored
     if body != claim.body:
-        return ApiError(
-            "IDEMPOTENCY_MISMATCH", "This Idempotency-Key was sent before with another body. Nothing was stored."
-        )
+        return mismatch()
     return StoredBatch(answer, repeated=True)
+
+
+def mismatch() -> ApiError:
+    return ApiError(
+        "IDEMPOTENCY_MISMATCH", "This Idempotency-Key was sent before with another body. Nothing was stored."
+    )
 
 
 def in_flight() -> ApiError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -16,10 +17,11 @@ from server.http.failures import as_api_error
 from server.http.handler import ApiHandler, bound_to
 from server.http.operation import operation
 from server.http.route import Route
-from server.ingest.batch import Batch, Claim
+from server.ingest.batch import StoredBatch
+from server.ingest.count import Counted
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
-from server.ingest.series import SendingKey
+from server.ingest.sent import SentBatch, without
 from server.ingest.skew import SendingMachine
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
@@ -50,11 +52,13 @@ class PostQuery(Struct):
 
 class Accepted(Struct):
     """What was stored, durably. With ?partial=true also what was not: the index of every such item, and
-    what is wrong with the first 20; repeats of a request get the same, so it is kept and must be small."""
+    what is wrong with the first 20; repeats of a request get the same, so it is kept and must be small.
+    `stored`, in a 202: it is on the disk of the machine, and goes into the database once that is back."""
 
     accepted: int
     refused: list[ItemFault] | UnsetType = UNSET
     refused_indexes: list[int] | UnsetType = UNSET
+    stored: Literal["spool"] | UnsetType = UNSET
 
 
 def answer(decoded: Decoded, partial: bool) -> bytes:
@@ -65,11 +69,11 @@ def answer(decoded: Decoded, partial: bool) -> bytes:
     return msgspec.json.encode(Accepted(accepted, faults[:FAULTS_NAMED], [fault.index for fault in faults]))
 
 
-def claim(key: str, scope: str, body: bytes, answered: bytes) -> Claim:
-    """The claim of an Idempotency-Key within its scope (API key, path and query); 422 where it is malformed."""
+def claimed(key: str, scope: str) -> bytes:
+    """The digest of an Idempotency-Key within its scope (API key, path and query); 422 where it is malformed."""
     if not KEY.fullmatch(key):
         raise invalid("Idempotency-Key", "give 1 to 255 printable ASCII characters without spaces")
-    return Claim(digest(f"{scope}\n{key}".encode()), digest(body), answered)
+    return digest(f"{scope}\n{key}".encode())
 
 
 def digest(data: bytes) -> bytes:
@@ -87,12 +91,13 @@ def too_many(limit: int, sent: int) -> ApiError:
 
 
 class OutcomesHandler(ApiHandler):
-    """Outcomes in. What is answered with 201 is in the database."""
+    """Outcomes in. What is answered with 201 is in the database, with 202 on this machine's disk."""
 
     codings: tuple[Coding, ...] = ("identity", "gzip")
     services: Counter[str] | None = None  # what the batch carries, once it was read
     items: int | None = None
     faults = 0  # items that are refused where the others are stored
+    taken_us = 0  # when it was taken in, microseconds since 1970
     ahead_us = 0  # by so much the clock of the sender is ahead
     per_second = 0  # the rate that the throttle was charged by; 0: it was not
 
@@ -114,14 +119,15 @@ class OutcomesHandler(ApiHandler):
         body=list[Outcome],
         returns=Accepted,
         status=201,
+        also=(202,),
         errors=ERRORS,
         headers=("Idempotency-Key", "Content-Encoding", TRIAL),
         body_media=("application/json", "application/x-ndjson"),
     )
     async def post(self) -> None:
         try:
-            batch = await self.read()
-            stored = await self.parts.intake.store(batch)
+            sent, counted = await self.read()
+            stored = await self.parts.intake.store(sent, counted)
         except Exception:
             await self.give_back()
             raise
@@ -129,9 +135,9 @@ class OutcomesHandler(ApiHandler):
             self.set_header("Idempotent-Replayed", "true")
             await self.give_back()
         else:
-            self.stored = batch.items
-            self.count_accepted(batch)
-        self.set_status(201)
+            self.stored = sent.items
+            self.count_accepted(sent, counted, stored)
+        self.set_status(202 if stored.spooled else 201)
         self.set_header("Content-Type", "application/json")
         self.finish(stored.answer)
 
@@ -144,26 +150,47 @@ class OutcomesHandler(ApiHandler):
             )
         return form
 
-    async def read(self) -> Batch:
-        """Decode and count, within the limits in force. What was decoded is gone before the wait for the commit."""
-        limits, intake, body = self.limits, self.parts.intake, self.request.body
+    async def read(self) -> tuple[SentBatch, Counted | None]:
+        """Decode and count, within the limits in force. What was decoded is gone before the wait for the commit;
+        with a spool the body stays."""
+        limits, intake = self.limits, self.parts.intake
+        decoded = self.decoded(self.request.body, self.form(), limits.ingest_max_batch_items)
         partial = self.query(PostQuery).partial
-        decoded = self.decoded(body, self.form(), limits.ingest_max_batch_items)
         if decoded.faults and not partial:
             raise faults_error(decoded.faults, decoded.items)
         await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
         self.per_second = limits.ingest_max_items_per_second
-        text = answer(decoded, partial)
+        sent = self.sent(decoded, partial)
         self.request.body = b""
-        self.let_go()
-        key = self.request.headers.get("Idempotency-Key")
-        claimed = claim(key, f"{self.key_id} {self.request.uri}", body, text) if key is not None else None
-        sender = SendingKey(self.key_id, bool(self.identity and self.identity.services))
-        return Batch(await intake.count(decoded, limits.ingest_store_outcomes, sender), text, claimed)
+        if intake.spool is None:
+            sent.body = b""
+            self.let_go()
+        return sent, await intake.counted(decoded, sent)
+
+    def sent(self, decoded: Decoded, partial: bool) -> SentBatch:
+        """The batch as it was admitted."""
+        key, body, form = self.request.headers.get("Idempotency-Key"), self.request.body, self.form()
+        faulty = {fault.index for fault in decoded.faults}
+        return SentBatch(
+            body=without(body, form, faulty) if faulty else body,
+            form="array" if faulty else form,
+            at=self.taken_us,
+            ahead_us=self.ahead_us,
+            key_id=self.key_id,
+            bound=bool(self.identity and self.identity.services),
+            keep_rows=self.limits.ingest_store_outcomes,
+            random=os.urandom(10),
+            items=len(decoded.outcomes),
+            answer=answer(decoded, partial),
+            digest=os.urandom(16) if key is None else claimed(key, f"{self.key_id} {self.request.uri}"),
+            body_digest=b"" if key is None else digest(body),
+            keyed=key is not None,
+        )
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
         env = self.parts.env
         taken = span(shared_clock.now(), env.outcome_retention_days)
+        self.taken_us = taken.now
         decoded = decode(body, form, taken, items_max, self.refuses)
         self.items, self.faults = decoded.items, len(decoded.faults)
         self.services = Counter([o.service for o in decoded.outcomes if not self.refuses(o.service)])
@@ -187,9 +214,10 @@ class OutcomesHandler(ApiHandler):
         """Nothing came of what was taken of the key's rate."""
         await self.parts.intake.throttle.give_back(self.key_id, self.items or 0, self.per_second)
 
-    def count_accepted(self, batch: Batch) -> None:
+    def count_accepted(self, sent: SentBatch, counted: Counted | None, stored: StoredBatch) -> None:
         intake = self.parts.intake
-        intake.accepted(self.key_id, batch.counted.services(), batch.items, self.received, self.ahead_us)
+        services = self.services or Counter() if counted is None or stored.spooled else counted.services()
+        intake.accepted(self.key_id, services, sent.items, self.received, self.ahead_us)
         if self.faults:
             intake.refused_items(self.key_id, "INVALID", self.faults)
 

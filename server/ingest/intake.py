@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from server.ingest import partitions
-from server.ingest.batch import Batch, Queue, StoredBatch
-from server.ingest.count import Counted, Unnumbered, count
+from server.ingest.batch import Batch, Claim, Queue, StoredBatch
+from server.ingest.count import Counted
 from server.ingest.decode import Decoded
-from server.ingest.flush import in_flight
+from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
-from server.ingest.series import Caps, SendingKey
+from server.ingest.replay import Replay
+from server.ingest.sent import SentBatch
+from server.ingest.series import Caps
 from server.ingest.skew import Skews
+from server.ingest.spool import Spool
+from server.ingest.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
 from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
 from server.ingest.writer import Writer
@@ -35,10 +37,15 @@ from server.telemetry import metrics
 log = logging.getLogger("evenkeel.intake")
 
 PATIENCE_S = 10.0
+KEPT_S = 6 * 86_400  # what was replayed is known for a week: a machine may stay off before it has removed it
 CLOSE_S = 8.0  # after the requests in flight have had their time; all in all under 25 s
 PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
-RECOUNTS = 5
+# With a spool a sender is answered within 2 s: so long may numbering, the wait for a flush, and the flush last.
+NUMBERED_S = 0.8
+QUEUED_S = 0.8
+FLUSHED_S = 1.0
+LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 
 class Objectives(Protocol):
@@ -60,10 +67,21 @@ class Intake:
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions, reserve=reserve)
+        self.no_spool = no_spool(env)  # why there is none
+        self.spool: Spool | None = None
+        self.replay: Replay | None = None
+        if not self.no_spool:
+            self.spool = Spool(root_of(env), env.spool_max_bytes // env.web_concurrency, reserve)
+            writer = Writer(
+                db, "spool", policies.thresholds_us, self._make_partitions, reserve=reserve, keys_kept_s=KEPT_S
+            )
+            self.replay = Replay(self.spool, self.numbering, writer, env.outcome_retention_days, self._replayed)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally, reserve)
         self.skews = Skews()
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic
+        self._waiting = NOTHING_WAITS
+        self._looked_at = float("-inf")  # monotonic
         self._flushing_since: float | None = None  # monotonic
         self._loop = Loop("flushing", self._flush, 0, retry_s=PROBE_S)
 
@@ -71,43 +89,91 @@ class Intake:
         """Begin to flush; today's partitions are made where the watch has not done so."""
         await self._make_partitions()
         self.writer.process_id = self.process.id
+        if self.spool is not None and self.replay is not None:
+            await self._start_spool(self.spool, self.replay)
         self.lane.start(self.process.id)
         self._loop.start()
+
+    async def _start_spool(self, spool: Spool, replay: Replay) -> None:
+        try:
+            await spool.start()
+        except OSError as error:
+            self.spool = self.replay = None
+            self.no_spool = f"{spool.root} cannot be written: {error.strerror}."
+            log.error("outcomes are refused while the database is away: %s", self.no_spool)
+            return
+        self.writer.keep = self._keep
+        replay.start(self.process.id)
 
     async def _make_partitions(self) -> None:
         await partitions.ensure_partitions(self.db, shared_clock.now(), self.env.outcome_retention_days)
 
-    async def store(self, batch: Batch) -> StoredBatch:
-        """Store a batch; returns after the commit.
+    @property
+    def away(self) -> bool:
+        """Whether what comes goes to the spool at once: the last flush failed, and none has succeeded since."""
+        return self.spool is not None and bool(self.writer.failing) and not self.writer.unplaced
+
+    async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted | None:
+        """Count a batch; None: it has to be spooled, the database is needed to count it.
+
+        ApiError UNAVAILABLE without a spool.
+        """
+        if self.spool is None:
+            return await self.numbering.counted(decoded, sent)
+        if self.away:
+            return None
+        try:
+            async with asyncio.timeout(NUMBERED_S):
+                return await self.numbering.counted(decoded, sent)
+        except (ApiError, TimeoutError):
+            return None
+
+    async def store(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:
+        """Store a batch; returns after the commit, or once it is in the spool.
 
         Raises ApiError IN_FLIGHT, IDEMPOTENCY_MISMATCH, QUEUE_FULL, UNAVAILABLE.
         """
-        claim = batch.claim
-        if claim is None:
-            return await self._queued(batch)
-        if claim.digest in self._claimed:
+        if not sent.keyed:
+            return await self._stored(sent, counted, None)
+        if sent.digest in self._claimed:
             raise in_flight()
-        self._claimed.add(claim.digest)
+        self._claimed.add(sent.digest)
         try:
-            return await self._queued(batch)
+            return await self._stored(sent, counted, Claim(sent.digest, sent.body_digest, sent.answer))
         finally:
-            self._claimed.discard(claim.digest)
+            self._claimed.discard(sent.digest)
 
-    async def _queued(self, batch: Batch) -> StoredBatch:
+    async def _stored(self, sent: SentBatch, counted: Counted | None, claim: Claim | None) -> StoredBatch:
+        if self.spool is None:
+            assert counted is not None, "without a spool what cannot be counted is refused"
+            batch = Batch(counted, sent.answer, claim)
+        elif counted is None or self.queue.full:
+            return await self.spool.keep(sent)
+        else:
+            batch = Batch(counted, sent.answer, claim, sent)
         self.queue.put(batch)
         self._gauge()
         return await batch.done
 
-    async def count(self, decoded: Decoded, keep_rows: bool, sender: SendingKey) -> Counted:
-        """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
-        random = os.urandom(10) if keep_rows else None
-        find = partial(self.numbering.find, sender=sender)
-        for _ in range(RECOUNTS):
-            try:
-                return count(decoded.outcomes, decoded.times, find, random)
-            except Unnumbered as unnumbered:
-                await self.numbering.number(unnumbered.spellings, sender, unnumbered.spellings)
-        raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
+    async def _keep(self, flush: Flush) -> None:
+        """Spool what a flush could not store in time. What then still is not settled, the writer answers."""
+        unsure = set(flush.winners) if flush.unsure else set()
+        await asyncio.gather(*(self._keep_one(batch, flush.xid if batch in unsure else 0) for batch in flush.batches))
+
+    async def _keep_one(self, batch: Batch, xid: int) -> None:
+        if self.spool is None or batch.sent is None or batch.done.done():
+            return
+        batch.sent.xid = xid
+        try:
+            batch.settle(await self.spool.keep(batch.sent))
+        except ApiError as error:
+            if not xid:
+                batch.settle(error)
+
+    def _replayed(self, seconds: float) -> None:
+        """The spool has stored something in so long: the database is there."""
+        if seconds < FLUSHED_S:
+            self.writer.worked()
 
     async def _next(self) -> list[Batch]:
         """The next flush. While storing fails it looks by itself whether that has ended: a router that
@@ -121,6 +187,9 @@ class Intake:
 
     async def _probe(self) -> None:
         self._probed_at = time.monotonic()
+        if self.replay is not None and self.replay.waits:  # what it stores is the probe
+            self.replay.wake()
+            return
         try:
             await self.writer.probe()
         except Exception:
@@ -131,7 +200,9 @@ class Intake:
         batches = await self._next()
         self._flushing_since = started = time.monotonic()
         try:
-            await self.writer.store(batches, PATIENCE_S)
+            fresh = await self._fresh(batches)
+            if fresh:
+                await self.writer.store(fresh, PATIENCE_S if self.spool is None else FLUSHED_S)
         except Exception:
             log.exception("flush failed")
         for batch in batches:  # settled already, but for a fault of ours
@@ -142,6 +213,16 @@ class Intake:
         metrics.ingest_flushed(time.monotonic() - started)
         self.queue.release(batches)
         self._gauge()
+
+    async def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Those that the database may still be asked to store; the others are spooled, all while it is away."""
+        if self.spool is None:
+            return list(batches)
+        before = float("inf") if self.away else time.monotonic() - QUEUED_S
+        late = [batch for batch in batches if batch.arrived < before]
+        if late:
+            await self._keep(Flush(late))
+        return [batch for batch in batches if batch.arrived >= before]
 
     def _gauge(self) -> None:
         gauges = self.process.gauges
@@ -174,16 +255,27 @@ class Intake:
         """Items and bytes that wait or are being flushed."""
         return self.queue.items, self.queue.bytes
 
+    @property
+    def takes(self) -> bool:
+        """Whether outcomes are kept durably though the database does not take them."""
+        return self.spool is not None and not self.spool.refusing
+
+    def waiting(self) -> SpoolWaiting:
+        """What waits in the spool of this machine, as it was a moment ago."""
+        if time.monotonic() - self._looked_at > LOOKED_S:
+            self._waiting, self._looked_at = waiting_on_machine(root_of(self.env)), time.monotonic()
+        return self._waiting
+
     def ready(self) -> tuple[bool, str]:
         """Whether outcomes can be accepted durably, and what was observed."""
         if not self._loop.running:
             return False, "not started"
-        if self.writer.failing:
+        if self.writer.failing and not self.takes:
             return False, f"flushing fails: {self.writer.failing}"
         since = self._flushing_since
         if since is not None and time.monotonic() - since > STUCK_S:
             return False, f"a flush has lasted {time.monotonic() - since:.0f} s"
-        if self.queue.full:
+        if self.queue.full and not self.takes:
             return False, f"the queue is full: {self.queue.items} items, {self.queue.bytes} bytes"
         return True, f"{self.queue.items} items wait"
 
@@ -193,6 +285,10 @@ class Intake:
             async with asyncio.timeout(CLOSE_S):
                 await self.queue.empty.wait()
         await self._loop.close()
+        if self.replay is not None:
+            await self.replay.close()
+        if self.spool is not None:
+            await self.spool.close()
         await self.lane.close()
         await self.writer.close()
         await self.numbering.close()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
 import psycopg
 
 from server.ingest import store
+from server.ingest.count import Counted, Unnumbered, count
+from server.ingest.decode import Decoded
+from server.ingest.sent import SentBatch
 from server.ingest.series import FRESH_S, OURSELVES, Book, Caps, Name, SendingKey, Series, Spelling
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database, local, why_away
@@ -17,6 +21,7 @@ from server.kernel.errors import ApiError
 
 LIMIT_S = 5.0
 STATEMENT = "3s"
+RECOUNTS = 5
 
 
 class Clock(Protocol):
@@ -87,6 +92,17 @@ class Numbering:
         names, self.book.last_id = await store.active_series(connection, self.book.last_id)
         for name, key_id in names:
             self.book.activate(name, key_id)
+
+    async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted:
+        """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
+        random = sent.random if sent.keep_rows else None
+        find = partial(self.find, sender=sent.sender)
+        for _ in range(RECOUNTS):
+            try:
+                return count(decoded.outcomes, decoded.times, find, random)
+            except Unnumbered as unnumbered:
+                await self.number(unnumbered.spellings, sent.sender, unnumbered.spellings)
+        raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -91,14 +91,39 @@ async def writer_exists(connection: Connection, writer_id: int) -> bool:
     return await found.fetchone() is not None
 
 
-async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, bytes]]) -> set[bytes]:
-    """Insert (digest, body, answer), given in the order of digests; the digests that are ours now."""
+async def begin_traced(connection: Connection, settings: str) -> int:
+    """Open a transaction; its number, by which `transaction_status` knows it."""
+    cursor = await connection.execute(f"BEGIN; {settings}; SELECT pg_current_xact_id()::text")
+    while cursor.nextset():
+        pass
+    return int(cast(Any, await cursor.fetchone())[0])
+
+
+async def transaction_status(connection: Connection, xid: int) -> str | None:
+    """committed, aborted or in progress; None: it was too long ago. DataError where it has not begun in this
+    database."""
+    found = await connection.execute("SELECT pg_xact_status(%s::xid8)", (str(xid),))
+    return cast(str | None, cast(Any, await found.fetchone())[0])
+
+
+async def read_only(connection: Connection) -> bool:
+    """Whether the database takes no writes."""
+    found = await connection.execute("SELECT current_setting('transaction_read_only') = 'on'")
+    return bool(cast(Any, await found.fetchone())[0])
+
+
+async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, bytes]], kept_s: int = 0) -> set[bytes]:
+    """Insert (digest, body, answer), given in the order of digests; the digests that are ours now.
+
+    They are kept `kept_s` seconds longer than others.
+    """
     columns = [list(column) for column in zip(*claims, strict=True)]
     found = await connection.execute(
-        "INSERT INTO idempotency (digest, body, answer)"
-        " SELECT * FROM unnest(%s::bytea[], %s::bytea[], %s::bytea[]) AS given(digest, body, answer) ORDER BY digest"
+        "INSERT INTO idempotency (digest, body, answer, at)"
+        " SELECT digest, body, answer, now() + make_interval(secs => %s)"
+        " FROM unnest(%s::bytea[], %s::bytea[], %s::bytea[]) AS given(digest, body, answer) ORDER BY digest"
         " ON CONFLICT DO NOTHING RETURNING digest",
-        columns,
+        [kept_s, *columns],
     )
     return {bytes(cast(Any, row)[0]) for row in await found.fetchall()}
 

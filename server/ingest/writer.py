@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
-from psycopg.errors import CheckViolation, UniqueViolation
+from psycopg.errors import CheckViolation, ReadOnlySqlTransaction, UniqueViolation
 
 from server.ingest import flush as flushes
 from server.ingest import store
@@ -36,13 +36,18 @@ BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 PARTITIONS_S = 5.0  # after so long, missing ones are made again
 QUIET_S = 60.0  # after so long without a commit the watch may have dismissed this writer
 RESOLVE_WAITS = "2s"
+LEAST_S = 0.05  # for one try
+READ_ONLY = "the database takes no writes"
+
+Keep = Callable[[Flush], Awaitable[None]]
 
 
 class Writer:
     """Stores batches. `process_id` names the process in `writers`; 0 for a command whose outcomes
     only count, -1 for one that has the watch alert on them.
 
-    `make_partitions` is called where one is missing. While `reserve` is given up nothing is stored.
+    `make_partitions` is called where one is missing. While `reserve` is given up nothing is stored. The
+    keys that it claims are kept `keys_kept_s` seconds longer than others.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Writer:
         make_partitions: Callable[[], Awaitable[object]] | None = None,
         *,
         reserve: Reserve = NO_RESERVE,
+        keys_kept_s: int = 0,
     ) -> None:
         self.process_id = 0
         self.id = 0  # 0: not registered yet
@@ -61,20 +67,22 @@ class Writer:
         self.failing = ""  # why the last try failed; empty after a success
         self.away = ""  # the same, for senders
         self.unplaced = b""  # rows for which there was no partition, until there is
+        self.keep: Keep | None = None  # is given what cannot be stored in time, and settles what it has kept elsewhere
         self._thresholds = thresholds
         self._make_partitions = make_partitions
         self._reserve = reserve
+        self._keys_kept_s = keys_kept_s
         self._made_at = float("-inf")  # monotonic
         self._connection = OwnConnection(db, purpose)
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
         """Store them, trying again while the database is away; every batch is settled on return."""
         deadline = time.monotonic() + patience_s
-        flush = Flush(batches)
+        flush = Flush(batches, traced=self.keep is not None, keys_kept_s=self._keys_kept_s)
         for attempt in range(1_000_000):
             try:
                 self._reserve.require()
-                async with self._connection.use(FLUSH_MAX_S) as connection:
+                async with self._connection.use(self._limit_s(deadline)) as connection:
                     await self._once(connection, flush)
                     return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -91,7 +99,11 @@ class Writer:
             if time.monotonic() > deadline or self._reserve.given_up:
                 break
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
-        self._give_up(flush)
+        await self._give_up(flush)
+
+    def _limit_s(self, deadline: float) -> float:
+        """How long one try may take: what can be kept elsewhere waits no longer than it has patience for."""
+        return FLUSH_MAX_S if self.keep is None else max(LEAST_S, min(FLUSH_MAX_S, deadline - time.monotonic()))
 
     async def _once(self, connection: Connection, flush: Flush) -> None:
         if flush.unsure and not await self._committed(connection, flush):
@@ -134,6 +146,8 @@ class Writer:
         """The database is there and refuses: find the batch that it refuses, and store the others."""
         if len(batches) == 1 and unplaceable(error):
             self.unplaced = batches[0].counted.rows
+            if self.keep is not None:
+                await self.keep(Flush(batches))
             batches[0].settle(ApiError("UNAVAILABLE", NO_PARTITION, retry_after=5))
             return
         if len(batches) == 1:
@@ -163,6 +177,8 @@ class Writer:
                 if self.unplaced:
                     await self._partitions_made()
                 await connection.execute(f"BEGIN; {local()}")
+                if await store.read_only(connection):
+                    raise ReadOnlySqlTransaction(READ_ONLY)
                 if self.unplaced:
                     await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
                 await connection.execute("ROLLBACK")
@@ -172,12 +188,27 @@ class Writer:
         self.unplaced = b""
         self._works()
 
+    async def status_of(self, xid: int) -> str | None:
+        """What became of a transaction: committed, aborted, in progress; None: it is too long ago to know."""
+        async with self._connection.use(FLUSH_MAX_S) as connection:
+            try:
+                return await store.transaction_status(connection, xid)
+            except psycopg.DataError:  # the database never came so far: another one, or one that lost its last seconds
+                return "aborted"
+
+    def worked(self) -> None:
+        """Another writer has stored: so will this one."""
+        if not self.unplaced:
+            self._works()
+
     def _disown(self, flush: Flush) -> None:
         if flush.unsure:
             self.id = 0  # its last flush may still be committed: never write after it under the same number
 
-    def _give_up(self, flush: Flush) -> None:
+    async def _give_up(self, flush: Flush) -> None:
         self._disown(flush)
+        if self.keep is not None:
+            await self.keep(flush)
         kept = "It may or may not have been stored" if flush.unsure else "Nothing was stored"
         for batch in flush.batches:
             batch.settle(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,9 @@ import psycopg
 from server.kernel.db import Database
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+EARLIER_S = 0.02  # than the time-out, which cancels what else is waited for
+CANCEL_S = 2.0  # for the server to be told that nobody waits any more
 
 
 class OwnConnection:
@@ -28,6 +33,7 @@ class OwnConnection:
         self.purpose = purpose
         self._alone = asyncio.Lock()
         self._connection: Connection | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def use(self, limit_s: float | None = None) -> AsyncIterator[Connection]:
@@ -35,12 +41,30 @@ class OwnConnection:
 
         Raises psycopg.Error, OSError or (an OSError too) TimeoutError where the database is away.
         """
-        async with asyncio.timeout(limit_s), self._alone:
+        async with asyncio.timeout(limit_s) as limit, self._alone:
+            cut: asyncio.TimerHandle | None = None
             try:
-                yield await self._open()
+                connection = await self._open()
+                ends = limit.when()
+                if ends is not None:
+                    cut = asyncio.get_running_loop().call_at(ends - EARLIER_S, self._cut, connection)
+                yield connection
             except BaseException:
                 await self.close()
                 raise
+            finally:
+                if cut is not None:
+                    cut.cancel()
+
+    def _cut(self, connection: Connection) -> None:
+        """End what is waited for, at once: a cancellation would ask the server first, which may not answer."""
+        with contextlib.suppress(psycopg.Error, OSError):
+            # So that a server that does answer does not go on with it.
+            task = asyncio.create_task(cancel(connection))
+            self._cancelling.add(task)
+            task.add_done_callback(self._cancelling.discard)
+            with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
 
     async def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
@@ -53,6 +77,12 @@ class OwnConnection:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await connection.close()
+
+
+async def cancel(connection: Connection) -> None:
+    """Ask the server to stop what it does for this connection."""
+    with contextlib.suppress(Exception):
+        await connection.cancel_safe(timeout=CANCEL_S)
 
 
 @asynccontextmanager

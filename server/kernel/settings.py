@@ -52,6 +52,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("NOTIFY_ALLOW_PRIVATE", "false", "true: alerts may be sent to addresses within the network, and by http."),
     Variable("SMTP_URL", "", "Sends e-mail: smtp://user:password@host:587, or smtps:// for TLS from the first byte."),
     Variable("SMTP_FROM", "", "The address that e-mails come from; required with SMTP_URL."),
+    Variable(
+        "SPOOL", "auto", "Keep outcomes in DATA_DIR while the database is away: on, off, auto: on a lasting disk."
+    ),
+    Variable("SPOOL_MAX_BYTES", "1073741824", "Bytes that may wait in it on this machine, from 1048576."),
     Variable("SERVICES_MAX", "200", "Services counted under their own name; the rest under (other)."),
     Variable("ROUTES_MAX", "200", "Routes per service counted under their own name."),
     Variable("VERSIONS_MAX", "50", "Versions per service counted under their own name."),
@@ -98,6 +102,8 @@ class Environment:
     metrics_public: bool
     notify_allow_private: bool
     mail: MailServer | None
+    spool: str
+    spool_max_bytes: int
     services_max: int
     routes_max: int
     versions_max: int
@@ -149,6 +155,8 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         metrics_public=choice(text, "METRICS_PUBLIC", ("true", "false")) == "true",
         notify_allow_private=choice(text, "NOTIFY_ALLOW_PRIVATE", ("true", "false")) == "true",
         mail=mail_server(text["SMTP_URL"], text["SMTP_FROM"]),
+        spool=choice(text, "SPOOL", ("auto", "on", "off")),
+        spool_max_bytes=whole(text, "SPOOL_MAX_BYTES", 1 << 20, 1 << 50),
         services_max=whole(text, "SERVICES_MAX", 1, 10_000),
         routes_max=whole(text, "ROUTES_MAX", 1, 10_000),
         versions_max=whole(text, "VERSIONS_MAX", 1, 10_000),

@@ -97,7 +97,12 @@ class Readiness:
             silent_s = time.monotonic() - self._answered_at
             found = silent_parts(error, silent_s, now)
             lease_age_s = None
-        found["auth"] = auth_part(self.parts.auth.age_s, self.parts.auth.kept_s, now)
+        takes = self.parts.intake.takes
+        if takes and found["database"].status == "fail":
+            found["database"] = as_spooled(found["database"])
+        found["spool"] = spool_part(self.parts, now)
+        auth = self.parts.auth
+        found["auth"] = auth_part(auth.age_s, auth.sends_s if takes else auth.kept_s, now)
         found["redis"] = redis_part(self.parts.bus.redis_ok, now)
         found["watch"] = watch_part(lease_age_s, now, self._behind_s())
         found["queue"] = queue_part(self.parts, now)
@@ -141,6 +146,27 @@ def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, H
         "database": HealthPart(status, since, now, "s since it answered", reason),
         "schema": HealthPart("warn", None, now, output="Not known while the database does not answer."),
     }
+
+
+def as_spooled(database: HealthPart) -> HealthPart:
+    """It is away, and what comes is kept: no router must take this process away."""
+    return msgspec.structs.replace(
+        database, status="warn", output=f"{database.output} Outcomes go to the spool.".strip()
+    )
+
+
+def spool_part(parts: Parts, now: str) -> HealthPart:
+    """What waits on this machine; none is no fault, a spool that refuses while the database is away is one."""
+    intake = parts.intake
+    if intake.no_spool:
+        return HealthPart("pass", "off", now, output=intake.no_spool)
+    waiting = intake.waiting()
+    if intake.spool is not None and intake.spool.refusing and intake.away:
+        return HealthPart("fail", waiting.items, now, "items", intake.spool.refusing)
+    if waiting.since is None:
+        return HealthPart("pass", 0, now, "items")
+    wrong = f"Outcomes wait on this machine for the database since {rfc3339(waiting.since)}."
+    return HealthPart("warn", waiting.items, now, "items", wrong)
 
 
 def auth_part(age_s: float, kept_s: float, now: str) -> HealthPart:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from server.ingest.first_outcome import first_outcome
+from server.ingest.spool_place import no_spool
 from server.kernel.settings import Environment, read_environment
 from server.process import embedded, supervisor
 from server.process.ready import ready_flags
@@ -66,6 +67,9 @@ def warn(env: Environment) -> None:
     """Say what is allowed but hardly meant."""
     if not env.embedded and not env.raw.get("PUBLIC_URL", "").strip():
         log.warning("PUBLIC_URL is not set: links lead to %s. Set it to people's https:// address.", env.public_url)
+    why = no_spool(env)
+    if why:
+        log.warning("While the database is away outcomes are refused, not spooled: %s", why)
 
 
 def start_database(env: Environment, cluster: embedded.Cluster) -> Environment:

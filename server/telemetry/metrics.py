@@ -78,6 +78,10 @@ INTAKE_LOST = _metric(
     "Ingest requests missing from the counts per key and service, which could not be written.",
     "host",
 )
+SPOOLED_ITEMS = _metric("evenkeel_spool_stored_items_total", "counter", "Outcomes acknowledged to the spool.", "host")
+REPLAYED_ITEMS = _metric(
+    "evenkeel_spool_replayed_items_total", "counter", "Outcomes of the spool that are in the database now.", "host"
+)
 SIGNINS = _metric(
     "evenkeel_signins_total", "counter", "Attempts to sign in, by result: ok, wrong, slowed.", "host", "result"
 )
@@ -98,6 +102,11 @@ DATABASE_UP = _metric("evenkeel_database_up", "gauge", "1 while the database ans
 PICTURE_AGE = _metric("evenkeel_picture_age_seconds", "gauge", "Age of the picture that this machine shows.", "host")
 WATCH_AGE = _metric("evenkeel_watch_lease_age_seconds", "gauge", "Time since the watch renewed its lease.")
 QUEUE_ITEMS = _metric("evenkeel_ingest_queue_items", "gauge", "Outcomes waiting to be stored.", "host", "process")
+SPOOL_ITEMS = _metric("evenkeel_spool_items", "gauge", "Outcomes that wait in this machine's spool.", "host")
+SPOOL_BYTES = _metric("evenkeel_spool_bytes", "gauge", "Bytes that wait in this machine's spool.", "host")
+SPOOL_AGE = _metric(
+    "evenkeel_spool_oldest_seconds", "gauge", "Age of what has waited longest in it; 0 where nothing waits.", "host"
+)
 QUEUE_BYTES = _metric("evenkeel_ingest_queue_bytes", "gauge", "Bytes waiting to be stored.", "host", "process")
 LOOP_LAG = _metric(
     "evenkeel_event_loop_lag_seconds", "gauge", "Longest delay of the event loop in the last second.", "host", "process"
@@ -208,6 +217,8 @@ _refused_requests = _counter(REFUSED_REQUESTS)
 _refused_items = _counter(REFUSED_ITEMS)
 _flush_seconds = _histogram(FLUSH_SECONDS).labels(HOST)
 _intake_lost = _counter(INTAKE_LOST).labels(HOST)
+_spooled = _counter(SPOOLED_ITEMS).labels(HOST)
+_replayed = _counter(REPLAYED_ITEMS).labels(HOST)
 _signins = _counter(SIGNINS)
 _alerts_fired = _counter(ALERTS_FIRED)
 _notified = _counter(NOTIFIED)
@@ -253,6 +264,16 @@ def ingest_refused_items(reason: str, items: int) -> None:
 def ingest_flushed(seconds: float) -> None:
     """One batch was stored, commit included."""
     _flush_seconds.observe(seconds)
+
+
+def spooled(items: int) -> None:
+    """Outcomes were acknowledged to the spool."""
+    _spooled.inc(items)
+
+
+def replayed(items: int) -> None:
+    """Outcomes of the spool are in the database."""
+    _replayed.inc(items)
 
 
 def intake_lost(requests: int) -> None:

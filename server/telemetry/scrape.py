@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
+from server.ingest.spool_place import SpoolWaiting
 from server.kernel import shared_clock
 from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line
@@ -55,7 +56,10 @@ class Families(Collector):
 async def scrape(parts: Parts) -> bytes:
     """What /metrics answers. Without the database the gauges that come from it are left out."""
     gauges = await read_gauges(parts)
-    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(shared_clock.now()), parts.policies.objectives))
+    now = shared_clock.now()
+    made = list(families(gauges, parts.relay.picture, parts.relay.age_s(now), parts.policies.objectives))
+    if not parts.intake.no_spool:
+        made += spool(parts.intake.waiting(), now)
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
 
 
@@ -98,6 +102,14 @@ def families(
     if gauges is not None:
         yield from of_database(gauges)
         yield family(metrics.SLO_EVENTS, events([one for one in objectives if not one.drill], gauges.events))
+
+
+def spool(waiting: SpoolWaiting, now: float) -> Iterator[MetricFamily]:
+    """What waits on this machine; it is known without the database."""
+    yield family(metrics.SPOOL_ITEMS, [((HOST,), waiting.items)])
+    yield family(metrics.SPOOL_BYTES, [((HOST,), waiting.bytes)])
+    age_s = max(0.0, now - waiting.since) if waiting.since is not None else 0.0
+    yield family(metrics.SPOOL_AGE, [((HOST,), age_s)])
 
 
 def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:

@@ -44,7 +44,7 @@ async def test_what_was_not_stored_is_given_back_to_the_throttle(
     key = await site.key("ingest")
     nine = body(*[outcome()] * 9)
 
-    async def full(batch: Any) -> None:
+    async def full(*_: Any) -> None:
         raise ApiError("QUEUE_FULL", "full")
 
     with monkeypatch.context() as patched:

@@ -1,0 +1,44 @@
+"""Records on disk: a file cut or damaged anywhere gives whole records and never garbage."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.ingest.spool_file import HEAD, framed, read
+
+MARK = bytes(range(1, 9))
+# Payloads that look like frames too: of this file, which no sender can know the mark of, and of another one.
+payloads = st.lists(st.binary(max_size=40) | st.just(framed(bytes(8), b"x")) | st.just(MARK * 3), max_size=6)
+
+
+def file_of(records: list[bytes]) -> bytes:
+    return b"".join(framed(MARK, record) for record in records)
+
+
+@given(payloads, st.data())
+def test_a_file_cut_anywhere_gives_its_first_records(records: list[bytes], data: st.DataObject) -> None:
+    whole = file_of(records)
+    cut = data.draw(st.integers(0, len(whole)))
+    ends = [len(file_of(records[:number])) for number in range(len(records) + 1)]
+    kept = max(number for number, end in enumerate(ends) if end <= cut)
+    found = read(whole[:cut], MARK)
+    assert found.payloads == records[:kept]
+    assert (found.torn, found.broken) == (cut - ends[kept], 0)
+
+
+@given(payloads.filter(bool), st.data())
+def test_a_flipped_bit_is_found_and_costs_one_record(records: list[bytes], data: st.DataObject) -> None:
+    damaged = bytearray(file_of(records))
+    place = data.draw(st.integers(0, len(damaged) * 8 - 1))
+    damaged[place // 8] ^= 1 << place % 8
+    hit = next(n for n in range(len(records)) if place // 8 < len(file_of(records[: n + 1])))
+    found = read(bytes(damaged), MARK)
+    assert found.payloads == records[:hit] + records[hit + 1 :]
+    assert found.torn + found.broken == HEAD.size + len(records[hit])
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_record(noise: bytes) -> None:
+    found = read(noise, MARK)
+    assert (found.payloads, found.torn + found.broken) == ([], len(noise))
