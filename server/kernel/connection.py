@@ -43,21 +43,25 @@ class OwnConnection:
         """
         async with asyncio.timeout(limit_s) as limit, self._alone:
             cut: asyncio.TimerHandle | None = None
+            over = asyncio.Event()
             try:
                 connection = await self._open()
                 ends = limit.when()
                 if ends is not None:
-                    cut = asyncio.get_running_loop().call_at(ends - EARLIER_S, self._cut, connection)
+                    cut = asyncio.get_running_loop().call_at(ends - EARLIER_S, self._cut, connection, over)
                 yield connection
-            except BaseException:
+            except BaseException as error:
                 await self.close()
+                if over.is_set() and isinstance(error, psycopg.Error):
+                    raise TimeoutError from error
                 raise
             finally:
                 if cut is not None:
                     cut.cancel()
 
-    def _cut(self, connection: Connection) -> None:
+    def _cut(self, connection: Connection, over: asyncio.Event) -> None:
         """End what is waited for, at once: a cancellation would ask the server first, which may not answer."""
+        over.set()
         with contextlib.suppress(psycopg.Error, OSError):
             # So that a server that does answer does not go on with it.
             task = asyncio.create_task(cancel(connection))

@@ -16,7 +16,7 @@ from server.process.readiness import Schema, schema_part, silent_parts, watch_pa
 from tests.site import Site, answer
 from tests.waiting import until
 
-PARTS = ["auth", "database", "queue", "redis", "schema", "watch"]
+PARTS = ["auth", "database", "queue", "redis", "schema", "spool", "watch"]
 
 
 def test_a_newer_schema_warns_and_an_older_one_fails() -> None:
