@@ -15,7 +15,7 @@ log = logging.getLogger("evenkeel.auth")
 
 POLL_S = 2.0
 FRESH_S = 4.0  # with the read itself, a revocation is seen within 5 s
-WAIT_S = 0.5  # for a read that is late: then who asks goes on with what there is
+WAIT_S = 0.3  # for a read that is late: then who asks goes on with what there is
 PAUSE_S = 0.05  # between reads, so that a flood of unknown keys costs at most 20 queries a second
 
 

@@ -42,9 +42,9 @@ CLOSE_S = 8.0  # after the requests in flight have had their time; all in all un
 PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
 # With a spool a sender is answered within 2 s: so long may numbering, the wait for a flush, and the flush last.
-NUMBERED_S = 0.8
-QUEUED_S = 0.8
-FLUSHED_S = 1.0
+NUMBERED_S = 0.6
+QUEUED_S = 0.6
+FLUSHED_S = 0.8
 LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 

@@ -31,6 +31,8 @@ POLL_S = 1.0
 LEFT_S = 5.0  # between two looks for slots that were left
 PATIENCE_S = 4.0
 ITEMS = (1_000, 10_000)  # in one transaction: at first, and at most
+TURN_ITEMS = 500
+PAUSE_S = 0.25  # after a transaction, at most
 QUICK_S = 0.5  # a transaction that took less may be followed by a larger one
 AGAIN = frozenset({"UNAVAILABLE", "IN_FLIGHT"})  # what ends by itself
 
@@ -62,6 +64,7 @@ class Replay:
         self._places: dict[Segment, int] = {}  # records of it that are stored
         self._most = ITEMS[0]
         self._resting = True
+        self._decoded = 0  # items since others had a turn
         self._loop = Loop("replaying the spool", self._run, POLL_S)
 
     def start(self, process_id: int) -> None:
@@ -117,13 +120,11 @@ class Replay:
         found = spool_file.read(await self.spool.do(segment.path.read_bytes), segment.mark)
         while (place := self._places.get(segment, 0)) < len(found.payloads):
             group = await self._group(slot, segment, found.payloads[place:])
-            began = time.monotonic()
-            await self._store(slot, segment, [record for record in group if record is not None])
-            took_s = time.monotonic() - began
+            took_s = await self._store(slot, segment, [record for record in group if record is not None])
             self._places[segment] = place + len(group)
             self._stored(took_s)
             self._most = min(2 * self._most, ITEMS[1]) if took_s < QUICK_S else self._most
-            await asyncio.sleep(took_s)  # what comes in now goes first
+            await asyncio.sleep(min(took_s, PAUSE_S))  # what comes in now goes first
         if found.torn:
             log.warning("%s: %d bytes at its end were never whole: cut off", segment.path, found.torn)
         if found.broken:
@@ -156,8 +157,11 @@ class Replay:
         log.error("a batch of %s cannot be replayed and is put aside: %s", segment.path, why)
         await self.spool.do(slot.put_record_aside, segment, data)
 
-    async def _store(self, slot: SpoolSlot, segment: Segment, records: Sequence[SpoolRecord]) -> None:
-        """Store these in one transaction. StillAway, or a database error: they are to be tried again, all of them."""
+    async def _store(self, slot: SpoolSlot, segment: Segment, records: Sequence[SpoolRecord]) -> float:
+        """Store these in one transaction, which took so many seconds.
+
+        StillAway, or a database error: they are to be tried again, all of them.
+        """
         batches: list[tuple[SpoolRecord, Batch]] = []
         unknown: list[SpoolRecord] = []
         for record in records:
@@ -166,7 +170,9 @@ class Replay:
                 unknown.append(record)
             elif not ended:
                 batches.append((record, await self._batch(record.sent)))
+        began = time.monotonic()
         await self.writer.store([batch for _, batch in batches], PATIENCE_S)
+        took_s = time.monotonic() - began
         errors = [(record, batch.done.exception()) for record, batch in batches]
         for _, error in errors:
             if isinstance(error, ApiError) and error.code in AGAIN:
@@ -179,6 +185,7 @@ class Replay:
         items = sum(record.sent.items for record in records)
         await self.spool.do(slot.count, -items)
         metrics.replayed(items)
+        return took_s
 
     async def _ended(self, sent: SentBatch) -> bool | None:
         """Whether it was stored before it was spooled, by a flush whose answer was lost; None: not known any more."""
@@ -190,7 +197,10 @@ class Replay:
         return None if status is None else status == "committed"
 
     async def _batch(self, sent: SentBatch) -> Batch:
-        await asyncio.sleep(0)  # what is decoded here must not hold up others
+        self._decoded += sent.items
+        if self._decoded > TURN_ITEMS:  # what is decoded here must not hold up others
+            self._decoded = 0
+            await asyncio.sleep(0)
         decoded = sent.decoded()
         if decoded.faults:
             log.error("%d spooled outcomes are refused by this version: %s", len(decoded.faults), decoded.faults[0])
