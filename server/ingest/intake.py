@@ -187,6 +187,8 @@ class Intake:
 
     async def _probe(self) -> None:
         self._probed_at = time.monotonic()
+        if self.spool is not None:
+            await self.spool.look()
         if self.replay is not None and self.replay.waits:  # what it stores is the probe
             self.replay.wake()
             return

@@ -6,6 +6,7 @@ Group commit: while one group is written and synced the next gathers. All that b
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -106,7 +107,18 @@ class Spool:
         if isinstance(error, SpoolFull):
             mib = math.ceil(self.most_bytes / MIB)
             return f"The database does not answer, and the spool of this process is full ({mib} MiB)."
-        return f"{why_away(error)} The spool cannot be written: {first_line(error)}."
+        why = why_away(error)
+        full = why_away(OSError(errno.ENOSPC, ""))
+        return why if why == full else f"{why} The spool cannot be written: {first_line(error)}."
+
+    async def look(self) -> None:
+        """Find out without a new batch whether there is room again: a router that asks sends nothing until then."""
+        if self.refusing:
+            try:
+                await self.do(self.folder.require_room, 1)
+            except (SpoolFull, OSError):
+                return
+            self.refusing = ""
 
     async def close(self) -> None:
         """Write what waits, then let go of the slot; what is in it stays."""

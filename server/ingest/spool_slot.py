@@ -304,13 +304,14 @@ class SpoolFolder:
                 if one.keyed:
                     known[one.digest] = one.body_digest
         if new:
-            self._require_room(sum(len(one.body) for one in new))
+            self.require_room(sum(len(one.body) for one in new))
             self.slot.append(new)
             with contextlib.suppress(OSError):  # they are kept: a repeat is found when both are replayed
                 self.keys.add({one.digest: one.body_digest for one in new if one.keyed})
         return found
 
-    def _require_room(self, size: int) -> None:
+    def require_room(self, size: int) -> None:
+        """SpoolFull or OSError where so many bytes more must not be kept."""
         self.reserve.require()
         if self.slot.bytes + size > self.most_bytes:
             raise SpoolFull

@@ -126,8 +126,9 @@ async def test_a_flood_of_unknown_keys_shares_its_queries(make_env: Any) -> None
 
 async def test_known_keys_work_for_a_while_without_the_database(make_env: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with process(make_env()) as auth:
-        key = await made(auth)
+        key, sends = await made(auth), await made(auth, "ingest", "act")
         assert await bearer(auth, key.key)
+        assert await bearer(auth, sends.key)
         auth.keys.db = away = Database("postgresql://nobody@127.0.0.1:1/none")
         try:
             auth.keys.fresh.read_at -= 60  # as after a minute without a read
@@ -140,6 +141,12 @@ async def test_known_keys_work_for_a_while_without_the_database(make_env: Any, m
             with pytest.raises(ApiError) as late:
                 await bearer(auth, key.key)
             assert late.value.status == 503
+            narrowed = await bearer(auth, sends.key)
+            assert narrowed is not None
+            assert narrowed.scopes == {"ingest"}, "what goes to the spool is taken on, and no more"
+            auth.keys.fresh.read_at -= credential_cache.SENDS_WITHOUT_DATABASE_S
+            with pytest.raises(ApiError):
+                await bearer(auth, sends.key)
         finally:
             await away.close()
 

@@ -11,9 +11,10 @@ import msgspec
 import psycopg
 import pytest
 
-from checks import cardinality, disk, duration_units, loop_lag, partitions, stragglers, watch
+from checks import cardinality, disk, duration_units, loop_lag, partitions, spool, stragglers, watch
 from checks.check import ROOT, Surroundings
 from checks.store import DurationBucket, SilentProcess
+from server.ingest.spool_place import SpoolWaiting
 from server.kernel.db import Database
 from server.live.fold import Fold
 from server.live.sketch import bucket
@@ -37,6 +38,17 @@ def row(
 
 def wheres(findings: list[Finding]) -> list[str]:
     return [finding.where for finding in findings]
+
+
+def test_a_spool_without_room_and_what_waits_in_it_are_found() -> None:
+    assert spool.room(10 << 20, 10 << 20, "/data/spool") == []
+    assert [one.what for one in spool.room(3 << 20, 10 << 20, "/data/spool")] == [
+        "The spool may take 10 MiB more, its disk has room for 3 MiB."
+    ]
+    assert spool.judged(SpoolWaiting(7, 900, 1000.0, 0), 1060.0, "") == []
+    late, aside = spool.judged(SpoolWaiting(7, 900, 1000.0, 2), 1300.0, "")
+    assert late.what == "7 outcomes wait for 300 s, though the database answers."
+    assert (aside.level, "2 files are put aside" in aside.what) == ("fail", True)
 
 
 def test_a_straggler_is_named() -> None:

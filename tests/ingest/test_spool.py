@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dashboard.shared.shell import spooled
 from server.ingest.spool_place import kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
@@ -46,7 +47,7 @@ async def drained(site: Site) -> None:
 @pytest.mark.gen_test
 async def test_an_outage_loses_and_doubles_nothing(web: Any, database_url: str) -> None:
     site = await web(SPOOL="on")
-    key = await site.key("ingest")
+    key = await site.key("ingest", "read")
     assert (await send(site, key, body(outcome()), Idempotency_Key="before")).code == 201
     at = int(time.time() - 3600)
     with away(database_url):
@@ -62,7 +63,12 @@ async def test_an_outage_loses_and_doubles_nothing(web: Any, database_url: str) 
         assert (partly.code, answer(partly)["refused_indexes"], answer(partly)["stored"]) == (202, [1], "spool")
         waiting = waiting_on_machine(site.parts.intake.spool.root)
         assert (waiting.items, waiting.since is not None) == (5, True)
-        assert (await site.fetch("/health/ready")).code == 200
+        ready = await site.fetch("/health/ready")
+        health = {name: part["status"] for name, (part,) in answer(ready)["checks"].items()}
+        assert (ready.code, health["database"], health["spool"]) == (200, "warn", "warn")
+        (banner,) = spooled(site.parts)
+        assert banner.text.startswith("Database away: 5 outcomes wait on this machine's disk since ")
+        assert b"\nevenkeel_spool_items" in (await site.fetch("/metrics", key=key)).body
     await drained(site)
     assert counts(database_url) == (5, 5), "of the key that was sent before the outage, nothing twice"
     assert value(database_url, "SELECT sum(n)::int FROM deltas WHERE second = to_timestamp(%s)", at) == 1
@@ -70,6 +76,7 @@ async def test_an_outage_loses_and_doubles_nothing(web: Any, database_url: str) 
     assert (again.code, answer(again), again.headers["Idempotent-Replayed"]) == (201, {"accepted": 2}, "true")
     assert (await send(site, key, body(outcome()))).code == 201
     assert waiting_on_machine(site.parts.intake.spool.root).bytes == 0
+    await until(lambda: not spooled(site.parts), "the pages to say no more of it")
 
 
 @pytest.mark.gen_test
@@ -180,6 +187,9 @@ async def test_a_full_spool_and_a_full_disk_refuse(
             assert (refused.code, refused.headers["Retry-After"]) == (503, "5")
             assert answer(refused)["detail"].startswith("The disk is full: nothing more can be stored")
             assert (await site.fetch("/health/ready")).code == 503
+        await until(
+            lambda: not site.parts.intake.spool.refusing, "it to be seen that there is room, though nobody sends"
+        )
         assert [(await send(site, key, many)).code for _ in range(2)] == [202, 202]
         refused = await send(site, key, many)
         assert (refused.code, answer(refused)["code"]) == (503, "UNAVAILABLE")
