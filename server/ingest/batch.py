@@ -110,6 +110,7 @@ class Queue:
         items = 0
         while self._waiting and items < FLUSH_ITEMS:
             batch = self._waiting.popleft()
+            # What can be spooled is, by who takes it.
             if batch.sent is None and time.monotonic() - batch.arrived > WAIT_MAX_S:
                 self._expire(batch)
                 continue

@@ -68,14 +68,14 @@ class Intake:
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions, reserve=reserve)
         self.no_spool = no_spool(env)  # why there is none
-        self.spool: Spool | None = None
+        self.spool: Spool | None = None  # once it has started
         self.replay: Replay | None = None
-        if not self.no_spool:
-            self.spool = Spool(root_of(env), env.spool_max_bytes // env.web_concurrency, reserve)
-            writer = Writer(
+        if not self.no_spool or waiting_on_machine(root_of(env)).bytes:  # what waits from before is stored in any case
+            spool = Spool(root_of(env), env.spool_max_bytes // env.web_concurrency, reserve)
+            again = Writer(
                 db, "spool", policies.thresholds_us, self._make_partitions, reserve=reserve, keys_kept_s=KEPT_S
             )
-            self.replay = Replay(self.spool, self.numbering, writer, env.outcome_retention_days, self._replayed)
+            self.replay = Replay(spool, self.numbering, again, env.outcome_retention_days, self._replayed)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally, reserve)
         self.skews = Skews()
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
@@ -89,20 +89,21 @@ class Intake:
         """Begin to flush; today's partitions are made where the watch has not done so."""
         await self._make_partitions()
         self.writer.process_id = self.process.id
-        if self.spool is not None and self.replay is not None:
-            await self._start_spool(self.spool, self.replay)
+        if self.replay is not None:
+            await self._start_spool(self.replay)
         self.lane.start(self.process.id)
         self._loop.start()
 
-    async def _start_spool(self, spool: Spool, replay: Replay) -> None:
+    async def _start_spool(self, replay: Replay) -> None:
         try:
-            await spool.start()
+            await replay.spool.start()
         except OSError as error:
-            self.spool = self.replay = None
-            self.no_spool = f"{spool.root} cannot be written: {error.strerror}."
-            log.error("outcomes are refused while the database is away: %s", self.no_spool)
+            self.replay = None
+            self.no_spool = f"{replay.spool.root} cannot be written: {error.strerror}."
+            log.error("while the database is away outcomes are refused, not spooled: %s", self.no_spool)
             return
-        self.writer.keep = self._keep
+        if not self.no_spool:
+            self.spool, self.writer.keep = replay.spool, self._keep
         replay.start(self.process.id)
 
     async def _make_partitions(self) -> None:
@@ -289,8 +290,6 @@ class Intake:
         await self._loop.close()
         if self.replay is not None:
             await self.replay.close()
-        if self.spool is not None:
-            await self.spool.close()
         await self.lane.close()
         await self.writer.close()
         await self.numbering.close()

@@ -215,6 +215,8 @@ class Replay:
     async def close(self) -> None:
         """Stop; what is not stored yet stays where it is."""
         await self._loop.close()
-        for slot in self._left:
+        left, self._left = self._left, []
+        for slot in left:
             await self.spool.do(slot.close)
         await self.writer.close()
+        await self.spool.close()

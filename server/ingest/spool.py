@@ -124,8 +124,9 @@ class Spool:
         """Write what waits, then let go of the slot; what is in it stays."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
-        if self._folder is not None:
-            await self.do(self._folder.close)
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await self.do(folder.close)
         self._thread.shutdown()
 
 

@@ -106,12 +106,6 @@ async def transaction_status(connection: Connection, xid: int) -> str | None:
     return cast(str | None, cast(Any, await found.fetchone())[0])
 
 
-async def read_only(connection: Connection) -> bool:
-    """Whether the database takes no writes."""
-    found = await connection.execute("SELECT current_setting('transaction_read_only') = 'on'")
-    return bool(cast(Any, await found.fetchone())[0])
-
-
 async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, bytes]], kept_s: int = 0) -> set[bytes]:
     """Insert (digest, body, answer), given in the order of digests; the digests that are ours now.
 
