@@ -85,7 +85,7 @@ async def test_a_database_that_takes_no_writes_or_is_slow_is_away(web: Any, data
     key = await known(site)
     with read_only(database_url):
         assert (await send(site, key, body(outcome()))).code == 202
-        await asyncio.sleep(1.2)  # it looks again meanwhile, and is not deceived
+        await until(lambda: site.parts.intake.replay._loop.failing, "it to try, and not to be deceived")
         assert site.parts.intake.away
     await drained(site)
     async with await psycopg.AsyncConnection.connect(database_url) as blocker:
@@ -152,7 +152,10 @@ async def test_what_was_stored_and_not_removed_counts_nothing_at_the_next_start(
 
 
 @pytest.mark.gen_test
-async def test_each_process_has_its_own_and_keys_hold_for_the_machine(web: Any, database_url: str) -> None:
+async def test_each_process_has_its_own_and_keys_hold_for_the_machine(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.ingest.replay.LEFT_S", 0.0)
     first, second = await web(SPOOL="on"), await web("web.2", SPOOL="on")
     key = await known(first, second)
     with away(database_url):
