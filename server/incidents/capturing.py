@@ -57,8 +57,8 @@ class Capturing:
             if not await store.follow(connection, incident, after):
                 return  # somebody acts in it: in a second again
             await require_term(connection, term)
-            said = TimelineEntry(0, incident.id, now, "scope", words(scope))
-            await store.add_entries(connection, [said])
+            if scope or incident.source == "alert":
+                await store.add_entries(connection, [TimelineEntry(0, incident.id, now, "scope", words(scope))])
         await self.bus.publish("incidents", incident.id)
 
     async def _scope(
@@ -98,8 +98,8 @@ def own_parts(picture: Picture | None) -> dict[str, str]:
 
 
 def waits(incident: Incident) -> bool:
-    """Whether its scope is still to be captured."""
-    return incident.source == "alert" and incident.captured.scope is None
+    """Whether its scope is still to be captured: of one that is about a service."""
+    return bool(incident.service) and incident.captured.scope is None
 
 
 def words(scope: Mapping[str, Sequence[Share]]) -> str:

@@ -76,9 +76,10 @@ def since_over(alerts: Iterable[Alert], mine: Mapping[str, ObjectiveStatus], pic
 
 def of_window(objective: ObjectiveStatus | None, passed_s: float) -> Counted:
     """Bad and total of the longest window that has begun since."""
-    windows = objective.windows if objective else []
-    fitting = [window for window in windows if window.window_s <= passed_s]
-    return (fitting[-1].bad, fitting[-1].total) if fitting else (0, 0)
+    minute = [objective.minute] if objective and objective.minute else []  # of a tier the shortest is 5 minutes long
+    fitting = [window for window in [*minute, *(objective.windows if objective else [])] if window.window_s <= passed_s]
+    longest = max(fitting, key=lambda window: window.window_s, default=None)
+    return (longest.bad, longest.total) if longest else (0, 0)
 
 
 def captured(

@@ -67,5 +67,8 @@ def advanced(incident: Incident, to: IncidentState, now: float) -> Incident:
 
 
 def mitigated(incident: Incident, now: float) -> Incident:
-    """Mitigating from when an act first takes load or a version away; as it is where that was said, or is over."""
+    """Mitigating from when an act first takes load or a version away; as it is where that was said, or is over. One
+    that nobody has declared stays suspected, and was mitigated then."""
+    if incident.state == "suspected" and incident.mitigated_at is None:
+        return replace(incident, mitigated_at=now)
     return moved(incident, "mitigating", now) if incident.state in ("declared", "investigating") else incident

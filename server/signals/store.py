@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,6 +35,7 @@ async def keep(
     found = heard(known, mine, sender.name, policy, now)
     changed, new = [one for one in found if one.id], [one for one in found if not one.id]
     if changed:  # before the new ones: of a fingerprint one fires at a time
+        await _hold(connection, "id = ANY(:ids)", ids=[one.id for one in changed])
         # What incidents say of it stays theirs.
         assigned = SIGNALS.assignments(("incident_id", "joined_at"))
         statement = f"UPDATE signals SET {assigned} FROM {SIGNALS.record} WHERE signals.id = r.id"
@@ -41,6 +43,11 @@ async def keep(
     if new:
         await connection.execute(text(SIGNALS.insert()), SIGNALS.given(new))
     return mine.signals
+
+
+async def _hold(connection: AsyncConnection, which: str, **given: Any) -> None:
+    """Whoever changes several signals holds them first, by id: no two wait for each other."""
+    await connection.execute(text(f"SELECT id FROM signals WHERE {which} ORDER BY id FOR UPDATE"), given)
 
 
 async def _known(connection: AsyncConnection, told: ToldGroup, sender: str) -> list[Signal]:
@@ -139,6 +146,7 @@ async def several(connection: AsyncConnection, ids: Sequence[int]) -> list[Signa
 
 async def join(connection: AsyncConnection, ids: Sequence[int], incident_id: int, now: float) -> None:
     """Put signals that are in no incident into one."""
+    await _hold(connection, "id = ANY(:ids)", ids=list(ids))
     statement = f"""
         UPDATE signals SET incident_id = :incident, joined_at = to_timestamp(:now)
         WHERE id = ANY(:ids) AND {WAITING}
@@ -148,6 +156,7 @@ async def join(connection: AsyncConnection, ids: Sequence[int], incident_id: int
 
 async def move(connection: AsyncConnection, source: int, target: int) -> None:
     """Put the signals of one incident into another."""
+    await _hold(connection, "incident_id = :source", source=source)
     statement = "UPDATE signals SET incident_id = :target WHERE incident_id = :source"
     await connection.execute(text(statement), {"source": source, "target": target})
 

@@ -17,14 +17,17 @@ from server.incidents.acting import most_spent
 from server.incidents.acts import Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
 from server.incidents.after_act import Close
 from server.incidents.birth import REOPEN_S, Standing, arrivals
+from server.incidents.ending import of_window
 from server.incidents.incident import Captured, Incident, IncidentState, PreventiveAction
-from server.incidents.moves import MOVES, advanced, moved
+from server.incidents.moves import MOVES, advanced, mitigated, moved
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
 from server.incidents.room import IncidentRoom
 from server.kernel.errors import ApiError
 from server.slo.model.budget_policy import BudgetPolicy
+from server.slo.model.status import BurnWindow
 from tests.alerts.making import NOW
 from tests.alerts.stepping import fired_page
+from tests.dashboard.test_headline import objective
 
 STATES = get_args(IncidentState)
 SEEN = Captured(NOW, NOW - 60, "change point", "4.1 % of requests fail")
@@ -163,6 +166,22 @@ def done(incident: Incident, asked: IncidentAct, found: Proof = PROVEN) -> Incid
     room = IncidentRoom(incident)
     asked.apply(room, Moment("mira", NOW, found))
     return room
+
+
+def test_good_requests_are_counted_from_the_first_minute_after_the_end() -> None:
+    windows = [BurnWindow(3600, 9.0, 90, 9000), BurnWindow(300, 1.0, 3, 3000)]
+    found = objective("checkout", "ok", windows=windows, minute=BurnWindow(60, 0.0, 0, 1800))
+    passed = {30: (0, 0), 61: (0, 1800), 200: (0, 1800), 301: (3, 3000), 4000: (90, 9000)}
+    assert {after_s: of_window(found, after_s) for after_s in passed} == passed
+    assert of_window(None, 600) == (0, 0)
+
+
+def test_the_first_roll_back_mitigates_whatever_was_said_before() -> None:
+    for state, to in (("suspected", "suspected"), ("declared", "mitigating"), ("investigating", "mitigating")):
+        found = mitigated(at(state), NOW)
+        assert (found.state, found.mitigated_at) == (to, NOW)
+        assert mitigated(found, NOW + 60) == found, "the first one counts"
+    assert mitigated(at("monitoring"), NOW) == at("monitoring"), "it is over by itself"
 
 
 def test_resolve_is_locked_until_proven_and_opens_with_a_reason() -> None:
