@@ -25,12 +25,13 @@ def html(report: IncidentReport, values: Sequence[Value]) -> str:
     """The whole file. `values` are the error ratio around it, oldest first; empty: no chart."""
     rendered = nh3.clean(MARKDOWN.render(markdown(report)), tags=nh3.ALLOWED_TAGS - {"img"})
     head, found, rest = rendered.partition("<h2>")
-    chart = ratio_chart(values, report.onset.timestamp()) if values else ""
+    over = report.over_at.timestamp() if report.over_at is not None else None
+    chart = ratio_chart(values, report.onset.timestamp(), over) if values else ""
     return FRAME.format(title=escape(heading(report)), body=f"{head}{chart}{found}{rest}")
 
 
-def ratio_chart(values: Sequence[Value], onset: float) -> str:
-    """The error ratio as SVG: the onset shaded, a gap where there was no traffic."""
+def ratio_chart(values: Sequence[Value], onset: float, over: float | None) -> str:
+    """The error ratio as SVG: shaded from the onset until it was over, a gap where there was no traffic."""
     start, end = values[0][0], max(values[-1][0], values[0][0] + 1)
     top = max((value for _, value in values if value is not None), default=0.0) or 1.0
 
@@ -42,11 +43,11 @@ def ratio_chart(values: Sequence[Value], onset: float) -> str:
         if value is not None:
             path.append(f"{'L' if drawn else 'M'}{x(at)} {HEIGHT * (1 - value / top):.1f}")
         drawn = value is not None
-    shade = min(max(x(onset), 0.0), WIDTH)
+    shade, until = (min(max(x(at), 0.0), WIDTH) for at in (onset, end if over is None else over))
     first, last = (datetime.fromtimestamp(at, UTC).strftime("%H:%M") for at in (start, end))
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT + 20:g}" role="img" aria-label="Error ratio, up to {percent(top)}">'
-        f'<rect x="{shade}" width="{WIDTH - shade:g}" height="{HEIGHT:g}" fill="#9E1310" fill-opacity=".08"/>'
+        f'<rect x="{shade}" width="{max(until - shade, 0.0):g}" height="{HEIGHT:g}" fill="#9E1310" fill-opacity=".08"/>'
         f'<path d="M0 {HEIGHT:g}H{WIDTH:g}" stroke="#737983"/>'
         f'<path d="{"".join(path)}" fill="none" stroke="#9E1310" stroke-width="1.5"/>'
         f'<text x="4" y="12" font-size="12">Error ratio, up to {percent(top)}</text>'

@@ -21,6 +21,7 @@ from server.incidents.ending import of_window
 from server.incidents.incident import Captured, Incident, IncidentState, PreventiveAction
 from server.incidents.moves import MOVES, advanced, mitigated, moved
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
+from server.incidents.report_html import ratio_chart
 from server.incidents.room import IncidentRoom
 from server.kernel.errors import ApiError
 from server.slo.model.budget_policy import BudgetPolicy
@@ -242,3 +243,9 @@ def test_a_task_is_done_once() -> None:
     assert FinishTask(4, "no").apply(room, moment) == "Done."
     assert FinishTask(4, "yes").apply(room, Moment("mira", NOW + 70, OPEN)).startswith("Already done by jon")
     assert (room.tasks[0].result, len(room.entries)) == ("no", 2)
+
+
+def test_the_chart_of_a_report_is_shaded_from_the_onset_until_it_was_over() -> None:
+    values = [(60.0 * n, 0.3 if n == 5 else 0.0) for n in range(11)]
+    assert '<rect x="340.0" width="68"' in ratio_chart(values, 300.0, 360.0)
+    assert '<rect x="340.0" width="340"' in ratio_chart(values, 300.0, None), "it goes on"
