@@ -170,8 +170,8 @@ def done(incident: Incident, asked: IncidentAct, found: Proof = PROVEN) -> Incid
 
 
 def test_good_requests_are_counted_from_the_first_minute_after_the_end() -> None:
-    windows = [BurnWindow(3600, 9.0, 90, 9000), BurnWindow(300, 1.0, 3, 3000)]
-    found = objective("checkout", "ok", windows=windows, minute=BurnWindow(60, 0.0, 0, 1800))
+    windows = [BurnWindow(3600, 90, 9000, 9.0), BurnWindow(300, 3, 3000, 1.0)]
+    found = objective("checkout", "ok", windows=windows, minute=BurnWindow(60, 0, 1800, 0.0))
     passed = {30: (0, 0), 61: (0, 1800), 200: (0, 1800), 301: (3, 3000), 4000: (90, 9000)}
     assert {after_s: of_window(found, after_s) for after_s in passed} == passed
     assert of_window(None, 600) == (0, 0)
