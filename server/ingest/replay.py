@@ -29,7 +29,7 @@ log = logging.getLogger("evenkeel.spool")
 
 POLL_S = 1.0
 LEFT_S = 5.0  # between two looks for slots that were left
-PATIENCE_S = 4.0
+PATIENCE_S = 0.5  # for one try; the loop tries again
 ITEMS = (1_000, 10_000)  # in one transaction: at first, and at most
 TURN_ITEMS = 500
 PAUSE_S = 0.25  # after a transaction, at most
