@@ -106,7 +106,7 @@ async def deploy_facts(connection: AsyncConnection, service: str) -> DeployFacts
     target = await target_store.of_service(connection, service)
     adapter = ADAPTERS.get(target.kind) if target else None
     order = DeployOrder("", "roll_back", service, "", 0, before, version)
-    command = adapter.command(target.address, order) if adapter and target else by_hand(before)
+    command = adapter.command(target.address, order) if adapter and target else by_hand(before, version)
     return DeployFacts(
         service,
         version,

@@ -235,7 +235,7 @@ async def test_an_irreversible_migration_arms_and_without_a_target_it_is_done_by
     assert "The migration of 5f2c1a9 is irreversible. Roll back code only" in refused["detail"]
     assert await made.asked() == []
     code, done = await made.roll_back(armed=True)
-    assert (code, "git push --force origin 4e81b07:main" in done["message"]) == (200, True)
+    assert (code, "git revert --no-edit 4e81b07..5f2c1a9 && git push" in done["message"]) == (200, True)
     assert (await made.asked(), await made.gate("5f2c1a9")) == ([("roll_back", "by_hand")], "rolled_back_version")
     await made.watch()
     assert await made.asked() == [("roll_back", "by_hand")]
@@ -274,7 +274,7 @@ async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(we
     assert "needs a second press" in await act("roll_back_deploy", **fields)
     assert (await act("roll_back_deploy", **fields, armed="true")).startswith("Rolling back to 4e81b07.")
     during = await page()
-    assert "git push --force origin 4e81b07:main" in during
+    assert "git revert --no-edit 4e81b07..5f2c1a9 &amp;&amp; git push" in during
     assert "Roll back code only" not in during, "one at a time"
     assert await act("deploy_done", deploy="1") == "Done."
     after = await page()

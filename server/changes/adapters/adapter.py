@@ -57,7 +57,7 @@ class Adapter(ABC):
 
     def command(self, address: str, order: DeployOrder) -> str:
         """What a person types to roll back without it."""
-        return by_hand(order.version)
+        return by_hand(order.version, order.rolls_back)
 
     @abstractmethod
     async def carry_out(self, way: Way, order: DeployOrder, now: float) -> str:
@@ -68,9 +68,9 @@ class Adapter(ABC):
         """What would be in the way of doing it, changing nothing; empty where nothing would. Raises Refused, NotNow."""
 
 
-def by_hand(version: str) -> str:
-    """What a person types where nothing else is known: what `git push` deploys."""
-    return f"git push --force origin {shlex.quote(version)}:main"
+def by_hand(version: str, rolls_back: str) -> str:
+    """What a person types where nothing else is known: it only adds to what others share, and deploys as usual."""
+    return f"git revert --no-edit {shlex.quote(f'{version}..{rolls_back}')} && git push"
 
 
 def judged(reply: Reply, what: str) -> Reply:
