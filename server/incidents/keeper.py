@@ -29,6 +29,7 @@ from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.policy.policies import Policies
 
 CHANGES_S = 3600.0
+CALM_S = 10.0  # so long nothing burns before an incident recovers: a service that hardly does would flap
 AFTER_S = 30.0  # an onset is estimated, and a version is first seen by its first failure
 CHANGES_MAX = 20
 
@@ -210,7 +211,8 @@ def followed(incident: Incident, alerts: Sequence[Alert], signals: SignalTally, 
     if not alerts and not signals.says:
         return incident, ""
     over_at = end_of(alerts, signals)
-    if over_at is not None and incident.state in ("declared", "investigating", "mitigating"):
+    calm = all(alert.clear_since is None or now - alert.clear_since >= CALM_S for alert in alerts)
+    if over_at is not None and calm and incident.state in ("declared", "investigating", "mitigating"):
         # that it is over mitigates nothing: who did, if anybody, has said so
         after = replace(advanced(incident, "monitoring", now), over_at=over_at, mitigated_at=incident.mitigated_at)
         return after, f"Recovering: {'no alert burns any more' if alerts else 'every signal has ended'}."

@@ -221,7 +221,9 @@ async def test_it_follows_its_alerts(web: Start, database_url: str, tmp_path: Pa
     await room.at(now, burning())
     (born,) = (await room.get())["incidents"]
     await room.act(born["id"], "accept")
-    await room.at(now + 30, clear())
+    await room.at(now + 20, clear())
+    assert (await room.get(f"/{born['id']}"))["incident"]["state"] == "declared", "for a moment is not over"
+    await room.at(now + 31, clear())
     assert (await room.get(f"/{born['id']}"))["incident"]["state"] == "monitoring"
     await room.at(now + 40, burning())
     assert (await room.get(f"/{born['id']}"))["incident"]["state"] == "investigating"

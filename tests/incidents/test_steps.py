@@ -94,6 +94,7 @@ async def test_live_data_confirms_a_step_and_a_person_the_others(web: Start, dat
     await room.act(1, "task_done", task=task)
     assert (await room.steps(1))["paths"]["state"] == "open", "live data decides it"
 
+    await room.at(now + 19, clear())
     await room.at(now + 30, clear())
     for second in range(31, 100):
         await room.see(now + second)
@@ -132,6 +133,7 @@ async def test_blind_is_no_data_and_a_replaced_watch_writes_nothing(
     now = float(int(time.time()) - 600)
     await room.at(now, burning())
     await room.act(1, "accept")
+    await room.at(now + 19, clear())
     await room.at(now + 30, clear())
     await room.see(now + 31, silent_s=42)
     step = (await room.steps(1))["paths"]
