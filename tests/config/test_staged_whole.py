@@ -38,6 +38,7 @@ def test_a_real_burn_rolls_it_back_also_where_the_watch_is_killed_meanwhile(
         one = {"service": service, "route": "/", "method": "GET", "status": status, "duration_ms": 5}
         return server.call("POST", "/api/v1/outcomes", key=sender, data=[one] * count)[0]
 
+    wait_for(lambda: len(config()["rollout"]["receipts"]) == 4, "all four to have applied the first revision")
     wait_for(staged, "the objectives to be evaluated, then the revision to be staged")
     wait_for(lambda: config()["staged"]["applied"] == 1, "the receipt of the chosen process")
     receipts = config()["rollout"]["receipts"]
