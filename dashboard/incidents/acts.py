@@ -11,10 +11,9 @@ import msgspec
 from dashboard.incidents.room import RECORDS
 from dashboard.shared.act import ActPage, whole
 from server.http.handler import field_error
-from server.incidents.act import IncidentAct
+from server.incidents.act import IncidentAct, Press
 from server.incidents.acting import act
 from server.incidents.acts import AnyAct
-from server.incidents.press import Press
 from server.incidents.regroup import merge
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in

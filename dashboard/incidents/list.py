@@ -10,10 +10,10 @@ from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from dashboard.shared.signals import SignalShown, signals_shown
 from server.incidents import store
+from server.incidents.act import Press
 from server.incidents.acting import declare
 from server.incidents.incident import Incident, Role
 from server.incidents.keeper import worst_first
-from server.incidents.press import Press
 from server.kernel import shared_clock
 from server.parts import Parts
 from server.signals import store as signals_store

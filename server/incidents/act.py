@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, StructMeta
 
 from server.changes.target import DeployFacts
+from server.config.lever import LeverDone
 from server.incidents.proof import Proof
 from server.incidents.room import IncidentRoom
 from server.incidents.runbook import Runbook
@@ -26,14 +27,23 @@ Severity = Annotated[int, Meta(ge=1, le=3)]
 Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
-class Outside(Struct):
-    """What an act has done outside the incident, in its own transaction. `already`: it had been done before. `text` is
-    for the timeline; `revision` was made by it, `alerts`: some were changed."""
+class Press(Struct):
+    """Who acts, in which request, and under which key; what one sends twice under one key was meant once."""
 
-    already: bool
-    message: str
-    text: str = ""
-    revision: int | None = None
+    by: str
+    request_id: str
+    given_key: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The key among everybody's; what was asked under it follows."""
+        return f"{len(self.by)}/{self.by}/{self.given_key}/" if self.given_key else None
+
+
+class Outside(LeverDone):
+    """What an act has done outside the incident, in its own transaction: on the settings, or where `alerts` is true on
+    its alerts."""
+
     alerts: bool = False
 
 

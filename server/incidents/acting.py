@@ -19,7 +19,7 @@ from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.changes.targets import deploy_facts
 from server.incidents import store, update_clock
-from server.incidents.act import IncidentAct, Moment, one_line
+from server.incidents.act import IncidentAct, Moment, Press, one_line
 from server.incidents.acts import CorrectNote
 from server.incidents.deploy_act import DeployIncidentAct
 from server.incidents.deploys import change_deploys
@@ -28,7 +28,6 @@ from server.incidents.incident import Captured, CapturedChange, Incident, Timeli
 from server.incidents.keeper import maintenance_of
 from server.incidents.lever_act import OutsideAct
 from server.incidents.outside import reach_out, reached
-from server.incidents.press import Press
 from server.incidents.proof import proof
 from server.incidents.room import IncidentRoom
 from server.incidents.telling import tellings

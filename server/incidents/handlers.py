@@ -13,7 +13,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.http.shown import answered
 from server.incidents import measures_store, store
-from server.incidents.act import IncidentAct, Severity, ShortText
+from server.incidents.act import IncidentAct, Press, Severity, ShortText
 from server.incidents.acting import Acted, act, alerts_of, declare, room_of, tally_of
 from server.incidents.acts import AnyAct
 from server.incidents.answers import (
@@ -30,7 +30,6 @@ from server.incidents.answers import (
     step_answer,
 )
 from server.incidents.ending import ending_of
-from server.incidents.press import Press
 from server.incidents.proof import proof
 from server.incidents.regroup import merge, split
 from server.incidents.report import IncidentReport, markdown

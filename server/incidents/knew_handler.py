@@ -15,6 +15,7 @@ from server.incidents.handlers import IncidentHandler, numbered
 from server.incidents.knew import Knew, knew
 from server.kernel import shared_clock
 from server.kernel.times import Instant, InstantText, instant, utc
+from server.live.answers import SummaryRow
 from server.live.service import LiveService
 from server.slo.api.answers import StatusAnswer, status_answer
 
@@ -25,17 +26,9 @@ class KnewAsked(Struct):
     at: Annotated[InstantText, Meta(description="RFC 3339; left out: the last that is kept.")] | None = None
 
 
-class ServiceThen(Struct):
+class ServiceThen(SummaryRow):
     """A service in the last 60 s of then. `silent_s`: it used to send and had stopped for so long."""
 
-    name: str
-    volume: int
-    bad: int
-    error_ratio: float | None
-    requests_per_second: float
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
     partial: bool
     silent_s: int | None
 

@@ -16,9 +16,8 @@ from server.alerts.matcher import labels_of
 from server.alerts.silence import Silence, silencing
 from server.config.lever import LeverBy
 from server.incidents import store
-from server.incidents.act import Outside, conflict
+from server.incidents.act import Outside, Press, conflict
 from server.incidents.lever_act import Acknowledge, LeverAct, OutsideAct, SilenceAlerts
-from server.incidents.press import Press
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError

@@ -10,11 +10,10 @@ from server.alerts import store as alerts_store
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.incidents import store, update_clock
-from server.incidents.act import conflict
+from server.incidents.act import Press, conflict
 from server.incidents.acting import Acted, room_of
 from server.incidents.ending import captured, of_alert
 from server.incidents.incident import Incident
-from server.incidents.press import Press
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
