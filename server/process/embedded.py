@@ -40,7 +40,7 @@ OPTIONS = {
     "unix_socket_permissions": "0700",
     "max_connections": "200",
     "shared_buffers": "128MB",
-    "wal_compression": "on",
+    "wal_compression": "off",  # pglz: 3 times the CPU a row where request ids are random, for 1 to 6 % less WAL
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "log_min_messages": "warning",
