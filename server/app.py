@@ -53,6 +53,7 @@ from server.telemetry.logs import LogStore
 log = logging.getLogger("evenkeel.app")
 
 DRAIN_S = 12.0
+LINGER_S = 1.0  # in which a connection that was kept hears with its next answer that it ends
 OTHERS_S = 0.05  # between two looks at whether another process has started
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
@@ -112,15 +113,18 @@ class Web:
     opening: asyncio.Task[None]
     flag: ReadyFlag
 
-    async def close(self) -> None:
-        """Stop accepting, finish what is in flight, flush, and close every part in reverse."""
+    async def close(self, linger_s: float = LINGER_S) -> None:
+        """Stop accepting, finish what is in flight, flush, and close every part in reverse.
+
+        Kept connections stay for `linger_s`: closed at once, they would take with them what is on its way to us.
+        """
         self.parts.stopping = True
         self.flag.set(False)
         self.server.stop()
         self.parts.relay.end_streams()
         self.parts.waits.end()
-        deadline = asyncio.get_running_loop().time() + DRAIN_S
-        while self.parts.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a set has no event
+        began = asyncio.get_running_loop().time()
+        while self._busy(asyncio.get_running_loop().time() - began, linger_s):  # noqa: ASYNC110 - another part changes it
             await asyncio.sleep(0.02)
         if self.parts.in_flight:
             log.warning("%d requests did not finish in %g s", len(self.parts.in_flight), DRAIN_S)
@@ -129,6 +133,12 @@ class Web:
         self.opening.cancel()
         await asyncio.gather(self.starting, self.opening, return_exceptions=True)
         await close_parts(self.parts)
+
+    def _busy(self, waited_s: float, linger_s: float) -> bool:
+        """Whether a request is in flight, or may still come on a connection that is open."""
+        if self.parts.in_flight:
+            return waited_s < DRAIN_S
+        return self.server.open > 0 and waited_s < linger_s
 
 
 def build(env: Environment, name: str) -> Parts:

@@ -34,8 +34,11 @@ ROOT = Path(__file__).resolve().parent.parent
 class Running:
     """One `python -m server`, in a process group of its own."""
 
-    def __init__(self, variables: dict[str, str], log: Path, before: str = "", module: str = "server") -> None:
-        """`before`: what a shell does first, such as `ulimit -n 1024`; `module`: what is run in place of the server."""
+    def __init__(
+        self, variables: dict[str, str], log: Path, before: str = "", module: str = "server", root: Path = ROOT
+    ) -> None:
+        """`before`: what a shell does first, such as `ulimit -n 1024`; `module`: what is run in place of the server;
+        `root`: the source tree that it runs in, another release's."""
         self.variables = variables
         self.log = log
         self.url = f"http://127.0.0.1:{variables['PORT']}"
@@ -45,7 +48,7 @@ class Running:
             command = ["sh", "-c", f'{before} && exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             env=base_environment() | variables,
             stdout=self._file,
             stderr=self._file,

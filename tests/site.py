@@ -62,7 +62,7 @@ class Site:
 
     async def close(self) -> None:
         self._client.close()
-        await self.web.close()
+        await self.web.close(linger_s=0)  # of what is lingered for, tests/process/test_shutdown.py
 
 
 async def start_site(env: Environment, name: str = "web.1") -> Site:

@@ -73,6 +73,11 @@ class Doors(HTTPServer):
             self._sockets[sock.fileno()] = sock
             self._handlers[sock.fileno()] = self._listen(sock)
 
+    @property
+    def open(self) -> int:
+        """Connections that are open."""
+        return len(self._connections)
+
     def rest(self) -> None:
         """Accept nothing until there are sockets again: others do."""
         for number in list(self._sockets):

@@ -13,7 +13,7 @@ import pytest
 from server.http.connection import HEAD_MAX
 from tests.ingest.making import body, outcome
 from tests.ingest.wire import connect, head, read_answer
-from tests.waiting import until
+from tests.waiting import NEVER_S, until
 
 pytestmark = pytest.mark.gen_test
 
@@ -180,3 +180,23 @@ async def test_a_sender_that_closes_its_half_is_answered(web: Any) -> None:
             return read_answer(connection)[0]
 
     assert await asyncio.to_thread(half) == 200
+
+
+async def test_a_kept_connection_hears_of_the_stop_with_its_next_answer(web: Any) -> None:
+    """Closed at once, it would take with it what its sender has just put on the way."""
+    site = await web()
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.env.port)
+
+    async def answer() -> bytes:
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split()[0]))
+        return head
+
+    assert b"Connection: close" not in await answer()
+    closing = asyncio.create_task(site.web.close(linger_s=NEVER_S))
+    await until(lambda: site.parts.stopping, "the stop to begin")
+    assert b"Connection: close" in await answer()
+    assert await reader.read() == b""
+    await closing
+    writer.close()
