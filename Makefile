@@ -25,7 +25,7 @@ screenshots: .venv/dev
 	SCREENSHOTS=docs/img $(PY) -m pytest tests/journey/test_incident.py
 
 bench: .venv/dev
-	$(PY) -m benchmarks
+	$(PY) -m benchmarks --write
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,8 +1,9 @@
-"""Ingest against what the same machine does without it, in one run, taking turns.
+"""Ingest against what the same machine does without it and against the base build, in one run, taking turns.
 
 Batches of 1000: against a COPY of the same rows, encoded beforehand, on one
 connection, committed every 1000, into the same table. Single outcomes over 64
-connections: against a bare Tornado handler. Every acknowledgement is durable.
+connections: against a bare Tornado handler. Every acknowledgement is durable. Half
+of the requests bring request ids of their clients. There is no spool: what is acknowledged is in the database.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from benchmarks.figure import Figure
-from benchmarks.stand import ROOT, free_port, stand
+from benchmarks.base import NO_BASE, side_by_side
+from benchmarks.cpu import Parts, seconds
+from benchmarks.figure import Figure, aimed, compared
+from benchmarks.stand import ROOT, free_port
 from benchmarks.traffic import bodies
 from server.ingest.count import Unnumbered, count
 from server.ingest.decode import decode
@@ -39,8 +41,8 @@ from tests.waiting import wait_for
 ROUNDS = 5
 SECONDS = 3.0
 BATCH = 1000
-BATCH_CONNECTIONS = 32
-SINGLE_CONNECTIONS = 64
+COPIED_BATCHES = 150  # a round; the ids in each are its own
+KINDS = {"batch": (32, BATCH), "single": (64, 1)}  # connections and items a request
 URL = "/api/v1/outcomes"
 
 
@@ -52,33 +54,75 @@ class Sent:
     copied: int = 0
 
 
+@dataclass(slots=True)
+class Cost:
+    """What outcomes cost one build, a value each round: outcomes a second, and microseconds of CPU an outcome."""
+
+    rate: list[float] = field(default_factory=list)
+    web_us: list[float] = field(default_factory=list)
+    database_us: list[float] = field(default_factory=list)
+
+
+class Tried:
+    """One build under load: its server, what it has taken, and what that cost by kind of request."""
+
+    def __init__(self, server: Running) -> None:
+        self.key = server.command("key", "create", "bench", "--scope", "ingest")
+        self.server = server
+        self.sent = Sent()
+        self.costs = {kind: Cost() for kind in KINDS}
+        load(server.url + URL, self.key, self.sent, connections=8, items=BATCH, seconds=1.0)  # numbered, caches warm
+
+    def turn(self, kind: str) -> None:
+        """Load it with one kind of request and note what that cost."""
+        connections, items = KINDS[kind]
+        parts, before = Parts(self.server), self.sent.acknowledged
+        web, database = seconds(parts.web), seconds(parts.database)
+        rate = load(self.server.url + URL, self.key, self.sent, connections=connections, items=items)
+        n, cost = self.sent.acknowledged - before, self.costs[kind]
+        cost.rate.append(rate * items)
+        cost.web_us.append((seconds(parts.web) - web) * 1e6 / n)
+        cost.database_us.append((seconds(parts.database) - database) * 1e6 / n)
+
+
 def run() -> list[Figure]:
-    """Rates, and their ratios against the limits; fails where an acknowledged outcome is not there once."""
-    sent = Sent()
-    with stand(WEB_CONCURRENCY="1") as server, bare() as bare_url:
-        key = server.command("key", "create", "bench", "--scope", "ingest")
-        database, url = database_url(server), server.url + URL
-        load(url, key, sent, connections=8, items=BATCH, seconds=1.0)  # series numbered, caches warm
-        turns = [
-            (
-                copy_rate(database, sent),
-                load(url, key, sent, connections=BATCH_CONNECTIONS, items=BATCH) * BATCH,
-                load(bare_url + URL, key, Sent(), connections=SINGLE_CONNECTIONS, items=1),
-                load(url, key, sent, connections=SINGLE_CONNECTIONS, items=1),
-            )
-            for _ in range(ROUNDS)
+    """Costs and rates; fails where an acknowledged outcome is not there once."""
+    with side_by_side(WEB_CONCURRENCY="1", SPOOL="off") as servers, bare() as bare_url:
+        builds = [Tried(server) for server in servers]
+        ours, database = builds[0], database_url(servers[0])
+        copied, bared = list[float](), list[float]()
+        for number in range(ROUNDS):
+            copied.append(copy_rate(database, ours.sent))
+            bared.append(load(bare_url + URL, ours.key, Sent(), connections=64, items=1))
+            for kind in KINDS:
+                for build in builds[:: (-1) ** number]:  # neither always comes first
+                    build.turn(kind)
+        check(database, ours.sent)
+    base = builds[1].costs if builds[1:] else None
+    return [*costs(ours.costs, base), *rates(ours.costs, copied, bared)]
+
+
+def costs(ours: dict[str, Cost], base: dict[str, Cost] | None) -> list[Figure]:
+    """Of the web processes, held to the base's; and of PostgreSQL."""
+    figures = []
+    for kind, name in (
+        ("batch", "web CPU an outcome, batches of 1000"),
+        ("single", "web CPU a single, 64 connections"),
+    ):
+        mine, other = ours[kind], base[kind] if base else Cost()
+        figures += [
+            aimed(name, mine.web_us, "us", other.web_us, "" if base else NO_BASE),
+            compared(name.replace("web", "PostgreSQL's"), mine.database_us, "us", other.database_us),
+            compared(f"rate of {name.partition(', ')[2]}", mine.rate, "items/s", other.rate),
         ]
-        check(database, sent)
-    copied, batched, bared, single = (statistics.median(column) for column in zip(*turns, strict=True))
-    spread = "each round: " + " ".join(f"{turn[1] / turn[0]:.2f}" for turn in turns)
-    single_spread = "each round: " + " ".join(f"{turn[3] / turn[2]:.2f}" for turn in turns)
+    return figures
+
+
+def rates(ours: dict[str, Cost], copied: list[float], bared: list[float]) -> list[Figure]:
+    """Beside what the machine does without us."""
     return [
-        Figure("raw COPY, committed every 1000", copied, "rows/s"),
-        Figure(f"batches of 1000, {BATCH_CONNECTIONS} connections, acknowledged", batched, "items/s"),
-        Figure("ratio of batches to COPY", batched / copied, "", 0.5, "at least", spread),
-        Figure("bare Tornado handler, 64 connections", bared, "req/s"),
-        Figure("single outcomes, 64 connections, acknowledged", single, "req/s"),
-        Figure("ratio of singles to bare handler", single / bared, "", 0.4, "at least", single_spread),
+        aimed("durable batches of 1000, rate", ours["batch"].rate, "items/s", copied),
+        aimed("durable singles, rate", ours["single"].rate, "items/s", bared),
     ]
 
 
@@ -115,11 +159,10 @@ def copy_rate(url: str, sent: Sent) -> float:
     with psycopg.connect(url, autocommit=True) as connection:
         payloads = encoded(connection)
         began = time.monotonic()
-        rows = 0
-        while time.monotonic() - began < SECONDS:
+        for payload in payloads:
             with connection.transaction(), connection.cursor() as cursor, cursor.copy(COPY_OUTCOMES) as copy:
-                copy.write(payloads[rows // BATCH % len(payloads)])
-            rows += BATCH
+                copy.write(payload)
+        rows = len(payloads) * BATCH
         sent.copied += rows
         return rows / (time.monotonic() - began)
 
@@ -128,9 +171,9 @@ def encoded(connection: psycopg.Connection[Any]) -> list[bytes]:
     """Bodies as COPY data, with the numbers that their series have and request ids of their own."""
     rows = connection.execute("SELECT id, service, version, route, method, status FROM series").fetchall()
     known: dict[Spelling, Series] = {tuple(row[1:]): Series(row[0], Name(*row[1:])) for row in rows}
-    payloads = []
-    for body in bodies(50, BATCH):
-        batch = decode(body, "array", span(time.time(), 7))
+    payloads, sent = [], bodies(50, BATCH)
+    for number in range(COPIED_BATCHES):
+        batch = decode(sent[number % len(sent)].fresh(), "array", span(time.time(), 7))
         try:
             counted = count(batch.outcomes, batch.times, known.get, os.urandom(10))
         except Unnumbered as unnumbered:

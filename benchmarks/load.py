@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from benchmarks.traffic import bodies
+from benchmarks.traffic import Body, bodies
 
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d+)")
 
@@ -83,8 +83,8 @@ async def run(url: str, key: str, connections: int, items: int, seconds: float) 
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
     )
-    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies(50, items)]
-    load = Load(itertools.cycle(requests), seconds)
+    requests = itertools.cycle([opened(head, body) for body in bodies(50, items)])
+    load = Load((request.fresh() for request in requests), seconds)
     loop = asyncio.get_running_loop()
     began = time.monotonic()
     for _ in range(connections):
@@ -96,6 +96,12 @@ async def run(url: str, key: str, connections: int, items: int, seconds: float) 
         "seconds": time.monotonic() - began,
         "first_wrong": load.first_wrong.decode(errors="replace"),
     }
+
+
+def opened(head: str, body: Body) -> Body:
+    """The request of a body; that is as long with one id as with another."""
+    first, *rest = body.pieces
+    return Body([f"{head}{len(body.fresh())}\r\n\r\n".encode() + first, *rest])
 
 
 if __name__ == "__main__":

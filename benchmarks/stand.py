@@ -34,16 +34,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def begin(directory: Path, **variables: str) -> Running:
-    """`python -m server` on a free port with its data in the directory, ready."""
+def begin(directory: Path, root: Path = ROOT, /, **variables: str) -> Running:
+    """`python -m server` of the code in `root` on a free port with its data in the directory, ready."""
     given = {
         "DATA_DIR": str(directory / "data"),
         "PORT": str(free_port()),
         "HOST": "127.0.0.1",
         "LOG_FORMAT": "json",
-        "SLO_FILE": str(ROOT / "slo.yaml"),
+        "SLO_FILE": str(root / "slo.yaml"),
     }
-    server = Running(given | variables, directory / "server.log")
+    server = Running(given | variables, directory / "server.log", root=root)
     server.wait_ready(60)
     return server
 

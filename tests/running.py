@@ -40,6 +40,7 @@ class Running:
         """`before`: what a shell does first, such as `ulimit -n 1024`; `module`: what is run in place of the server;
         `root`: the source tree that it runs in, another release's."""
         self.variables = variables
+        self.root = root
         self.log = log
         self.url = f"http://127.0.0.1:{variables['PORT']}"
         self._file = log.open("ab")
@@ -48,7 +49,7 @@ class Running:
             command = ["sh", "-c", f'{before} && exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             command,
-            cwd=root,
+            cwd=self.root,
             env=base_environment() | variables,
             stdout=self._file,
             stderr=self._file,
@@ -94,7 +95,7 @@ class Running:
         """What a command of the command line prints."""
         done = subprocess.run(
             [sys.executable, "-m", "server", *arguments],
-            cwd=ROOT,
+            cwd=self.root,
             env=base_environment() | self.variables,
             input=stdin,
             capture_output=True,
