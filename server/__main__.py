@@ -1,4 +1,4 @@
-"""The command line: serve (the default), user, key, import, slo, gate, change, incident, drill."""
+"""The command line: serve (the default), user, key, import, slo, gate, change, incident, drill, doctor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from server import __version__
 from server.alerts.backtest_command import backtest_command
 from server.auth.commands import key, user
 from server.changes.command import change
+from server.doctor.command import doctor
 from server.drill.command import drill
 from server.gate.command import gate
 from server.import_command import import_log
@@ -44,6 +45,7 @@ main.add_command(gate)
 main.add_command(change)
 main.add_command(incident)
 main.add_command(drill)
+main.add_command(doctor)
 main.add_command(slo)
 slo.add_command(backtest_command)
 

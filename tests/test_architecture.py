@@ -49,7 +49,7 @@ KERNEL = "server.kernel"
 
 SQL = ("sqlalchemy", "psycopg")
 REDIS = ("redis",)
-REDIS_PLACES = {"server/kernel/bus.py", "server/process/health.py", "server/ingest/throttle.py"}
+REDIS_PLACES = {"server/kernel/bus.py", "server/ingest/throttle.py", "server/doctor/asking.py"}
 STATEMENT = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "ALTER TABLE ", "COPY ")
 # Where SQL stands outside a store, each with its reason.
 SQL_ELSEWHERE = {

@@ -100,3 +100,14 @@ def passwords_in(address: str) -> set[str]:
     plain = re.sub(r"(password|passphrase)=[^&\s]+", r"\1", where)
     shown = {user, unquote(user), *re.split(r"[/?&=:,.]", plain)}
     return (found | pieces) - shown
+
+
+def place_in(address: str) -> str:
+    """Where an address leads: its scheme, hosts and path, never who or with what; "set" where that is not certain."""
+    scheme, found, rest = address.partition("://")
+    if not found:
+        return "set"
+    hosts, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    if "@" in rest.partition("@")[2] or "@" in path or ("@" in rest and "@" not in hosts):
+        return f"{scheme}://…"  # a password with a character that ends a part of an address
+    return redact(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}")

@@ -1,0 +1,1 @@
+"""The report for who is to help: how this installation is, without a secret."""
