@@ -1,0 +1,1 @@
+"""Minutes of real load and real faults: `make soak`."""
