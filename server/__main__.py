@@ -1,4 +1,6 @@
-"""The command line: serve (the default), user, key, import, slo, gate, change, incident, drill, doctor."""
+"""The command line: serve (the default), user, key, import, slo, gate, change, incident, drill, doctor,
+database, restored.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,8 @@ from server.import_command import import_log
 from server.incidents.command import incident
 from server.kernel.errors import ConfigurationError
 from server.kernel.terminal import say
+from server.process.database_command import database
+from server.restored.command import restored
 from server.slo.policy.commands import slo
 
 
@@ -46,6 +50,8 @@ main.add_command(change)
 main.add_command(incident)
 main.add_command(drill)
 main.add_command(doctor)
+main.add_command(database)
+main.add_command(restored)
 main.add_command(slo)
 slo.add_command(backtest_command)
 

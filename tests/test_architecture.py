@@ -54,6 +54,7 @@ STATEMENT = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE
 # Where SQL stands outside a store, each with its reason.
 SQL_ELSEWHERE = {
     "server/kernel/bus.py": "NOTIFY and LISTEN are the bus",
+    "server/process/database_command.py": "reads an address as libpq does",
     "server/process/embedded.py": "makes the database itself",
     "server/process/migrate.py": "reads Alembic's own table",
 }

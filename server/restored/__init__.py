@@ -1,0 +1,1 @@
+"""After a restore: what the database of before must not do again."""
