@@ -89,8 +89,10 @@ class Place:
 
     def state(self) -> str:
         """What a person would look at: readiness, what is spooled, the end of the log."""
-        files = [f"{path.relative_to(self.spool)} {path.stat().st_size}" for path in self.spool.glob("*/*")]
-        return f"{self.server.get('/health/ready')}\n{files}\n{self.server.output()[-3000:]}"
+        files = [path.stat().st_size for path in self.spool.glob("*/*.spool")]
+        lines = [line for line in self.server.output().splitlines() if "evenkeel.access" not in line]
+        end = "\n".join(lines[-20:])
+        return f"{self.server.get('/health/ready')}\n{len(files)} spooled files of {sum(files)} bytes\n{end}"
 
 
 def started(root: Path, disk: Path, number: int, **given: str) -> Running:

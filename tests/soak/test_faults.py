@@ -22,7 +22,7 @@ from tests.waiting import wait_for
 
 CALM_S = 8.0
 GAP_MAX_S = 2.0
-DISK_MIB = 1536
+DISK_MIB = 2048  # what the load needs twice over
 
 
 @dataclass(frozen=True)
