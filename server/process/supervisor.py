@@ -7,7 +7,6 @@ web and watch first, the database last.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -25,7 +24,7 @@ from tornado.netutil import bind_sockets
 
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import Environment
-from server.process import embedded
+from server.process import embedded, event_loop
 from server.process.ready import ReadyFlag
 from server.process.reserve import Reserve
 
@@ -173,7 +172,7 @@ def fork(child: Child) -> int:
     try:
         follow(parent)
         entitle(child.name)
-        asyncio.run(child.run())
+        event_loop.run(child.run())
         status = 0
     except ConfigurationError as error:
         log.error("%s", error)
