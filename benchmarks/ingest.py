@@ -26,7 +26,8 @@ from benchmarks.cpu import Parts, seconds
 from benchmarks.figure import Figure, aimed, compared
 from benchmarks.stand import ROOT, free_port
 from benchmarks.traffic import bodies
-from server.ingest.count import Unnumbered, count
+from server.ingest.count import count
+from server.ingest.counted import Unnumbered
 from server.ingest.decode import decode
 from server.ingest.outcome import span
 from server.ingest.series import Name, Series, Spelling

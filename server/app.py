@@ -30,6 +30,7 @@ from server.http.handler import NotFound
 from server.http.starting import NoRoom, Starting
 from server.http.static import StaticFiles
 from server.incidents.runbook_file import RunbookInForce
+from server.ingest import native
 from server.ingest.intake import Intake
 from server.jobs import jobs
 from server.kernel.bus import Bus
@@ -213,7 +214,7 @@ async def start_parts(parts: Parts) -> None:
     await compiling
     parts.process.start()
     parts.started = True
-    log.info("%s is ready", parts.process.name)
+    log.info("%s is ready; it counts with the %s code", parts.process.name, native.counting())
 
 
 def started_in_order(parts: Parts) -> list[Any]:

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.ingest.count import Counted
+from server.ingest.counted import Counted
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
 from server.config.registry import SETTINGS
+from server.ingest.native import compiled
 from server.ingest.outcome import Outcome, TakenSpan, microseconds, time_fault
 from server.kernel.errors import ApiError
 from server.kernel.field_fault import field_and_reason
@@ -58,6 +61,15 @@ class ItemFault(Struct, frozen=True):
     reason: str
 
 
+class Census(NamedTuple):
+    """The time of each outcome, the oldest and the newest of them, and how many there are of each service."""
+
+    times: list[int]
+    oldest: int
+    newest: int
+    services: Mapping[str, int]
+
+
 class Decoded(Struct):
     """The good outcomes, the time of each in microseconds since 1970, and the faults of the others."""
 
@@ -65,6 +77,8 @@ class Decoded(Struct):
     times: list[int]
     faults: list[ItemFault]
     items: int  # all that were sent
+    newest: int  # of the times as they were sent
+    services: Mapping[str, int]  # of the good outcomes
 
     def shift(self, us: int) -> None:
         """Move what was sent with a time by so many microseconds."""
@@ -81,22 +95,34 @@ def decode(body: bytes, form: Form, taken: TakenSpan, most: int = ITEMS_MAX, ref
     """
     try:
         outcomes = array.decode(body) if form == "array" else one.decode_lines(body)
-        times = times_of(outcomes, taken)
+        found = census(outcomes, taken.now)
     except BROKEN:
         return decode_each(body, form, taken, most, refuses)
+    decoded = Decoded(outcomes, found.times, [], len(outcomes), found.newest, found.services)
     if len(outcomes) > most:
-        return Decoded(outcomes, times, [], len(outcomes))
-    late = times and (min(times) < taken.oldest or max(times) > taken.newest)
-    refused = any(map(refuses, {outcome.service for outcome in outcomes}))
+        return decoded
+    late = outcomes and (found.oldest < taken.oldest or found.newest > taken.newest)
+    refused = any(map(refuses, found.services))
     nul = b"\\u0000" in body  # JSON has no other way to write a NUL, which PostgreSQL's text cannot hold
     if refused or late or nul:
         return decode_each(body, form, taken, most, refuses)
-    return Decoded(outcomes, times, [], len(outcomes))
+    return decoded
 
 
-def times_of(outcomes: list[Outcome], taken: TakenSpan) -> list[int]:
-    now = taken.now
-    return [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
+def census(outcomes: list[Outcome], now: int) -> Census:
+    """What is to know of outcomes beside themselves; those without a time are of now."""
+    if compiled is not None:
+        found = compiled.census(outcomes, now)
+        if found is not None:
+            return Census(*found)
+    return census_in_python(outcomes, now)
+
+
+def census_in_python(outcomes: list[Outcome], now: int) -> Census:
+    """`census`, where nothing is compiled."""
+    times = [now if o.timestamp is None else microseconds(o.timestamp) for o in outcomes]
+    services = Counter(map(attrgetter("service"), outcomes))
+    return Census(times, min(times, default=0), max(times, default=0), services)
 
 
 def decode_each(
@@ -105,7 +131,7 @@ def decode_each(
     """The slow way, which names every fault; more items than `most` are only counted."""
     sent = items(body, form)
     if len(sent) > most:
-        return Decoded([], [], [], len(sent))
+        return Decoded([], [], [], len(sent), 0, {})
     outcomes: list[Outcome] = []
     times: list[int] = []
     faults: list[ItemFault] = []
@@ -116,7 +142,8 @@ def decode_each(
         else:
             outcomes.append(result[0])
             times.append(result[1])
-    return Decoded(outcomes, times, faults, len(sent))
+    services = Counter(map(attrgetter("service"), outcomes))
+    return Decoded(outcomes, times, faults, len(sent), max(times, default=0), services)
 
 
 def items(body: bytes, form: Form) -> Sequence[Raw | bytes]:

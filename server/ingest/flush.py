@@ -10,7 +10,8 @@ from psycopg.errors import LockNotAvailable
 
 from server.ingest import store
 from server.ingest.batch import Batch, Claim, StoredBatch
-from server.ingest.count import Thresholds, delta_rows, merged
+from server.ingest.count import delta_rows
+from server.ingest.counted import Thresholds
 from server.kernel.connection import Connection
 from server.kernel.db import local
 from server.kernel.errors import ApiError
@@ -79,12 +80,12 @@ async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: in
 
 async def copy(connection: Connection, flush: Flush, writer_id: int, seq: int, thresholds: Thresholds) -> None:
     """Copy what the winners bring; the transaction stays open."""
-    cells = merged(cell for batch in flush.winners for cell in batch.counted.cells)
     rows = [batch.counted.rows for batch in flush.winners if batch.counted.rows]
     if rows:
         await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
-    if cells:
-        flush.deltas = BEGIN + delta_rows(writer_id, seq, cells, thresholds) + END
+    deltas = delta_rows(writer_id, seq, [batch.counted for batch in flush.winners], thresholds)
+    if deltas:
+        flush.deltas = BEGIN + deltas + END
         await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +18,7 @@ from server.http.handler import ApiHandler, bound_to
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.batch import StoredBatch
-from server.ingest.count import Counted
+from server.ingest.counted import Counted
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import Outcome, span
 from server.ingest.sent import SentBatch, without
@@ -94,7 +94,7 @@ class OutcomesHandler(ApiHandler):
     """Outcomes in. What is answered with 201 is in the database, with 202 on this machine's disk."""
 
     codings: tuple[Coding, ...] = ("identity", "gzip")
-    services: Counter[str] | None = None  # what the batch carries, once it was read
+    services: Mapping[str, int] | None = None  # what the batch carries, once it was read
     items: int | None = None
     faults = 0  # items that are refused where the others are stored
     taken_us = 0  # when it was taken in, microseconds since 1970
@@ -193,11 +193,11 @@ class OutcomesHandler(ApiHandler):
         self.taken_us = taken.now
         decoded = decode(body, form, taken, items_max, self.refuses)
         self.items, self.faults = decoded.items, len(decoded.faults)
-        self.services = Counter([o.service for o in decoded.outcomes if not self.refuses(o.service)])
+        self.services = {service: n for service, n in decoded.services.items() if not self.refuses(service)}
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
         sender = SendingMachine(self.key_id, self.request.remote_ip or "")
-        self.ahead_us = self.parts.intake.skews.ahead_us(sender, max(decoded.times, default=0), taken.now)
+        self.ahead_us = self.parts.intake.skews.ahead_us(sender, decoded.newest, taken.now)
         if self.ahead_us:
             decoded.shift(-self.ahead_us)
         return decoded
@@ -216,7 +216,7 @@ class OutcomesHandler(ApiHandler):
 
     def count_accepted(self, sent: SentBatch, counted: Counted | None, stored: StoredBatch) -> None:
         intake = self.parts.intake
-        services = self.services or Counter() if counted is None or stored.spooled else counted.services()
+        services = self.services or {} if counted is None or stored.spooled else counted.services
         intake.accepted(self.key_id, services, sent.items, self.received, self.ahead_us)
         if self.faults:
             intake.refused_items(self.key_id, "INVALID", self.faults)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from server.ingest.batch import Batch
-from server.ingest.count import Counted, Thresholds, Unnumbered, count
+from server.ingest.count import count
+from server.ingest.counted import Counted, Thresholds, Unnumbered
 from server.ingest.log_survey import Survey, reads
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import Outcome, span, time_fault

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from server.ingest import partitions
 from server.ingest.batch import Batch, Claim, Queue, StoredBatch
-from server.ingest.count import Counted
+from server.ingest.counted import Counted
 from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane

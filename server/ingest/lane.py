@@ -16,7 +16,7 @@ import psycopg
 from server import __version__
 from server.ingest import intake_store
 from server.ingest.batch import Batch
-from server.ingest.count import Cell, Counted, Thresholds, merged
+from server.ingest.counted import Cell, Counted, Thresholds, counted_of
 from server.ingest.numbering import Numbering
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, IntakeCount, IntakeLine, IntakeTally, requests
@@ -95,15 +95,15 @@ class Lane:
             self._keep(own)
 
     def _counted(self, own: Own, timed: bool) -> Counted:
-        cells: list[Cell] = []
-        for (spelling, second, _), (good, bad) in own.items():
+        cells: dict[Cell, tuple[list[int], list[int]]] = {}
+        for (spelling, second, _), durations in own.items():
             series = self._numbering.find(spelling)
             if series is None:
                 raise ApiError("UNAVAILABLE", "The series of our own requests have no numbers yet.")
-            cell = Cell(series, second)
-            cell.good, cell.bad, cell.timed = good, bad, timed
-            cells.append(cell)
-        return Counted(merged(cells), b"", sum(len(good) + len(bad) for good, bad in own.values()))
+            good, bad = cells.setdefault((series, second), ([], []))
+            good += durations[0]
+            bad += durations[1]
+        return counted_of(cells, timed=timed)
 
     def _keep(self, own: Own) -> None:
         """Put back what was not stored."""

@@ -11,7 +11,8 @@ from typing import Protocol
 import psycopg
 
 from server.ingest import store
-from server.ingest.count import Counted, Unnumbered, count
+from server.ingest.count import count
+from server.ingest.counted import Counted, Unnumbered
 from server.ingest.decode import Decoded
 from server.ingest.sent import SentBatch
 from server.ingest.series import FRESH_S, OURSELVES, Book, Caps, Name, SendingKey, Series, Spelling

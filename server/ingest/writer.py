@@ -19,7 +19,7 @@ from psycopg.errors import CheckViolation, UniqueViolation
 from server.ingest import flush as flushes
 from server.ingest import store
 from server.ingest.batch import Batch
-from server.ingest.count import Thresholds
+from server.ingest.counted import Thresholds
 from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database, local, why_away

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Literal
 
 import msgspec
 
@@ -10,6 +11,7 @@ from server import __version__
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
+from server.ingest.native import counting
 from server.process.readiness import Health, Readiness
 
 MEDIA = "application/health+json"
@@ -20,6 +22,7 @@ class Alive(msgspec.Struct):
 
     status: str
     version: str
+    counting: Literal["compiled", "python"]  # the code that counts and encodes outcomes: both do the same
 
 
 class HealthHandler(ApiHandler):
@@ -35,7 +38,7 @@ class HealthHandler(ApiHandler):
 class AliveHandler(HealthHandler):
     @operation("Whether the process answers", scope=None, returns=Alive, media=MEDIA)
     async def get(self) -> None:
-        self.answer(Alive("pass", __version__))
+        self.answer(Alive("pass", __version__, counting()))
 
 
 class ReadyHandler(HealthHandler):

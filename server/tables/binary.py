@@ -13,6 +13,8 @@ BEGIN = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 END = struct.pack(">h", -1)
 EPOCH_2000 = 946_684_800_000_000  # microseconds: where PostgreSQL's times begin
 
+Column = tuple[str, str]  # its name, and its width as `struct` writes it: empty where that varies
+
 WIDTHS: dict[type, str] = {SmallInteger: "h", Integer: "i", BigInteger: "q", Boolean: "?", DateTime: "q"}
 LENGTH = struct.Struct(">i")
 NULL = LENGTH.pack(-1)
@@ -35,6 +37,7 @@ class Copied:
         self.times = {column.name for column in columns if isinstance(column.type, DateTime)}
         self.varying = [column.name for column in columns if column.name not in self.fixed]
         self.names = [*self.fixed, *self.varying]
+        self.columns: tuple[Column, ...] = tuple((str(name), self.fixed.get(name, "")) for name in self.names)
         self.statement = f"COPY {table.name} ({', '.join(self.names)}) FROM STDIN (FORMAT BINARY)"
 
     def rows(self, columns: Mapping[str, Iterable[Any] | None]) -> bytes:

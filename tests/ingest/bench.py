@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from server.ingest.batch import Batch, Claim
-from server.ingest.count import Counted, count
+from server.ingest.count import count
+from server.ingest.counted import Counted
 from server.ingest.numbering import Numbering
 from server.ingest.series import Caps
 from server.ingest.writer import Writer

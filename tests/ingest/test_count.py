@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest.count import Counted, Unnumbered, count, merged
+from server.ingest.count import count, merged
+from server.ingest.counted import Counted, Unnumbered
 from server.ingest.rows import request_ids
 from server.ingest.series import Name, Series, Spelling
 from tests.ingest.making import decoded, outcome
@@ -68,14 +69,14 @@ def test_cells_and_rows_count_the_same_outcomes(sent: list[dict[str, Any]]) -> N
     counted = count(batch.outcomes, batch.times, Book().find, bytes(10))
     rows = rows_of(counted)
     assert len(rows) == len(sent) == counted.items
-    assert sum(counted.services().values()) == len(sent)
-    in_cells = Counter(
-        (cell.series_id, duration, bad)
-        for cell in merged(counted.cells)
-        for bad, durations in ((False, cell.good), (True, cell.bad))
+    assert sum(counted.services.values()) == len(sent)
+    in_deltas = Counter(
+        (delta.series.id, duration, bad)
+        for delta in merged([counted])
+        for bad, durations in ((False, delta.good), (True, delta.bad))
         for duration in durations
     )
-    assert in_cells == Counter(row[:3] for row in rows)
+    assert in_deltas == Counter(row[:3] for row in rows)
     for one, row in zip(sent, rows, strict=True):
         assert row[2] is one.get("error", one["status"] >= 500)
         assert row[3] == one.get("request_id", row[3])
@@ -90,9 +91,7 @@ def test_without_rows_the_counts_are_the_same(sent: list[dict[str, Any]]) -> Non
     batch, book = decoded(*[outcome(**one) for one in sent]), Book()
     kept, dropped = (count(batch.outcomes, batch.times, book.find, random) for random in (bytes(10), None))
     assert dropped.rows == b""
-    assert [(c.series, c.second, c.good, c.bad) for c in kept.cells] == [
-        (c.series, c.second, c.good, c.bad) for c in dropped.cells
-    ]
+    assert (kept.cells, kept.places, kept.durations) == (dropped.cells, dropped.places, dropped.durations)
 
 
 def test_every_series_without_a_number_is_named_at_once() -> None:
@@ -107,12 +106,10 @@ def test_merging_loses_nothing_and_leaves_the_parts_alone(batches: list[list[dic
     book = Book()
     parts = [decoded(*[outcome(**one) for one in sent]) for sent in batches]
     counted = [count(part.outcomes, part.times, book.find, None) for part in parts]
-    cells = [cell for one in counted for cell in one.cells]
-    before = sum(len(cell.good) + len(cell.bad) for cell in cells)
-    whole = merged(cells)
-    assert sum(len(cell.good) + len(cell.bad) for cell in whole) == before == sum(map(len, batches))
-    assert sum(len(cell.good) + len(cell.bad) for cell in cells) == before
-    keys = [(cell.series_id, cell.second) for cell in whole]
+    whole = merged(counted)
+    assert sum(len(delta.good) + len(delta.bad) for delta in whole) == sum(map(len, batches))
+    assert [one.items for one in counted] == list(map(len, batches))
+    keys = [(delta.series.id, delta.second) for delta in whole]
     assert keys == sorted(set(keys))
 
 

@@ -1,0 +1,54 @@
+"""A batch once it is counted: its rows, and its outcomes by series and second."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.ingest.series import Series, Spelling
+
+Find = Callable[[Spelling], Series | None]
+Thresholds = Callable[[str], tuple[int, ...]]
+
+Cell = tuple[Series, int]  # a series in one second
+
+
+@dataclass(slots=True)
+class Counted:
+    """A batch ready to be stored.
+
+    Outcome by outcome, `places` has twice the number of its cell, and 1 more where it is bad; `durations` the
+    microseconds that it took. `timed` False: those are not known, and only the number of outcomes counts.
+    """
+
+    cells: list[Cell]
+    places: array[int]
+    durations: array[int]
+    services: Mapping[str, int]  # how many outcomes of each
+    rows: bytes = b""  # of a COPY; empty where raw outcomes are not kept
+    timed: bool = True
+
+    @property
+    def items(self) -> int:
+        return len(self.places)
+
+
+def counted_of(cells: Mapping[Cell, tuple[Sequence[int], Sequence[int]]], *, timed: bool) -> Counted:
+    """What is only counted: the durations of the good and of the bad outcomes of each cell."""
+    places, durations, services = array("i"), array("q"), dict[str, int]()
+    for number, ((series, _), of_both) in enumerate(cells.items()):
+        for place, took in enumerate(of_both, 2 * number):
+            places.extend([place] * len(took))
+            durations.extend(took)
+        name = series.name.service
+        services[name] = services.get(name, 0) + sum(map(len, of_both))
+    return Counted(list(cells), places, durations, services, timed=timed)
+
+
+class Unnumbered(Exception):
+    """Some series have no number yet. `spellings` are what was sent, each with its first second."""
+
+    def __init__(self, spellings: dict[Spelling, int]) -> None:
+        super().__init__(f"{len(spellings)} series")
+        self.spellings = spellings
