@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from checks.check import Check, Surroundings, Unavailable, fail
+from checks.check import Check, Surroundings, Unavailable, fail, note
 from server.auth import people_store, second_step
-from server.kernel import sealed
+from server.changes import target_store as deploy_store
+from server.changes import targets as deploy_targets
+from server.kernel import sealed, settings
 from server.kernel.errors import ConfigurationError
-from server.kernel.settings import Environment, secret_key
+from server.kernel.secret_key import keys_of
+from server.kernel.settings import Environment
 from server.notify import secrets
 from server.notify import store as target_store
 from server.notify.target import Target
@@ -18,6 +21,7 @@ TARGET = (
     "and add it again."
 )
 INBOUND = "Start with the SECRET_KEY of before; or store the secret that PagerDuty shows once more, on Setup."
+RESEAL = "Before that key is taken away: python -m server reseal"
 CODES = (
     "Start with the SECRET_KEY of before; or each signs in with a recovery code and sets codes up again. Who has "
     "none: python -m server user codes-off EMAIL"
@@ -29,30 +33,47 @@ async def run(around: Surroundings) -> list[Finding]:
     async with around.database.ask() as connection:
         targets = await target_store.every(connection)
         codes = await people_store.sealed_codes(connection)
+        deploys = await deploy_store.every(connection)
     if around.env is None:
         return []
     key = key_of(around.env)
-    lost = [email for email, stored in codes if not opens(key, second_step.PURPOSE, stored)]
-    return [finding for target in targets for finding in of_target(key, target)] + of_people(lost)
+    everything = [(second_step.PURPOSE, stored) for _, stored in codes]
+    everything += [(secrets.OUT, one.secret) for one in targets] + [(secrets.IN, one.inbound_secret) for one in targets]
+    everything += [(deploy_targets.SECRETS, one.secret) for one in deploys]
+    lost = [email for email, stored in codes if not sealed.opens(key, second_step.PURPOSE, stored)]
+    of_targets = [finding for target in targets for finding in of_target(key, target)]
+    return of_targets + of_people(lost) + old(key, everything)
 
 
 def key_of(env: Environment) -> str:
     """The key; on the command line the environment was read without. Raises Unavailable."""
     try:
-        return env.secret_key or secret_key(env.raw.get("SECRET_KEY", "").strip(), env.database_url, env.data_dir)
+        return settings.key_of(env)
     except ConfigurationError as error:
         raise Unavailable(str(error), "Give this command the SECRET_KEY of the server.") from None
 
 
 def of_target(key: str, target: Target) -> list[Finding]:
     found, where = [], f"target {target.name}"
-    if not opens(key, secrets.OUT, target.secret):
+    if not sealed.opens(key, secrets.OUT, target.secret):
         what = f"Its secret was stored with another SECRET_KEY: nothing can be sent there. {KEPT}"
         found.append(fail(what, TARGET, where))
-    if not opens(key, secrets.IN, target.inbound_secret):
+    if not sealed.opens(key, secrets.IN, target.inbound_secret):
         what = "Its inbound secret was stored with another SECRET_KEY: acknowledgements do not come back."
         found.append(fail(what, INBOUND, where))
     return found
+
+
+def old(key: str, everything: list[tuple[str, str]]) -> list[Finding]:
+    """What only a key of SECRET_KEYS_ACCEPTED opens: it is lost with that."""
+    first = keys_of(key)[0]
+    times = sum(
+        sealed.opens(key, purpose, stored) and not sealed.opens(first, purpose, stored)
+        for purpose, stored in everything
+    )
+    if not times:
+        return []
+    return [note(f"{times} stored secrets open with a key of SECRET_KEYS_ACCEPTED, not with SECRET_KEY.", RESEAL)]
 
 
 def of_people(lost: list[str]) -> list[Finding]:
@@ -60,15 +81,6 @@ def of_people(lost: list[str]) -> list[Finding]:
         return []
     shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
     return [fail(f"Codes were stored with another SECRET_KEY and cannot be checked: {shown}.", CODES)]
-
-
-def opens(key: str, purpose: str, stored: str) -> bool:
-    """Whether it can be opened; what is not sealed can."""
-    try:
-        sealed.opened(key, purpose, stored)
-    except sealed.Unreadable:
-        return False
-    return True
 
 
 CHECK = Check(

@@ -1,5 +1,5 @@
 """The command line: serve (the default), user, key, import, slo, gate, change, incident, drill, doctor,
-database, restored.
+database, restored, reseal.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from server.incidents.command import incident
 from server.kernel.errors import ConfigurationError
 from server.kernel.terminal import say
 from server.process.database_command import database
+from server.reseal.command import reseal
 from server.restored.command import restored
 from server.slo.policy.commands import slo
 
@@ -52,6 +53,7 @@ main.add_command(drill)
 main.add_command(doctor)
 main.add_command(database)
 main.add_command(restored)
+main.add_command(reseal)
 main.add_command(slo)
 slo.add_command(backtest_command)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import Struct
-from tornado.web import create_signed_value, decode_signed_value
+from tornado.web import create_signed_value
+
+from server.kernel.secret_key import unsigned
 
 NAME = "evenkeel_kept"
 MOST = 64 * 1024  # bytes of what was entered
@@ -50,5 +52,5 @@ def seal(secret_key: str, kept: KeptForm) -> str:
 
 def unseal(secret_key: str, text: str) -> KeptForm | None:
     """What was sealed within a day; None: it was not by us."""
-    body = decode_signed_value(secret_key, NAME, text, max_age_days=1) if text else None
+    body = unsigned(secret_key, NAME, text, 1)
     return None if body is None else msgspec.json.decode(body, type=KeptForm)

@@ -15,12 +15,13 @@ from dashboard.shared.live import XSRF_FIELD, Ask, LivePage, make
 from dashboard.shared.rendering import render, with_ago
 from dashboard.shared.shell import shell
 from server.auth.form_token import form_token, is_of
-from server.auth.sessions import read_session
+from server.auth.sessions import read_session, signed_before, write_session
 from server.http.failures import as_api_error
 from server.http.handler import Handler
 from server.http.operation import Scope
 from server.kernel import shared_clock
 from server.kernel.errors import CODES, ApiError
+from server.kernel.secret_key import unsigned
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -64,6 +65,8 @@ class Page(Handler):
         scope = self.needs if looking else self.acts
         if scope is None:
             return
+        if self.identity is not None and signed_before(self, self.parts.env):
+            write_session(self, self.parts.env, read_session(self, self.parts.env))
         if self.identity is None:
             if not looking and self.leads_to_sign_in and read_session(self, self.parts.env):
                 self.session_ended = True  # `take` refuses it
@@ -111,7 +114,7 @@ class Page(Handler):
     def said(self) -> str:
         """What is to be told here; it is told once."""
         name = self.own_cookie(SAID_COOKIE)
-        text = self.get_signed_cookie(name, max_age_days=1)
+        text = unsigned(self.parts.env.secret_key, name, self.get_cookie(name), 1)
         if text is not None:
             self.clear_cookie(name)
         return text.decode(errors="replace") if text else ""

@@ -8,6 +8,7 @@ import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from server.kernel.sealed import derived
+from server.kernel.secret_key import keys_of
 
 NONCE_BYTES = 16
 TOKEN_BYTES = NONCE_BYTES + hashlib.sha256().digest_size
@@ -25,8 +26,8 @@ def is_of(token: str, secret_key: str, whose: str) -> bool:
         raw = urlsafe_b64decode(token)
     except ValueError:
         return False
-    return len(raw) == TOKEN_BYTES and hmac.compare_digest(
-        raw[NONCE_BYTES:], proof(secret_key, whose, raw[:NONCE_BYTES])
+    return len(raw) == TOKEN_BYTES and any(
+        hmac.compare_digest(raw[NONCE_BYTES:], proof(key, whose, raw[:NONCE_BYTES])) for key in keys_of(secret_key)
     )
 
 

@@ -6,12 +6,13 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
-from tornado.web import create_signed_value, decode_signed_value
+from tornado.web import create_signed_value
 
 from server.auth import people_store, tokens, totp
 from server.auth.audit_store import audit
 from server.kernel import sealed
 from server.kernel.errors import ApiError, invalid
+from server.kernel.secret_key import unsigned
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,7 +48,7 @@ def first_step(secret_key: str, row: Any) -> str:
 
 def who_came(secret_key: str, first: str) -> tuple[int, str] | None:
     """The person's id and the mark of the password that was given; None: it is not ours, or too old."""
-    value = decode_signed_value(secret_key, FIRST_STEP, first, max_age_days=FIRST_STEP_S / 86_400)
+    value = unsigned(secret_key, FIRST_STEP, first, FIRST_STEP_S / 86_400)
     if value is None:
         return None
     person_id, _, password = value.decode().partition(" ")

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tornado.web import RequestHandler, create_signed_value, decode_signed_value
+from tornado.web import RequestHandler, create_signed_value
 
 from server.auth import people_store, store, tokens
 from server.auth.audit_store import audit
 from server.auth.people_store import SESSION_DAYS
 from server.auth.proxies import cookie_name
 from server.kernel.errors import ApiError
+from server.kernel.secret_key import keys_of, unsigned
 from server.kernel.settings import Environment
 
 if TYPE_CHECKING:
@@ -78,8 +79,17 @@ def write_session(handler: RequestHandler, env: Environment, token: str) -> None
 def read_session(handler: RequestHandler, env: Environment) -> str:
     """The session's token; empty where there is none or it was not signed by us."""
     value = handler.get_cookie(cookie_name(SESSION_COOKIE, handler.request, env.public_url))
-    signed = decode_signed_value(env.secret_key, SESSION_COOKIE, value, max_age_days=SESSION_DAYS) if value else None
+    signed = unsigned(env.secret_key, SESSION_COOKIE, value, SESSION_DAYS)
     return signed.decode("ascii", "replace") if signed else ""
+
+
+def signed_before(handler: RequestHandler, env: Environment) -> bool:
+    """Whether the session's cookie was signed with a key that is only accepted: it ends with that unless renewed."""
+    key, *accepted = keys_of(env.secret_key)
+    if not accepted or not read_session(handler, env):
+        return False
+    value = handler.get_cookie(cookie_name(SESSION_COOKIE, handler.request, env.public_url))
+    return unsigned(key, SESSION_COOKIE, value, SESSION_DAYS) is None
 
 
 def clear_session(handler: RequestHandler, env: Environment) -> None:

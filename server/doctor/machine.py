@@ -25,7 +25,7 @@ COMPILED = {
     "markupsafe": "markupsafe._speedups",
     "counting": "server.ingest.compiled",
 }
-SECRETS = ("SECRET_KEY",)  # beside addresses, of which the place is shown
+SECRETS = ("SECRET_KEY", "SECRET_KEYS_ACCEPTED")  # beside addresses, of which the place is shown
 GIB = 1 << 30
 LEAST_FREE = 0.05
 

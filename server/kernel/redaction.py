@@ -83,6 +83,7 @@ def secrets_in(environment: Mapping[str, str]) -> set[str]:
     a wrong character cuts them into. What an address shows elsewhere too, as a password that is the user's name,
     is none."""
     found = {environment.get("SECRET_KEY", "").strip()}
+    found |= {key.strip() for key in environment.get("SECRET_KEYS_ACCEPTED", "").split(",")}
     for name, text in environment.items():
         if name.endswith("_URL"):
             found |= passwords_in(text.strip())

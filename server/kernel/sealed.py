@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from server.kernel.secret_key import keys_of
+
 PREFIX = "sealed1:"
 NONCE_BYTES = 12
 
@@ -37,12 +39,23 @@ def is_sealed(stored: str) -> bool:
     return stored.startswith(PREFIX)
 
 
+def opens(secret_key: str, purpose: str, stored: str) -> bool:
+    """Whether it can be opened; what is not sealed can."""
+    try:
+        opened(secret_key, purpose, stored)
+    except Unreadable:
+        return False
+    return True
+
+
 def opened(secret_key: str, purpose: str, stored: str) -> str:
-    """The text that was sealed; what never was is itself. Raises Unreadable."""
+    """The text that was sealed, with the key or one accepted beside it; what never was is itself. Raises Unreadable."""
     if not is_sealed(stored):
         return stored
-    try:
-        raw = urlsafe_b64decode(stored.removeprefix(PREFIX))
-        return AESGCM(derived(secret_key, purpose)).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None).decode()
-    except (InvalidTag, ValueError) as error:
-        raise Unreadable from error
+    for key in keys_of(secret_key):
+        try:
+            raw = urlsafe_b64decode(stored.removeprefix(PREFIX))
+            return AESGCM(derived(key, purpose)).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError):
+            continue
+    raise Unreadable

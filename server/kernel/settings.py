@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from server.kernel import addresses
 from server.kernel.errors import ConfigurationError
 from server.kernel.redaction import hide, secrets_in
+from server.kernel.secret_key import SecretKey, keys_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DATABASE_DIRECT_URL", "", "The same database, around a pooler that DATABASE_URL leads through."),
     Variable("REDIS_URL", "", "Redis, optional: faster signals and limits shared between processes."),
     Variable("SECRET_KEY", "", "Signs cookies; required with DATABASE_URL, else made in DATA_DIR."),
+    Variable("SECRET_KEYS_ACCEPTED", "", "Keys beside SECRET_KEY, with commas, that signed and encrypted too."),
     Variable("PUBLIC_URL", "", "The address people use, for links; default http://localhost:PORT."),
     Variable("TRUSTED_PROXIES", "0", "Proxies in front that set X-Forwarded-For and -Proto; Heroku: 1."),
     Variable("SLO_FILE", "slo.yaml", "The objectives, OpenSLO v1."),
@@ -62,6 +64,7 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 
+KEY_CHARACTERS = 16  # of a SECRET_KEY, at least
 MAIL_PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -134,6 +137,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     database_url, direct_url = database_urls(text)
     key = "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)
     hide([key])
+    key = SecretKey(key, accepted_keys(text["SECRET_KEYS_ACCEPTED"]))
     return Environment(
         port=port,
         host=text["HOST"],
@@ -197,8 +201,9 @@ def choice(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
 def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
     """The given key, or one made once and kept, readable by its owner only."""
     if given:
-        if len(given) < 16:
-            raise ConfigurationError("SECRET_KEY is shorter than 16 characters; use `openssl rand -hex 32`.")
+        if len(given) < KEY_CHARACTERS:
+            short = f"SECRET_KEY is shorter than {KEY_CHARACTERS} characters; use `openssl rand -hex 32`."
+            raise ConfigurationError(short)
         return given
     if database_url is not None:
         raise ConfigurationError("SECRET_KEY is required with DATABASE_URL; use `openssl rand -hex 32`.")
@@ -212,6 +217,23 @@ def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
             file.write(kept)
             file.flush()
     return kept
+
+
+def key_of(env: Environment) -> str:
+    """The key of an environment that was read for the database only, with those accepted beside it; raises as
+    `read_environment`."""
+    if env.secret_key:
+        return env.secret_key
+    found = secret_key(env.raw.get("SECRET_KEY", "").strip(), env.database_url, env.data_dir)
+    return SecretKey(found, keys_of(env.secret_key)[1:])
+
+
+def accepted_keys(given: str) -> list[str]:
+    """The keys accepted beside SECRET_KEY; ConfigurationError for one that is none."""
+    keys = [key.strip() for key in given.split(",") if key.strip()]
+    if any(len(key) < KEY_CHARACTERS for key in keys):
+        raise ConfigurationError(f"SECRET_KEYS_ACCEPTED has a key shorter than {KEY_CHARACTERS} characters.")
+    return keys
 
 
 def mail_server(url: str, sender: str) -> MailServer | None:

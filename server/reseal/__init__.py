@@ -1,0 +1,1 @@
+"""Stored secrets, encrypted anew with the SECRET_KEY of today."""
