@@ -49,7 +49,9 @@ KERNEL = "server.kernel"
 
 SQL = ("sqlalchemy", "psycopg")
 REDIS = ("redis",)
-REDIS_PLACES = {"server/kernel/bus.py", "server/ingest/throttle.py", "server/doctor/asking.py"}
+REDIS_PLACES = {
+    "server/kernel/redis_client.py"
+}  # server/kernel/bus.py, server/ingest/throttle.py and doctor use what it makes
 STATEMENT = ("SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "ALTER TABLE ", "COPY ")
 # Where SQL stands outside a store, each with its reason.
 SQL_ELSEWHERE = {

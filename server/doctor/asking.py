@@ -11,15 +11,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
-import redis.asyncio as redis
 
 from server.config import store as config_store
 from server.doctor import store
 from server.doctor.report import Section, by_kind
-from server.kernel.bus import redis_pool
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.redaction import place_in
+from server.kernel.redis_client import FAILURES, redis_client
 from server.kernel.settings import Environment
 from server.kernel.text import first_line
 from server.process import embedded, migrate, size_store
@@ -149,7 +148,7 @@ async def of_redis(env: Environment) -> Section:
     if not env.redis_url:
         return section
     try:
-        client = redis.Redis(connection_pool=redis_pool(env.redis_url, 2), socket_timeout=HEALTH_S)
+        client = redis_client(env.redis_url, HEALTH_S)
         try:
             async with asyncio.timeout(LIMIT_S):
                 began = time.perf_counter()
@@ -158,13 +157,15 @@ async def of_redis(env: Environment) -> Section:
                 section.facts |= redis_facts(await client.info())
         finally:
             await client.aclose()
-    except (redis.RedisError, OSError, ConfigurationError) as error:
+    except (*FAILURES, ConfigurationError) as error:
         section.doubtful.append(f"{AWAY}: {first_line(error)}")
     return section
 
 
 def redis_facts(info: dict[str, Any]) -> dict[str, Any]:
     names = ("redis_version", "redis_mode", "role", "connected_clients", "used_memory", "maxmemory", "maxmemory_policy")
+    if "redis_version" not in info:  # of a cluster: by node
+        info = next(iter(info.values()), {})
     return {name: info.get(name) for name in names}
 
 

@@ -7,21 +7,20 @@ batches larger than the rate still pass and the mean over time is exact.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
 from typing import Any
 
-import redis.asyncio as redis
-from redis.exceptions import RedisError
-
-from server.kernel.bus import lost, redis_pool
 from server.kernel.errors import ApiError
+from server.kernel.redis_client import FAILURES, lost, redis_client
 
 log = logging.getLogger("evenkeel.throttle")
 
 BURST_S = 1.0
 REDIS_WAIT_S = 0.1
+REACH_S = 2.0  # to connect, and to ask who is master; a request waits for that no longer than for an answer
 REDIS_PAUSE_S = 1.0  # without it, after it has failed
 KEYS_MAX = 10_000
 
@@ -59,11 +58,11 @@ class Throttle:
         self._take: Any = None
         self._give_back: Any = None
         if redis_url:
-            pool = redis_pool(redis_url, REDIS_WAIT_S, socket_timeout=REDIS_WAIT_S)
-            self._redis = redis.Redis(connection_pool=pool)
+            self._redis = redis_client(redis_url, REACH_S)
             self._take = self._redis.register_script(SCRIPT)
             self._give_back = self._redis.register_script(GIVE_BACK)
         self._redis_from = 0.0  # monotonic: not asked before
+        self._reaching: asyncio.Task[bool] | None = None  # answers whether it was reached
         self._credit: dict[int, float] = {}  # by key, monotonic
 
     async def admit(self, key_id: int, items: int, per_second: int) -> None:
@@ -92,12 +91,37 @@ class Throttle:
         """Seconds to wait by the shared count; None where Redis cannot be asked."""
         if self._redis is None or time.monotonic() < self._redis_from:
             return None
-        try:
-            return float(await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
-        except (RedisError, OSError) as error:
-            self._redis_from = time.monotonic() + REDIS_PAUSE_S
-            log.warning("Redis lost, throttling per process: %s", lost(error))
+        if not await self._reached():
             return None
+        try:
+            async with asyncio.timeout(REDIS_WAIT_S):
+                # One key a script: a cluster counts each at the node that has its slot.
+                return float(await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
+        except FAILURES as error:
+            self._lose(error)
+            return None
+
+    async def _reached(self) -> bool:
+        """Whether it can be asked. One request waits for it to be reached, and not for long; that goes on meanwhile."""
+        if self._reaching is None:
+            self._reaching = asyncio.create_task(self._reach())
+            await asyncio.wait({self._reaching}, timeout=REDIS_WAIT_S)
+        return self._reaching is not None and self._reaching.done() and self._reaching.result()
+
+    async def _reach(self) -> bool:
+        try:
+            async with asyncio.timeout(REACH_S):
+                await self._redis.initialize()
+                await self._redis.ping()
+        except FAILURES as error:
+            self._lose(error)
+            return False
+        return True
+
+    def _lose(self, error: BaseException) -> None:
+        self._reaching = None
+        self._redis_from = time.monotonic() + REDIS_PAUSE_S
+        log.warning("Redis lost, throttling per process: %s", lost(error))
 
     def _local(self, key_id: int, cost_s: float, now: float) -> float:
         credit = max(self._credit.get(key_id, 0.0), now)
@@ -110,5 +134,7 @@ class Throttle:
         return 0.0
 
     async def close(self) -> None:
+        if self._reaching is not None:
+            self._reaching.cancel()
         if self._redis is not None:
             await self._redis.aclose()

@@ -14,20 +14,18 @@ import logging
 from collections.abc import Callable
 
 import psycopg
-import redis.asyncio as redis
-from redis.exceptions import RedisError
 
 from server.kernel.connection import OwnConnection, opened
 from server.kernel.db import Database, pooled
-from server.kernel.errors import ConfigurationError
 from server.kernel.loop import Loop
-from server.kernel.text import first_line
+from server.kernel.redis_client import FAILURES, lost, redis_client
 
 log = logging.getLogger("evenkeel.bus")
 
 CHANNEL = "evenkeel"
 RETRY_S = 1.0
-ALIVE_S = 5.0
+ALIVE_S = 5.0  # silent for so long, it is asked
+ANSWER_S = 2.0
 SEND_S = 2.0
 REDIS_S = 0.25  # a frozen Redis costs a signal no more than this
 
@@ -41,34 +39,12 @@ class RedisLost(OSError):
     """Redis does not answer; says why, and where it is known how to mend that."""
 
 
-def redis_pool(url: str, connect_s: float, **more: float) -> redis.ConnectionPool:
-    """Connections to REDIS_URL; ConfigurationError where it is none."""
-    try:
-        pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=connect_s, **more)
-        pool.make_connection()  # type: ignore[no-untyped-call]  # connects to nothing: unknown parameters are found here
-    except (ValueError, TypeError, RedisError) as error:
-        raise ConfigurationError(f"REDIS_URL: {first_line(error)}") from None
-    return pool
-
-
-def lost(error: BaseException) -> str:
-    """Why Redis is lost, on one line; of a certificate that cannot be checked also what to do."""
-    said = first_line(error)
-    if "CERTIFICATE_VERIFY_FAILED" not in said:
-        return said
-    return (
-        f"{said}. Nobody whom this machine trusts has signed its certificate: add ?ssl_ca_certs=/path/ca.pem to "
-        "REDIS_URL, or ?ssl_cert_reqs=none to take any certificate, as a platform's own Redis may need"
-    )
-
-
 class Bus:
     """One process's end of the bus. `start` inside the loop; `close` there."""
 
     def __init__(self, db: Database, redis_url: str | None) -> None:
         self.db = db
-        # No socket_timeout: redis-py would wrap each sending in wait_for, which can swallow a cancellation.
-        self.redis = redis.Redis(connection_pool=redis_pool(redis_url, 2)) if redis_url else None
+        self.redis = redis_client(redis_url, ANSWER_S) if redis_url else None
         self.redis_ok: bool | None = None  # None: no Redis is configured
         self.listening = False
         self._listeners: dict[str, list[Listener]] = {}
@@ -108,7 +84,7 @@ class Bus:
             async with asyncio.timeout(REDIS_S):
                 await self.redis.publish(CHANNEL, message)
             return True
-        except (RedisError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             self.redis_ok = False
             log.warning("Redis lost while sending a signal: %s", lost(error))
             return False
@@ -148,33 +124,37 @@ class Bus:
     async def _listen_redis(self) -> None:
         try:
             await self._hear()
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise RedisLost(lost(error)) from error
 
     async def _hear(self) -> None:
+        """The connection that hears is itself the one that is asked: after a failover others may lead elsewhere."""
         assert self.redis is not None
-        channel = self.redis.pubsub(ignore_subscribe_messages=True)
+        channel = None
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(ANSWER_S):
+                await self.redis.initialize()
+                channel = self.redis.pubsub(ignore_subscribe_messages=True)
                 await channel.subscribe(CHANNEL)
             self.redis_ok = True
             self._hear_redis.works()
             quiet_s = 0.0
-            while True:
+            while quiet_s < ALIVE_S + ANSWER_S:
                 message = await channel.get_message(timeout=1.0)
-                if message is not None:
+                quiet_s = 0.0 if message else quiet_s + 1.0
+                if quiet_s == ALIVE_S:
+                    async with asyncio.timeout(ANSWER_S):
+                        await channel.ping()
+                if message:
                     self.redis_ok = True  # again, where only a sending had failed
-                    self._dispatch(message["data"].decode(errors="replace"))  # anybody may publish there
-                    continue
-                quiet_s += 1.0
-                if quiet_s >= ALIVE_S:
-                    async with asyncio.timeout(2):
-                        await self.redis.ping()
-                    quiet_s = 0.0
-                    self.redis_ok = True
+                    if message["type"] == "message":
+                        self._dispatch(message["data"].decode(errors="replace"))  # anybody may publish there
+            raise RedisLost(f"it did not answer within {ANSWER_S:.0f} s")
         finally:
             self.redis_ok = False
-            await channel.aclose()  # type: ignore[no-untyped-call]
+            if channel is not None:
+                await channel.aclose()  # type: ignore[no-untyped-call]
+            await self.redis.aclose()  # who is master, or has what in a cluster, is asked anew
 
     def _dispatch(self, message: str) -> None:
         topic, _, number = message.partition(" ")

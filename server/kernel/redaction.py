@@ -18,7 +18,7 @@ SECRET = re.compile(
     | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
     | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
     | (?P<bearer>\b[Bb](?:earer|asic)\s+)[^\s'"]{6,}
-    | (?P<named>\b(?:[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*)
+    | (?P<named>\b(?:(?:sentinel_)?[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*)
       (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [^\s&}'"]+ )
     """,
     re.VERBOSE,
