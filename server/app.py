@@ -27,11 +27,13 @@ from server.config.service import signalled
 from server.gate.asking import revision_denied
 from server.http.doors import Doors
 from server.http.handler import NotFound
+from server.http.lean import Lean
 from server.http.starting import NoRoom, Starting
 from server.http.static import StaticFiles
 from server.incidents.runbook_file import RunbookInForce
 from server.ingest import native
 from server.ingest.intake import Intake
+from server.ingest.lean import LeanOutcomes
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -185,7 +187,7 @@ async def start_web(
         compress_response=True,  # pages and streams repeat themselves
         cookie_secret=env.secret_key,
     )
-    server = Doors(site)
+    server = Doors(site, Lean(parts, LeanOutcomes(parts)))
     starting = asyncio.create_task(start_parts(parts), name="start")
     listening = bind_sockets(env.port, env.host) if sockets is None else sockets
     flag = flag or ready_flags(1)[0]

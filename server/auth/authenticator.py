@@ -70,7 +70,7 @@ class Authenticator:
             scheme, _, token = authorization.partition(" ")
             if allow_basic and scheme.lower() == "basic":
                 return await self.keys.find(basic_password(token.strip()))
-            return await self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+            return await self.keys.find(bearer(authorization))
         if not allow_session:
             return None
         token = read_session(handler, self.env)
@@ -124,6 +124,12 @@ class Authenticator:
     def age_s(self) -> float:
         """Seconds since the keys were read; infinite before the first time."""
         return self.keys.fresh.age_s
+
+
+def bearer(authorization: str) -> str:
+    """The key of such a header; empty where there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def basic_password(credentials: str) -> str:

@@ -45,6 +45,11 @@ class Identity:
         return f"key:{self.name}" if self.kind == "key" else self.name
 
 
+def bound_to(identity: Identity) -> str:
+    """The services that a key is bound to, for people."""
+    return ", ".join(sorted(identity.services))
+
+
 def scopes_of(role: str) -> frozenset[str]:
     """What a role may do; a role of a newer version that we do not know may do nothing."""
     return ROLES.get(role, frozenset())

@@ -11,19 +11,20 @@ from tornado.netutil import is_valid_ip
 
 
 def believe(request: HTTPServerRequest, trusted: int) -> None:
-    """Take address and scheme from X-Forwarded-For and -Proto, as the outermost of `trusted` proxies wrote them.
+    """Take address and scheme of a request as `believed`."""
+    if trusted:
+        for_, proto = (request.headers.get(f"X-Forwarded-{name}", "") for name in ("For", "Proto"))
+        request.remote_ip, request.protocol = believed(request.remote_ip or "", request.protocol, for_, proto, trusted)
+
+
+def believed(address: str, scheme: str, forwarded_for: str, forwarded_proto: str, trusted: int) -> tuple[str, str]:
+    """Address and scheme from X-Forwarded-For and -Proto, as the outermost of `trusted` proxies wrote them.
 
     Each proxy appends one entry, so only the last `trusted` entries are theirs;
     whatever stands to the left came from the caller and is not believed.
     """
-    if not trusted:
-        return
-    address = entry(request.headers.get("X-Forwarded-For", ""), trusted)
-    if is_valid_ip(address):
-        request.remote_ip = address
-    scheme = entry(request.headers.get("X-Forwarded-Proto", ""), trusted)
-    if scheme in ("http", "https"):
-        request.protocol = scheme
+    said, over = entry(forwarded_for, trusted), entry(forwarded_proto, trusted)
+    return said if is_valid_ip(said) else address, over if over in ("http", "https") else scheme
 
 
 def over_tls(request: HTTPServerRequest, public_url: str) -> bool:

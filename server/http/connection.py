@@ -313,8 +313,6 @@ def refusal(error: ApiError, asked_id: str, path: str) -> bytes:
 class Places(Protocol):
     """Who keeps count of the connections: see server/http/doors.py."""
 
-    first_params: HTTP1ConnectionParameters
-
     def waits(self, connection: ServerConnection) -> None:
         """The other side has to send something."""
 
@@ -331,12 +329,20 @@ class ServerConnection(HTTP1ServerConnection):
     known = False  # somebody whose key or session we know has asked on it
     reserve = False  # it was let in beyond the usual number, for health and pages alone
 
-    def __init__(self, stream: IOStream, params: HTTP1ConnectionParameters, context: object, doors: Places) -> None:
+    def __init__(
+        self,
+        stream: IOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
+        doors: Places,
+        first: HTTP1ConnectionParameters,
+    ) -> None:
         super().__init__(stream, params, context)
         self.doors = doors
+        self._first = first  # for the first request
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
-        params = self.doors.first_params
+        params = self._first
         try:
             while True:
                 self.waits()
@@ -352,6 +358,10 @@ class ServerConnection(HTTP1ServerConnection):
             self.stream.close()
         finally:
             delegate.on_close(self)
+
+    def close_now(self) -> None:
+        """Whatever is being done on it."""
+        self.stream.close()
 
     def waits(self) -> None:
         """From here on the other side has to send something."""

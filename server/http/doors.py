@@ -21,6 +21,7 @@ from tornado.iostream import IOStream
 from tornado.web import Application
 
 from server.http.connection import FIRST_S, ServerConnection
+from server.http.lean import Lean, LeanConnection
 
 log = logging.getLogger("evenkeel.doors")
 
@@ -30,6 +31,7 @@ OWN_FILES = 160  # of a process: the database's connections, logs, metrics, what
 RESERVE = 64  # connections that only health and pages may use
 CONNECTIONS_MAX = 8192
 ACCEPTS = 128  # at a time, between other work
+LEAST_S = 1.0  # that Tornado has for a head that has begun
 PAUSE_S = 0.1  # after the system would not give us another file
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -51,19 +53,36 @@ def connections_max() -> int:
     return max(min(CONNECTIONS_MAX, soft - OWN_FILES), soft // 2)
 
 
+Waiting = ServerConnection | LeanConnection
+
+
+class BegunStream(IOStream):
+    """A stream of a socket of which some was read already."""
+
+    def __init__(self, sock: socket.socket, read: bytes, **given: Any) -> None:
+        self._begun = read
+        super().__init__(sock, **given)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        if not self._begun:
+            return super().read_from_fd(buf)
+        size = min(len(buf), len(self._begun))
+        buf[:size], self._begun = self._begun[:size], self._begun[size:]  # no view: it would hold all of it
+        return size
+
+
 class Doors(HTTPServer):
     """The server of one process. Give it the sockets to listen on with `add_sockets`."""
 
-    def initialize(self, site: Application) -> None:  # type: ignore[override]
+    def initialize(self, site: Application, lean: Lean) -> None:  # type: ignore[override]
         super().initialize(site, idle_connection_timeout=IDLE_KEEP_ALIVE_S, max_buffer_size=READ_AHEAD_MAX)
-        self.first_params = HTTP1ConnectionParameters(
-            chunk_size=self.conn_params.chunk_size, header_timeout=FIRST_S, max_body_size=self.conn_params.max_body_size
-        )
+        self.lean = lean
+        self.first_s, self.idle_s = FIRST_S, float(IDLE_KEEP_ALIVE_S)
         self.most = connections_max()
         self.usual = max(self.most - RESERVE, self.most // 2)
         # Connections that wait for the other side, the longest wait first.
-        self._strangers: dict[ServerConnection, None] = {}
-        self._known: dict[ServerConnection, None] = {}
+        self._strangers: dict[Waiting, None] = {}
+        self._known: dict[Waiting, None] = {}
         self._said_at = float("-inf")  # monotonic
         self._unsaid = 0
 
@@ -125,11 +144,13 @@ class Doors(HTTPServer):
             self._let_in(connection, address)
 
     def _let_in(self, connection: socket.socket, address: Any) -> None:
-        if self._has_room():
-            self._handle_connection(connection, address)
-        else:
+        if not self._has_room():
             self._full(f"{len(self._connections)} connections are all at work")
             connection.close()
+        elif len(self._connections) >= self.usual:
+            self._handle_connection(connection, address)
+        else:
+            self._connections.add(LeanConnection(connection, address, self, self.lean))  # type: ignore[arg-type]
 
     def _has_room(self) -> bool:
         """Whether one more may come in, after a stranger that waits, or at the end anybody who waits, made room."""
@@ -144,8 +165,8 @@ class Doors(HTTPServer):
         if longest is None:
             return False
         self._full("connections that wait are closed")
-        self.on_close(longest)
-        longest.stream.close()
+        self.left(longest)
+        longest.close_now()
         return True
 
     def _full(self, why: str) -> None:
@@ -157,27 +178,48 @@ class Doors(HTTPServer):
             self._said_at, self._unsaid = now, 0
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
+        self._serve(stream, address, self.first_s)
+
+    def _serve(self, stream: IOStream, address: Any, first_s: float, *, known: bool = False) -> None:
+        """Let Tornado read requests from a stream, the head of the first one within so many seconds."""
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        connection = ServerConnection(stream, self.conn_params, context, self)
+        first = HTTP1ConnectionParameters(
+            chunk_size=self.conn_params.chunk_size, header_timeout=first_s, max_body_size=self.conn_params.max_body_size
+        )
+        connection = ServerConnection(stream, self.conn_params, context, self, first)
+        connection.known = known
         connection.reserve = len(self._connections) >= self.usual
         self._connections.add(connection)
         connection.start_serving(self)
 
+    def take_over(self, connection: LeanConnection, sock: socket.socket, read: bytes, unsent: bytes) -> None:
+        """Let Tornado go on with a connection, of which so much was read, and which has not taken all that was sent."""
+        self.left(connection)
+        stream = BegunStream(sock, read, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
+        if unsent:
+            stream.write(unsent)
+        left_s = connection.until - asyncio.get_running_loop().time()
+        self._serve(stream, connection.address, max(left_s, LEAST_S), known=connection.known)
+
     def on_close(self, server_conn: object) -> None:
         assert isinstance(server_conn, ServerConnection)
-        self._connections.discard(server_conn)
-        self.works(server_conn)
+        self.left(server_conn)
 
-    def waits(self, connection: ServerConnection) -> None:
+    def left(self, connection: Waiting) -> None:
+        """It is closed, or another has its socket."""
+        self._connections.discard(connection)
+        self.works(connection)
+
+    def waits(self, connection: Waiting) -> None:
         """The other side has to send something."""
         (self._known if connection.known else self._strangers).setdefault(connection)
 
-    def works(self, connection: ServerConnection) -> None:
+    def works(self, connection: Waiting) -> None:
         """We have to answer."""
         self._strangers.pop(connection, None)
         self._known.pop(connection, None)
 
-    def knows(self, connection: ServerConnection) -> None:
+    def knows(self, connection: Waiting) -> None:
         """Who asks on it is known."""
         if connection in self._strangers:
             del self._strangers[connection]

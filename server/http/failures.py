@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+import msgspec
 import psycopg
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tornado.web import HTTPError
 
 from server.kernel.db import why_away
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, problem
 
 STALLED = "25P03"  # we stood still inside a transaction, and the database ended it
 
@@ -31,6 +32,16 @@ def as_api_error(failure: BaseException | None, status: int) -> ApiError:
         reason = failure.log_message if isinstance(failure, HTTPError) and failure.log_message else ""
         return ApiError(by_status[status], reason or HTTPStatus(status).description or HTTPStatus(status).phrase)
     return ApiError("INTERNAL", "Evenkeel failed; the log has the cause under this request_id.")
+
+
+def problem_answer(error: ApiError, request_id: str, path: str) -> tuple[dict[str, str], bytes]:
+    """The headers and the body that an error is answered with."""
+    headers = {"Content-Type": "application/problem+json"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="evenkeel"'
+    return headers, msgspec.json.encode(problem(error, request_id, path))
 
 
 def said(failure: DataError | psycopg.DataError) -> str:

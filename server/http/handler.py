@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from http import HTTPStatus
@@ -13,29 +12,29 @@ import msgspec
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from server.auth.identity import Identity
+from server.auth.identity import Identity, bound_to
 from server.auth.proxies import believe, cookie_name, over_tls
 from server.auth.tokens import is_own_check
+from server.http.answered import Answered, record
 from server.http.body import BODY_MAX, BODY_S, CODINGS, LENGTH_MAX, Coding, UploadBody, declared, too_large
 from server.http.connection import Connection
-from server.http.failures import as_api_error
+from server.http.failures import as_api_error, problem_answer
 from server.http.operation import Operation
-from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES, ApiError, invalid, problem
+from server.kernel.errors import ApiError, invalid
 from server.kernel.field_fault import field_and_reason
 from server.kernel.ids import REQUEST_ID, uuid7
 from server.kernel.names import OWN_CHECK
 from server.parts import Parts
-from server.telemetry import metrics
 from server.telemetry.log_line import in_request
-
-log = logging.getLogger("evenkeel.access")
 
 T = TypeVar("T")
 
-TLS_ONLY_S = 365 * 24 * 3600  # how long a browser that came over TLS keeps to it
+TLS_ONLY = f"max-age={365 * 24 * 3600}"  # so long a browser that came over TLS keeps to it
 # What bytes can make a decoder raise: a fault of the body's, never ours.
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
-NOT_AUTHORISED = {"WWW-Authenticate": 'Bearer realm="evenkeel"'}
+# What every answer carries, and what every answer of the API does.
+ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+OF_API = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -79,17 +78,14 @@ class Handler(RequestHandler):
 
     def tell(self, error: ApiError) -> bytes:
         """Set status and headers for an error; the body that belongs to them."""
-        if error.retry_after is not None:
-            self.set_header("Retry-After", str(error.retry_after))
-        if error.status == HTTPStatus.UNAUTHORIZED:
-            for name, value in NOT_AUTHORISED.items():
-                self.set_header(name, value)
+        headers, body = problem_answer(error, self.request_id, self.request.path)
+        for name, value in headers.items():
+            self.set_header(name, value)
         if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", self.allowed())
         self.code = error.code
         self.set_status(error.status)
-        self.set_header("Content-Type", "application/problem+json")
-        return msgspec.json.encode(problem(error, self.request_id, self.request.path))
+        return body
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         if not isinstance(value, ApiError | HTTPError):
@@ -99,7 +95,7 @@ class Handler(RequestHandler):
         """The headers that every answer of this request carries."""
         self.set_header("X-Request-Id", self.request_id)
         if self.over_tls:
-            self.set_header("Strict-Transport-Security", f"max-age={TLS_ONLY_S}")
+            self.set_header("Strict-Transport-Security", TLS_ONLY)
         if self.parts.stopping or self.closing:
             self.set_header("Connection", "close")
 
@@ -129,8 +125,8 @@ class Handler(RequestHandler):
             self.stamp()
 
     def set_default_headers(self) -> None:
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Referrer-Policy", "same-origin")
+        for name, value in ALWAYS.items():
+            self.set_header(name, value)
         self.clear_header("Server")
 
     async def prepare(self) -> None:
@@ -252,36 +248,19 @@ class Handler(RequestHandler):
 
     def on_finish(self) -> None:
         self.ended()
-        record(self, time.perf_counter() - self.started)
-
-
-def record(handler: Handler, seconds: float) -> None:
-    """One answered request: its log line, the metrics, and the outcome of the service `evenkeel`."""
-    request = handler.request
-    status = handler.get_status()
-    route = handler.route or type(handler).__name__
-    metrics.request(route, request.method or "", status, seconds)
-    if handler.counted:
-        refused = status in REFUSED_STATUSES or handler.code in REFUSED_CODES
-        handler.parts.intake.count_own(route, request.method or "", status, None if refused else seconds)
-    stored = {} if handler.stored is None else {"stored": handler.stored}
-    log.log(
-        logging.DEBUG if handler.routine else logging.INFO,
-        "%s %s %d",
-        request.method,
-        request.path,
-        status,
-        extra={
-            "request_id": handler.request_id,
-            "fields": {
-                "route": route,
-                "duration_ms": round(seconds * 1000, 2),
-                "who": handler.identity.name if handler.identity else "",
-                "address": request.remote_ip,
-                **stored,
-            },
-        },
-    )
+        answered = Answered(
+            route=self.route or type(self).__name__,
+            method=self.request.method or "",
+            path=self.request.path,
+            status=self.get_status(),
+            code=self.code,
+            seconds=time.perf_counter() - self.started,
+            request_id=self.request_id,
+            who=self.identity.name if self.identity else "",
+            address=self.request.remote_ip or "",
+            stored=self.stored,
+        )
+        record(self.parts, answered, counted=self.counted, routine=self.routine)
 
 
 class ApiHandler(Handler):
@@ -292,8 +271,8 @@ class ApiHandler(Handler):
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+        for name, value in OF_API.items():
+            self.set_header(name, value)
 
     async def admit(self) -> None:
         method = (self.request.method or "GET").lower()
@@ -362,11 +341,6 @@ class ApiHandler(Handler):
         self.set_status(status or declared)
         self.set_header("Content-Type", "application/json")
         self.write(msgspec.json.encode(value))
-
-
-def bound_to(identity: Identity) -> str:
-    """The services that a key is bound to, for people."""
-    return ", ".join(sorted(identity.services))
 
 
 class NotFound(ApiHandler):

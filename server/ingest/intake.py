@@ -11,7 +11,7 @@ from typing import Protocol
 
 from server.ingest import partitions
 from server.ingest.batch import Batch, Claim, Queue, StoredBatch
-from server.ingest.counted import Counted
+from server.ingest.counted import Counted, Unnumbered
 from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
@@ -124,9 +124,11 @@ class Intake:
         if self.away:
             return None
         try:
-            async with asyncio.timeout(NUMBERED_S):
-                return await self.numbering.counted(decoded, sent)
-        except (ApiError, TimeoutError):
+            return self.numbering.count(decoded, sent)
+        except Unnumbered:  # only now the database is needed: to set a time for it costs a tenth of a request
+            with contextlib.suppress(ApiError, TimeoutError):
+                async with asyncio.timeout(NUMBERED_S):
+                    return await self.numbering.counted(decoded, sent)
             return None
 
     async def store(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:

@@ -94,13 +94,16 @@ class Numbering:
         for name, key_id in names:
             self.book.activate(name, key_id)
 
+    def count(self, decoded: Decoded, sent: SentBatch) -> Counted:
+        """Count a batch; raises Unnumbered."""
+        random = sent.random if sent.keep_rows else None
+        return count(decoded.outcomes, decoded.times, partial(self.find, sender=sent.sender), random)
+
     async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted:
         """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
-        random = sent.random if sent.keep_rows else None
-        find = partial(self.find, sender=sent.sender)
         for _ in range(RECOUNTS):
             try:
-                return count(decoded.outcomes, decoded.times, find, random)
+                return self.count(decoded, sent)
             except Unnumbered as unnumbered:
                 await self.number(unnumbered.spellings, sent.sender, unnumbered.spellings)
         raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)

@@ -3,6 +3,8 @@
 Formula: GCRA with debt. A key's credit time rises by items / rate with each batch;
 a batch is taken while the credit time is at most one second ahead of now, so that
 batches larger than the rate still pass and the mean over time is exact.
+
+What a key may still send is told as in draft-ietf-httpapi-ratelimit-headers-11.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.kernel.errors import ApiError
 from server.kernel.redis_client import FAILURES, lost, redis_client
@@ -23,17 +25,17 @@ REDIS_WAIT_S = 0.1
 REACH_S = 2.0  # to connect, and to ask who is master; a request waits for that no longer than for an answer
 REDIS_PAUSE_S = 1.0  # without it, after it has failed
 KEYS_MAX = 10_000
+POLICY = "items-per-second"
 
-# The credit time in Redis, by Redis's own clock; answers the seconds to wait, 0 where it was taken.
+# The credit time in Redis, by Redis's own clock; answers by how many seconds it is ahead, and whether it was taken.
 SCRIPT = """
 local now = redis.call('TIME')
 local t = now[1] + now[2] / 1000000
 local credit = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), t)
-local wait = credit - t - tonumber(ARGV[2])
-if wait > 0 then return tostring(wait) end
+if credit - t > tonumber(ARGV[2]) then return {tostring(credit - t), 0} end
 credit = credit + tonumber(ARGV[1])
 redis.call('SET', KEYS[1], string.format('%.6f', credit), 'PX', math.ceil((credit - t) * 1000) + 1000)
-return '0'
+return {tostring(credit - t), 1}
 """
 
 
@@ -46,8 +48,38 @@ if credit <= t then
 else
     redis.call('SET', KEYS[1], string.format('%.6f', credit), 'PX', math.ceil((credit - t) * 1000) + 1000)
 end
-return '0'
+return {tostring(math.max(credit - t, 0)), 1}
 """
+
+
+class Quota(NamedTuple):
+    """How a key stands to its limit. It is met while `ahead_s`, by which its credit time is ahead, is below BURST_S."""
+
+    per_second: int  # items
+    ahead_s: float
+
+    @property
+    def wait_s(self) -> int:
+        """Whole seconds until more may be sent."""
+        return max(1, math.ceil(self.ahead_s - BURST_S))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The answer's: a policy of so many items in a second, what is left of it, and when there is more."""
+        left = max(0, math.floor((BURST_S - self.ahead_s) * self.per_second))
+        return {
+            "RateLimit-Policy": f'"{POLICY}";q={self.per_second};qu="items";w={BURST_S:g}',
+            "RateLimit": f'"{POLICY}";r={left};t={self.wait_s}',
+        }
+
+
+class Throttled(ApiError):
+    """503 THROTTLED, which says how the key stands."""
+
+    def __init__(self, quota: Quota, items: int) -> None:
+        detail = f"This key may send {quota.per_second} items per second. Nothing was stored: send them later."
+        super().__init__("THROTTLED", detail, retry_after=quota.wait_s, limit=quota.per_second, sent=items)
+        self.quota = quota
 
 
 class Throttle:
@@ -65,30 +97,25 @@ class Throttle:
         self._reaching: asyncio.Task[bool] | None = None  # answers whether it was reached
         self._credit: dict[int, float] = {}  # by key, monotonic
 
-    async def admit(self, key_id: int, items: int, per_second: int) -> None:
-        """Take `items` of the key's rate; raises ApiError THROTTLED. 0 per second: no limit."""
-        if per_second <= 0:
-            return
-        wait_s = await self._shared(self._take, key_id, items / per_second)
-        if wait_s is None:
-            wait_s = self._local(key_id, items / per_second, time.monotonic())
-        if wait_s > 0:
-            raise ApiError(
-                "THROTTLED",
-                f"This key may send {per_second} items per second. Nothing was stored: send them later.",
-                retry_after=math.ceil(wait_s),
-                limit=per_second,
-                sent=items,
-            )
+    async def admit(self, key_id: int, items: int, per_second: int) -> Quota:
+        """Take `items` of the key's rate, which is above 0; how it stands then. Raises Throttled."""
+        stands = await self._shared(self._take, key_id, items / per_second)
+        if stands is None:
+            stands = self._local(key_id, items / per_second, time.monotonic())
+        ahead_s, taken = stands
+        if not taken:
+            raise Throttled(Quota(per_second, ahead_s), items)
+        return Quota(per_second, ahead_s)
 
-    async def give_back(self, key_id: int, items: int, per_second: int) -> None:
-        """What `admit` took: nothing came of it."""
-        cost_s = items / per_second if per_second > 0 else 0.0
-        if cost_s and await self._shared(self._give_back, key_id, cost_s) is None and key_id in self._credit:
+    async def give_back(self, key_id: int, items: int, quota: Quota) -> Quota:
+        """What `admit` took: nothing came of it; how the key stands then."""
+        cost_s = items / quota.per_second
+        if await self._shared(self._give_back, key_id, cost_s) is None and key_id in self._credit:
             self._credit[key_id] -= cost_s
+        return quota._replace(ahead_s=max(0.0, quota.ahead_s - cost_s))
 
-    async def _shared(self, script: Any, key_id: int, cost_s: float) -> float | None:
-        """Seconds to wait by the shared count; None where Redis cannot be asked."""
+    async def _shared(self, script: Any, key_id: int, cost_s: float) -> tuple[float, bool] | None:
+        """By how much the shared credit time is ahead, and whether it was taken; None where Redis cannot be asked."""
         if self._redis is None or time.monotonic() < self._redis_from:
             return None
         if not await self._reached():
@@ -96,10 +123,11 @@ class Throttle:
         try:
             async with asyncio.timeout(REDIS_WAIT_S):
                 # One key a script: a cluster counts each at the node that has its slot.
-                return float(await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S]))
+                ahead_s, taken = await script(keys=[f"evenkeel:throttle:{key_id}"], args=[f"{cost_s:.9f}", BURST_S])
         except FAILURES as error:
             self._lose(error)
             return None
+        return float(ahead_s), bool(taken)
 
     async def _reached(self) -> bool:
         """Whether it can be asked. One request waits for it to be reached, and not for long; that goes on meanwhile."""
@@ -123,15 +151,14 @@ class Throttle:
         self._redis_from = time.monotonic() + REDIS_PAUSE_S
         log.warning("Redis lost, throttling per process: %s", lost(error))
 
-    def _local(self, key_id: int, cost_s: float, now: float) -> float:
+    def _local(self, key_id: int, cost_s: float, now: float) -> tuple[float, bool]:
         credit = max(self._credit.get(key_id, 0.0), now)
-        wait_s = credit - now - BURST_S
-        if wait_s > 0:
-            return wait_s
+        if credit - now > BURST_S:
+            return credit - now, False
         if len(self._credit) >= KEYS_MAX:
             self._credit = {key: at for key, at in self._credit.items() if at > now}
         self._credit[key_id] = credit + cost_s
-        return 0.0
+        return credit + cost_s - now, True
 
     async def close(self) -> None:
         if self._reaching is not None:

@@ -48,6 +48,9 @@ SHORTEST = 4  # characters; shorter ones would blot words out of every text
 RESERVED = re.compile(r"[/?#@:%&\s]+")
 
 _own: tuple[str, ...] = ()  # the environment's, the longest first
+# Short texts that were found to hold none: names, addresses and paths come again and again. Never a secret.
+_plain: set[str] = set()
+PLAIN_CHARACTERS, PLAIN_MAX = 200, 4096
 
 
 def redact(text: str, *, named: bool = True) -> str:
@@ -55,12 +58,18 @@ def redact(text: str, *, named: bool = True) -> str:
 
     Without `named`, what follows words such as `password:` stays, as in a sentence about a field of that name.
     """
+    if text in _plain:
+        return text
     for secret in _own:
         if secret in text:
             text = text.replace(secret, "…")
     for mark in MARKS:
         if mark in text:
             return SECRET.sub(lambda match: blot(match, named=named), text)
+    if len(text) <= PLAIN_CHARACTERS:
+        if len(_plain) >= PLAIN_MAX:
+            _plain.clear()
+        _plain.add(text)
     return text
 
 
@@ -76,6 +85,7 @@ def hide(secrets: Iterable[str]) -> None:
     global _own  # noqa: PLW0603 - a process has one environment
     kept = {secret for secret in (*_own, *secrets) if len(secret) >= SHORTEST}
     _own = tuple(sorted(kept, key=len, reverse=True))
+    _plain.clear()
 
 
 def secrets_in(environment: Mapping[str, str]) -> set[str]:

@@ -7,6 +7,7 @@ import re
 import time
 import traceback
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -108,4 +109,9 @@ class TextFormatter(logging.Formatter):
 def moment(at: float) -> str:
     """Unix seconds as RFC 3339 in UTC, to the millisecond."""
     milliseconds = int(at * 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(milliseconds // 1000))}.{milliseconds % 1000:03d}Z"
+    return f"{to_the_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)
+def to_the_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

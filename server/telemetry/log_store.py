@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ CHUNK = 5_000
 CHUNKS_A_RUN = 200
 LINES_SHOWN = 500
 
+ESCAPED = re.compile(r"[\\\t\n\r]")
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -36,6 +39,7 @@ class KeptLine(msgspec.Struct):
 
 
 LINES = Rows(log_lines, KeptLine)
+in_order = itemgetter(*LINES.fields)
 COPY = f"COPY log_lines ({', '.join(LINES.fields)}) FROM STDIN"
 
 
@@ -44,14 +48,17 @@ def copy_row(line: LogLine, process: str) -> str:
     values = {
         "at": moment(line.at),
         "level": line.level,
-        "process": process,
-        "logger": line.logger,
-        "request_id": line.request_id,
-        "message": line.message,
-        "fields": msgspec.json.encode(line.fields).decode() if line.fields else None,
+        "process": escaped(process),
+        "logger": escaped(line.logger),
+        "request_id": escaped(line.request_id),
+        "message": escaped(line.message),
+        "fields": escaped(msgspec.json.encode(line.fields).decode()) if line.fields else "\\N",
     }
-    texts = (values[name] for name in LINES.fields)
-    return "\t".join("\\N" if value is None else value.translate(ESCAPES) for value in texts) + "\n"
+    return "\t".join(in_order(values)) + "\n"
+
+
+def escaped(value: str) -> str:
+    return value.translate(ESCAPES) if ESCAPED.search(value) else value
 
 
 async def keep(connection: Connection, rows: Iterable[str]) -> None:

@@ -43,7 +43,9 @@ def setup(level: str, format: str, stream: IO[str]) -> None:
     output = Output(stream)
     output.setLevel(LEVELS[level])
     output.setFormatter(TextFormatter() if text else JsonFormatter())
-    logging._srcfile = None  # file and line are not shown: finding them costs the most
+    # What is not shown is not looked for: file and line cost the most.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=logging.WARNING, handlers=[output], force=True)
     listen_to_ours(min(LEVELS[level], logging.INFO))
 

@@ -1,0 +1,52 @@
+"""An answered request: its log line, the metrics, and the outcome of the service `evenkeel`."""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import Struct
+
+from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES
+from server.parts import Parts
+from server.telemetry import metrics
+
+log = logging.getLogger("evenkeel.access")
+
+
+class Answered(Struct):
+    """What is logged and counted of a request."""
+
+    route: str  # what it is counted under
+    method: str
+    path: str
+    status: int
+    code: str  # of the problem document that was answered
+    seconds: float
+    request_id: str
+    who: str
+    address: str
+    stored: int | None  # outcomes that it stored; None: it is not for storing any
+
+
+def record(parts: Parts, one: Answered, *, counted: bool = True, routine: bool = False) -> None:
+    """Log and count it. Not `counted`: it is no part of the service `evenkeel`; `routine`: at debug."""
+    metrics.request(one.route, one.method, one.status, one.seconds)
+    if counted:
+        refused = one.status in REFUSED_STATUSES or one.code in REFUSED_CODES
+        parts.intake.count_own(one.route, one.method, one.status, None if refused else one.seconds)
+    fields = {
+        "route": one.route,
+        "duration_ms": round(one.seconds * 1000, 2),
+        "who": one.who,
+        "address": one.address,
+    }
+    if one.stored is not None:
+        fields["stored"] = one.stored
+    log.log(
+        logging.DEBUG if routine else logging.INFO,
+        "%s %s %d",
+        one.method,
+        one.path,
+        one.status,
+        extra={"request_id": one.request_id, "fields": fields},
+    )
