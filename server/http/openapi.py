@@ -45,6 +45,13 @@ HEADERS = {
     "X-PagerDuty-Signature": "`v1=` and the HMAC-SHA256 of the body in hexadecimal; several, with commas between.",
 }
 
+ANSWER_HEADERS = {
+    "X-Request-Id": "The request's id.",
+    "Idempotent-Replayed": "`true`: this is the answer to an earlier request with the same Idempotency-Key.",
+    "RateLimit": "Where a limit is in force for the key: `r` items may still be sent, and in `t` seconds more.",
+    "RateLimit-Policy": "The limit itself: `q` items in `w` seconds.",
+}
+
 PROBLEM: Json = {
     "title": "Problem",
     "description": "What went wrong (RFC 9457). `code` is stable; other members depend on it.",
@@ -89,10 +96,10 @@ def operations(routes: tuple[Route, ...]) -> Iterator[tuple[Route, str, Operatio
 @cache
 def document(routes: tuple[Route, ...]) -> Json:
     """The OpenAPI document of these addresses, of this version."""
-    described = list(operations(routes))
-    types = Types([one for _, _, one in described])
+    every = list(operations(routes))
+    types = Types([one for _, _, one in every])
     paths: Json = {}
-    for route, method, one in described:
+    for route, method, one in every:
         paths.setdefault(route.path, {})[method] = operation_object(route, method, one, types)
     return {
         "openapi": "3.1.0",
@@ -104,7 +111,7 @@ def document(routes: tuple[Route, ...]) -> Json:
             "Every answer carries X-Request-Id; errors are problem documents.",
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(tag_of(route.path) for route, *_ in described)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(tag_of(route.path) for route, *_ in every)],
         "paths": paths,
         "components": {"schemas": types.components | {"Problem": PROBLEM}, "securitySchemes": SECURITY_SCHEMES},
     }
@@ -200,7 +207,7 @@ def parameters(route: Route, one: Operation) -> list[Json]:
 
 def responses(route: Route, one: Operation, types: Types) -> Json:
     """By status, rising."""
-    found = problems(codes(route, one)) | {str(status): success(one, types) for status in (one.status, *one.also)}
+    found = problems(codes(route, one), one) | {str(status): success(one, types) for status in (one.status, *one.also)}
     return dict(sorted(found.items()))
 
 
@@ -216,7 +223,12 @@ def codes(route: Route, one: Operation) -> list[str]:
     return sorted(found, key=lambda code: (CODES[code][0], code))
 
 
-def problems(found: list[str]) -> Json:
+def described(names: tuple[str, ...]) -> Json:
+    """Headers of an answer."""
+    return {name: {"schema": {"type": "string"}, "description": ANSWER_HEADERS[name]} for name in names}
+
+
+def problems(found: list[str], one: Operation) -> Json:
     """One response a status, naming its codes."""
     responses: Json = {}
     for status in sorted({CODES[code][0] for code in found}):
@@ -226,13 +238,15 @@ def problems(found: list[str]) -> Json:
             "description": "; ".join(f"`{code}`: {CODES[code][1]}" for code in named),
             "content": {"application/problem+json": {"schema": schema}},
         }
+        if one.answer_headers:
+            responses[str(status)]["headers"] = described(one.answer_headers)
     return responses
 
 
 def success(one: Operation, types: Types) -> Json:
     answer: Json = {
         "description": one.summary,
-        "headers": {"X-Request-Id": {"schema": {"type": "string"}, "description": "The request's id."}},
+        "headers": described(("X-Request-Id", *one.answer_headers)),
     }
     if one.returns is not None:
         answer["content"] = {one.media: {"schema": types.schema(one.returns)}}

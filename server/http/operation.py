@@ -30,6 +30,7 @@ class Operation:
     media: str  # the content type answered
     body_media: tuple[str, ...]  # the content types taken
     also: tuple[int, ...]  # other statuses that carry the same document
+    answer_headers: tuple[str, ...]  # headers that its answers may carry
     of_service: bool  # it asks `for_service`: keys bound to services may call it, whatever its scope is
 
 
@@ -46,13 +47,26 @@ def operation(
     media: str = "application/json",
     body_media: tuple[str, ...] = ("application/json",),
     also: tuple[int, ...] = (),
+    answer_headers: tuple[str, ...] = (),
     of_service: bool = False,
 ) -> Callable[[Method], Method]:
     """Mark a handler's method as an API operation."""
 
     def mark(method: Method) -> Method:
         method.operation = Operation(  # type: ignore[attr-defined]
-            summary, scope, query, body, returns, status, errors, headers, media, body_media, also, of_service
+            summary,
+            scope,
+            query,
+            body,
+            returns,
+            status,
+            errors,
+            headers,
+            media,
+            body_media,
+            also,
+            answer_headers,
+            of_service,
         )
         return method
 

@@ -57,6 +57,7 @@ class OutcomesHandler(ApiHandler):
         errors=ERRORS,
         headers=("Idempotency-Key", "Content-Encoding", TRIAL),
         body_media=("application/json", "application/x-ndjson"),
+        answer_headers=("Idempotent-Replayed", "RateLimit", "RateLimit-Policy"),
     )
     async def post(self) -> None:
         self.posted = OutcomesPost(self.parts, self.identity, self.asked(), self.request.body, self.received)
