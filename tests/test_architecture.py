@@ -101,6 +101,7 @@ PURE_FILES = (
     "server/review/markdown.py",
     "server/review/monthly.py",
     "server/selfcheck/findings.py",
+    "server/selfcheck/forecast.py",
     "server/signals/signal.py",
     "server/slo/ledger/history.py",
     "server/slo/ledger/months.py",

@@ -10,12 +10,14 @@ from msgspec import Struct
 from dashboard.now.side import CHECKS
 from dashboard.setup.keys import has_ended
 from dashboard.shared.live import Ask, LivePage, live_page
+from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.auth.audit_store import Act, recent_acts
 from server.auth.identity import ROLES, SCOPES
 from server.auth.passwords import SHORTEST
 from server.auth.people_store import Person, Session, list_people, list_sessions
 from server.auth.store import ApiKey, list_keys
+from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.notify.acts import TargetView, list_targets
@@ -23,8 +25,10 @@ from server.notify.kind import Kind
 from server.notify.kinds import KINDS, kind_of
 from server.notify.steps import STEPS
 from server.parts import Parts
+from server.selfcheck import forecast_store
 from server.selfcheck import store as check_store
 from server.selfcheck.findings import CheckResult
+from server.selfcheck.forecast import Forecast
 
 HISTORY = 200
 ACTS = 20
@@ -69,6 +73,7 @@ class SetupView(Struct):
     acts: list[AuditLine]  # the newest
     targets: list[TargetView]
     draft: TargetDraft
+    storage: Forecast | None  # None: it cannot be read just now
     public_url: str
     missing: dict[str, str]  # of each kind of target: what is missing before one can be added, empty: nothing
     kinds: tuple[Kind, ...] = tuple(KINDS.values())
@@ -99,6 +104,12 @@ async def checks_view(parts: Parts, ask: Ask, now: float) -> ChecksView:
     return ChecksView([check for check in found if check.version is None], [check for check in found if check.version])
 
 
+async def read_storage(parts: Parts) -> Forecast:
+    async with parts.db.ask() as connection:
+        return await forecast_store.forecast(connection, parts.env, shared_clock.now())
+
+
+STORAGE = Memo(read_storage, kept_s=60)
 SETUP = live_page(
     LivePage(
         name="setup",
@@ -137,6 +148,7 @@ async def show_setup(page: Page, draft: TargetDraft) -> None:
             acts=[done(act) for act in await recent_acts(connection, ACTS)] if admin else [],
             targets=await list_targets(connection) if admin else [],
             draft=draft,
+            storage=await STORAGE.get(page.parts),
             public_url=env.public_url,
             missing={kind.name: kind.unavailable(env) for kind in KINDS.values()},
         )

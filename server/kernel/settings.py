@@ -45,6 +45,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("TRUSTED_PROXIES", "0", "Proxies in front that set X-Forwarded-For and -Proto; Heroku: 1."),
     Variable("SLO_FILE", "slo.yaml", "The objectives, OpenSLO v1."),
     Variable("RUNBOOK_FILE", "runbook.yaml", "The steps of an incident."),
+    Variable("DATABASE_MAX_BYTES", "0", "Bytes that the database's plan allows, for the forecast; 0: not known."),
     Variable("OUTCOME_RETENTION_DAYS", "7", "Days that raw outcomes are kept, 1 to 365."),
     Variable("LOG_RETENTION_DAYS", "3", "Days that log lines are kept for look-up, 1 to 90."),
     Variable("LOG_LINES_KEPT", "1000000", "Log lines kept for look-up at most."),
@@ -97,6 +98,7 @@ class Environment:
     trusted_proxies: int
     slo_file: Path
     runbook_file: Path
+    database_max_bytes: int  # 0: not known
     outcome_retention_days: int
     log_retention_days: int
     log_lines_kept: int
@@ -151,6 +153,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
         slo_file=Path(text["SLO_FILE"]),
         runbook_file=Path(text["RUNBOOK_FILE"]),
+        database_max_bytes=whole(text, "DATABASE_MAX_BYTES", 0, 1 << 50),
         outcome_retention_days=whole(text, "OUTCOME_RETENTION_DAYS", 1, 365),
         log_retention_days=whole(text, "LOG_RETENTION_DAYS", 1, 90),
         log_lines_kept=whole(text, "LOG_LINES_KEPT", 1000, 1_000_000_000),

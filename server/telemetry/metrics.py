@@ -187,6 +187,15 @@ NOTIFICATION_AGE = _metric(
     "gauge",
     "Age of the oldest notification that has neither arrived nor been given up; 0 where there is none.",
 )
+STORED_BYTES = _metric("evenkeel_stored_bytes", "gauge", "Bytes in the database, indexes too, by kind.", "kind")
+STORED_RATE = _metric(
+    "evenkeel_stored_bytes_per_day", "gauge", "Bytes that come a day at the rate of now, by kind.", "kind"
+)
+FULL_IN = _metric(
+    "evenkeel_storage_full_in_seconds",
+    "gauge",
+    "Until the disk or the plan is full at the rate of now; absent where it is not within 400 days, or not known.",
+)
 CHECK_STATUS = _metric(
     "evenkeel_check_status", "gauge", "1 for the status that a check's last run had, else 0.", "check", "status"
 )

@@ -13,9 +13,12 @@ from server.config import store as config_store
 from server.incidents import measures_store
 from server.incidents.measures import QUARTER_S, Measures, of_quarter
 from server.kernel import shared_clock
+from server.kernel.settings import Environment
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
+from server.selfcheck import forecast_store
 from server.selfcheck import store as check_store
+from server.selfcheck.forecast import Forecast
 from server.signals import store as signals_store
 from server.slo.ledger import ledger_store
 from server.slo.model.counts import Counts
@@ -49,6 +52,7 @@ class DeploymentGauges(msgspec.Struct):
     events: dict[int, Counts]  # good and bad by objective id
     undelivered_age_s: float  # of notifications
     incidents: IncidentGauges
+    storage: Forecast
     signals: dict[bool, int]  # whose end is not known, by whether they are in an incident
 
 
@@ -60,7 +64,7 @@ class IncidentGauges(msgspec.Struct):
     quarter: list[Measures]
 
 
-async def read(connection: AsyncConnection) -> DeploymentGauges:
+async def read(connection: AsyncConnection, env: Environment) -> DeploymentGauges:
     """All of it, in the caller's snapshot."""
     revision = await connection.execute(select(func.max(revisions.c.number)))
     age = func.extract("epoch", func.clock_timestamp() - lease.c.renewed_at)
@@ -72,9 +76,10 @@ async def read(connection: AsyncConnection) -> DeploymentGauges:
     staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
     incidents = await incident_gauges(connection)
+    storage = await forecast_store.forecast(connection, env, shared_clock.now())
     signals = await signals_store.firing_now(connection)
     return DeploymentGauges(
-        rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents, signals
+        rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents, storage, signals
     )
 
 

@@ -22,6 +22,7 @@ from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line
 from server.picture.picture import Picture
 from server.selfcheck.findings import CheckStatus
+from server.selfcheck.forecast import Forecast
 from server.slo.model.counts import NOTHING, Counts
 from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus
@@ -66,7 +67,7 @@ async def scrape(parts: Parts) -> bytes:
 async def read_gauges(parts: Parts) -> DeploymentGauges | None:
     try:
         async with asyncio.timeout(LIMIT_S), parts.db.ask() as connection:
-            return await metrics_store.read(connection)
+            return await metrics_store.read(connection, parts.env)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("gauges not read: %s", first_line(error))
         return None
@@ -130,8 +131,16 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     firing = [((str(joined).lower(),), gauges.signals.get(joined, 0)) for joined in (False, True)]
     yield family(metrics.SIGNALS_FIRING, firing)
     yield family(metrics.NOTIFICATION_AGE, [((), gauges.undelivered_age_s)])
+    yield from of_storage(gauges.storage)
     yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
+
+
+def of_storage(found: Forecast) -> Iterator[MetricFamily]:
+    yield family(metrics.STORED_BYTES, [((one.what,), one.bytes) for one in found.stored])
+    yield family(metrics.STORED_RATE, [((one.what,), one.bytes_a_day) for one in found.stored])
+    if found.full_in_days is not None:
+        yield family(metrics.FULL_IN, [((), found.full_in_days * 86_400)])
 
 
 def of_incidents(found: IncidentGauges) -> Iterator[MetricFamily]:

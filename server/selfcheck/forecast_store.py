@@ -1,0 +1,78 @@
+"""SQL of the forecast: how much is stored, since when, and how much came in the last day."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.ingest.partitions import day_of
+from server.kernel.settings import Environment
+from server.live.retention_store import ROLLUPS
+from server.process.reserve import reserve_of
+from server.process.size_store import TableSize, table_sizes
+from server.selfcheck.forecast import Forecast, Stored, a_day
+
+DAY_S = 86_400
+NONE = TableSize("outcomes", 0, 0, 0)  # no partition has been made yet
+EMPTY_BYTES = 64 * 1024  # what a table and its indexes take with their first rows
+YOUNGEST_DAYS = 1 / 24  # what is younger says little of a day
+INSTALLED = "SELECT extract(epoch FROM now() - min(at))::float FROM revisions"
+PARTS = """
+SELECT relname, pg_total_relation_size(oid) FROM pg_class
+WHERE relkind = 'r' AND relname ~ '^outcomes_[0-9]{8}$' AND relnamespace = current_schema()::regnamespace
+ORDER BY relname
+"""
+
+
+async def forecast(connection: AsyncConnection, env: Environment, now: float) -> Forecast:
+    """What is stored and when that is full; `now` in Unix seconds. No table is read: sizes, and the oldest row."""
+    total = int((await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())
+    sizes = {one.name: one for one in await table_sizes(connection)}
+    aged = [
+        *((one.table, one.column, float(one.days)) for one in ROLLUPS),
+        ("log_lines", "at", float(env.log_retention_days)),
+        ("idempotency", "at", 1.0),
+    ]
+    stored = [await of_outcomes(connection, sizes.get("outcomes", NONE), env.outcome_retention_days, now)]
+    stored += [await of_table(connection, sizes[table], column, days) for table, column, days in aged if table in sizes]
+    stored.sort(key=lambda one: -one.bytes)
+    rest = total - sum(one.bytes for one in stored)
+    return Forecast([*stored, Stored("everything else", max(rest, 0))], room(env, total))
+
+
+async def of_outcomes(connection: AsyncConnection, size: TableSize, kept_days: int, now: float) -> Stored:
+    """Raw outcomes, by the sizes of their days."""
+    days = {day_of(name): int(of_day) for name, of_day in await connection.execute(text(PARTS))}
+    today = datetime.fromtimestamp(now, UTC).date()
+    least = min(days.values(), default=0)  # of a day without any
+    held = {day: of_day - least for day, of_day in days.items() if day is not None and day <= today and of_day > least}
+    installed = (await connection.execute(text(INSTALLED))).scalar_one() or 0.0
+    gone = now % DAY_S / DAY_S
+    age = (today - min(held)).days + gone if held else 0.0
+    young = min(age, installed / DAY_S) if age <= 1 else age
+    rate = a_day(held.get(today, 0), held.get(today - timedelta(days=1), 0), gone, young)
+    return Stored("outcomes", size.bytes, rate, float(kept_days), age)
+
+
+async def of_table(connection: AsyncConnection, size: TableSize, column: str, kept_days: float) -> Stored:
+    """A table of which rows age out, by the age of its oldest, which an index knows."""
+    oldest = f"SELECT extract(epoch FROM now() - min({column}))::float FROM {size.name}"
+    age_s = (await connection.execute(text(oldest))).scalar_one()
+    name = size.name.replace("_", " ")
+    if age_s is None:
+        return Stored(name, size.bytes, kept_days=kept_days)
+    age = max(age_s / DAY_S, 0.0)
+    came = max(size.bytes - EMPTY_BYTES, 0)
+    return Stored(name, size.bytes, came / max(age, YOUNGEST_DAYS), kept_days, age)
+
+
+def room(env: Environment, database_bytes: int) -> int | None:
+    """What the database may come to: as its plan says, or with the disk where it is ours; None: not known."""
+    if env.database_max_bytes:
+        return env.database_max_bytes
+    if reserve_of(env).path is not None and env.data_dir.is_dir():
+        return database_bytes + shutil.disk_usage(env.data_dir).free
+    return None
