@@ -14,7 +14,8 @@ import pytest
 import redis as blocking
 import redis.asyncio as redis
 
-from server.ingest.throttle import Throttle
+from server.ingest import throttle as throttling
+from server.ingest.throttle import Quota, Throttle
 from server.kernel import bus
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -22,7 +23,7 @@ from server.kernel.errors import ApiError, ConfigurationError
 from server.kernel.redaction import redact
 from server.kernel.redis_client import lost, read_address, redis_client
 from tests.kernel.redis_servers import SERVICE, Servers, cluster_of, servers, with_sentinel
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -73,6 +74,12 @@ def test_no_password_is_in_a_log() -> None:
     said = redact("redis+sentinel://keel:s3cret-one@a:1,b:1/front?sentinel_username=keel&sentinel_password=s3cret-two")
     assert "s3cret" not in said
     assert "a:1,b:1/front" in said
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no Redis that hangs: in 100 ms it may not get to answer."""
+    monkeypatch.setattr(throttling, "REDIS_WAIT_S", PATIENCE_S)
 
 
 async def refused_by(throttles: list[Throttle], key_id: int) -> list[bool]:
@@ -193,7 +200,7 @@ async def test_a_cluster_carries_signals_and_counts_each_key_where_its_slot_is(
         await pair.carry(1)
         for key_id in range(8):
             assert await refused_by(throttles, key_id) == [False, True]
-            await throttles[0].give_back(key_id, 8, 2)
+            await throttles[0].give_back(key_id, 8, Quota(2, 0.0))
             assert await refused_by(throttles[1:], key_id) == [False]
     for port in ports:
         with blocking.Redis(port=port) as node:
