@@ -17,6 +17,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection
 
 from checks.check import DAY_S, Check, Surroundings, fail, note
+from server.ingest.partition_store import EARLIER_INDEX
 from server.selfcheck.findings import Finding
 from server.tables import metadata
 
@@ -132,7 +133,9 @@ def disagreements(connection: Connection) -> list[Finding]:
 
 
 def declared(thing: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
-    """Partitions of outcomes and Alembic's own table are not in server/tables."""
+    """Partitions of outcomes and Alembic's own table are not in server/tables, nor is what the watch drops."""
+    if kind == "index" and name == EARLIER_INDEX:
+        return False
     table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", name)
     return table in metadata.tables or not (str(table).startswith("outcomes_") or table == "alembic_version")
 

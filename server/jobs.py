@@ -20,7 +20,7 @@ from server.incidents.keeper import Keeper
 from server.incidents.runbook_file import RunbookInForce
 from server.incidents.verifier import Verifier
 from server.ingest import retention_store as old_intake
-from server.ingest.partitions import drop_partitions, ensure_partitions
+from server.ingest.partitions import drop_partitions, ensure_partitions, index_request_ids
 from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -87,7 +87,7 @@ def retention(env: Environment, db: Database) -> list[Job]:
     """What makes room: each drops or forgets what is older than it is kept."""
     live = Retention(db)
     return [
-        Job("partitions", 600.0, lambda _: keep_partitions(db, env), 60),
+        Job("partitions", 600.0, lambda _: keep_partitions(db, env), 550),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),
         Job("rollup retention", 300.0, live.forget_old_rollups, 120),
@@ -103,6 +103,7 @@ def retention(env: Environment, db: Database) -> list[Job]:
 async def keep_partitions(db: Database, env: Environment) -> None:
     await ensure_partitions(db, shared_clock.now(), env.outcome_retention_days)
     await drop_partitions(db, shared_clock.now(), env.outcome_retention_days)
+    await index_request_ids(db)
 
 
 async def forget_alerts(db: Database) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any, NamedTuple, cast
 
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
 from server.kernel.connection import Connection
+from server.kernel.db import local
+from server.tables.outcomes import BLOOM, RANGES
 
 PARTITIONS_LOCK = 0x65766B02  # advisory: one process at a time makes partitions
 
@@ -19,6 +25,20 @@ WHERE c.relkind = 'r' AND c.relname ~ '^outcomes_[0-9]{8}$'
   AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'outcomes'::regclass)
 ORDER BY c.relname
 """
+
+# The partitions without the index that the partitioned one stands for; it is made with the table of new ones.
+UNINDEXED = """
+SELECT c.relname
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'outcomes'::regclass AND NOT i.inhdetachpending AND NOT EXISTS (
+    SELECT FROM pg_index x JOIN pg_inherits p ON p.inhrelid = x.indexrelid
+    WHERE x.indrelid = c.oid AND p.inhparent = 'outcomes_request_ids'::regclass
+)
+ORDER BY c.relname
+"""
+INDEX = "outcomes_request_ids"
+EARLIER_INDEX = "outcomes_request_id"
+QUICKLY = "200ms"
 
 
 class Partition(NamedTuple):
@@ -50,6 +70,48 @@ async def make(connection: Connection, name: str, day: date) -> bool:
             )
         )
     return True
+
+
+async def has_earlier_index(connection: Connection) -> bool:
+    """Whether the B-tree by which earlier versions found request ids is still there."""
+    found = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (EARLIER_INDEX,))
+    return bool(cast(Any, await found.fetchone())[0])
+
+
+async def unindexed(connection: Connection) -> list[str]:
+    """The attached partitions that are older than the index of request ids, and have none of it."""
+    found = await connection.execute(UNINDEXED)
+    return [str(cast(Any, row)[0]) for row in await found.fetchall()]
+
+
+async def index(connection: Connection, name: str) -> None:
+    """Index the request ids of a partition while it is written to."""
+    made = sql.Identifier(f"{name}_request_ids")
+    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(made))  # what was cut short
+    await connection.execute(
+        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} USING brin (request_id {}) WITH ({})").format(
+            made, sql.Identifier(name), sql.SQL(BLOOM), sql.SQL(RANGES)
+        )
+    )
+    async with quickly(connection):
+        await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(INDEX), made))
+
+
+async def drop_earlier_index(connection: Connection) -> bool:
+    """Drop the B-tree; False where a reader does not let go of it at once."""
+    with contextlib.suppress(LockNotAvailable):
+        async with quickly(connection):
+            await connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(EARLIER_INDEX)))
+        return True
+    return False
+
+
+@asynccontextmanager
+async def quickly(connection: Connection) -> AsyncIterator[None]:
+    """A transaction whose locks ingest waits for: it has them at once, or not at all."""
+    async with connection.transaction():
+        await connection.execute(local(lock_timeout=QUICKLY))
+        yield
 
 
 async def detach(connection: Connection, name: str) -> None:

@@ -54,8 +54,23 @@ async def ensure_partitions(db: Database, now: float, retention_days: int) -> li
     """Make what is missing; the names made. `now` in Unix seconds."""
     async with opened(db, "partitions") as connection:
         there = {partition.name for partition in await store.partitions(connection)}
+        if not there:
+            await store.drop_earlier_index(connection)
         missing = [day for day in wanted_days(now, retention_days) if name_of(day) not in there]
         return [name_of(day) for day in missing if await store.make(connection, name_of(day), day)]
+
+
+async def index_request_ids(db: Database) -> bool:
+    """Give the partitions of earlier versions the index of request ids, then drop the one that they had.
+
+    False where somebody reads on and on, so that it cannot be dropped without holding ingest up: try again later.
+    """
+    async with opened(db, "partitions") as connection:
+        if not await store.has_earlier_index(connection):
+            return True
+        for name in await store.unindexed(connection):
+            await store.index(connection, name)
+        return await store.drop_earlier_index(connection)
 
 
 async def drop_partitions(db: Database, now: float, retention_days: int) -> list[str]:

@@ -51,6 +51,8 @@ ORDER = "at DESC, series_id DESC, request_id DESC, duration_us DESC, bad DESC"
 
 async def by_request_id(connection: AsyncConnection, request_id: str, limit: int) -> list[Found]:
     """The outcomes that carry a request id, newest first."""
+    # The planner thinks that a bloom filter excludes nothing.
+    await connection.execute(text("SET LOCAL enable_seqscan = off"))
     rows = await connection.execute(
         text(
             f"""
@@ -60,6 +62,7 @@ async def by_request_id(connection: AsyncConnection, request_id: str, limit: int
         ),
         {"request_id": request_id, "limit": limit},
     )
+    await connection.execute(text("SET LOCAL enable_seqscan = on"))
     return [_found(row) for row in rows]
 
 

@@ -27,6 +27,8 @@ CREATE = "CREATE TABLE notes (id INTEGER NOT NULL, text TEXT)"
     "statement",
     [
         "CREATE INDEX minutes_x ON minutes (n)",
+        "CREATE INDEX minutes_x ON ONLY minutes (n)",
+        "CREATE INDEX outcomes_x ON outcomes (at)",
         "CREATE UNIQUE INDEX IF NOT EXISTS minutes_x ON minutes (n)",
         'create index "minutes_x" on "minutes" (n)',
         "DROP INDEX minutes_minute",
@@ -58,6 +60,7 @@ def test_what_holds_a_live_table_up_is_refused(statement: str) -> None:
     "statement",
     [
         "CREATE INDEX CONCURRENTLY minutes_x ON minutes (n)",
+        "CREATE INDEX outcomes_x ON ONLY outcomes (at)",
         "CREATE INDEX CONCURRENTLY IF NOT EXISTS minutes_x ON minutes (n)",
         "DROP INDEX CONCURRENTLY minutes_minute",
         "ALTER TABLE minutes ADD COLUMN x INTEGER",

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from hashlib import md5
 
 import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from server.ingest import partition_store
 from server.ingest.partitions import (
@@ -16,12 +18,14 @@ from server.ingest.partitions import (
     days_ahead,
     drop_partitions,
     ensure_partitions,
+    index_request_ids,
     is_over,
     name_of,
     wanted_days,
 )
 from server.kernel.db import Database
-from tests.ingest.making import rows, value
+from server.live.outcomes import outcomes_by_request_id
+from tests.ingest.making import ready_database, rows, value
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -126,4 +130,89 @@ async def test_a_drop_that_was_cut_short_is_finished(database_url: str) -> None:
     await partition_store.detach(connection, "outcomes_20261123")
     await connection.close()
     assert await drop_partitions(db, NOW + 2 * DAY, 1) == ["outcomes_20261123"]
+    await db.close()
+
+
+DAYS = 3
+OF_BEFORE = "SELECT to_regclass('outcomes_request_id') IS NOT NULL"
+SERIES = "INSERT INTO series (service, version, route, method, status) VALUES ('a', '', '/', 'GET', 200) RETURNING id"
+BUILDING = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%%'
+)
+"""
+SCANS = """
+SELECT sum(seq_scan) AS of_all, sum(idx_scan) AS by_index FROM pg_stat_xact_user_tables WHERE relname ~ '^outcomes_'
+"""
+
+
+def partition_of_before(url: str, day: date) -> None:
+    """A partition as the version before made it, with 30,000 outcomes."""
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE TABLE {name_of(day)} PARTITION OF outcomes"
+            f" FOR VALUES FROM ('{at}') TO ('{at + timedelta(days=1)}')"
+        )
+        connection.execute(
+            "INSERT INTO outcomes SELECT %s + i * interval '1 second', 1, 1, false, 'id-' || %s || '-' || i, NULL"
+            " FROM generate_series(1, 30000) AS i",
+            (at, f"{day:%d}"),
+        )
+
+
+@pytest.mark.gen_test
+async def test_partitions_of_before_get_the_index_of_request_ids_without_holding_ingest_up(database_url: str) -> None:
+    db = Database(database_url, "test")
+    days = [date(2026, 11, 23 + n) for n in range(DAYS)]
+    value(database_url, SERIES)
+    for day in days:
+        partition_of_before(database_url, day)
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as reader,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as ingest,
+    ):
+        await reader.execute("SELECT count(*) FROM outcomes")  # a reader that does not end
+        await ingest.execute("SET lock_timeout = '2s'")
+        indexing = asyncio.create_task(index_request_ids(db))
+        while not indexing.done():
+            await ingest.execute(INSERT, (NOW,))
+            await asyncio.sleep(0.01)
+            if value(database_url, BUILDING):  # waits for readers of before, while ingest does not wait for it
+                await reader.rollback()
+                await reader.execute("SELECT count(*) FROM outcomes")
+        assert not await indexing
+        assert value(database_url, OF_BEFORE)
+    assert await index_request_ids(db)
+    assert not value(database_url, OF_BEFORE)
+    await ensure_partitions(db, NOW, 1)
+    indexes = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'outcomes_request_ids'::regclass"
+    assert value(database_url, indexes) == value(database_url, indexes.replace("_request_ids", ""))
+    async with db.ask() as connection:
+        for day in days:
+            (found,) = await outcomes_by_request_id(connection, f"id-{day:%d}-29999")
+            assert found.timestamp.date() == day
+    await db.close()
+
+
+@pytest.mark.gen_test
+async def test_a_request_id_is_found_by_filters_and_where_none_is_made_yet(database_url: str) -> None:
+    db = await ready_database(database_url)
+    value(database_url, SERIES)
+    many = (
+        "INSERT INTO outcomes SELECT to_timestamp(%s) - make_interval(days => i %% 7), 1, 1, false, md5(i::text), NULL"
+        " FROM generate_series(1, 40000) AS i"
+    )
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(many, (time.time(),))
+        connection.execute("VACUUM ANALYZE outcomes")  # which makes the filters of whole ranges
+        connection.execute("INSERT INTO outcomes VALUES (now(), 1, 1, false, 'the-newest', NULL)")
+    async with db.ask() as asking:
+        for request_id in ("the-newest", md5(b"4711").hexdigest()):
+            (found,) = await outcomes_by_request_id(asking, request_id)
+            assert found.request_id == request_id
+        assert not await outcomes_by_request_id(asking, "of-nobody")
+        (scans,) = await asking.execute(text(SCANS))
+        assert (scans.of_all, scans.by_index > 0) == (0, True)
     await db.close()
