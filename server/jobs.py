@@ -20,7 +20,13 @@ from server.incidents.keeper import Keeper
 from server.incidents.runbook_file import RunbookInForce
 from server.incidents.verifier import Verifier
 from server.ingest import retention_store as old_intake
-from server.ingest.partitions import drop_partitions, ensure_partitions, index_request_ids
+from server.ingest.partitions import (
+    SUMMARISE_EVERY_S,
+    RequestIds,
+    drop_partitions,
+    ensure_partitions,
+    index_request_ids,
+)
 from server.kernel import shared_clock
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -87,6 +93,7 @@ def retention(env: Environment, db: Database) -> list[Job]:
     """What makes room: each drops or forgets what is older than it is kept."""
     live = Retention(db)
     return [
+        Job("request ids", SUMMARISE_EVERY_S, RequestIds(db).run, 30),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 550),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),

@@ -13,7 +13,7 @@ from psycopg.errors import LockNotAvailable
 
 from server.kernel.connection import Connection
 from server.kernel.db import local
-from server.tables.outcomes import BLOOM, RANGES
+from server.tables.outcomes import BLOOM, RANGE_PAGES, RANGES
 
 PARTITIONS_LOCK = 0x65766B02  # advisory: one process at a time makes partitions
 
@@ -35,6 +35,11 @@ WHERE i.inhparent = 'outcomes'::regclass AND NOT i.inhdetachpending AND NOT EXIS
     WHERE x.indrelid = c.oid AND p.inhparent = 'outcomes_request_ids'::regclass
 )
 ORDER BY c.relname
+"""
+BLOCKS = """
+SELECT i.inhrelid::regclass::text, pg_relation_size(x.indrelid) / current_setting('block_size')::int
+FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid
+WHERE i.inhparent = 'outcomes_request_ids'::regclass ORDER BY 1
 """
 INDEX = "outcomes_request_ids"
 EARLIER_INDEX = "outcomes_request_id"
@@ -97,6 +102,28 @@ async def index(connection: Connection, name: str) -> None:
         await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(INDEX), made))
 
 
+async def blocks(connection: Connection) -> list[tuple[str, int]]:
+    """The index of request ids of each attached partition, and how many pages that has."""
+    found = await connection.execute(BLOCKS)
+    return [(str(name), int(count)) for name, count in cast(Any, await found.fetchall())]
+
+
+async def summarise(connection: Connection, index: str, first: int, last: int) -> bool:
+    """Make the filters of the ranges of pages that begin in [first, last), where there is none yet.
+
+    False where the partition is just being vacuumed: who waits for a second has the vacuum cancelled.
+    """
+    with contextlib.suppress(LockNotAvailable):
+        async with quickly(connection):
+            await connection.execute(
+                "SELECT brin_summarize_range(%s::regclass, page)"
+                " FROM generate_series(%s::bigint, %s::bigint - 1, %s) AS page",
+                (index, first, last, RANGE_PAGES),
+            )
+        return True
+    return False
+
+
 async def drop_earlier_index(connection: Connection) -> bool:
     """Drop the B-tree; False where a reader does not let go of it at once."""
     with contextlib.suppress(LockNotAvailable):
@@ -108,7 +135,7 @@ async def drop_earlier_index(connection: Connection) -> bool:
 
 @asynccontextmanager
 async def quickly(connection: Connection) -> AsyncIterator[None]:
-    """A transaction whose locks ingest waits for: it has them at once, or not at all."""
+    """A transaction that has the locks it asks for nearly at once, or ends: others would wait behind it."""
     async with connection.transaction():
         await connection.execute(local(lock_timeout=QUICKLY))
         yield

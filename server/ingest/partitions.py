@@ -8,8 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from server.ingest import partition_store as store
 from server.kernel.connection import opened
 from server.kernel.db import Database
+from server.tables.outcomes import RANGE_PAGES
 
 DAYS_AHEAD = 3
+SUMMARISE_EVERY_S = 10.0
+OPEN_PAGES = 256  # at the end of a partition: writers fill the pages that PostgreSQL adds by the dozen
 LATE_S = 3600  # an outcome taken just inside the retention may be stored this much later
 
 NAME = re.compile(r"outcomes_(\d{4})(\d{2})(\d{2})")
@@ -71,6 +74,33 @@ async def index_request_ids(db: Database) -> bool:
         for name in await store.unindexed(connection):
             await store.index(connection, name)
         return await store.drop_earlier_index(connection)
+
+
+class RequestIds:
+    """Makes the filters of request ids as outcomes come, so that a look-up reads few pages that have none.
+
+    PostgreSQL does that itself (autosummarize), once a minute and for the newest 256 ranges: too late after a burst.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self._made: dict[str, int] = {}  # by index: the page up to which there are filters
+
+    async def run(self, term: int) -> None:
+        """As a job of the watch."""
+        await self.summarise()
+
+    async def summarise(self) -> int:
+        """Make what is missing; how many ranges of pages that were."""
+        ranges = 0
+        async with opened(self.db, "request ids") as connection:
+            for index, pages in await store.blocks(connection):
+                # Pages that are still being filled wait: each row in a range with a filter would log the filter.
+                first, last = self._made.get(index, 0), max(0, pages - OPEN_PAGES) // RANGE_PAGES * RANGE_PAGES
+                if first < last and await store.summarise(connection, index, first, last):
+                    ranges += (last - first) // RANGE_PAGES
+                    self._made[index] = last
+        return ranges
 
 
 async def drop_partitions(db: Database, now: float, retention_days: int) -> list[str]:

@@ -50,13 +50,14 @@ Index("outcomes_series_at", outcomes.c.series_id, outcomes.c.at)
 # A bloom filter of each 48 pages: 20 MB for 10 million, and nothing to write a row, where a B-tree logs a page for
 # nearly every random id. A page has 80 to 95 rows, so 1 range in 800 is read in vain.
 BLOOM = "text_bloom_ops (n_distinct_per_range = 4200, false_positive_rate = 0.0012)"
-RANGES = "pages_per_range = 48, autosummarize = on"
+RANGE_PAGES = 48
+RANGES = f"pages_per_range = {RANGE_PAGES}, autosummarize = on"
 Index(
     "outcomes_request_ids",
     outcomes.c.request_id,
     postgresql_using="brin",
     postgresql_ops={"request_id": BLOOM},
-    postgresql_with={"pages_per_range": 48, "autosummarize": "on"},
+    postgresql_with={"pages_per_range": RANGE_PAGES, "autosummarize": "on"},
 )
 
 writer_ids = Sequence("writer_ids", metadata=metadata)
