@@ -17,7 +17,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 1 /* of what these functions take and give: server/ingest/native.py */
+#define VERSION 2 /* of what these functions take and give: server/ingest/native.py */
 
 #define EPOCH_2000 946684800000000LL
 #define SECOND 1000000LL
@@ -554,13 +554,24 @@ static int cell_is(Cell *cell, PyObject *series) {
     return OK;
 }
 
-/* Ask for the series of every cell; raises Unnumbered. This runs Python code. */
-static int find_all(Batch *batch, PyObject *find) {
+/* The series of a spelling, a new reference: what is known of it, or else what is found. This runs Python code. */
+static PyObject *series_of(PyObject *spelling, PyObject *known_series, PyObject *find) {
+    PyObject *series = PyDict_GetItemWithError(known_series, spelling);
+    if (series != NULL) {
+        Py_INCREF(series);
+        return series;
+    }
+    return PyErr_Occurred() ? NULL : PyObject_CallOneArg(find, spelling);
+}
+
+/* Find the series of every cell; raises Unnumbered. This runs Python code. */
+static int find_all(Batch *batch, PyObject *known_series, PyObject *find) {
+    if (!PyDict_CheckExact(known_series)) return ODD;
     PyObject *unnumbered = NULL;
     int done = OK;
     for (size_t i = 0; done == OK && i < batch->index.used; i++) {
         PyObject *spelling = spelling_of(&batch->cells[i]);
-        PyObject *series = spelling ? PyObject_CallOneArg(find, spelling) : NULL;
+        PyObject *series = spelling ? series_of(spelling, known_series, find) : NULL;
         if (series == NULL)
             done = RAISED;
         else if (series != Py_None)
@@ -801,18 +812,18 @@ static int counted_of(const Batch *batch, const Bytes *rows, PyObject *timed, Py
     return *result ? OK : RAISED;
 }
 
-PyDoc_STRVAR(count_doc, "count(outcomes, times, find, random, timed, columns): a Counted; raises Unnumbered; None: not known");
+PyDoc_STRVAR(count_doc, "count(outcomes, times, known, find, random, timed, columns): a Counted; raises Unnumbered; None: not known");
 
 static PyObject *count(PyObject *module, PyObject *args) {
-    PyObject *outcomes, *times, *find, *random, *timed, *columns, *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOOO:count", &outcomes, &times, &find, &random, &timed, &columns)) return NULL;
+    PyObject *outcomes, *times, *known_series, *find, *random, *timed, *columns, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOOOOOO:count", &outcomes, &times, &known_series, &find, &random, &timed, &columns)) return NULL;
     if (timed != Py_True && timed != Py_False) return odd();
     Batch batch = {0};
     Bytes rows = {0};
     int done = batch_make(&batch, outcomes);
     if (done == OK) done = times_into(&batch, times);
     if (done == OK) done = place_all(&batch);
-    if (done == OK) done = find_all(&batch, find);
+    if (done == OK) done = find_all(&batch, known_series, find);
     if (done == OK && random != Py_None) done = put_rows(&rows, columns, &batch, random, timed == Py_True);
     if (done == OK) done = counted_of(&batch, &rows, timed, &result);
     batch_free(&batch);

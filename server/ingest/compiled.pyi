@@ -1,9 +1,10 @@
 """compiled.c. None, each time: what was given is for the Python code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from server.ingest.counted import Counted, Find, Thresholds
 from server.ingest.outcome import Outcome
+from server.ingest.series import Series, Spelling
 from server.tables.binary import Column
 
 VERSION: int
@@ -12,6 +13,7 @@ def census(outcomes: list[Outcome], now: int, /) -> tuple[list[int], int, int, d
 def count(
     outcomes: Sequence[Outcome],
     times: Sequence[int],
+    known: Mapping[Spelling, Series],
     find: Find,
     random: bytes | None,
     timed: bool,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
 
@@ -20,17 +20,25 @@ from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket
 
 spelling_of: Callable[[Outcome], Spelling] = attrgetter("service", "version", "route", "method", "status")
+NONE_KNOWN: Mapping[Spelling, Series] = {}
 
 
 def count(
-    outcomes: Sequence[Outcome], times: Sequence[int], find: Find, random: bytes | None, *, timed: bool = True
+    outcomes: Sequence[Outcome],
+    times: Sequence[int],
+    find: Find,
+    random: bytes | None,
+    known: Mapping[Spelling, Series] = NONE_KNOWN,
+    *,
+    timed: bool = True,
 ) -> Counted:
     """Count a batch; raises Unnumbered. `random` is 10 bytes for request ids, None: keep no raw outcomes.
 
-    `timed` False: what took how long is not known, whatever the outcomes say.
+    `known` has some of what `find` finds, to save asking it. `timed` False: what took how long is not known, whatever
+    the outcomes say.
     """
     if compiled is not None:
-        counted = compiled.count(outcomes, times, find, random, timed, OUTCOMES.columns)
+        counted = compiled.count(outcomes, times, known, find, random, timed, OUTCOMES.columns)
         if counted is not None:
             return counted
     return count_in_python(outcomes, times, find, random, timed=timed)

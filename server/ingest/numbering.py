@@ -97,7 +97,9 @@ class Numbering:
     def count(self, decoded: Decoded, sent: SentBatch) -> Counted:
         """Count a batch; raises Unnumbered."""
         random = sent.random if sent.keep_rows else None
-        return count(decoded.outcomes, decoded.times, partial(self.find, sender=sent.sender), random)
+        return count(
+            decoded.outcomes, decoded.times, partial(self.find, sender=sent.sender), random, self.book.by_spelling
+        )
 
     async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted:
         """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""

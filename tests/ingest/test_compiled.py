@@ -93,7 +93,7 @@ def fields(counted: Counted | None) -> tuple[Any, ...]:
 
 def both(batch: Decoded, book: Book, random: bytes | None, *, timed: bool) -> Counted:
     """Counted by both, and the same."""
-    compared = compiled.count(batch.outcomes, batch.times, book.find, random, timed, OUTCOMES.columns)
+    compared = compiled.count(batch.outcomes, batch.times, {}, book.find, random, timed, OUTCOMES.columns)
     counted = count_in_python(batch.outcomes, batch.times, book.find, random, timed=timed)
     assert fields(compared) == fields(counted)
     return counted
@@ -156,6 +156,20 @@ def test_both_name_what_has_no_number_with_its_first_second() -> None:
     assert found[0] == found[1] == {("checkout", None, "/a", "GET", 200): 2, ("checkout", None, "/b", "GET", 200): 5}
 
 
+def test_what_is_known_is_not_asked_for() -> None:
+    batch, book, asked = batch_of([outcome(route="/a"), outcome(route="/b"), outcome(route="/a")]), Book(), []
+
+    def find(spelling: Spelling) -> Series:
+        asked.append(spelling[2])
+        return book.find(spelling)
+
+    known = {("checkout", None, "/a", "GET", 200): book.find(("checkout", None, "/a", "GET", 200))}
+    counted = counting.count(batch.outcomes, batch.times, find, RANDOM, known)
+    assert asked == ["/b"]
+    assert fields(counted) == fields(count_in_python(batch.outcomes, batch.times, book.find, RANDOM))
+    assert compiled.count(batch.outcomes, batch.times, [], find, RANDOM, True, OUTCOMES.columns) is None  # type: ignore[arg-type]
+
+
 class Text(str):
     """A text that is more than one."""
 
@@ -187,7 +201,7 @@ STRANGE: dict[str, Outcome] = {
 @pytest.mark.parametrize("strange", STRANGE)
 def test_what_is_strange_is_left_to_the_python_code(strange: str) -> None:
     outcomes, book = [plain(), STRANGE[strange], plain()], Book()
-    compared = compiled.count(outcomes, [NOW] * 3, book.find, RANDOM, True, OUTCOMES.columns)
+    compared = compiled.count(outcomes, [NOW] * 3, {}, book.find, RANDOM, True, OUTCOMES.columns)
     assert compared is None
 
     def outcome_of(way: Callable[..., Counted]) -> Any:
@@ -213,8 +227,8 @@ def test_what_the_compiled_part_does_not_know_it_says() -> None:
         ([plain()], [NOW], (("at", "h"),)),
         ([plain()], [NOW], "columns"),
     ):
-        assert compiled.count(outcomes, given_times, book.find, RANDOM, True, kept) is None  # type: ignore[arg-type]
-    assert compiled.count([plain()], [NOW], lambda spelling: 5, RANDOM, True, columns) is None  # type: ignore[arg-type, return-value]
+        assert compiled.count(outcomes, given_times, {}, book.find, RANDOM, True, kept) is None  # type: ignore[arg-type]
+    assert compiled.count([plain()], [NOW], {}, lambda spelling: 5, RANDOM, True, columns) is None  # type: ignore[arg-type, return-value]
     assert compiled.census([plain(timestamp=datetime.now(timezone(timedelta(hours=1)))), object()], NOW) is None  # type: ignore[list-item]
     assert compiled.census([plain(timestamp="now")], NOW) is None
     one = array("i", [0])
@@ -255,7 +269,7 @@ def test_what_is_asked_may_fail_or_change_what_is_counted() -> None:
     with pytest.raises(LookupError):
         counting.count(batch.outcomes, batch.times, failing, RANDOM)
     expected = count_in_python(list(batch.outcomes), list(batch.times), book.find, RANDOM)
-    counted = compiled.count(batch.outcomes, batch.times, changing, RANDOM, True, OUTCOMES.columns)
+    counted = compiled.count(batch.outcomes, batch.times, {}, changing, RANDOM, True, OUTCOMES.columns)
     assert fields(counted) == fields(expected)
     assert batch.outcomes == []
 
@@ -280,11 +294,11 @@ def test_nothing_is_held_longer_than_it_is_needed() -> None:
     def once() -> None:
         batch = batch_of(sent)
         batch.outcomes[-1].error = "strange"  # type: ignore[assignment]
-        compiled.count(batch.outcomes, batch.times, book.find, RANDOM, True, OUTCOMES.columns)
+        compiled.count(batch.outcomes, batch.times, {}, book.find, RANDOM, True, OUTCOMES.columns)
         batch.outcomes[-1].error = None
-        counted = compiled.count(batch.outcomes, batch.times, lambda spelling: held, RANDOM, True, OUTCOMES.columns)
+        counted = compiled.count(batch.outcomes, batch.times, {}, lambda spelling: held, RANDOM, True, OUTCOMES.columns)
         with pytest.raises(Unnumbered):
-            compiled.count(batch.outcomes, batch.times, lambda spelling: None, RANDOM, True, OUTCOMES.columns)
+            compiled.count(batch.outcomes, batch.times, {}, lambda spelling: None, RANDOM, True, OUTCOMES.columns)
         assert counted is not None
         compiled.delta_rows(1, 1, [counted], lambda service: (1, 2), DELTAS.columns)
         compiled.census(batch.outcomes, NOW)
