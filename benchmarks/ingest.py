@@ -29,6 +29,7 @@ from benchmarks.traffic import bodies
 from server.ingest.count import count
 from server.ingest.counted import Unnumbered
 from server.ingest.decode import decode
+from server.ingest.native import counting
 from server.ingest.outcome import span
 from server.ingest.series import Name, Series, Spelling
 from server.ingest.store import COPY_OUTCOMES
@@ -112,7 +113,7 @@ def costs(ours: dict[str, Cost], base: dict[str, Cost] | None) -> list[Figure]:
     ):
         mine, other = ours[kind], base[kind] if base else Cost()
         figures += [
-            aimed(name, mine.web_us, "us", other.web_us, "" if base else NO_BASE),
+            aimed(name, mine.web_us, "us", other.web_us, f"{counting()} counting" if base else NO_BASE),
             compared(name.replace("web", "PostgreSQL's"), mine.database_us, "us", other.database_us),
             compared(f"rate of {name.partition(', ')[2]}", mine.rate, "items/s", other.rate),
         ]
