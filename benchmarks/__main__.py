@@ -20,7 +20,7 @@ from benchmarks.stand import ROOT
 
 TABLE = ("ingest", "rows", "idle", "memory")  # what docs/performance.md has
 LATER = ("peers", "growth", "outage")
-OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "suspects")
+OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects")
 BY_HAND = ("detection",)  # longer than `make bench` may take
 
 

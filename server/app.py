@@ -168,6 +168,7 @@ def build(env: Environment, name: str) -> Parts:
         waits=ChangeWaits(db, bus, read_verdicts),
         tell=enqueue,
     )
+    parts.intake.turns.others = parts.people
     parts.gate = partial(revision_denied, parts)
     parts.verdicts = read_verdicts
     parts.pull = partial(pull, parts)

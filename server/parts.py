@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
     from server.slo.policy.policies import Policies
     from server.telemetry.logs import LogStore
 
+FIRST_S = 1.0  # for so long a request goes before ingest: streams, and what waits for a slow database, do not
+
 
 class InFlight(Protocol):
     """A request that has not been answered: what the handlers of http/ and of the pages have in common."""
 
     request_id: str
+    first: bool  # ingest rests while this is answered
+    started: float  # perf_counter
 
 
 @dataclass(slots=True)
@@ -66,3 +71,8 @@ class Parts:
     bodies: Room = field(default_factory=Room)  # what of bodies is in memory
     started: bool = False  # every part has started
     stopping: bool = False
+
+    def people(self) -> bool:
+        """Whether a request is being answered for which ingest rests: not one that takes long anyway."""
+        since = time.perf_counter() - FIRST_S
+        return any(one.first and one.started > since for one in self.in_flight)

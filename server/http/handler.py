@@ -59,6 +59,7 @@ class Handler(RequestHandler):
     stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
     code = ""  # of the problem document that was answered
     closing = False  # the connection ends with this answer
+    first = True  # ingest rests while this is answered
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
 
     def initialize(self, parts: Parts, route: str = "") -> None:

@@ -32,6 +32,7 @@ class LeanRequest:
 
     __slots__ = ("address", "body", "headers", "identity", "request_id", "size", "started", "target", "tls", "wire")
 
+    first = False
     identity: Identity  # once it was admitted
     body: bytes  # decompressed, once it was admitted
 

@@ -40,7 +40,13 @@ class OutcomesHandler(ApiHandler):
     """Outcomes in."""
 
     codings: tuple[Coding, ...] = ("identity", "gzip")
+    first = False
     posted: OutcomesPost | None = None  # once its body is there
+
+    async def admit(self) -> None:
+        """A known sender, and time for what it sends: else it is refused before its body is read."""
+        await super().admit()
+        self.parts.intake.turns.require()
 
     def body_limit(self) -> int:
         key_id = self.identity.key_id if self.identity else 0

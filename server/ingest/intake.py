@@ -24,6 +24,7 @@ from server.ingest.spool import Spool
 from server.ingest.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
 from server.ingest.tally import ACCEPTED, IntakeTally
 from server.ingest.throttle import Throttle
+from server.ingest.turns import Turns
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.db import Database
@@ -62,6 +63,7 @@ class Intake:
         self.db = db
         self.process = process
         reserve = reserve_of(env)
+        self.turns = Turns()
         self.queue = Queue()
         self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)

@@ -134,6 +134,7 @@ class OutcomesPost:
         with a spool the body stays."""
         limits, intake = self.limits, self.parts.intake
         form = self.form()
+        await intake.turns.next(len(self.body))
         decoded = self.decoded(self.body, form, limits.ingest_max_batch_items)
         asks_partial = partial()
         if decoded.faults and not asks_partial:
