@@ -91,6 +91,11 @@ async def writer_exists(connection: Connection, writer_id: int) -> bool:
     return await found.fetchone() is not None
 
 
+async def require_writes(connection: Connection) -> None:
+    """Write nothing, which a database that takes no writes refuses all the same: ReadOnlySqlTransaction."""
+    await connection.execute("DELETE FROM writers WHERE false")
+
+
 async def begin_traced(connection: Connection, settings: str) -> int:
     """Open a transaction; its number, by which `transaction_status` knows it."""
     cursor = await connection.execute(f"BEGIN; {settings}; SELECT pg_current_xact_id()::text")

@@ -176,6 +176,7 @@ class Writer:
                 if self.unplaced:
                     await self._partitions_made()
                 await connection.execute(f"BEGIN; {local()}")
+                await store.require_writes(connection)
                 if self.unplaced:
                     await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
                 await connection.execute("ROLLBACK")

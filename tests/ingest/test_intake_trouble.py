@@ -12,6 +12,7 @@ import pytest
 
 from server.ingest.partitions import name_of
 from tests.ingest.making import body, outcome, value
+from tests.ingest.outage import read_only
 from tests.ingest.sending import send
 from tests.site import answer
 from tests.waiting import until
@@ -43,6 +44,22 @@ async def test_a_full_queue_says_so_and_the_rest_keeps_working(
     assert [(await one).code for one in waiting] == [201, 201]
     assert site.parts.intake.depth() == (0, 0)
     assert site.parts.intake.ready()[0]
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_takes_no_writes_is_not_taken_for_working(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    assert (await send(site, key, body(outcome()))).code == 201
+    writer = site.parts.intake.writer
+    with read_only(database_url):
+        for _ in range(2):  # the first finds that its connection was ended
+            await writer.probe()
+        assert "read-only" in writer.failing
+        assert not site.parts.intake.ready()[0]
+    for _ in range(2):
+        await writer.probe()
+    assert not writer.failing
 
 
 @pytest.mark.gen_test
