@@ -100,7 +100,8 @@ async def run(url: str, key: str, rate: float, items: int, seconds: float) -> di
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
     )
-    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies(50, items)]
+    made = [body.fresh() for body in bodies(50, items)]
+    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in made]
     offer = Offer(parts.hostname, parts.port, itertools.cycle(requests))
     print("sending", flush=True)
     began = time.monotonic()
