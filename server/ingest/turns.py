@@ -67,7 +67,7 @@ class Turns:
     async def next(self, size: int) -> None:
         """Wait for a turn; what is done after it until the next await is done in it. ApiError QUEUE_FULL."""
         size = max(1, size)
-        if not self._waiting and self._fits(size) and not self._rest():
+        if not self.waiting_bytes and self._fits(size) and not self._rest():
             self._let_in(size)
             return
         self.require()
