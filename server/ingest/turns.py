@@ -41,7 +41,7 @@ class Pace:
         return size * self._seconds / self._bytes
 
 
-class Waiting(NamedTuple):
+class WaitingBody(NamedTuple):
     """A body that waits for its turn."""
 
     size: int
@@ -58,7 +58,7 @@ class Turns:
         self.pace = Pace()
         self.others: Callable[[], bool] = lambda: False
         self.waiting_bytes = 0
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingBody] = deque()
         self._at_work = 0  # bytes let in this turn; 0: none, and the turn's end is not looked for
         self._began = 0.0  # perf_counter
         self._rests_until = 0.0  # likewise
@@ -71,7 +71,7 @@ class Turns:
             self._let_in(size)
             return
         self.require()
-        waiting = Waiting(size, asyncio.get_running_loop().create_future())
+        waiting = WaitingBody(size, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self.waiting_bytes += size
         await waiting.let_in
