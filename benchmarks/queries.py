@@ -147,7 +147,7 @@ async def suspects(connection: AsyncConnection) -> object:
     now = time.time()
     asked = SuspectsQuestion("checkout", now)
     changes = await near_changes(connection, asked)
-    read = await material(connection, asked, now, changes)
+    read = await material(connection, asked, now, changes, connection)
     return read and answered(asked, read, changes)
 
 

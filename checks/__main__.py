@@ -44,7 +44,7 @@ async def perform(names: tuple[str, ...], base_url: str | None) -> list[CheckRes
     """Run the named checks, or all that can run, one after the other."""
     chosen = chosen_checks(names)
     env, url = database()
-    db = Database(url, "evenkeel checks") if url else None
+    db = Database(url, "evenkeel checks", outcomes_url=env.outcomes_database_url if env else None) if url else None
     around = Surroundings(ROOT, env, db, base_url)
     try:
         return [await runner.run(check, around) for check in chosen if names or runnable(check, around)]

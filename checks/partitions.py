@@ -14,7 +14,7 @@ HINT = "The watch makes and drops them every 10 minutes: its log says why not. W
 
 async def run(around: Surroundings) -> list[Finding]:
     """The partitions there are."""
-    async with around.database.ask() as connection:
+    async with around.database.of_outcomes.ask() as connection:
         names = await store.partitions(connection)
     retention_days = around.env.outcome_retention_days if around.env else None
     return judged(names, shared_clock.now(), retention_days)

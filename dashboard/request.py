@@ -39,8 +39,8 @@ class RequestView(Struct):
 
 async def everything_of(parts: Parts, request_id: str) -> tuple[list[OutcomeAnswer], list[KeptLine]]:
     """The outcomes and the log lines that carry the id."""
-    async with parts.db.ask() as connection:
-        return await outcomes_by_request_id(connection, request_id), await log_store.lines(connection, request_id)
+    async with parts.db.ask() as connection, parts.db.rows_beside(connection) as rows:
+        return await outcomes_by_request_id(connection, request_id, rows), await log_store.lines(connection, request_id)
 
 
 class RequestPage(Page):

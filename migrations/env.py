@@ -1,4 +1,5 @@
-"""Where Alembic connects: DATABASE_URL, or the embedded database, also while the server runs."""
+"""Where Alembic connects: DATABASE_URL, or the embedded database, also while the server runs;
+then OUTCOMES_DATABASE_URL, which is kept at the same revision."""
 
 from __future__ import annotations
 
@@ -79,5 +80,8 @@ if given is not None:
 else:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("alembic.runtime").setLevel(logging.INFO)
-    with database_for_command(read_environment(for_database_only=True)) as found:
+    environment = read_environment(for_database_only=True)
+    with database_for_command(environment) as found:
         run(found)
+    if environment.outcomes_database_url:
+        run(environment.outcomes_database_url)

@@ -148,7 +148,7 @@ def build(env: Environment, name: str) -> Parts:
     """The parts of a web process, not yet started. Call inside the event loop."""
     assert env.database_url is not None, "the supervisor has given the embedded database's address"
     name_process(name)
-    db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url)
+    db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url, env.outcomes_database_url)
     bus = Bus(db, env.redis_url)
     process = Process(db, "web", name)
     settings = SettingsInForce(env, db, bus, process)
@@ -245,7 +245,7 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
     """A watch process in this loop. It leads when nobody else does."""
     assert env.database_url is not None, "the supervisor has given the embedded database's address"
     name_process(name)
-    db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url)
+    db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url, env.outcomes_database_url)
     bus = Bus(db, env.redis_url)
     process = Process(db, "watch", name)
     logs = LogStore(env, db, process)

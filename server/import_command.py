@@ -111,7 +111,7 @@ async def run(env: Environment, url: str, log: LogFile, survey: Survey, options:
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies
 
-    db = Database(url, "evenkeel import")
+    db = Database(url, "evenkeel import", outcomes_url=env.outcomes_database_url)
     policies = Policies(env, db, Bus(db, None))
     service, aborted, telling = options["service"], options["aborted"], options["telling"]
     importer = Importer(env, db, policies.thresholds_us, service, aborted=aborted, tell=telling)

@@ -20,6 +20,7 @@ from server.incidents.keeper import Keeper
 from server.incidents.runbook_file import RunbookInForce
 from server.incidents.verifier import Verifier
 from server.ingest import retention_store as old_intake
+from server.ingest.apart import settle_marks
 from server.ingest.partitions import (
     SUMMARISE_EVERY_S,
     RequestIds,
@@ -93,8 +94,9 @@ def retention(env: Environment, db: Database) -> list[Job]:
     """What makes room: each drops or forgets what is older than it is kept."""
     live = Retention(db)
     return [
-        Job("request ids", SUMMARISE_EVERY_S, RequestIds(db).run, 30),
+        Job("request ids", SUMMARISE_EVERY_S, RequestIds(db.of_outcomes).run, 30),
         Job("partitions", 600.0, lambda _: keep_partitions(db, env), 550),
+        Job("flush marks", 10.0, lambda _: settle_marks(db), 55),
         Job("ingest retention", 60.0, lambda _: old_intake.forget_old(db), 55),
         Job("delta retention", 10.0, live.forget_old_deltas, 60),
         Job("rollup retention", 300.0, live.forget_old_rollups, 120),
@@ -108,9 +110,12 @@ def retention(env: Environment, db: Database) -> list[Job]:
 
 
 async def keep_partitions(db: Database, env: Environment) -> None:
-    await ensure_partitions(db, shared_clock.now(), env.outcome_retention_days)
-    await drop_partitions(db, shared_clock.now(), env.outcome_retention_days)
-    await index_request_ids(db)
+    now, days = shared_clock.now(), env.outcome_retention_days
+    await ensure_partitions(db.of_outcomes, now, days)
+    await drop_partitions(db.of_outcomes, now, days)
+    if db.apart is not None:  # what was stored here before
+        await drop_partitions(db, now, days)
+    await index_request_ids(db.of_outcomes)
 
 
 async def forget_alerts(db: Database) -> None:

@@ -11,8 +11,8 @@ from server.parts import Parts
 
 async def read_failing(parts: Parts, asked: tuple[str, float | None]) -> FailingRequests:
     service, over_ms = asked
-    async with parts.db.ask() as connection:
-        return await failing_requests(connection, service, shared_clock.now(), over_ms)
+    async with parts.db.ask() as connection, parts.db.rows_beside(connection) as rows:
+        return await failing_requests(connection, service, shared_clock.now(), over_ms, rows)
 
 
 async def read_suspects(parts: Parts, asked: SuspectsQuestion) -> SuspectsAnswer:

@@ -68,7 +68,8 @@ class Capturing:
         asked = SuspectsQuestion(incident.service, incident.captured.onset, over_ms)
         if not await live_store.exists(connection, incident.service):
             return {}
-        read = await material(connection, asked, now, await near_changes(connection, asked))
+        async with self.db.rows_if_there(connection) as rows:
+            read = await material(connection, asked, now, await near_changes(connection, asked), rows)
         return scope_of(read) if read else {}
 
     async def _own(self, connection: AsyncConnection, now: float) -> dict[str, str]:

@@ -121,10 +121,10 @@ class SuspectsQuestion(NamedTuple):
 
 async def suspects_of(db: Database, asked: SuspectsQuestion, now: float) -> SuspectsAnswer:
     """The suspects; ApiError 404 for a service that is not known. Ranked in a thread, outside the snapshot."""
-    async with db.ask() as connection:
+    async with db.ask() as connection, db.rows_if_there(connection) as rows:
         await questions.require(connection, asked.service)
         changes = await near_changes(connection, asked)
-        read = await material(connection, asked, now, changes)
+        read = await material(connection, asked, now, changes, rows)
     if read is None:
         return SuspectsAnswer(asked.service, utc(asked.at), "nothing fails more than before", changes=changes)
     return await asyncio.to_thread(answered, asked, read, changes)
@@ -143,9 +143,16 @@ def change_near(one: Change, at: float) -> SuspectChange:
 
 
 async def material(
-    connection: AsyncConnection, asked: SuspectsQuestion, now: float, changes: Sequence[SuspectChange]
+    connection: AsyncConnection,
+    asked: SuspectsQuestion,
+    now: float,
+    changes: Sequence[SuspectChange],
+    rows: AsyncConnection | None,
 ) -> Material | None:
-    """What is kept of when it fails and of the time before; None where nothing fails more than before."""
+    """What is kept of when it fails and of the time before; None where nothing fails more than before.
+
+    `rows`: where outcomes are; None: they cannot be read now, and what only they say is left out.
+    """
     service, at = asked.service, asked.at
     over_us = None if asked.over_ms is None else round(asked.over_ms * 1000)
     first = int(at) // MINUTE_S * MINUTE_S - NEAR_S - BEFORE_S - MINUTE_S
@@ -159,7 +166,7 @@ async def material(
     spans = ((start, stop), (before, quiet))
     failed, good = [
         await store.sample(
-            connection,
+            rows,
             [each for span, most in zip(spans, mosts, strict=True) for each in drawn(counts, *span, most, bad=bad)],
             bad=bad,
             over_us=over_us,

@@ -60,14 +60,14 @@ async def minutes(
 
 
 async def sample(
-    connection: AsyncConnection, drawn: Sequence[Drawn], *, bad: bool, over_us: int | None
+    rows: AsyncConnection | None, drawn: Sequence[Drawn], *, bad: bool, over_us: int | None
 ) -> list[Sampled]:
     """The first outcomes of each part that failed, or that did not; with `over_us`: were slow, or were not."""
-    if not drawn:
+    if not drawn or rows is None:
         return []
     slow = "" if over_us is None else f"AND o.duration_us {'>' if bad else '<='} :over_us"
     failed = bad and over_us is None
-    rows = await connection.execute(
+    found = await rows.execute(
         text(
             f"""
             SELECT r.series, extract(epoch FROM o.at)::float8, o.request_id,
@@ -95,4 +95,4 @@ async def sample(
         }
         | ({} if over_us is None else {"over_us": over_us}),
     )
-    return [Sampled(*row) for row in rows]
+    return [Sampled(*row) for row in found]

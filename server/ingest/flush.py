@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from psycopg.errors import LockNotAvailable
 
-from server.ingest import store
+from server.ingest import apart_store, store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
@@ -78,11 +78,25 @@ async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: in
     return ours
 
 
-async def copy(connection: Connection, flush: Flush, writer_id: int, seq: int, thresholds: Thresholds) -> None:
-    """Copy what the winners bring; the transaction stays open."""
+async def copy_rows(connection: Connection, flush: Flush) -> None:
+    """Copy the raw outcomes that the winners bring; the transaction stays open."""
     rows = [batch.counted.rows for batch in flush.winners if batch.counted.rows]
     if rows:
         await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
+
+
+async def copy_rows_apart(apart: Connection, flush: Flush) -> None:
+    """Commit the raw outcomes in their own database, with a mark by which they are swept if they are never counted."""
+    cells = [cell for batch in flush.winners if batch.counted.rows for cell in batch.counted.cells]
+    seconds = [second for _, second in cells]
+    await apart.execute(f"BEGIN; {local()}")
+    await apart_store.mark(apart, flush.xid, sorted({series.id for series, _ in cells}), min(seconds), max(seconds))
+    await copy_rows(apart, flush)
+    await apart.execute("COMMIT")
+
+
+async def copy_deltas(connection: Connection, flush: Flush, writer_id: int, seq: int, thresholds: Thresholds) -> None:
+    """Copy what counts the winners; the transaction stays open."""
     deltas = delta_rows(writer_id, seq, [batch.counted for batch in flush.winners], thresholds)
     if deltas:
         flush.deltas = BEGIN + deltas + END

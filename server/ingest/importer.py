@@ -107,7 +107,7 @@ class Importer:
         Raises ApiError UNAVAILABLE; what was stored before stays, and `report` counts it.
         """
         days = self.env.outcome_retention_days
-        await ensure_partitions(self.db, shared_clock.now(), days)
+        await ensure_partitions(self.db.of_outcomes, shared_clock.now(), days)
         taken = span(shared_clock.now(), days)
         named = max(1, self.env.routes_max - 1)  # one is for NOT_FOUND
         self._routes = {route for route, _ in survey.traffic.most_common(named)}

@@ -109,7 +109,7 @@ class Intake:
         replay.start(self.process.id)
 
     async def _make_partitions(self) -> None:
-        await partitions.ensure_partitions(self.db, shared_clock.now(), self.env.outcome_retention_days)
+        await partitions.ensure_partitions(self.db.of_outcomes, shared_clock.now(), self.env.outcome_retention_days)
 
     @property
     def away(self) -> bool:

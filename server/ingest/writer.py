@@ -73,16 +73,17 @@ class Writer:
         self._keys_kept_s = keys_kept_s
         self._made_at = float("-inf")  # monotonic
         self._connection = OwnConnection(db, purpose)
+        self._apart = OwnConnection(db.apart, purpose) if db.apart is not None else None
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
         """Store them, trying again while the database is away; every batch is settled on return."""
         deadline = time.monotonic() + patience_s
-        flush = Flush(batches, traced=self.keep is not None, keys_kept_s=self._keys_kept_s)
+        flush = Flush(batches, traced=bool(self.keep or self._apart), keys_kept_s=self._keys_kept_s)
         for attempt in range(1_000_000):
             try:
                 self._reserve.require()
                 async with self._connection.use(self._limit_s(deadline)) as connection:
-                    await self._once(connection, flush)
+                    await self._once(connection, flush, deadline)
                     return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 self._lost(error)
@@ -104,7 +105,7 @@ class Writer:
         """How long one try may take: what can be kept elsewhere waits no longer than it has patience for."""
         return FLUSH_MAX_S if self.keep is None else max(LEAST_S, min(FLUSH_MAX_S, deadline - time.monotonic()))
 
-    async def _once(self, connection: Connection, flush: Flush) -> None:
+    async def _once(self, connection: Connection, flush: Flush, deadline: float) -> None:
         if flush.unsure and not await self._committed(connection, flush):
             flush.forget()
         if not flush.unsure:
@@ -112,11 +113,20 @@ class Writer:
             flush.forget()
             await flushes.begin(connection, flush)
             self.seq += 1
-            await flushes.copy(connection, flush, self.id, self.seq, self._thresholds)
+            await self._copy_rows(connection, flush, deadline)
+            await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
             flush.unsure = True
             await connection.execute("COMMIT")
         self._succeeded()
         await flushes.settle(connection, flush)
+
+    async def _copy_rows(self, connection: Connection, flush: Flush, deadline: float) -> None:
+        """Raw outcomes, with what counts them or before it: committed first where they have a database of their own."""
+        if self._apart is None:
+            await flushes.copy_rows(connection, flush)
+        elif any(batch.counted.rows for batch in flush.winners):
+            async with self._apart.use(self._limit_s(deadline)) as apart:
+                await flushes.copy_rows_apart(apart, flush)
 
     async def _register(self, connection: Connection) -> None:
         """A writer of our own, known before its first delta."""
@@ -175,16 +185,22 @@ class Writer:
             async with self._connection.use(FLUSH_MAX_S) as connection:
                 if self.unplaced:
                     await self._partitions_made()
-                await connection.execute(f"BEGIN; {local()}")
-                await store.require_writes(connection)
-                if self.unplaced:
-                    await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + self.unplaced + END)
-                await connection.execute("ROLLBACK")
+                await self._try(connection, self.unplaced if self._apart is None else b"")
+                if self._apart is not None:
+                    async with self._apart.use(FLUSH_MAX_S) as apart:
+                        await self._try(apart, self.unplaced)
         except (psycopg.Error, OSError) as error:
             self._lost(error)
             return
         self.unplaced = b""
         self._works()
+
+    async def _try(self, connection: Connection, rows: bytes) -> None:
+        await connection.execute(f"BEGIN; {local()}")
+        await store.require_writes(connection)
+        if rows:
+            await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + rows + END)
+        await connection.execute("ROLLBACK")
 
     async def status_of(self, xid: int) -> str | None:
         """What became of a transaction: committed, aborted, in progress; None: it is too long ago to know."""
@@ -235,6 +251,8 @@ class Writer:
 
     async def close(self) -> None:
         await self._connection.close()
+        if self._apart is not None:
+            await self._apart.close()
 
 
 def unplaceable(error: psycopg.Error) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import psycopg
@@ -42,8 +42,11 @@ class Overtaken(Exception):
 class Database:
     """The pools of one process. Make it inside the running event loop; `close` it there."""
 
-    def __init__(self, url: str, name: str = "evenkeel", direct_url: str | None = None) -> None:
+    def __init__(
+        self, url: str, name: str = "evenkeel", direct_url: str | None = None, outcomes_url: str | None = None
+    ) -> None:
         self.url = url
+        self.apart = Database(outcomes_url, name) if outcomes_url else None  # where outcomes are; None: here
         self.direct_url = direct_url  # around a pooler; None: `url` leads there
         self.name = name[:60]
         self.control = self._engine("control", statement_timeout_ms=5_000, most=ACTS, wait_s=ACT_WAIT_S)
@@ -86,6 +89,32 @@ class Database:
             async with self.act() as connection:
                 dropped = await drop(connection)
 
+    @property
+    def of_outcomes(self) -> Database:
+        """The database that outcomes are in."""
+        return self.apart or self
+
+    @asynccontextmanager
+    async def rows_beside(self, connection: AsyncConnection) -> AsyncIterator[AsyncConnection]:
+        """Where outcomes are read: the connection itself, or a snapshot of the outcomes' own database."""
+        if self.apart is None:
+            yield connection
+        else:
+            async with self.apart.ask() as rows:
+                yield rows
+
+    @asynccontextmanager
+    async def rows_if_there(self, connection: AsyncConnection) -> AsyncIterator[AsyncConnection | None]:
+        """The same; None while the outcomes' own database is away, for what is of use without them."""
+        async with AsyncExitStack() as stack:
+            rows = None
+            try:
+                rows = await stack.enter_async_context(self.rows_beside(connection))
+            except AWAY:
+                if self.apart is None:
+                    raise
+            yield rows
+
     @asynccontextmanager
     async def rewrite(self) -> AsyncIterator[AsyncConnection]:
         """One transaction of one snapshot (REPEATABLE READ) on the control pool, for what is made anew from it.
@@ -124,6 +153,8 @@ class Database:
         """Close the pools; transactions in flight are rolled back by the server."""
         await self.control.dispose()
         await self.read.dispose()
+        if self.apart is not None:
+            await self.apart.close()
 
 
 def why_away(error: BaseException) -> str:

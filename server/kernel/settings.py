@@ -38,6 +38,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DATA_DIR", ".evenkeel", "Where the embedded database and the generated secret are kept."),
     Variable("DATABASE_URL", "", "PostgreSQL to use instead of the embedded one; postgres:// is accepted."),
     Variable("DATABASE_DIRECT_URL", "", "The same database, around a pooler that DATABASE_URL leads through."),
+    Variable("OUTCOMES_DATABASE_URL", "", "A PostgreSQL of their own for raw outcomes, beside DATABASE_URL."),
     Variable("REDIS_URL", "", "Redis, optional: faster signals and limits shared between processes."),
     Variable("SECRET_KEY", "", "Signs cookies; required with DATABASE_URL, else made in DATA_DIR."),
     Variable("SECRET_KEYS_ACCEPTED", "", "Keys beside SECRET_KEY, with commas, that signed and encrypted too."),
@@ -92,6 +93,7 @@ class Environment:
     data_dir: Path
     database_url: str | None
     database_direct_url: str | None  # None: DATABASE_URL leads to the database itself
+    outcomes_database_url: str | None  # None: outcomes are in the same database
     redis_url: str | None
     secret_key: str
     public_url: str
@@ -147,6 +149,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         data_dir=data_dir,
         database_url=database_url,
         database_direct_url=direct_url,
+        outcomes_database_url=outcomes_url(text, database_url),
         redis_url=text["REDIS_URL"] or None,
         secret_key=key,
         public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
@@ -180,6 +183,19 @@ def database_urls(text: Mapping[str, str]) -> tuple[str | None, str | None]:
     if direct_url and not database_url:
         raise ConfigurationError("DATABASE_DIRECT_URL goes with DATABASE_URL: set that too.")
     return database_url, direct_url
+
+
+def outcomes_url(text: Mapping[str, str], database_url: str | None) -> str | None:
+    """OUTCOMES_DATABASE_URL; ConfigurationError where it is no address, or that of DATABASE_URL."""
+    name = "OUTCOMES_DATABASE_URL"
+    if not text[name]:
+        return None
+    url = addresses.database_url(name, text[name])
+    if not database_url:
+        raise ConfigurationError(f"{name} goes with DATABASE_URL: beside the embedded database it gains nothing.")
+    if url == database_url:
+        raise ConfigurationError(f"{name} is the same as DATABASE_URL: leave it out, or name another database.")
+    return url
 
 
 def whole(text: Mapping[str, str], name: str, low: int, high: int) -> int:

@@ -111,12 +111,13 @@ class OutcomesHandler(ApiHandler):
     )
     async def get(self) -> None:
         query = self.query(OutcomesQuery)
-        async with self.parts.db.ask() as connection:
+        db = self.parts.db
+        async with db.ask() as connection, db.rows_beside(connection) as rows:
             if query.request_id is not None:
-                found = await outcomes.outcomes_by_request_id(connection, query.request_id)
+                found = await outcomes.outcomes_by_request_id(connection, query.request_id, rows)
                 self.reply(Outcomes(found, None))
             else:
-                self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit))
+                self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit, rows))
 
 
 def wanted(query: OutcomesQuery) -> Filter:

@@ -1,4 +1,8 @@
-"""SQL of raw outcomes: by request id, and the newest of many series."""
+"""SQL of raw outcomes: by request id, and the newest of many series.
+
+`rows` is a connection to where outcomes are. Where that is another database, the series are read in the main one and
+handed to the same question there.
+"""
 
 from __future__ import annotations
 
@@ -49,36 +53,72 @@ COLUMNS = """
 ORDER = "at DESC, series_id DESC, request_id DESC, duration_us DESC, bad DESC"
 
 
-async def by_request_id(connection: AsyncConnection, request_id: str, limit: int) -> list[Found]:
+HANDED = """
+    SELECT * FROM unnest(
+        CAST(:s_ids AS integer[]), CAST(:s_services AS text[]), CAST(:s_versions AS text[]),
+        CAST(:s_routes AS text[]), CAST(:s_methods AS text[]), CAST(:s_statuses AS smallint[])
+    ) AS s (id, service, version, route, method, status)
+"""
+
+
+async def _series(
+    connection: AsyncConnection, rows: AsyncConnection | None, wanted: str, values: dict[str, Any]
+) -> tuple[AsyncConnection, str, dict[str, Any]]:
+    """Where to ask for the outcomes of the wanted series, what to select these from there, and what that binds."""
+    if rows is None or rows is connection:
+        return connection, wanted, values
+    found = await connection.execute(
+        text(f"SELECT id, service, version, route, method, status FROM ({wanted}) AS s"), values
+    )
+    names = ("s_ids", "s_services", "s_versions", "s_routes", "s_methods", "s_statuses")
+    columns = list(zip(*found, strict=True)) or [()] * len(names)
+    return rows, HANDED, values | {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
+async def by_request_id(
+    connection: AsyncConnection, request_id: str, limit: int, rows: AsyncConnection | None = None
+) -> list[Found]:
     """The outcomes that carry a request id, newest first."""
+    values: dict[str, Any] = {"request_id": request_id}
     # The planner thinks that a bloom filter excludes nothing.
-    await connection.execute(text("SET LOCAL enable_seqscan = off"))
-    rows = await connection.execute(
+    await (rows or connection).execute(text("SET LOCAL enable_seqscan = off"))
+    if rows is not None and rows is not connection:
+        query = text("SELECT DISTINCT series_id FROM outcomes WHERE request_id = :request_id")
+        values["ids"] = list((await rows.execute(query, values)).scalars())
+    wanted = "SELECT * FROM series WHERE id = ANY(:ids)" if "ids" in values else "SELECT * FROM series"
+    there, series, values = await _series(connection, rows, wanted, values)
+    found = await there.execute(
         text(
             f"""
-            SELECT {COLUMNS} FROM outcomes o JOIN series s ON s.id = o.series_id
+            SELECT {COLUMNS} FROM outcomes o JOIN ({series}) AS s ON s.id = o.series_id
             WHERE o.request_id = :request_id ORDER BY {ORDER} LIMIT :limit
             """
         ),
-        {"request_id": request_id, "limit": limit},
+        values | {"limit": limit},
     )
-    await connection.execute(text("SET LOCAL enable_seqscan = on"))
-    return [_found(row) for row in rows]
+    await there.execute(text("SET LOCAL enable_seqscan = on"))
+    return [_found(row) for row in found]
 
 
-async def newest(connection: AsyncConnection, wanted: Filter, after: Place | None, limit: int) -> list[Found]:
+WANTED = """
+    SELECT * FROM series s
+    WHERE (CAST(:service AS text) IS NULL OR s.service = :service)
+        AND (CAST(:route AS text) IS NULL OR s.route = :route)
+        AND (CAST(:status AS smallint) IS NULL OR s.status = :status)
+"""
+
+
+async def newest(
+    connection: AsyncConnection, wanted: Filter, after: Place | None, limit: int, rows: AsyncConnection | None = None
+) -> list[Found]:
     """The newest outcomes after a place, that place's own first: the top of each series, merged."""
     conditions, values = _conditions(wanted, after)
-    rows = await connection.execute(
+    there, series, values = await _series(connection, rows, WANTED, values)
+    found = await there.execute(
         text(
             f"""
             SELECT {COLUMNS}
-            FROM (
-                SELECT * FROM series s
-                WHERE (CAST(:service AS text) IS NULL OR s.service = :service)
-                    AND (CAST(:route AS text) IS NULL OR s.route = :route)
-                    AND (CAST(:status AS smallint) IS NULL OR s.status = :status)
-            ) AS s
+            FROM ({series}) AS s
             CROSS JOIN LATERAL (
                 SELECT * FROM outcomes o WHERE o.series_id = s.id {conditions} ORDER BY {ORDER} LIMIT :limit
             ) AS o
@@ -87,11 +127,17 @@ async def newest(connection: AsyncConnection, wanted: Filter, after: Place | Non
         ),
         values | {"limit": limit},
     )
-    return [_found(row) for row in rows]
+    return [_found(row) for row in found]
 
 
 async def newest_failing(
-    connection: AsyncConnection, service: str, since: datetime, over_ms: float | None, limit: int
+    connection: AsyncConnection,
+    service: str,
+    since: datetime,
+    over_ms: float | None,
+    limit: int,
+    *,
+    rows: AsyncConnection | None = None,
 ) -> list[OutcomeAnswer]:
     """The newest outcomes of a service since then that failed; with `over_ms` those that took longer instead.
 
@@ -99,15 +145,17 @@ async def newest_failing(
     than a quiet one.
     """
     counted = "d.bad > 0" if over_ms is None else "d.n > d.bad"
-    rows = await connection.execute(
+    wanted = f"""
+        SELECT * FROM series s WHERE s.service = :service AND EXISTS (
+            SELECT FROM deltas d WHERE d.series_id = s.id AND d.second >= :since AND {counted}
+        )
+    """
+    there, series, values = await _series(connection, rows, wanted, {"service": service, "since": since})
+    found = await there.execute(
         text(
             f"""
             SELECT {COLUMNS}
-            FROM (
-                SELECT * FROM series s WHERE s.service = :service AND EXISTS (
-                    SELECT FROM deltas d WHERE d.series_id = s.id AND d.second >= :since AND {counted}
-                )
-            ) AS s
+            FROM ({series}) AS s
             CROSS JOIN LATERAL (
                 SELECT * FROM outcomes o WHERE o.series_id = s.id AND o.at >= :since
                     AND {"o.bad" if over_ms is None else "NOT o.bad AND o.duration_us > :over_us"}
@@ -116,10 +164,9 @@ async def newest_failing(
             ORDER BY {ORDER} LIMIT :limit
             """
         ),
-        {"service": service, "since": since, "limit": limit}
-        | ({} if over_ms is None else {"over_us": round(over_ms * 1000)}),
+        values | {"limit": limit} | ({} if over_ms is None else {"over_us": round(over_ms * 1000)}),
     )
-    return [_found(row).outcome for row in rows]
+    return [_found(row).outcome for row in found]
 
 
 def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any]]:

@@ -21,16 +21,20 @@ from server.live.outcome_store import Filter, Found, Place
 SAME_ID = 100  # outcomes of one request id that are shown at most
 
 
-async def outcomes_by_request_id(connection: AsyncConnection, request_id: str) -> list[OutcomeAnswer]:
-    """The outcomes that carry a request id, newest first, 100 at most."""
-    return [found.outcome for found in await store.by_request_id(connection, request_id, SAME_ID)]
+async def outcomes_by_request_id(
+    connection: AsyncConnection, request_id: str, rows: AsyncConnection | None = None
+) -> list[OutcomeAnswer]:
+    """The outcomes that carry a request id, newest first, 100 at most. `rows`: where outcomes are, if elsewhere."""
+    return [found.outcome for found in await store.by_request_id(connection, request_id, SAME_ID, rows)]
 
 
-async def outcomes(connection: AsyncConnection, wanted: Filter, cursor: str | None, limit: int) -> Outcomes:
+async def outcomes(
+    connection: AsyncConnection, wanted: Filter, cursor: str | None, limit: int, rows: AsyncConnection | None = None
+) -> Outcomes:
     """One page; ApiError 422 where the cursor is not one of ours."""
     after = None if cursor is None else read_cursor(cursor)
     seen = after.seen if after else 0
-    found = await store.newest(connection, wanted, after, seen + limit + 1)
+    found = await store.newest(connection, wanted, after, seen + limit + 1, rows)
     page = found[seen : seen + limit]
     more = len(found) > seen + limit
     return Outcomes([each.outcome for each in page], write_cursor(place(found[: seen + limit])) if more else None)
@@ -58,10 +62,14 @@ class FailingRequests(Struct):
 
 
 async def failing_requests(
-    connection: AsyncConnection, service: str, now: float, over_ms: float | None = None
+    connection: AsyncConnection,
+    service: str,
+    now: float,
+    over_ms: float | None = None,
+    rows: AsyncConnection | None = None,
 ) -> FailingRequests:
     """What the failing requests of the last 15 minutes share; with `over_ms` those that took longer instead."""
-    found = await store.newest_failing(connection, service, utc(now - FAILING_S), over_ms, FAILING_MOST)
+    found = await store.newest_failing(connection, service, utc(now - FAILING_S), over_ms, FAILING_MOST, rows=rows)
     return FailingRequests(len(found), shared_values(found), found[:5])
 
 

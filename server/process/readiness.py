@@ -16,6 +16,7 @@ import psycopg
 
 from server import __version__
 from server.kernel import shared_clock
+from server.kernel.db import Database
 from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
@@ -100,6 +101,8 @@ class Readiness:
         takes = self.parts.intake.takes
         if takes and found["database"].status == "fail":
             found["database"] = as_spooled(found["database"])
+        if self.parts.db.apart is not None:
+            found["outcomes"] = await outcomes_part(self.parts.db.apart, self._schema, takes=takes, now=now)
         found["spool"] = spool_part(self.parts, now)
         auth = self.parts.auth
         found["auth"] = auth_part(auth.age_s, auth.sends_s if takes else auth.kept_s, now)
@@ -153,6 +156,20 @@ def as_spooled(database: HealthPart) -> HealthPart:
     return msgspec.structs.replace(
         database, status="warn", output=f"{database.output} Outcomes go to the spool.".strip()
     )
+
+
+async def outcomes_part(apart: Database, schema: Schema, *, takes: bool, now: str) -> HealthPart:
+    """The outcomes' own database. Away, with a spool: it is no reason to take this process away."""
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            seen = await health_store.look(apart)
+        part = database_part(seen, time.monotonic() - began, now)
+        at = schema_part(seen.schema, schema, now)
+        part = part if at.status == "pass" or part.status == "fail" else at
+    except (psycopg.Error, OSError, TimeoutError) as error:
+        part = HealthPart("fail", None, now, output=first_line(error)[:200])
+    return as_spooled(part) if takes and part.status == "fail" else part
 
 
 def spool_part(parts: Parts, now: str) -> HealthPart:

@@ -35,6 +35,7 @@ __all__ = [
     "alerts",
     "config",
     "deploys",
+    "flush_marks",
     "incidents",
     "maintenance",
     "metadata",

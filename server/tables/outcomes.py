@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from server.tables.columns import Pairs, Time, metadata
 
@@ -58,6 +58,17 @@ Index(
     postgresql_using="brin",
     postgresql_ops={"request_id": BLOOM},
     postgresql_with={"pages_per_range": RANGE_PAGES, "autosummarize": "on"},
+)
+
+flush_marks = Table(  # in the outcomes' own database: which flush of the main one counts which of its rows
+    "flush_marks",
+    metadata,
+    Column("counted_in", BigInteger, primary_key=True, autoincrement=False),  # the main database's transaction
+    Column("row_xid", BigInteger, nullable=False),  # this database's, as the rows have it in xmin
+    Column("series", ARRAY(Integer), nullable=False),
+    Column("first_at", Time, nullable=False),
+    Column("last_at", Time, nullable=False),
+    Column("at", Time, nullable=False, server_default=func.now()),
 )
 
 writer_ids = Sequence("writer_ids", metadata=metadata)

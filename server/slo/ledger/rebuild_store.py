@@ -7,8 +7,9 @@ threshold is null for availability.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
@@ -83,20 +84,45 @@ SELECT o.id, m.minute, sum({GOOD}), sum({BAD}) FROM m CROSS JOIN {OBJECTIVES} GR
 
 # Minutes of which the threshold was not measured everywhere, and the same counted from raw outcomes. Where those are
 # as many as were counted, none is missing, and the minute is set right.
-MEASURE = text(f"""
-WITH kept AS MATERIALIZED (
+OPEN = f"""
+kept AS MATERIALIZED (
     SELECT m.minute, m.n, m.n - m.bad - {fast(":threshold")} - {slow(":threshold")} AS unmeasured FROM ({KEPT}) AS m
 ),
-open AS MATERIALIZED (SELECT minute, sum(n) AS n FROM kept GROUP BY minute HAVING sum(unmeasured) > 0),
-raw AS MATERIALIZED (
-    SELECT o.series_id, date_trunc('minute', o.at, 'UTC') AS minute, count(*) AS n,
-        count(*) FILTER (WHERE NOT o.bad AND o.duration_us <= :threshold) AS fast,
-        count(*) FILTER (WHERE NOT o.bad AND o.duration_us > :threshold) AS slow
-    FROM series s JOIN outcomes o ON o.series_id = s.id
-    WHERE s.service = :service AND o.at >= (SELECT min(minute) FROM open)
-        AND o.at < (SELECT max(minute) + interval '1 minute' FROM open)
-    GROUP BY 1, 2
-),
+open AS MATERIALIZED (SELECT minute, sum(n) AS n FROM kept GROUP BY minute HAVING sum(unmeasured) > 0)
+"""
+RAW = """
+SELECT o.series_id, date_trunc('minute', o.at, 'UTC') AS minute, count(*) AS n,
+    count(*) FILTER (WHERE NOT o.bad AND o.duration_us <= :threshold) AS fast,
+    count(*) FILTER (WHERE NOT o.bad AND o.duration_us > :threshold) AS slow
+"""
+HERE = f"""
+{RAW} FROM series s JOIN outcomes o ON o.series_id = s.id
+WHERE s.service = :service AND o.at >= (SELECT min(minute) FROM open)
+    AND o.at < (SELECT max(minute) + interval '1 minute' FROM open)
+GROUP BY 1, 2
+"""
+# Outcomes that are in a database of their own: which are asked for, the same there, and what was found, handed back.
+ASKED = text(f"""
+WITH {OPEN}
+SELECT min(minute), max(minute) + interval '1 minute', ARRAY(SELECT id FROM series WHERE service = :service) FROM open
+""")
+THERE = text(
+    f"{RAW} FROM outcomes o WHERE o.series_id = ANY(:series) AND o.at >= :first AND o.at < :last GROUP BY 1, 2"
+)
+HANDED = """
+SELECT * FROM unnest(
+    CAST(:r_series AS integer[]), CAST(:r_minutes AS timestamptz[]), CAST(:r_n AS bigint[]),
+    CAST(:r_fast AS bigint[]), CAST(:r_slow AS bigint[])
+) AS r (series_id, minute, n, fast, slow)
+"""
+HANDED_AS = ("r_series", "r_minutes", "r_n", "r_fast", "r_slow")
+
+
+def measuring(raw: str) -> TextClause:
+    """The statement that sets minutes right by these counts of raw outcomes."""
+    return text(f"""
+WITH {OPEN},
+raw AS MATERIALIZED ({raw}),
 proven AS MATERIALIZED (
     SELECT minute FROM open JOIN (SELECT minute, sum(n) AS n FROM raw GROUP BY minute) AS found USING (minute)
     WHERE found.n = open.n
@@ -116,6 +142,9 @@ SELECT extract(epoch FROM max(minute))::bigint FROM open WHERE minute NOT IN (SE
 """)
 
 
+MEASURE, MEASURE_HANDED = measuring(HERE), measuring(HANDED)
+
+
 def values(objectives: Sequence[Objective], start: int, stop: int) -> dict[str, object]:
     """What the statements bind: objectives of one service, and [start, stop) in Unix seconds."""
     return {
@@ -127,11 +156,24 @@ def values(objectives: Sequence[Objective], start: int, stop: int) -> dict[str, 
     }
 
 
-async def measure(connection: AsyncConnection, objective: Objective, start: int, stop: int) -> int | None:
-    """Set the minutes of [start, stop) right by raw outcomes; the newest one that cannot be proven, Unix seconds."""
+async def measure(
+    connection: AsyncConnection, rows: AsyncConnection, objective: Objective, start: int, stop: int
+) -> int | None:
+    """Set the minutes of [start, stop) right by raw outcomes; the newest one that cannot be proven, Unix seconds.
+
+    `rows` is where outcomes are. Where they are in a database of their own, a flush that is in one of both only
+    makes a minute that is not proven.
+    """
     bounds = {"start": utc(start), "stop": utc(stop)}
-    given = bounds | {"service": objective.service, "threshold": objective.threshold_us}
-    found: int | None = (await connection.execute(MEASURE, given)).scalar_one()
+    given: dict[str, Any] = bounds | {"service": objective.service, "threshold": objective.threshold_us}
+    statement = MEASURE
+    if rows is not connection:
+        first, last, series = (await connection.execute(ASKED, given)).one()
+        there = {"first": first, "last": last, "series": series, "threshold": objective.threshold_us}
+        columns = list(zip(*await rows.execute(THERE, there), strict=True)) or [()] * len(HANDED_AS)
+        given |= {name: list(column) for name, column in zip(HANDED_AS, columns, strict=True)}
+        statement = MEASURE_HANDED
+    found: int | None = (await connection.execute(statement, given)).scalar_one()
     return found
 
 

@@ -111,7 +111,8 @@ class Recount:
         start = max(asked.start, await self.start(connection, objective, newest, stop))
         unproven = None
         if objective.kind == "latency":
-            unproven = await rebuild_store.measure(connection, objective, start, stop)
+            async with self.db.rows_beside(connection) as rows:
+                unproven = await rebuild_store.measure(connection, rows, objective, start, stop)
         await rebuild_store.minutes(connection, objective, start, stop)
         await rebuild_store.left_out(connection, [objective], start, stop)
         if unproven is None:
