@@ -139,8 +139,7 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     port = whole(text, "PORT", 0, 65535)
     data_dir = Path(text["DATA_DIR"]).absolute()
     database_url, direct_url = database_urls(text)
-    key = "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)
-    hide([key])
+    hide([key := "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)])
     key = SecretKey(key, accepted_keys(text["SECRET_KEYS_ACCEPTED"]))
     return Environment(
         port=port,
