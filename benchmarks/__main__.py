@@ -19,7 +19,6 @@ from benchmarks.record import Run
 from benchmarks.stand import ROOT
 
 TABLE = ("ingest", "rows", "idle", "memory")  # what docs/performance.md has
-LATER = ("peers", "growth", "outage")
 OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects")
 BY_HAND = ("detection",)  # longer than `make bench` may take
 

@@ -77,7 +77,8 @@ def page(runs: list[Run]) -> str:
 def aim_row(name: str, aim: Aim, figure: Figure | None) -> str:
     held = f"{aim.bound} {aim.limit:g}" + (f" x {aim.peer}" if aim.peer else "")
     if figure is None:
-        return f"| {name} | | | | {held} | not measured: `python -m benchmarks {aim.module}` |"
+        how = f"not measured: `python -m benchmarks {aim.module}`" if aim.module else "no bench yet"
+        return f"| {name} | | | | {held} | {how} |"
     said = ", ".join(each for each in (figure.verdict, figure.note) if each)
     return "| " + " | ".join([name, *cells(figure), held, said]) + " |"
 
