@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from psycopg.pq import Conninfo
 
 from server.kernel.errors import ConfigurationError
-from server.kernel.settings import Environment, read_environment
-from server.process.command_database import database_for_command
-from server.process.embedded import binary
+
+if TYPE_CHECKING:
+    from server.kernel.settings import Environment
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -25,6 +25,9 @@ def database(command: tuple[str, ...]) -> None:
     The embedded one is started for its length where it does not run; its programs are found then. Exits as COMMAND
     does.
     """
+    from server.kernel.settings import read_environment
+    from server.process.command_database import database_for_command
+
     env = read_environment(for_database_only=True)
     with database_for_command(env) as url:
         around = os.environ | where(url) | {"PATH": programs(env)}
@@ -37,12 +40,16 @@ def database(command: tuple[str, ...]) -> None:
 
 def where(url: str) -> dict[str, str]:
     """The address as libpq's own variables, PGHOST and so on: whoever names another database keeps the rest."""
+    from psycopg.pq import Conninfo
+
     parts = ((one.envvar, one.val) for one in Conninfo.parse(url.encode()))
     return {name.decode(): value.decode() for name, value in parts if name and value}
 
 
 def programs(env: Environment) -> str:
     """PATH with PostgreSQL's programs: those of the embedded database before, else behind, the system's."""
+    from server.process.embedded import binary
+
     usual = os.environ.get("PATH", os.defpath)
     try:
         ours = str(Path(binary("psql")).parent)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.auth.audit_store import audit
 from server.auth.commands import actor, run
-from server.kernel.settings import key_of, read_environment
 from server.kernel.terminal import say
-from server.reseal import store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from server.reseal.store import Resealed
 
 
 @click.command()
@@ -23,9 +22,13 @@ def reseal() -> None:
 
     Exits with 1 where some open with none of them.
     """
+    from server.auth.audit_store import audit
+    from server.kernel.settings import key_of, read_environment
+    from server.reseal import store
+
     key = key_of(read_environment(for_database_only=True))
 
-    async def act(connection: AsyncConnection) -> store.Resealed:
+    async def act(connection: AsyncConnection) -> Resealed:
         done = await store.reseal(connection, key)
         await audit(connection, actor(), "secrets.reseal", "", None, done._asdict())
         return done

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.auth.audit_store import audit
 from server.auth.commands import actor, run
 from server.kernel.errors import ConfigurationError
 from server.kernel.names import OWN
 from server.kernel.terminal import say
-from server.restored import store
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +29,9 @@ def restored() -> None:
 
 async def settle(connection: AsyncConnection) -> dict[str, int]:
     """Settle it; ConfigurationError while a process uses it."""
+    from server.auth.audit_store import audit
+    from server.restored import store
+
     there = await store.connected(connection)
     if there:
         raise ConfigurationError(f"{', '.join(there)} use this database. Nothing was done: stop the service first.")
