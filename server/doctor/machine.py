@@ -12,7 +12,8 @@ from importlib import metadata
 from server import __version__
 from server.doctor.report import Section, Value
 from server.ingest import spool_place
-from server.kernel.redaction import place_in
+from server.ingest.native import counting
+from server.kernel.redaction import KEYS, place_in
 from server.kernel.settings import VARIABLES, Environment
 from server.process.reserve import reserve_of
 
@@ -23,9 +24,7 @@ COMPILED = {
     "tornado": "tornado.speedups",
     "psycopg": "psycopg_binary",
     "markupsafe": "markupsafe._speedups",
-    "counting": "server.ingest.compiled",
 }
-SECRETS = ("SECRET_KEY", "SECRET_KEYS_ACCEPTED")  # beside addresses, of which the place is shown
 GIB = 1 << 30
 LEAST_FREE = 0.05
 
@@ -42,6 +41,7 @@ def release() -> Section:
     }
     facts |= {f"package {name}": installed(name) for name in PACKAGES}
     facts |= {f"compiled {name}": there(module) for name, module in COMPILED.items()}
+    facts["outcomes are counted by"] = counting()
     return Section("Release", facts)
 
 
@@ -78,7 +78,7 @@ def settings(environment: Mapping[str, str], refused: str = "") -> Section:
 
 
 def shown(name: str, text: str) -> str:
-    if name in SECRETS:
+    if name in KEYS:
         return "set"
     return place_in(text) if name.endswith("_URL") else text
 

@@ -44,6 +44,9 @@ MARKS = (
     "srf",
 )
 
+# The variables that are keys themselves; of the second several, with commas.
+KEYS = ("SECRET_KEY", "SECRET_KEYS_ACCEPTED")
+
 SHORTEST = 4  # characters; shorter ones would blot words out of every text
 RESERVED = re.compile(r"[/?#@:%&\s]+")
 
@@ -89,11 +92,11 @@ def hide(secrets: Iterable[str]) -> None:
 
 
 def secrets_in(environment: Mapping[str, str]) -> set[str]:
-    """The secrets of an environment: SECRET_KEY, the passwords of addresses, whole, decoded and in the pieces that
+    """The secrets of an environment: its keys, the passwords of addresses, whole, decoded and in the pieces that
     a wrong character cuts them into. What an address shows elsewhere too, as a password that is the user's name,
     is none."""
-    found = {environment.get("SECRET_KEY", "").strip()}
-    found |= {key.strip() for key in environment.get("SECRET_KEYS_ACCEPTED", "").split(",")}
+    given = [environment.get(name, "") for name in KEYS]
+    found = {key.strip() for keys in given for key in (keys, *keys.split(","))}
     for name, text in environment.items():
         if name.endswith("_URL"):
             found |= passwords_in(text.strip())
