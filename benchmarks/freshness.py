@@ -8,28 +8,26 @@ stream that names it.
 from __future__ import annotations
 
 import http.client
-import json
 import random
 import re
 import threading
 import time
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from benchmarks.figure import Figure
+from benchmarks.signed_in import signed_in
 from benchmarks.stand import percentile, stand
 from tests.running import Running
 
 PROBES = 60
 LIMIT_S = 1.5
-PASSWORD = "a password for the bench"
 
 
 def run() -> list[Figure]:
     """Seconds, over 60 probes at random moments, two web processes."""
     with stand(WEB_CONCURRENCY="2") as server:
         key = server.command("key", "create", "bench", "--scope", "ingest")
-        server.command("user", "create", "bench@example.com", "--role", "viewer", stdin=PASSWORD + "\n")
-        stream = Stream(server, sign_in(server))
+        stream = Stream(server, signed_in(server, "viewer"))
         stream.start()
         took = [probe(server, stream, key, i + 1) for i in range(PROBES)]
     return [
@@ -75,23 +73,3 @@ def probe(server: Running, stream: Stream, key: str, count: int) -> float:
     acknowledged = time.monotonic()
     assert status == 201, body
     return max(0.0, stream.when(name) - acknowledged)
-
-
-def sign_in(server: Running) -> str:
-    """The cookies of a signed-in viewer."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    connection.request("GET", "/sign-in")
-    page = connection.getresponse()
-    cookie = cookies(page)
-    found = re.search(r'name="_xsrf" value="([^"]+)"', page.read().decode())
-    assert found is not None, "the sign-in form has no XSRF field"
-    form = urlencode({"email": "bench@example.com", "password": PASSWORD, "next": "/", "_xsrf": found[1]})
-    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", "/sign-in", form, headers)
-    answer = connection.getresponse()
-    assert answer.status in (302, 303), json.dumps([answer.status, answer.read().decode()[:300]])
-    return f"{cookie}; {cookies(answer)}"
-
-
-def cookies(answer: http.client.HTTPResponse) -> str:
-    return "; ".join(value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie", []))

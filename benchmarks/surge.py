@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
+from benchmarks.cpu import of_process
 from benchmarks.figure import Figure
 from benchmarks.ingest import BATCH, URL
+from benchmarks.signed_in import signed_in
 from benchmarks.stand import ROOT, percentile, stand
 from tests.running import Running
 
@@ -27,7 +27,6 @@ SECONDS = 15.0
 LIMIT_MS = 500.0  # p95
 CONNECTIONS = 12
 GOODPUT = 0.7  # of what it takes in without a surge
-PASSWORD = "a password for the bench"
 PAGES = ("/", "/incidents", "/incidents/1", "/objectives", "/config", "/setup")
 
 
@@ -45,13 +44,12 @@ def run() -> list[Figure]:
     with stand(WEB_CONCURRENCY="1") as server:
         key = server.command("key", "create", "bench", "--scope", "ingest")
         commander = server.command("key", "create", "commander", "--scope", "act", "--scope", "read")
-        server.command("user", "create", "bench@example.com", "--role", "admin", stdin=PASSWORD + "\n")
         server.call("POST", "/api/v1/incidents", key=commander, data={"title": "bench"})
-        url = server.url + URL
+        cookie, url = signed_in(server, "admin"), server.url + URL
         rate = capacity(url, key)
-        calm = visits(server, commander, 3.0)
+        calm = visits(server, commander, cookie, 3.0)
         with offered(url, key, rate * TIMES) as surge:
-            surged = visits(server, commander, SECONDS)
+            surged = visits(server, commander, cookie, SECONDS)
             told = json.loads(surge.communicate()[0])
     taken = (told["201"] + told["202"]) / told["seconds"]
     note = f"offered {told['offered'] / told['seconds']:.0f}/s, refused {told['503'] / told['seconds']:.0f}/s"
@@ -98,10 +96,9 @@ def first_line(output: IO[bytes]) -> None:
     assert output.readline() == b"sending\n"
 
 
-def visits(server: Running, key: str, seconds: float) -> Visits:
+def visits(server: Running, key: str, cookie: str, seconds: float) -> Visits:
     """What a commander does, one after the other: looks at health and at pages, and writes a note."""
     found = Visits()
-    cookie = sign_in(server)
     until = time.monotonic() + seconds
     head = {"Cookie": cookie}
     while time.monotonic() < until:
@@ -136,28 +133,5 @@ def visit(  # noqa: PLR0917 - what is asked, and of whom
 
 
 def web_ms(server: Running) -> float:
-    """CPU milliseconds of the web process, by the scheduler."""
-    for pid in server.children():
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "ek:web.1":
-            return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
-    return 0.0
-
-
-def sign_in(server: Running) -> str:
-    """The cookies of somebody signed in."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    connection.request("GET", "/sign-in")
-    page = connection.getresponse()
-    cookie = cookies(page)
-    found = re.search(r'name="_xsrf" value="([^"]+)"', page.read().decode())
-    assert found is not None, "the sign-in form has no XSRF field"
-    form = urlencode({"email": "bench@example.com", "password": PASSWORD, "next": "/", "_xsrf": found[1]})
-    headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", "/sign-in", form, headers)
-    answer = connection.getresponse()
-    assert answer.status in (302, 303), answer.read()
-    return f"{cookie}; {cookies(answer)}"
-
-
-def cookies(answer: http.client.HTTPResponse) -> str:
-    return "; ".join(value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie", []))
+    """CPU milliseconds of the web process, which is forked first."""
+    return 1000 * of_process(min(server.children()))

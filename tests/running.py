@@ -11,8 +11,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -133,6 +134,19 @@ class Running:
         status = self.process.wait(wait_s)
         self._file.close()
         return status
+
+
+@contextmanager
+def frozen(pids: list[int]) -> Iterator[None]:
+    """The processes stand still, as under a stopped virtual machine; one may end meanwhile."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def base_environment() -> dict[str, str]:

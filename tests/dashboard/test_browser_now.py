@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.dashboard.conftest import OpenPage, Served, sign_in, until
+from tests.running import frozen
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
-
-
-@contextmanager
-def frozen(pids: list[int]) -> Iterator[None]:
-    """The processes stand still, as under a stopped virtual machine."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_the_first_outcome_replaces_the_empty_page_by_itself(served: Served, visit: OpenPage) -> None:

@@ -15,6 +15,7 @@ import psycopg
 from server.process import embedded
 from tests.process.test_disk_full import take_all
 from tests.process.test_supervisor import gone
+from tests.running import frozen
 from tests.soak.place import Place, started
 from tests.waiting import wait_for
 
@@ -36,18 +37,6 @@ def killed(place: Place, kind: str) -> Iterator[None]:
     """kill -9; the supervisor starts another."""
     os.kill(place.one_of(kind), signal.SIGKILL)
     yield
-
-
-@contextmanager
-def frozen(pids: list[int]) -> Iterator[None]:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
