@@ -24,7 +24,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from benchmarks.freshness import PASSWORD, sign_in
+from benchmarks.signed_in import signed_in
 from server.process.migrate import current, head
 from tests.conftest import variables
 from tests.process.test_crash import POLICY, counted, ledger
@@ -165,12 +165,6 @@ def deploy(empty_database_url: str, redis_url: str, tmp_path: Path) -> Iterator[
         server.stop(signal.SIGTERM)
 
 
-def session(server: Running) -> str:
-    """The cookie of somebody signed in."""
-    server.person("bench@example.com", "viewer", PASSWORD)
-    return sign_in(server)
-
-
 @pytest.mark.soak
 def test_no_request_fails_and_nothing_is_lost_or_doubled(deploy: Any, empty_database_url: str, tmp_path: Path) -> None:
     before = release_before(tmp_path / "before")
@@ -180,7 +174,7 @@ def test_no_request_fails_and_nothing_is_lost_or_doubled(deploy: Any, empty_data
     router.there = old = [deploy(before) for _ in range(MACHINES)]
     for server in old:
         server.wait_ready()
-    key, cookie = old[0].key("ingest", "read"), session(old[0])
+    key, cookie = old[0].key("ingest", "read"), signed_in(old[0], "viewer")
     clients = [Client(router, key, cookie, number) for number in range(8)]
 
     def answered(times: int = 10) -> None:
