@@ -15,6 +15,7 @@ from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.live import store as live_store
 from server.slo.model.objective import Objective
+from server.slo.model.status import ObjectiveStatus
 from server.slo.policy import store as policy_store
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # A revision is the act of somebody who says why, and both are written down: of one that is made while a page of
 # Evenkeel fires and is acknowledged, that page is taken to be why.
 REVISION = Question(OWN, "revision", reason="incident")
+SENDING_S = 28 * 86_400.0  # who has sent within it gets a provisional objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class ServiceRecord:
     rolled_back: RolledBack | None = None
     paused_by: str = ""
     going_back: bool = False
-    awaited: bool = False  # it sends, and its provisional objective is about to begin
+    awaited: bool = False  # its provisional objective is about to begin
+    sends: bool = False  # it has sent in the window of its objectives
 
 
 async def ask(parts: Parts, question: Question, now: float) -> GateAnswer:
@@ -56,7 +59,7 @@ def decide(relay: Relay, policies: Policies, question: Question, record: Service
     held = any(each.service == question.service for each in policies.objectives)
     facts = replace(
         live,
-        uncounted=(held or record.awaited) and not live.objectives,
+        uncounted=uncounted(live.objectives, held, record),
         overrides=record.overrides,
         postmortems=record.postmortems,
         spending=record.spending,
@@ -65,6 +68,14 @@ def decide(relay: Relay, policies: Policies, question: Question, record: Service
         going_back=record.going_back,
     )
     return gate(question, facts, policies.budget_policy, now)
+
+
+def uncounted(objectives: Sequence[ObjectiveStatus], held: bool, record: ServiceRecord) -> bool:
+    """Whether what the service sent is not in the picture yet: it has, or is getting, an objective that was not
+    evaluated, or one that was evaluated before anything was kept."""
+    if not objectives:
+        return held or (record.awaited and record.sends)
+    return record.sends and not all(one.any_counted or one.recounting for one in objectives)
 
 
 def live_facts(relay: Relay, service: str, now: float) -> Facts:
@@ -92,8 +103,14 @@ async def read_record(connection: AsyncConnection, policies: Policies, question:
         rolled_back=None if undone is None else rolled_back(undone),
         paused_by=await target_store.paused_by(connection, question.service) if question.kind == "deploy" else "",
         going_back=bool(version) and await changes.older_than_running(connection, question.service, version),
-        awaited=policies.awaits(question.service) and await policy_store.sends(connection, question.service),
+        awaited=policies.awaits(question.service),
+        sends=await policy_store.sends(connection, question.service, window_begins(held, now)),
     )
+
+
+def window_begins(held: Sequence[Objective], now: float) -> float:
+    """When the shortest window of these began, Unix seconds; where there is none, how far back a sender is known."""
+    return max((each.begins(now) for each in held), default=now - SENDING_S)
 
 
 def rolled_back(change: changes.Change) -> RolledBack:

@@ -229,3 +229,23 @@ async def test_what_is_kept_is_of_the_objectives_window(web: Web) -> None:
         assert [hour.bad for hour in found["evenkeel-availability"]] == [5, 3]
         alerts = await asking.spent_by_alerts(connection, site.parts.policies, held, time.time())
         assert [one.spent for one in alerts] == [0.5, 0.3]
+
+
+@pytest.mark.gen_test
+async def test_what_was_acknowledged_after_the_picture_is_not_no_traffic(web: Web) -> None:
+    """The objective begins with the series, the evaluation may come before the first row: whoever then asks, having
+    been told that it is kept, is not let out unseen."""
+    site = await web()
+    key = await site.key("ingest", "read")
+    await publish(site, 1, objective(None))
+    assert (await ask(site, key))["rules"][0]["rule"] == "no_traffic"
+    bad = {"service": "checkout", "route": "/", "method": "GET", "status": 500, "duration_ms": 5}
+    sent = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[bad] * 10)
+    assert sent.code == 201
+    after = await ask(site, key)
+    assert (after["answer"], after["rules"][0]["rule"]) == ("unknown", "picture")
+    assert after["reason"] == "Not known: the objective of checkout is not counted yet."
+    await publish(site, 2, objective(None, recounting=True))
+    assert (await ask(site, key))["rules"][0]["rule"] == "budget_not_known"
+    await publish(site, 3, objective(None, excluded=10))
+    assert (await ask(site, key))["rules"][0]["rule"] == "no_traffic", "counted, and none of it in the ratio"

@@ -78,6 +78,11 @@ class ObjectiveStatus(Struct):
         return is_drill(self.service)
 
     @property
+    def any_counted(self) -> bool:
+        """Whether anything is counted over its window, also what is in no ratio."""
+        return bool(self.good or self.bad or self.excluded or self.left_out_good or self.left_out_bad)
+
+    @property
     def began(self) -> int | None:
         """When this period of its calendar began; None: its window rolls."""
         return self.period[0] if self.period else None

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.names import DRILL
+from server.kernel.times import utc
 from server.slo.model.objective import Objective
 from server.slo.policy.lint import Traffic
 
@@ -50,8 +51,8 @@ WHERE starts_with(service, :prefix) AND EXISTS (
 """)
 SENDS = text("""
 SELECT EXISTS (SELECT FROM series WHERE service = :service AND (
-    EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour > now() - interval '28 days')
-    OR EXISTS (SELECT FROM deltas WHERE series_id = series.id)))
+    EXISTS (SELECT FROM hours WHERE series_id = series.id AND hour >= :since)
+    OR EXISTS (SELECT FROM deltas WHERE series_id = series.id AND second >= :since)))
 """)
 LEDGERS = text("SELECT name, indicator, id FROM objectives WHERE name = ANY(:names)")
 TRAFFIC = text("""
@@ -119,9 +120,9 @@ async def drilling_services(connection: AsyncConnection) -> frozenset[str]:
     return frozenset(row[0] for row in await connection.execute(DRILLING, {"prefix": DRILL}))
 
 
-async def sends(connection: AsyncConnection, service: str) -> bool:
-    """Whether outcomes of a service were counted within the last 28 days."""
-    return bool((await connection.execute(SENDS, {"service": service})).scalar_one())
+async def sends(connection: AsyncConnection, service: str, since: float) -> bool:
+    """Whether outcomes of a service were acknowledged of a second, or a whole hour, since then (Unix seconds)."""
+    return bool((await connection.execute(SENDS, {"service": service, "since": utc(since)})).scalar_one())
 
 
 async def traffic(connection: AsyncConnection, days: int) -> dict[str, Traffic]:
