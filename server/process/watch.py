@@ -29,7 +29,7 @@ log = logging.getLogger("evenkeel.watch")
 RENEW_S = 1.0
 CANDIDATE_S = 0.5
 STATEMENT_S = 1.5
-STAGGER_S = 0.2
+STAGGER_S = 0.13  # no fraction of a second, so that what comes each second is spread over it
 SURE_S = 2.5  # since the last renewal began; others wait for 3 s
 
 
@@ -152,9 +152,12 @@ class Watch:
             callback = PeriodicCallback(functools.partial(self._run, job, term), job.every_s * 1000)
             loop = asyncio.get_running_loop()
             self._callbacks.append(callback)
-            self._first.append(loop.call_later(job.wait_s(shared_clock.now()), callback.start))
-            # The first run is soon, but not all at once: a daily job must not wait a day after each take-over.
-            self._first.append(loop.call_later(job.first_s + place * STAGGER_S, self._start, job, term))
+            apart_s = place * STAGGER_S
+            # Never all at once: those of one moment would each need a connection, more than the pool keeps open.
+            begin_s = apart_s if job.phase is None else job.wait_s(shared_clock.now())
+            self._first.append(loop.call_later(begin_s, callback.start))
+            # The first run is soon: a daily job must not wait a day after each take-over.
+            self._first.append(loop.call_later(job.first_s + apart_s, self._start, job, term))
 
     def _resign(self) -> None:
         log.warning("%s is no longer the watch", self.process.name)

@@ -228,3 +228,24 @@ async def test_a_daily_job_runs_soon_after_gaining_the_lease_unless_it_says_late
         await asyncio.wait_for(done.wait(), PATIENCE_S)
         await watch.close()
     assert ran == ["daily", "later", "soon"]
+
+
+@pytest.mark.gen_test
+async def test_what_comes_each_second_is_spread_over_it(database_url: str) -> None:
+    """Those of one moment would each open a connection beyond those that the pool keeps, and plan anew on it."""
+    async with database(database_url) as db:
+        busy, most, runs = 0, 0, 0
+
+        async def run(_: int) -> None:
+            nonlocal busy, most, runs
+            busy, runs = busy + 1, runs + 1
+            most = max(most, busy)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            busy -= 1
+
+        watch = Watch(db, await process(db, "one"), [Job(f"job {place}", 1.0, run, 1) for place in range(7)])
+        await watch.start()
+        await until(lambda: runs >= 21, "three runs of each")
+        await watch.close()
+        assert most <= 2
