@@ -88,7 +88,6 @@ def spooled(parts: Parts) -> list[Banner]:
         return []
     since = time.strftime("%H:%M:%S UTC", time.gmtime(waiting.since))
     if intake.away:
-        return [
-            Banner("degraded", f"Database away: {waiting.items:,} outcomes wait on this machine's disk since {since}")
-        ]
+        away = "Outcomes' database away" if intake.writer.rows_only else "Database away"
+        return [Banner("degraded", f"{away}: {waiting.items:,} outcomes wait on this machine's disk since {since}")]
     return [Banner("degraded", f"{waiting.items:,} outcomes of the outage since {since} are being stored")]

@@ -36,6 +36,11 @@ class Flush:
     traced: bool = False  # whether the commit happened may be asked long after, by its number
     keys_kept_s: int = 0  # longer than other keys
 
+    @property
+    def rows(self) -> list[bytes]:
+        """The raw outcomes that the winners bring."""
+        return [batch.counted.rows for batch in self.winners if batch.counted.rows]
+
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
         self.deltas, self.winners, self.repeats, self.unsure, self.xid = b"", [], [], False, 0
@@ -80,8 +85,7 @@ async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: in
 
 async def copy_rows(connection: Connection, flush: Flush) -> None:
     """Copy the raw outcomes that the winners bring; the transaction stays open."""
-    rows = [batch.counted.rows for batch in flush.winners if batch.counted.rows]
-    if rows:
+    if rows := flush.rows:
         await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
 
 

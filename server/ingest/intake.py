@@ -116,6 +116,10 @@ class Intake:
         """Whether what comes goes to the spool at once: the last flush failed, and none has succeeded since."""
         return self.spool is not None and bool(self.writer.failing) and not self.writer.unplaced
 
+    def away_for(self, rows: bool) -> bool:
+        """The same for a batch, by whether it brings raw outcomes: without any it needs no database of theirs."""
+        return self.away and (rows or not self.writer.rows_only)
+
     async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted | None:
         """Count a batch; None: it has to be spooled, the database is needed to count it.
 
@@ -123,7 +127,7 @@ class Intake:
         """
         if self.spool is None:
             return await self.numbering.counted(decoded, sent)
-        if self.away:
+        if self.away_for(sent.keep_rows):
             return None
         try:
             return self.numbering.count(decoded, sent)
@@ -225,11 +229,11 @@ class Intake:
         """Those that the database may still be asked to store; the others are spooled, all while it is away."""
         if self.spool is None:
             return list(batches)
-        before = float("inf") if self.away else time.monotonic() - QUEUED_S
-        late = [batch for batch in batches if batch.arrived < before]
+        before = time.monotonic() - QUEUED_S
+        late = {batch for batch in batches if batch.arrived < before or self.away_for(bool(batch.counted.rows))}
         if late:
-            await self._keep(Flush(late))
-        return [batch for batch in batches if batch.arrived >= before]
+            await self._keep(Flush([batch for batch in batches if batch in late]))
+        return [batch for batch in batches if batch not in late]
 
     def _gauge(self) -> None:
         gauges = self.process.gauges

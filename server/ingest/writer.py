@@ -65,6 +65,7 @@ class Writer:
         self.committed_at = 0.0  # monotonic
         self.failing = ""  # why the last try failed; empty after a success
         self.away = ""  # the same, for senders
+        self.rows_only = False  # what fails is storing raw outcomes in their own database: what has none is stored
         self.unplaced = b""  # rows for which there was no partition, until there is
         self.keep: Keep | None = None  # is given what cannot be stored in time, and settles what it has kept elsewhere
         self._thresholds = thresholds
@@ -74,11 +75,13 @@ class Writer:
         self._made_at = float("-inf")  # monotonic
         self._connection = OwnConnection(db, purpose)
         self._apart = OwnConnection(db.apart, purpose) if db.apart is not None else None
+        self._at_apart = False  # so far the main database has done its part, and this one not
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
         """Store them, trying again while the database is away; every batch is settled on return."""
         deadline = time.monotonic() + patience_s
         flush = Flush(batches, traced=bool(self.keep or self._apart), keys_kept_s=self._keys_kept_s)
+        self._at_apart = False
         for attempt in range(1_000_000):
             try:
                 self._reserve.require()
@@ -117,16 +120,18 @@ class Writer:
             await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
             flush.unsure = True
             await connection.execute("COMMIT")
-        self._succeeded()
+        self._succeeded(flush)
         await flushes.settle(connection, flush)
 
     async def _copy_rows(self, connection: Connection, flush: Flush, deadline: float) -> None:
         """Raw outcomes, with what counts them or before it: committed first where they have a database of their own."""
         if self._apart is None:
             await flushes.copy_rows(connection, flush)
-        elif any(batch.counted.rows for batch in flush.winners):
+        elif flush.rows:
+            self._at_apart = True
             async with self._apart.use(self._limit_s(deadline)) as apart:
                 await flushes.copy_rows_apart(apart, flush)
+            self._at_apart = False
 
     async def _register(self, connection: Connection) -> None:
         """A writer of our own, known before its first delta."""
@@ -180,6 +185,7 @@ class Writer:
 
     async def probe(self) -> None:
         """Find out without a new batch whether storing works again."""
+        self._at_apart = False
         try:
             self._reserve.require()
             async with self._connection.use(FLUSH_MAX_S) as connection:
@@ -187,8 +193,10 @@ class Writer:
                     await self._partitions_made()
                 await self._try(connection, self.unplaced if self._apart is None else b"")
                 if self._apart is not None:
+                    self._at_apart = True
                     async with self._apart.use(FLUSH_MAX_S) as apart:
                         await self._try(apart, self.unplaced)
+                    self._at_apart = False
         except (psycopg.Error, OSError) as error:
             self._lost(error)
             return
@@ -238,16 +246,19 @@ class Writer:
         if not self.failing:
             log.warning("flush failed: %s", error)
         self.failing, self.away = first_line(error), why_away(error)
+        self.rows_only = self._at_apart
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, flush: Flush) -> None:
         self.committed_at = time.monotonic()
+        if self.rows_only and not flush.rows:
+            return  # that is no news of the outcomes' own database
         if not self.unplaced:  # else outcomes of another day are stored, and those still are not
             self._works()
 
     def _works(self) -> None:
         if self.failing:
             log.info("flushing again")
-        self.failing = ""
+        self.failing, self.rows_only = "", False
 
     async def close(self) -> None:
         await self._connection.close()

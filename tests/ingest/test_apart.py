@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dashboard.shared.shell import spooled as spooled_banners
 from server.ingest import flush as flushes
 from server.ingest.apart import settle_marks
 from server.ingest.batch import StoredBatch
@@ -153,13 +154,32 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
         health = answer(await site.fetch("/health/ready"))
         (part,) = health["checks"]["outcomes"]
         assert (part["status"], part["output"].endswith("Outcomes go to the spool.")) == ("warn", True)
+        (banner,) = spooled_banners(site.parts)
+        assert banner.text.startswith("Outcomes' database away: 1 outcomes wait")
+        await counted_without_rows(site)
+        for _ in range(2):  # and not only once: a batch that was stored is no sign that the other database is back
+            assert (await send(site, key, body(outcome(service="counted")))).code == 201
+        assert value(database_url, COUNTED.format("counted")) == 2
+        assert site.parts.intake.waiting().items == 1
         connection.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
     await until(lambda: value(apart_url, "SELECT count(*) FROM outcomes") == 2, "the replay")
     await until(lambda: not site.parts.intake.waiting().items, "the spool to be empty")
     assert (await send(site, key, body(outcome()), Idempotency_Key="once")).code in (201, 202)  # what it was answered
     assert value(apart_url, "SELECT count(*) FROM outcomes") == 2
-    checkout = "SELECT sum(n)::int FROM deltas d JOIN series s ON s.id = d.series_id WHERE service = 'checkout'"
-    assert value(database_url, checkout) == 2
+    assert value(database_url, COUNTED.format("checkout")) == 2
+
+
+COUNTED = "SELECT sum(n)::int FROM deltas d JOIN series s ON s.id = d.series_id WHERE service = '{}'"
+
+
+async def counted_without_rows(site: Any) -> None:
+    """Turn INGEST_STORE_OUTCOMES off, as a person does on Config."""
+    asked = {"values": {"INGEST_STORE_OUTCOMES": False}, "reason": "the second database is away"}
+    headers = {"If-Match": '"1"', "Content-Type": "application/json"}
+    key = await site.key("act", "read")
+    saved = await site.fetch("/api/v1/config", method="PATCH", key=key, data=asked, headers=headers)
+    assert saved.code == 200, saved.body
+    await until(lambda: not site.parts.settings.limits_for(1).ingest_store_outcomes, "the setting to be in force")
 
 
 LATENCY = Objective("fast", "", "checkout", "latency", Fraction(9, 10), 20_000, 7)
