@@ -11,6 +11,7 @@ from typing import NamedTuple
 from server.ingest.counted import Counted
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
+from server.kernel.loop_clock import LoopClock
 
 # Beside the encoded rows: a duration in a list, and its share of the cells.
 BYTES_AN_ITEM = 48
@@ -52,7 +53,7 @@ class Batch:
     answer: bytes
     claim: Claim | None
     sent: SentBatch | None = None
-    arrived: float = field(default_factory=time.monotonic)
+    queued: float = 0.0  # since when it waits for a flush, by the queue's clock
     done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -78,7 +79,8 @@ class Batch:
 class Queue:
     """Bounded in items and bytes, first come first served. `items`, `bytes`: of what waits and is being flushed."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: LoopClock) -> None:
+        self.clock = clock
         self.items = 0
         self.bytes = 0
         self._waiting: deque[Batch] = deque()
@@ -90,6 +92,7 @@ class Queue:
         """Add a batch; raises ApiError QUEUE_FULL. An empty queue takes any batch."""
         if self.full and self.items:
             raise ApiError("QUEUE_FULL", FULL, retry_after=1)
+        batch.queued = self.clock.now()
         self.items += batch.items
         self.bytes += batch.size
         self._waiting.append(batch)
@@ -111,7 +114,7 @@ class Queue:
         while self._waiting and items < FLUSH_ITEMS:
             batch = self._waiting.popleft()
             # What can be spooled is, by who takes it.
-            if batch.sent is None and time.monotonic() - batch.arrived > WAIT_MAX_S:
+            if batch.sent is None and self.clock.now() - batch.queued > WAIT_MAX_S:
                 self._expire(batch)
                 continue
             taken.append(batch)

@@ -16,6 +16,7 @@ from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
+from server.ingest.patience import PATIENCE_S, slow
 from server.ingest.replay import Replay
 from server.ingest.sent import SentBatch
 from server.ingest.series import Caps
@@ -37,15 +38,11 @@ from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.intake")
 
-PATIENCE_S = 10.0
+REFUSED_AFTER_S = 10.0  # without a spool
 KEPT_S = 6 * 86_400  # what was replayed is known for a week: a machine may stay off before it has removed it
 CLOSE_S = 8.0  # after the requests in flight have had their time; all in all under 25 s
 PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
-# With a spool a sender is answered within 2 s: so long may numbering, the wait for a flush, and the flush last.
-NUMBERED_S = 0.6
-QUEUED_S = 0.6
-FLUSHED_S = 0.8
 LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 
@@ -64,11 +61,11 @@ class Intake:
         self.process = process
         reserve = reserve_of(env)
         self.turns = Turns()
-        self.queue = Queue()
         self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self.writer = Writer(db, "ingest", policies.thresholds_us, self._make_partitions, reserve=reserve)
+        self.queue = Queue(self.writer.clock)
         self.no_spool = no_spool(env)  # why there is none
         self.spool: Spool | None = None  # once it has started
         self.replay: Replay | None = None
@@ -133,7 +130,7 @@ class Intake:
             return self.numbering.count(decoded, sent)
         except Unnumbered:  # only now the database is needed: to set a time for it costs a tenth of a request
             with contextlib.suppress(ApiError, TimeoutError):
-                async with asyncio.timeout(NUMBERED_S):
+                async with self.writer.clock.timeout(PATIENCE_S["numbering"]):
                     return await self.numbering.counted(decoded, sent)
             return None
 
@@ -181,7 +178,7 @@ class Intake:
 
     def _replayed(self, seconds: float) -> None:
         """The spool has stored something in so long: the database is there."""
-        if seconds < FLUSHED_S:
+        if not slow("flush", seconds):
             self.writer.worked()
 
     async def _next(self) -> list[Batch]:
@@ -213,7 +210,7 @@ class Intake:
         try:
             fresh = await self._fresh(batches)
             if fresh:
-                await self.writer.store(fresh, PATIENCE_S if self.spool is None else FLUSHED_S)
+                await self.writer.store(fresh, REFUSED_AFTER_S if self.spool is None else PATIENCE_S["flush"])
         except Exception:
             log.exception("flush failed")
         for batch in batches:  # settled already, but for a fault of ours
@@ -229,8 +226,10 @@ class Intake:
         """Those that the database may still be asked to store; the others are spooled, all while it is away."""
         if self.spool is None:
             return list(batches)
-        before = time.monotonic() - QUEUED_S
-        late = {batch for batch in batches if batch.arrived < before or self.away_for(bool(batch.counted.rows))}
+        now = self.writer.clock.now()
+        late = {
+            batch for batch in batches if slow("queue", now - batch.queued) or self.away_for(bool(batch.counted.rows))
+        }
         if late:
             await self._keep(Flush([batch for batch in batches if batch in late]))
         return [batch for batch in batches if batch not in late]

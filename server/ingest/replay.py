@@ -170,9 +170,9 @@ class Replay:
                 unknown.append(record)
             elif not ended:
                 batches.append((record, await self._batch(record.sent)))
-        began = time.monotonic()
+        began = self.writer.clock.now()
         await self.writer.store([batch for _, batch in batches], PATIENCE_S)
-        took_s = time.monotonic() - began
+        took_s = self.writer.clock.now() - began
         errors = [(record, batch.done.exception()) for record, batch in batches]
         for _, error in errors:
             if isinstance(error, ApiError) and error.code in AGAIN:

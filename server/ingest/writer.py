@@ -24,6 +24,7 @@ from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import Database, local, why_away
 from server.kernel.errors import ApiError
+from server.kernel.loop_clock import Alarm, LoopClock
 from server.kernel.text import first_line
 from server.process.reserve import NO_RESERVE, Reserve
 from server.tables.binary import BEGIN, END
@@ -59,6 +60,7 @@ class Writer:
         reserve: Reserve = NO_RESERVE,
         keys_kept_s: int = 0,
     ) -> None:
+        self.clock = LoopClock()  # of all that it waits for
         self.process_id = 0
         self.id = 0  # 0: not registered yet
         self.seq = 0
@@ -73,42 +75,45 @@ class Writer:
         self._reserve = reserve
         self._keys_kept_s = keys_kept_s
         self._made_at = float("-inf")  # monotonic
-        self._connection = OwnConnection(db, purpose)
-        self._apart = OwnConnection(db.apart, purpose) if db.apart is not None else None
+        self._connection = OwnConnection(db, purpose, self.clock)
+        self._apart = OwnConnection(db.apart, purpose, self.clock) if db.apart is not None else None
         self._at_apart = False  # so far the main database has done its part, and this one not
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
         """Store them, trying again while the database is away; every batch is settled on return."""
-        deadline = time.monotonic() + patience_s
+        with self.clock.alarm(patience_s) as patience:
+            await self._store(batches, patience)
+
+    async def _store(self, batches: Sequence[Batch], patience: Alarm) -> None:
         flush = Flush(batches, traced=bool(self.keep or self._apart), keys_kept_s=self._keys_kept_s)
         self._at_apart = False
         for attempt in range(1_000_000):
             try:
                 self._reserve.require()
-                async with self._connection.use(self._limit_s(deadline)) as connection:
-                    await self._once(connection, flush, deadline)
+                async with self._connection.use(self._limit_s(patience)) as connection:
+                    await self._once(connection, flush, patience)
                     return
             except (psycopg.DataError, psycopg.IntegrityError) as error:
                 self._lost(error)
-                if unplaceable(error) and time.monotonic() < deadline and await self._partitions_made():
+                if unplaceable(error) and patience.left_s > 0 and await self._partitions_made():
                     continue
-                await self._refused(batches, error, deadline)
+                await self._refused(batches, error, patience)
                 return
             except (psycopg.Error, OSError) as error:
                 self._lost(error)
             except BaseException:
                 self._disown(flush)
                 raise
-            if time.monotonic() > deadline or self._reserve.given_up:
+            if patience.left_s < 0 or self._reserve.given_up:
                 break
             await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
         await self._give_up(flush)
 
-    def _limit_s(self, deadline: float) -> float:
+    def _limit_s(self, patience: Alarm) -> float:
         """How long one try may take: what can be kept elsewhere waits no longer than it has patience for."""
-        return FLUSH_MAX_S if self.keep is None else max(LEAST_S, min(FLUSH_MAX_S, deadline - time.monotonic()))
+        return FLUSH_MAX_S if self.keep is None else max(LEAST_S, min(FLUSH_MAX_S, patience.left_s))
 
-    async def _once(self, connection: Connection, flush: Flush, deadline: float) -> None:
+    async def _once(self, connection: Connection, flush: Flush, patience: Alarm) -> None:
         if flush.unsure and not await self._committed(connection, flush):
             flush.forget()
         if not flush.unsure:
@@ -116,20 +121,20 @@ class Writer:
             flush.forget()
             await flushes.begin(connection, flush)
             self.seq += 1
-            await self._copy_rows(connection, flush, deadline)
+            await self._copy_rows(connection, flush, patience)
             await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
             flush.unsure = True
             await connection.execute("COMMIT")
         self._succeeded(flush)
         await flushes.settle(connection, flush)
 
-    async def _copy_rows(self, connection: Connection, flush: Flush, deadline: float) -> None:
+    async def _copy_rows(self, connection: Connection, flush: Flush, patience: Alarm) -> None:
         """Raw outcomes, with what counts them or before it: committed first where they have a database of their own."""
         if self._apart is None:
             await flushes.copy_rows(connection, flush)
         elif flush.rows:
             self._at_apart = True
-            async with self._apart.use(self._limit_s(deadline)) as apart:
+            async with self._apart.use(self._limit_s(patience)) as apart:
                 await flushes.copy_rows_apart(apart, flush)
             self._at_apart = False
 
@@ -156,7 +161,7 @@ class Writer:
             await connection.execute("ROLLBACK")
         return False
 
-    async def _refused(self, batches: Sequence[Batch], error: psycopg.Error, deadline: float) -> None:
+    async def _refused(self, batches: Sequence[Batch], error: psycopg.Error, patience: Alarm) -> None:
         """The database is there and refuses: find the batch that it refuses, and store the others."""
         if len(batches) == 1 and unplaceable(error):
             self.unplaced = batches[0].counted.rows
@@ -169,7 +174,7 @@ class Writer:
             batches[0].settle(ApiError("INTERNAL", "The database refused this batch; nothing of it was stored."))
             return
         for batch in batches:
-            await self.store([batch], max(1.0, deadline - time.monotonic()))
+            await self.store([batch], max(1.0, patience.left_s))
 
     async def _partitions_made(self) -> bool:
         """Make the partitions that are missing; False where that fails or was tried a moment ago."""
@@ -244,7 +249,7 @@ class Writer:
 
     def _lost(self, error: BaseException) -> None:
         if not self.failing:
-            log.warning("flush failed: %s", error)
+            log.warning("flush failed: %s", first_line(error))
         self.failing, self.away = first_line(error), why_away(error)
         self.rows_only = self._at_apart
 

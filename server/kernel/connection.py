@@ -8,15 +8,17 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
 
 from server.kernel.db import Database
+from server.kernel.loop_clock import LoopClock
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-EARLIER_S = 0.02  # than the time-out, which cancels what else is waited for
+LATER_S = 0.02  # than the connection is cut, what else is waited for is cancelled
 CANCEL_S = 2.0  # for the server to be told that nobody waits any more
 
 
@@ -25,12 +27,13 @@ class OwnConnection:
 
     `purpose` is what the server shows it as. One user has it at a time, the others wait. Where a use ends in an
     exception, a cancellation included, it is closed: a connection left in the middle of a command cannot be used
-    again, and the server rolls back what it was in the middle of.
+    again, and the server rolls back what it was in the middle of. Limits are by `clock`.
     """
 
-    def __init__(self, db: Database, purpose: str) -> None:
+    def __init__(self, db: Database, purpose: str, clock: LoopClock | None = None) -> None:
         self.db = db
         self.purpose = purpose
+        self.clock = clock or LoopClock()
         self._alone = asyncio.Lock()
         self._connection: Connection | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
@@ -41,27 +44,22 @@ class OwnConnection:
 
         Raises psycopg.Error, OSError or (an OSError too) TimeoutError where the database is away.
         """
-        async with asyncio.timeout(limit_s) as limit, self._alone:
-            cut: asyncio.TimerHandle | None = None
-            over = asyncio.Event()
-            try:
-                connection = await self._open()
-                ends = limit.when()
-                if ends is not None:
-                    cut = asyncio.get_running_loop().call_at(ends - EARLIER_S, self._cut, connection, over)
-                yield connection
-            except BaseException as error:
-                await self.close()
-                if over.is_set() and isinstance(error, psycopg.Error):
-                    raise TimeoutError from error
-                raise
-            finally:
-                if cut is not None:
-                    cut.cancel()
+        async with asyncio.timeout(None) as limit:
+            with self.clock.alarm(limit_s, partial(limit.reschedule, 0)) as alarm:
+                async with self._alone:
+                    try:
+                        connection = await self._open()
+                        alarm.ring = partial(self._cut, connection, limit)
+                        yield connection
+                    except BaseException as error:
+                        await self.close()
+                        if alarm.rung and isinstance(error, psycopg.Error):
+                            raise TimeoutError from error
+                        raise
 
-    def _cut(self, connection: Connection, over: asyncio.Event) -> None:
+    def _cut(self, connection: Connection, limit: asyncio.Timeout) -> None:
         """End what is waited for, at once: a cancellation would ask the server first, which may not answer."""
-        over.set()
+        limit.reschedule(asyncio.get_running_loop().time() + LATER_S)
         with contextlib.suppress(psycopg.Error, OSError):
             # So that a server that does answer does not go on with it.
             task = asyncio.create_task(cancel(connection))

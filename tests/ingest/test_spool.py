@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from dashboard.shared.shell import spooled
+from server.ingest.patience import PATIENCE_S
 from server.ingest.spool_place import kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
@@ -94,6 +95,25 @@ async def test_a_database_that_takes_no_writes_or_is_slow_is_away(web: Any, data
         await blocker.rollback()
     await drained(site)
     assert counts(database_url) == (2, 2)
+
+
+@pytest.mark.gen_test
+async def test_what_we_held_up_ourselves_is_not_taken_for_a_slow_database(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PATIENCE_S, "flush", 0.3)
+    site = await web(SPOOL="on")
+    key = await known(site)
+    intake = site.parts.intake
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE outcomes IN ACCESS EXCLUSIVE MODE")
+        sending = asyncio.ensure_future(send(site, key, body(outcome())))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"
+        while value(database_url, waits) == 0:
+            await asyncio.sleep(0)
+        blocker.rollback()
+        time.sleep(0.5)  # the database answers, and nobody here looks
+    assert ((await sending).code, intake.away) == (201, False)
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -222,7 +242,7 @@ async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(web: Any, 
 
 @pytest.mark.gen_test
 async def test_without_a_spool_it_is_refused(web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.ingest.intake.PATIENCE_S", 0.2)
+    monkeypatch.setattr("server.ingest.intake.REFUSED_AFTER_S", 0.2)
     site = await web(SPOOL="off")
     key = await known(site)
     assert (await send(site, key, body(outcome()))).code == 201
