@@ -27,9 +27,10 @@ async def run(around: Surroundings) -> list[Finding]:
     """The disk of the embedded database; a database elsewhere has its own alarms, only its size is known here."""
     if around.env is None:
         return []
+    now = shared_clock.now()
     async with around.database.ask() as connection:
         size = await store.database_bytes(connection)
-        ahead = coming(await forecast_store.forecast(connection, around.env, shared_clock.now()))
+        ahead = coming(await forecast_store.forecast(connection, around.database, around.env, now))
     if not around.env.data_dir.is_dir():
         return ahead
     place = around.env.data_dir

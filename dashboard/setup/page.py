@@ -106,7 +106,7 @@ async def checks_view(parts: Parts, ask: Ask, now: float) -> ChecksView:
 
 async def read_storage(parts: Parts) -> Forecast:
     async with parts.db.ask() as connection:
-        return await forecast_store.forecast(connection, parts.env, shared_clock.now())
+        return await forecast_store.forecast(connection, parts.db, parts.env, shared_clock.now())
 
 
 STORAGE = Memo(read_storage, kept_s=60)

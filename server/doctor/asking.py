@@ -39,9 +39,10 @@ async def of_database(env: Environment) -> list[Section]:
     away = await asyncio.to_thread(why_away, env.session_url or url)
     if away:
         return [Section("Database", {"where": where_is(env)}, wrong=[f"{AWAY}: {away}"])]
-    db = Database(url, "evenkeel doctor", env.database_direct_url)
+    db = Database(url, "evenkeel doctor", env.database_direct_url, env.outcomes_database_url)
     try:
-        return [await guarded(title, part, db) for title, part in PARTS.items()]
+        found = [await guarded(title, part, db) for title, part in PARTS.items()]
+        return found if db.apart is None else [*found, await guarded("Outcomes' own database", of_outcomes, db.apart)]
     finally:
         await db.close()
 
@@ -129,6 +130,21 @@ async def errors(db: Database, section: Section) -> None:
     """Of which kind the newest warnings and errors are; what they say stays in the log."""
     async with db.ask() as connection:
         section.rows += by_kind(await store.errors(connection))
+
+
+async def of_outcomes(db: Database, section: Section) -> None:
+    """The second database: what it is, what it holds, and whether marks are settled there."""
+    section.facts["where"] = place_in(db.url)
+    away = await asyncio.to_thread(why_away, db.url)
+    if away:
+        section.wrong.append(f"{AWAY}: {away}")
+        return
+    for part in (database, schema):
+        await part(db, section)
+    async with db.ask() as connection:
+        sizes = await size_store.table_sizes(connection)
+        section.facts |= await store.marks(connection)
+    section.facts |= {f"bytes of {one.name}": one.bytes for one in sizes if one.name in ("outcomes", "flush_marks")}
 
 
 PARTS: dict[str, Part] = {

@@ -49,6 +49,9 @@ SELECT name, host, kind, version, extract(epoch FROM clock_timestamp() - started
 FROM processes WHERE {running} AND heartbeat_at > clock_timestamp() - interval '1 day'
 ORDER BY host, name, id LIMIT 100
 """
+MARKS = """
+SELECT count(*) AS marks, extract(epoch FROM clock_timestamp() - min(at))::bigint AS "oldest mark s" FROM flush_marks
+"""
 LEASE = "SELECT extract(epoch FROM clock_timestamp() - renewed_at)::float8, term FROM lease WHERE name = 'watch'"
 
 
@@ -58,6 +61,11 @@ async def database_facts(connection: AsyncConnection) -> dict[str, Any]:
     for name in SETTINGS:
         facts[name] = (await connection.execute(text(f"SHOW {name}"))).scalar_one()
     return facts
+
+
+async def marks(connection: AsyncConnection) -> dict[str, Any]:
+    """Of the outcomes' own database: what waits to be settled, by server/ingest/apart.py, and since when."""
+    return dict((await connection.execute(text(MARKS))).one()._mapping)
 
 
 async def errors(connection: AsyncConnection) -> Sequence[Any]:

@@ -10,18 +10,22 @@ HORIZON_DAYS = 400.0  # as long as anything that is counted is kept
 
 
 class Stored(Struct, frozen=True):
-    """One kind of what is stored. `kept_days` None: it does not age out; `age_days` is the age of its oldest."""
+    """One kind of what is stored. `kept_days` None: it does not age out; `age_days` is the age of its oldest.
+
+    `empty_bytes` of it are taken without any rows, and stay.
+    """
 
     what: str
     bytes: int
     bytes_a_day: float = 0.0
     kept_days: float | None = None
     age_days: float = 0.0
+    empty_bytes: int = 0
 
     @property
     def settles_bytes(self) -> float:
         """What it comes to once as much ages out as comes in, at the rate of now; of what is kept what is there."""
-        return float(self.bytes) if self.kept_days is None else self.bytes_a_day * self.kept_days
+        return float(self.bytes) if self.kept_days is None else self.empty_bytes + self.bytes_a_day * self.kept_days
 
     def after(self, days: float) -> float:
         """Bytes after so many days: what comes, and what is there until it has aged out, evenly from its oldest."""
@@ -30,7 +34,8 @@ class Stored(Struct, frozen=True):
         left = self.kept_days - min(self.age_days, self.kept_days)  # until the oldest goes
         aging = max(self.kept_days - left, 1e-9)
         gone = min(max(days - left, 0.0) / aging, 1.0)
-        return self.bytes_a_day * min(days, self.kept_days) + self.bytes * (1 - gone)
+        came = self.bytes_a_day * min(days, self.kept_days)
+        return self.empty_bytes + came + (self.bytes - self.empty_bytes) * (1 - gone)
 
     def turns(self) -> set[float]:
         """The days at which its course bends."""
@@ -38,10 +43,14 @@ class Stored(Struct, frozen=True):
 
 
 class Forecast(Struct, frozen=True):
-    """All of it, the largest first. `room` is what the database may come to, in bytes; None: not known."""
+    """All of it, the largest first. `room` is what the database may come to, in bytes; None: not known.
+
+    `apart` is what the outcomes' own database has, where there is one that answers: in no sum, its room is not known.
+    """
 
     stored: list[Stored]
     room: int | None
+    apart: Stored | None = None
 
     @property
     def bytes(self) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest.partitions import day_of
+from server.kernel.db import AWAY, Database
 from server.kernel.settings import Environment
 from server.live.retention_store import ROLLUPS
 from server.process.reserve import reserve_of
@@ -19,6 +23,7 @@ DAY_S = 86_400
 NONE = TableSize("outcomes", 0, 0, 0)  # no partition has been made yet
 EMPTY_BYTES = 64 * 1024  # what a table and its indexes take with their first rows
 YOUNGEST_DAYS = 1 / 24  # what is younger says little of a day
+APART_S = 1.0  # for the outcomes' own database, without which the others are told
 INSTALLED = "SELECT extract(epoch FROM now() - min(at))::float FROM revisions"
 PARTS = """
 SELECT relname, pg_total_relation_size(oid) FROM pg_class
@@ -27,8 +32,9 @@ ORDER BY relname
 """
 
 
-async def forecast(connection: AsyncConnection, env: Environment, now: float) -> Forecast:
+async def forecast(connection: AsyncConnection, db: Database, env: Environment, now: float) -> Forecast:
     """What is stored and when that is full; `now` in Unix seconds. No table is read: sizes, and the oldest row."""
+    installed_days = ((await connection.execute(text(INSTALLED))).scalar_one() or 0.0) / DAY_S
     total = int((await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())
     sizes = {one.name: one for one in await table_sizes(connection)}
     aged = [
@@ -36,25 +42,39 @@ async def forecast(connection: AsyncConnection, env: Environment, now: float) ->
         ("log_lines", "at", float(env.log_retention_days)),
         ("idempotency", "at", 1.0),
     ]
-    stored = [await of_outcomes(connection, sizes.get("outcomes", NONE), env.outcome_retention_days, now)]
+    stored = [
+        await of_outcomes(connection, sizes.get("outcomes", NONE), env.outcome_retention_days, now, installed_days)
+    ]
     stored += [await of_table(connection, sizes[table], column, days) for table, column, days in aged if table in sizes]
     stored.sort(key=lambda one: -one.bytes)
     rest = total - sum(one.bytes for one in stored)
-    return Forecast([*stored, Stored("everything else", max(rest, 0))], room(env, total))
+    apart = await of_apart(db.apart, env, now, installed_days) if db.apart is not None else None
+    return Forecast([*stored, Stored("everything else", max(rest, 0))], room(env, total), apart)
 
 
-async def of_outcomes(connection: AsyncConnection, size: TableSize, kept_days: int, now: float) -> Stored:
+async def of_apart(apart: Database, env: Environment, now: float, installed_days: float) -> Stored | None:
+    """The outcomes' own database; None while it is away."""
+    with contextlib.suppress(*AWAY):
+        async with asyncio.timeout(APART_S), apart.ask() as connection:
+            size = next((one for one in await table_sizes(connection) if one.name == "outcomes"), NONE)
+            found = await of_outcomes(connection, size, env.outcome_retention_days, now, installed_days)
+            return msgspec.structs.replace(found, what="outcomes in their own database")
+    return None
+
+
+async def of_outcomes(
+    connection: AsyncConnection, size: TableSize, kept_days: int, now: float, installed_days: float
+) -> Stored:
     """Raw outcomes, by the sizes of their days."""
     days = {day_of(name): int(of_day) for name, of_day in await connection.execute(text(PARTS))}
     today = datetime.fromtimestamp(now, UTC).date()
     least = min(days.values(), default=0)  # of a day without any
     held = {day: of_day - least for day, of_day in days.items() if day is not None and day <= today and of_day > least}
-    installed = (await connection.execute(text(INSTALLED))).scalar_one() or 0.0
     gone = now % DAY_S / DAY_S
     age = (today - min(held)).days + gone if held else 0.0
-    young = min(age, installed / DAY_S) if age <= 1 else age
+    young = min(age, installed_days) if age <= 1 else age
     rate = a_day(held.get(today, 0), held.get(today - timedelta(days=1), 0), gone, young)
-    return Stored("outcomes", size.bytes, rate, float(kept_days), age)
+    return Stored("outcomes", size.bytes, rate, float(kept_days), age, least * len(days))
 
 
 async def of_table(connection: AsyncConnection, size: TableSize, column: str, kept_days: float) -> Stored:
@@ -63,10 +83,10 @@ async def of_table(connection: AsyncConnection, size: TableSize, column: str, ke
     age_s = (await connection.execute(text(oldest))).scalar_one()
     name = size.name.replace("_", " ")
     if age_s is None:
-        return Stored(name, size.bytes, kept_days=kept_days)
+        return Stored(name, size.bytes, kept_days=kept_days, empty_bytes=size.bytes)
     age = max(age_s / DAY_S, 0.0)
-    came = max(size.bytes - EMPTY_BYTES, 0)
-    return Stored(name, size.bytes, came / max(age, YOUNGEST_DAYS), kept_days, age)
+    empty = min(size.bytes, EMPTY_BYTES)
+    return Stored(name, size.bytes, (size.bytes - empty) / max(age, YOUNGEST_DAYS), kept_days, age, empty)
 
 
 def room(env: Environment, database_bytes: int) -> int | None:

@@ -13,6 +13,7 @@ from server.config import store as config_store
 from server.incidents import measures_store
 from server.incidents.measures import QUARTER_S, Measures, of_quarter
 from server.kernel import shared_clock
+from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
@@ -64,7 +65,7 @@ class IncidentGauges(msgspec.Struct):
     quarter: list[Measures]
 
 
-async def read(connection: AsyncConnection, env: Environment) -> DeploymentGauges:
+async def read(connection: AsyncConnection, db: Database, env: Environment) -> DeploymentGauges:
     """All of it, in the caller's snapshot."""
     revision = await connection.execute(select(func.max(revisions.c.number)))
     age = func.extract("epoch", func.clock_timestamp() - lease.c.renewed_at)
@@ -76,7 +77,7 @@ async def read(connection: AsyncConnection, env: Environment) -> DeploymentGauge
     staged = await config_store.live_staged(connection) is not None
     undelivered_s = await undelivered_age_s(connection)
     incidents = await incident_gauges(connection)
-    storage = await forecast_store.forecast(connection, env, shared_clock.now())
+    storage = await forecast_store.forecast(connection, db, env, shared_clock.now())
     signals = await signals_store.firing_now(connection)
     return DeploymentGauges(
         rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents, storage, signals

@@ -67,7 +67,7 @@ async def scrape(parts: Parts) -> bytes:
 async def read_gauges(parts: Parts) -> DeploymentGauges | None:
     try:
         async with asyncio.timeout(LIMIT_S), parts.db.ask() as connection:
-            return await metrics_store.read(connection, parts.env)
+            return await metrics_store.read(connection, parts.db, parts.env)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         log.warning("gauges not read: %s", first_line(error))
         return None
@@ -137,8 +137,9 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
 
 
 def of_storage(found: Forecast) -> Iterator[MetricFamily]:
-    yield family(metrics.STORED_BYTES, [((one.what,), one.bytes) for one in found.stored])
-    yield family(metrics.STORED_RATE, [((one.what,), one.bytes_a_day) for one in found.stored])
+    stored = [*found.stored, found.apart] if found.apart else found.stored
+    yield family(metrics.STORED_BYTES, [((one.what,), one.bytes) for one in stored])
+    yield family(metrics.STORED_RATE, [((one.what,), one.bytes_a_day) for one in stored])
     if found.full_in_days is not None:
         yield family(metrics.FULL_IN, [((), found.full_in_days * 86_400)])
 

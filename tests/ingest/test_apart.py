@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from dashboard.shared.shell import spooled as spooled_banners
+from server.doctor.asking import of_database
 from server.ingest import flush as flushes
 from server.ingest.apart import settle_marks
 from server.ingest.batch import StoredBatch
@@ -26,6 +27,8 @@ from server.live import outcome_store
 from server.live.outcome_store import Filter
 from server.live.outcomes import outcomes_by_request_id
 from server.process import embedded
+from server.selfcheck.forecast import Stored
+from server.selfcheck.forecast_store import forecast
 from server.slo.ledger import rebuild_store
 from server.slo.model.objective import Objective
 from tests.conftest import made_database
@@ -145,6 +148,10 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
     site = await web(OUTCOMES_DATABASE_URL=apart_url, SPOOL="on")
     key = await site.key("ingest")
     assert (await send(site, key, body(outcome()))).code == 201
+    assert (stored := await stored_apart(site)) is not None
+    assert stored.bytes_a_day > 0
+    section = (await of_database(site.env))[-1]
+    assert (section.title, section.facts["marks"], section.wrong) == ("Outcomes' own database", 1, [])
     name = psycopg.conninfo.conninfo_to_dict(apart_url)["dbname"]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
@@ -154,6 +161,8 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
         health = answer(await site.fetch("/health/ready"))
         (part,) = health["checks"]["outcomes"]
         assert (part["status"], part["output"].endswith("Outcomes go to the spool.")) == ("warn", True)
+        assert await stored_apart(site) is None
+        assert (await of_database(site.env))[-1].wrong[0].startswith("No answer")
         (banner,) = spooled_banners(site.parts)
         assert banner.text.startswith("Outcomes' database away: 1 outcomes wait")
         await counted_without_rows(site)
@@ -170,6 +179,12 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
 
 
 COUNTED = "SELECT sum(n)::int FROM deltas d JOIN series s ON s.id = d.series_id WHERE service = '{}'"
+
+
+async def stored_apart(site: Any) -> Stored | None:
+    """What the forecast knows of the second database."""
+    async with site.parts.db.ask() as asked:
+        return (await forecast(asked, site.parts.db, site.env, time.time())).apart
 
 
 async def counted_without_rows(site: Any) -> None:

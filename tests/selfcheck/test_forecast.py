@@ -47,6 +47,8 @@ def test_when_it_is_full(stored: list[Stored], room: int | None, days: float | N
 def test_what_it_settles_at_is_what_it_comes_to() -> None:
     found = Forecast([outcomes(2, 2 * GIB, 3 * GIB), Stored("rest", GIB)], None)
     assert found.settles_bytes == found.after(400) == 22 * GIB
+    empty = Forecast([Stored("hours", 64, kept_days=400, empty_bytes=64)], None)
+    assert empty.settles_bytes == empty.after(1) == empty.after(401) == 64
 
 
 def test_a_day_is_the_last_24_hours_or_what_there_was_of_them() -> None:
@@ -74,12 +76,13 @@ async def test_what_is_stored_is_told_on_setup_and_in_metrics(web: Any, database
         size = connection.execute("SELECT pg_total_relation_size(%s)", (f"outcomes_{datetime.now(UTC):%Y%m%d}",))
         (of_today,) = size.fetchone() or (0,)
     async with site.parts.db.ask() as asked:
-        found = await forecast(asked, site.env, time.time())
+        found = await forecast(asked, site.parts.db, site.env, time.time())
     whole = {one.what: one for one in found.stored}
     assert whole["outcomes"].bytes >= of_today
     assert whole["outcomes"].bytes_a_day > 0
     assert whole["outcomes"].kept_days == 7
     assert {"minutes", "hours", "log lines", "everything else"} <= set(whole)
+    assert whole["hours"].settles_bytes == whole["hours"].bytes > 0, "nothing is in it, and it takes that all the same"
     assert (found.room, found.full_in_days) == (1 << 40, None)
     page = (await look(site, "/setup", await sign_in(site))).body.decode()
     assert '<h2 id="storage-title">Storage</h2>' in page
