@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from server.kernel.connection import OwnConnection, opened
+from server.kernel.connection import OwnConnection, notified, opened
 from server.kernel.db import Database, pooled
 from server.kernel.loop import Loop
 from server.kernel.redis_client import FAILURES, lost, redis_client
@@ -105,10 +105,14 @@ class Bus:
                 await connection.execute(f"LISTEN {CHANNEL}")
                 self.listening = True
                 self._hear_postgres.works()
+                # what comes with the answer to something else:
+                connection.add_notify_handler(lambda notice: self._dispatch(notice.payload))
                 while True:
-                    async for notice in connection.notifies(timeout=ALIVE_S):
-                        self._dispatch(notice.payload)
-                    await connection.execute("SELECT 1")  # finds a dead server
+                    heard = await notified(connection, ALIVE_S)
+                    for message in heard:
+                        self._dispatch(message)
+                    if not heard:
+                        await connection.execute("SELECT 1")  # finds a dead server
         finally:
             self.listening = False
 

@@ -81,6 +81,26 @@ class OwnConnection:
                 await connection.close()
 
 
+async def notified(connection: Connection, limit_s: float) -> list[str]:
+    """What the server has notified of, waiting for at most `limit_s` seconds; psycopg.Error where it has gone.
+
+    Without psycopg's own wait, which wakes ten times a second.
+    """
+    loop, readable, socket_number = asyncio.get_running_loop(), asyncio.Event(), connection.fileno()
+    timer = loop.call_later(limit_s, readable.set)
+    loop.add_reader(socket_number, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        timer.cancel()
+        loop.remove_reader(socket_number)
+    connection.pgconn.consume_input()
+    found = []
+    while notice := connection.pgconn.notifies():
+        found.append(notice.extra.decode())
+    return found
+
+
 async def cancel(connection: Connection) -> None:
     """Ask the server to stop what it does for this connection."""
     with contextlib.suppress(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from server.alerts.alert import Alert
 from server.kernel import shared_clock
 from server.kernel.bus import Bus
+from server.kernel.connection import OwnConnection
 from server.kernel.db import Database
 from server.kernel.loop import Loop
 from server.live.service import LiveService
@@ -28,13 +29,13 @@ class Relay:
     """Reads the picture when the bus says so, and each second besides."""
 
     def __init__(self, db: Database, bus: Bus) -> None:
-        self.db = db
+        self._connection = OwnConnection(db, "picture")
         self.picture: Picture | None = None
         self._made = 0.0  # by this machine's clock, from the age by the database's
         self._known = (0, 0)
         self._unread = ""  # what of the last picture could not be read
         self._listeners: dict[Listener, Ended | None] = {}
-        self._loop = Loop("reading the picture", self.refresh, POLL_S, limit_s=LIMIT_S)
+        self._loop = Loop("reading the picture", self.refresh, POLL_S)
         bus.subscribe("picture", self._loop.wake)
 
     async def start(self) -> None:
@@ -81,8 +82,8 @@ class Relay:
 
     async def refresh(self) -> None:
         """Read the picture where it is new, and tell the listeners."""
-        async with self.db.act() as connection:
-            stored = await store.read(connection, self._known)
+        async with self._connection.use(LIMIT_S) as connection:
+            stored = await store.newer(connection, self._known)
         if stored is None:
             return
         self.picture, unread = read_picture(stored.body, self.picture)
@@ -103,3 +104,4 @@ class Relay:
     async def close(self) -> None:
         """Stop following."""
         await self._loop.close()
+        await self._connection.close()

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.connection import Connection
+from server.kernel.db import plain
 from server.kernel.names import OTHER
 from server.picture.picture import ProcessPicture, Restart, RunningMaintenance
 from server.process.process_store import RUNNING
@@ -25,19 +27,23 @@ class StoredPicture(NamedTuple):
     body: bytes
 
 
-async def read(connection: AsyncConnection, known: tuple[int, int] = (0, 0)) -> StoredPicture | None:
+READ = """
+SELECT term, seq, extract(epoch FROM clock_timestamp() - at)::float8 AS age_s, body FROM picture
+WHERE (term, seq) IS DISTINCT FROM (:term, :seq)
+"""
+
+
+async def read(connection: AsyncConnection) -> StoredPicture | None:
+    """The picture."""
+    row = (await connection.execute(text(READ), {"term": 0, "seq": 0})).one_or_none()
+    return None if row is None else StoredPicture(*row)
+
+
+async def newer(connection: Connection, known: tuple[int, int]) -> StoredPicture | None:
     """The picture, unless its term and sequence are the known ones."""
-    rows = await connection.execute(
-        text(
-            """
-            SELECT term, seq, extract(epoch FROM clock_timestamp() - at)::float8 AS age_s, body FROM picture
-            WHERE (term, seq) IS DISTINCT FROM (:term, :seq)
-            """
-        ),
-        {"term": known[0], "seq": known[1]},
-    )
-    row = rows.one_or_none()
-    return None if row is None else StoredPicture(row.term, row.seq, row.age_s, bytes(row.body))
+    rows = await connection.execute(plain(READ), {"term": known[0], "seq": known[1]}, binary=True)
+    row = await rows.fetchone()
+    return None if row is None else StoredPicture(*row)
 
 
 async def write(connection: AsyncConnection, term: int, seq: int, body: bytes) -> bool:

@@ -9,6 +9,7 @@ import resource
 from typing import Literal
 
 from server.kernel import shared_clock
+from server.kernel.connection import OwnConnection
 from server.kernel.db import AWAY, Database
 from server.kernel.loop import Loop
 from server.kernel.names import HOST, name_process
@@ -37,8 +38,9 @@ class Process:
         self.started = shared_clock.now()
         name_process(name)
         self._probed_at = 0.0  # by the loop's clock
-        self._heart = Loop("the heartbeat", self._beat, HEARTBEAT_S, limit_s=LIMIT_S)
-        self._lag = Loop("measuring the loop's lag", self._probe, LAG_PROBE_S)
+        self._heart = Loop("the heartbeat", self._beat, HEARTBEAT_S)
+        self._connection = OwnConnection(db, "heartbeat")
+        self._lag: asyncio.TimerHandle | None = None
 
     @property
     def label(self) -> str:
@@ -53,24 +55,32 @@ class Process:
     def start(self) -> None:
         """Beat and measure the loop's lag until closed."""
         self._probed_at = asyncio.get_running_loop().time()
-        self._lag.start()
+        self._probe_later()
         self._heart.wake()
         self._heart.start()
 
     async def _beat(self) -> None:
-        async with self.db.act() as connection:
+        async with self._connection.use(LIMIT_S) as connection:
             await store.beat(connection, self.id, self.gauges, rss_bytes())
         self.gauges.loop_lag_ms = 0.0
 
-    async def _probe(self) -> None:
+    def _probe_later(self) -> None:
+        """A timer and no task: ten a second are to cost nothing."""
+        self._lag = asyncio.get_running_loop().call_later(LAG_PROBE_S, self._probe)
+
+    def _probe(self) -> None:
         """How much later than planned the loop came to this."""
         before, self._probed_at = self._probed_at, asyncio.get_running_loop().time()
         lag_ms = (self._probed_at - before - LAG_PROBE_S) * 1000
         self.gauges.loop_lag_ms = max(self.gauges.loop_lag_ms, lag_ms)
+        self._probe_later()
 
     async def close(self) -> None:
         """Stop beating and say that the stop was orderly."""
-        await asyncio.gather(self._heart.close(), self._lag.close())
+        await self._heart.close()
+        await self._connection.close()
+        if self._lag is not None:
+            self._lag.cancel()
         try:
             async with self.db.act() as connection:
                 await store.stopped(connection, self.id)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import __version__
 from server.kernel import shared_clock
+from server.kernel.connection import Connection
 from server.tables.processes import processes
 
 # The revision in force in a process, as a column of `processes`: the receipt that was applied last.
@@ -52,22 +53,28 @@ async def compare_clocks(connection: AsyncConnection) -> None:
     shared_clock.offset.measure(asked, shared_clock.machine(), float(at))
 
 
-async def beat(connection: AsyncConnection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> None:
-    """Say that the process lives, and how it does."""
-    await compare_clocks(connection)
-    await connection.execute(
-        update(processes)
-        .where(processes.c.id == process_id)
-        .values(
-            heartbeat_at=func.now(),
-            queue_items=gauges.queue_items,
-            queue_bytes=gauges.queue_bytes,
-            loop_lag_ms=gauges.loop_lag_ms,
-            rss_bytes=rss_bytes,
-            policy_file=gauges.policy_file,
-            clock_ahead_s=shared_clock.offset.ahead_s,
-        )
+async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> None:
+    """Say that the process lives, and how it does; one statement, which compares the clocks for the next one."""
+    asked = shared_clock.machine()
+    row = await connection.execute(
+        """
+        UPDATE processes SET heartbeat_at = now(), queue_items = %s, queue_bytes = %s, loop_lag_ms = %s, rss_bytes = %s,
+            policy_file = %s, clock_ahead_s = %s
+        WHERE id = %s RETURNING extract(epoch FROM clock_timestamp())::float8
+        """,
+        (
+            gauges.queue_items,
+            gauges.queue_bytes,
+            gauges.loop_lag_ms,
+            rss_bytes,
+            gauges.policy_file,
+            shared_clock.offset.ahead_s,
+            process_id,
+        ),
     )
+    found = await row.fetchone()
+    if found is not None:  # None: it was taken for dead, long ago
+        shared_clock.offset.measure(asked, shared_clock.machine(), float(found[0]))
 
 
 async def stopped(connection: AsyncConnection, process_id: int) -> None:

@@ -142,3 +142,16 @@ async def test_one_for_one_piece_of_work_is_closed_after_it(database_url: str) -
             async with opened(db, "once") as connection:
                 raise ZeroDivisionError
         assert connection.closed
+
+
+async def test_connections_that_the_server_has_ended_are_not_used_again(database_url: str) -> None:
+    """As after a restart: all that a pool keeps are gone at once, and nobody asks the server first."""
+    async with database(database_url) as db:
+        async with db.act() as first, db.act() as second:
+            kept = {(await each.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one() for each in (first, second)}
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for each in kept:
+                connection.execute("SELECT pg_terminate_backend(%s, 10000)", [each])
+        for _ in kept:
+            async with db.act() as again:
+                assert (await again.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one() not in kept
