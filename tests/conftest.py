@@ -69,10 +69,12 @@ def pytest_configure() -> None:
         tempfile.tempdir = str(MEMORY)
     # A busy machine may stand still inside a transaction; whole processes that tests start keep the limit of 2 s.
     db.IDLE_IN_TRANSACTION_MS = 20_000
-    # On CI the profile of hypothesis does the same, and draws the same examples each time.
-    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    if "CI" not in os.environ:
-        settings.load_profile("patient")
+    # On CI the same examples each time. `make soak` draws four times as many: tests/examples.py.
+    parent = settings.get_profile("ci" if "CI" in os.environ else "default")
+    patient = settings(parent, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("thorough", patient)
+    settings.register_profile("suite", patient, max_examples=25)
+    settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -223,6 +225,7 @@ def variables(database_url: str, data_dir: Path, **overrides: str) -> dict[str, 
         "PORT": str(free_port()),
         "HOST": "127.0.0.1",
         "LOG_FORMAT": "text",
+        "WEB_CONCURRENCY": "1",
     } | overrides
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from server.alerts.pattern import Characters, Pattern
+from tests.examples import examples
 
 ATOMS = some.sampled_from(["a", "b", "-", ".", "[ab]", "[^a]", "[a-c-]", r"\d", r"\.", r"\W", "^a$"[1:2], r"[\d_]"])
 
@@ -23,7 +24,7 @@ def grown(inner: some.SearchStrategy[str]) -> some.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(some.recursive(ATOMS, grown, max_leaves=8), some.text("abc-._1", max_size=6))
 def test_it_says_what_pythons_engine_says_of_a_whole_text(pattern: str, text: str) -> None:
     if len(pattern) <= 60 and pattern.count("2}") <= 3:  # more may be too many characters

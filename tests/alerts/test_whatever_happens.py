@@ -14,6 +14,7 @@ from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.model.status import Evidence
 from tests.alerts.making import burning, clear
 from tests.alerts.stepping import SILENCE, Objective, fired_page
+from tests.examples import examples
 
 
 class Turn(NamedTuple):
@@ -55,7 +56,7 @@ LEVEL = {"ticket": 1, "page": 2}
 MOST = 70  # seconds of a turn that are stepped
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(TURNS)
 def test_whatever_happens(turns: list[Turn]) -> None:
     one = Objective()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.running import Running
 from tests.slo.making import SHOP, file
@@ -16,6 +17,7 @@ from tests.waiting import wait_for
 BATCH = "INGEST_MAX_BATCH_ITEMS"
 
 
+@pytest.mark.soak
 def test_a_real_burn_rolls_it_back_also_where_the_watch_is_killed_meanwhile(
     running: Any, tmp_path: Path, database_url: str
 ) -> None:

@@ -24,6 +24,7 @@ from server.incidents.suspects import (
     search,
     weigh,
 )
+from tests.examples import examples
 from tests.incidents.faults import KINDS, fault, right
 
 Table = dict[tuple[str, ...], float]
@@ -47,7 +48,7 @@ def told(suspects: list[Suspect]) -> dict[Combination, float]:
 
 
 @given(tables(4), tables(4), st.lists(st.sampled_from(("x", "y", "z")), min_size=2, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_finer_rows_change_nothing(now: list[Row], before: list[Row], split: list[str]) -> None:
     """Neither the same rows in parts, nor told apart by a dimension after the fourth."""
 
@@ -67,7 +68,7 @@ def test_finer_rows_change_nothing(now: list[Row], before: list[Row], split: lis
 
 
 @given(st.dictionaries(st.tuples(VALUE, VALUE, VALUE, VALUE), st.floats(0.001, 1), min_size=1), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_what_is_struck_out_early_is_what_would_not_be_named(weights: Table, data: st.DataObject) -> None:
     whole = sum(weights.values())
     shares = {values: weight / whole for values, weight in weights.items()}

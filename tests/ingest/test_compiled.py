@@ -24,6 +24,7 @@ from server.ingest.outcome import Outcome, TakenSpan
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket, value_us
+from tests.examples import examples
 from tests.ingest.making import outcome
 
 pytestmark = pytest.mark.skipif(compiled is None, reason="nothing is compiled here")
@@ -103,7 +104,7 @@ def thresholds(service: str) -> tuple[int, ...]:
     return THRESHOLDS[service]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.lists(sendable, max_size=40), max_size=4), st.booleans(), st.booleans())
 @example([], True, True)
 @example([[]], True, True)

@@ -20,7 +20,7 @@ from tests.dashboard.conftest import OpenPage, Served
 from tests.journey.evening import MINUTE_S, STEP_S, SURGE_S, Evening, Traffic, by_clock
 from tests.slo.making import availability, file, latency, service
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
 SERVICES = ("shop", "payments", "checkout", "mail", "search", "crawl")
 DEPENDS = """

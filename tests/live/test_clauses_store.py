@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from server.live.clauses_store import FLUSHES, UNFOLDED, merged
 from server.live.pairs import COUNT_MASK, add, pack
+from tests.examples import examples
 
 # A count has 32 bits: the sums of five stay below.
 maps = st.dictionaries(st.integers(0, 2**31 - 1), st.integers(1, 2**29), max_size=6)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(maps, max_size=5))
 def test_merging_in_sql_adds_by_key(database_url: str, counted: list[dict[int, int]]) -> None:
     total: Counter[int] = Counter()

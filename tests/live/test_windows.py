@@ -16,6 +16,7 @@ from server.live.service import LiveService, ServicePart
 from server.live.sketch import bucket, quantile_us
 from server.live.sliding import Ring, milliseconds
 from server.live.windows import LiveWindows
+from tests.examples import examples
 
 T = 1_790_000_000
 
@@ -51,7 +52,7 @@ def at(arrival: tuple[int, Delta]) -> int:
     return arrival[0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(0, 200), deltas), max_size=40).map(lambda found: sorted(found, key=lambda x: x[0]))
 )

@@ -155,6 +155,7 @@ def down_for_ten_minutes(desk: Desk) -> None:
     assert desk.rows(old) == [(len(SERVICES),)]
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_ten_minutes_down_and_a_killed_watch(running: Start, database_url: str) -> None:
     """Real alerts, that the board found and keeps firing, through both watches; told, escalated, acknowledged."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.running import Running
 from tests.waiting import PATIENCE_S, wait_for
@@ -76,6 +77,7 @@ class Sender(threading.Thread):
             time.sleep(0.05)
 
 
+@pytest.mark.soak
 def test_kill_9_of_web_and_watch_under_load(running: Callable[..., Running], database_url: str, tmp_path: Path) -> None:
     policy = tmp_path / "slo.yaml"
     policy.write_text(POLICY)

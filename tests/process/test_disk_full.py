@@ -105,6 +105,7 @@ def fill(place: Path) -> None:
             return
 
 
+@pytest.mark.soak
 def test_no_process_ends_and_pages_and_config_work(running: Callable[..., Running], small: Path) -> None:
     server = running(WEB_CONCURRENCY="2", TMPDIR=str(small))
     assert list(small.rglob("*.db")), "the metrics are there"
@@ -127,6 +128,7 @@ def test_no_process_ends_and_pages_and_config_work(running: Callable[..., Runnin
     assert server.children() == children, server.output()[-2000:]
 
 
+@pytest.mark.soak
 def test_the_reserve_is_for_what_people_do(start: Start, data_dir: Path) -> None:  # noqa: F811
     server, reserve = start(WEB_CONCURRENCY="1"), Reserve(data_dir / "reserve")
     wait_for((data_dir / "reserve").exists, "the reserve")

@@ -40,7 +40,12 @@ max_client_conn = 500
 """
 
 
-@pytest.fixture(params=["", "ignore_startup_parameters = extra_float_digits, options"], ids=["plain", "ignoring"])
+@pytest.fixture(
+    params=[
+        pytest.param("", id="plain", marks=pytest.mark.soak),
+        pytest.param("ignore_startup_parameters = extra_float_digits, options", id="ignoring"),
+    ]
+)
 def pooler(request: pytest.FixtureRequest, cluster: embedded.Cluster, tmp_path: Path) -> Iterator[int]:
     """The port of a PgBouncer in front of the session's PostgreSQL."""
     yield from running_pooler(cluster, tmp_path, request.param)

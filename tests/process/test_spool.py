@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from server.ingest.spool_slot import segments_in, slots_in
 from tests.ingest.outage import away
@@ -52,6 +53,7 @@ def stored(url: str) -> list[str]:
         return [row[0] for row in connection.execute("SELECT request_id FROM outcomes").fetchall()]
 
 
+@pytest.mark.soak
 def test_an_outage_under_load_and_kill_9_of_everything(
     running: Callable[..., Running], database_url: str, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("presses", [1, pytest.param(2, marks=pytest.mark.soak)])
 def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> None:
     server = start(WEB_CONCURRENCY="2")
     children = server.children()
@@ -104,25 +104,22 @@ def test_kill_9_of_the_database_and_of_a_web_process_is_mended(start: Start, dat
     wait_for(lambda: server.get("/api/v1/services", key)[0] == 200, "the processes to have their connections again")
 
 
-def test_a_second_server_on_the_same_directory_says_so(start: Start, data_dir: Path) -> None:
+def test_a_second_server_on_the_same_directory_or_port_says_so(start: Start, data_dir: Path) -> None:
     server = start()
     second = Running(server.variables | {"PORT": str(free_port())}, data_dir.parent / "second.log")
     assert second.process.wait(PATIENCE_S) == 2
     assert "Another Evenkeel runs on" in second.output()
     same_port = Running(server.variables, data_dir.parent / "third.log")
     assert same_port.process.wait(PATIENCE_S) == 2
+    elsewhere = {"DATA_DIR": str(data_dir.parent / "other")}
+    port_alone = Running(server.variables | elsewhere, data_dir.parent / "fourth.log")
+    assert port_alone.process.wait(PATIENCE_S) == 2
+    assert f"Port {server.variables['PORT']}" in port_alone.output()
     key = server.key("read")
     assert server.get("/metrics", key)[0] == 200, "what the first one uses is untouched"
 
 
-def test_a_port_in_use_says_which(start: Start, data_dir: Path) -> None:
-    server = start()
-    other = {"DATA_DIR": str(data_dir.parent / "other")}
-    second = Running(server.variables | other, data_dir.parent / "second.log")
-    assert second.process.wait(PATIENCE_S) == 2
-    assert f"Port {server.variables['PORT']}" in second.output()
-
-
+@pytest.mark.soak
 def test_alembic_works_while_the_server_runs_and_without_it(start: Start, data_dir: Path) -> None:
     import subprocess
     import sys

@@ -14,6 +14,7 @@ from server.kernel.db import Database
 from server.kernel.settings import read_environment
 from server.slo.policy.policies import Policies
 from tests.conftest import variables
+from tests.examples import examples
 from tests.live.writing import database
 from tests.slo.making import file
 from tests.waiting import until
@@ -56,10 +57,10 @@ async def policies(db: Database, url: str, directory: Path, text: str) -> AsyncI
         await bus.close()
 
 
-def in_a_database(examples: int) -> settings:
+def in_a_database(most: int) -> settings:
     """Each example takes many round trips, so there are few, and no minutes of shrinking."""
     return settings(
-        max_examples=examples,
+        max_examples=examples(most),
         deadline=None,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -17,6 +17,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engi
 import server
 from server.kernel.db import SQLALCHEMY, connect_args
 from server.tables.codec import Rows, quoted
+from tests.examples import examples
 from tests.tables.values import rows_of
 
 
@@ -68,7 +69,7 @@ def same(one: Any, other: Any, names: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("name", CODECS)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=some.data())
 def test_every_field_survives(name: str, connection: Connection, data: some.DataObject) -> None:
     codec = CODECS[name]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from server.slo.judge.streams import FORGOTTEN_S, LATE_S, Stream, Streams
 from server.slo.model.sequential import Fast
+from tests.examples import examples
 from tests.slo.judging import START, delta, objective
 
 P = 0.001
@@ -24,7 +25,7 @@ def straight(seconds: dict[int, tuple[int, int]], end: int) -> Fast:
     return fast
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 90), st.integers(0, LATE_S - 2), st.integers(1, 40), st.booleans()), max_size=120

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from server.live.tail import Tail, first_slice
 from server.slo.judge.streams import LATE_S, Streams, Verdict
 from server.slo.model.memory import Memory
+from tests.examples import examples
 from tests.live.writing import Sample, Writer, database
 from tests.slo.judging import START, delta, objective
 
@@ -32,7 +33,7 @@ def fields_of(verdict: Verdict) -> tuple[object, ...]:
     return verdict.onset, verdict.bad, verdict.total, verdict.suspicion, verdict.minute, remembered
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.integers(0, 2**32), st.integers(200, 560), st.integers(0, 800))
 @example(seed=0, taken_over=450, gap_s=60)
 def test_it_is_as_if_there_had_been_one(seed: int, taken_over: int, gap_s: int) -> None:

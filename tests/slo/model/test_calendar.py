@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.slo.model.budget import exhausted_in_period_s
 from server.slo.model.calendar import Calendar, Unit
+from tests.examples import examples
 
 BERLIN, KOLKATA, APIA = "Europe/Berlin", "Asia/Kolkata", "Pacific/Apia"
 
@@ -71,7 +72,7 @@ def test_a_period_begins_by_the_clock_of_its_zone_also_where_that_is_put_forward
     ),
     st.integers(0, 4_000_000_000),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_every_time_is_in_one_period_and_periods_follow_each_other(every: Calendar, now: int) -> None:
     start, end = every.period(now)
     assert start <= now < end

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.slo.model.comparison import SURE, Stratum, compare, tails
+from tests.examples import examples
 
 
 def stratum(n: int, other_n: int, bad: int, other_bad: int) -> Stratum:
@@ -41,7 +42,7 @@ def enumerated(strata: list[Stratum]) -> tuple[Fraction, Fraction]:
     return more, fewer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(SMALL, max_size=3))
 def test_the_chance_is_the_share_of_all_ways(strata: list[Stratum]) -> None:
     found, exact = tails(strata), enumerated(strata)

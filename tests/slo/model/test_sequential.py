@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from server.slo.judge.detection import fast_s, smallest_burn
 from server.slo.model.sequential import ALARM, BETS, Fast, gain, null_ratio, over_ratio
+from tests.examples import examples
 from tests.slo.judging import objective
 
 P = 0.001
@@ -157,7 +158,7 @@ def test_what_the_fast_test_can_never_see_is_told() -> None:
     assert smallest_burn(objective("0.5"), 0.01) == pytest.approx(1.5, rel=0.1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 200), st.floats(0, 1)), max_size=200))
 def test_any_stream_keeps_its_bounds(seconds: list[tuple[int, float]]) -> None:
     fast = Fast(P)

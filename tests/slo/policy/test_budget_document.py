@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from server.slo.model.budget_policy import Allowance, BudgetPolicy, Defaults, PagingPolicy, SeverityRule, SignalPolicy
 from server.slo.policy.policy import parse
+from tests.examples import examples
 from tests.slo.making import service
 from tests.slo.policy.spoiling import found_problems, problems, spoil
 
@@ -142,7 +143,7 @@ def test_a_long_chain_of_dependencies_is_no_circle() -> None:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_any_value_anywhere_is_read_or_refused_with_a_line(data: st.DataObject) -> None:
     document = yaml.safe_load(WHOLE)
     spoil(data, document)

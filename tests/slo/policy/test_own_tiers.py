@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from server.slo.model.tiers import Tier, tiers_for
 from server.slo.policy.lint import lint
 from server.slo.policy.policy import parse
+from tests.examples import examples
 from tests.slo.making import FAST, SLOW, availability, objective, service, tier
 from tests.slo.policy.spoiling import found_problems, problems, spoil
 
@@ -159,7 +160,7 @@ WINDOWS = st.sampled_from([("1m", 60), ("90m", 5400), ("7h", 25_200), ("3d", 259
     st.decimals(1, 1000, places=4, allow_nan=False, allow_infinity=False),
     st.sampled_from(["page", "ticket"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_tier_that_can_be_written_is_read_as_written(both: Any, burn: Decimal, urgency: Any) -> None:
     (first, one_s), (second, other_s) = both
     written = tier("t", burn, first, second, urgency)
@@ -168,7 +169,7 @@ def test_any_tier_that_can_be_written_is_read_as_written(both: Any, burn: Decima
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_value_anywhere_in_the_alert_documents_is_read_or_refused_with_a_line(data: st.DataObject) -> None:
     documents = list(yaml.safe_load_all(objective("fast") + FAST))
     spoil(data, data.draw(st.sampled_from(documents[1:])))  # the first is the Service

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from server.slo.model.calendar import Calendar
 from server.slo.model.objective import Objective, PolicyError
 from server.slo.policy.policy import parse
+from tests.examples import examples
 from tests.slo.making import SHOP, availability, latency, service
 from tests.slo.policy.spoiling import found_problems, problems
 
@@ -257,14 +258,14 @@ def test_hostile_yaml_is_refused_quickly(source: str, reason: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("abkind: -[]{}&*!|>'\"#%,?\n\t0.9\x85é"), max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_text_is_a_policy_or_a_policy_error(source: str) -> None:
     lines = [problem.line for problem in found_problems(source)]
     assert all(1 <= line <= len(source.splitlines()) + 1 for line in lines)
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_file_with_a_line_changed_is_read_or_refused(data: st.DataObject) -> None:
     lines = SHIPPED.splitlines()
     at = data.draw(st.integers(0, len(lines) - 1))

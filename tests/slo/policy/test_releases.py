@@ -35,6 +35,7 @@ def names(server: Any, key: str) -> list[str]:
     return [one["name"] for one in found["objectives"]]
 
 
+@pytest.mark.soak
 @pytest.mark.gen_test
 async def test_a_superseded_file_does_not_come_back_by_a_restart(
     running: Callable[..., Any], database_url: str, tmp_path: Path, make_env: MakeEnv
