@@ -42,11 +42,18 @@ def killed(place: Place, kind: str) -> Iterator[None]:
 @contextmanager
 def stopped(place: Place) -> Iterator[None]:
     """The database is away."""
-    place.immediate_stop()
+    with away(place, place.cluster):
+        yield
+
+
+@contextmanager
+def away(place: Place, cluster: embedded.Cluster) -> Iterator[None]:
+    """One of the databases is."""
+    place.immediate_stop(cluster)
     try:
         yield
     finally:
-        embedded.start(place.cluster)
+        embedded.start(cluster)
 
 
 @contextmanager
@@ -112,13 +119,24 @@ def all_killed(place: Place) -> Iterator[None]:
     """kill -9 of supervisor, web and watch while the database is away; then all of it is started."""
     with stopped(place):
         time.sleep(3)  # something is spooled
-        children = place.server.children()
-        os.killpg(place.server.process.pid, signal.SIGKILL)
-        wait_for(lambda: all(gone(pid) for pid in children), "all of it to be dead")
-        place.server.stop(signal.SIGKILL)
-    same = {name: place.server.variables[name] for name in ("PORT", "REDIS_URL")}
-    place.server = started(place.root, place.disk, 1, **same)
+        kill_server(place)
+    start_server(place)
     yield
+
+
+def kill_server(place: Place) -> None:
+    """kill -9 of supervisor, web and watch."""
+    children = place.server.children()
+    os.killpg(place.server.process.pid, signal.SIGKILL)
+    wait_for(lambda: all(gone(pid) for pid in children), "all of it to be dead")
+    place.server.stop(signal.SIGKILL)
+
+
+def start_server(place: Place) -> None:
+    """The same server again."""
+    kept = ("PORT", "REDIS_URL", "OUTCOMES_DATABASE_URL")
+    same = {name: value for name, value in place.server.variables.items() if name in kept}
+    place.server = started(place.root, place.disk, 1, **same)
 
 
 FAULTS = (

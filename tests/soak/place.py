@@ -40,13 +40,17 @@ threading.Thread(target=look, daemon=True).start()
 
 @dataclass
 class Place:
-    """What a fault can be done to. The database's data is below `disk`, everything else below `root`."""
+    """What a fault can be done to. The database's data is below `disk`, everything else below `root`.
+
+    `second`: the outcomes' own database, where there is one.
+    """
 
     root: Path
     disk: Path
     cluster: embedded.Cluster
     server: Running
     redis: subprocess.Popen[bytes]
+    second: embedded.Cluster | None = None
 
     @property
     def spool(self) -> Path:
@@ -76,12 +80,12 @@ class Place:
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         return [first, *map(int, children)]
 
-    def immediate_stop(self) -> None:
+    def immediate_stop(self, cluster: embedded.Cluster) -> None:
         """As `pg_ctl stop -m immediate`: no checkpoint, the next start recovers."""
-        pid = embedded.postmaster_pid(self.cluster)
+        pid = embedded.postmaster_pid(cluster)
         if pid is not None:
             os.kill(pid, signal.SIGQUIT)
-            wait_for(lambda: embedded.postmaster_pid(self.cluster) is None, "PostgreSQL to end")
+            wait_for(lambda: embedded.postmaster_pid(cluster) is None, "PostgreSQL to end")
 
     def settled(self) -> bool:
         """Whether the server is ready and nothing waits in a spool."""
@@ -115,26 +119,32 @@ def cluster_on(disk: Path) -> embedded.Cluster:
 
 
 @contextmanager
-def made(root: Path, disk: Path) -> Iterator[Place]:
-    """PostgreSQL with the release phase done, Redis and the server; all ended afterwards."""
+def made(root: Path, disk: Path, *, second: bool = False) -> Iterator[Place]:
+    """PostgreSQL with the release phase done, Redis and the server; all ended afterwards. `second`: outcomes have a
+    PostgreSQL of their own."""
     from server.process.migrate import migrate
 
     for name in ("stepping", "steps"):
         (root / name).mkdir()
     (root / "stepping" / "sitecustomize.py").write_text(STEPPING)
     (root / "slo.yaml").write_text(POLICY)
-    cluster = cluster_on(disk)
-    embedded.start(cluster)
-    migrate(cluster.url)
+    clusters = [cluster_on(disk), *([cluster_on(root / "second")] if second else [])]
+    for cluster in clusters:
+        embedded.start(cluster)
+        migrate(cluster.url)
     port = free_port()
     command = [redis_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     redis = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
     wait_for(lambda: answers(port), "Redis to start")
-    place = Place(root, disk, cluster, started(root, disk, 0, REDIS_URL=f"redis://127.0.0.1:{port}/0"), redis)
+    given = {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+    if second:
+        given["OUTCOMES_DATABASE_URL"] = clusters[1].url
+    place = Place(root, disk, clusters[0], started(root, disk, 0, **given), redis, *clusters[1:])
     try:
         yield place
     finally:
         place.server.stop(signal.SIGTERM)
         redis.kill()
         redis.wait()
-        embedded.stop(cluster)
+        for cluster in clusters:
+            embedded.stop(cluster)
