@@ -10,7 +10,7 @@ from pathlib import Path
 
 from checks import markdown
 from checks.check import DAY_S, Check, Surroundings, Unavailable, fail
-from checks.markdown import MarkdownDocument, plain
+from checks.markdown import MarkdownDocument, anchor, plain
 from checks.registry import NAMES
 from server.__main__ import main as command_line
 from server.config.registry import SETTINGS
@@ -18,6 +18,7 @@ from server.http.openapi import operations
 from server.kernel.errors import CODES
 from server.kernel.settings import VARIABLES
 from server.routes import API
+from server.selfcheck.degrade import MODES
 from server.selfcheck.findings import Finding
 from server.telemetry.metrics import METRICS
 
@@ -46,11 +47,12 @@ async def run(around: Surroundings) -> list[Finding]:
 def inspect(root: Path) -> list[Finding]:
     """What the documents say that is not so, and what they leave out."""
     docs = {document.name: document for document in documents(root)}
-    for needed in ("docs/api.md", "docs/settings.md", "docs/metrics.md"):
+    for needed in ("docs/api.md", "docs/settings.md", "docs/metrics.md", "docs/degrade.md"):
         if needed not in docs:
             raise Unavailable(f"{needed} is missing.", "Restore it, or run this check in the source tree.")
     findings = [*routes(docs["docs/api.md"]), *codes(docs["docs/api.md"])]
     findings += [*settings(docs["docs/settings.md"]), *metrics(docs["docs/metrics.md"])]
+    findings += modes(docs["docs/degrade.md"])
     for document in docs.values():
         findings += [*mentions(document, set(real_settings())), *links(document, docs, root), *commands(document, root)]
     return findings
@@ -129,6 +131,20 @@ def metrics(document: MarkdownDocument) -> Iterator[Finding]:
         if name in real and cells != [real[name].kind, ", ".join(real[name].labels)]:
             expected = f"{real[name].kind} | {', '.join(real[name].labels)}"
             yield fail(f"{name} is {expected}, not {' | '.join(cells)}.", "Correct it.", place)
+
+
+def modes(document: MarkdownDocument) -> Iterator[Finding]:
+    """The degrade modes: where health says them, in which words pages do, and the lines that say what to do."""
+    rows = ((document.place(line), cells) for line, cells in document.rows())
+    said = {plain(cells[0]): (place, cells) for place, cells in rows if re.fullmatch(r"`\w+`", cells[0])}
+    yield from both_ways(
+        "Degrade mode", {name: place for name, (place, _) in said.items()}, {mode.name for mode in MODES}, document.name
+    )
+    for mode in MODES:
+        place, cells = said.get(mode.name, ("", []))
+        expected = [f"`{mode.part}`", re.sub(r"{\w+}", "…", mode.says), f"[{mode.heading}](#{anchor(mode.heading)})"]
+        if place and cells[1:] != expected:
+            yield fail(f"{mode.name} is {' | '.join(expected)}, not {' | '.join(cells[1:])}.", "Correct it.", place)
 
 
 def mentions(document: MarkdownDocument, settings: set[str]) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ from server.ingest.intake import Intake
 from server.ingest.lean import LeanOutcomes
 from server.jobs import jobs
 from server.kernel.bus import Bus
+from server.kernel.database_trouble import trouble_of
 from server.kernel.db import Database
 from server.kernel.lifecycle import close_each, on_hangup, start_each, stop_signal
 from server.kernel.names import name_process
@@ -213,7 +214,8 @@ async def start_parts(parts: Parts) -> None:
     """Start every part of a web process; it is ready when this ends."""
     parts.bus.start()
     compiling = asyncio.create_task(asyncio.to_thread(compile_templates))
-    await start_each([parts.process.register, *(part.start for part in started_in_order(parts))])
+    steps = [parts.process.register, *(part.start for part in started_in_order(parts))]
+    await start_each(steps, lambda error: parts.process.database.found(trouble_of(error)))
     await compiling
     parts.process.start()
     parts.started = True

@@ -13,6 +13,7 @@ from server.config.view import ConfigView, SettingView
 from server.kernel import shared_clock
 from server.parts import Parts
 from server.picture.picture import Picture
+from server.process.degraded import degraded
 from server.selfcheck import store as check_store
 from server.selfcheck.findings import CheckResult
 
@@ -86,11 +87,17 @@ async def side(parts: Parts, picture: Picture | None) -> Side:
         changes=None if recent is None else recent[:SHOWN],
         more=max(0, len(recent or ()) - SHOWN),
         config=await CONFIG.get(parts, revision),
-        own=own(picture, await CHECKS.get(parts)),
+        own=own(picture, await CHECKS.get(parts), redis_trouble(parts)),
     )
 
 
-def own(picture: Picture | None, checks: list[CheckResult] | None) -> Own:
+def redis_trouble(parts: Parts) -> str:
+    """`Redis full`; empty where it is well or none is configured."""
+    seen = degraded(parts, shared_clock.now())
+    return next((one.says for one in seen if one.mode.part == "redis"), "")
+
+
+def own(picture: Picture | None, checks: list[CheckResult] | None, redis: str = "") -> Own:
     """Who beats and who does not, and what is lost."""
     fine: list[str] = []
     troubles: list[str] = []
@@ -100,7 +107,7 @@ def own(picture: Picture | None, checks: list[CheckResult] | None) -> Own:
     else:
         fine.append("watch")
         if picture.redis is not None:
-            (fine if picture.redis else troubles).append("Redis" if picture.redis else "Redis lost")
+            (troubles if redis else fine).append(redis or "Redis")
         silent = [process for process in picture.processes if process.heartbeat_age_s > SILENT_S]
         troubles += [f"{one.name} on {one.host} silent for {span(one.heartbeat_age_s)}" for one in silent]
         web = sum(process.kind == "web" for process in picture.processes) - sum(one.kind == "web" for one in silent)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from msgspec import Struct
 
 from dashboard.shared.standing import worst
 from server.parts import Parts
-from server.picture.picture import OpenIncident, Picture
-
-STALE_S = 3.0  # a picture older than this is not the present
+from server.picture.picture import OpenIncident
+from server.process.degraded import degraded
+from server.selfcheck.degrade import Degraded, Look
 
 
 class NavItem(Struct, frozen=True):
@@ -33,10 +31,14 @@ NAVIGATION = (
 
 
 class Banner(Struct):
-    """A line about Evenkeel itself. `look`: burning, or degraded."""
+    """What is not as it should be with Evenkeel itself. `look`: burning, or degraded; made at `at`, in Unix seconds."""
 
-    look: str
-    text: str
+    look: Look
+    name: str  # of the degrade mode
+    at: float
+    says: str
+    kept: str
+    do: str
 
 
 class Shell(Struct):
@@ -61,33 +63,15 @@ def shell(parts: Parts, now: float) -> Shell:
         seq=picture.seq if picture else 0,
         age_s=age_s,
         state=look.word if look else "",
-        notices=notices(picture, age_s) + spooled(parts),
+        notices=banners(degraded(parts, now), now),
         incidents=picture.incidents if picture else [],
     )
 
 
-def notices(picture: Picture | None, age_s: float | None) -> list[Banner]:
-    """What is not as it should be with Evenkeel itself, worst first."""
-    found: list[Banner] = []
-    if picture is None or age_s is None:
-        found.append(Banner("burning", "No picture yet: the watch has not begun. Alerts are not being evaluated."))
-    elif age_s + picture.behind_s > STALE_S:
-        found.append(Banner("burning", f"Alerts have not been evaluated for {age_s + picture.behind_s:.0f} s"))
-    if picture is not None and picture.redis is False:
-        found.append(Banner("degraded", "Redis lost: changes reach processes within 5 s. Nothing is lost."))
-    return found
-
-
-def spooled(parts: Parts) -> list[Banner]:
-    """What waits on this machine's disk for the database, and since when."""
-    intake = parts.intake
-    if intake.spool is not None and intake.spool.refusing and intake.away:
-        return [Banner("burning", f"Outcomes are refused: {intake.spool.refusing}")]
-    waiting = intake.waiting()
-    if waiting.since is None:
-        return []
-    since = time.strftime("%H:%M:%S UTC", time.gmtime(waiting.since))
-    if intake.away:
-        away = "Outcomes' database away" if intake.writer.rows_only else "Database away"
-        return [Banner("degraded", f"{away}: {waiting.items:,} outcomes wait on this machine's disk since {since}")]
-    return [Banner("degraded", f"{waiting.items:,} outcomes of the outage since {since} are being stored")]
+def banners(seen: list[Degraded], at: float) -> list[Banner]:
+    """A line each; of what follows from another only that alerts are not evaluated, and nothing to do for that."""
+    told = [one for one in seen if not one.follows or one.mode.look == "burning"]
+    return [
+        Banner(one.mode.look, one.mode.name, at, one.says, *(("", "") if one.follows else (one.kept, one.do)))
+        for one in told
+    ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 from server.http.body import LENGTH_MAX
 from server.http.failures import as_api_error
 from server.http.handler import ApiHandler
 from server.kernel.errors import ApiError
+from server.parts import Parts
+from server.process.degraded import database_trouble, of_database, wait
 
 AGAIN_S = 2
+AGAIN = f"The database is tried again each second, this page looks every {AGAIN_S} s."
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE = """<!doctype html>
 <html lang="en">
@@ -29,7 +33,9 @@ PAGE = """<!doctype html>
   <p class="door-brand">Evenkeel</p>
   <div class="panel" role="status">
     <h1>Starting</h1>
-    <p>The database does not answer yet. This page looks again every {again_s} s.</p>
+    <p><b>{why}</b></p>
+    <p>{kept}</p>
+    <p class="secondary">{do}</p>
     <p class="secondary">Request <code>{request_id}</code></p>
   </div>
 </section>
@@ -65,12 +71,31 @@ class Starting(Instead):
     counted = False
 
     async def admit(self) -> None:
-        raise ApiError("UNAVAILABLE", "Evenkeel is starting: the database does not answer yet.", retry_after=AGAIN_S)
+        why, kept, _ = sentences_of_start(self.parts)
+        raise ApiError("UNAVAILABLE", f"Evenkeel is starting. {why} {kept} Send it again.", retry_after=AGAIN_S)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         body = self.tell(as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code))
         if "text/html" in self.request.headers.get("Accept", ""):
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.set_header("Content-Security-Policy", POLICY)
-            body = PAGE.format(again_s=AGAIN_S, request_id=self.request_id).encode()
+            why, kept, do = (escape(text) for text in sentences_of_start(self.parts))
+            page = PAGE.format(again_s=AGAIN_S, request_id=escape(self.request_id), why=why, kept=kept, do=do)
+            body = page.encode()
         self.finish(body)
+
+
+def sentences_of_start(parts: Parts) -> tuple[str, str, str]:
+    """What a start waits for, what is kept, and what to do, as sentences."""
+    found = database_trouble(parts)
+    why, do = "It reads what it needs from the database.", ""
+    if found is not None:
+        mode = of_database(parts, *found)
+        why, do = f"{mode.says}.", mode.do
+    waiting = parts.intake.waiting()
+    kept = f" {wait(waiting.items)} on this machine's disk." if waiting.items else ""
+    return (
+        why,
+        f"Nothing of this request was stored or done; what was acknowledged is kept.{kept}",
+        f"{do} {AGAIN}".strip(),
+    )

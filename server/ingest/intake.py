@@ -16,6 +16,7 @@ from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
+from server.ingest.overload import Overload
 from server.ingest.patience import PATIENCE_S, slow
 from server.ingest.replay import Replay
 from server.ingest.sent import SentBatch
@@ -61,6 +62,7 @@ class Intake:
         self.process = process
         reserve = reserve_of(env)
         self.turns = Turns()
+        self.overload = Overload()
         self.tally = IntakeTally(env.services_max)
         self.throttle = Throttle(env.redis_url)
         self.numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
@@ -254,6 +256,8 @@ class Intake:
     ) -> None:
         """A request that was refused for `reason`, an error code; None: not known."""
         metrics.ingest_refused(reason, items)
+        if reason == "QUEUE_FULL":
+            self.overload.refused(shared_clock.now())
         self.tally.add(shared_clock.now(), key_id, reason, services=services, items=items, size=bytes_)
 
     def refused_items(self, key_id: int, reason: str, items: int) -> None:

@@ -22,6 +22,7 @@ from server.ingest.batch import Batch
 from server.ingest.counted import Thresholds
 from server.ingest.flush import Flush
 from server.kernel.connection import Connection, OwnConnection
+from server.kernel.database_trouble import DatabaseTrouble, trouble_of
 from server.kernel.db import Database, local, why_away
 from server.kernel.errors import ApiError
 from server.kernel.loop_clock import Alarm, LoopClock
@@ -68,6 +69,7 @@ class Writer:
         self.failing = ""  # why the last try failed; empty after a success
         self.away = ""  # the same, for senders
         self.rows_only = False  # what fails is storing raw outcomes in their own database: what has none is stored
+        self.trouble = DatabaseTrouble()  # the same, for people
         self.unplaced = b""  # rows for which there was no partition, until there is
         self.keep: Keep | None = None  # is given what cannot be stored in time, and settles what it has kept elsewhere
         self._thresholds = thresholds
@@ -252,6 +254,7 @@ class Writer:
             log.warning("flush failed: %s", first_line(error))
         self.failing, self.away = first_line(error), why_away(error)
         self.rows_only = self._at_apart
+        self.trouble.found(trouble_of(error))
 
     def _succeeded(self, flush: Flush) -> None:
         self.committed_at = time.monotonic()
@@ -264,6 +267,7 @@ class Writer:
         if self.failing:
             log.info("flushing again")
         self.failing, self.rows_only = "", False
+        self.trouble.found(None)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -18,7 +19,8 @@ import psycopg
 from server.kernel.connection import OwnConnection, notified, opened
 from server.kernel.db import Database, pooled
 from server.kernel.loop import Loop
-from server.kernel.redis_client import FAILURES, lost, redis_client
+from server.kernel.names import HOST
+from server.kernel.redis_client import FAILURES, RedisTrouble, lost, redis_client, trouble_of
 
 log = logging.getLogger("evenkeel.bus")
 
@@ -28,6 +30,7 @@ ALIVE_S = 5.0  # silent for so long, it is asked
 ANSWER_S = 2.0
 SEND_S = 2.0
 REDIS_S = 0.25  # a frozen Redis costs a signal no more than this
+ASKED_S = 5.0  # between two questions whether Redis takes what is written to it, and in time
 
 # The brake must arrive while Redis is frozen, or lost to some processes only; it is rare, so it may come twice.
 BOTH_ROADS = frozenset({"config"})
@@ -47,10 +50,25 @@ class Bus:
         self.redis = redis_client(redis_url, ANSWER_S) if redis_url else None
         self.redis_ok: bool | None = None  # None: no Redis is configured
         self.listening = False
+        self.polls = False  # by its configuration: behind a pooler nothing is heard
+        self._asked: RedisTrouble | None = None  # what the last question found
+        self._deaf_since = time.monotonic()  # where nothing is heard
         self._listeners: dict[str, list[Listener]] = {}
         self._sender = OwnConnection(db, "bus send")
         self._hear_postgres = Loop("hearing PostgreSQL's signals", self._listen_postgres, RETRY_S)
         self._hear_redis = Loop("Redis", self._listen_redis, RETRY_S, expected=(OSError,))
+        self._ask_redis = Loop("asking Redis", self._ask, ASKED_S)
+
+    @property
+    def redis_trouble(self) -> RedisTrouble | None:
+        """What Redis is; None: it works, or none is configured."""
+        return self._asked or ("lost" if self.redis_ok is False else None)
+
+    @property
+    def deaf_s(self) -> float:
+        """For how long this process has heard of no signal, by whichever road; 0 where it hears, or is to poll."""
+        hears = self.listening or self.redis_ok or (self.polls and self.redis is None)
+        return 0.0 if hears else time.monotonic() - self._deaf_since
 
     def subscribe(self, topic: str, listener: Listener) -> Callable[[], None]:
         """Call `listener(number)` in the loop for each signal on the topic; it must not block. Answers the call that
@@ -67,6 +85,7 @@ class Bus:
             self.redis_ok = False
             self._hear_redis.wake()
             self._hear_redis.start()
+            self._ask_redis.start()
 
     async def publish(self, topic: str, number: int) -> None:
         """Send a signal, after the commit it speaks of. Never raises: a lost signal is found by polling."""
@@ -85,7 +104,7 @@ class Bus:
                 await self.redis.publish(CHANNEL, message)
             return True
         except FAILURES as error:
-            self.redis_ok = False
+            self._redis_lost()
             log.warning("Redis lost while sending a signal: %s", lost(error))
             return False
 
@@ -99,7 +118,8 @@ class Bus:
     async def _listen_postgres(self) -> None:
         try:
             async with opened(self.db, "bus") as connection:
-                if pooled(connection):
+                self.polls = pooled(connection)
+                if self.polls:
                     self._hear_postgres.works()
                     await self._poll()
                 await connection.execute(f"LISTEN {CHANNEL}")
@@ -114,6 +134,7 @@ class Bus:
                     if not heard:
                         await connection.execute("SELECT 1")  # finds a dead server
         finally:
+            self._deaf_since = time.monotonic() if self.listening else self._deaf_since
             self.listening = False
 
     async def _poll(self) -> None:
@@ -142,6 +163,7 @@ class Bus:
                 await channel.subscribe(CHANNEL)
             self.redis_ok = True
             self._hear_redis.works()
+            self._ask_redis.wake()
             quiet_s = 0.0
             while quiet_s < ALIVE_S + ANSWER_S:
                 message = await channel.get_message(timeout=1.0)
@@ -155,10 +177,27 @@ class Bus:
                         self._dispatch(message["data"].decode(errors="replace"))  # anybody may publish there
             raise RedisLost(f"it did not answer within {ANSWER_S:.0f} s")
         finally:
-            self.redis_ok = False
+            self._redis_lost()
             if channel is not None:
                 await channel.aclose()  # type: ignore[no-untyped-call]
             await self.redis.aclose()  # who is master, or has what in a cluster, is asked anew
+
+    def _redis_lost(self) -> None:
+        self._deaf_since = time.monotonic() if self.redis_ok else self._deaf_since
+        self.redis_ok = False
+        self._ask_redis.wake()
+
+    async def _ask(self) -> None:
+        """Whether Redis takes a write, as limits on rate need it, and how soon."""
+        assert self.redis is not None
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self.redis.set(f"evenkeel:asked:{HOST}", 1, px=int(ASKED_S * 1000))
+        except FAILURES as error:
+            self._asked = trouble_of(error)
+        else:
+            self._asked = "slow" if time.monotonic() - began > REDIS_S else None
 
     def _dispatch(self, message: str) -> None:
         topic, _, number = message.partition(" ")
@@ -170,7 +209,7 @@ class Bus:
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
-        await asyncio.gather(self._hear_postgres.close(), self._hear_redis.close())
+        await asyncio.gather(self._hear_postgres.close(), self._hear_redis.close(), self._ask_redis.close())
         await self._sender.close()
         if self.redis is not None:
             await self.redis.aclose()

@@ -16,8 +16,10 @@ log = logging.getLogger("evenkeel.lifecycle")
 RETRY_S = 1.0
 
 
-async def start_each(steps: Sequence[Callable[[], Awaitable[Any]]]) -> None:
-    """One after the other, each tried again for as long as the database is away."""
+async def start_each(
+    steps: Sequence[Callable[[], Awaitable[Any]]], failed: Callable[[Exception], object] = lambda _: None
+) -> None:
+    """One after the other, each tried again for as long as the database is away; `failed` is told why it is."""
     for step in steps:
         while True:
             try:
@@ -25,6 +27,7 @@ async def start_each(steps: Sequence[Callable[[], Awaitable[Any]]]) -> None:
                 break
             except AWAY as error:
                 log.error("not started yet: %s; trying again in %g s", first_line(error), RETRY_S)
+                failed(error)
                 await asyncio.sleep(RETRY_S)
 
 

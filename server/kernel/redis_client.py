@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import redis.asyncio as redis
@@ -19,7 +19,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, RedisClusterException, RedisError
+from redis.exceptions import MovedError, OutOfMemoryError, ReadOnlyError, RedisClusterException, RedisError
 
 from server.kernel.errors import ConfigurationError
 from server.kernel.text import first_line
@@ -33,6 +33,7 @@ SHAPES = (
 )
 
 Client = redis.Redis | RedisCluster
+RedisTrouble = Literal["lost", "slow", "full", "read_only"]
 FAILURES = (RedisError, RedisClusterException, OSError)  # what a client raises; TimeoutError is an OSError
 
 
@@ -168,6 +169,15 @@ def host_of(name: str, port: int) -> tuple[str, int]:
     if not found[0]:
         raise ConfigurationError("REDIS_URL: one of its hosts is empty or wrong; give host:port,host:port.")
     return found[0], found[1]
+
+
+def trouble_of(error: BaseException) -> RedisTrouble:
+    """What a failure says of Redis; `lost` where it says no more."""
+    if isinstance(error, OutOfMemoryError):
+        return "full"
+    if isinstance(error, ReadOnlyError) or str(error).startswith("MISCONF"):
+        return "read_only"
+    return "lost"
 
 
 def lost(error: BaseException) -> str:

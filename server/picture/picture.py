@@ -24,6 +24,7 @@ class ProcessPicture(Struct):
     queue_items: int
     loop_lag_ms: float
     rss_bytes: int
+    clock_ahead_s: float = 0.0  # its machine's clock before the database's
 
 
 class Restart(Struct):

@@ -71,7 +71,7 @@ async def processes(connection: AsyncConnection) -> list[ProcessPicture]:
             SELECT id, processes.kind, name, host, extract(epoch FROM started_at)::float8 AS started_at,
                 extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age_s,
                 r.revision, extract(epoch FROM r.applied_at - v.at)::float8 * 1000 AS applied_after_ms,
-                queue_items, loop_lag_ms, rss_bytes
+                queue_items, loop_lag_ms, rss_bytes, clock_ahead_s
             FROM processes
             LEFT JOIN LATERAL (
                 SELECT revision, applied_at FROM receipts

@@ -10,6 +10,7 @@ from typing import Literal
 
 from server.kernel import shared_clock
 from server.kernel.connection import OwnConnection
+from server.kernel.database_trouble import DatabaseTrouble
 from server.kernel.db import AWAY, Database
 from server.kernel.loop import Loop
 from server.kernel.names import HOST, name_process
@@ -35,6 +36,7 @@ class Process:
         self.host = HOST
         self.id = 0
         self.gauges = HeartbeatGauges()
+        self.database = DatabaseTrouble()  # as the heartbeat finds it
         self.started = shared_clock.now()
         name_process(name)
         self._probed_at = 0.0  # by the loop's clock
@@ -60,8 +62,9 @@ class Process:
         self._heart.start()
 
     async def _beat(self) -> None:
-        async with self._connection.use(LIMIT_S) as connection:
-            await store.beat(connection, self.id, self.gauges, rss_bytes())
+        with self.database.asking():
+            async with self._connection.use(LIMIT_S) as connection:
+                await store.beat(connection, self.id, self.gauges, rss_bytes())
         self.gauges.loop_lag_ms = 0.0
 
     def _probe_later(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,11 +17,14 @@ import psycopg
 
 from server import __version__
 from server.kernel import shared_clock
+from server.kernel.database_trouble import trouble_of
 from server.kernel.db import Database
 from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
+from server.process.degraded import degraded
 from server.process.health_store import DatabaseState
+from server.selfcheck.degrade import Degraded
 
 if TYPE_CHECKING:
     from server.parts import Parts
@@ -45,6 +49,7 @@ class HealthPart(msgspec.Struct, rename="camel", omit_defaults=True):
     time: InstantText
     observed_unit: str = ""
     output: str = ""  # what is wrong
+    mode: str = ""  # the degrade mode that this is
 
 
 class Health(msgspec.Struct, rename="camel"):
@@ -106,9 +111,11 @@ class Readiness:
         found["spool"] = spool_part(self.parts, now)
         auth = self.parts.auth
         found["auth"] = auth_part(auth.age_s, auth.sends_s if takes else auth.kept_s, now)
-        found["redis"] = redis_part(self.parts.bus.redis_ok, now)
+        found["redis"] = HealthPart("pass", "not configured" if self.parts.bus.redis is None else "connected", now)
+        found["bus"] = HealthPart("pass", "polling" if self.parts.bus.polls else "listening", now)
         found["watch"] = watch_part(lease_age_s, now, self._behind_s())
         found["queue"] = queue_part(self.parts, now)
+        tell_modes(found, degraded(self.parts, shared_clock.now()), now)
         return Health(worst(found), __version__, self.parts.process.label, {name: [p] for name, p in found.items()})
 
     def _behind_s(self) -> float:
@@ -125,7 +132,14 @@ def worst(found: dict[str, HealthPart]) -> Status:
 
 def database_part(seen: DatabaseState, seconds: float, now: str) -> HealthPart:
     if seen.read_only:
-        return HealthPart("fail", round(seconds * 1000, 1), now, "ms", "The database takes no writes: a standby?")
+        return HealthPart(
+            "fail",
+            round(seconds * 1000, 1),
+            now,
+            "ms",
+            "It takes no writes: a standby?",
+            "database_read_only",
+        )
     return HealthPart("pass", round(seconds * 1000, 1), now, "ms")
 
 
@@ -144,9 +158,12 @@ def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, H
     slow = isinstance(error, TimeoutError) and silent_s < SILENT_S
     reason = "It does not answer in time." if isinstance(error, TimeoutError) else first_line(error)[:200]
     status: Status = "warn" if slow else "fail"
+    kind = "lost" if isinstance(error, TimeoutError) else trouble_of(error) or "lost"
     since = round(silent_s, 1) if silent_s < float("inf") else None
     return {
-        "database": HealthPart(status, since, now, "s since it answered", reason),
+        "database": HealthPart(
+            status, since, now, "s since it answered", reason, "database_slow" if slow else f"database_{kind}"
+        ),
         "schema": HealthPart("warn", None, now, output="Not known while the database does not answer."),
     }
 
@@ -196,12 +213,16 @@ def auth_part(age_s: float, kept_s: float, now: str) -> HealthPart:
     return HealthPart("pass", round(age_s, 1), now, "s")
 
 
-def redis_part(redis_ok: bool | None, now: str) -> HealthPart:
-    if redis_ok is None:
-        return HealthPart("pass", "not configured", now)
-    if redis_ok:
-        return HealthPart("pass", "connected", now)
-    return HealthPart("warn", "lost", now, output="Signals go through PostgreSQL; limits on rate hold per process.")
+def tell_modes(found: dict[str, HealthPart], modes: Sequence[Degraded], now: str) -> None:
+    """Name the degrade modes in the parts that they are of, the worst of each; none of them is well then."""
+    for one in reversed(modes):
+        part = found.get(one.mode.part) or HealthPart("warn", None, now)
+        status: Status = "fail" if part.status == "fail" else "warn"
+        value = one.mode.name if part.observed_value in ("connected", "listening") else part.observed_value
+        output = part.output if part.status == "fail" and part.output else one.says
+        found[one.mode.part] = msgspec.structs.replace(
+            part, status=status, observed_value=value, output=output, mode=one.mode.name
+        )
 
 
 def watch_part(lease_age_s: float | None, now: str, behind_s: float = 0.0) -> HealthPart:

@@ -99,6 +99,9 @@ LOG_LINES_DROPPED = _metric(
 
 BUILD_INFO = _metric("evenkeel_build_info", "gauge", "1, labelled with the version that runs.", "host", "version")
 DATABASE_UP = _metric("evenkeel_database_up", "gauge", "1 while the database answers, else 0.", "host")
+DEGRADED = _metric(
+    "evenkeel_degraded", "gauge", "1 while this machine sees Evenkeel in the degrade mode, else 0.", "host", "mode"
+)
 PICTURE_AGE = _metric("evenkeel_picture_age_seconds", "gauge", "Age of the picture that this machine shows.", "host")
 WATCH_AGE = _metric("evenkeel_watch_lease_age_seconds", "gauge", "Time since the watch renewed its lease.")
 QUEUE_ITEMS = _metric("evenkeel_ingest_queue_items", "gauge", "Outcomes waiting to be stored.", "host", "process")

@@ -21,6 +21,8 @@ from server.kernel import shared_clock
 from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line
 from server.picture.picture import Picture
+from server.process.degraded import degraded
+from server.selfcheck.degrade import MODES, Degraded
 from server.selfcheck.findings import CheckStatus
 from server.selfcheck.forecast import Forecast
 from server.slo.model.counts import NOTHING, Counts
@@ -59,6 +61,7 @@ async def scrape(parts: Parts) -> bytes:
     gauges = await read_gauges(parts)
     now = shared_clock.now()
     made = list(families(gauges, parts.relay.picture, parts.relay.age_s(now), parts.policies.objectives))
+    made.append(modes(degraded(parts, now)))
     if not parts.intake.no_spool:
         made += spool(parts.intake.waiting(), now)
     return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
@@ -103,6 +106,12 @@ def families(
     if gauges is not None:
         yield from of_database(gauges)
         yield family(metrics.SLO_EVENTS, events([one for one in objectives if not one.drill], gauges.events))
+
+
+def modes(seen: Sequence[Degraded]) -> MetricFamily:
+    """Every degrade mode, 0 too; it is known without the database."""
+    names = {one.mode.name for one in seen}
+    return family(metrics.DEGRADED, [((HOST, mode.name), float(mode.name in names)) for mode in MODES])
 
 
 def spool(waiting: SpoolWaiting, now: float) -> Iterator[MetricFamily]:

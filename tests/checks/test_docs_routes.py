@@ -57,6 +57,13 @@ CASES: tuple[tuple[str, str, Edit, str], ...] = (
         lambda t: t.replace("| host, reason |", "| reason |", 1),
         "counter | host, reason",
     ),
+    ("a mode left out", "docs/degrade.md", lambda t: t.replace("| `bus_cut`", "| bus_cut"), "mode bus_cut is not doc"),
+    (
+        "other words",
+        "docs/degrade.md",
+        lambda t: t.replace("| Redis full |", "| Redis |"),
+        "redis_full is `redis` | Re",
+    ),
     ("a metric in a rule", "docs/metrics.md", lambda t: t + "\n`rate(evenkeel_lost[5m])`\n", "no metric evenkeel_lost"),
     ("a link", "README.md", lambda t: t + "\n[x](docs/none.md)\n", "leads nowhere"),
     ("an anchor", "README.md", lambda t: t + "\n[x](docs/api.md#none)\n", "has no heading #none"),

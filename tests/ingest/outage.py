@@ -8,6 +8,17 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from server.kernel import shared_clock
+from server.process.degraded import degraded
+from server.selfcheck.degrade import Degraded
+from tests.site import Site
+
+
+def seen(site: Site) -> dict[str, Degraded]:
+    """The degrade modes that a process sees Evenkeel in, by their names, without a watch, of which few have one."""
+    found = degraded(site.parts, shared_clock.now())
+    return {one.mode.name: one for one in found if one.mode.part != "watch"}
+
 
 def administer(url: str, statement: str) -> None:
     """Change the database from outside, and end all its connections, so that the change holds for everybody."""

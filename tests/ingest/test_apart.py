@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from dashboard.shared.shell import spooled as spooled_banners
 from server.doctor.asking import of_database
 from server.ingest import flush as flushes
 from server.ingest.apart import settle_marks
@@ -34,6 +33,7 @@ from server.slo.model.objective import Objective
 from tests.conftest import made_database
 from tests.ingest.bench import Bench, claim
 from tests.ingest.making import body, outcome, rows, value
+from tests.ingest.outage import seen
 from tests.ingest.sending import send
 from tests.site import answer
 from tests.waiting import until
@@ -160,11 +160,12 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
         assert (spooled.code, answer(spooled)["stored"]) == (202, "spool")
         health = answer(await site.fetch("/health/ready"))
         (part,) = health["checks"]["outcomes"]
-        assert (part["status"], part["output"].endswith("Outcomes go to the spool.")) == ("warn", True)
+        assert (part["status"], part["mode"]) == ("warn", "outcomes_lost")
         assert await stored_apart(site) is None
         assert (await of_database(site.env))[-1].wrong[0].startswith("No answer")
-        (banner,) = spooled_banners(site.parts)
-        assert banner.text.startswith("Outcomes' database away: 1 outcomes wait")
+        await until(lambda: "spool_waits" in seen(site), "the disk to be looked at")
+        assert seen(site).keys() == {"outcomes_lost", "spool_waits"}
+        assert seen(site)["outcomes_lost"].kept.startswith("1 outcome waits on this machine's disk.")
         await counted_without_rows(site)
         for _ in range(2):  # and not only once: a batch that was stored is no sign that the other database is back
             assert (await send(site, key, body(outcome(service="counted")))).code == 201

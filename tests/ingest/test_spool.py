@@ -13,12 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from dashboard.shared.shell import spooled
 from server.ingest.patience import PATIENCE_S
 from server.ingest.spool_place import kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
-from tests.ingest.outage import away, read_only
+from tests.ingest.outage import away, read_only, seen
 from tests.ingest.sending import URL, send
 from tests.site import Site, answer
 from tests.waiting import until
@@ -67,8 +66,8 @@ async def test_an_outage_loses_and_doubles_nothing(web: Any, database_url: str) 
         ready = await site.fetch("/health/ready")
         health = {name: part["status"] for name, (part,) in answer(ready)["checks"].items()}
         assert (ready.code, health["database"], health["spool"]) == (200, "warn", "warn")
-        (banner,) = spooled(site.parts)
-        assert banner.text.startswith("Database away: 5 outcomes wait on this machine's disk since ")
+        waits = await until(lambda: seen(site).get("spool_waits"), "it to be looked at")
+        assert waits.says.startswith("5 outcomes wait on this machine's disk since ")
         assert b"\nevenkeel_spool_items" in (await site.fetch("/metrics", key=key)).body
     await drained(site)
     assert counts(database_url) == (5, 5), "of the key that was sent before the outage, nothing twice"
@@ -77,7 +76,7 @@ async def test_an_outage_loses_and_doubles_nothing(web: Any, database_url: str) 
     assert (again.code, answer(again), again.headers["Idempotent-Replayed"]) == (201, {"accepted": 2}, "true")
     assert (await send(site, key, body(outcome()))).code == 201
     assert waiting_on_machine(site.parts.intake.spool.root).bytes == 0
-    await until(lambda: not spooled(site.parts), "the pages to say no more of it")
+    await until(lambda: not seen(site), "the pages to say no more of it")
 
 
 @pytest.mark.gen_test

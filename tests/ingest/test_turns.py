@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from server.ingest.turns import REST_S, SLICE_S, WAIT_MAX_S, Pace, Turns
 from server.kernel.errors import ApiError
+from tests.ingest import outage
 from tests.site import answer
 from tests.waiting import until
 
@@ -115,6 +116,7 @@ async def test_a_sender_is_refused_before_its_body_and_people_are_not(web: Any) 
     turns.waiting_bytes = int(2 * WAIT_MAX_S / turns.pace.seconds(1))
     refused = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[OUTCOME])
     assert (refused.code, answer(refused)["code"], refused.headers["Retry-After"]) == (503, "QUEUE_FULL", "1")
+    assert outage.seen(site)["overloaded"].says.startswith("Too much load: outcomes are refused since ")
     assert (await site.fetch("/api/v1/services", key=key)).code == 200
     turns.waiting_bytes = 0
     assert (await site.fetch("/api/v1/outcomes", method="POST", key=key, data=[OUTCOME])).code == 201

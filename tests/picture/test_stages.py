@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dashboard.shared.shell import notices
 from server.live import tail_store
 from server.picture.tick import Tick
+from server.process.degraded import unwatched
 from server.process.watch import Fenced
 from server.slo.model.status import Status
 from tests.config.machine import objective
@@ -74,10 +74,10 @@ async def test_what_fails_stands_as_it_did_last_and_the_picture_says_since_when(
         taken = stored(database_url)
         assert taken.behind_s > bad.behind_s
         assert (taken.alerts, taken.slo and taken.slo.objectives) == (good.alerts, good.slo and good.slo.objectives)
-        shown = notices(taken, 3.0)
-        assert shown[0].look == "burning"
-        assert shown[0].text.startswith("Alerts have not been evaluated for ")
-        assert notices(good, 3.0) == []
+        (shown,) = unwatched(taken, 3.0, follows=False)
+        assert shown.mode.look == "burning"
+        assert shown.says.startswith("Alerts have not been evaluated for ")
+        assert list(unwatched(good, 3.0, follows=False)) == []
         parts[part].error = None
         await again.run(2)
         assert stored(database_url).behind_s == 0.0

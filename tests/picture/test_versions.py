@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from dashboard.shared.shell import notices
 from server.picture.picture import Picture, read_picture
 from server.picture.relay import Relay
 from server.picture.tick import Tick
+from server.process.degraded import unwatched
 from server.slo.model.status import Status
 from tests.config.machine import objective
 from tests.gate.making import alert
@@ -59,7 +59,7 @@ def test_objectives_that_cannot_be_read_stand_as_they_did_and_grow_old() -> None
     assert (found.slo, found.evaluated_at, found.alerted_at) == (last.slo, 1000.0, 1004.0)
     assert found.alerts == [alert()]
     assert "recovering" in unread
-    assert notices(found, 0.1)[0].text == "Alerts have not been evaluated for 4 s"
+    assert next(unwatched(found, 0.1, follows=False)).says == "Alerts have not been evaluated for 4 s"
     again, _ = read(body | {"at": 1009.0}, found)
     assert (again.slo, again.behind_s) == (last.slo, 9.0)
 

@@ -42,6 +42,7 @@ async def test_it_stamps_by_the_database_and_a_check_names_it(ahead: Any, databa
         return next((one for one in services if one["name"] == "checkout" and one["volume"]), None)
 
     assert wait_for(checkout, "the outcome of now")["volume"] == 1
+    assert ahead.get("/health/ready")[1]["checks"]["clock"][0]["mode"] == "clock_off"
     db = Database(database_url)
     try:
         (found,) = await clocks.run(Surroundings(ROOT, make_env(), db))

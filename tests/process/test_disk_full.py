@@ -149,6 +149,7 @@ def test_the_reserve_is_for_what_people_do(start: Start, data_dir: Path) -> None
     status, refused = send()
     assert (status, refused["code"]) == (503, "UNAVAILABLE")
     assert refused["detail"].startswith("The disk is full: nothing more can be stored until there is room. Nothing was")
+    assert server.get("/health/ready")[1]["checks"]["database"][0]["mode"] == "database_disk_full"
     assert [limit(500 + number, number) for number in (1, 2, 3)] == [200, 200, 200]
     assert server.command("key", "create", "more", "--scope", "read")
     (found,) = disk.given_up(reserve, data_dir)

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from server.kernel import shared_clock
 from server.kernel.db import Database
+from server.picture.picture import Picture
 from server.process import readiness
 from server.process.readiness import Schema, schema_part, silent_parts, watch_part
 from tests.site import Site, answer
 from tests.waiting import until
 
-PARTS = ["auth", "database", "queue", "redis", "schema", "spool", "watch"]
+PARTS = ["auth", "bus", "database", "queue", "redis", "schema", "spool", "watch"]
 
 
 def test_a_newer_schema_warns_and_an_older_one_fails() -> None:
@@ -75,6 +77,7 @@ async def test_ready_shows_each_part_with_value_and_time(web: Any, redis_url: st
     async with site.parts.db.act() as connection:
         await connection.execute(text("UPDATE lease SET renewed_at = now()"))
     await until(lambda: site.parts.bus.redis_ok, "Redis")
+    site.parts.relay.picture, site.parts.relay._made = Picture(1, 0.0, 1, "", [], [], 1, True), shared_clock.now()
     code, health = await ready(site)
     assert (code, health["status"]) == (200, "pass")
     assert sorted(health["checks"]) == PARTS
