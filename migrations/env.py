@@ -24,7 +24,7 @@ LOCK_TIMEOUT = "3s"  # a migration that cannot get its lock fails rather than qu
 def run(url: str) -> None:
     """Migrate up, one transaction a migration; or down, in one that has every table to itself."""
     engine = create_engine(SQLALCHEMY, poolclass=pool.NullPool, connect_args=connect_args(url))
-    limit(engine, lock_timeout=LOCK_TIMEOUT, idle_in_transaction_session_timeout="0")
+    limit(engine, statement_timeout="0", lock_timeout=LOCK_TIMEOUT, idle_in_transaction_session_timeout="0")
     down = downgrades()
     with engine.connect() as connection:
         if down:

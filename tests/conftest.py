@@ -68,7 +68,7 @@ def pytest_configure() -> None:
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
         tempfile.tempdir = str(MEMORY)
     # A busy machine may stand still inside a transaction; whole processes that tests start keep the limit of 2 s.
-    db.IDLE_IN_TRANSACTION_MS = 20_000
+    db.IDLE_IN_TRANSACTION = "20s"
     # On CI the same examples each time. `make soak` draws four times as many: tests/examples.py.
     parent = settings.get_profile("ci" if "CI" in os.environ else "default")
     patient = settings(parent, deadline=None, suppress_health_check=[HealthCheck.too_slow])

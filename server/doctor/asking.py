@@ -15,7 +15,7 @@ import psycopg
 from server.config import store as config_store
 from server.doctor import store
 from server.doctor.report import Section, by_kind
-from server.kernel.db import Database
+from server.kernel.db import POOLER, Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.redaction import place_in
 from server.kernel.redis_client import FAILURES, redis_client
@@ -75,6 +75,7 @@ async def database(db: Database, section: Section) -> None:
     section.facts["where"] = place_in(db.url)  # of the embedded one its socket
     async with db.ask() as connection:
         section.facts |= await store.database_facts(connection)
+    section.doubtful += [f"Limits do not hold in {road}: {what}. {POOLER}" for road, what in db.unlimited.items()]
 
 
 async def schema(db: Database, section: Section) -> None:

@@ -13,7 +13,7 @@ import psycopg
 
 from server.ingest import apart_store, store
 from server.kernel.connection import Connection, opened
-from server.kernel.db import Database
+from server.kernel.db import WORK, Database
 
 log = logging.getLogger("evenkeel.ingest")
 
@@ -28,7 +28,7 @@ async def settle_marks(db: Database, after_s: float = AFTER_S) -> None:
     if db.apart is None:
         return
     swept = 0
-    async with opened(db, "marks") as main, opened(db.apart, "marks") as apart:
+    async with opened(db, "marks") as main, opened(db.apart, "marks", **WORK) as apart:
         while found := await apart_store.marks(apart, after_s):
             became = [(mark, await became_of(main, mark)) for mark in found]
             for mark, status in became:

@@ -13,14 +13,14 @@ from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
 from server.kernel.connection import Connection
-from server.kernel.db import local
+from server.kernel.db import LIMITS, local, setting
 from server.kernel.errors import ApiError
 from server.tables.binary import BEGIN, END
 
 # Claims wait for one another only in the order of their digests, and only so long (TRAPS: Idempotency keys).
 CLAIMS_WAIT = "250ms"
 EACH_CLAIM_WAITS = "1ms"
-CLAIMED = "SET LOCAL lock_timeout = 0"
+CLAIMED = setting("SET LOCAL", LIMITS)
 
 
 @dataclass(slots=True)
@@ -50,15 +50,15 @@ async def begin(connection: Connection, flush: Flush) -> None:
     """Open the transaction and decide which batches it stores."""
     claims = sorted(batch.claim for batch in flush.batches if batch.claim)
     if not claims:
-        await open_(connection, flush, local())
+        await open_(connection, flush, local(connection))
         flush.winners = list(flush.batches)
         return
-    await open_(connection, flush, local(lock_timeout=CLAIMS_WAIT))
+    await open_(connection, flush, local(connection, lock_timeout=CLAIMS_WAIT))
     try:
         ours = await store.claim(connection, claims, flush.keys_kept_s)
     except LockNotAvailable:
         await connection.execute("ROLLBACK")
-        await open_(connection, flush, local(lock_timeout=EACH_CLAIM_WAITS))
+        await open_(connection, flush, local(connection, lock_timeout=EACH_CLAIM_WAITS))
         ours = await claim_each(connection, claims, flush.keys_kept_s)
     await connection.execute(CLAIMED)
     for batch in flush.batches:
@@ -93,7 +93,7 @@ async def copy_rows_apart(apart: Connection, flush: Flush) -> None:
     """Commit the raw outcomes in their own database, with a mark by which they are swept if they are never counted."""
     cells = [cell for batch in flush.winners if batch.counted.rows for cell in batch.counted.cells]
     seconds = [second for _, second in cells]
-    await apart.execute(f"BEGIN; {local()}")
+    await apart.execute(f"BEGIN; {local(apart)}")
     await apart_store.mark(apart, flush.xid, sorted({series.id for series, _ in cells}), min(seconds), max(seconds))
     await copy_rows(apart, flush)
     await apart.execute("COMMIT")

@@ -39,5 +39,5 @@ async def write(connection: Connection, process_id: int, counts: Mapping[IntakeL
         for line, count in sorted(counts.items())
     ]
     async with connection.transaction(), connection.cursor() as cursor:
-        await cursor.execute(local(statement_timeout="3s"))
+        await cursor.execute(local(connection, statement_timeout="3s"))
         await cursor.executemany(WRITE, rows)

@@ -71,7 +71,7 @@ class Numbering:
         self, connection: Connection, wanted: set[Spelling], sender: SendingKey, first: Mapping[Spelling, int]
     ) -> None:
         async with connection.transaction():
-            await connection.execute(local(statement_timeout=STATEMENT))
+            await connection.execute(local(connection, statement_timeout=STATEMENT))
             await store.lock_series(connection)
             await self._refresh(connection)
             names: dict[Name, int] = {}

@@ -137,7 +137,7 @@ async def drop_earlier_index(connection: Connection) -> bool:
 async def quickly(connection: Connection) -> AsyncIterator[None]:
     """A transaction that has the locks it asks for nearly at once, or ends: others would wait behind it."""
     async with connection.transaction():
-        await connection.execute(local(lock_timeout=QUICKLY))
+        await connection.execute(local(connection, lock_timeout=QUICKLY))
         yield
 
 

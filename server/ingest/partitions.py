@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from server.ingest import partition_store as store
 from server.kernel.connection import opened
-from server.kernel.db import Database
+from server.kernel.db import WORK, Database
 from server.tables.outcomes import RANGE_PAGES
 
 DAYS_AHEAD = 3
@@ -55,7 +55,7 @@ def days_ahead(names: list[str], now: float) -> int:
 
 async def ensure_partitions(db: Database, now: float, retention_days: int) -> list[str]:
     """Make what is missing; the names made. `now` in Unix seconds."""
-    async with opened(db, "partitions") as connection:
+    async with opened(db, "partitions", **WORK) as connection:
         there = {partition.name for partition in await store.partitions(connection)}
         if not there:
             await store.drop_earlier_index(connection)
@@ -68,7 +68,7 @@ async def index_request_ids(db: Database) -> bool:
 
     False where somebody reads on and on, so that it cannot be dropped without holding ingest up: try again later.
     """
-    async with opened(db, "partitions") as connection:
+    async with opened(db, "partitions", **WORK) as connection:
         if not await store.has_earlier_index(connection):
             return True
         for name in await store.unindexed(connection):
@@ -93,7 +93,7 @@ class RequestIds:
     async def summarise(self) -> int:
         """Make what is missing; how many ranges of pages that were."""
         ranges = 0
-        async with opened(self.db, "request ids") as connection:
+        async with opened(self.db, "request ids", **WORK) as connection:
             for index, pages in await store.blocks(connection):
                 # Pages that are still being filled wait: each row in a range with a filter would log the filter.
                 first, last = self._made.get(index, 0), max(0, pages - OPEN_PAGES) // RANGE_PAGES * RANGE_PAGES
@@ -106,7 +106,7 @@ class RequestIds:
 async def drop_partitions(db: Database, now: float, retention_days: int) -> list[str]:
     """Detach what is too old without stalling ingest, and drop it; the names dropped."""
     dropped: list[str] = []
-    async with opened(db, "partitions") as connection:
+    async with opened(db, "partitions", **WORK) as connection:
         for partition in await store.partitions(connection):
             day = day_of(partition.name)
             if day is None or not (is_over(day, now, retention_days) or partition.pending):

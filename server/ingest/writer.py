@@ -154,7 +154,7 @@ class Writer:
         """Whether the commit that got no answer happened."""
         if not flush.deltas:  # only repeats and empty batches: doing it again changes nothing
             return False
-        await connection.execute(f"BEGIN; {local(lock_timeout=RESOLVE_WAITS)}")
+        await connection.execute(f"BEGIN; {local(connection, lock_timeout=RESOLVE_WAITS)}")
         try:
             await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)
         except UniqueViolation:
@@ -211,7 +211,7 @@ class Writer:
         self._works()
 
     async def _try(self, connection: Connection, rows: bytes) -> None:
-        await connection.execute(f"BEGIN; {local()}")
+        await connection.execute(f"BEGIN; {local(connection)}")
         await store.require_writes(connection)
         if rows:
             await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + rows + END)

@@ -108,9 +108,9 @@ async def cancel(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def opened(db: Database, purpose: str) -> AsyncIterator[Connection]:
+async def opened(db: Database, purpose: str, **settings: str) -> AsyncIterator[Connection]:
     """A connection for one piece of work, closed after it. Raises psycopg.Error or OSError."""
-    connection = await db.raw(purpose)
+    connection = await db.raw(purpose, **settings)
     try:
         yield connection
     finally:

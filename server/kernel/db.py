@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import errno
 import functools
+import logging
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
@@ -26,16 +27,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 # A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
-IDLE_IN_TRANSACTION_MS = 2000
+IDLE_IN_TRANSACTION = "2s"
+# What every session holds to, as PostgreSQL writes it back. A wait for a lock ends before whoever waits gives up.
+LIMITS = {"statement_timeout": "10s", "lock_timeout": "3s"}
+ACT = {"statement_timeout": "5s"}
+# Work on partitions waits for all who read, and stops nobody meanwhile.
+WORK = {"statement_timeout": "1h", "lock_timeout": "1min"}
 KEPT = 3  # connections that a pool keeps open
 # Acts of 20 people at the same moment: those that find no connection wait for one.
 ACTS = 10
 ACT_WAIT_S = 10.0
+POOLER = "A pooler may drop them: see Limits in docs/deploy.md."
 AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
 SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
 BACKEND = "SELECT pg_backend_pid()"
 DISK_FULL = "53100"
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
+
+log = logging.getLogger("evenkeel.db")
 
 
 class Overtaken(Exception):
@@ -52,10 +61,11 @@ class Database:
         self.apart = Database(outcomes_url, name) if outcomes_url else None  # where outcomes are; None: here
         self.direct_url = direct_url  # around a pooler; None: `url` leads there
         self.name = name[:60]
-        self.control = self._engine("control", statement_timeout_ms=5_000, most=ACTS, wait_s=ACT_WAIT_S)
-        self.read = self._engine("read", statement_timeout_ms=10_000, most=5, wait_s=5.0)
+        self.unlimited: dict[str, str] = {}  # by road: which limit does not hold there
+        self.control = self._engine("control", ACT, most=ACTS, wait_s=ACT_WAIT_S)
+        self.read = self._engine("read", {}, most=5, wait_s=5.0)
 
-    def _engine(self, road: str, statement_timeout_ms: int, most: int, wait_s: float) -> AsyncEngine:
+    def _engine(self, road: str, limits: Mapping[str, str], most: int, wait_s: float) -> AsyncEngine:
         engine = create_async_engine(
             SQLALCHEMY,
             poolclass=AsyncAdaptedQueuePool,
@@ -67,7 +77,7 @@ class Database:
             connect_args=connect_args(self.url) | {"connect_timeout": 3, "application_name": f"{self.name} {road}"},
         )
         # Without JIT: compiling takes longer than any question here.
-        limit(engine.sync_engine, statement_timeout=str(statement_timeout_ms), jit="off")
+        limit(engine.sync_engine, functools.partial(self.read_back, road), **limits, jit="off")
         return engine
 
     @asynccontextmanager
@@ -133,8 +143,11 @@ class Database:
                     raise Overtaken(str(error.orig)) from error
                 raise
 
-    async def raw(self, purpose: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it: see `connection`."""
+    async def raw(self, purpose: str, **settings: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        """A psycopg connection outside the pools, in autocommit; the caller owns and closes it: see `connection`.
+
+        `settings` beside those of every session.
+        """
         connection = await psycopg.AsyncConnection.connect(
             self.direct_url or self.url,
             autocommit=True,
@@ -144,12 +157,28 @@ class Database:
         try:
             found = await (await connection.execute(BACKEND)).fetchone()
             tell_if_pooled(connection, found)
-            # A pooler gives the next transaction to another session: there, transactions limit themselves.
-            await connection.execute(setting("SET", {"timezone": "UTC"} if pooled(connection) else session_settings()))
+            await self._limit(connection, purpose, session_settings() | settings)
         except BaseException:
             await connection.close()
             raise
         return connection
+
+    def read_back(self, road: str, limits: Mapping[str, str], found: Any) -> None:
+        """Say where the limits that were set do not hold: a pooler may drop them, and tells nobody."""
+        wrong = unlike(limits, found)
+        if wrong and self.unlimited.get(road) != wrong:
+            log.error("limits do not hold in %s: %s. %s", road, wrong, POOLER)
+        self.unlimited.pop(road, None)
+        if wrong:
+            self.unlimited[road] = wrong
+
+    async def _limit(self, connection: psycopg.AsyncConnection[Any], purpose: str, limits: Mapping[str, str]) -> None:
+        """A pooler gives the next transaction to another session: there, transactions limit themselves; we try one."""
+        behind = pooled(connection)
+        await connection.execute(f"BEGIN; {setting('SET LOCAL', limits)}" if behind else setting("SET", limits))
+        self.read_back(purpose, limits, await (await connection.execute(read(limits))).fetchone())
+        if behind:
+            await connection.execute("COMMIT; SET timezone = 'UTC'")
 
     async def close(self) -> None:
         """Close the pools; transactions in flight are rolled back by the server."""
@@ -193,7 +222,7 @@ def plain(statement: str) -> str:
 
 
 def session_settings() -> dict[str, str]:
-    return {"idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS), "timezone": "UTC"}
+    return LIMITS | {"idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION, "timezone": "UTC"}
 
 
 def setting(word: Literal["SET", "SET LOCAL"], values: Mapping[str, str]) -> str:
@@ -201,9 +230,9 @@ def setting(word: Literal["SET", "SET LOCAL"], values: Mapping[str, str]) -> str
     return "; ".join(f"{word} {name} = '{value}'" for name, value in values.items())
 
 
-def local(**settings: str) -> str:
-    """SQL by which a transaction limits itself, whatever session it is given."""
-    return setting("SET LOCAL", session_settings() | settings)
+def local(connection: BaseConnection[Any], **settings: str) -> str:
+    """SQL by which a transaction limits itself: pooled, by all, whatever session it is given; else by what differs."""
+    return setting("SET LOCAL", session_settings() | settings if pooled(connection) else settings)
 
 
 def ended(connection: BaseConnection[Any]) -> bool:
@@ -213,11 +242,30 @@ def ended(connection: BaseConnection[Any]) -> bool:
     return bool(waiting.poll(0))
 
 
-def limit(engine: Engine, **settings: str) -> None:
+def read(limits: Mapping[str, str]) -> str:
+    """SQL that asks what holds now."""
+    return "SELECT " + ", ".join(f"current_setting('{name}')" for name in limits)
+
+
+def unlike(limits: Mapping[str, str], found: Sequence[str]) -> str:
+    """Which settings do not hold, as `lock_timeout is 0 and not 3s`; empty: all do. `found`: what was read back."""
+    pairs = zip(limits.items(), found, strict=True)
+    return ", ".join(f"{name} is {is_now} and not {meant}" for (name, meant), is_now in pairs if is_now != meant)
+
+
+def tell(limits: Mapping[str, str], found: Sequence[str]) -> None:
+    """As Database.read_back, for a single connection."""
+    if wrong := unlike(limits, found):
+        log.error("limits do not hold: %s. %s", wrong, POOLER)
+
+
+def limit(
+    engine: Engine, read_back: Callable[[Mapping[str, str], Sequence[str]], None] = tell, **settings: str
+) -> None:
     """Give what the engine does these settings beside those of every session: once, or, pooled, in each transaction.
 
-    A connection is looked at before it is used again, which asks the server nothing: a question each time would be
-    every fourth that an idle process sends.
+    `read_back` is told what was set and what then holds. A connection is looked at before it is used again, which
+    asks the server nothing: a question each time would be every fourth that an idle process sends.
     """
 
     @event.listens_for(engine, "checkout")
@@ -230,14 +278,21 @@ def limit(engine: Engine, **settings: str) -> None:
         cursor = connection.cursor()
         cursor.execute(BACKEND)
         tell_if_pooled(record.driver_connection, cursor.fetchone())
-        if not pooled(record.driver_connection):
-            cursor.execute(setting("SET", session_settings() | settings))
+        limits = session_settings() | settings
+        if pooled(record.driver_connection):
+            cursor.execute(setting("SET LOCAL", limits))
+        else:
+            cursor.execute(setting("SET", limits))
+            connection.commit()
+        cursor.execute(read(limits))
+        read_back(limits, cursor.fetchone())
         cursor.close()
         connection.commit()
 
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:
-        if pooled(connection.connection.driver_connection):
+        driver = connection.connection.driver_connection
+        if pooled(driver):
             cursor = connection.connection.cursor()
-            cursor.execute(local(**settings))
+            cursor.execute(local(driver, **settings))
             cursor.close()

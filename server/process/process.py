@@ -11,7 +11,7 @@ from typing import Literal
 from server.kernel import shared_clock
 from server.kernel.connection import OwnConnection
 from server.kernel.database_trouble import DatabaseTrouble
-from server.kernel.db import AWAY, Database
+from server.kernel.db import AWAY, LIMITS, Database, pooled
 from server.kernel.loop import Loop
 from server.kernel.names import HOST, name_process
 from server.process import process_store as store
@@ -22,6 +22,7 @@ log = logging.getLogger("evenkeel.process")
 HEARTBEAT_S = 1.0
 LIMIT_S = 10.0  # for one heartbeat
 LAG_PROBE_S = 0.1
+HELD = {"statement_timeout": LIMITS["statement_timeout"]}
 
 Kind = Literal["web", "watch"]
 
@@ -64,7 +65,9 @@ class Process:
     async def _beat(self) -> None:
         with self.database.asking():
             async with self._connection.use(LIMIT_S) as connection:
-                await store.beat(connection, self.id, self.gauges, rss_bytes())
+                holds = await store.beat(connection, self.id, self.gauges, rss_bytes())
+                if holds is not None and not pooled(connection):  # each time: a pooler may change sessions unseen
+                    self.db.read_back(self._connection.purpose, HELD, (holds,))
         self.gauges.loop_lag_ms = 0.0
 
     def _probe_later(self) -> None:

@@ -53,14 +53,18 @@ async def compare_clocks(connection: AsyncConnection) -> None:
     shared_clock.offset.measure(asked, shared_clock.machine(), float(at))
 
 
-async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> None:
-    """Say that the process lives, and how it does; one statement, which compares the clocks for the next one."""
+async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges, rss_bytes: int) -> str | None:
+    """Say that the process lives, and how it does; one statement, which compares the clocks for the next one.
+
+    The statement_timeout that holds there; None: the process was taken for dead.
+    """
     asked = shared_clock.machine()
     row = await connection.execute(
         """
         UPDATE processes SET heartbeat_at = now(), queue_items = %s, queue_bytes = %s, loop_lag_ms = %s, rss_bytes = %s,
             policy_file = %s, clock_ahead_s = %s
-        WHERE id = %s RETURNING extract(epoch FROM clock_timestamp())::float8
+        WHERE id = %s RETURNING extract(epoch FROM clock_timestamp())::float8,
+            current_setting('statement_timeout')
         """,
         (
             gauges.queue_items,
@@ -73,8 +77,10 @@ async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges,
         ),
     )
     found = await row.fetchone()
-    if found is not None:  # None: it was taken for dead, long ago
-        shared_clock.offset.measure(asked, shared_clock.machine(), float(found[0]))
+    if found is None:
+        return None
+    shared_clock.offset.measure(asked, shared_clock.machine(), float(found[0]))
+    return str(found[1])
 
 
 async def stopped(connection: AsyncConnection, process_id: int) -> None:

@@ -18,7 +18,7 @@ import psycopg
 from server import __version__
 from server.kernel import shared_clock
 from server.kernel.database_trouble import trouble_of
-from server.kernel.db import Database
+from server.kernel.db import POOLER, Database
 from server.kernel.text import first_line
 from server.kernel.times import InstantText
 from server.process import health_store
@@ -97,7 +97,10 @@ class Readiness:
                 seen = await health_store.look(self.parts.db)
             self._answered_at = time.monotonic()
             database = database_part(seen, time.monotonic() - began, now)
-            found = {"database": database, "schema": schema_part(seen.schema, self._schema, now)}
+            found = {
+                "database": limited(database, self.parts.db),
+                "schema": schema_part(seen.schema, self._schema, now),
+            }
             lease_age_s = seen.lease_age_s
         except (psycopg.Error, OSError, TimeoutError) as error:
             silent_s = time.monotonic() - self._answered_at
@@ -143,6 +146,14 @@ def database_part(seen: DatabaseState, seconds: float, now: str) -> HealthPart:
     return HealthPart("pass", round(seconds * 1000, 1), now, "ms")
 
 
+def limited(part: HealthPart, db: Database) -> HealthPart:
+    """The same; a warning where limits that were set do not hold: what hangs there then hangs without end."""
+    if part.status != "pass" or not db.unlimited:
+        return part
+    wrong = "; ".join(f"in {road} {what}" for road, what in sorted(db.unlimited.items()))
+    return msgspec.structs.replace(part, status="warn", output=f"Limits do not hold: {wrong}. {POOLER}")
+
+
 def schema_part(at: str | None, schema: Schema, now: str) -> HealthPart:
     """Newer is a warning, so that two versions run side by side and a release can be rolled back without its schema."""
     if at == schema.head:
@@ -181,7 +192,7 @@ async def outcomes_part(apart: Database, schema: Schema, *, takes: bool, now: st
     try:
         async with asyncio.timeout(LIMIT_S):
             seen = await health_store.look(apart)
-        part = database_part(seen, time.monotonic() - began, now)
+        part = limited(database_part(seen, time.monotonic() - began, now), apart)
         at = schema_part(seen.schema, schema, now)
         part = part if at.status == "pass" or part.status == "fail" else at
     except (psycopg.Error, OSError, TimeoutError) as error:

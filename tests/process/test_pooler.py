@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.kernel.db import Database
+from server.kernel.db import LIMITS, Database, local
 from server.process import embedded
 from server.process.migrate import current, head, migrate
 from tests.conftest import free_port
@@ -151,6 +151,10 @@ async def test_limits_hold_in_each_transaction_and_nothing_stays_in_a_session(
         assert connection.prepare_threshold is None
         found = await (await connection.execute("SELECT current_setting('statement_timeout')")).fetchone()
         assert found == ("0",)
+        await connection.execute(f"BEGIN; {local(connection)}")
+        found = await (await connection.execute("SELECT current_setting('lock_timeout')")).fetchone()
+        assert found == (LIMITS["lock_timeout"],)
         await connection.close()
+        assert db.unlimited == {}
     finally:
         await db.close()
