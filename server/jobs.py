@@ -33,8 +33,10 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.live import fold as fold_module
+from server.live import service_rollups
 from server.live.fold import Fold
 from server.live.retention_store import Retention
+from server.live.service_rollups import ServiceRollups
 from server.maintenance import keeping
 from server.notify import secrets
 from server.notify import sender as notify
@@ -72,6 +74,7 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     return [
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
         Job("fold", fold_module.EVERY_S, fold.run, 30),
+        Job("service rollups", service_rollups.EVERY_S, ServiceRollups(db).run, 30),
         Job("recount", recount_module.EVERY_S, recount.run, 30),
         Job("kept pictures", kept_store.EVERY_S, lambda _: kept.keep(db), 10),
         Job("steps", verifier.EVERY_S, steps.run, 10),

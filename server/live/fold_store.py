@@ -1,4 +1,4 @@
-"""SQL of the fold: from deltas to minutes, minute sketches and hours, and the writers' cursors."""
+"""SQL of the fold: from deltas to rollups by series and by service, and the writers' cursors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.clauses_store import FLUSHES, LATE, excluded, merged
 from server.live.deltas import Delta, SeriesKey, counts
+from server.live.service_rollups_store import ADDED
 
 # What is added up: never deltas that measured a threshold with those that did not, nor what came late with the rest.
 BY = "series_id, second, measured, late"
@@ -117,7 +118,7 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
 
 
 async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -> None:
-    """Add the ranges to minutes, minute sketches and hours."""
+    """Add the ranges to minutes, minute sketches, hours and the rollups by service."""
     await connection.execute(
         text(
             f"""
@@ -162,6 +163,7 @@ async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -
                 ON CONFLICT (series_id, minute) DO UPDATE SET
                     sketch = pairs_add(minute_sketches.sketch, excluded.sketch)
             ),
+            {ADDED},
             hourly AS (SELECT *, date_trunc('hour', minute, 'UTC') AS hour FROM counted),
             hour_fasts AS ({merged("hourly", "fast", "series_id, hour")}),
             hour_sketches AS ({merged("hourly", "sketch", "series_id, hour")})

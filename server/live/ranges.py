@@ -2,19 +2,23 @@
 
 Whole hours come from `hours`, whole minutes from `minutes`, and the ragged ends
 from `deltas` by second while those are kept. Older ends are widened to whole
-minutes, and to whole hours where minute sketches have been dropped.
+minutes, and to whole hours where minute sketches have been dropped. Where the
+rollups by service are whole, they stand for those minutes and hours.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from server.kernel.errors import invalid
 from server.kernel.times import instant
 
 MINUTE_S = 60
+TEN_MINUTES_S = 600
 HOUR_S = 3600
+HALF_DAY_S = 12 * HOUR_S
 SECONDS_KEPT_S = 900
 SKETCHES_KEPT_S = 7 * 86400 - HOUR_S
 
@@ -39,6 +43,43 @@ class Pieces:
     minutes: tuple[Span, ...]
     hours: tuple[Span, ...]
     unfolded: tuple[Span, ...]
+    services: tuple[tuple[int, Span], ...] = ()  # from the rollups by service: the seconds of a row, and the span
+
+
+class Cover(NamedTuple):
+    """From when on the rollups by service are whole, Unix seconds; None: nowhere yet."""
+
+    minutes_since: float | None
+    hours_since: float | None
+
+
+NOTHING_COVERED = Cover(None, None)
+
+
+def by_service(pieces: Pieces, cover: Cover, step: int, *, minutes: bool) -> Pieces:
+    """The pieces, with what is covered from the rollups by service.
+
+    `step` in seconds, 0 where there is one answer for all; `minutes`: whether they have any of what is asked for.
+    """
+    fine, left = taken(pieces.minutes, cover.minutes_since if minutes else None, step, MINUTE_S, TEN_MINUTES_S)
+    coarse, hours = taken(pieces.hours, cover.hours_since, step, HOUR_S, HALF_DAY_S)
+    return replace(pieces, minutes=left, hours=hours, services=(*coarse, *fine))
+
+
+def taken(
+    asked: tuple[Span, ...], since: float | None, step: int, unit: int, longer: int
+) -> tuple[list[tuple[int, Span]], tuple[Span, ...]]:
+    """What of the spans is covered `since`, in rows of `unit` and, where steps allow, of `longer`; and what is left."""
+    covered, left = list[tuple[int, Span]](), list[Span]()
+    for start, stop in asked:
+        first = stop if since is None else min(stop, max(start, up(int(since), unit)))
+        left += spans((start, first))
+        l0, l1 = up(first, longer), down(stop, longer)
+        if step % longer or l0 >= l1:
+            l0 = l1 = stop
+        covered += [(longer, span) for span in spans((l0, l1))]
+        covered += [(unit, span) for span in spans((first, l0), (l1, stop))]
+    return covered, tuple(left)
 
 
 def plan(start: float, stop: float, now: float, step: int = HOUR_S) -> Pieces:

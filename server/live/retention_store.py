@@ -22,12 +22,15 @@ class Rollup(NamedTuple):
     table: str
     column: str
     days: int
+    only: str = "true"
 
 
 ROLLUPS = (
     Rollup("minute_sketches", "minute", 7),
     Rollup("minutes", "minute", 35),
     Rollup("hours", "hour", 400),
+    Rollup("service_rollups", "at", 7, "span_s IN (60, 600)"),
+    Rollup("service_rollups", "at", 400, "span_s IN (3600, 43200)"),
 )
 
 
@@ -57,7 +60,7 @@ async def drop_rollups(connection: AsyncConnection, rollup: Rollup) -> int:
             f"""
             DELETE FROM {rollup.table} WHERE ctid = ANY (ARRAY(
                 SELECT ctid FROM {rollup.table}
-                WHERE {rollup.column} < now() - make_interval(days => :days) LIMIT :bite
+                WHERE {rollup.column} < now() - make_interval(days => :days) AND {rollup.only} LIMIT :bite
             ))
             """
         ),

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.live.clauses_store import UNFOLDED
-from server.live.ranges import Pieces, Span
+from server.live.ranges import Pieces, Span, by_service
+from server.live.service_rollups_store import cover
 
 # What answers may be grouped by; never text from a caller.
 GROUPS = {
@@ -20,6 +21,7 @@ GROUPS = {
     "method": "s.method",
     "status": "s.status::text",
 }
+PARTS = {None: "", "route": "route", "version": "version"}  # of a service, by which there are rollups
 
 
 class Group(NamedTuple):
@@ -50,15 +52,20 @@ class Source:
             self._add(UNFOLDED, "t.second", "t.sketch", span)
         for span in pieces.seconds:
             self._add("writers w JOIN deltas t ON t.writer_id = w.id", "t.second", "t.sketch", span)
+        for span_s, span in pieces.services:
+            rows = f"service_rollups s WHERE service = :service AND part = :part AND span_s = {span_s}"
+            self._select("s.at", "s.n, s.bad", "s.sketch", f"{rows} AND", span)
 
     def _add(self, tables: str, time: str, sketch: str, span: Span) -> None:
+        self._select(time, "t.n, t.bad", sketch, f"{tables} JOIN wanted s ON s.id = series_id WHERE", span)
+
+    def _select(self, time: str, counts: str, sketch: str, rows: str, span: Span) -> None:
         number = len(self.arms)
         self.values |= {f"from{number}": span[0], f"to{number}": span[1]}
         self.arms.append(
             f"""
-            SELECT s.name, {time} AS at, t.n, t.bad, {sketch if self.sketches else "NULL::bigint[]"} AS sketch
-            FROM {tables} JOIN wanted s ON s.id = series_id
-            WHERE {time} >= to_timestamp(:from{number}) AND {time} < to_timestamp(:to{number})
+            SELECT s.name, {time} AS at, {counts}, {sketch if self.sketches else "NULL::bigint[]"} AS sketch
+            FROM {rows} {time} >= to_timestamp(:from{number}) AND {time} < to_timestamp(:to{number})
             """
         )
 
@@ -67,23 +74,34 @@ class Source:
         return " UNION ALL ".join(self.arms)
 
 
-QUANTILES = """
-    buckets AS (
-        SELECT name, step, pair >> 32 AS bucket, sum(pair & 4294967295) AS c
-        FROM source, unnest(sketch) AS pair GROUP BY 1, 2, 3
+SHARES = """
+    min(bucket) FILTER (WHERE upto >= 0.50::float8 * total) AS p50,
+    min(bucket) FILTER (WHERE upto >= 0.95::float8 * total) AS p95,
+    min(bucket) FILTER (WHERE upto >= 0.99::float8 * total) AS p99
+"""
+# Groups are numbered, so that what is sorted is short; one of a single row, as a step of a series mostly is, is ranked
+# by itself. Counts are floats (whole, far below 2^53): a sum over a window of bigint is a slow numeric.
+QUANTILES = f"""
+    buckets AS MATERIALIZED (
+        SELECT number, pair >> 32 AS bucket, sum((pair & 4294967295)::float8) AS c
+        FROM source JOIN counted USING (name, step), unnest(sketch) AS pair WHERE pieces > 1 GROUP BY 1, 2
     ),
+    totals AS (SELECT number, sum(c) AS total FROM buckets GROUP BY number),
     ranked AS (
-        SELECT name, step, bucket,
-            sum(c) OVER (PARTITION BY name, step ORDER BY bucket) AS upto,
-            sum(c) OVER (PARTITION BY name, step) AS total
+        SELECT number, bucket, sum(c) OVER (PARTITION BY number ORDER BY bucket ROWS UNBOUNDED PRECEDING) AS upto
         FROM buckets
     ),
     quantiles AS (
-        SELECT name, step,
-            min(bucket) FILTER (WHERE upto >= 0.50 * total) AS p50,
-            min(bucket) FILTER (WHERE upto >= 0.95 * total) AS p95,
-            min(bucket) FILTER (WHERE upto >= 0.99 * total) AS p99
-        FROM ranked GROUP BY name, step
+        SELECT number, {SHARES} FROM ranked JOIN totals USING (number) GROUP BY number
+        UNION ALL
+        SELECT number, p50, p95, p99 FROM source JOIN counted USING (name, step) CROSS JOIN LATERAL (
+            SELECT {SHARES} FROM (
+                SELECT pair >> 32 AS bucket, sum((pair & 4294967295)::float8) OVER () AS total,
+                    sum((pair & 4294967295)::float8) OVER (ORDER BY pair ROWS UNBOUNDED PRECEDING) AS upto
+                FROM unnest(sketch) AS pair
+            ) AS alone
+        ) AS found
+        WHERE pieces = 1
     )
 """
 
@@ -98,6 +116,8 @@ async def groups(
     sketches: bool = True,
 ) -> list[Group]:
     """Counts and nearest-rank quantiles by group and, with `step_s`, by step (Unix seconds; 0 without)."""
+    if service is not None and group_by in PARTS and (pieces.minutes or pieces.hours):
+        pieces = by_service(pieces, await cover(connection), step_s, minutes=group_by is None)
     source = Source(pieces, sketches=sketches)
     if not source.arms:
         return []
@@ -110,16 +130,18 @@ async def groups(
                 SELECT s.id, {GROUPS[group_by]} AS name FROM series s {"WHERE s.service = :service" if service else ""}
             ),
             source AS MATERIALIZED (SELECT name, {step} AS step, n, bad, sketch FROM ({source.query}) AS pieces),
-            counted AS (
-                SELECT name, step, sum(n)::bigint AS n, sum(bad)::bigint AS bad FROM source GROUP BY name, step
+            counted AS MATERIALIZED (
+                SELECT name, step, sum(n)::bigint AS n, sum(bad)::bigint AS bad, count(*) AS pieces,
+                    row_number() OVER () AS number
+                FROM source GROUP BY name, step
             )
             {", " + QUANTILES if sketches else ""}
             SELECT c.name, c.step, c.n, c.bad, {"p50, p95, p99" if sketches else "NULL, NULL, NULL"}
-            FROM counted c {"LEFT JOIN quantiles USING (name, step)" if sketches else ""}
+            FROM counted c {"LEFT JOIN quantiles USING (number)" if sketches else ""}
             ORDER BY c.step, c.n DESC, c.name
             """
         ),
-        values,
+        values | ({"part": PARTS[group_by]} if pieces.services else {}),
     )
     return [Group(*row) for row in rows]
 

@@ -134,6 +134,29 @@ hours = Table(
 )
 Index("hours_hour", hours.c.hour)
 
+service_rollups = Table(  # the same over all series of a service, and of each of its routes and versions
+    "service_rollups",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("part", Text, primary_key=True),  # '' the whole service, 'route' or 'version'
+    Column("span_s", Integer, primary_key=True),  # see server/live/service_rollups.py
+    Column("at", Time, primary_key=True),
+    Column("name", Text, primary_key=True),  # of the route or version
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("sketch", Pairs, nullable=False),
+)
+Index("service_rollups_at", service_rollups.c.span_s, service_rollups.c.at)
+
+rollup_cover = Table(  # one row: from when on `service_rollups` has all that minutes and hours have; null: nothing yet
+    "rollup_cover",
+    metadata,
+    Column("name", Text, primary_key=True),  # 'service'
+    Column("term", BigInteger, nullable=False),  # of the watch that last vouched for it
+    Column("minutes_since", Time),
+    Column("hours_since", Time),
+)
+
 intake = Table(  # what came in and what was refused, in slots of 10 s
     "intake",
     metadata,

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.db import Database
 from server.live.deltas import Delta
 from server.live.pairs import COUNT_MASK
+from server.live.service_rollups import ServiceRollups
 from server.live.sketch import bucket
 from tests.live.writing import Sample
 
@@ -20,6 +22,13 @@ def lead(url: str, term: int) -> None:
             "INSERT INTO lease (name, term) VALUES ('watch', %s) ON CONFLICT (name) DO UPDATE SET term = %s",
             (term, term),
         )
+
+
+async def made(db: Database, term: int) -> None:
+    """The rollups by service, for everything that was folded."""
+    job = ServiceRollups(db)
+    while await job.once(term):
+        pass
 
 
 async def nothing(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:

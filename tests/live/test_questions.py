@@ -12,7 +12,7 @@ from server.kernel.db import Database
 from server.live import questions
 from server.live.fold import Fold
 from server.live.sketch import rank
-from tests.live.rollups import lead, nothing
+from tests.live.rollups import lead, made, nothing
 from tests.live.writing import Sample, Writer, database
 
 
@@ -68,6 +68,10 @@ async def test_a_summary_is_what_the_outcomes_say(database_url: str, seconds: in
             pieces = questions.window(seconds, now)
             (row,) = await questions.summary(connection, "shop", seconds, now)
             groups = await questions.summary(connection, "shop", seconds, now, "route")
+        await made(db, 1)
+        async with db.ask() as connection:
+            assert await questions.summary(connection, "shop", seconds, now) == [row]
+            assert await questions.summary(connection, "shop", seconds, now, "route") == groups
         mine = [s for s in between(samples, pieces.start, pieces.stop) if s.service == "shop"]
         assert (row.volume, row.bad) == (len(mine), sum(s.bad for s in mine))
         assert row.error_ratio == (row.bad / row.volume if mine else None)
@@ -90,6 +94,10 @@ async def test_a_series_is_what_the_outcomes_say(database_url: str, age: int, st
         async with db.ask() as connection:
             answer = await questions.series(connection, "shop", "latency", now - age, now, step_s=step, now=now)
             ratios = await questions.series(connection, "shop", "error_ratio", now - age, now, step_s=step, now=now)
+        await made(db, 1)
+        async with db.ask() as connection:
+            again = await questions.series(connection, "shop", "latency", now - age, now, step_s=step, now=now)
+        assert again == answer
         start, stop = answer.start.timestamp(), answer.stop.timestamp()
         assert start <= now - age
         mine = [s for s in between(samples, start, stop) if s.service == "shop"]

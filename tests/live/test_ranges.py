@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.live.ranges import SECONDS_KEPT_S, SKETCHES_KEPT_S, default_step, plan, step_for
+from server.live.ranges import SECONDS_KEPT_S, SKETCHES_KEPT_S, Cover, by_service, default_step, plan, step_for
 
 NOW = 1_790_000_123.4
 
@@ -27,6 +27,23 @@ def test_spans_tile_the_range_in_whole_units(age: float, length: float, step: in
     assert not pieces.hours or wanted_step % 3600 == 0
     whole = pieces.minutes + pieces.hours
     assert sum(b - a for a, b in pieces.unfolded) == sum(b - a for a, b in whole)
+
+
+@given(
+    st.floats(0, 30 * 86400), st.sampled_from([0, 60, 600, 3600, 43_200]), st.integers(0, 30 * 144), st.integers(0, 720)
+)
+def test_what_is_covered_by_service_stands_for_the_same_spans(age: float, step: int, tens: int, hours: int) -> None:
+    pieces = plan(NOW - age, NOW, NOW, step or 3600)
+    cover = Cover(NOW // 600 * 600 - tens * 600, NOW // 3600 * 3600 - hours * 3600)
+    found = by_service(pieces, cover, step, minutes=True)
+    spans = sorted(found.minutes + found.hours + tuple(span for _, span in found.services))
+    whole = sorted(pieces.minutes + pieces.hours)
+    assert sum(b - a for a, b in spans) == sum(b - a for a, b in whole)
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
+    assert [span[0] for span in spans[:1]] == [span[0] for span in whole[:1]]
+    for span_s, (start, stop) in found.services:
+        assert (start % span_s, stop % span_s, step % span_s) == (0, 0, 0)
+        assert start >= (cover.minutes_since if span_s <= 600 else cover.hours_since)  # type: ignore[operator]
 
 
 @given(st.floats(0, 30 * 86400), st.floats(0.001, 30 * 86400))

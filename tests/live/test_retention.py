@@ -51,8 +51,12 @@ async def test_rollups_are_kept_for_their_days(database_url: str, monkeypatch: A
     ask(database_url, f"INSERT INTO minute_sketches SELECT day, {at}, '{{}}' FROM {days}")
     ask(database_url, f"INSERT INTO minutes SELECT day, {at}, 1, 0, 0, '{{}}' FROM {days}")
     ask(database_url, f"INSERT INTO hours SELECT day, {at}, 1, 0, 0, '{{}}', '{{}}' FROM {days}")
+    spans = f"{days}, (VALUES (60), (43200)) AS s (span_s)"
+    ask(database_url, f"INSERT INTO service_rollups SELECT 'a', '', span_s, {at}, '', day, 0, '{{}}' FROM {spans}")
     async with database(database_url) as db:
         await Retention(db).forget_old_rollups(1)
+    kept_s = {s: ask(database_url, f"SELECT n FROM service_rollups WHERE span_s = {s} ORDER BY 1") for s in (60, 43200)}
+    assert kept_s == {60: [0, 6], 43200: [0, 6, 8, 34, 36, 399]}
     kept = {
         t: ask(database_url, f"SELECT series_id FROM {t} ORDER BY 1") for t in ("minute_sketches", "minutes", "hours")
     }

@@ -23,7 +23,17 @@ NOW = 1_790_000_000 // 3600 * 3600 + 1234.5
 
 
 TABLES = (
-    *("series", "writers", "deltas", "outcomes", "minutes", "minute_sketches", "hours"),
+    *(
+        "series",
+        "writers",
+        "deltas",
+        "outcomes",
+        "minutes",
+        "minute_sketches",
+        "hours",
+        "service_rollups",
+        "rollup_cover",
+    ),
     *(
         "policy_revisions",
         "ledger_minutes",
