@@ -151,7 +151,7 @@ def build(env: Environment, name: str) -> Parts:
     name_process(name)
     db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url, env.outcomes_database_url)
     bus = Bus(db, env.redis_url)
-    process = Process(db, "web", name)
+    process = Process(db, "web", name, env.web_concurrency + 1)
     settings = SettingsInForce(env, db, bus, process)
     policies = Policies(env, db, bus, process)
     parts = Parts(
@@ -249,7 +249,7 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
     name_process(name)
     db = Database(env.database_url, f"evenkeel {name}", env.database_direct_url, env.outcomes_database_url)
     bus = Bus(db, env.redis_url)
-    process = Process(db, "watch", name)
+    process = Process(db, "watch", name, env.web_concurrency + 1)
     logs = LogStore(env, db, process)
     policies = Policies(env, db, bus, process)
     watch = Watch(db, process, [*jobs(env, db, bus, process, policies), *schedule.jobs(env, db)])

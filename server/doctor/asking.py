@@ -15,6 +15,7 @@ import psycopg
 from server.config import store as config_store
 from server.doctor import store
 from server.doctor.report import Section, by_kind
+from server.kernel.connection import opened
 from server.kernel.db import POOLER, Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.redaction import place_in
@@ -22,7 +23,7 @@ from server.kernel.redis_client import FAILURES, redis_client
 from server.kernel.settings import Environment
 from server.kernel.text import first_line
 from server.process import embedded, migrate, size_store
-from server.process.process_store import RUNNING
+from server.process.process_store import RUNNING, shared_connections
 from server.selfcheck import store as check_store
 
 LIMIT_S = 10.0  # for one section
@@ -97,6 +98,11 @@ async def limits(db: Database, section: Section) -> None:
 
 
 async def processes(db: Database, section: Section) -> None:
+    async with opened(db, "doctor") as own:
+        shared = await shared_connections(own, on_machine=1)
+    section.facts["connections"] = str(shared)
+    if not shared.enough:
+        section.doubtful.append(str(shared))
     async with db.ask() as connection:
         section.rows += await store.processes(connection, RUNNING)
         age_s, term = await store.lease(connection)

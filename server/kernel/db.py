@@ -26,6 +26,8 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from server.kernel.pool_sizes import LEAST, MOST, PoolSizes
+
 # A process frozen inside a transaction must not hold the lease or a key for longer (TRAPS: Lease).
 IDLE_IN_TRANSACTION = "2s"
 # What every session holds to, as PostgreSQL writes it back. A wait for a lock ends before whoever waits gives up.
@@ -33,10 +35,9 @@ LIMITS = {"statement_timeout": "10s", "lock_timeout": "3s"}
 ACT = {"statement_timeout": "5s"}
 # Work on partitions waits for all who read, and stops nobody meanwhile.
 WORK = {"statement_timeout": "1h", "lock_timeout": "1min"}
-KEPT = 3  # connections that a pool keeps open
-# Acts of 20 people at the same moment: those that find no connection wait for one.
-ACTS = 10
+KEPT = min(LEAST)  # connections that a pool keeps open
 ACT_WAIT_S = 10.0
+ASK_WAIT_S = 5.0
 POOLER = "A pooler may drop them: see Limits in docs/deploy.md."
 AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
 SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
@@ -62,15 +63,15 @@ class Database:
         self.direct_url = direct_url  # around a pooler; None: `url` leads there
         self.name = name[:60]
         self.unlimited: dict[str, str] = {}  # by road: which limit does not hold there
-        self.control = self._engine("control", ACT, most=ACTS, wait_s=ACT_WAIT_S)
-        self.read = self._engine("read", {}, most=5, wait_s=5.0)
+        self.control = self._engine("control", ACT, ACT_WAIT_S)
+        self.read = self._engine("read", {}, ASK_WAIT_S)
+        self.fit(MOST)  # until it is known what the server lets in
 
-    def _engine(self, road: str, limits: Mapping[str, str], most: int, wait_s: float) -> AsyncEngine:
+    def _engine(self, road: str, limits: Mapping[str, str], wait_s: float) -> AsyncEngine:
         engine = create_async_engine(
             SQLALCHEMY,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=KEPT,
-            max_overflow=most - KEPT,
             pool_timeout=wait_s,
             pool_recycle=600,
             hide_parameters=True,  # an error that is logged carries no e-mail address and no digest
@@ -79,6 +80,11 @@ class Database:
         # Without JIT: compiling takes longer than any question here.
         limit(engine.sync_engine, functools.partial(self.read_back, road), **limits, jit="off")
         return engine
+
+    def fit(self, sizes: PoolSizes) -> None:
+        """Let the pools grow so far from now on; what is above that is closed as it is given back."""
+        for engine, most in zip((self.control, self.read), sizes, strict=True):
+            engine.pool._max_overflow = most - KEPT  # type: ignore[attr-defined]  # SQLAlchemy only takes it at the start
 
     @asynccontextmanager
     async def act(self) -> AsyncIterator[AsyncConnection]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
+import time
 from typing import Literal
 
 from server.kernel import shared_clock
-from server.kernel.connection import OwnConnection
+from server.kernel.connection import Connection, OwnConnection, opened
 from server.kernel.database_trouble import DatabaseTrouble
 from server.kernel.db import AWAY, LIMITS, Database, pooled
 from server.kernel.loop import Loop
 from server.kernel.names import HOST, name_process
+from server.kernel.pool_sizes import SharedConnections
 from server.process import process_store as store
 from server.process.process_store import HeartbeatGauges
 
@@ -22,6 +25,7 @@ log = logging.getLogger("evenkeel.process")
 HEARTBEAT_S = 1.0
 LIMIT_S = 10.0  # for one heartbeat
 LAG_PROBE_S = 0.1
+FIT_EVERY_S = 60.0
 HELD = {"statement_timeout": LIMITS["statement_timeout"]}
 
 Kind = Literal["web", "watch"]
@@ -30,13 +34,16 @@ Kind = Literal["web", "watch"]
 class Process:
     """This process. `id` is 0 until `register`."""
 
-    def __init__(self, db: Database, kind: Kind, name: str) -> None:
+    def __init__(self, db: Database, kind: Kind, name: str, on_machine: int = 1) -> None:
         self.db = db
+        self.on_machine = on_machine  # processes that start here
         self.kind: Kind = kind
         self.name = name  # web.1
         self.host = HOST
         self.id = 0
         self.gauges = HeartbeatGauges()
+        self.connections: SharedConnections | None = None  # of the database; None: not known yet
+        self._fitted_at = float("-inf")  # monotonic
         self.database = DatabaseTrouble()  # as the heartbeat finds it
         self.started = shared_clock.now()
         name_process(name)
@@ -68,7 +75,23 @@ class Process:
                 holds = await store.beat(connection, self.id, self.gauges, rss_bytes())
                 if holds is not None and not pooled(connection):  # each time: a pooler may change sessions unseen
                     self.db.read_back(self._connection.purpose, HELD, (holds,))
+                if time.monotonic() - self._fitted_at > FIT_EVERY_S:
+                    await self._fit(connection)
         self.gauges.loop_lag_ms = 0.0
+
+    async def _fit(self, connection: Connection) -> None:
+        """Fit the pools to what the server lets in, shared by all who are there now."""
+        self._fitted_at = time.monotonic()
+        found = await store.shared_connections(connection, self.on_machine)
+        if found != self.connections:
+            log.log(logging.INFO if found.enough else logging.WARNING, "%s", found)
+        self.connections = found
+        self.db.fit(found.sizes)
+        if self.db.apart is not None:
+            with contextlib.suppress(*AWAY):
+                async with opened(self.db.apart, "sizes") as apart:
+                    allowed = await store.connections_allowed(apart)
+                self.db.apart.fit(found._replace(allowed=allowed).sizes)
 
     def _probe_later(self) -> None:
         """A timer and no task: ten a second are to cost nothing."""

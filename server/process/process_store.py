@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server import __version__
 from server.kernel import shared_clock
 from server.kernel.connection import Connection
+from server.kernel.names import HOST
+from server.kernel.pool_sizes import SharedConnections
 from server.tables.processes import processes
 
 # The revision in force in a process, as a column of `processes`: the receipt that was applied last.
@@ -25,6 +27,19 @@ RUNNING = """
             WHERE newer.host = processes.host AND newer.name = processes.name AND newer.id > processes.id
         )
     )
+"""
+
+# What is left for us, by whichever limit is the lowest: of the server, of our role, of the database.
+ALLOWED = """
+SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0),
+    nullif(rolconnlimit, -1), nullif(datconnlimit, -1)
+) FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()
+"""
+SHARING = """
+SELECT count(*) FILTER (WHERE host = %s), count(*) FILTER (WHERE host <> %s) FROM processes
+WHERE stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '10 s'
 """
 
 
@@ -81,6 +96,20 @@ async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges,
         return None
     shared_clock.offset.measure(asked, shared_clock.machine(), float(found[0]))
     return str(found[1])
+
+
+async def connections_allowed(connection: Connection) -> int:
+    """How many connections the server lets in for our role, beside those that it keeps for superusers."""
+    row = await (await connection.execute(ALLOWED)).fetchone()
+    assert row is not None, "our own role and database are there"
+    return int(row[0])
+
+
+async def shared_connections(connection: Connection, on_machine: int) -> SharedConnections:
+    """What the server lets in, and how many processes share it; here at least `on_machine`, which may be starting."""
+    row = await (await connection.execute(SHARING, (HOST, HOST))).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return SharedConnections(await connections_allowed(connection), max(on_machine, int(row[0])) + int(row[1]))
 
 
 async def stopped(connection: AsyncConnection, process_id: int) -> None:
