@@ -50,6 +50,8 @@ def nodes(node: ast.AST, typing: bool) -> Iterator[ast.AST]:
     """The node and all beneath; not what is under TYPE_CHECKING unless `typing`."""
     yield node
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue  # no import stands in one
         if typing or not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield from nodes(child, typing)
 
