@@ -71,8 +71,8 @@ BASE = "the build c0f5fcb"
 AIMS = {
     "web CPU an outcome, batches of 1000": Aim("ingest", BASE, 0.4),
     "durable batches of 1000, rate": Aim("ingest", "pre-encoded COPY committed every 1000", 0.85, "at least"),
-    "total CPU an outcome, beside InfluxDB": Aim("", "InfluxDB 1.6, batches of 5000", 1.5),
-    "total CPU an outcome, beside ClickHouse": Aim("", "ClickHouse 18.16, batches of 5000", 1.5),
+    "total CPU an outcome, beside InfluxDB": Aim("peers", "InfluxDB 1.6, batches of 5000", 1.5),
+    "total CPU an outcome, beside ClickHouse": Aim("peers", "ClickHouse 18.16, batches of 5000", 1.5),
     "web CPU a single, 64 connections": Aim("ingest", BASE, 0.3),
     "durable singles, rate": Aim("ingest", "a bare Tornado handler", 1.2, "at least"),
     "WAL bytes a single": Aim("rows", BASE, 0.5),
