@@ -15,7 +15,7 @@ from server.routes import API
 from tests.running import Running
 
 SEED = "20261129"
-SHORT = ("--phases", "fuzzing", "--max-examples", "4")  # for each operation
+SHORT = ("--phases", "fuzzing", "--max-examples", "2")  # for each operation
 LONG = ("--phases", "coverage,fuzzing,stateful", "--max-examples", "30")  # and every edge of every schema
 # What a valid request may meet besides: nobody there, something in the way, a precondition.
 MET = ["2xx", "401", "403", "404", "409", "412", "413", "428", "503"]
