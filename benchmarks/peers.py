@@ -98,7 +98,11 @@ def evenkeel() -> Iterator[Store]:
     with stand(WEB_CONCURRENCY="1", SPOOL="off", INGEST_MAX_BATCH_ITEMS=str(BATCH)) as server:
         headers = {"Authorization": f"Bearer {server.key('ingest')}", "Content-Type": "application/json"}
         port = int(server.variables["PORT"])
-        yield Store(server.process.pid, port, "/api/v1/outcomes", 201, lambda batch: json.dumps(batch).encode(), headers)
+        yield Store(server.process.pid, port, "/api/v1/outcomes", 201, in_json, headers)
+
+
+def in_json(batch: Sent) -> bytes:
+    return json.dumps(batch).encode()
 
 
 @contextlib.contextmanager
