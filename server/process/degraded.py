@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STALE_S = 3.0  # a picture older than this is not the present
 SILENT_S = 5.0  # without a heartbeat for so long a process is told of on every page
+SETTLED_S = 5.0
 DEAF_S = 3.0  # a connection that is made anew is no trouble
 DATED_S = 20 * 3600.0
 OFF_S = 1.0  # a clock that is kept by NTP is right to some milliseconds
@@ -112,6 +113,8 @@ def silent(picture: Picture | None, age_s: float | None) -> Iterator[Degraded]:
     """Web processes that are frozen, or gone with their machine; of an old picture nothing is known."""
     if picture is None or age_s is None or age_s > STALE_S:
         return
+    if picture.gap is not None and picture.at - picture.gap.at < SETTLED_S:
+        return  # after an outage of the database all are silent until they have beaten again
     for one in picture.processes:
         if one.kind == "web" and one.heartbeat_age_s > SILENT_S:
             seen = {"process": f"{one.name} on {one.host}", "name": one.name, "host": one.host}

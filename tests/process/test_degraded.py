@@ -20,7 +20,7 @@ from server.ingest import intake, replay
 from server.ingest.patience import PATIENCE_S
 from server.kernel import bus, shared_clock
 from server.kernel.database_trouble import DatabaseTrouble
-from server.picture.picture import Picture, ProcessPicture
+from server.picture.picture import Gap, Picture, ProcessPicture
 from server.process import degraded as seeing
 from server.process import process
 from server.process.degraded import clocks, silent, unwatched
@@ -219,6 +219,8 @@ def picture(**given: Any) -> Picture:
         (silent(picture(silent_s=12.1), 0.5), "web.3 on m1 silent for 12 s"),
         (silent(picture(silent_s=12.1), 4.0), None),
         (silent(picture(silent_s=4.9), 0.5), None),
+        (silent(picture(silent_s=12.1, gap=Gap(NOW - 4, 9.0)), 0.5), None),
+        (silent(picture(silent_s=12.1, gap=Gap(NOW - 6, 9.0)), 0.5), "web.3 on m1 silent for 12 s"),
         (clocks(picture(ahead_s=900.0)), "The clock of m1 is 15 min ahead of the database's"),
         (clocks(picture(ahead_s=-2.0)), "The clock of m1 is 2 s behind the database's"),
         (clocks(picture(ahead_s=0.9)), None),
