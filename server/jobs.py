@@ -6,14 +6,17 @@ from server.alerts import retention_store as old_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
 from server.changes import restarts
+from server.changes import store as changes
 from server.changes.deploys import Deploys
 from server.changes.restarts import Restarts
 from server.config import staging
+from server.config import store as config
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
-from server.incidents import capturing, reminding, verifier
+from server.incidents import capturing, deploy_store, reminding, verifier
 from server.incidents import deploys as deploys_asked
+from server.incidents import store as incidents
 from server.incidents.capturing import Capturing
 from server.incidents.deploys import DeployActs
 from server.incidents.keeper import Keeper
@@ -33,12 +36,13 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
 from server.live import fold as fold_module
-from server.live import service_rollups
+from server.live import fold_store, service_rollups
 from server.live.fold import Fold
 from server.live.retention_store import Retention
 from server.live.service_rollups import ServiceRollups
 from server.maintenance import keeping
-from server.notify import secrets
+from server.maintenance import store as maintenance
+from server.notify import outbox_store, secrets
 from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
@@ -50,7 +54,7 @@ from server.process.process import Process
 from server.process.watch import Job
 from server.signals import store as old_signals
 from server.slo.judge.evaluate import Evaluation
-from server.slo.ledger import ledger_store
+from server.slo.ledger import ledger_store, recount_store
 from server.slo.ledger import recount as recount_module
 from server.slo.ledger.ledger import Ledger
 from server.slo.ledger.recount import Recount
@@ -65,31 +69,56 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
     tick = Tick(
         db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step, Keeper(db, bus, policies).keep
     )
-    steps = Verifier(db, bus, RunbookInForce(env.runbook_file), lambda: tick.picture)
     environment = environment_values(env.raw)
     staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(shared_clock.now())))
     ledger = Ledger(policies)
     fold = Fold(db, ledger.fold)
     recount = Recount(db, fold, ledger)
+    deploys = Deploys(db)
     return [
         Job("tick", tick_module.EVERY_S, tick.run, 10, tick_module.PHASE),
-        Job("fold", fold_module.EVERY_S, fold.run, 30),
+        Job("fold", fold_module.EVERY_S, fold.run, 30, due=fold_store.PENDING),
         Job("service rollups", service_rollups.EVERY_S, ServiceRollups(db).run, 30),
-        Job("recount", recount_module.EVERY_S, recount.run, 30),
-        Job("kept pictures", kept_store.EVERY_S, lambda _: kept.keep(db), 10),
-        Job("steps", verifier.EVERY_S, steps.run, 10),
-        Job("scope", capturing.EVERY_S, Capturing(db, bus, lambda: tick.picture).run, 10),
-        Job("deploy acts", deploys_asked.EVERY_S, DeployActs(env, db, bus).run, deploys_asked.LIMIT_S),
-        Job("notify", notify.EVERY_S, Sender(env, db, bus).run, notify.LIMIT_S),
-        Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10),
-        Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10),
-        Job("maintenance", keeping.EVERY_S, lambda _: keeping.keep(db, bus, shared_clock.now()), 10),
-        Job("expiry", 1.0, expiry_job(db, bus, environment), 5),
-        Job("bake", staging.EVERY_S, staged.run, 5),
-        Job("deploys", 2.0, Deploys(db).run, 10),
-        Job("restarts", restarts.EVERY_S, Restarts(db).run, 10),
+        Job("recount", recount_module.EVERY_S, recount.run, 30, due=recount_store.ASKED, given=recount.given),
+        *of_incidents(env, db, bus, tick),
+        *of_people(env, db, bus),
+        Job("expiry", 1.0, expiry_job(db, bus, environment), 5, due=config.ANY_OVERDUE),
+        Job("bake", staging.EVERY_S, staged.run, 5, due=config.ANY_STAGED),
+        Job("deploys", 2.0, deploys.run, 10, due=changes.SERIES_COME, given=deploys.given),
+        Job("restarts", restarts.EVERY_S, Restarts(db).run, 10, due=changes.ANY_RESTARTED),
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         *retention(env, db),
+    ]
+
+
+def of_incidents(env: Environment, db: Database, bus: Bus, tick: Tick) -> list[Job]:
+    """What is done while an incident is open."""
+    steps = Verifier(db, bus, RunbookInForce(env.runbook_file), lambda: tick.picture)
+    acts, any_open = DeployActs(env, db, bus), incidents.ANY_OPEN
+    return [
+        Job("kept pictures", kept_store.EVERY_S, lambda _: kept.keep(db), 10, due=any_open),
+        Job("steps", verifier.EVERY_S, steps.run, 10),
+        Job("scope", capturing.EVERY_S, Capturing(db, bus, lambda: tick.picture).run, 10, due=any_open),
+        Job("deploy acts", deploys_asked.EVERY_S, acts.run, deploys_asked.LIMIT_S, due=deploy_store.ANY_DUE),
+        Job("reminders", reminding.EVERY_S, lambda _: reminding.remind(db, bus), 10, due=any_open),
+    ]
+
+
+def of_people(env: Environment, db: Database, bus: Bus) -> list[Job]:
+    """What people are told, and what they have set ahead."""
+    sender = Sender(env, db, bus)
+    return [
+        Job("notify", notify.EVERY_S, sender.run, notify.LIMIT_S),
+        Job("notify due", notify.LOOK_S, sender.look, 10, due=outbox_store.ANY_DUE),
+        Job("escalation", notify.ESCALATE_EVERY_S, lambda _: notify.escalate(db), 10, due=outbox_store.ANY_PAGE),
+        Job(
+            "maintenance",
+            keeping.EVERY_S,
+            lambda _: keeping.keep(db, bus, shared_clock.now()),
+            10,
+            due=maintenance.ANY_DUE,
+            given=lambda: {"now": shared_clock.now()},
+        ),
     ]
 
 

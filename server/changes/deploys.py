@@ -23,6 +23,11 @@ class Deploys:
         self.db = db
         self._clock = clock
         self._marks: deque[tuple[float, int]] = deque()  # when, and the newest series then
+        self._looked_at = -1  # all up to this series, for as long as a transaction can last; -1: not yet so long
+
+    def given(self) -> dict[str, object]:
+        """What `store.SERIES_COME` depends on."""
+        return {"series_looked_at": self._looked_at}
 
     async def run(self, term: int = 0) -> None:
         """Record a `deploy` for each version first seen since; safe to repeat and to run twice at once."""
@@ -34,5 +39,6 @@ class Deploys:
             newest = await store.newest_series(connection)
             recorded = await store.record_first_seen(connection, floor)
         self._marks.append((now, newest))
+        self._looked_at = newest if newest == floor else -1
         for service, version in recorded:
             log.info("first outcome of %s, version %s", service, version)

@@ -195,6 +195,10 @@ RESTARTED = text(
 )
 
 
+ANY_RESTARTED = f"EXISTS ({RESTARTED.text})"
+SERIES_COME = "(SELECT coalesce(max(id), 0) FROM series) <> :series_looked_at"
+
+
 async def restarted(connection: AsyncConnection) -> list[Restarted]:
     """Processes that were started again and are in no change yet."""
     return [Restarted(*row) for row in await connection.execute(RESTARTED)]

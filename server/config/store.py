@@ -30,6 +30,17 @@ LISTED_S = 3600  # a process that has gone is listed for an hour
 NOW = func.extract("epoch", func.clock_timestamp())
 
 
+ANY_STAGED = "EXISTS (SELECT FROM rollouts WHERE state IN ('running', 'paused'))"
+# A temporary value whose time is over, in the newest revision or under a staged one.
+ANY_OVERDUE = """EXISTS (
+    SELECT FROM revisions
+    WHERE (number = (SELECT max(number) FROM revisions)
+            OR number IN (SELECT base FROM rollouts WHERE state IN ('running', 'paused')))
+        AND jsonb_path_exists(revisions.values, '$[*].until ? (@ <= $now)',
+            jsonb_build_object('now', extract(epoch FROM clock_timestamp())))
+)"""
+
+
 async def lock(connection: AsyncConnection) -> None:
     """Wait until no other act is in progress, and let none begin until the end of the transaction."""
     await connection.execute(select(func.pg_advisory_xact_lock(LOCK)))

@@ -12,13 +12,14 @@ from server.incidents.store import DEPLOYS
 
 CLAIM_S = 60.0  # longer than any try
 
+DUE = "state = 'waiting' AND next_at <= now() AND (claimed_until IS NULL OR claimed_until <= now())"
+ANY_DUE = f"EXISTS (SELECT FROM deploy_acts WHERE {DUE})"
 CLAIM = text(
     f"""
     UPDATE deploy_acts SET claimed_until = now() + make_interval(secs => :claim), attempt = attempt + 1
     WHERE id = (
         SELECT w.id FROM deploy_acts w
-        WHERE w.state = 'waiting' AND w.next_at <= now() AND (w.claimed_until IS NULL OR w.claimed_until <= now())
-            AND NOT EXISTS (SELECT FROM deploy_acts earlier
+        WHERE {DUE} AND NOT EXISTS (SELECT FROM deploy_acts earlier
                 WHERE earlier.service = w.service AND earlier.state = 'waiting' AND earlier.id < w.id)
         ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED
     )

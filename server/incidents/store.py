@@ -46,6 +46,7 @@ DEPLOYS = Rows(deploy_acts, DeployAct)
 ENDED_MOST = 200  # of the alerts that have ended; what the end of a failure is told by are the last of them
 
 OPEN = "state NOT IN ('resolved', 'closed')"
+ANY_OPEN = f"EXISTS (SELECT FROM incidents WHERE {OPEN})"
 
 
 async def add(connection: AsyncConnection, incident: Incident) -> Incident:

@@ -41,6 +41,11 @@ async def alone(connection: AsyncConnection) -> None:
     await connection.execute(text("LOCK TABLE recounts IN SHARE ROW EXCLUSIVE MODE"))
 
 
+PENDING = (
+    "EXISTS (SELECT FROM writers w WHERE EXISTS (SELECT FROM deltas WHERE writer_id = w.id AND seq > w.folded_seq))"
+)
+
+
 async def pending(connection: AsyncConnection, rows: int) -> list[Range]:
     """Lock the cursors of the writers that have something, and say what: whole flushes, about `rows` in all."""
     locked = await connection.execute(

@@ -35,11 +35,9 @@ OPEN = text(f"SELECT {COLUMNS} FROM maintenance_windows WHERE ended_at IS NULL O
 OVER = text(f"""
 SELECT {COLUMNS} FROM maintenance_windows WHERE ended_at IS NOT NULL ORDER BY ended_at DESC, id DESC LIMIT :limit
 """)
-DUE = text("""
-SELECT id FROM maintenance_windows
-WHERE ended_at IS NULL AND (started_at IS NULL AND start <= to_timestamp(:now) OR stop <= to_timestamp(:now))
-ORDER BY start, id
-""")
+DUE_BY = "ended_at IS NULL AND (started_at IS NULL AND start <= to_timestamp(:now) OR stop <= to_timestamp(:now))"
+ANY_DUE = f"EXISTS (SELECT FROM maintenance_windows WHERE {DUE_BY})"
+DUE = text(f"SELECT id FROM maintenance_windows WHERE {DUE_BY} ORDER BY start, id")
 BEGIN = text(f"""
 UPDATE maintenance_windows SET started_at = to_timestamp(:now), change_id = :change
 WHERE id = :id AND started_at IS NULL AND ended_at IS NULL RETURNING {COLUMNS}

@@ -152,6 +152,9 @@ FIRST_OF_INCIDENT = f"""
 FIRST_OF_WINDOW = f"""
     {FIRST}
     WHERE f.maintenance_id = n.maintenance_id AND f.target_id = n.target_id AND f.id < n.id ORDER BY f.id LIMIT 1"""
+ANY_DUE = """EXISTS (SELECT FROM notifications WHERE sent_at IS NULL AND gave_up_at IS NULL AND next_at <= now()
+    AND (claimed_until IS NULL OR claimed_until <= now()))"""
+ANY_PAGE = """EXISTS (SELECT FROM alerts WHERE state = 'firing' AND urgency = 'page' AND acknowledged_at IS NULL)"""
 CLAIM = text(f"""
     WITH due AS (
         SELECT w.id, row_number() OVER (PARTITION BY w.target_id ORDER BY w.next_at, w.id)

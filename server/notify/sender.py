@@ -27,7 +27,8 @@ from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.notify")
 
-EVERY_S = 1.0
+LOOK_S = 1.0  # between two looks of the watch at whether anything is due
+EVERY_S = 10.0  # and whatever that says
 ESCALATE_EVERY_S = 5.0
 FORGET_EVERY_S = 3600.0
 LIMIT_S = math.inf  # it goes on for as long as its process leads; each try has an end of its own
@@ -61,6 +62,10 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
 
+    async def look(self, term: int) -> None:
+        """The job `notify due`: something is."""
+        self._wake.set()
+
     async def _claim(self) -> list[Claimed]:
         room = PARALLEL - len(self._sending)
         if room <= 0:
@@ -73,7 +78,7 @@ class Sender:
             return []
 
     async def _until_due(self) -> None:
-        """Until a signal, the end of a try (whose successor may be waiting), or EVERY_S."""
+        """Until a signal, a look, the end of a try (whose successor may be waiting), or EVERY_S."""
         try:
             async with asyncio.timeout(EVERY_S):
                 await self._wake.wait()

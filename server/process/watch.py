@@ -11,7 +11,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,7 +21,9 @@ from server.kernel import shared_clock
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.db import AWAY, Database
 from server.kernel.loop import Loop
+from server.kernel.text import first_line
 from server.process import watch_store as store
+from server.process.glance import Glance
 from server.process.process import Process
 
 log = logging.getLogger("evenkeel.watch")
@@ -30,6 +32,7 @@ RENEW_S = 1.0
 CANDIDATE_S = 0.5
 STATEMENT_S = 1.5
 STAGGER_S = 0.13  # no fraction of a second, so that what comes each second is spread over it
+LOOK_S = 1.0  # between two looks at what is due
 SURE_S = 2.5  # since the last renewal began; others wait for 3 s
 
 
@@ -49,6 +52,10 @@ class Job:
 
     `first_s`: how long after a take-over it comes first, where that is not at once. `phase` is the fraction of a
     second of the clock at which it begins, for what looks at whole seconds.
+
+    `due`: in SQL, whether there is anything to do, with `:name` for what `given` answers, names that no other job has.
+    All that have one are asked together each second; one that has nothing to do is not run. May be true for nothing,
+    and must not be false while there is something.
     """
 
     name: str
@@ -57,6 +64,8 @@ class Job:
     limit_s: float
     phase: float | None = None
     first_s: float = 0.0
+    due: str = ""
+    given: Callable[[], Mapping[str, object]] = dict
 
     def wait_s(self, now: float) -> float:
         """Seconds from `now`, Unix seconds, to its phase."""
@@ -123,6 +132,8 @@ class Watch:
         self._callbacks: list[PeriodicCallback] = []
         self._first: list[asyncio.TimerHandle] = []
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._begun: dict[str, float] = {}  # when each job began last, by the loop's clock
+        self._glance = Glance(db, "watch")
         self._loop = Loop("holding the lease", self._campaign, lambda: self.lease.next_s)
 
     async def start(self) -> None:
@@ -148,16 +159,38 @@ class Watch:
     def _lead(self, term: int) -> None:
         log.info("%s is the watch, term %d", self.process.name, term)
         self.term = term
+        loop = asyncio.get_running_loop()
         for place, job in enumerate(self.jobs):
-            callback = PeriodicCallback(functools.partial(self._run, job, term), job.every_s * 1000)
-            loop = asyncio.get_running_loop()
-            self._callbacks.append(callback)
             apart_s = place * STAGGER_S
             # Never all at once: those of one moment would each need a connection, more than the pool keeps open.
-            begin_s = apart_s if job.phase is None else job.wait_s(shared_clock.now())
-            self._first.append(loop.call_later(begin_s, callback.start))
+            if not job.due:
+                begin_s = apart_s if job.phase is None else job.wait_s(shared_clock.now())
+                self._each(functools.partial(self._run, job, term), job.every_s, begin_s)
             # The first run is soon: a daily job must not wait a day after each take-over.
             self._first.append(loop.call_later(job.first_s + apart_s, self._start, job, term))
+        if any(job.due for job in self.jobs):
+            self._each(functools.partial(self._look, term), LOOK_S, STAGGER_S)
+
+    def _each(self, run: Callable[[], Awaitable[None]], every_s: float, begin_s: float) -> None:
+        callback = PeriodicCallback(run, every_s * 1000)
+        self._callbacks.append(callback)
+        self._first.append(asyncio.get_running_loop().call_later(begin_s, callback.start))
+
+    async def _look(self, term: int) -> None:
+        """Start the jobs that have something to do; where that cannot be asked, as while one table is locked, all."""
+        jobs = [job for job in self.jobs if job.due]
+        given = {name: value for job in jobs for name, value in job.given().items()}
+        try:
+            found = await self._glance.look({job.name: job.due for job in jobs}, given, STATEMENT_S)
+        except AWAY as error:
+            log.warning("what is due cannot be asked, each job looks for itself: %s", first_line(error))
+            found = {job.name: True for job in jobs}
+        if self.term != term:
+            return
+        now = asyncio.get_running_loop().time()
+        for job in jobs:
+            if found[job.name] and now - self._begun.get(job.name, -job.every_s) >= job.every_s - LOOK_S / 2:
+                self._start(job, term)
 
     def _resign(self) -> None:
         log.warning("%s is no longer the watch", self.process.name)
@@ -174,6 +207,7 @@ class Watch:
         """Start a run, unless the last one has not ended."""
         if job.name in self._running:
             return None
+        self._begun[job.name] = asyncio.get_running_loop().time()
         task = asyncio.create_task(self._guarded(job, term), name=job.name)
         self._running[job.name] = task
         task.add_done_callback(lambda _: self._running.pop(job.name, None))
@@ -202,4 +236,5 @@ class Watch:
         if self.term is not None:
             self._resign()
         await asyncio.gather(*running, return_exceptions=True)
+        await self._glance.close()
         await self.lease.close()

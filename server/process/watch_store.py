@@ -1,13 +1,15 @@
-"""SQL of the lease: each statement is a transaction of its own, so that a frozen holder holds no lock."""
+"""SQL of the lease and of glances: each statement is its own transaction, so that a frozen holder holds no lock."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.connection import Connection
+from server.kernel.db import plain
 from server.tables.processes import lease
 
 TAKEN_OVER_AFTER_S = 3.0
@@ -51,6 +53,14 @@ async def give_up(connection: Connection, process_id: int, term: int) -> None:
 async def term_now(connection: AsyncConnection) -> int | None:
     """The term that the lease is in, within a transaction of somebody's work."""
     return (await connection.execute(select(lease.c.term).where(lease.c.name == "watch"))).scalar_one_or_none()
+
+
+async def values(connection: Connection, expressions: Iterable[str], given: Mapping[str, object]) -> tuple[Any, ...]:
+    """What each expression is now, all of one snapshot."""
+    statement = plain("SELECT " + ", ".join(f"({expression})" for expression in expressions))
+    row = await (await connection.execute(statement, given)).fetchone()
+    assert row is not None, "a SELECT without FROM answers one row"
+    return row
 
 
 def _term(row: tuple[Any, ...] | None) -> int | None:

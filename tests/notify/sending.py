@@ -52,6 +52,7 @@ class Office:
     def due(self) -> None:
         """Time passes: what waits for its next try is due."""
         self.desk.do("UPDATE notifications SET next_at = now() WHERE next_at > now()")
+        self.desk.do("SELECT pg_notify('evenkeel', 'notify 0')")  # as a watch sees within a second
 
 
 @asynccontextmanager

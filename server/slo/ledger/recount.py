@@ -60,15 +60,15 @@ class Recount:
         self.ledger = ledger
         self.clock = clock
 
+    def given(self) -> dict[str, object]:
+        """What `recount_store.ASKED` depends on: the ledgers that are to be added to."""
+        return {"recounted": [objective.id for objective in self.ledger.policies.objectives]}
+
     async def run(self, term: int) -> None:
         """Recount parts of what is asked for, for about half a second; Fenced where the term has passed.
 
         A ledger that was just begun is asked for here where no delta comes that would have the fold ask for it.
         """
-        in_force = [objective.id for objective in self.ledger.policies.objectives]
-        async with self.db.act() as connection:
-            if not await store.any_asked(connection, in_force):
-                return
         deadline = time.monotonic() + BUSY_S
         while await self.once(term) and time.monotonic() < deadline:
             pass

@@ -41,10 +41,8 @@ WHERE EXISTS (
     SELECT FROM series WHERE series.service = given.service
     AND EXISTS (SELECT FROM hours WHERE series_id = series.id))
 """)
-ANY = text("""
-SELECT EXISTS (SELECT FROM recounts)
-    OR EXISTS (SELECT FROM objectives WHERE counted <> (id = ANY(CAST(:ids AS integer[]))))
-""")
+ASKED = """EXISTS (SELECT FROM recounts)
+    OR EXISTS (SELECT FROM objectives WHERE counted <> (id = ANY(CAST(:recounted AS integer[]))))"""
 NEXT = text("""
 SELECT id, objective_id, extract(epoch FROM start)::bigint, extract(epoch FROM stop)::bigint, reason = 'new'
 FROM recounts ORDER BY stop DESC, id LIMIT 1
@@ -146,11 +144,6 @@ def spans(given: Sequence[tuple[int, int, int]]) -> dict[str, list[object]]:
         "starts": [utc(start) for _, start, _ in given],
         "stops": [utc(stop) for _, _, stop in given],
     }
-
-
-async def any_asked(connection: AsyncConnection, ids: Iterable[int]) -> bool:
-    """Whether there is anything to recount, or will be: a ledger of these is not yet added to, or another still is."""
-    return bool((await connection.execute(ANY, {"ids": list(ids)})).scalar_one())
 
 
 async def unfinished(connection: AsyncConnection, objectives: Iterable[Objective]) -> set[int]:
