@@ -82,7 +82,7 @@ def waiting_on_machine(root: Path) -> SpoolWaiting:
         for segment in segments:
             try:
                 bytes_ += segment.path.stat().st_size
-            except FileNotFoundError:  # replayed just now
+            except OSError:  # replayed just now
                 continue
             since = min(since or segment.since, segment.since)
         items += items_in(slot) if segments else 0

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from server.process.reserve import AGAIN_FREE, Reserve
 
 SEGMENT_BYTES = 4 << 20
 SUFFIX = ".spool"
+NAME = re.compile(r"[0-9]{16}-[0-9a-f]{16}\.spool")  # of a segment; what is called otherwise is not ours
+NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)  # gone, or somebody else's
 SLOTS_MAX = 1000
 ENTRY_BYTES = 32  # of `keys`: digests of a key and of the body that was sent with it
 
@@ -58,8 +61,8 @@ class Segment:
 def segments_in(folder: Path) -> list[Segment]:
     """The segments of a directory, the oldest first."""
     try:
-        return sorted(Segment(path.name, folder) for path in folder.iterdir() if path.suffix == SUFFIX)
-    except FileNotFoundError:
+        return sorted(Segment(path.name, folder) for path in folder.iterdir() if NAME.fullmatch(path.name))
+    except NOT_OURS:
         return []
 
 
@@ -67,7 +70,7 @@ def slots_in(root: Path) -> list[Path]:
     """The directories of the spool, by number."""
     try:
         return sorted((path for path in root.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
-    except FileNotFoundError:
+    except NOT_OURS:
         return []
 
 
@@ -160,7 +163,10 @@ class SpoolSlot:
     @classmethod
     def lock(cls, folder: Path) -> SpoolSlot | None:
         """It, where nobody else has it."""
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except NOT_OURS:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -173,7 +179,7 @@ class SpoolSlot:
         """The first one that nobody has, made where there is none. OSError where the disk cannot be written."""
         for number in range(1, SLOTS_MAX):
             folder = root / str(number)
-            if not folder.is_dir():
+            if not folder.exists():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lasting(root)
             slot = cls.lock(folder)

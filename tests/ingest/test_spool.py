@@ -8,13 +8,14 @@ import json
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from server.ingest.patience import PATIENCE_S
-from server.ingest.spool_place import kind_at, mounts, no_spool, waiting_on_machine
+from server.ingest.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
 from tests.ingest.outage import away, read_only, seen
@@ -247,6 +248,18 @@ async def test_without_a_spool_it_is_refused(web: Any, database_url: str, monkey
     assert (await send(site, key, body(outcome()))).code == 201
     with away(database_url):
         assert (await send(site, key, body(outcome()))).code == 503
+
+
+def test_foreign_files_among_those_of_the_spool_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "1").write_text("a file where a directory would be")
+    for folder, name in (("2", "copy.spool"), ("3", "0000000000000001-nohexdigits00000.spool")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("not ours")
+    slot = SpoolSlot.take(tmp_path)
+    assert (slot.folder.name, slot.oldest(), slot._begin().name.endswith(".spool")) == ("2", None, True)
+    assert waiting_on_machine(tmp_path / "2" / "copy.spool") == NOTHING_WAITS
+    slot.close()
+    assert waiting_on_machine(tmp_path) == NOTHING_WAITS
 
 
 def test_where_there_is_a_lasting_disk(make_env: Callable[..., Any]) -> None:
