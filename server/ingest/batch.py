@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from server.ingest.admission import Admission
 from server.ingest.counted import Counted
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
@@ -18,8 +19,8 @@ BYTES_AN_ITEM = 48
 
 ITEMS_MAX = 100_000
 BYTES_MAX = 24 * 1024 * 1024
-FLUSH_ITEMS = 20_000
 WAIT_MAX_S = 8.0
+FORESEEN_MAX_S = 2.0  # that a batch would wait: more is refused at once; what can be spooled is
 GATHER_MAX_S = 0.005
 QUIET_TURNS = 4  # as many as a request takes from its first byte to the queue
 
@@ -77,10 +78,12 @@ class Batch:
 
 
 class Queue:
-    """Bounded in items and bytes, first come first served. `items`, `bytes`: of what waits and is being flushed."""
+    """Bounded in items, bytes and time, first come first served. `items`, `bytes`: what waits and is being flushed."""
 
     def __init__(self, clock: LoopClock) -> None:
         self.clock = clock
+        self.admission = Admission()
+        self.wait_max_s = FORESEEN_MAX_S
         self.items = 0
         self.bytes = 0
         self._waiting: deque[Batch] = deque()
@@ -101,7 +104,10 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        return self.items >= ITEMS_MAX or self.bytes >= BYTES_MAX
+        """Whether one more would not fit, or wait for longer than it may."""
+        if self.items >= ITEMS_MAX or self.bytes >= BYTES_MAX:
+            return True
+        return self.admission.wait_s(self.items) > self.wait_max_s
 
     async def take(self) -> list[Batch]:
         """The next flush: at least one batch, in the order of arrival."""
@@ -111,7 +117,7 @@ class Queue:
         await self._gather()
         taken: list[Batch] = []
         items = 0
-        while self._waiting and items < FLUSH_ITEMS:
+        while self._waiting and (not taken or items + self._waiting[0].items <= self.admission.items):
             batch = self._waiting.popleft()
             # What can be spooled is, by who takes it.
             if batch.sent is None and self.clock.now() - batch.queued > WAIT_MAX_S:

@@ -105,6 +105,7 @@ class Intake:
             return
         if not self.no_spool:
             self.spool, self.writer.keep = replay.spool, self._keep
+            self.queue.wait_max_s = PATIENCE_S["queue"]
         replay.start(self.process.id)
 
     async def _make_partitions(self) -> None:
@@ -212,7 +213,7 @@ class Intake:
         try:
             fresh = await self._fresh(batches)
             if fresh:
-                await self.writer.store(fresh, REFUSED_AFTER_S if self.spool is None else PATIENCE_S["flush"])
+                await self._store(fresh)
         except Exception:
             log.exception("flush failed")
         for batch in batches:  # settled already, but for a fault of ours
@@ -223,6 +224,12 @@ class Intake:
         metrics.ingest_flushed(time.monotonic() - started)
         self.queue.release(batches)
         self._gauge()
+
+    async def _store(self, batches: Sequence[Batch]) -> None:
+        began = self.writer.clock.now()
+        await self.writer.store(batches, REFUSED_AFTER_S if self.spool is None else PATIENCE_S["flush"])
+        took_s = self.writer.clock.now() - began
+        self.queue.admission.saw(sum(batch.items for batch in batches), took_s, stored=not self.writer.failing)
 
     async def _fresh(self, batches: Sequence[Batch]) -> list[Batch]:
         """Those that the database may still be asked to store; the others are spooled, all while it is away."""
@@ -239,6 +246,7 @@ class Intake:
     def _gauge(self) -> None:
         gauges = self.process.gauges
         gauges.queue_items, gauges.queue_bytes = self.queue.items, self.queue.bytes
+        gauges.flush_items = self.queue.admission.items
 
     def count_own(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Evenkeel's own request, on the own lane; cheap. `seconds` None: it was refused on purpose."""

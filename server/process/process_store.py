@@ -50,6 +50,7 @@ class HeartbeatGauges:
     queue_items: int = 0
     queue_bytes: int = 0
     loop_lag_ms: float = 0.0
+    flush_items: int = 0  # that the next flush may take; 0: there is none
     policy_file: str = ""  # digest of SLO_FILE on this machine; '': it was not read, or cannot be used
 
 
@@ -77,7 +78,7 @@ async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges,
     row = await connection.execute(
         """
         UPDATE processes SET heartbeat_at = now(), queue_items = %s, queue_bytes = %s, loop_lag_ms = %s, rss_bytes = %s,
-            policy_file = %s, clock_ahead_s = %s
+            policy_file = %s, clock_ahead_s = %s, flush_items = %s
         WHERE id = %s RETURNING extract(epoch FROM clock_timestamp())::float8,
             current_setting('statement_timeout')
         """,
@@ -88,6 +89,7 @@ async def beat(connection: Connection, process_id: int, gauges: HeartbeatGauges,
             rss_bytes,
             gauges.policy_file,
             shared_clock.offset.ahead_s,
+            gauges.flush_items,
             process_id,
         ),
     )

@@ -256,7 +256,13 @@ def queue_part(parts: Parts, now: str) -> HealthPart:
     if not parts.started:
         return HealthPart("fail", items, now, "items", "The process is starting.")
     ready, observed = parts.intake.ready()
-    return HealthPart("pass" if ready else "fail", items, now, "items", "" if ready else observed)
+    if not ready:
+        return HealthPart("fail", items, now, "items", observed)
+    admission = parts.intake.queue.admission
+    if admission.reduced:  # as ready as before
+        slow = f"Commits take {1000 * admission.commit_s:.0f} ms: at most {admission.items} outcomes go into one."
+        return HealthPart("warn", items, now, "items", slow)
+    return HealthPart("pass", items, now, "items")
 
 
 def read_schema() -> Schema:

@@ -23,6 +23,7 @@ processes = Table(
     Column("loop_lag_ms", Double, nullable=False, server_default="0"),
     Column("rss_bytes", BigInteger, nullable=False, server_default="0"),
     Column("policy_file", Text, nullable=False, server_default=""),  # digest of the file with the objectives there
+    Column("flush_items", Integer, nullable=False, server_default="0"),  # that its next flush may take; 0: it has none
     Column("clock_ahead_s", Double, nullable=False, server_default="0"),  # its machine's clock, of the database's
 )
 

@@ -111,6 +111,13 @@ SPOOL_AGE = _metric(
     "evenkeel_spool_oldest_seconds", "gauge", "Age of what has waited longest in it; 0 where nothing waits.", "host"
 )
 QUEUE_BYTES = _metric("evenkeel_ingest_queue_bytes", "gauge", "Bytes waiting to be stored.", "host", "process")
+FLUSH_ITEMS = _metric(
+    "evenkeel_ingest_flush_limit_items",
+    "gauge",
+    "Outcomes that the next flush may take: fewer while commits take long.",
+    "host",
+    "process",
+)
 LOOP_LAG = _metric(
     "evenkeel_event_loop_lag_seconds", "gauge", "Longest delay of the event loop in the last second.", "host", "process"
 )

@@ -36,6 +36,7 @@ class ProcessGauges(msgspec.Struct):
     name: str
     queue_items: int
     queue_bytes: int
+    flush_items: int
     loop_lag_ms: float
     rss_bytes: int
     heartbeat_age_s: float
@@ -103,6 +104,7 @@ async def process_rows(connection: AsyncConnection) -> list[ProcessGauges]:
             processes.c.name,
             processes.c.queue_items,
             processes.c.queue_bytes,
+            processes.c.flush_items,
             processes.c.loop_lag_ms,
             processes.c.rss_bytes,
             func.extract("epoch", func.clock_timestamp() - processes.c.heartbeat_at),
@@ -114,6 +116,6 @@ async def process_rows(connection: AsyncConnection) -> list[ProcessGauges]:
     )
     found = await connection.execute(query)
     return [
-        ProcessGauges(host, name, items, size, lag_ms, rss, max(0.0, float(age_s)), revision)
-        for host, name, items, size, lag_ms, rss, age_s, revision in found
+        ProcessGauges(host, name, items, size, flush, lag_ms, rss, max(0.0, float(age_s)), revision)
+        for host, name, items, size, flush, lag_ms, rss, age_s, revision in found
     ]

@@ -131,6 +131,7 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     rows = gauges.processes
     yield family(metrics.QUEUE_ITEMS, [(place(row), row.queue_items) for row in rows])
     yield family(metrics.QUEUE_BYTES, [(place(row), row.queue_bytes) for row in rows])
+    yield family(metrics.FLUSH_ITEMS, [(place(row), row.flush_items) for row in rows if row.flush_items])
     yield family(metrics.LOOP_LAG, [(place(row), row.loop_lag_ms / 1000) for row in rows])
     yield family(metrics.MEMORY, [(place(row), row.rss_bytes) for row in rows])
     yield family(metrics.HEARTBEAT_AGE, [(place(row), row.heartbeat_age_s) for row in rows])

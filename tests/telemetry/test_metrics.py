@@ -159,9 +159,10 @@ async def test_a_scrape_shows_every_process_of_every_machine(web: Any) -> None:
     async with site.parts.db.act() as connection:
         await connection.execute(
             text(
-                "INSERT INTO processes (kind, name, host, pid, version, queue_items, queue_bytes, loop_lag_ms,"
-                " rss_bytes, heartbeat_at) VALUES ('web', 'web.1', 'far', 1, '0', 7, 700, 25, 1e8, now()),"
-                " ('web', 'web.9', 'far', 1, '0', 7, 700, 25, 1e8, now() - interval '5 minutes')"
+                "INSERT INTO processes (kind, name, host, pid, version, queue_items, queue_bytes, flush_items,"
+                " loop_lag_ms, rss_bytes, heartbeat_at)"
+                " VALUES ('web', 'web.1', 'far', 1, '0', 7, 700, 900, 25, 1e8, now()),"
+                " ('web', 'web.9', 'far', 1, '0', 7, 700, 0, 25, 1e8, now() - interval '5 minutes')"
             )
         )
         await connection.execute(
@@ -171,6 +172,7 @@ async def test_a_scrape_shows_every_process_of_every_machine(web: Any) -> None:
     found, body = await scraped(site)
     assert found["evenkeel_ingest_queue_items", "far", "web.1"] == 7
     assert found["evenkeel_ingest_queue_bytes", "far", "web.1"] == 700
+    assert found["evenkeel_ingest_flush_limit_items", "far", "web.1"] == 900
     assert found["evenkeel_event_loop_lag_seconds", "far", "web.1"] == 0.025
     assert found["evenkeel_process_resident_memory_bytes", "far", "web.1"] == 1e8
     assert ("evenkeel_ingest_queue_items", HOST, "web.2") in found
