@@ -24,7 +24,11 @@ GZIP = 31  # zlib's wbits for a gzip header
 
 
 def declared(length: str) -> int:
-    """A Content-Length as a number, at most LENGTH_MAX; 0 where it is none, which the connection refuses."""
+    """A Content-Length as a number, at most LENGTH_MAX; 0 where it is none, which the connection refuses.
+
+    The same one given twice, as some proxies do, is one; of unequal ones the connection refuses the request.
+    """
+    length = length.partition(",")[0]
     return min(int(length.lstrip("0")[:20] or 0), LENGTH_MAX) if length.isdecimal() else 0
 
 
