@@ -156,9 +156,9 @@ class SpoolSlot:
         self._active: Segment | None = None  # what is added to
         self._file = -1
         self._size = 0  # bytes of it that are kept durably
-        waiting = self.segments()
-        self.bytes = sum(segment.path.stat().st_size for segment in waiting)  # that wait
-        self.items = items_in(folder) if waiting else 0  # outcomes that wait
+        self.bytes = 0  # that wait
+        self.measure()
+        self.items = items_in(folder) if self.segments() else 0  # outcomes that wait
 
     @classmethod
     def lock(cls, folder: Path) -> SpoolSlot | None:
@@ -194,6 +194,10 @@ class SpoolSlot:
 
     def segments(self) -> list[Segment]:
         return segments_in(self.folder)
+
+    def measure(self) -> None:
+        """Look at what waits: a person may have moved a file up from `aside`."""
+        self.bytes = sum(segment.path.stat().st_size for segment in self.segments())
 
     def append(self, sent: Sequence[SentBatch]) -> None:
         """Keep these durably. OSError: none of them is."""
@@ -251,13 +255,11 @@ class SpoolSlot:
 
     def remove(self, segment: Segment) -> None:
         """Everything in it is stored."""
-        self.bytes -= segment.path.stat().st_size
         segment.path.unlink()
         self._removed()
 
     def put_aside(self, segment: Segment) -> None:
         """Keep it where it is not replayed, for a person to look at."""
-        self.bytes -= segment.path.stat().st_size
         segment.path.rename(self._aside() / segment.name)
         self._removed()
 
@@ -268,7 +270,8 @@ class SpoolSlot:
 
     def _removed(self) -> None:
         lasting(self.folder)
-        if not self.segments():
+        self.measure()
+        if not self.bytes:
             self.count(-self.items)
 
     def put_record_aside(self, segment: Segment, record: bytes) -> None:
@@ -327,7 +330,8 @@ class SpoolFolder:
                 raise OSError(errno.ENOSPC, "the rest of the disk is for the database")
 
     def left(self) -> list[SpoolSlot]:
-        """Slots of processes that are gone with what waits in them, ours now."""
+        """Slots of processes that are gone with what waits in them, ours now. Ours is looked at too."""
+        self.slot.measure()
         others = [folder for folder in slots_in(self.root) if folder != self.slot.folder and segments_in(folder)]
         return [slot for slot in map(SpoolSlot.lock, others) if slot is not None]
 

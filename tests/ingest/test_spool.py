@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from server.ingest import replay
 from server.ingest.patience import PATIENCE_S
 from server.ingest.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
@@ -223,7 +224,10 @@ async def test_a_full_spool_and_a_full_disk_refuse(
 
 
 @pytest.mark.gen_test
-async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(web: Any, database_url: str) -> None:
+async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "LEFT_S", 0.01)
     site = await web(SPOOL="on")
     key = await known(site)
     spool = site.parts.intake.spool
@@ -238,6 +242,12 @@ async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(web: Any, 
     await drained(site)
     assert counts(database_url) == (2, 2)
     assert waiting_on_machine(spool.root).aside == 1
+    damaged[40] ^= 1
+    (segment.folder / "aside" / segment.name).write_bytes(damaged)
+    (segment.folder / "aside" / segment.name).rename(segment.path)  # as the check says
+    await until(lambda: not segment.path.exists(), "what was moved up to be tried again")
+    assert counts(database_url) == (3, 3)
+    assert spool.folder.slot.bytes == 0
 
 
 @pytest.mark.gen_test
