@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.live import fold_store
 
+DAY_S = 86_400
 BITE = 10_000  # rows in one transaction
 
 DELTAS_KEPT_S = 17 * 60  # questions and windows reach back 15 minutes, and to the minute before
@@ -22,16 +23,27 @@ class Rollup(NamedTuple):
     table: str
     column: str
     days: int
-    only: str = "true"
+    spans: tuple[int, ...] = ()  # seconds a row: only those of such rows; empty: all
+
+    @property
+    def only(self) -> str:
+        """The condition of its rows."""
+        return f"span_s IN ({', '.join(map(str, self.spans))})" if self.spans else "true"
 
 
 ROLLUPS = (
     Rollup("minute_sketches", "minute", 7),
     Rollup("minutes", "minute", 35),
     Rollup("hours", "hour", 400),
-    Rollup("service_rollups", "at", 7, "span_s IN (60, 600)"),
-    Rollup("service_rollups", "at", 400, "span_s IN (3600, 43200)"),
+    Rollup("service_rollups", "at", 7, (60, 600)),
+    Rollup("service_rollups", "at", 400, (3600, 43_200)),
 )
+
+
+def kept_days(table: str) -> float:
+    """How long a rollup's rows are kept, on average over those of one day."""
+    parts = [(one.days, sum(DAY_S / span for span in one.spans) or 1.0) for one in ROLLUPS if one.table == table]
+    return sum(days * rows for days, rows in parts) / sum(rows for _, rows in parts)
 
 
 async def drop_deltas(connection: AsyncConnection) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.ingest.partitions import day_of
 from server.kernel.db import AWAY, Database
 from server.kernel.settings import Environment
-from server.live.retention_store import ROLLUPS
+from server.live.retention_store import ROLLUPS, kept_days
 from server.process.reserve import reserve_of
 from server.process.size_store import TableSize, table_sizes
 from server.selfcheck.forecast import Forecast, Stored, a_day
@@ -38,7 +38,7 @@ async def forecast(connection: AsyncConnection, db: Database, env: Environment, 
     total = int((await connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one())
     sizes = {one.name: one for one in await table_sizes(connection)}
     aged = [
-        *((one.table, one.column, float(one.days)) for one in ROLLUPS),
+        *((table, column, kept_days(table)) for table, column in {one.table: one.column for one in ROLLUPS}.items()),
         ("log_lines", "at", float(env.log_retention_days)),
         ("idempotency", "at", 1.0),
     ]
@@ -77,16 +77,17 @@ async def of_outcomes(
     return Stored("outcomes", size.bytes, rate, float(kept_days), age, least * len(days))
 
 
-async def of_table(connection: AsyncConnection, size: TableSize, column: str, kept_days: float) -> Stored:
+async def of_table(connection: AsyncConnection, size: TableSize, column: str, days: float) -> Stored:
     """A table of which rows age out, by the age of its oldest, which an index knows."""
     oldest = f"SELECT extract(epoch FROM now() - min({column}))::float FROM {size.name}"
     age_s = (await connection.execute(text(oldest))).scalar_one()
     name = size.name.replace("_", " ")
     if age_s is None:
-        return Stored(name, size.bytes, kept_days=kept_days, empty_bytes=size.bytes)
+        return Stored(name, size.bytes, kept_days=days, empty_bytes=size.bytes)
     age = max(age_s / DAY_S, 0.0)
     empty = min(size.bytes, EMPTY_BYTES)
-    return Stored(name, size.bytes, (size.bytes - empty) / max(age, YOUNGEST_DAYS), kept_days, age, empty)
+    written = min(max(age, YOUNGEST_DAYS), days)  # beyond it as much goes as comes
+    return Stored(name, size.bytes, (size.bytes - empty) / written, days, age, empty)
 
 
 def room(env: Environment, database_bytes: int) -> int | None:

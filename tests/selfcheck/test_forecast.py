@@ -78,6 +78,8 @@ async def test_what_is_stored_is_told_on_setup_and_in_metrics(web: Any, database
     async with site.parts.db.ask() as asked:
         found = await forecast(asked, site.parts.db, site.env, time.time())
     whole = {one.what: one for one in found.stored}
+    assert len(whole) == len(found.stored), "each table once, also one whose rows are kept for different times"
+    assert 7 < whole["service rollups"].kept_days < 14, "most of its rows for 7 days, those of hours for 400"
     assert whole["outcomes"].bytes >= of_today
     assert whole["outcomes"].bytes_a_day > 0
     assert whole["outcomes"].kept_days == 7
