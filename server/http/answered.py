@@ -12,6 +12,8 @@ from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.access")
 
+SLOW_S = 1.0
+
 
 class Answered(Struct):
     """What is logged and counted of a request."""
@@ -26,6 +28,12 @@ class Answered(Struct):
     who: str
     address: str
     stored: int | None  # outcomes that it stored; None: it is not for storing any
+
+    @property
+    def kept(self) -> bool:
+        """Whether its line is kept for look-up. Beside a single outcome it would be half of what that costs the
+        database, and at thousands a second push out what is looked for; the outcome is found by its own id."""
+        return self.stored != 1 or self.status >= 400 or self.seconds >= SLOW_S
 
 
 def record(parts: Parts, one: Answered, *, counted: bool = True, routine: bool = False) -> None:
@@ -48,5 +56,5 @@ def record(parts: Parts, one: Answered, *, counted: bool = True, routine: bool =
         one.method,
         one.path,
         one.status,
-        extra={"request_id": one.request_id, "fields": fields},
+        extra={"request_id": one.request_id, "fields": fields, "kept": one.kept},
     )

@@ -1,8 +1,8 @@
 """Structured logs: JSON or text on standard output, and lines kept for look-up by request id.
 
 A call may give `extra={"request_id": …, "fields": {…}}`; without, the request id
-is that of the request being handled. Lines at info and above are kept: gathered in
-memory and stored in batches, off the request path.
+is that of the request being handled. Lines at info and above are kept, but for those with `"kept": False`: gathered
+in memory and stored in batches, off the request path.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Gatherer(logging.Handler):
         self.dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
+        if not record.__dict__.get("kept", True):
+            return
         if len(self.waiting) >= WAITING_LINES:
             self.dropped += 1
         else:

@@ -109,6 +109,25 @@ async def test_the_address_in_the_log_is_what_the_trusted_proxy_saw(web: Any) ->
 
 
 @pytest.mark.gen_test
+async def test_the_line_of_a_single_is_not_kept_and_that_of_a_batch_or_a_refusal_is(web: Any) -> None:
+    """At thousands of requests a second they would push out what somebody looks for."""
+    from server.telemetry.log_store import lines
+
+    site = await web()
+    key = await site.key("ingest")
+    good = {"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}
+    for name, sent, status in (("good", [good], 201), ("bad", [good | {"status": "so"}], 422), ("two", [good] * 2, 201)):
+        found = await site.fetch(
+            "/api/v1/outcomes", method="POST", key=key, data=sent, headers={"X-Request-Id": name}
+        )
+        assert found.code == status, (name, found.body)
+    await site.parts.logs.flush()
+    async with site.parts.db.ask() as connection:
+        kept = {name: [line.message for line in await lines(connection, name)] for name in ("good", "bad", "two")}
+    assert kept == {"good": [], "bad": ["POST /api/v1/outcomes 422"], "two": ["POST /api/v1/outcomes 201"]}
+
+
+@pytest.mark.gen_test
 async def test_the_audit_is_read_page_by_page_by_administrators_only(web: Any) -> None:
     site = await web()
     admin = await site.key("admin")
