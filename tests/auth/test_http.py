@@ -116,10 +116,12 @@ async def test_the_line_of_a_single_is_not_kept_and_that_of_a_batch_or_a_refusal
     site = await web()
     key = await site.key("ingest")
     good = {"service": "shop", "route": "/", "method": "GET", "status": 200, "duration_ms": 5}
-    for name, sent, status in (("good", [good], 201), ("bad", [good | {"status": "so"}], 422), ("two", [good] * 2, 201)):
-        found = await site.fetch(
-            "/api/v1/outcomes", method="POST", key=key, data=sent, headers={"X-Request-Id": name}
-        )
+    for name, sent, status in (
+        ("good", [good], 201),
+        ("bad", [good | {"status": "so"}], 422),
+        ("two", [good] * 2, 201),
+    ):
+        found = await site.fetch("/api/v1/outcomes", method="POST", key=key, data=sent, headers={"X-Request-Id": name})
         assert found.code == status, (name, found.body)
     await site.parts.logs.flush()
     async with site.parts.db.ask() as connection:
