@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -53,26 +53,30 @@ def trouble_of(error: BaseException) -> Trouble | None:
 
 
 class DatabaseTrouble:
-    """What keeps the database from answering this process. Times are Unix seconds by the database's clock."""
+    """What keeps the database from answering this process. Times are Unix seconds by the database's clock.
 
-    def __init__(self) -> None:
+    `clock`, in seconds, says how long it lets us wait: that of a LoopClock, so that our own delay is not its.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._found: Trouble | None = None
         self._failed = False  # the last question
         self._since = 0.0
-        self._asked: float | None = None  # monotonic, of a question that is not answered yet
+        self._asked: float | None = None  # by the clock, of a question that is not answered yet
 
     @contextmanager
     def asking(self) -> Iterator[None]:
         """A question; an exception says that it was not answered, and why."""
-        self._asked = began = time.monotonic()
+        self._asked = began = self._clock()
         try:
             yield
         except BaseException as error:
-            trouble, took_s = trouble_of(error), time.monotonic() - began
+            trouble, took_s = trouble_of(error), self._clock() - began
             self.found("lost" if trouble == "slow" and took_s > SILENT_S else trouble, took_s)
             raise
         else:
-            took_s = time.monotonic() - began
+            took_s = self._clock() - began
             self.found("slow" if took_s > SLOW_S else None, took_s)
         finally:
             self._asked = None
@@ -91,7 +95,7 @@ class DatabaseTrouble:
         """What it is, and since when; None: it answers."""
         if self._found is not None:
             return self._found, self._since
-        waited_s = 0.0 if self._asked is None else time.monotonic() - self._asked
+        waited_s = 0.0 if self._asked is None else self._clock() - self._asked
         if waited_s < SLOW_S:
             return None
         return ("lost" if waited_s > SILENT_S else "slow"), shared_clock.now() - waited_s

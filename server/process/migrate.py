@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
+from server.kernel.db import session_settings, setting
 from server.kernel.errors import ConfigurationError
 from server.kernel.names import HOST, OWN
 
@@ -63,6 +64,7 @@ def migrate(url: str) -> None:
 def current(url: str) -> str | None:
     """The revision that a database is at; None where it has no schema."""
     with psycopg.connect(url) as connection:
+        connection.execute(setting("SET LOCAL", session_settings()))
         found = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
         if found is None or found[0] is None:
             return None

@@ -44,12 +44,12 @@ class Process:
         self.gauges = HeartbeatGauges()
         self.connections: SharedConnections | None = None  # of the database; None: not known yet
         self._fitted_at = float("-inf")  # monotonic
-        self.database = DatabaseTrouble()  # as the heartbeat finds it
         self.started = shared_clock.now()
         name_process(name)
         self._probed_at = 0.0  # by the loop's clock
         self._heart = Loop("the heartbeat", self._beat, HEARTBEAT_S)
         self._connection = OwnConnection(db, "heartbeat")
+        self.database = DatabaseTrouble(self._connection.clock.now)  # as the heartbeat finds it
         self._lag: asyncio.TimerHandle | None = None
 
     @property

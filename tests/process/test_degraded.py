@@ -19,7 +19,7 @@ from server.app import start_web
 from server.ingest import intake, replay
 from server.ingest.patience import PATIENCE_S
 from server.kernel import bus, shared_clock
-from server.kernel.database_trouble import DatabaseTrouble
+from server.kernel.database_trouble import SLOW_S, DatabaseTrouble
 from server.picture.picture import Gap, Picture, ProcessPicture
 from server.process import degraded as seeing
 from server.process import process
@@ -193,6 +193,19 @@ async def test_a_start_on_an_old_schema_says_so(
 
 
 NOW = 1_000_000.0
+
+
+def test_what_we_held_up_ourselves_is_no_slow_database() -> None:
+    turned = [0.0]
+    trouble = DatabaseTrouble(lambda: turned[0])
+    with trouble.asking():
+        turned[0] += SLOW_S / 2  # while the wall says far more
+        assert trouble.now() is None
+    assert trouble.now() is None
+    with trouble.asking():
+        turned[0] += SLOW_S + 0.1
+        assert (trouble.now() or ("", 0))[0] == "slow"
+    assert (trouble.now() or ("", 0))[0] == "slow"
 
 
 def test_a_connection_that_was_cut_once_is_no_trouble() -> None:
