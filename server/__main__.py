@@ -1,5 +1,5 @@
 """The command line: serve (the default), user, key, import, slo, gate, change, incident, drill, doctor,
-database, restored, reseal.
+database, restored, reseal, distribute.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from server import __version__
 from server.alerts.backtest_command import backtest_command
 from server.auth.commands import key, user
 from server.changes.command import change
+from server.distribute.command import distribute
 from server.doctor.command import doctor
 from server.drill.command import drill
 from server.gate.command import gate
@@ -54,6 +55,7 @@ main.add_command(doctor)
 main.add_command(database)
 main.add_command(restored)
 main.add_command(reseal)
+main.add_command(distribute)
 main.add_command(slo)
 slo.add_command(backtest_command)
 

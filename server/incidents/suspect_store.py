@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.incidents.suspect_rows import Drawn, Sampled, SeriesLabels, SeriesMinute
 from server.kernel.times import utc
 from server.live.clauses_store import UNFOLDED, within
+from server.live.outcome_store import spread
 
 
 async def labels(connection: AsyncConnection, service: str) -> list[SeriesLabels]:
@@ -59,6 +60,35 @@ async def minutes(
     return [SeriesMinute(*row) for row in rows]
 
 
+PARTS = """
+unnest(
+    CAST(:series AS integer[]), CAST(:starts AS float8[]), CAST(:stops AS float8[]), CAST(:most AS integer[])
+) AS r (series, start, stop, most)
+"""
+OF_PART = """
+o.series_id = r.series AND o.at >= to_timestamp(r.start) AND o.at < to_timestamp(r.stop)
+AND o.at >= :first AND o.at < :last AND {such}
+"""
+SAMPLED = """
+SELECT o.series, extract(epoch FROM o.at)::float8, o.request_id,
+    coalesce(o.detail ->> 'client', ''), coalesce(o.detail ->> 'instance', ''),
+    coalesce(o.detail ->> 'dependency', ''), coalesce(o.detail ->> 'error_class', '')
+"""
+SAMPLE = f"""
+{SAMPLED} FROM {PARTS} CROSS JOIN LATERAL (
+    SELECT r.series, o.at, o.request_id, o.detail FROM outcomes o WHERE {OF_PART} ORDER BY o.at LIMIT r.most
+) AS o
+"""
+# On the workers of Citus, which take no LIMIT in a LATERAL: all of each part is read.
+SAMPLE_SPREAD = f"""
+{SAMPLED} FROM (
+    SELECT r.series, r.most, o.at, o.request_id, o.detail,
+        row_number() OVER (PARTITION BY r.series, r.start ORDER BY o.at) AS place
+    FROM outcomes o JOIN {PARTS} ON {OF_PART}
+) AS o WHERE o.place <= o.most
+"""
+
+
 async def sample(
     rows: AsyncConnection | None, drawn: Sequence[Drawn], *, bad: bool, over_us: int | None
 ) -> list[Sampled]:
@@ -67,24 +97,9 @@ async def sample(
         return []
     slow = "" if over_us is None else f"AND o.duration_us {'>' if bad else '<='} :over_us"
     failed = bad and over_us is None
+    such = f"{'o.bad' if failed else 'NOT o.bad'} {slow}"
     found = await rows.execute(
-        text(
-            f"""
-            SELECT r.series, extract(epoch FROM o.at)::float8, o.request_id,
-                coalesce(o.detail ->> 'client', ''), coalesce(o.detail ->> 'instance', ''),
-                coalesce(o.detail ->> 'dependency', ''), coalesce(o.detail ->> 'error_class', '')
-            FROM unnest(
-                CAST(:series AS integer[]), CAST(:starts AS float8[]),
-                CAST(:stops AS float8[]), CAST(:most AS integer[])
-            ) AS r (series, start, stop, most)
-            CROSS JOIN LATERAL (
-                SELECT o.at, o.request_id, o.detail FROM outcomes o
-                WHERE o.series_id = r.series AND o.at >= to_timestamp(r.start) AND o.at < to_timestamp(r.stop)
-                    AND o.at >= :first AND o.at < :last AND {"o.bad" if failed else "NOT o.bad"} {slow}
-                ORDER BY o.at LIMIT r.most
-            ) AS o
-            """
-        ),
+        text((SAMPLE_SPREAD if await spread(rows) else SAMPLE).format(such=such)),
         {
             "series": [one.series for one in drawn],
             "starts": [float(one.start) for one in drawn],

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from server.kernel.connection import Connection
-from server.kernel.db import local
+from server.kernel.db import HAS_CITUS, local
 from server.tables.outcomes import BLOOM, RANGE_PAGES, RANGES
 
 PARTITIONS_LOCK = 0x65766B02  # advisory: one process at a time makes partitions
@@ -139,6 +139,20 @@ async def quickly(connection: Connection) -> AsyncIterator[None]:
     async with connection.transaction():
         await connection.execute(local(connection, lock_timeout=QUICKLY))
         yield
+
+
+async def has_citus(connection: Connection) -> bool:
+    """Whether outcomes may be on the workers of Citus."""
+    return bool(cast(Any, await (await connection.execute(HAS_CITUS)).fetchone())[0])
+
+
+async def drop_quickly(connection: Connection, name: str) -> None:
+    """Drop a partition in one go, where none can be detached while ingest goes on.
+
+    LockNotAvailable or DeadlockDetected where somebody uses it: try again.
+    """
+    async with quickly(connection):
+        await drop(connection, name)
 
 
 async def detach(connection: Connection, name: str) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from server.ingest import partition_store as store
-from server.kernel.connection import opened
+from server.kernel.connection import Connection, opened
 from server.kernel.db import WORK, Database
 from server.tables.outcomes import RANGE_PAGES
 
@@ -14,6 +21,10 @@ DAYS_AHEAD = 3
 SUMMARISE_EVERY_S = 10.0
 OPEN_PAGES = 256  # at the end of a partition: writers fill the pages that PostgreSQL adds by the dozen
 LATE_S = 3600  # an outcome taken just inside the retention may be stored this much later
+
+PAUSES_S = (0.1, 0.3, 1.0, 3.0)
+
+T = TypeVar("T")
 
 NAME = re.compile(r"outcomes_(\d{4})(\d{2})(\d{2})")
 
@@ -60,7 +71,7 @@ async def ensure_partitions(db: Database, now: float, retention_days: int) -> li
         if not there:
             await store.drop_earlier_index(connection)
         missing = [day for day in wanted_days(now, retention_days) if name_of(day) not in there]
-        return [name_of(day) for day in missing if await store.make(connection, name_of(day), day)]
+        return [name_of(day) for day in missing if await again(partial(store.make, connection, name_of(day), day))]
 
 
 async def index_request_ids(db: Database) -> bool:
@@ -107,14 +118,32 @@ async def drop_partitions(db: Database, now: float, retention_days: int) -> list
     """Detach what is too old without stalling ingest, and drop it; the names dropped."""
     dropped: list[str] = []
     async with opened(db, "partitions", **WORK) as connection:
+        workers = await store.has_citus(connection)
         for partition in await store.partitions(connection):
             day = day_of(partition.name)
             if day is None or not (is_over(day, now, retention_days) or partition.pending):
                 continue
-            if partition.pending:
-                await store.finish_detaching(connection, partition.name)
-            elif partition.attached:
-                await store.detach(connection, partition.name)
-            await store.drop(connection, partition.name)
+            await again(partial(drop_partition, connection, partition, workers=workers))
             dropped.append(partition.name)
     return dropped
+
+
+async def drop_partition(connection: Connection, partition: store.Partition, *, workers: bool) -> None:
+    """Drop one; `workers`: in a cluster of Citus, where none can be detached while ingest goes on."""
+    if workers:
+        await store.drop_quickly(connection, partition.name)
+        return
+    if partition.pending:
+        await store.finish_detaching(connection, partition.name)
+    elif partition.attached:
+        await store.detach(connection, partition.name)
+    await store.drop(connection, partition.name)
+
+
+async def again(act: Callable[[], Awaitable[T]]) -> T:
+    """Do what somebody may be in the way of, or, on the workers of Citus, may end in a deadlock; try a few times."""
+    for pause_s in PAUSES_S:
+        with contextlib.suppress(LockNotAvailable, DeadlockDetected):
+            return await act()
+        await asyncio.sleep(pause_s)
+    return await act()

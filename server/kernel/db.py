@@ -43,6 +43,11 @@ AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the dat
 SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
 BACKEND = "SELECT pg_backend_pid()"
 DISK_FULL = "53100"
+# Whether it is a coordinator of Citus, over whose workers outcomes may be spread (server/distribute).
+HAS_CITUS = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL"
+# Of a connection of our own: one connection to each worker. A COPY that opens one a shard takes ten times as long.
+# PostgreSQL without Citus takes the name for somebody's own.
+ONE_EXECUTOR = {"citus.max_adaptive_executor_pool_size": "1"}
 OVERTAKEN = ("40001", "40P01")  # serialisation failure, deadlock
 
 log = logging.getLogger("evenkeel.db")
@@ -181,7 +186,8 @@ class Database:
     async def _limit(self, connection: psycopg.AsyncConnection[Any], purpose: str, limits: Mapping[str, str]) -> None:
         """A pooler gives the next transaction to another session: there, transactions limit themselves; we try one."""
         behind = pooled(connection)
-        await connection.execute(f"BEGIN; {setting('SET LOCAL', limits)}" if behind else setting("SET", limits))
+        set_them = f"BEGIN; {setting('SET LOCAL', limits)}" if behind else setting("SET", {**limits, **ONE_EXECUTOR})
+        await connection.execute(set_them)
         self.read_back(purpose, limits, await (await connection.execute(read(limits))).fetchone())
         if behind:
             await connection.execute("COMMIT; SET timezone = 'UTC'")

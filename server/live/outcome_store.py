@@ -1,12 +1,13 @@
 """SQL of raw outcomes: by request id, and the newest of many series.
 
 `rows` is a connection to where outcomes are. Where that is another database, the series are read in the main one and
-handed to the same question there.
+handed to the same question there. Where they are spread over the workers of Citus the series are handed too, and the
+question is another one: Citus takes no LIMIT in a LATERAL.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,9 @@ from msgspec import Meta
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel import shared_clock
+from server.kernel.db import HAS_CITUS
+from server.kernel.times import utc
 from server.live.answers import OutcomeAnswer
 
 
@@ -61,18 +65,43 @@ HANDED = """
 """
 
 
+class OutcomeSource(NamedTuple):
+    """Where to ask for the outcomes of some series, what to select these from there, and what that binds."""
+
+    rows: AsyncConnection
+    series: str
+    values: dict[str, Any]
+    spread: bool
+
+
+async def spread(rows: AsyncConnection) -> bool:
+    """Whether outcomes may be on the workers of Citus."""
+    return bool((await rows.execute(text(HAS_CITUS))).scalar_one())
+
+
 async def _series(
     connection: AsyncConnection, rows: AsyncConnection | None, wanted: str, values: dict[str, Any]
-) -> tuple[AsyncConnection, str, dict[str, Any]]:
-    """Where to ask for the outcomes of the wanted series, what to select these from there, and what that binds."""
-    if rows is None or rows is connection:
-        return connection, wanted, values
+) -> OutcomeSource:
+    rows = rows or connection
+    workers = await spread(rows)
+    if rows is connection and not workers:
+        return OutcomeSource(connection, wanted, values, spread=False)
     found = await connection.execute(
         text(f"SELECT id, service, version, route, method, status FROM ({wanted}) AS s"), values
     )
     names = ("s_ids", "s_services", "s_versions", "s_routes", "s_methods", "s_statuses")
     columns = list(zip(*found, strict=True)) or [()] * len(names)
-    return rows, HANDED, values | {name: list(column) for name, column in zip(names, columns, strict=True)}
+    handed = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return OutcomeSource(rows, HANDED, values | handed, workers)
+
+
+# How far the newest of what is on workers is looked for, until it is enough: all of a longer time is read there.
+BACK = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=3650))
+SPREAD = f"""
+    SELECT {COLUMNS} FROM outcomes o JOIN ({HANDED}) AS s ON s.id = o.series_id
+    WHERE o.series_id = ANY(CAST(:s_ids AS integer[])) {{}}
+    ORDER BY {ORDER} LIMIT :limit
+"""
 
 
 async def by_request_id(
@@ -80,13 +109,17 @@ async def by_request_id(
 ) -> list[Found]:
     """The outcomes that carry a request id, newest first."""
     values: dict[str, Any] = {"request_id": request_id}
+    rows = rows or connection
+    workers = await spread(rows)
+    if workers:
+        await rows.execute(text("SET LOCAL citus.propagate_set_commands = 'local'"))
     # The planner thinks that a bloom filter excludes nothing.
-    await (rows or connection).execute(text("SET LOCAL enable_seqscan = off"))
-    if rows is not None and rows is not connection:
+    await rows.execute(text("SET LOCAL enable_seqscan = off"))
+    if rows is not connection or workers:
         query = text("SELECT DISTINCT series_id FROM outcomes WHERE request_id = :request_id")
         values["ids"] = list((await rows.execute(query, values)).scalars())
     wanted = "SELECT * FROM series WHERE id = ANY(:ids)" if "ids" in values else "SELECT * FROM series"
-    there, series, values = await _series(connection, rows, wanted, values)
+    there, series, values, _ = await _series(connection, rows, wanted, values)
     found = await there.execute(
         text(
             f"""
@@ -113,7 +146,10 @@ async def newest(
 ) -> list[Found]:
     """The newest outcomes after a place, that place's own first: the top of each series, merged."""
     conditions, values = _conditions(wanted, after)
-    there, series, values = await _series(connection, rows, WANTED, values)
+    there, series, values, workers = await _series(connection, rows, WANTED, values)
+    if workers:
+        end = after.at if after else wanted.stop or utc(shared_clock.now())
+        return await _newest_spread(there, conditions, values, limit, end)
     found = await there.execute(
         text(
             f"""
@@ -128,6 +164,21 @@ async def newest(
         values | {"limit": limit},
     )
     return [_found(row) for row in found]
+
+
+async def _newest_spread(
+    rows: AsyncConnection, conditions: str, values: dict[str, Any], limit: int, end: datetime
+) -> list[Found]:
+    """The same of what is on workers: of the minute to `end`, or, while that is not enough, of a longer time."""
+    query = text(SPREAD.format(f"{conditions} AND o.at >= :back_to"))
+    earliest = values.get("start", utc(0))
+    found: list[Found] = []
+    for back in BACK:
+        back_to = max(earliest, end - back)
+        found = [_found(row) for row in await rows.execute(query, values | {"back_to": back_to, "limit": limit})]
+        if len(found) == limit or back_to == earliest:
+            break
+    return found
 
 
 async def newest_failing(
@@ -150,20 +201,19 @@ async def newest_failing(
             SELECT FROM deltas d WHERE d.series_id = s.id AND d.second >= :since AND {counted}
         )
     """
-    there, series, values = await _series(connection, rows, wanted, {"service": service, "since": since})
+    there, series, values, workers = await _series(connection, rows, wanted, {"service": service, "since": since})
+    failed = "o.bad" if over_ms is None else "NOT o.bad AND o.duration_us > :over_us"
+    of_each = f"""
+        SELECT {COLUMNS}
+        FROM ({series}) AS s
+        CROSS JOIN LATERAL (
+            SELECT * FROM outcomes o WHERE o.series_id = s.id AND o.at >= :since AND {failed}
+            ORDER BY at DESC LIMIT :limit
+        ) AS o
+        ORDER BY {ORDER} LIMIT :limit
+    """
     found = await there.execute(
-        text(
-            f"""
-            SELECT {COLUMNS}
-            FROM ({series}) AS s
-            CROSS JOIN LATERAL (
-                SELECT * FROM outcomes o WHERE o.series_id = s.id AND o.at >= :since
-                    AND {"o.bad" if over_ms is None else "NOT o.bad AND o.duration_us > :over_us"}
-                ORDER BY at DESC LIMIT :limit
-            ) AS o
-            ORDER BY {ORDER} LIMIT :limit
-            """
-        ),
+        text(SPREAD.format(f" AND o.at >= :since AND {failed}") if workers else of_each),
         values | {"limit": limit} | ({} if over_ms is None else {"over_us": round(over_ms * 1000)}),
     )
     return [_found(row).outcome for row in found]

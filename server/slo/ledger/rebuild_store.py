@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live.clauses_store import excluded
+from server.live.outcome_store import spread
 from server.slo.model.objective import Objective
 
 OBJECTIVES = "unnest(CAST(:ids AS integer[]), CAST(:thresholds AS bigint[])) AS o (id, threshold)"
@@ -167,7 +168,7 @@ async def measure(
     bounds = {"start": utc(start), "stop": utc(stop)}
     given: dict[str, Any] = bounds | {"service": objective.service, "threshold": objective.threshold_us}
     statement = MEASURE
-    if rows is not connection:
+    if rows is not connection or await spread(rows):
         first, last, series = (await connection.execute(ASKED, given)).one()
         there = {"first": first, "last": last, "series": series, "threshold": objective.threshold_us}
         columns = list(zip(*await rows.execute(THERE, there), strict=True)) or [()] * len(HANDED_AS)

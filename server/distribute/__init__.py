@@ -1,0 +1,1 @@
+"""Outcomes and log lines over the workers of a Citus cluster."""
