@@ -273,6 +273,7 @@ class LeanConnection:
             answer = await self.lean.answer(request, self._read, self.address[0])
         except Exception:
             log.exception("a connection ended by an error of ours")
+            self.lean.parts.in_flight.discard(request)
             self.close_now()
             return
         self._answering = self._asked = None
@@ -299,6 +300,8 @@ class LeanConnection:
             return b""
 
     def _go_on(self, unsent: bytes, *, close: bool) -> None:
+        if self._sock is None:  # it was cut meanwhile, and is counted no more
+            return
         self.until = self._loop.time() + self.places.idle_s
         if unsent:
             self._hand_over(unsent)

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -226,6 +227,30 @@ async def test_a_sender_that_closes_its_half_is_answered(web: Any) -> None:
     assert (await asyncio.to_thread(half, whole(key, ONE) * 2)).count(b"HTTP/1.1 201") == 2
     assert await asyncio.to_thread(half, whole(key, ONE)[:-1]) == b""
     assert not site.parts.in_flight
+
+
+async def test_a_sender_that_cuts_the_connection_is_forgotten(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = await web()
+    server, go_on = site.web.server, asyncio.Event()
+    key, store = await site.key("ingest"), site.parts.intake.store
+
+    async def late(*given: Any) -> Any:
+        await go_on.wait()
+        return await store(*given)
+
+    monkeypatch.setattr(site.parts.intake, "store", late)
+    connection = await asyncio.to_thread(connect, site)
+    connection.sendall(whole(key, ONE))
+    await until(lambda: bool(site.parts.in_flight), "the request to be answered")
+    (ours,) = server._connections
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()  # with a reset
+    await until(lambda: ours._ended, "the reset to be seen")
+    go_on.set()
+    await until(lambda: not server._connections, "the connection to be closed")
+    assert not site.parts.in_flight
+    assert not server._known
+    assert not server._strangers
 
 
 async def test_who_is_slow_is_waited_for_by_tornado(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
