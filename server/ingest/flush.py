@@ -32,6 +32,7 @@ class Flush:
     winners: list[Batch] = field(default_factory=list)
     repeats: list[Batch] = field(default_factory=list)
     unsure: bool = False  # COMMIT was sent
+    counted_as: tuple[int, int] = (0, 0)  # the writer, and its sequence number of the deltas whose COMMIT was sent
     xid: int = 0  # of the transaction, where `traced`
     traced: bool = False  # whether the commit happened may be asked long after, by its number
     keys_kept_s: int = 0  # longer than other keys
@@ -43,7 +44,8 @@ class Flush:
 
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
-        self.deltas, self.winners, self.repeats, self.unsure, self.xid = b"", [], [], False, 0
+        self.deltas, self.winners, self.repeats = b"", [], []
+        self.unsure, self.xid, self.counted_as = False, 0, (0, 0)
 
 
 async def begin(connection: Connection, flush: Flush) -> None:

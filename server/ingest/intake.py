@@ -167,16 +167,17 @@ class Intake:
     async def _keep(self, flush: Flush) -> None:
         """Spool what a flush could not store in time. What then still is not settled, the writer answers."""
         unsure = set(flush.winners) if flush.unsure else set()
-        await asyncio.gather(*(self._keep_one(batch, flush.xid if batch in unsure else 0) for batch in flush.batches))
+        await asyncio.gather(*(self._keep_one(batch, flush if batch in unsure else None) for batch in flush.batches))
 
-    async def _keep_one(self, batch: Batch, xid: int) -> None:
+    async def _keep_one(self, batch: Batch, unsure: Flush | None) -> None:
         if self.spool is None or batch.sent is None or batch.done.done():
             return
-        batch.sent.xid = xid
+        if unsure is not None:
+            batch.sent.xid, (batch.sent.writer_id, batch.sent.seq) = unsure.xid, unsure.counted_as
         try:
             batch.settle(await self.spool.keep(batch.sent))
         except ApiError as error:
-            if not xid:
+            if unsure is None:
                 batch.settle(error)
 
     def _replayed(self, seconds: float) -> None:

@@ -191,7 +191,7 @@ class Replay:
         """Whether it was stored before it was spooled, by a flush whose answer was lost; None: not known any more."""
         if not sent.xid:
             return False
-        status = await self.writer.status_of(sent.xid)
+        status = await self.writer.status_of(sent)
         if status == "in progress":
             raise StillAway("a flush whose answer was lost has not ended yet")
         return None if status is None else status == "committed"

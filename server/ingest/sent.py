@@ -36,6 +36,8 @@ class SentBatch(Struct, array_like=True):
     body_digest: bytes  # 16 bytes
     keyed: bool  # it came with an Idempotency-Key
     xid: int = 0  # the transaction whose COMMIT was sent and not answered; 0: there was none
+    writer_id: int = 0  # whose it was, with this number of its own; 0: not known
+    seq: int = 0
 
     @property
     def sender(self) -> SendingKey:

@@ -111,6 +111,20 @@ async def transaction_status(connection: Connection, xid: int) -> str | None:
     return cast(str | None, cast(Any, await found.fetchone())[0])
 
 
+async def is_counted(connection: Connection, writer_id: int, seq: int) -> bool | None:
+    """Whether a writer has committed its flush of that number, its last one or the one before; None: it is not known.
+
+    Also after its deltas have aged out, which they do only once they are folded.
+    """
+    found = await connection.execute(
+        "SELECT folded_seq >= %(seq)s OR EXISTS (SELECT FROM deltas WHERE writer_id = id AND seq = %(seq)s)"
+        " FROM writers WHERE id = %(id)s",
+        {"id": writer_id, "seq": seq},
+    )
+    row = cast(Any, await found.fetchone())
+    return None if row is None else bool(row[0])
+
+
 async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, bytes]], kept_s: int = 0) -> set[bytes]:
     """Insert (digest, body, answer), given in the order of digests; the digests that are ours now.
 

@@ -21,6 +21,8 @@ from server.ingest import store
 from server.ingest.batch import Batch
 from server.ingest.counted import Thresholds
 from server.ingest.flush import Flush
+from server.ingest.sent import SentBatch
+from server.kernel import shared_clock
 from server.kernel.connection import Connection, OwnConnection
 from server.kernel.database_trouble import DatabaseTrouble, trouble_of
 from server.kernel.db import Database, local, why_away
@@ -39,6 +41,7 @@ PARTITIONS_S = 5.0  # after so long, missing ones are made again
 QUIET_S = 60.0  # after so long without a commit the watch may have dismissed this writer
 RESOLVE_WAITS = "2s"
 LEAST_S = 0.05  # for one try
+KNOWN_S = 600.0  # at least, a writer is known after its last flush: its deltas stay for 15 minutes, and it with them
 
 Keep = Callable[[Flush], Awaitable[None]]
 
@@ -125,7 +128,7 @@ class Writer:
             self.seq += 1
             await self._copy_rows(connection, flush, patience)
             await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
-            flush.unsure = True
+            flush.unsure, flush.counted_as = True, (self.id, self.seq)
             await connection.execute("COMMIT")
         self._succeeded(flush)
         await flushes.settle(connection, flush)
@@ -217,13 +220,23 @@ class Writer:
             await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + rows + END)
         await connection.execute("ROLLBACK")
 
-    async def status_of(self, xid: int) -> str | None:
-        """What became of a transaction: committed, aborted, in progress; None: it is too long ago to know."""
+    async def status_of(self, sent: SentBatch) -> str | None:
+        """What became of the flush that was to store it: committed, aborted, in progress; None: it is too long ago.
+
+        The number of its transaction alone does not say: a server that took over without it, or was restored, has
+        given it to another.
+        """
         async with self._connection.use(FLUSH_MAX_S) as connection:
             try:
-                return await store.transaction_status(connection, xid)
-            except psycopg.DataError:  # the database never came so far: another one, or one that lost its last seconds
-                return "aborted"
+                status = await store.transaction_status(connection, sent.xid)
+            except psycopg.DataError:  # the database never came so far
+                status = "aborted"
+            if status == "in progress" or not sent.writer_id:
+                return status
+            counted = await store.is_counted(connection, sent.writer_id, sent.seq)
+        if counted is None:  # the writer is not known: not any more, or it never was
+            return "aborted" if shared_clock.now() - sent.at / 1_000_000 < KNOWN_S else status
+        return "committed" if counted else "aborted"
 
     def worked(self) -> None:
         """Another writer has stored: so will this one."""

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.ingest import replay
+from server.ingest import replay, store
 from server.ingest.patience import PATIENCE_S
 from server.ingest.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
@@ -117,21 +117,30 @@ async def test_what_we_held_up_ourselves_is_not_taken_for_a_slow_database(
     assert ((await sending).code, intake.away) == (201, False)
 
 
-@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("became", ["committed", "aborted", "lost in a failover"])
 @pytest.mark.gen_test
 async def test_a_flush_whose_commit_was_not_answered_is_spooled_and_counts_once(
-    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch, committed: bool
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch, became: str
 ) -> None:
     site = await web(SPOOL="on")
     key = await known(site)
     assert (await send(site, key, body(outcome()))).code == 201
+    if became == "lost in a failover":  # then its number is that of another transaction, which was committed
+        of_another = int(value(database_url, "SELECT pg_current_xact_id()::text"))
+        begin = store.begin_traced
+
+        async def begun(*given: Any) -> int:
+            await begin(*given)
+            return of_another
+
+        monkeypatch.setattr(store, "begin_traced", begun)
     async with site.parts.intake.writer._connection.use() as connection:
         execute = connection.execute
 
     async def cut(statement: Any, *rest: Any, **options: Any) -> Any:
         if statement != "COMMIT":
             return await execute(statement, *rest, **options)
-        if committed:
+        if became == "committed":
             await execute(statement)
         away_now.__enter__()
         raise psycopg.OperationalError("the line went dead")
