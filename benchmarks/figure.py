@@ -75,7 +75,7 @@ AIMS = {
     "total CPU an outcome, beside ClickHouse": Aim("peers", "ClickHouse 18.16, batches of 5000", 1.5),
     "web CPU a single, 64 connections": Aim("ingest", BASE, 0.3),
     "durable singles, rate": Aim("ingest", "a bare Tornado handler", 1.2, "at least"),
-    "WAL bytes a single": Aim("rows", BASE, 0.5),
+    "WAL bytes a single": Aim("ingest", BASE, 0.5),
     "ingest with random request ids, rate": Aim("rows", "our own ids, after a checkpoint", 0.8, "at least"),
     "bytes on disk an outcome": Aim("rows", "its JSON", 1.0),
     "latency over 24 h, 200 series, p95": Aim("", "", 100.0),

@@ -58,11 +58,13 @@ class Sent:
 
 @dataclass(slots=True)
 class Cost:
-    """What outcomes cost one build, a value each round: outcomes a second, and microseconds of CPU an outcome."""
+    """What outcomes cost one build, a value each round: outcomes a second, microseconds of CPU and bytes of WAL an
+    outcome."""
 
     rate: list[float] = field(default_factory=list)
     web_us: list[float] = field(default_factory=list)
     database_us: list[float] = field(default_factory=list)
+    wal_bytes: list[float] = field(default_factory=list)
 
 
 class Tried:
@@ -79,12 +81,13 @@ class Tried:
         """Load it with one kind of request and note what that cost."""
         connections, items = KINDS[kind]
         parts, before = Parts(self.server), self.sent.acknowledged
-        web, database = seconds(parts.web), seconds(parts.database)
+        web, database, wal = seconds(parts.web), seconds(parts.database), written(self.server)
         rate = load(self.server.url + URL, self.key, self.sent, connections=connections, items=items)
         n, cost = self.sent.acknowledged - before, self.costs[kind]
         cost.rate.append(rate * items)
         cost.web_us.append((seconds(parts.web) - web) * 1e6 / n)
         cost.database_us.append((seconds(parts.database) - database) * 1e6 / n)
+        cost.wal_bytes.append((written(self.server) - wal) / n)
 
 
 def run() -> list[Figure]:
@@ -117,7 +120,8 @@ def costs(ours: dict[str, Cost], base: dict[str, Cost] | None) -> list[Figure]:
             compared(name.replace("web", "PostgreSQL's"), mine.database_us, "us", other.database_us),
             compared(f"rate of {name.partition(', ')[2]}", mine.rate, "items/s", other.rate),
         ]
-    return figures
+    single, other = ours["single"], base["single"] if base else Cost()
+    return [*figures, aimed("WAL bytes a single", single.wal_bytes, "bytes", other.wal_bytes, "" if base else NO_BASE)]
 
 
 def rates(ours: dict[str, Cost], copied: list[float], bared: list[float]) -> list[Figure]:
@@ -154,6 +158,14 @@ def bare() -> Iterator[str]:
 def database_url(server: Running) -> str:
     """The embedded database of a running server."""
     return embedded.cluster(read_environment({"DATA_DIR": str(Path(server.variables["DATA_DIR"]))})).url
+
+
+def written(server: Running) -> int:
+    """Bytes of WAL that its database has written so far."""
+    with psycopg.connect(database_url(server)) as connection:
+        row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()
+        assert row is not None
+        return int(row[0])
 
 
 def copy_rate(url: str, sent: Sent) -> float:
