@@ -8,6 +8,7 @@ rollups by service are whole, they stand for those minutes and hours.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -51,9 +52,10 @@ class Cover(NamedTuple):
 
     minutes_since: float | None
     hours_since: float | None
+    halves_until: float | None  # half days are made up to here
 
 
-NOTHING_COVERED = Cover(None, None)
+NOTHING_COVERED = Cover(None, None, None)
 
 
 def by_service(pieces: Pieces, cover: Cover, step: int, *, minutes: bool) -> Pieces:
@@ -62,19 +64,21 @@ def by_service(pieces: Pieces, cover: Cover, step: int, *, minutes: bool) -> Pie
     `step` in seconds, 0 where there is one answer for all; `minutes`: whether they have any of what is asked for.
     """
     fine, left = taken(pieces.minutes, cover.minutes_since if minutes else None, step, MINUTE_S, TEN_MINUTES_S)
-    coarse, hours = taken(pieces.hours, cover.hours_since, step, HOUR_S, HALF_DAY_S)
+    until = cover.halves_until or 0
+    coarse, hours = taken(pieces.hours, cover.hours_since, step, HOUR_S, HALF_DAY_S, longer_until=until)
     return replace(pieces, minutes=left, hours=hours, services=(*coarse, *fine))
 
 
 def taken(
-    asked: tuple[Span, ...], since: float | None, step: int, unit: int, longer: int
+    asked: tuple[Span, ...], since: float | None, step: int, unit: int, longer: int, *, longer_until: float = math.inf
 ) -> tuple[list[tuple[int, Span]], tuple[Span, ...]]:
-    """What of the spans is covered `since`, in rows of `unit` and, where steps allow, of `longer`; and what is left."""
+    """What of the spans is covered `since`, in rows of `unit` and, where steps and `longer_until` allow, of `longer`;
+    and what is left."""
     covered, left = list[tuple[int, Span]](), list[Span]()
     for start, stop in asked:
         first = stop if since is None else min(stop, max(start, up(int(since), unit)))
         left += spans((start, first))
-        l0, l1 = up(first, longer), down(stop, longer)
+        l0, l1 = up(first, longer), down(int(min(stop, longer_until)), longer)
         if step % longer or l0 >= l1:
             l0 = l1 = stop
         covered += [(longer, span) for span in spans((l0, l1))]

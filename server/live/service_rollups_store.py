@@ -25,28 +25,37 @@ KEY = "service, part, span_s, at, name"
 def by_service(source: str, spans: str) -> str:
     """CTEs that end in `by_service`: rows of `source` (series_id, at, n, bad, sketch) by service, part and span.
 
-    First over all series, which leaves little, then by span.
+    First over all series, which leaves little, then by span. Groups are numbered: sketches are sorted by numbers.
     """
     return f"""
         each_part AS MATERIALIZED (
-            SELECT s.service, p.part, p.name, c.at, c.n, c.bad, c.sketch
+            SELECT dense_rank() OVER (ORDER BY s.service, p.part, p.name, c.at) AS number,
+                s.service, p.part, p.name, c.at, c.n, c.bad, c.sketch
             FROM {source} c JOIN series s ON s.id = c.series_id
             CROSS JOIN LATERAL (VALUES {PARTS}) AS p (part, name)
             WHERE EXISTS (SELECT FROM (VALUES {spans}) AS w (part, span_s) WHERE w.part = p.part)
         ),
-        part_sketches AS ({merged("each_part", "sketch", HELD)}),
+        part_sketches AS ({merged("each_part", "sketch", "number")}),
         each_span AS MATERIALIZED (
-            SELECT service, part, w.span_s, date_bin(make_interval(secs => w.span_s), at, 'epoch') AS at, name,
-                n, bad, coalesce(k.sketch, '{{}}') AS sketch
-            FROM (SELECT {HELD}, sum(n) AS n, sum(bad) AS bad FROM each_part GROUP BY {HELD}) AS counted
-            LEFT JOIN part_sketches k USING ({HELD})
-            JOIN (VALUES {spans}) AS w (part, span_s) USING (part)
+            SELECT dense_rank() OVER (ORDER BY {KEY}) AS number, *
+            FROM (
+                SELECT service, part, w.span_s, date_bin(make_interval(secs => w.span_s), at, 'epoch') AS at, name,
+                    n, bad, coalesce(k.sketch, '{{}}') AS sketch
+                FROM (
+                    SELECT number, {HELD}, sum(n) AS n, sum(bad) AS bad FROM each_part GROUP BY number, {HELD}
+                ) AS counted
+                LEFT JOIN part_sketches k USING (number)
+                JOIN (VALUES {spans}) AS w (part, span_s) USING (part)
+                WHERE w.span_s < 43200 OR at < (SELECT halves_until FROM rollup_cover WHERE name = 'service')
+            ) AS parts
         ),
-        span_sketches AS ({merged("each_span", "sketch", KEY)}),
+        span_sketches AS ({merged("each_span", "sketch", "number")}),
         by_service AS (
             SELECT {KEY}, n, bad, coalesce(k.sketch, '{{}}') AS sketch
-            FROM (SELECT {KEY}, sum(n) AS n, sum(bad) AS bad FROM each_span GROUP BY {KEY}) AS counted
-            LEFT JOIN span_sketches k USING ({KEY})
+            FROM (
+                SELECT number, {KEY}, sum(n) AS n, sum(bad) AS bad FROM each_span GROUP BY number, {KEY}
+            ) AS counted
+            LEFT JOIN span_sketches k USING (number)
         )
     """
 
@@ -71,7 +80,8 @@ async def cover(connection: AsyncConnection) -> Cover:
     found = await connection.execute(
         text(
             """
-            SELECT extract(epoch FROM c.minutes_since)::float8, extract(epoch FROM c.hours_since)::float8
+            SELECT extract(epoch FROM c.minutes_since)::float8, extract(epoch FROM c.hours_since)::float8,
+                extract(epoch FROM c.halves_until)::float8
             FROM rollup_cover c JOIN lease l ON l.name = 'watch' AND l.term = c.term WHERE c.name = 'service'
             """
         )
@@ -91,7 +101,8 @@ async def vouch(connection: AsyncConnection, term: int) -> None:
             INSERT INTO rollup_cover AS c (name, term) VALUES ('service', :term)
             ON CONFLICT (name) DO UPDATE SET term = excluded.term,
                 minutes_since = CASE WHEN c.term = excluded.term - 1 THEN c.minutes_since END,
-                hours_since = CASE WHEN c.term = excluded.term - 1 THEN c.hours_since END
+                hours_since = CASE WHEN c.term = excluded.term - 1 THEN c.hours_since END,
+                halves_until = CASE WHEN c.term = excluded.term - 1 THEN c.halves_until END
             WHERE c.term <> excluded.term
             """
         ),
@@ -100,6 +111,7 @@ async def vouch(connection: AsyncConnection, term: int) -> None:
 
 
 TEN_MINUTES = "minute >= (SELECT at FROM next) AND minute < (SELECT at + interval '10 minutes' FROM next)"
+# Counts and sketches are added up one beside the other: a join of the two is planned wrong where minutes are uneven.
 # The newest ten minutes that are not covered; 'epoch' once there is nothing older.
 MINUTES = f"""
     WITH next AS MATERIALIZED (
@@ -108,9 +120,8 @@ MINUTES = f"""
             AND minute >= now() - interval '7 days'
     ),
     source AS MATERIALIZED (
-        SELECT series_id, minute AS at, n, bad, sketch
-        FROM (SELECT * FROM minutes WHERE {TEN_MINUTES}) AS m
-        LEFT JOIN (SELECT * FROM minute_sketches WHERE {TEN_MINUTES}) AS k USING (series_id, minute)
+        SELECT series_id, minute AS at, n, bad, NULL AS sketch FROM minutes WHERE {TEN_MINUTES}
+        UNION ALL SELECT series_id, minute, 0, 0, sketch FROM minute_sketches WHERE {TEN_MINUTES}
     ),
     {by_service("source", MINUTES_HAVE)},
     made AS ({PUT} SELECT * FROM by_service {ANEW})
@@ -127,28 +138,43 @@ HOUR = f"""
     ),
     {by_service("source", HOURS_HAVE)},
     made AS ({PUT} SELECT * FROM by_service {ANEW})
-    UPDATE rollup_cover SET hours_since = (SELECT at FROM next) WHERE name = 'service'
+    UPDATE rollup_cover SET hours_since = (SELECT at FROM next),
+        halves_until = coalesce(halves_until, date_bin('12 hours', now(), 'epoch'))
+    WHERE name = 'service'
     RETURNING hours_since > 'epoch'
 """
-# The half day of the hour that was made last, once there is no older hour of it.
-HALF_DAY = f"""
-    WITH half AS MATERIALIZED (
-        SELECT date_bin('12 hours', hours_since, 'epoch') AS at FROM rollup_cover c
-        WHERE name = 'service' AND NOT EXISTS (
-            SELECT FROM hours WHERE hour < c.hours_since AND hour >= date_bin('12 hours', c.hours_since, 'epoch')
-        )
-    ),
-    each_hour AS MATERIALIZED (
-        SELECT service, part, 43200 AS span_s, half.at, name, n, bad, sketch FROM half
-        JOIN service_rollups r ON r.span_s = 3600 AND r.at >= half.at AND r.at < half.at + interval '12 hours'
-    ),
-    half_sketches AS ({merged("each_hour", "sketch", KEY)})
-    {PUT}
-    SELECT {KEY}, n, bad, coalesce(k.sketch, '{{}}')
-    FROM (SELECT {KEY}, sum(n) AS n, sum(bad) AS bad FROM each_hour GROUP BY {KEY}) AS counted
-    LEFT JOIN half_sketches k USING ({KEY})
-    {ANEW}
+# The half day of the hour that was made last, once there is no older hour of it, and one that is over since.
+OLDER_HALF = """
+    SELECT date_bin('12 hours', hours_since, 'epoch') AS at FROM rollup_cover c
+    WHERE name = 'service' AND hours_since < halves_until AND NOT EXISTS (
+        SELECT FROM hours WHERE hour < c.hours_since AND hour >= date_bin('12 hours', c.hours_since, 'epoch')
+    )
 """
+NEXT_HALF = """
+    UPDATE rollup_cover SET halves_until = halves_until + interval '12 hours'
+    WHERE name = 'service' AND halves_until + interval '12 hours' <= now() AND hours_since <= halves_until
+    RETURNING halves_until - interval '12 hours' AS at
+"""
+
+
+def made_half(which: str) -> str:
+    """The statement that makes a half day anew from its hours."""
+    return f"""
+        WITH half AS MATERIALIZED ({which}),
+        each_hour AS MATERIALIZED (
+            SELECT service, part, 43200 AS span_s, half.at, name, n, bad, sketch FROM half
+            JOIN service_rollups r ON r.span_s = 3600 AND r.at >= half.at AND r.at < half.at + interval '12 hours'
+        ),
+        half_sketches AS ({merged("each_hour", "sketch", KEY)}),
+        made AS (
+            {PUT}
+            SELECT {KEY}, n, bad, coalesce(k.sketch, '{{}}')
+            FROM (SELECT {KEY}, sum(n) AS n, sum(bad) AS bad FROM each_hour GROUP BY {KEY}) AS counted
+            LEFT JOIN half_sketches k USING ({KEY})
+            {ANEW}
+        )
+        SELECT count(*) FROM half
+    """
 
 
 async def make_minutes(connection: AsyncConnection) -> bool:
@@ -160,5 +186,10 @@ async def make_hour(connection: AsyncConnection) -> bool:
     """Make the newest hour anew that is not covered, from those by series, and with the first hour of a half day that;
     whether there may be older ones."""
     more = bool((await connection.execute(text(HOUR))).scalar_one())
-    await connection.execute(text(HALF_DAY))
+    await connection.execute(text(made_half(OLDER_HALF)))
     return more
+
+
+async def make_half(connection: AsyncConnection) -> bool:
+    """Make the next half day that is over; whether there was one."""
+    return bool((await connection.execute(text(made_half(NEXT_HALF)))).scalar_one())

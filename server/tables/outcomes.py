@@ -155,6 +155,7 @@ rollup_cover = Table(  # one row: from when on `service_rollups` has all that mi
     Column("term", BigInteger, nullable=False),  # of the watch that last vouched for it
     Column("minutes_since", Time),
     Column("hours_since", Time),
+    Column("halves_until", Time),  # half days before are made, and kept right by the fold; the one that goes on is not
 )
 
 intake = Table(  # what came in and what was refused, in slots of 10 s

@@ -34,7 +34,7 @@ def test_spans_tile_the_range_in_whole_units(age: float, length: float, step: in
 )
 def test_what_is_covered_by_service_stands_for_the_same_spans(age: float, step: int, tens: int, hours: int) -> None:
     pieces = plan(NOW - age, NOW, NOW, step or 3600)
-    cover = Cover(NOW // 600 * 600 - tens * 600, NOW // 3600 * 3600 - hours * 3600)
+    cover = Cover(NOW // 600 * 600 - tens * 600, NOW // 3600 * 3600 - hours * 3600, NOW // 43_200 * 43_200)
     found = by_service(pieces, cover, step, minutes=True)
     spans = sorted(found.minutes + found.hours + tuple(span for _, span in found.services))
     whole = sorted(pieces.minutes + pieces.hours)
@@ -43,6 +43,7 @@ def test_what_is_covered_by_service_stands_for_the_same_spans(age: float, step: 
     assert [span[0] for span in spans[:1]] == [span[0] for span in whole[:1]]
     for span_s, (start, stop) in found.services:
         assert (start % span_s, stop % span_s, step % span_s) == (0, 0, 0)
+        assert span_s < 43_200 or stop <= cover.halves_until  # type: ignore[operator]
         assert start >= (cover.minutes_since if span_s <= 600 else cover.hours_since)  # type: ignore[operator]
 
 

@@ -43,13 +43,15 @@ def some(random_: random.Random, now: int, count: int) -> list[Sample]:
     ]
 
 
-def expected(samples: Sequence[Sample]) -> Table:
-    """One by one."""
+def expected(samples: Sequence[Sample], now: int) -> Table:
+    """One by one; the half day that goes on is left to its hours."""
     rows: dict[tuple[str, str, int, int, str], list[Sample]] = {}
     for sample in samples:
         for part, name in (("", ""), ("route", sample.route), ("version", sample.version)):
             for span_s in SPANS[part]:
                 at = sample.second // span_s * span_s
+                if span_s == 43_200 and at + span_s > now:
+                    continue
                 rows.setdefault((sample.service, part, span_s, at, name), []).append(sample)
     return {
         key: (len(group), sum(s.bad for s in group), dict(Counter(bucket(s.duration_us) for s in group)))
@@ -95,7 +97,7 @@ async def right(db: Database, samples: Sequence[Sample], now: int) -> None:
 
 async def covered(db: Database) -> bool:
     async with db.ask() as connection:
-        return await cover(connection) == (0, 0)
+        return (await cover(connection))[:2] == (0, 0)
 
 
 @pytest.mark.gen_test
@@ -119,7 +121,7 @@ async def test_the_fold_adds_what_the_outcomes_say_whatever_crashes(database_url
             await Fold(db, nothing).run(1)
             await right(db, samples, now)
         assert await covered(db)
-    assert stored(database_url) == expected(samples)
+    assert stored(database_url) == expected(samples, now)
 
 
 @pytest.mark.gen_test
@@ -143,7 +145,7 @@ async def test_what_was_folded_before_is_made_newest_first_and_right_at_each_bit
             if bites % 16 < 2:
                 await right(db, samples, now)
         assert await covered(db)
-    assert stored(database_url) == expected(samples)
+    assert stored(database_url) == expected(samples, now)
 
 
 @pytest.mark.gen_test
@@ -174,4 +176,4 @@ async def test_readers_never_believe_them_while_or_after_an_older_watch_folds(da
         await made(db, 4)
         assert await covered(db)
         await right(db, samples, now)
-    assert stored(database_url) == expected(samples)
+    assert stored(database_url) == expected(samples, now)
