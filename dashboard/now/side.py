@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from dashboard.config.page import CONFIG
@@ -15,6 +17,7 @@ from server.parts import Parts
 from server.picture.picture import Picture
 from server.process.degraded import degraded
 from server.selfcheck import store as check_store
+from server.selfcheck.degrade import Degraded
 from server.selfcheck.findings import CheckResult
 
 HOUR_S = 3600
@@ -87,26 +90,28 @@ async def side(parts: Parts, picture: Picture | None) -> Side:
         changes=None if recent is None else recent[:SHOWN],
         more=max(0, len(recent or ()) - SHOWN),
         config=await CONFIG.get(parts, revision),
-        own=own(picture, await CHECKS.get(parts), redis_trouble(parts)),
+        own=own(picture, await CHECKS.get(parts), degraded(parts, shared_clock.now())),
     )
 
 
-def redis_trouble(parts: Parts) -> str:
-    """`Redis full`; empty where it is well or none is configured."""
-    seen = degraded(parts, shared_clock.now())
-    return next((one.says for one in seen if one.mode.part == "redis"), "")
+def said_of(part: str, seen: Sequence[Degraded]) -> str:
+    """What is said of a part of Evenkeel, `Redis full`; empty where it is well."""
+    return next((one.says for one in seen if one.mode.part == part), "")
 
 
-def own(picture: Picture | None, checks: list[CheckResult] | None, redis: str = "") -> Own:
+def own(picture: Picture | None, checks: list[CheckResult] | None, seen: Sequence[Degraded] = ()) -> Own:
     """Who beats and who does not, and what is lost."""
     fine: list[str] = []
     troubles: list[str] = []
-    (fine if checks is not None else troubles).append("Database" if checks is not None else "Database does not answer")
+    database = said_of("database", seen) or ("" if checks is not None else "Database does not answer")
+    (troubles if database else fine).append(database or "Database")
     if picture is None:
         troubles.append("The watch has not begun")
     else:
-        fine.append("watch")
+        watch = said_of("watch", seen)
+        (troubles if watch else fine).append(watch or "watch")
         if picture.redis is not None:
+            redis = said_of("redis", seen)
             (troubles if redis else fine).append(redis or "Redis")
         silent = [process for process in picture.processes if process.heartbeat_age_s > SILENT_S]
         troubles += [f"{one.name} on {one.host} silent for {span(one.heartbeat_age_s)}" for one in silent]

@@ -75,9 +75,10 @@ class Process:
                 holds = await store.beat(connection, self.id, self.gauges, rss_bytes())
                 if holds is not None and not pooled(connection):  # each time: a pooler may change sessions unseen
                     self.db.read_back(self._connection.purpose, HELD, (holds,))
-                if time.monotonic() - self._fitted_at > FIT_EVERY_S:
-                    await self._fit(connection)
         self.gauges.loop_lag_ms = 0.0
+        if time.monotonic() - self._fitted_at > FIT_EVERY_S:
+            async with self._connection.use(LIMIT_S) as connection:
+                await self._fit(connection)
 
     async def _fit(self, connection: Connection) -> None:
         """Fit the pools to what the server lets in, shared by all who are there now."""

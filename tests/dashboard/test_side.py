@@ -8,6 +8,7 @@ import pytest
 
 from dashboard.now.side import happened, own
 from server.picture.picture import Gap, Picture, ProcessPicture, Restart
+from server.selfcheck.degrade import BY_NAME, Degraded
 
 NOW = time.time()
 
@@ -62,3 +63,15 @@ def test_who_is_silent_is_a_trouble() -> None:
     shown = own(picture(process("web.1"), process("web.2", silent_s=12.3)), [])
     assert shown.troubles == ["web.2 on box silent for 12 s"]
     assert "1 web process" in shown.fine
+
+
+def test_what_is_lost_is_not_called_fine() -> None:
+    shown = picture()
+    shown.redis = True
+    assert own(shown, []).well == "Database, watch, Redis, 1 web process OK"
+    lost = [Degraded(BY_NAME[name], {"since": "02:14:07 UTC"}) for name in ("database_slow", "redis_full")]
+    found = own(shown, [], lost)
+    assert (found.well, found.troubles) == (
+        "Watch, 1 web process OK",
+        ["Database slow since 02:14:07 UTC", "Redis full"],
+    )
