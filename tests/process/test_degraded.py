@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import html
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from tests.ingest.outage import away, read_only, seen
 from tests.ingest.sending import send
 from tests.kernel.redis_servers import servers
 from tests.site import Site, answer
-from tests.waiting import NEVER_S, until
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -59,18 +61,32 @@ async def told(site: Site, name: str) -> str:
     return line
 
 
+@contextmanager
+def paused(port: int) -> Iterator[None]:
+    """A Redis that stands still most of the time: the next pause begins once the last is over."""
+    over = threading.Event()
+
+    def pause() -> None:
+        with redis.Redis(port=port) as client:
+            while not over.is_set():
+                client.execute_command("CLIENT PAUSE 400 ALL")
+
+    thread = threading.Thread(target=pause)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.gen_test
 async def test_redis_slow_full_a_replica_and_lost(web: Any, tmp_path: Path) -> None:
     with servers(tmp_path) as made, redis.Redis(port=(port := made.start("--save", ""))) as client:
         site = await web(METRICS_PUBLIC="true", REDIS_URL=f"redis://127.0.0.1:{port}/0")
         await until(lambda: site.parts.bus.redis_ok and not site.parts.bus.redis_trouble, "Redis")
-        asking = site.parts.bus._ask_redis
-        asking._every_s = NEVER_S  # one question, and what it has found stays
-        client.execute_command("CLIENT PAUSE 500 ALL")
-        asking.wake()
-        assert "Redis slow" in await told(site, "redis_slow")
-        asking._every_s = bus.ASKED_S
-        asking.wake()
+        with paused(port):
+            assert "Redis slow" in await told(site, "redis_slow")
         client.config_set("maxmemory", 1)
         line = await told(site, "redis_full")
         assert "limits on rate hold per process. Nothing is lost." in line
