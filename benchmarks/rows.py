@@ -106,7 +106,7 @@ async def looked_up(connection: psycopg.Connection[Any], url: str) -> list[float
     ids = [str(row[0]) for row in connection.execute(sample, (LOOKED_UP,))]
     db, taken = Database(url, "evenkeel bench"), list[float]()
     try:
-        await RequestIds(db).summarise()
+        await RequestIds(db).summarise(time.time())
         for request_id in ids:
             began = time.perf_counter()
             async with db.ask() as asking:

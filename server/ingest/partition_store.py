@@ -37,7 +37,8 @@ WHERE i.inhparent = 'outcomes'::regclass AND NOT i.inhdetachpending AND NOT EXIS
 ORDER BY c.relname
 """
 BLOCKS = """
-SELECT i.inhrelid::regclass::text, pg_relation_size(x.indrelid) / current_setting('block_size')::int
+SELECT x.indrelid::regclass::text, i.inhrelid::regclass::text,
+    pg_relation_size(x.indrelid) / current_setting('block_size')::int
 FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid
 WHERE i.inhparent = 'outcomes_request_ids'::regclass ORDER BY 1
 """
@@ -102,10 +103,10 @@ async def index(connection: Connection, name: str) -> None:
         await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(INDEX), made))
 
 
-async def blocks(connection: Connection) -> list[tuple[str, int]]:
-    """The index of request ids of each attached partition, and how many pages that has."""
+async def blocks(connection: Connection) -> list[tuple[str, str, int]]:
+    """Each attached partition, its index of request ids, and how many pages the partition has."""
     found = await connection.execute(BLOCKS)
-    return [(str(name), int(count)) for name, count in cast(Any, await found.fetchall())]
+    return [(str(table), str(index), int(count)) for table, index, count in cast(Any, await found.fetchall())]
 
 
 async def summarise(connection: Connection, index: str, first: int, last: int) -> bool:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from server.ingest import partition_store as store
+from server.kernel import shared_clock
 from server.kernel.connection import Connection, opened
 from server.kernel.db import WORK, Database
 from server.tables.outcomes import RANGE_PAGES
@@ -96,20 +97,26 @@ class RequestIds:
     def __init__(self, db: Database) -> None:
         self.db = db
         self._made: dict[str, int] = {}  # by index: the page up to which there are filters
+        self._pages: dict[str, int] = {}  # as it was when it was looked at last
 
     async def run(self, term: int) -> None:
         """As a job of the watch."""
-        await self.summarise()
+        await self.summarise(shared_clock.now())
 
-    async def summarise(self) -> int:
-        """Make what is missing; how many ranges of pages that were."""
-        ranges = 0
+    async def summarise(self, now: float) -> int:
+        """Make what is missing; how many ranges of pages that were. `now` in Unix seconds."""
+        ranges, today = 0, name_of(datetime.fromtimestamp(now, UTC).date())
         async with opened(self.db, "request ids", **WORK) as connection:
-            for index, pages in await store.blocks(connection):
-                # Pages that are still being filled wait: each row in a range with a filter would log the filter.
-                first, last = self._made.get(index, 0), max(0, pages - OPEN_PAGES) // RANGE_PAGES * RANGE_PAGES
-                if first < last and await store.summarise(connection, index, first, last):
-                    ranges += (last - first) // RANGE_PAGES
+            for table, index, pages in await store.blocks(connection):
+                settled = table < today and self._pages.get(index) == pages
+                self._pages[index] = pages
+                # Pages that are still being filled wait: each row in a range with a filter would log the filter. Of a
+                # day that is over none do: a look-up reads what has no filter, of every day.
+                last = pages if settled else max(0, pages - OPEN_PAGES) // RANGE_PAGES * RANGE_PAGES
+                made = self._made.get(index, 0)
+                first = made // RANGE_PAGES * RANGE_PAGES
+                if made < last and await store.summarise(connection, index, first, last):
+                    ranges += -(-(last - first) // RANGE_PAGES)
                     self._made[index] = last
         return ranges
 

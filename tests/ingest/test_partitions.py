@@ -39,6 +39,10 @@ CREATE INDEX outcomes_request_id ON outcomes (request_id)"""
 INSERT = "INSERT INTO outcomes VALUES (to_timestamp(%s), 1, 1, false, 'r', NULL)"
 
 
+def partition_of(at: float) -> str:
+    return name_of(datetime.fromtimestamp(at, UTC).date())
+
+
 @pytest.fixture
 def database_url(database_url: str) -> str:
     """As right after the migrations: without a partition, with the index that the first start drops."""
@@ -228,8 +232,14 @@ async def test_a_request_id_is_found_by_filters_and_where_none_is_made_yet(datab
             assert found.request_id == request_id
         assert not await outcomes_by_request_id(asking, "of-nobody")
     request_ids = RequestIds(db)
-    assert await request_ids.summarise() > 2
-    assert await request_ids.summarise() == 0, "what is made is not made again"
+    now = time.time()
+    assert await request_ids.summarise(now) > 2
+    assert await request_ids.summarise(now) > 0, "of the day that is over and has not grown, the rest"
+    assert await request_ids.summarise(now) == 0, "what is made is not made again"
+    with psycopg.connect(database_url) as connection:  # what autovacuum would still have to do
+        rest = "SELECT brin_summarize_new_values(%s)"
+        assert connection.execute(rest, (f"{partition_of(now - DAY)}_request_id_idx",)).fetchone() == (0,)
+        assert connection.execute(rest, (f"{partition_of(now)}_request_id_idx",)).fetchone() != (0,)
     async with db.ask() as asking:
         (found,) = await outcomes_by_request_id(asking, md5(b"4711").hexdigest())
         (scans,) = await asking.execute(text(SCANS))
