@@ -12,7 +12,8 @@ test: .venv/dev
 	$(PY) -m pytest -n 3 --dist loadfile
 
 soak: .venv/dev
-	$(PY) -m pytest -m "soak or hypothesis" --hypothesis-profile=thorough --timeout=3600
+	$(PY) -m pytest -m hypothesis --hypothesis-profile=thorough -n 2 --dist loadfile
+	$(PY) -m pytest -m soak --timeout=3600
 
 check: .venv/dev
 	$(PY) -m ruff check .
