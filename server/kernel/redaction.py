@@ -48,6 +48,7 @@ MARKS = (
 KEYS = ("SECRET_KEY", "SECRET_KEYS_ACCEPTED")
 
 SHORTEST = 4  # characters; shorter ones would blot words out of every text
+PART_ENDS = re.compile(r"[/?#]")
 RESERVED = re.compile(r"[/?#@:%&\s]+")
 
 _own: tuple[str, ...] = ()  # the environment's, the longest first
@@ -104,7 +105,8 @@ def secrets_in(environment: Mapping[str, str]) -> set[str]:
 
 
 def passwords_in(address: str) -> set[str]:
-    """What may be a password in an address such as postgresql://user:password@host/name?password=other."""
+    """What may be a password in an address such as postgresql://user:password@host/name?password=other, whose host
+    may be missing."""
     rest = address.partition("://")[2]
     userinfo, _, where = rest.rpartition("@")
     user, _, password = userinfo.partition(":")
@@ -113,7 +115,13 @@ def passwords_in(address: str) -> set[str]:
     pieces = {piece for secret in found for piece in RESERVED.split(secret)}
     plain = re.sub(r"(password|passphrase)=[^&\s]+", r"\1", where)
     shown = {user, unquote(user), *re.split(r"[/?&=:,.]", plain)}
-    return (found | pieces) - shown
+    return ((found | pieces) - shown) | set(no_ports(PART_ENDS.split(where)[0]))
+
+
+def no_ports(hosts: str) -> list[str]:
+    """What stands where a port would, and is none: of user:password, without a host behind it, the password."""
+    ends = (host.rpartition(":") for host in hosts.split(","))
+    return [end for _, colon, end in ends if colon and end and not end.isdecimal() and not end.endswith("]")]
 
 
 def place_in(address: str) -> str:
@@ -124,4 +132,5 @@ def place_in(address: str) -> str:
     hosts, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
     if "@" in rest.partition("@")[2] or "@" in path or ("@" in rest and "@" not in hosts):
         return f"{scheme}://…"  # a password with a character that ends a part of an address
-    return redact(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}")
+    hosts = hosts.rpartition("@")[2]
+    return f"{scheme}://…" if no_ports(hosts) else redact(f"{scheme}://{hosts}{slash}{path}")

@@ -91,6 +91,7 @@ def test_everything_away_is_said_without_a_secret(tmp_path: Path, how: list[str]
         {"DATABASE_URL": "postgresql://keel:planted-1/pass@db.example/evenkeel"},
         {"DATABASE_URL": "postgresql://keel:planted-1?pass@db.example/evenkeel"},
         {"DATABASE_URL": "postgresql://db.example/evenkeel?password=planted-1@pass&x=y"},
+        {"DATABASE_URL": "postgresql://keel:planted-1-pass", "REDIS_URL": "redis://keel:planted-2-pass/0"},
         {"DATABASE_URL": "planted-1-pass-alone", "SECRET_KEY": "planted-short"},
         {"PORT": "none", "REDIS_URL": "redis://:planted-1#pass@redis.example"},
     ],
