@@ -29,10 +29,11 @@ from server.ingest.throttle import Throttle
 from server.ingest.turns import Turns
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
-from server.kernel.db import Database
+from server.kernel.db import AWAY, Database
 from server.kernel.errors import ApiError
 from server.kernel.loop import Loop
 from server.kernel.settings import Environment
+from server.kernel.text import first_line
 from server.process.process import Process
 from server.process.reserve import reserve_of
 from server.telemetry import metrics
@@ -88,7 +89,12 @@ class Intake:
 
     async def start(self) -> None:
         """Begin to flush; today's partitions are made where the watch has not done so."""
-        await self._make_partitions()
+        try:
+            await self._make_partitions()
+        except AWAY as error:
+            if self.db.apart is None:
+                raise
+            log.warning("the outcomes' own database is away, started without it: %s", first_line(error))
         self.writer.process_id = self.process.id
         if self.replay is not None:
             await self._start_spool(self.replay)

@@ -171,6 +171,8 @@ async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
             assert (await send(site, key, body(outcome(service="counted")))).code == 201
         assert value(database_url, COUNTED.format("counted")) == 2
         assert site.parts.intake.waiting().items == 1
+        started = await web("web.2", OUTCOMES_DATABASE_URL=apart_url, SPOOL="on")
+        assert (await started.fetch("/health/ready")).code == 200
         connection.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
     await until(lambda: value(apart_url, "SELECT count(*) FROM outcomes") == 2, "the replay")
     await until(lambda: not site.parts.intake.waiting().items, "the spool to be empty")
