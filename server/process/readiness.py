@@ -172,9 +172,8 @@ def silent_parts(error: BaseException, silent_s: float, now: str) -> dict[str, H
     kind = "lost" if isinstance(error, TimeoutError) else trouble_of(error) or "lost"
     since = round(silent_s, 1) if silent_s < float("inf") else None
     return {
-        "database": HealthPart(
-            status, since, now, "s since it answered", reason, "database_slow" if slow else f"database_{kind}"
-        ),
+        # One late answer is no degrade mode yet: the heartbeat and the flushes say whether it is one.
+        "database": HealthPart(status, since, now, "s since it answered", reason, "" if slow else f"database_{kind}"),
         "schema": HealthPart("warn", None, now, output="Not known while the database does not answer."),
     }
 

@@ -221,6 +221,7 @@ async def test_a_full_spool_and_a_full_disk_refuse(
             assert (refused.code, refused.headers["Retry-After"]) == (503, "5")
             assert answer(refused)["detail"].startswith("The disk is full: nothing more can be stored")
             assert (await site.fetch("/health/ready")).code == 503
+            assert seen(site)["spool_refuses"].says.startswith("Outcomes are refused: The disk is full")
         await until(
             lambda: not site.parts.intake.spool.refusing, "it to be seen that there is room, though nobody sends"
         )
