@@ -162,13 +162,18 @@ class Intake:
         if self.spool is None:
             assert counted is not None, "without a spool what cannot be counted is refused"
             batch = Batch(counted, sent.answer, claim)
-        elif counted is None or self.queue.full:
+        elif counted is None or self.queue.full or (claim is not None and self._waits(claim.digest)):
             return await self.spool.keep(sent)
         else:
             batch = Batch(counted, sent.answer, claim, sent)
         self.queue.put(batch)
         self._gauge()
         return await batch.done
+
+    def _waits(self, digest: bytes) -> bool:
+        """Whether a batch with that key waits to be replayed: in the database another could come before it."""
+        replay = self.replay
+        return replay is not None and replay.waits and replay.spool.folder.keys.seen(digest)
 
     async def _keep(self, flush: Flush) -> None:
         """Spool what a flush could not store in time. What then still is not settled, the writer answers."""

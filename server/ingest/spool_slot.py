@@ -139,6 +139,12 @@ class SpooledKeys:
         with self._alone() as file:
             file.truncate(self._read)  # half an entry is left where a process was killed
             file.write(b"".join(digest + body for digest, body in entries.items()))
+        self._known |= entries
+        self._read += ENTRY_BYTES * len(entries)
+
+    def seen(self, digest: bytes) -> bool:
+        """Whether a key is among those that this process has read or added; in memory, from any thread."""
+        return digest in self._known
 
     def forget(self) -> None:
         """Begin anew, where nothing waits on this machine any more."""

@@ -200,6 +200,36 @@ async def test_each_process_has_its_own_and_keys_hold_for_the_machine(
 
 
 @pytest.mark.gen_test
+async def test_a_key_that_waits_holds_until_it_is_replayed(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is back, and what comes now goes there before what waits: no other body takes its key."""
+    site = await web(SPOOL="on")
+    key = await known(site)
+    replay_loop, again = site.parts.intake.replay, asyncio.Event()
+    segment = replay_loop._segment
+
+    async def held(*given: Any) -> None:
+        await again.wait()
+        await segment(*given)
+
+    monkeypatch.setattr(replay_loop, "_segment", held)
+    with away(database_url):
+        assert (await send(site, key, body(outcome()), Idempotency_Key="one")).code == 202
+    site.parts.intake.writer.worked()
+    await until(lambda: not site.parts.intake.away, "the database to be there")
+    assert (await send(site, key, body(outcome()), Idempotency_Key="two")).code == 201
+    other = await send(site, key, body(outcome(), outcome()), Idempotency_Key="one")
+    assert (other.code, answer(other)["code"]) == (422, "IDEMPOTENCY_MISMATCH")
+    same = await send(site, key, body(outcome()), Idempotency_Key="one")
+    assert (same.code, same.headers["Idempotent-Replayed"]) == (202, "true")
+    again.set()
+    await drained(site)
+    assert counts(database_url) == (2, 2)
+    assert waiting_on_machine(site.parts.intake.spool.root).aside == 0
+
+
+@pytest.mark.gen_test
 async def test_a_full_spool_and_a_full_disk_refuse(
     web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
