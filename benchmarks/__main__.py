@@ -18,7 +18,7 @@ from benchmarks.figure import Figure
 from benchmarks.record import Run
 from benchmarks.stand import ROOT
 
-TABLE = ("ingest", "rows", "idle", "memory", "peers")  # what docs/performance.md has
+TABLE = ("ingest", "rows", "history", "idle", "memory", "peers")  # what docs/performance.md has
 OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects")
 BY_HAND = ("detection",)  # longer than `make bench` may take
 

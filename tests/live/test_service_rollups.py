@@ -177,3 +177,22 @@ async def test_readers_never_believe_them_while_or_after_an_older_watch_folds(da
         assert await covered(db)
         await right(db, samples, now)
     assert stored(database_url) == expected(samples, now)
+
+
+@pytest.mark.gen_test
+async def test_a_half_day_is_read_from_its_hours_until_it_is_over_and_made(database_url: str) -> None:
+    lead(database_url, 1)
+    now = int(time.time())
+    samples = some(random.Random(10), now, 200)
+    Writer(database_url).flush(samples)
+    async with database(database_url) as db:
+        await Fold(db, nothing).run(1)
+        await made(db, 1)
+        with psycopg.connect(database_url, autocommit=True) as connection:  # as they were a day ago
+            connection.execute("UPDATE rollup_cover SET halves_until = halves_until - interval '1 day'")
+            old = "span_s = 43200 AND at >= (SELECT halves_until FROM rollup_cover)"
+            assert connection.execute(f"UPDATE service_rollups SET n = 0 WHERE {old}".encode()).rowcount
+        await right(db, samples, now)
+        await made(db, 1)
+        await right(db, samples, now)
+    assert stored(database_url) == expected(samples, now)
