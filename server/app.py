@@ -46,6 +46,7 @@ from server.parts import Parts
 from server.picture.objectives_now import objectives_now
 from server.picture.relay import Relay
 from server.process import supervisor
+from server.process.glance import Glance
 from server.process.process import Process
 from server.process.ready import ReadyFlag, ready_flags
 from server.process.watch import Watch
@@ -252,11 +253,12 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
     process = Process(db, "watch", name, env.web_concurrency + 1)
     logs = LogStore(env, db, process)
     policies = Policies(env, db, bus, process)
-    watch = Watch(db, process, [*jobs(env, db, bus, process, policies), *schedule.jobs(env, db)])
+    glance = Glance(db, "tick")
+    watch = Watch(db, process, [*jobs(env, db, bus, process, policies, glance), *schedule.jobs(env, db)])
     bus.start()
     await start_each([process.register, logs.start, policies.start, watch.start])
     process.start()
-    return WatchProcess(watch, policies, [watch, policies, logs, process, bus, db])
+    return WatchProcess(watch, policies, [watch, glance, policies, logs, process, bus, db])
 
 
 def settle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.alerts import retention_store as old_alerts
+from server.alerts import store as open_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
 from server.changes import restarts
@@ -14,7 +15,7 @@ from server.config import store as config
 from server.config.expiry import expiry_job
 from server.config.registry import environment_values
 from server.config.staging import Bake
-from server.incidents import capturing, deploy_store, reminding, verifier
+from server.incidents import capturing, deploy_store, keeper, reminding, verifier
 from server.incidents import deploys as deploys_asked
 from server.incidents import store as incidents
 from server.incidents.capturing import Capturing
@@ -40,6 +41,7 @@ from server.live import fold_store, service_rollups
 from server.live.fold import Fold
 from server.live.retention_store import Retention
 from server.live.service_rollups import ServiceRollups
+from server.live.windows import MINUTE_S
 from server.maintenance import keeping
 from server.maintenance import store as maintenance
 from server.notify import outbox_store, secrets
@@ -47,9 +49,11 @@ from server.notify import sender as notify
 from server.notify.outbox import enqueue
 from server.notify.sender import Sender
 from server.picture import kept, kept_store
+from server.picture import store as picture_store
 from server.picture import tick as tick_module
 from server.picture.objectives_now import objectives_now
 from server.picture.tick import Tick
+from server.process.glance import Glance, Presence
 from server.process.process import Process
 from server.process.watch import Job
 from server.signals import store as old_signals
@@ -62,13 +66,11 @@ from server.slo.policy.policies import Policies
 from server.telemetry import log_store
 
 
-def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: Policies) -> list[Job]:
+def jobs(  # noqa: PLR0917 - what a watch process has made
+    env: Environment, db: Database, bus: Bus, process: Process, policies: Policies, glance: Glance
+) -> list[Job]:
     """What the holder of the lease does besides the checks, soonest first."""
-    evaluation = Evaluation(db, policies)
-    board = Board(db, policies, lambda: evaluation.evidence, enqueue)
-    tick = Tick(
-        db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step, Keeper(db, bus, policies).keep
-    )
+    tick = tick_of(db, bus, process, policies, glance)
     environment = environment_values(env.raw)
     staged = Bake(db, bus, environment, lambda: objectives_now(tick.picture, tick.age_s(shared_clock.now())))
     ledger = Ledger(policies)
@@ -89,6 +91,19 @@ def jobs(env: Environment, db: Database, bus: Bus, process: Process, policies: P
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         *retention(env, db),
     ]
+
+
+def tick_of(db: Database, bus: Bus, process: Process, policies: Policies, glance: Glance) -> Tick:
+    """The tick. It looks first at what there is, so that its stages ask for nothing that is not."""
+
+    def given(now: float) -> dict[str, object]:
+        return {"refused_from": now - MINUTE_S, "in_force": [objective.id for objective in policies.objectives]}
+
+    seen = Presence(glance, picture_store.SEEN | ledger_store.SEEN | open_alerts.SEEN | keeper.SEEN, given)
+    evaluation = Evaluation(db, policies, seen)
+    board = Board(db, policies, lambda: evaluation.evidence, enqueue, seen)
+    keep = Keeper(db, bus, policies, seen).keep
+    return Tick(db, bus, process, evaluation.streams.hear, evaluation.evaluate, board.step, keep, seen)
 
 
 def of_incidents(env: Environment, db: Database, bus: Bus, tick: Tick) -> list[Job]:

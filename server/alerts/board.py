@@ -21,6 +21,7 @@ from server.alerts.silence import Silence
 from server.alerts.telling import Event, PagingAlerts, awaited, suppressor
 from server.kernel.db import Database
 from server.kernel.names import is_drill
+from server.process.glance import Presence
 from server.process.watch import require_term
 from server.slo.model.status import Evidence
 from server.slo.policy.policies import Policies
@@ -45,18 +46,27 @@ class Board:
     """The tick's second hook. `tell` joins the transaction that writes what is to be told."""
 
     def __init__(
-        self, db: Database, policies: Policies, evidence: Callable[[], Sequence[Evidence]], tell: Tell
+        self,
+        db: Database,
+        policies: Policies,
+        evidence: Callable[[], Sequence[Evidence]],
+        tell: Tell,
+        seen: Presence | None = None,
     ) -> None:
         self.db = db
         self.policies = policies
         self.evidence = evidence
         self.tell = tell
+        self.seen = seen or Presence()
         self.term = 0
         self.resolved: dict[str, Alert] = {}  # of the last hour, the last of each objective
         self._refreshed_at = 0.0
 
     async def step(self, term: int, now: float) -> list[Alert]:
         """The open alerts, then those that fired and were over within the hour; Fenced where the term has passed."""
+        known = self.term == term and self.seen.nothing(store.ANY_OPEN)
+        if known and all(one.tier is None for one in self.evidence()):
+            return self._shown(Stepped(), now)
         async with self.db.ask() as connection:
             found, unread = await store.open_alerts(connection)
             silences = await silence_store.active(connection, now)

@@ -66,6 +66,10 @@ def readable(rows: Iterable[Any]) -> list[Alert]:
     return [alert for row in rows if (alert := alert_of(row)) is not None]
 
 
+ANY_OPEN = "alerts"
+SEEN = {ANY_OPEN: "EXISTS (SELECT FROM alerts WHERE state <> 'resolved')"}
+
+
 async def open_alerts(connection: AsyncConnection) -> tuple[list[Alert], list[int]]:
     """Every alert that has not been resolved, and the ids of those that cannot be read."""
     rows = await connection.execute(text(f"SELECT {ALERTS.columns} FROM alerts WHERE state <> 'resolved' ORDER BY id"))

@@ -22,12 +22,15 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.names import OWN
 from server.picture.picture import OpenIncident, Picture
+from server.process.glance import Presence
 from server.process.watch import require_term
 from server.signals import store as signals_store
 from server.signals.signal import SignalTally
 from server.slo.model.budget_policy import BudgetPolicy
 from server.slo.policy.policies import Policies
 
+OPEN_INCIDENTS, WAITING_SIGNALS = "incidents", "signals"
+SEEN = {OPEN_INCIDENTS: store.ANY_OPEN, WAITING_SIGNALS: signals_store.ANY_WAITING}
 CHANGES_S = 3600.0
 CALM_S = 10.0  # so long nothing burns before an incident recovers: a service that hardly does would flap
 AFTER_S = 30.0  # an onset is estimated, and a version is first seen by its first failure
@@ -37,15 +40,18 @@ CHANGES_MAX = 20
 class Keeper:
     """The tick's last question: what the alerts of a picture make of incidents."""
 
-    def __init__(self, db: Database, bus: Bus, policies: Policies) -> None:
+    def __init__(self, db: Database, bus: Bus, policies: Policies, seen: Presence | None = None) -> None:
         self.db = db
         self.bus = bus
         self.policies = policies
+        self.seen = seen or Presence()
 
     async def keep(self, picture: Picture) -> list[OpenIncident]:
         """The open incidents after this picture, the worst first, drills last; Fenced where another watch has taken
         over."""
         alerts, now = picture.alerts, picture.at
+        if not alerts and self.seen.nothing(WAITING_SIGNALS) and self.seen.nothing(OPEN_INCIDENTS):
+            return []
         async with self.db.act() as connection:
             members = await store.members(connection, [alert.id for alert in alerts])
             touched: set[int] = set()

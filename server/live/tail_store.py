@@ -29,10 +29,12 @@ class SecondCount(NamedTuple):
     imported: bool
 
 
+HEADS = "SELECT id, (SELECT max(seq) FROM deltas WHERE writer_id = id) AS seq FROM writers"
+
+
 async def heads(connection: AsyncConnection) -> dict[int, int]:
     """The newest sequence of each writer; a writer without deltas is left out."""
-    query = "SELECT id, (SELECT max(seq) FROM deltas WHERE writer_id = id) AS seq FROM writers"
-    rows = await connection.execute(text(f"SELECT id, seq FROM ({query}) AS heads WHERE seq IS NOT NULL"))
+    rows = await connection.execute(text(f"SELECT id, seq FROM ({HEADS}) AS heads WHERE seq IS NOT NULL"))
     return {row.id: row.seq for row in rows}
 
 

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.connection import Connection
 from server.kernel.db import plain
 from server.kernel.names import OTHER
+from server.live import tail_store
 from server.picture.picture import ProcessPicture, Restart, RunningMaintenance
 from server.process.process_store import RUNNING
 
-GONE_S = 30  # a process without a heartbeat for this long is left out
 RESTARTS_TOLD_S = 15 * 60
 RESTARTS_MAX = 20
 
@@ -63,28 +63,26 @@ async def write(connection: AsyncConnection, term: int, seq: int, body: bytes) -
     return done.rowcount == 1
 
 
+GONE_S = 30  # a process without a heartbeat for this long is left out
+PROCESSES = f"""
+SELECT id, processes.kind, name, host, extract(epoch FROM started_at)::float8 AS started_at,
+    extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age_s,
+    r.revision, extract(epoch FROM r.applied_at - v.at)::float8 * 1000 AS applied_after_ms,
+    queue_items, loop_lag_ms, rss_bytes
+FROM processes
+LEFT JOIN LATERAL (
+    SELECT revision, applied_at FROM receipts
+    WHERE process_id = processes.id ORDER BY applied_at DESC, revision DESC LIMIT 1
+) AS r ON true
+LEFT JOIN revisions v ON v.number = r.revision
+WHERE {RUNNING} AND heartbeat_at > clock_timestamp() - make_interval(secs => {GONE_S})
+ORDER BY processes.kind DESC, host, name, id
+"""
+
+
 async def processes(connection: AsyncConnection) -> list[ProcessPicture]:
     """Every process that runs or has just gone silent, with the newest revision that it has applied."""
-    rows = await connection.execute(
-        text(
-            f"""
-            SELECT id, processes.kind, name, host, extract(epoch FROM started_at)::float8 AS started_at,
-                extract(epoch FROM clock_timestamp() - heartbeat_at)::float8 AS age_s,
-                r.revision, extract(epoch FROM r.applied_at - v.at)::float8 * 1000 AS applied_after_ms,
-                queue_items, loop_lag_ms, rss_bytes, clock_ahead_s
-            FROM processes
-            LEFT JOIN LATERAL (
-                SELECT revision, applied_at FROM receipts
-                WHERE process_id = processes.id ORDER BY applied_at DESC, revision DESC LIMIT 1
-            ) AS r ON true
-            LEFT JOIN revisions v ON v.number = r.revision
-            WHERE {RUNNING} AND heartbeat_at > clock_timestamp() - make_interval(secs => :gone_s)
-            ORDER BY processes.kind DESC, host, name, id
-            """
-        ),
-        {"gone_s": GONE_S},
-    )
-    return [ProcessPicture(*row) for row in rows]
+    return [ProcessPicture(*row) for row in await connection.execute(text(PROCESSES))]
 
 
 async def restarts(connection: AsyncConnection) -> list[Restart]:
@@ -133,6 +131,22 @@ async def targets(connection: AsyncConnection) -> int:
     """How many targets there are."""
     row = await connection.execute(text("SELECT count(*) FROM targets WHERE removed_at IS NULL"))
     return int(row.scalar_one())
+
+
+COUNTED, REFUSED, RUNNING_PROCESSES = "counted", "refused", "processes"
+RESTARTED, UNDER_MAINTENANCE, REVISION, TARGETS = "restarted", "under maintenance", "revision", "targets"
+# What a tick looks at first, for the windows; by `:refused_from`, Unix seconds.
+SEEN = {
+    COUNTED: f"SELECT string_agg(id || ':' || seq, ' ' ORDER BY id) FROM ({tail_store.HEADS}) AS heads",
+    REFUSED: "EXISTS (SELECT FROM intake WHERE slot >= to_timestamp(:refused_from))",
+    RUNNING_PROCESSES: f"SELECT coalesce(json_agg(each), '[]') FROM ({PROCESSES}) AS each",
+    RESTARTED: f"""EXISTS (SELECT FROM processes WHERE stopped_at IS NULL AND heartbeat_at < clock_timestamp()
+        - interval '3 s') AND EXISTS (SELECT FROM processes
+        WHERE started_at > clock_timestamp() - make_interval(secs => {RESTARTS_TOLD_S}))""",
+    UNDER_MAINTENANCE: "EXISTS (SELECT FROM maintenance_windows WHERE started_at IS NOT NULL AND ended_at IS NULL)",
+    REVISION: "SELECT coalesce(max(number), 0) FROM revisions",
+    TARGETS: "SELECT count(*) FROM targets WHERE removed_at IS NULL",
+}
 
 
 async def other_series(connection: AsyncConnection) -> int:

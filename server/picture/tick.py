@@ -18,6 +18,7 @@ from server.picture.incidents import IncidentsStage, Keep, no_incidents
 from server.picture.picture import Gap, Picture, read_picture
 from server.picture.publish import PublishStage
 from server.picture.windows import WindowsStage
+from server.process.glance import Presence
 from server.process.process import Process
 
 log = logging.getLogger("evenkeel.tick")
@@ -40,7 +41,7 @@ class Tick:
     """Makes the picture, as a job of the watch.
 
     `hear` is told of the deltas; then `evaluate` answers how the objectives stand, `step` the alerts, and `keep` the
-    incidents.
+    incidents. `seen` is looked at first, and says which of them need not ask.
     """
 
     def __init__(  # noqa: PLR0917 - what is known, then who is asked, in the order of a tick
@@ -52,11 +53,13 @@ class Tick:
         evaluate: Evaluate,
         step: Step,
         keep: Keep = no_incidents,
+        seen: Presence | None = None,
     ) -> None:
         self.db = db
         self.process = process
+        self.seen = seen or Presence()
         self.stages: tuple[Stage, ...] = (
-            WindowsStage(db, bus, process, hear),
+            WindowsStage(db, bus, process, hear, self.seen),
             EvaluationStage(evaluate),
             AlertsStage(step),
             IncidentsStage(keep),
@@ -75,8 +78,12 @@ class Tick:
             picture = await self._taken_over(term)
         picture.at = now
         picture.seq = max(picture.seq + 1, int(now))  # grows, also after the unlogged row was lost
-        for stage in self.stages:
-            await stage.run(picture)
+        await self.seen.look(now)
+        try:
+            for stage in self.stages:
+                await stage.run(picture)
+        finally:
+            self.seen.forget()
         self.picture = picture
 
     async def _taken_over(self, term: int) -> Picture:

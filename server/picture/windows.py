@@ -14,7 +14,8 @@ from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, LiveWindows
 from server.picture import store
-from server.picture.picture import Picture
+from server.picture.picture import Picture, ProcessPicture
+from server.process.glance import Presence
 from server.process.process import Process
 from server.slo.judge.streams import LATE_S
 
@@ -27,23 +28,51 @@ class WindowsStage:
     Where it fails there is no picture, and the windows are made anew at the next tick.
     """
 
-    def __init__(self, db: Database, bus: Bus, process: Process, hear: Hear) -> None:
+    def __init__(self, db: Database, bus: Bus, process: Process, hear: Hear, seen: Presence) -> None:
         self.db = db
         self.bus = bus
         self.process = process
         self.tail = Tail(hear)
         self.windows: LiveWindows | None = None
         self.term = 0
+        self.seen = seen
+        self._mark: tuple[object, ...] | None = None  # of what was counted when it was read last
         self._other = (0, float("-inf"))
 
     async def run(self, picture: Picture) -> None:
         """Fill in everything but how objectives and alerts stand."""
         try:
-            async with self.db.ask() as connection:
-                await self._fill(connection, picture)
+            mark = self.seen.mark(store.COUNTED)
+            if self.windows is not None and self._as_before(picture, mark):
+                await self._go_on(self.windows, picture)
+            else:
+                async with self.db.ask() as connection:
+                    await self._fill(connection, picture)
+                self._mark = mark
         except BaseException:
             self.windows = None  # half-read: the next tick starts from the deltas that are kept
             raise
+
+    def _as_before(self, picture: Picture, mark: tuple[object, ...] | None) -> bool:
+        """Whether nothing was counted since, and there is nothing else that has to be read."""
+        none = all(self.seen.nothing(name) for name in (store.RESTARTED, store.UNDER_MAINTENANCE))
+        fresh = time.monotonic() - self._other[1] < OTHER_EVERY_S
+        return self.term == picture.term and mark is not None and mark == self._mark and none and fresh
+
+    async def _go_on(self, windows: LiveWindows, picture: Picture) -> None:
+        windows.advance(int(picture.at) + 1)
+        found = self.seen.found
+        picture.services = windows.pictures(await self._refused(picture.at))
+        picture.processes = [ProcessPicture(*each.values()) for each in found[store.RUNNING_PROCESSES]]
+        picture.restarts, picture.maintenance = [], []
+        picture.revision, picture.targets = found[store.REVISION], found[store.TARGETS]
+        picture.redis = self.bus.redis_ok
+
+    async def _refused(self, now: float) -> dict[str, Refusals]:
+        if self.seen.nothing(store.REFUSED):
+            return {}
+        async with self.db.ask() as connection:
+            return await self._refusals(connection, now)
 
     async def _fill(self, connection: AsyncConnection, picture: Picture) -> None:
         windows = await self._windows(connection, picture)

@@ -20,6 +20,7 @@ SIGNALS = Rows(signals, Signal)
 ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('signals/' || :sender, 0))")
 SHOWN_FIRST = "ORDER BY signals.state <> 'firing', NOT signals.opens, signals.id DESC"
 WAITING = "state = 'firing' AND incident_id IS NULL"
+ANY_WAITING = f"EXISTS (SELECT FROM signals WHERE {WAITING})"
 WAITING_MOST = 20_000  # in one look; the others wait for the next
 BITE = 500
 KEPT_DAYS = 400  # after it was last heard of, as long as alerts
@@ -119,7 +120,7 @@ async def waiting(
 
 async def any_waiting(connection: AsyncConnection) -> bool:
     """Whether any signal fires outside of incidents."""
-    return bool((await connection.execute(text(f"SELECT EXISTS(SELECT FROM signals WHERE {WAITING})"))).scalar_one())
+    return bool((await connection.execute(text(f"SELECT {ANY_WAITING}"))).scalar_one())
 
 
 async def alone(connection: AsyncConnection, now: float, policy: SignalPolicy, most: int) -> tuple[list[Signal], int]:

@@ -78,8 +78,8 @@ async def test_each_job_is_due_when_there_is_something_for_it(database_url: str,
         bus, process = Bus(db, None), Process(db, "watch", "watch.1")
         policies = Policies(env, db, bus, process)
         await policies.start()
-        asked = [job for job in jobs(env, db, bus, process, policies) if job.due]
         glance = Glance(db, "watch")
+        asked = [job for job in jobs(env, db, bus, process, policies, glance) if job.due]
 
         async def due() -> set[str]:
             given = {name: value for job in asked for name, value in job.given().items()}

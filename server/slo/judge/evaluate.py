@@ -13,6 +13,7 @@ from server.kernel.db import Database
 from server.live import refusals_store, version_store
 from server.live.refusals import refusals
 from server.live.service import LiveService
+from server.process.glance import Presence
 from server.slo.judge.judgement import (
     ALL_ARRIVES,
     Observation,
@@ -26,7 +27,7 @@ from server.slo.judge.judgement import (
 from server.slo.judge.streams import SILENT, Streams
 from server.slo.judge.versions import version_verdicts
 from server.slo.ledger import ledger_store, recount_store
-from server.slo.ledger.windows import REREAD_SHARE, LedgerWindows
+from server.slo.ledger.windows import REREAD_SHARE, ByWindow, LedgerWindows
 from server.slo.model.objective import Objective
 from server.slo.model.status import Evidence, ObjectiveStatus, State, Status, VersionVerdict, by_name, worst
 from server.slo.policy.policies import Policies
@@ -88,9 +89,12 @@ class Versions:
 class Evaluation:
     """The tick's hook. Between ticks it keeps the ledger's sums, the streams, and since when each state holds."""
 
-    def __init__(self, db: Database, policies: Policies) -> None:
+    def __init__(self, db: Database, policies: Policies, seen: Presence | None = None) -> None:
         self.db = db
         self.policies = policies
+        self.seen = seen or Presence()
+        self._mark: tuple[object, ...] | None = None  # of what the counts depend on, at the last evaluation
+        self._changed_at = 0.0  # when it was another one
         self.windows = LedgerWindows(spans(()))
         self.streams = Streams()
         self.refused = RefusedTraffic()
@@ -109,12 +113,8 @@ class Evaluation:
             self.windows = LedgerWindows(needed)
         if self.last is None and before is not None:
             self._recall(objectives, before)
-        async with self.db.ask() as connection:
-            unfinished = await recount_store.unfinished(connection, objectives)
-            self.windows.forget(self._unfinished - unfinished)
-            self._unfinished = unfinished
-            counts = await self.windows.read(connection, objectives, now)
-            senders = senders_of(services, await self.refused.read(connection, services, now))
+        counts, senders = await self._counted(services, objectives, now)
+        unfinished = self._unfinished
         versions = await self.versions.read(now)
         verdicts = self.streams.verdicts(objectives, int(now) + 1)
         observed = [
@@ -140,6 +140,26 @@ class Evaluation:
         ]
         await self._bound_onsets(observed)
         return self.last
+
+    async def _counted(
+        self, services: Sequence[LiveService], objectives: tuple[Objective, ...], now: float
+    ) -> tuple[dict[int, ByWindow], dict[str, Senders]]:
+        """The counts of the objectives, and whose senders were refused; read where anything has changed."""
+        mark = self.seen.mark(*ledger_store.SEEN)
+        if mark is None or mark != self._mark:
+            self._mark, self._changed_at = None, now
+        partial = any(service.partial for service in services)
+        quiet = self._mark is not None and not partial and self.seen.nothing(ledger_store.RECOUNTED)
+        if quiet and not self._unfinished and self.windows.lasts(objectives, now, self._changed_at):
+            return self.windows.counts(objectives, now), senders_of(services, {})
+        async with self.db.ask() as connection:
+            unfinished = await recount_store.unfinished(connection, objectives)
+            self.windows.forget(self._unfinished - unfinished)
+            self._unfinished = unfinished
+            counts = await self.windows.read(connection, objectives, now)
+            refused = await self.refused.read(connection, services, now)
+        self._mark = mark
+        return counts, senders_of(services, refused)
 
     async def _bound_onsets(self, observed: Sequence[Observation]) -> None:
         """Move each onset that only a window tells to the first failure in it."""

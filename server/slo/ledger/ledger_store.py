@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.kernel.db import Database
 from server.kernel.times import utc
 from server.live.clauses_store import LATE, excluded
+from server.live.tail_store import HEADS
 from server.slo.ledger.history import HistorySlot
 from server.slo.model.counts import Counts, Tally
 
@@ -294,6 +295,16 @@ async def parts(
     values = {"ids": list(ids), "starts": [utc(start) for start in opens], "first": utc(opens[0]), "end": utc(end)}
     rows = await connection.execute(statement, values)
     return {(row[0], row[1]): Counts(row[2], row[3]) for row in rows}
+
+
+COUNTED, EXCLUDED, RECOUNTED = "counted", "excluded", "recounted"
+# What counts depend on beside the time, for a glance; by `:in_force`, the ledgers of the objectives in force.
+SEEN = {
+    COUNTED: f"SELECT string_agg(id || ':' || seq, ' ' ORDER BY id) FROM ({HEADS}) AS heads",
+    EXCLUDED: "SELECT count(*) || ' ' || count(revoked_at) FROM exclusions",
+    RECOUNTED: """EXISTS (SELECT FROM recounts)
+        OR EXISTS (SELECT FROM objectives WHERE NOT counted AND id = ANY (CAST(:in_force AS integer[])))""",
+}
 
 
 async def exclusions(connection: AsyncConnection) -> Exclusions:

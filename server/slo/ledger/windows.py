@@ -89,6 +89,8 @@ class LedgerWindows:
     def __init__(self, spans: Sequence[int]) -> None:
         self.spans = tuple(spans)
         self.bases: dict[int, Base] = {}
+        self.exclusions: store.Exclusions = {}
+        self.fresh: store.Fresh = {}  # what was committed after the bases, when it was read last
 
     def forget(self, objectives: Collection[int]) -> None:
         """Read the ledgers of these numbers anew: they were made anew."""
@@ -103,14 +105,31 @@ class LedgerWindows:
     ) -> dict[int, ByWindow]:
         """The counts by objective id and window; `connection` holds one snapshot, `now` is in Unix seconds."""
         asked, exclusions = parts(objectives), await store.exclusions(connection)
+        self.exclusions = exclusions
         self.bases = {number: base for number, base in self.bases.items() if number in asked}
         for number in stale(self.bases, asked, exclusions, now):
             self.bases[number] = await read_base(connection, asked[number], self.spans, now, exclusions)
         bases = list(self.bases.values())
-        fresh = await store.after(connection, [(base.cursors, base.services) for base in bases])
-        news = by_service(fresh, now)
+        self.fresh = await store.after(connection, [(base.cursors, base.services) for base in bases])
+        return self.counts(objectives, now)
+
+    def counts(self, objectives: tuple[Objective, ...], now: float) -> dict[int, ByWindow]:
+        """The same from what was read last."""
+        news = by_service(self.fresh, now)
+        bases = self.bases.values()
         found = {o.id: with_news(o, base, news.get(o.service, ())) for base in bases for o in base.objectives}
         return {objective.id: found[objective.id] for objective in objectives}
+
+    def lasts(self, objectives: tuple[Objective, ...], now: float, unchanged_since: float) -> bool:
+        """Whether what was read last can be used where nothing was counted since then: all of the ledger was read after
+        that, and no window begins at another minute."""
+        asked = parts(objectives)
+        return asked.keys() == self.bases.keys() and all(
+            serves(base, asked[number], self.exclusions, now)
+            and unchanged_since < base.at
+            and (now - base.at < base.keep_s or first_minute(now, 0) == first_minute(base.at, 0))
+            for number, base in self.bases.items()
+        )
 
 
 def parts(objectives: Sequence[Objective]) -> dict[int, tuple[Objective, ...]]:
