@@ -162,7 +162,7 @@ class Intake:
         if self.spool is None:
             assert counted is not None, "without a spool what cannot be counted is refused"
             batch = Batch(counted, sent.answer, claim)
-        elif counted is None or self.queue.full or (claim is not None and self._waits(claim.digest)):
+        elif counted is None or self._waits(claim) or (self.queue.full and await self._has_room(self.spool)):
             return await self.spool.keep(sent)
         else:
             batch = Batch(counted, sent.answer, claim, sent)
@@ -170,10 +170,17 @@ class Intake:
         self._gauge()
         return await batch.done
 
-    def _waits(self, digest: bytes) -> bool:
+    def _waits(self, claim: Claim | None) -> bool:
         """Whether a batch with that key waits to be replayed: in the database another could come before it."""
         replay = self.replay
-        return replay is not None and replay.waits and replay.spool.folder.keys.seen(digest)
+        if claim is None or replay is None or not replay.waits:
+            return False
+        return replay.spool.folder.keys.seen(claim.digest)
+
+    async def _has_room(self, spool: Spool) -> bool:
+        """Whether the spool takes more, looked at anew; where it does not, what does not fit is too much load."""
+        await spool.look()
+        return self.takes
 
     async def _keep(self, flush: Flush) -> None:
         """Spool what a flush could not store in time. What then still is not settled, the writer answers."""

@@ -106,7 +106,7 @@ class Spool:
         """Why a group was not kept, as a sentence."""
         if isinstance(error, SpoolFull):
             mib = math.ceil(self.most_bytes / MIB)
-            return f"The database does not answer, and the spool of this process is full ({mib} MiB)."
+            return f"The database does not take it in time, and the spool of this process is full ({mib} MiB)."
         why = why_away(error)
         full = why_away(OSError(errno.ENOSPC, ""))
         return why if why == full else f"{why} The spool cannot be written: {first_line(error)}."

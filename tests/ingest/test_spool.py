@@ -264,6 +264,22 @@ async def test_a_full_spool_and_a_full_disk_refuse(
 
 
 @pytest.mark.gen_test
+async def test_with_a_full_spool_what_does_not_fit_is_too_much_load(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database answers, only not soon enough for all that comes."""
+    site = await web(SPOOL="on")
+    key = await known(site)
+    intake = site.parts.intake
+    monkeypatch.setattr(intake.queue, "items", 1)
+    monkeypatch.setattr(intake.queue.admission, "wait_s", lambda _: 9.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(intake.spool.folder, "most_bytes", 0)
+        told = [answer(await send(site, key, body(outcome())))["code"] for _ in range(2)]
+        assert told == ["UNAVAILABLE", "QUEUE_FULL"]
+        assert seen(site).keys() == {"overloaded"}
+    assert (await send(site, key, body(outcome()))).code == 202
+
+
+@pytest.mark.gen_test
 async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(
     web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
