@@ -1,7 +1,7 @@
 """A load generator in a process of its own: `python -m benchmarks.load URL KEY CONNECTIONS ITEMS SECONDS`.
 
 Each connection sends its next request when the last one is answered. Writes one
-line of JSON: what was answered, what was not a 201, and how long it took.
+line of JSON: what was answered, what was not a 201, how long it took, and the longest time without an answer.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Load:
         self.open = 0
         self.done = asyncio.Event()
         self.first_wrong = b""
+        self.answered_at = time.monotonic()
+        self.longest_gap_s = 0.0  # in which nobody was answered
 
 
 class Connection(asyncio.Protocol):
@@ -63,6 +65,8 @@ class Connection(asyncio.Protocol):
             return
         load = self.load
         load.answered += 1
+        now = time.monotonic()
+        load.longest_gap_s, load.answered_at = max(load.longest_gap_s, now - load.answered_at), now
         if not self.buffer.startswith(b"HTTP/1.1 201"):
             load.wrong += 1
             load.first_wrong = load.first_wrong or self.buffer
@@ -94,6 +98,7 @@ async def run(url: str, key: str, connections: int, items: int, seconds: float) 
         "answered": load.answered,
         "wrong": load.wrong,
         "seconds": time.monotonic() - began,
+        "longest_gap": load.longest_gap_s,
         "first_wrong": load.first_wrong.decode(errors="replace"),
     }
 

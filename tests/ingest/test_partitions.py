@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import text
 
-from server.ingest import partition_store
+from server.ingest import partition_store, partitions
 from server.ingest.partitions import (
     DAYS_AHEAD,
     RequestIds,
@@ -245,3 +246,21 @@ async def test_a_request_id_is_found_by_filters_and_where_none_is_made_yet(datab
         (scans,) = await asking.execute(text(SCANS))
         assert (scans.of_all, scans.by_index > 0) == (0, True)
     await db.close()
+
+
+@pytest.mark.gen_test
+async def test_what_ends_in_a_deadlock_is_tried_again_and_at_last_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "PAUSES_S", (0.0, 0.0))
+    tries: list[int] = []
+
+    async def act(works_at: int) -> str:
+        tries.append(works_at)
+        if len(tries) < works_at:
+            raise (DeadlockDetected, LockNotAvailable)[len(tries) % 2]
+        return "done"
+
+    assert await partitions.again(lambda: act(3)) == "done"
+    tries.clear()
+    with pytest.raises((DeadlockDetected, LockNotAvailable)):
+        await partitions.again(lambda: act(4))
+    assert len(tries) == 3
