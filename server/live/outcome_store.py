@@ -80,10 +80,15 @@ async def spread(rows: AsyncConnection) -> bool:
 
 
 async def _series(
-    connection: AsyncConnection, rows: AsyncConnection | None, wanted: str, values: dict[str, Any]
+    connection: AsyncConnection,
+    rows: AsyncConnection | None,
+    wanted: str,
+    values: dict[str, Any],
+    workers: bool | None = None,
 ) -> OutcomeSource:
+    """`workers`: whether they may be on those of Citus, where that is known."""
     rows = rows or connection
-    workers = await spread(rows)
+    workers = await spread(rows) if workers is None else workers
     if rows is connection and not workers:
         return OutcomeSource(connection, wanted, values, spread=False)
     found = await connection.execute(
@@ -110,16 +115,16 @@ async def by_request_id(
     """The outcomes that carry a request id, newest first."""
     values: dict[str, Any] = {"request_id": request_id}
     rows = rows or connection
-    workers = await spread(rows)
+    # The planner thinks that a bloom filter excludes nothing.
+    workers, _ = (await rows.execute(text(f"{HAS_CITUS}, set_config('enable_seqscan', 'off', true)"))).one()
     if workers:
         await rows.execute(text("SET LOCAL citus.propagate_set_commands = 'local'"))
-    # The planner thinks that a bloom filter excludes nothing.
-    await rows.execute(text("SET LOCAL enable_seqscan = off"))
+        await rows.execute(text("SET LOCAL enable_seqscan = off"))
     if rows is not connection or workers:
         query = text("SELECT DISTINCT series_id FROM outcomes WHERE request_id = :request_id")
         values["ids"] = list((await rows.execute(query, values)).scalars())
     wanted = "SELECT * FROM series WHERE id = ANY(:ids)" if "ids" in values else "SELECT * FROM series"
-    there, series, values, _ = await _series(connection, rows, wanted, values)
+    there, series, values, _ = await _series(connection, rows, wanted, values, workers)
     found = await there.execute(
         text(
             f"""
