@@ -94,6 +94,7 @@ class Throttle:
             self._take = self._redis.register_script(SCRIPT)
             self._give_back = self._redis.register_script(GIVE_BACK)
         self._redis_from = 0.0  # monotonic: not asked before
+        self._lost = False  # said so already
         self._reaching: asyncio.Task[bool] | None = None  # answers whether it was reached
         self._credit: dict[int, float] = {}  # by key, monotonic
 
@@ -127,6 +128,7 @@ class Throttle:
         except FAILURES as error:
             self._lose(error)
             return None
+        self._lost = False
         return float(ahead_s), bool(taken)
 
     async def _reached(self) -> bool:
@@ -149,7 +151,9 @@ class Throttle:
     def _lose(self, error: BaseException) -> None:
         self._reaching = None
         self._redis_from = time.monotonic() + REDIS_PAUSE_S
-        log.warning("Redis lost, throttling per process: %s", lost(error))
+        if not self._lost:
+            log.warning("Redis lost, throttling per process: %s", lost(error))
+        self._lost = True
 
     def _local(self, key_id: int, cost_s: float, now: float) -> tuple[float, bool]:
         credit = max(self._credit.get(key_id, 0.0), now)

@@ -63,11 +63,14 @@ async def test_what_was_not_stored_is_given_back_to_the_throttle(
 
 
 @pytest.mark.gen_test
-async def test_the_throttle_goes_on_without_redis(web: Any) -> None:
+async def test_the_throttle_goes_on_without_redis(web: Any, caplog: pytest.LogCaptureFixture) -> None:
     site = await web(INGEST_MAX_ITEMS_PER_SECOND="1", REDIS_URL="redis://127.0.0.1:1/0")
     key = await site.key("ingest")
     assert (await send(site, key, body(*[outcome()] * 9))).code == 201
+    site.parts.intake.throttle._redis_from = 0.0  # a second later
     assert (await send(site, key, body(outcome()))).code == 503
+    assert site.parts.intake.throttle._redis_from > 0, "it was asked again"
+    assert caplog.text.count("Redis lost, throttling per process") == 1
 
 
 def test_what_a_key_may_still_send() -> None:
