@@ -13,6 +13,7 @@ from tornado.httpclient import AsyncHTTPClient
 
 from server.config.store import LOCK
 from server.kernel import db
+from server.kernel.pool_sizes import MOST
 from tests.site import Site, answer
 from tests.waiting import until
 
@@ -48,7 +49,7 @@ async def test_a_full_pool_says_that_it_is_full(web: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(db, "ACT_WAIT_S", 0.05)
     site = await web()
     key = await site.key("act", "read")
-    taken = [site.parts.db.act() for _ in range(db.ACTS)]
+    taken = [site.parts.db.act() for _ in range(MOST.control)]
     for one in taken:
         await one.__aenter__()
     asked = {"service": "checkout", "kind": "deploy", "version": "5f2c1a9"}
