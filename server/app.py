@@ -262,7 +262,7 @@ async def start_watch(env: Environment, name: str) -> WatchProcess:
 
 
 def settle() -> None:
-    """What lives as long as the process is not looked at again by each garbage collection: a fifth of ingest's work."""
+    """What lives as long as the process is left out of each garbage collection, which was a fifth of ingest's work."""
     gc.collect()
     gc.freeze()
 
@@ -297,5 +297,6 @@ async def run_watch(env: Environment, name: str, sockets: list[socket.socket]) -
         return
     watching = start.result()
     on_hangup(watching.policies.take_file)
+    settle()
     await stop
     await watching.close()
