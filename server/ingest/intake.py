@@ -45,6 +45,7 @@ KEPT_S = 6 * 86_400  # what was replayed is known for a week: a machine may stay
 CLOSE_S = 8.0  # after the requests in flight have had their time; all in all under 25 s
 PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
+CUT_S = 0.3  # after its connection is cut, numbering is cancelled: that asks the server first, which may hang
 LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 
@@ -138,9 +139,11 @@ class Intake:
         try:
             return self.numbering.count(decoded, sent)
         except Unnumbered:  # only now the database is needed: to set a time for it costs a tenth of a request
+            clock = self.writer.clock
+            until = clock.now() + PATIENCE_S["numbering"]
             with contextlib.suppress(ApiError, TimeoutError):
-                async with self.writer.clock.timeout(PATIENCE_S["numbering"]):
-                    return await self.numbering.counted(decoded, sent)
+                async with clock.timeout(PATIENCE_S["numbering"] + CUT_S):
+                    return await self.numbering.counted(decoded, sent, lambda: until - clock.now())
             return None
 
     async def store(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Protocol
@@ -49,17 +49,19 @@ class Numbering:
         spellings: Iterable[Spelling],
         sender: SendingKey = OURSELVES,
         first: Mapping[Spelling, int] = MappingProxyType({}),
+        left_s: Callable[[], float] = lambda: LIMIT_S,
     ) -> None:
         """Make `book.find` know these; `first` is the second of the first outcome of each, where it is not now.
 
-        Raises ApiError UNAVAILABLE where the database is away.
+        `left_s`: seconds that the database has for it, asked once it is our turn. Raises ApiError UNAVAILABLE where
+        the database is away.
         """
         wanted = set(spellings)
         async with self._alone:
             if all(self.find(spelling, sender) for spelling in wanted):
                 return
             try:
-                async with self._connection.use(LIMIT_S) as connection:
+                async with self._connection.use(left_s()) as connection:
                     await self._number(connection, wanted, sender, first)
             except (psycopg.Error, OSError) as error:
                 self.book.loaded_at = 0.0  # what was thought to be numbered may not be
@@ -101,13 +103,15 @@ class Numbering:
             decoded.outcomes, decoded.times, partial(self.find, sender=sent.sender), random, self.book.by_spelling
         )
 
-    async def counted(self, decoded: Decoded, sent: SentBatch) -> Counted:
+    async def counted(
+        self, decoded: Decoded, sent: SentBatch, left_s: Callable[[], float] = lambda: LIMIT_S
+    ) -> Counted:
         """Count a batch, numbering the series that are new; ApiError UNAVAILABLE where that cannot be done."""
         for _ in range(RECOUNTS):
             try:
                 return self.count(decoded, sent)
             except Unnumbered as unnumbered:
-                await self.number(unnumbered.spellings, sent.sender, unnumbered.spellings)
+                await self.number(unnumbered.spellings, sent.sender, unnumbered.spellings, left_s)
         raise ApiError("UNAVAILABLE", "The series of this batch could not be numbered; send it again.", retry_after=1)
 
     async def close(self) -> None:

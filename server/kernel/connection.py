@@ -18,7 +18,7 @@ from server.kernel.loop_clock import LoopClock
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
-LATER_S = 0.02  # than the connection is cut, what else is waited for is cancelled
+LATER_S = 0.2  # than the connection is cut, what else is waited for is cancelled: once the loop has seen the cut
 CANCEL_S = 2.0  # for the server to be told that nobody waits any more
 
 

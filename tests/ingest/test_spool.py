@@ -99,6 +99,30 @@ async def test_a_database_that_takes_no_writes_or_is_slow_is_away(web: Any, data
 
 
 @pytest.mark.gen_test
+async def test_a_new_series_waits_no_longer_for_a_database_that_hangs(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which does not even answer that it should stop."""
+    site = await web(SPOOL="on")
+    key = await known(site)
+    asked = asyncio.Event()
+
+    async def hangs(*_: Any, **__: Any) -> None:
+        await asked.wait()
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "cancel_safe", hangs)
+    monkeypatch.setattr("server.ingest.numbering.LIMIT_S", 1000.0)
+    monkeypatch.setattr("server.kernel.connection.LATER_S", 1000.0)  # cut, it is not cancelled
+    with psycopg.connect(database_url) as connection:
+        connection.execute("LOCK TABLE series")
+        told = await send(site, key, body(outcome(route="/never-seen")))
+        assert (told.code, answer(told)["stored"]) == (202, "spool")
+    asked.set()
+    await drained(site)
+    assert counts(database_url) == (1, 1)
+
+
+@pytest.mark.gen_test
 async def test_what_we_held_up_ourselves_is_not_taken_for_a_slow_database(
     web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
