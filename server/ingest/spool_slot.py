@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -281,8 +282,9 @@ class SpoolSlot:
             self.count(-self.items)
 
     def put_record_aside(self, segment: Segment, record: bytes) -> None:
-        """The same for one record of it."""
-        with (self._aside() / segment.name).open("ab") as file:
+        """The same for one record of it, under a name that moved up takes the place of nothing, its segment least."""
+        number = int(segment.name.partition("-")[0]) + 1 + zlib.crc32(record) % 1_000_000  # within a second of it
+        with (self._aside() / f"{number:016}-{segment.mark.hex()}{SUFFIX}").open("ab") as file:
             file.write(spool_file.framed(segment.mark, record))
             file.flush()
             os.fsync(file.fileno())

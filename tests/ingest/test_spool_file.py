@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.ingest.spool_file import HEAD, framed, read
+from server.ingest.spool_slot import Segment, SpoolSlot, segments_in
 
 MARK = bytes(range(1, 9))
 # Payloads that look like frames too: of this file, which no sender can know the mark of, and of another one.
@@ -42,3 +45,24 @@ def test_a_flipped_bit_is_found_and_costs_one_record(records: list[bytes], data:
 def test_noise_is_no_record(noise: bytes) -> None:
     found = read(noise, MARK)
     assert (found.payloads, found.torn + found.broken) == ([], len(noise))
+
+
+def test_a_record_put_aside_and_moved_up_takes_the_place_of_nothing(tmp_path: Path) -> None:
+    """Its segment may wait there still, or other records of it; what fails again is the same file again."""
+    slot = SpoolSlot.take(tmp_path)
+    segment = Segment(f"{1_790_000_000_000_000:016}-{MARK.hex()}.spool", slot.folder)
+    segment.path.write_bytes(file_of([b"one", b"two", b"good"]))
+    for record in (b"one", b"two"):
+        slot.put_record_aside(segment, record)
+    aside = segments_in(slot.folder / "aside")
+    assert [read(one.path.read_bytes(), one.mark).payloads for one in aside] in (
+        [[b"one"], [b"two"]],
+        [[b"two"], [b"one"]],
+    )
+    for one in aside:
+        assert not (slot.folder / one.name).exists()
+        one.path.rename(slot.folder / one.name)
+    waiting = segments_in(slot.folder)
+    assert waiting[0].name == segment.name, "what came after it is tried after it"
+    assert len(waiting) == 3
+    assert 0 <= waiting[-1].since - segment.since <= 1.1
