@@ -30,12 +30,17 @@ def database(command: tuple[str, ...]) -> None:
 
     env = read_environment(for_database_only=True)
     with database_for_command(env) as url:
-        around = os.environ | where(url) | {"PATH": programs(env)}
+        around = inherited() | where(url) | {"PATH": programs(env)}
         try:
             status = subprocess.run(command, env=around, check=False).returncode
         except OSError as error:
             raise click.ClickException(f"{command[0]}: {error.strerror}") from None
     sys.exit(status)
+
+
+def inherited() -> dict[str, str]:
+    """The environment, without a service of libpq's: its file would outrank the address that we give."""
+    return {name: value for name, value in os.environ.items() if name != "PGSERVICE"}
 
 
 def where(url: str) -> dict[str, str]:

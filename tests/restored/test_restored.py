@@ -68,10 +68,16 @@ async def test_a_process_that_uses_the_database_is_not_disturbed(web: Any, run: 
     assert "web.1 use this database. Nothing was done" in str(done.exception)
 
 
-def test_a_program_finds_the_database(run: Any, database_url: str, capfd: Any) -> None:
+def test_a_program_finds_the_database(
+    run: Any, database_url: str, capfd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the shell names a service of libpq's, whose file outranks every variable."""
+    (tmp_path / "services").write_text("[elsewhere]\ndbname=postgres\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("PGSERVICE", "elsewhere")
     done = run("database", "psql", "--tuples-only", "--no-align", "--command=SELECT current_database()")
     assert done.exit_code == 0, done.output
-    assert capfd.readouterr().out.strip() in database_url
+    assert f"/{capfd.readouterr().out.strip()}?" in database_url
     assert run("database", sys.executable, "-c", "raise SystemExit(7)").exit_code == 7
     assert "no-such-program: No such file" in run("database", "no-such-program").output
 
