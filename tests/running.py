@@ -122,10 +122,14 @@ class Running:
             return thread.submit(asyncio.run, in_transaction(url, act)).result()
 
     def children(self) -> list[int]:
-        """Pids of the web and watch processes."""
+        """Pids of the web and watch processes; one may end meanwhile."""
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text() for pid in path.read_text().split()}
-        return [pid for pid, line in lines.items() if "\0-m\0server" in line]
+        found: list[int] = []
+        for pid in path.read_text().split():
+            with suppress(OSError):
+                if "\0-m\0server" in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(int(pid))
+        return found
 
     def stop(self, how: signal.Signals = signal.SIGTERM, wait_s: float = PATIENCE_S) -> int:
         """Send the signal to the supervisor; its exit status."""

@@ -115,7 +115,7 @@ def passwords_in(address: str) -> set[str]:
     pieces = {piece for secret in found for piece in RESERVED.split(secret)}
     plain = re.sub(r"(password|passphrase)=[^&\s]+", r"\1", where)
     shown = {user, unquote(user), *re.split(r"[/?&=:,.]", plain)}
-    return ((found | pieces) - shown) | set(no_ports(PART_ENDS.split(where)[0]))
+    return ((found | pieces) - shown) | set(() if userinfo else no_ports(PART_ENDS.split(where)[0]))
 
 
 def no_ports(hosts: str) -> list[str]:

@@ -204,7 +204,7 @@ async def test_a_request_is_found_by_its_id_with_what_it_left_behind(web: Web) -
         "/api/v1/outcomes",
         method="POST",
         key=key,
-        data=[outcome | {"request_id": wanted, "error_class": "PoolTimeout"}],
+        data=[outcome | {"request_id": wanted, "error_class": "PoolTimeout"}, outcome],
         headers={"X-Request-Id": wanted},
     )
     assert sent.code == 201
