@@ -133,6 +133,9 @@ def heard(known: Iterable[Signal], told: ToldGroup, sender: str, policy: SignalP
             changed[fires.id] = again(fires, one, told, policy, now)
         elif one.firing:
             new.append(begun(one, told, sender, policy, now))
+        elif fires is not None and one.starts_at < fires.starts_at <= (one.ended_at or 0.0):
+            # As above, and not told before its end. What ended before this one began would end before it.
+            changed[fires.id] = ended(replace(fires, starts_at=one.starts_at), one, now)
         elif last is None:
             new.append(ended(begun(one, told, sender, policy, now), one, now))
         elif last.state != "ended":
@@ -144,7 +147,7 @@ def heard(known: Iterable[Signal], told: ToldGroup, sender: str, policy: SignalP
 def missing(firing: Iterable[Signal], told: ToldGroup) -> list[Signal]:
     """Those that fire for all we know, and not for who tells: a fingerprint has one start at a time.
 
-    An end of an earlier start came late and says nothing; of a group that is not told whole neither does silence.
+    An end before its start came late and says nothing; of a group that is not told whole neither does silence.
     """
     latest: dict[str, float] = {}
     for one in told.signals:

@@ -103,6 +103,16 @@ def test_posts_out_of_order() -> None:
     assert sorted(kept.states()) == ["absent", "ended", "firing"]
 
 
+def test_the_end_of_one_of_a_pair_has_the_start_of_the_other() -> None:
+    kept = Kept()
+    kept.hear(group(alert(start=START + 20)))
+    for _ in range(2):  # two of a cluster say the same
+        kept.hear(group(alert(start=START, end=START + 50)))  # the other's start, which no firing told
+    assert [(one.state, one.since, one.over_at) for one in kept.rows.values()] == [("ended", START, START + 50)]
+    kept.hear(group(alert(start=START)))  # that one fires on
+    assert kept.states() == ["ended", "firing"]
+
+
 def test_an_end_lies_neither_in_the_future_nor_before_the_beginning() -> None:
     kept = Kept()
     kept.hear(
