@@ -9,8 +9,8 @@
 # it is over, it is told as resolved, though the other still fires; with that one's next post it fires again, now with
 # the earlier start. A start in the future (a sender whose clock is ahead) waits for nothing: it is told at once.
 # Why it matters: a receiver that looks the resolve up by fingerprint and start finds nothing, and leaves the incident
-# open, or makes two of one. Match a resolve by fingerprint alone to what is open, take the earliest start heard, let a
-# short gap between resolve and firing be one episode, and trust no start that lies after the receipt.
+# open, or makes two of one. Match a resolve by fingerprint to what fires if its end lies after that began, take the
+# earliest start heard, let a short gap before it fires again be one episode, and trust no start that lies ahead.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
