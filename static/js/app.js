@@ -127,6 +127,9 @@
   const list = dialog("palette-list");
   const input = palette?.querySelector("input");
   let asked = new AbortController(); // the question under way
+  let asking = false;
+  let listed = false; // what is listed is of what is typed
+  let entered = false; // somebody goes where the answer leads
 
   function openPalette() {
     input.value = "";
@@ -150,16 +153,27 @@
     asked.abort();
     asked = new AbortController();
     const { signal } = asked;
-    list.dataset.asking = input.value;
+    listed = !input.value; // the pages are there without asking
+    [asking, entered] = [!listed, false];
     try {
       const answer = await fetch(`/find/places?${new URLSearchParams({ q: input.value })}`, { signal });
-      if (!answer.ok || answer.redirected) return;
-      list.innerHTML = await answer.text(); // escaped by its template
-      list.dataset.asking = "";
-      choose(0);
+      const places = await answer.text();
+      if (answer.ok && !answer.redirected) {
+        list.innerHTML = places; // escaped by its template
+        listed = true;
+        choose(0);
+      }
     } catch {
-      // Typed on, or no network: what is listed stands.
+      if (signal.aborted) return; // typed on
     }
+    asking = false;
+    if (entered) go();
+  }
+
+  function go() {
+    const link = listed && list.querySelector('[aria-selected="true"] a');
+    if (link) link.click();
+    else input.form.submit(); // without a list, and where it is empty, /find tells what there is
   }
 
   const options = () => [...list.querySelectorAll("[role=option]")];
@@ -179,9 +193,10 @@
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
         choose(chosen() + (event.key === "ArrowDown" ? 1 : -1));
-      } else if (event.key === "Enter" && !list.dataset.asking && chosen() >= 0) {
-        event.preventDefault(); // before the list has come, and where it is empty, the form asks for what was typed
-        list.querySelector('[aria-selected="true"] a').click();
+      } else if (event.key === "Enter") {
+        event.preventDefault();
+        if (asking) entered = true;
+        else go();
       }
     });
   }

@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.dashboard.conftest import OpenPage, Served, sign_in, until
 from tests.running import frozen
@@ -199,10 +199,16 @@ def test_the_palette_finds_a_service_by_a_few_letters(served: Served, visit: Ope
     page = visit("/")
     page.keyboard.press("Control+k")
     expect(page.locator("#palette")).to_be_visible()
-    page.keyboard.type("palette-s")
+    page.keyboard.type("palette-")
     # The service first; its objective too, once it is evaluated.
     expect(page.locator("#palette-list li[aria-selected=true]")).to_have_text("palette-serviceservice")
-    page.keyboard.press("Enter")
+    held: list[Route] = []
+    page.route("**/find/places?q=palette-s", lambda route: held.append(route))  # noqa: PLW0108 - Playwright takes no builtin
+    with page.expect_request("**/find/places?q=palette-s"):
+        page.keyboard.type("s")
+    page.keyboard.press("Enter")  # before its answer has come: that leads on
+    wait_for(lambda: page.evaluate("1") and held, "the question to be held")
+    held[0].continue_()
     page.wait_for_url("**/services/palette-service")
     page.keyboard.press("d")  # leads to the form, and declares nothing
     page.wait_for_url("**/incidents?declare=1")
