@@ -133,6 +133,7 @@ class Watch:
         self._first: list[asyncio.TimerHandle] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._begun: dict[str, float] = {}  # when each job began last, by the loop's clock
+        self._away: dict[str, str] = {}  # by job, what its database said where the last run failed by that
         self._glance = Glance(db, "watch")
         self._loop = Loop("holding the lease", self._campaign, lambda: self.lease.next_s)
 
@@ -222,10 +223,16 @@ class Watch:
         try:
             async with asyncio.timeout(job.limit_s):
                 await job.run(term)
+            if self._away.pop(job.name, None):
+                log.info("job %s has its database again", job.name)
         except TimeoutError:
             log.error("job %s was cut off after %g s", job.name, job.limit_s)
         except Fenced as error:
             log.warning("job %s: %s", job.name, error)
+        except AWAY as error:
+            if self._away.get(job.name) != first_line(error):  # once an outage, however often it is tried
+                self._away[job.name] = first_line(error)
+                log.exception("job %s failed, and goes on being tried", job.name)
         except Exception:
             log.exception("job %s failed", job.name)
 

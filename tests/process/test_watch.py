@@ -249,3 +249,26 @@ async def test_what_comes_each_second_is_spread_over_it(database_url: str) -> No
         await until(lambda: runs >= 21, "three runs of each")
         await watch.close()
         assert most <= 2
+
+
+@pytest.mark.gen_test
+async def test_an_outage_is_logged_once_a_job_and_its_end(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    runs = 0
+
+    async def run(_: int) -> None:
+        nonlocal runs
+        runs += 1
+        if runs <= 3:
+            raise psycopg.OperationalError("the outcomes' own database is away")
+
+    async with database(database_url) as db:
+        watch = Watch(db, await process(db, "one"), [Job("sweep", 0.02, run, 1)])
+        with caplog.at_level("INFO", "evenkeel.watch"):
+            await watch.start()
+            await until(lambda: runs >= 5, "it to work again")
+            await watch.close()
+    said = [record.getMessage() for record in caplog.records if "sweep" in record.getMessage()]
+    assert said == [
+        "job sweep failed, and goes on being tried",
+        "job sweep has its database again",
+    ]
