@@ -18,7 +18,7 @@ from server.kernel.db import AWAY, Database
 from server.kernel.errors import ApiError
 
 KEPT_WITHOUT_DATABASE_S = 300.0
-SENDS_WITHOUT_DATABASE_S = 86_400.0  # what is sent goes to the spool, and nobody can revoke a key meanwhile
+SENDS_WITHOUT_DATABASE_S = 86_400.0  # what is sent goes to the spool; of a revocation elsewhere: docs/degrade.md
 
 SENDING = frozenset({"ingest"})
 
