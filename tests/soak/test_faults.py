@@ -29,7 +29,8 @@ DISK_MIB = 2048  # what the load needs twice over
 
 @dataclass(frozen=True)
 class Seen:
-    """A fault and the answers from its beginning until all had settled. Monotonic seconds."""
+    """A fault and the answers from its beginning until all had settled, and somebody was answered again. Monotonic
+    seconds."""
 
     fault: Fault
     begun: float
@@ -37,7 +38,8 @@ class Seen:
     settled: float
 
     def line(self, answers: list[Answer]) -> str:
-        here = [each for each in answers if self.begun <= each.at <= self.settled]
+        ended = self.ended(answers)
+        here = [each for each in answers if self.begun <= each.at <= ended]
         statuses = Counter(each.status for each in here)
         return (
             f"| {self.fault.name} | {self.gap_s(answers):.2f} | {max(each.took_s for each in here):.2f} |"
@@ -45,10 +47,15 @@ class Seen:
             f" {self.settled - self.healed:.1f} |"
         )
 
+    def ended(self, answers: list[Answer]) -> float:
+        """When it was over for senders too: a moment after a frozen process goes on, none of its has an answer yet."""
+        return min(each.at for each in answers if each.at >= self.settled and each.status in (201, 202))
+
     def gap_s(self, answers: list[Answer]) -> float:
         """The longest time in which nobody's outcomes were acknowledged."""
+        ended = self.ended(answers)
         times = sorted(each.at for each in answers if each.status in (201, 202))
-        times = [at for at in times if self.begun - 1 <= at <= self.settled]
+        times = [at for at in times if self.begun - 1 <= at <= ended]
         return max(after - before for before, after in itertools.pairwise(times))
 
 
