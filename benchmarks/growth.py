@@ -21,11 +21,11 @@ import psycopg
 
 from benchmarks.figure import Figure, aimed
 from benchmarks.ingest import URL, database_url
+from benchmarks.rows import looked_up_each
 from benchmarks.stand import ROOT, begin, database, percentile, scratch
 from server.ingest.partitions import RequestIds, drop_partitions, ensure_partitions
 from server.kernel.db import Database
 from server.kernel.settings import read_environment
-from server.live.outcomes import outcomes_by_request_id
 from tests.running import Running
 
 DAYS = 7
@@ -80,17 +80,12 @@ async def filled(url: str) -> list[str]:
 
 
 async def looked_up(url: str, ids: list[str]) -> float:
-    """The 95th percentile of look-ups as the pages and the API do them, in milliseconds."""
-    db, taken = Database(url, "evenkeel bench"), list[float]()
+    """The 95th percentile of look-ups, in milliseconds."""
+    db = Database(url, "evenkeel bench")
     try:
-        for request_id in ids:
-            began = time.perf_counter()
-            async with db.ask() as asking:
-                assert await outcomes_by_request_id(asking, request_id)
-            taken.append((time.perf_counter() - began) * 1000)
+        return percentile(await looked_up_each(db, ids), 0.95)
     finally:
         await db.close()
-    return percentile(taken, 0.95)
 
 
 def rated(directory: Path, processes: int) -> list[Figure]:

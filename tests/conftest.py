@@ -6,6 +6,7 @@ database of its own, copied from a migrated template.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -112,9 +114,6 @@ def cluster(scratch: Path) -> Iterator[embedded.Cluster]:
 @pytest.fixture(scope="session")
 def template(cluster: embedded.Cluster) -> str:
     """The name of a migrated database with the partitions of these days, to copy: they cost a start half its time."""
-    import asyncio
-    import time
-
     from server.ingest.partitions import ensure_partitions
     from server.process.migrate import migrate
     from tests.live.writing import database

@@ -26,7 +26,7 @@ from server.process.reserve import AGAIN_FREE, Reserve
 
 SEGMENT_BYTES = 4 << 20
 SUFFIX = ".spool"
-NAME = re.compile(r"[0-9]{16}-[0-9a-f]{16}\.spool")  # of a segment; what is called otherwise is not ours
+NAME = re.compile(rf"[0-9]{{16}}-[0-9a-f]{{16}}{re.escape(SUFFIX)}")  # of a segment; others are not ours
 NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)  # gone, or somebody else's
 SLOTS_MAX = 1000
 ENTRY_BYTES = 32  # of `keys`: digests of a key and of the body that was sent with it
@@ -45,6 +45,11 @@ class Segment:
     name: str
     folder: Path
 
+    @classmethod
+    def begun(cls, microseconds: int, mark: bytes, folder: Path) -> Segment:
+        """One that began at a time, in Unix microseconds."""
+        return cls(f"{microseconds:016d}-{mark.hex()}{SUFFIX}", folder)
+
     @property
     def path(self) -> Path:
         return self.folder / self.name
@@ -54,9 +59,14 @@ class Segment:
         return bytes.fromhex(self.name.partition("-")[2].removesuffix(SUFFIX))
 
     @property
+    def microseconds(self) -> int:
+        """When it began, Unix microseconds."""
+        return int(self.name.partition("-")[0])
+
+    @property
     def since(self) -> float:
         """Unix seconds."""
-        return int(self.name.partition("-")[0]) / 1_000_000
+        return self.microseconds / 1_000_000
 
 
 def segments_in(folder: Path) -> list[Segment]:
@@ -223,9 +233,9 @@ class SpoolSlot:
             self.seal()
 
     def _begin(self) -> Segment:
-        last = max((int(segment.name.partition("-")[0]) for segment in self.segments()), default=0)
-        begun = max(last + 1, time.time_ns() // 1000)
-        active = Segment(f"{begun:016d}-{os.urandom(spool_file.MARK_BYTES).hex()}{SUFFIX}", self.folder)
+        last = max((segment.microseconds for segment in self.segments()), default=0)
+        mark = os.urandom(spool_file.MARK_BYTES)
+        active = Segment.begun(max(last + 1, time.time_ns() // 1000), mark, self.folder)
         file = os.open(active.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             lasting(self.folder)
@@ -283,8 +293,8 @@ class SpoolSlot:
 
     def put_record_aside(self, segment: Segment, record: bytes) -> None:
         """The same for one record of it, under a name that moved up takes the place of nothing, its segment least."""
-        number = int(segment.name.partition("-")[0]) + 1 + zlib.crc32(record) % 1_000_000  # within a second of it
-        with (self._aside() / f"{number:016}-{segment.mark.hex()}{SUFFIX}").open("ab") as file:
+        later = segment.microseconds + 1 + zlib.crc32(record) % 1_000_000  # by a second at most
+        with Segment.begun(later, segment.mark, self._aside()).path.open("ab") as file:
             file.write(spool_file.framed(segment.mark, record))
             file.flush()
             os.fsync(file.fileno())

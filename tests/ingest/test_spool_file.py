@@ -50,7 +50,7 @@ def test_noise_is_no_record(noise: bytes) -> None:
 def test_a_record_put_aside_and_moved_up_takes_the_place_of_nothing(tmp_path: Path) -> None:
     """Its segment may wait there still, or other records of it; what fails again is the same file again."""
     slot = SpoolSlot.take(tmp_path)
-    segment = Segment(f"{1_790_000_000_000_000:016}-{MARK.hex()}.spool", slot.folder)
+    segment = Segment.begun(1_790_000_000_000_000, MARK, slot.folder)
     segment.path.write_bytes(file_of([b"one", b"two", b"good"]))
     for record in (b"one", b"two"):
         slot.put_record_aside(segment, record)
