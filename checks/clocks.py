@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from checks import store
 from checks.check import Check, Surroundings, warn
 from server.kernel.text import span
+from server.process.degraded import OFF_S
 from server.selfcheck.findings import Finding
-
-OFF_S = 1.0  # a clock that is kept by NTP is right to some milliseconds
 
 MACHINE = "Keep its clock by NTP (timedatectl set-ntp true). Meanwhile its processes stamp by the database's clock."
 
