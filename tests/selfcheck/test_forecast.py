@@ -88,6 +88,7 @@ async def test_what_is_stored_is_told_on_setup_and_in_metrics(web: Any, database
     assert (found.room, found.full_in_days) == (1 << 40, None)
     page = (await look(site, "/setup", await sign_in(site))).body.decode()
     assert '<h2 id="storage-title">Storage</h2>' in page
+    assert page.count('<span class="secondary">on average</span>') == 1, "of what is kept for two times"
     assert "room for 1,024 GiB" in page or "room for 1 TiB" in page
     told = (await site.fetch("/metrics", key=key)).body.decode()
     assert 'evenkeel_stored_bytes{kind="outcomes"}' in told
