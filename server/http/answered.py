@@ -6,6 +6,7 @@ import logging
 
 from msgspec import Struct
 
+from server.kernel import shared_clock
 from server.kernel.errors import REFUSED_CODES, REFUSED_STATUSES
 from server.parts import Parts
 from server.telemetry import metrics
@@ -28,6 +29,11 @@ class Answered(Struct):
     who: str
     address: str
     stored: int | None  # outcomes that it stored; None: it is not for storing any
+    receiver: str = ""  # the name of the receiver that it came in by; empty: by none
+    taken: int = 0  # items that came in by it, where they are no outcomes
+    key_id: int = 0  # 0: no valid key
+    size: int = 0  # bytes of the body, on the wire
+    said: str = ""  # why it was refused
 
     @property
     def kept(self) -> bool:
@@ -42,6 +48,9 @@ def record(parts: Parts, one: Answered, *, counted: bool = True, routine: bool =
     if counted:
         refused = one.status in REFUSED_STATUSES or one.code in REFUSED_CODES
         parts.intake.count_own(one.route, one.method, one.status, None if refused else one.seconds)
+    if one.receiver and not routine:
+        received, items = parts.intake.received, one.stored or one.taken
+        received.add(shared_clock.now(), one.receiver, one.key_id, one.code, items=items, size=one.size, said=one.said)
     fields = {
         "route": one.route,
         "duration_ms": round(one.seconds * 1000, 2),

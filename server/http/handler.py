@@ -58,6 +58,9 @@ class Handler(RequestHandler):
     request_id = ""  # set by `initialize`
     stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
     code = ""  # of the problem document that was answered
+    why = ""  # it was refused
+    taken = 0  # items that came in, where they are no outcomes
+    receiver = ""  # the name of the receiver that this address is; empty: it is none (server/ingest/received.py)
     closing = False  # the connection ends with this answer
     first = True  # ingest rests while this is answered
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
@@ -84,7 +87,7 @@ class Handler(RequestHandler):
             self.set_header(name, value)
         if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", self.allowed())
-        self.code = error.code
+        self.code, self.why = error.code, error.detail
         self.set_status(error.status)
         return body
 
@@ -260,6 +263,11 @@ class Handler(RequestHandler):
             who=self.identity.name if self.identity else "",
             address=self.request.remote_ip or "",
             stored=self.stored,
+            receiver=self.receiver,
+            taken=self.taken,
+            key_id=self.identity.key_id if self.identity else 0,
+            size=self.received,
+            said=self.why,
         )
         record(self.parts, answered, counted=self.counted, routine=self.routine)
 

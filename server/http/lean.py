@@ -47,12 +47,14 @@ class LeanAnswer(NamedTuple):
     body: bytes
     stored: int | None = None
     code: str = ""
+    said: str = ""
 
 
 class Hot(Protocol):
     """The hot address, for plain requests."""
 
     route: str
+    receiver: str
     method: str
     scope: str
     targets: Mapping[str, bool]
@@ -129,6 +131,10 @@ class Lean:
                 who=request.identity.name,
                 address=request.address,
                 stored=answer.stored,
+                receiver=self.hot.receiver,
+                key_id=request.identity.key_id,
+                size=request.wire,
+                said=answer.said,
             ),
         )
 
@@ -143,7 +149,7 @@ def foreseen(error: Exception) -> ApiError:
 def refusal(error: ApiError, request: LeanRequest, path: str, headers: dict[str, str]) -> LeanAnswer:
     """An error as an answer, with headers of its own."""
     said, body = problem_answer(error, request.request_id, path)
-    return LeanAnswer(error.status, said | headers, body, code=error.code)
+    return LeanAnswer(error.status, said | headers, body, code=error.code, said=error.detail)
 
 
 @lru_cache(maxsize=4)

@@ -13,6 +13,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.outcome import Outcome
 from server.ingest.post import Accepted, AskedPost, OutcomesPost
+from server.ingest.received import HOT
 from server.kernel.names import TRIAL
 
 ERRORS = (
@@ -41,6 +42,7 @@ class OutcomesHandler(ApiHandler):
 
     codings: tuple[Coding, ...] = ("identity", "gzip")
     first = False
+    receiver = HOT
     posted: OutcomesPost | None = None  # once its body is there
 
     async def admit(self) -> None:
@@ -83,6 +85,7 @@ class OutcomesHandler(ApiHandler):
             key=headers.get("Idempotency-Key"),
             trial=TRIAL in headers,
             address=self.request.remote_ip or "",
+            receiver=self.receiver,
         )
 
     def say(self, posted: OutcomesPost) -> None:

@@ -18,6 +18,7 @@ from server.ingest.lane import Lane
 from server.ingest.numbering import Numbering
 from server.ingest.overload import Overload
 from server.ingest.patience import PATIENCE_S, slow
+from server.ingest.received import HOT, ReceivedTally
 from server.ingest.replay import Replay
 from server.ingest.sent import SentBatch
 from server.ingest.series import Caps
@@ -290,10 +291,16 @@ class Intake:
             self.overload.refused(shared_clock.now())
         self.tally.add(shared_clock.now(), key_id, reason, services=services, items=items, size=bytes_)
 
-    def refused_items(self, key_id: int, reason: str, items: int) -> None:
-        """Items of a request whose others were stored."""
+    def refused_items(self, key_id: int, reason: str, items: int, receiver: str = HOT, said: str = "") -> None:
+        """Items of a request whose others were stored, which came by a receiver; `said`: what is wrong with one."""
         metrics.ingest_refused_items(reason, items)
         self.tally.add_items(shared_clock.now(), key_id, reason, items)
+        self.received.add(shared_clock.now(), receiver, key_id, reason, requests=0, items=items, said=said)
+
+    @property
+    def received(self) -> ReceivedTally:
+        """What came in by each receiver."""
+        return self.lane.received
 
     def depth(self) -> tuple[int, int]:
         """Items and bytes that wait or are being flushed."""

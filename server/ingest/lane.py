@@ -14,10 +14,11 @@ from collections.abc import Mapping
 import psycopg
 
 from server import __version__
-from server.ingest import intake_store
+from server.ingest import intake_store, received_store
 from server.ingest.batch import Batch
 from server.ingest.counted import Cell, Counted, Thresholds, counted_of
 from server.ingest.numbering import Numbering
+from server.ingest.received import ReceivedTally
 from server.ingest.series import Spelling
 from server.ingest.tally import KEPT_S, IntakeCount, IntakeLine, IntakeTally, requests
 from server.ingest.writer import Writer
@@ -54,6 +55,7 @@ class Lane:
     ) -> None:
         self.writer = Writer(db, "own lane", thresholds, reserve=reserve)
         self.tally = tally
+        self.received = ReceivedTally()
         self._numbering = numbering
         self._connection = OwnConnection(db, "intake")
         self._own: Own = {}
@@ -73,7 +75,7 @@ class Lane:
 
     async def write(self) -> None:
         """Write what was counted since the last time; what cannot be written stays."""
-        await asyncio.gather(self._write_own(), self._write_tally())
+        await asyncio.gather(self._write_own(), self._write_counts())
 
     async def _write_own(self) -> None:
         own, self._own = self._own, {}
@@ -117,6 +119,23 @@ class Lane:
             del self._own[key]
         if late:
             log.warning("own requests older than %d s could not be stored and are lost", SECONDS_MAX)
+
+    async def _write_counts(self) -> None:
+        await self._write_tally()
+        await self._write_received()
+
+    async def _write_received(self) -> None:
+        counts = self.received.take(shared_clock.now())
+        if not counts:
+            return
+        try:
+            async with self._connection.use() as connection:
+                await received_store.write(connection, self.writer.process_id, counts)
+        except psycopg.DataError as error:  # they would be refused again
+            log.error("what came in by receiver in a minute is lost, the database refuses it: %s", error)
+        except (psycopg.Error, OSError) as error:
+            log.warning("what came in by receiver is not written yet: %s", error)
+            self.received.put_back(counts, shared_clock.now())
 
     async def _write_tally(self) -> None:
         counts = self.tally.take(shared_clock.now())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from server.http.lean import LeanAnswer, foreseen, refusal
 from server.http.lean_request import LeanRequest
 from server.ingest.post import AskedPost, OutcomesPost
+from server.ingest.received import HOT
 from server.parts import Parts
 
 
@@ -14,6 +15,7 @@ class LeanOutcomes:
     """The hot address."""
 
     route = "/api/v1/outcomes"
+    receiver = HOT
     method = "POST"
     scope = "ingest"
 

@@ -18,6 +18,7 @@ from server.ingest.batch import StoredBatch
 from server.ingest.counted import Counted
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
 from server.ingest.outcome import span
+from server.ingest.received import HOT
 from server.ingest.sent import SentBatch, without
 from server.ingest.skew import SendingMachine
 from server.ingest.throttle import Quota, Throttled
@@ -48,6 +49,7 @@ class AskedPost(Struct):
     key: str | None  # its Idempotency-Key
     trial: bool  # a check sends it to be refused
     address: str  # who sends it, as far as it can be told
+    receiver: str = HOT  # by which it comes
 
 
 def answer(decoded: Decoded, partial: bool) -> bytes:
@@ -85,6 +87,7 @@ class OutcomesPost:
     services: Mapping[str, int] | None = None  # what the batch carries, once it was read
     items: int | None = None
     faults = 0  # items that are refused where the others are stored
+    fault = ""  # what is wrong with the first of them
     taken_us = 0  # when it was taken in, microseconds since 1970
     ahead_us = 0  # by so much the clock of the sender is ahead
     stored: int | None = None  # outcomes that it stored
@@ -188,6 +191,9 @@ class OutcomesPost:
         self.taken_us = taken.now
         decoded = decode(body, form, taken, items_max, self.refuses)
         self.items, self.faults = decoded.items, len(decoded.faults)
+        if decoded.faults:
+            first = decoded.faults[0]
+            self.fault = f"Item {first.index}: {first.field} {first.reason}."
         self.services = {service: n for service, n in decoded.services.items() if not self.refuses(service)}
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)
@@ -215,7 +221,7 @@ class OutcomesPost:
         services = self.services or {} if counted is None or stored.spooled else counted.services
         intake.accepted(self.key_id, services, sent.items, self.received, self.ahead_us)
         if self.faults:
-            intake.refused_items(self.key_id, "INVALID", self.faults)
+            intake.refused_items(self.key_id, "INVALID", self.faults, self.asked.receiver, self.fault)
 
     def count_refusal(self, error: ApiError) -> None:
         """What is refused is counted, and whose it was."""

@@ -62,9 +62,21 @@ async def drop_intake(connection: AsyncConnection) -> int:
     return done.rowcount
 
 
+async def drop_received(connection: AsyncConnection) -> int:
+    """Delete one bite of the counts by receiver that are a day old; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM received WHERE ctid = ANY (ARRAY("
+            "SELECT ctid FROM received WHERE slot < now() - interval '1 day' ORDER BY slot LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
 async def forget_old(db: Database) -> None:
     """Drop keys and counts that are a day old, and the oldest keys where there are too many."""
-    for drop in (drop_keys, drop_intake):
+    for drop in (drop_keys, drop_intake, drop_received):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

@@ -55,6 +55,7 @@ class AlertmanagerHandler(ApiHandler):
     """/api/v1/hooks/alertmanager"""
 
     basic = True
+    receiver = "alertmanager"
 
     def body_limit(self) -> int:
         return BODY_MAX
@@ -76,6 +77,7 @@ class AlertmanagerHandler(ApiHandler):
         )
         async with asyncio.timeout(STORE_S), self.parts.db.act() as connection:
             taken = await store.keep(connection, told, sender, policy, shared_clock.now())
+        self.taken = len(taken)
         kept = SignalsKept(len(taken), len(told.signals) - len(taken))
         metrics.signals_told(sum(one.firing for one in taken), kept.signals, kept.left_out)
         self.reply(kept)

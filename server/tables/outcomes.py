@@ -174,6 +174,21 @@ intake = Table(  # what came in and what was refused, in slots of 10 s
     Column("byte_sizes", Pairs, nullable=False),  # sketch of bytes a request
 )
 
+received = Table(  # what came in by each receiver and what it refused, in slots of a minute
+    "received",
+    metadata,
+    Column("slot", Time, primary_key=True),
+    Column("process_id", BigInteger, primary_key=True),
+    Column("receiver", Text, primary_key=True),  # its name: server/ingest/received.py
+    Column("key_id", Integer, primary_key=True),  # 0: no valid key
+    Column("reason", Text, primary_key=True),  # 'accepted', 'ABANDONED', or the error code
+    Column("requests", BigInteger, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # on the wire
+    Column("at", Time, nullable=False),  # when the newest came
+    Column("said", Text, nullable=False),  # what its sender was told; '' where nothing was refused
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

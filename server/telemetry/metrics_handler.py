@@ -16,6 +16,7 @@ class MetricsHandler(ApiHandler):
     """Closed to strangers unless METRICS_PUBLIC is true."""
 
     counted = False
+    receiver = "prometheus"
 
     async def authorise(self, operation: Operation) -> None:
         if not self.parts.env.metrics_public:
