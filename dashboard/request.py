@@ -34,7 +34,8 @@ class RequestView(Struct):
     def details(self, one: OutcomeAnswer) -> list[tuple[str, object]]:
         """What its sender said beside, by its name in words: Error class, Trace."""
         sent = ((name.removesuffix("_id").replace("_", " ").capitalize(), getattr(one, name)) for name in FIELDS)
-        return [(name, value) for name, value in sent if value]
+        said: list[tuple[str, object]] = [(name, value) for name, value in sent if value]
+        return said if one.weight == 1 else [*said, ("Stands for", f"{one.weight:,} requests")]
 
 
 async def everything_of(parts: Parts, request_id: str) -> tuple[list[OutcomeAnswer], list[KeptLine]]:

@@ -49,6 +49,7 @@ class Sampled(NamedTuple):
     instance: str
     dependency: str
     error_class: str
+    weight: int = 1  # requests that it stands for
 
 
 NO_MARKS = ("",) * len(MARKS)
@@ -188,7 +189,8 @@ def parts_of(read: Material, start: float, stop: float, revision: str) -> Iterat
 def shares(outcomes: Sequence[Sampled], count: int) -> list[tuple[Sampled, float]]:
     """What each outcome that was read stands for; where none was, one stands for all of which nothing more is known."""
     read = outcomes or [UNREAD]
-    return [(one, count / len(read)) for one in read] if count > 0 else []
+    whole = sum(one.weight for one in read)
+    return [(one, count * one.weight / whole) for one in read] if count > 0 else []
 
 
 def values_of(label: SeriesLabels, one: Sampled, revision: str) -> Values:

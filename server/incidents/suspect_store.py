@@ -11,6 +11,7 @@ from server.incidents.suspect_rows import Drawn, Sampled, SeriesLabels, SeriesMi
 from server.kernel.times import utc
 from server.live.clauses_store import UNFOLDED, within
 from server.live.outcome_store import spread
+from server.tables.detail import WEIGHT
 
 
 async def labels(connection: AsyncConnection, service: str) -> list[SeriesLabels]:
@@ -69,10 +70,10 @@ OF_PART = """
 o.series_id = r.series AND o.at >= to_timestamp(r.start) AND o.at < to_timestamp(r.stop)
 AND o.at >= :first AND o.at < :last AND {such}
 """
-SAMPLED = """
+SAMPLED = f"""
 SELECT o.series, extract(epoch FROM o.at)::float8, o.request_id,
     coalesce(o.detail ->> 'client', ''), coalesce(o.detail ->> 'instance', ''),
-    coalesce(o.detail ->> 'dependency', ''), coalesce(o.detail ->> 'error_class', '')
+    coalesce(o.detail ->> 'dependency', ''), coalesce(o.detail ->> 'error_class', ''), {WEIGHT}
 """
 SAMPLE = f"""
 {SAMPLED} FROM {PARTS} CROSS JOIN LATERAL (

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 2 /* of what these functions take and give: server/ingest/native.py */
+#define VERSION 3 /* of what these functions take and give: server/ingest/native.py */
 
 #define EPOCH_2000 946684800000000LL
 #define SECOND 1000000LL
@@ -26,9 +26,9 @@
 /* What a step comes to. ODD: ask the Python code; an exception may be set, which is dropped then. */
 enum { OK = 0, ODD = 1, RAISED = -1 };
 
-enum { SERVICE, ROUTE, METHOD, STATUS, DURATION, TIMESTAMP, SENT_VERSION, REQUEST_ID, BAD, KNOWN };
+enum { SERVICE, ROUTE, METHOD, STATUS, DURATION, TIMESTAMP, SENT_VERSION, REQUEST_ID, BAD, WEIGHT, KNOWN };
 static const char *const FIELD_NAMES[KNOWN] = {"service",   "route",   "method",     "status", "duration_ms",
-                                               "timestamp", "version", "request_id", "error"};
+                                               "timestamp", "version", "request_id", "error", "weight"};
 #define DETAILS_MAX 16
 
 static struct {
@@ -503,7 +503,8 @@ static int place_all(Batch *batch) {
                        .route = field(outcome, known.at[ROUTE]),
                        .method = field(outcome, known.at[METHOD]),
                        .second = second_of(batch->at[i])};
-        int64_t status;
+        int64_t status, weight; /* what stands for more than one request is for the Python code */
+        if (whole(field(outcome, known.at[WEIGHT]), &weight) || weight != 1) return ODD;
         if (!is_text(wanted.service) || !is_text(wanted.route) || !is_text(wanted.method)) return ODD;
         if (wanted.version != Py_None && !is_text(wanted.version)) return ODD;
         if (whole(field(outcome, known.at[STATUS]), &status) || status < 0 || status > 32767) return ODD;
@@ -935,6 +936,11 @@ static int copy_items(Flush *flush, size_t cells, const Py_buffer *places, const
 /* Take in one batch. */
 static int bring(Flush *flush, PyObject *batch) {
     if ((PyObject *)Py_TYPE(batch) != known.counted) return ODD;
+    PyObject *weights = PyObject_GetAttrString(batch, "weights");
+    if (weights == NULL) return RAISED;
+    int weighted = weights != Py_None;
+    Py_DECREF(weights);
+    if (weighted) return ODD;
     PyObject *cells = PyObject_GetAttrString(batch, "cells");
     if (cells == NULL) return RAISED;
     int done = PyList_CheckExact(cells) ? OK : ODD;

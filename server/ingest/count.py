@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
+from typing import NamedTuple
 
 from server.ingest.counted import Cell, Counted, Find, Thresholds, Unnumbered
 from server.ingest.native import compiled
@@ -20,6 +21,7 @@ from server.ingest.series import Name, Series, Spelling
 from server.live.sketch import bucket
 
 spelling_of: Callable[[Outcome], Spelling] = attrgetter("service", "version", "route", "method", "status")
+weight_of: Callable[[Outcome], int] = attrgetter("weight")
 NONE_KNOWN: Mapping[Spelling, Series] = {}
 
 
@@ -118,13 +120,28 @@ def count_in_python(
         service = cells[place >> 1][0].name.service
         services[service] = services.get(service, 0) + n
     placed = array("i", [place + bad for place, bad in zip(places, bads, strict=True)])
-    return Counted(cells, placed, array("q", durations), services, rows, timed)
+    return Counted(cells, placed, array("q", durations), services, rows, timed, weights_of(outcomes))
+
+
+def weights_of(outcomes: Sequence[Outcome]) -> array[int] | None:
+    """How many requests each stands for; None where each is one."""
+    weights = array("i", map(weight_of, outcomes))
+    return None if weights.count(1) == len(weights) else weights
+
+
+class WeightedOutcome(NamedTuple):
+    """It stands for so many requests that took so long, in microseconds."""
+
+    took: int
+    weight: int
+    bad: bool
 
 
 class MergedCell:
-    """One series in one second, of all batches of a flush: the durations of its good and its bad outcomes."""
+    """One series in one second, of all batches of a flush: the durations of its good and its bad outcomes, and apart
+    the outcomes that stand for more than one request."""
 
-    __slots__ = ("bad", "good", "second", "series", "timed")
+    __slots__ = ("bad", "good", "second", "series", "timed", "weighted")
 
     def __init__(self, series: Series, second: int, *, timed: bool) -> None:
         self.series = series
@@ -132,6 +149,24 @@ class MergedCell:
         self.timed = timed
         self.good: list[int] = []
         self.bad: list[int] = []
+        self.weighted: list[WeightedOutcome] = []
+
+    @property
+    def n(self) -> int:
+        """How many requests."""
+        return len(self.good) + len(self.bad) + sum(one.weight for one in self.weighted)
+
+    @property
+    def n_bad(self) -> int:
+        """How many of them are bad."""
+        return len(self.bad) + sum(one.weight for one in self.weighted if one.bad)
+
+    @property
+    def duration_us(self) -> int:
+        """What they took together; 0 where that is not known."""
+        if not self.timed:
+            return 0
+        return sum(self.good) + sum(self.bad) + sum(one.took * one.weight for one in self.weighted)
 
 
 def merged(batches: Iterable[Counted]) -> list[MergedCell]:
@@ -139,13 +174,19 @@ def merged(batches: Iterable[Counted]) -> list[MergedCell]:
     by_key: dict[tuple[int, int], MergedCell] = {}
     for batch in batches:
         durations: list[list[int]] = []  # by place
+        cells: list[MergedCell] = []
         for series, second in batch.cells:
             delta = by_key.get((series.id, second))
             if delta is None:
                 delta = by_key[series.id, second] = MergedCell(series, second, timed=batch.timed)
             durations += [delta.good, delta.bad]
-        for place, took in zip(batch.places, batch.durations, strict=True):
-            durations[place].append(took)
+            cells.append(delta)
+        if batch.weights is None:
+            for place, took in zip(batch.places, batch.durations, strict=True):
+                durations[place].append(took)
+            continue
+        for place, took, weight in zip(batch.places, batch.durations, batch.weights, strict=True):
+            cells[place >> 1].weighted.append(WeightedOutcome(took, weight, bool(place & 1)))
     return [by_key[key] for key in sorted(by_key)]
 
 
@@ -158,9 +199,9 @@ def delta_rows_in_python(writer_id: int, seq: int, batches: Iterable[Counted], t
             "seq": repeat(seq),
             "series_id": [delta.series.id for delta in deltas],
             "second": [delta.second * 1_000_000 for delta in deltas],
-            "n": [len(delta.good) + len(delta.bad) for delta in deltas],
-            "bad": [len(delta.bad) for delta in deltas],
-            "duration_us": [sum(delta.good) + sum(delta.bad) if delta.timed else 0 for delta in deltas],
+            "n": [delta.n for delta in deltas],
+            "bad": [delta.n_bad for delta in deltas],
+            "duration_us": [delta.duration_us for delta in deltas],
             "fast": [packed(fast(delta, thresholds(delta.series.name.service))) for delta in deltas],
             "sketch": map(packed, map(sketch, deltas)),
         }
@@ -173,9 +214,17 @@ def sketch(delta: MergedCell) -> dict[int, int]:
     if delta.timed:
         found.update(map(bucket, delta.good))
         found.update(map(bucket, delta.bad))
+        for one in delta.weighted:
+            found[bucket(one.took)] += one.weight
     return found
 
 
 def fast(delta: MergedCell, thresholds: tuple[int, ...]) -> dict[int, int]:
     """How many good outcomes took at most each threshold; of durations that are not known, nothing."""
-    return {threshold: sum(map(threshold.__ge__, delta.good)) for threshold in thresholds} if delta.timed else {}
+    if not delta.timed:
+        return {}
+    weighted = [one for one in delta.weighted if not one.bad]
+    return {
+        threshold: sum(map(threshold.__ge__, delta.good)) + sum(one.weight for one in weighted if one.took <= threshold)
+        for threshold in thresholds
+    }

@@ -19,7 +19,8 @@ class Counted:
     """A batch ready to be stored.
 
     Outcome by outcome, `places` has twice the number of its cell, and 1 more where it is bad; `durations` the
-    microseconds that it took. `timed` False: those are not known, and only the number of outcomes counts.
+    microseconds that it took, `weights` how many requests it stands for, None where each is one. `timed` False: those
+    durations are not known, and only the number of outcomes counts.
     """
 
     cells: list[Cell]
@@ -28,6 +29,7 @@ class Counted:
     services: Mapping[str, int]  # how many outcomes of each
     rows: bytes = b""  # of a COPY; empty where raw outcomes are not kept
     timed: bool = True
+    weights: array[int] | None = None
 
     @property
     def items(self) -> int:

@@ -11,6 +11,7 @@ from server.tables.detail import Detail
 
 DURATION_MAX_MS = 86_400_000.0  # a day
 AHEAD_MAX_S = 300
+WEIGHT_MAX = 100_000  # with the most outcomes of a flush, still a count of a delta
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -33,6 +34,8 @@ class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True):
     version: Annotated[str, Meta(max_length=200)] | None = None
     request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     error: bool | None = None  # overrides the status rule: 5xx is bad
+    # How many requests it stands for: of a sample, or of a histogram's bucket.
+    weight: Annotated[int, Meta(ge=1, le=WEIGHT_MAX)] = 1
 
 
 class TakenSpan(Struct, frozen=True):

@@ -19,10 +19,10 @@ OUTCOMES = Copied(tables.outcomes)
 DELTAS = Copied(tables.deltas)
 
 JSONB_VERSION = b"\x01"
-NO_DETAIL = (None,) * len(FIELDS)
+NO_DETAIL = (*(None,) * len(FIELDS), 1)
 
-Sent = msgspec.defstruct("Sent", [(name, Any, None) for name in FIELDS], omit_defaults=True)
-sent_in = attrgetter(*FIELDS)
+Sent = msgspec.defstruct("Sent", [*((name, Any, None) for name in FIELDS), ("weight", int, 1)], omit_defaults=True)
+sent_in = attrgetter(*FIELDS, "weight")
 _encode = msgspec.json.Encoder().encode
 
 

@@ -107,6 +107,7 @@ class OutcomeAnswer(Detail[str]):
     duration_ms: float | None  # null where it is not known: imported from a log without request times
     bad: bool
     request_id: str
+    weight: int = 1  # requests that it stands for
 
 
 class Outcomes(Struct):

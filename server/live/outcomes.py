@@ -54,7 +54,8 @@ class SharedValue(Struct):
 
 
 class FailingRequests(Struct):
-    """The newest failing requests of a service: how many were read, what they share, and the requests themselves."""
+    """The newest failing requests of a service: how many those stand for that were read, what they share, and the
+    requests themselves."""
 
     read: int
     shared: dict[str, list[SharedValue]]  # by field, where any has a value: most first, three at most
@@ -70,12 +71,15 @@ async def failing_requests(
 ) -> FailingRequests:
     """What the failing requests of the last 15 minutes share; with `over_ms` those that took longer instead."""
     found = await store.newest_failing(connection, service, utc(now - FAILING_S), over_ms, FAILING_MOST, rows=rows)
-    return FailingRequests(len(found), shared_values(found), found[:5])
+    return FailingRequests(sum(one.weight for one in found), shared_values(found), found[:5])
 
 
 def shared_values(found: Sequence[OutcomeAnswer]) -> dict[str, list[SharedValue]]:
     """What outcomes have in common, by field."""
-    counted = {field: Counter(str(getattr(each, field) or "") for each in found) for field in SHARED}
+    counted: dict[str, Counter[str]] = {field: Counter() for field in SHARED}
+    for field, values in counted.items():
+        for each in found:
+            values[str(getattr(each, field) or "")] += each.weight
     return {
         field: [SharedValue(value, n) for value, n in values.most_common(SHARED_MOST + 1) if value][:SHARED_MOST]
         for field, values in counted.items()

@@ -1,4 +1,7 @@
-"""What is kept of an outcome beside its columns, in `outcomes.detail`: each field as it was sent, if it was."""
+"""What is kept of an outcome beside its columns, in `outcomes.detail`: each field as it was sent, if it was.
+
+`weight` is there too, where it is not 1: how many requests the outcome stands for.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +23,4 @@ class Detail(Struct, Generic[Word], kw_only=True):
 
 
 FIELDS = Detail.__struct_fields__
+WEIGHT = "coalesce((o.detail ->> 'weight')::bigint, 1)"  # in SQL, of a row `o` of outcomes

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.incidents.suspect_rows import UNREAD, shares
 from server.incidents.suspects import (
     LEAST,
     VALUES,
@@ -114,6 +115,11 @@ def test_the_cause_of_simulated_faults_comes_first(kind: str) -> None:
 
 def rows(*counted: tuple[str, str, int, int]) -> list[Row]:
     return [Row((route, version), n, bad) for route, version, n, bad in counted]
+
+
+def test_what_is_read_counts_by_its_weight() -> None:
+    one, four = UNREAD, UNREAD._replace(client="app", weight=4)
+    assert shares([one, four], 10) == [(one, 2.0), (four, 8.0)]
 
 
 def test_a_version_is_held_to_its_routes() -> None:

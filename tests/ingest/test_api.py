@@ -17,11 +17,18 @@ from tests.site import answer
 @pytest.mark.gen_test
 async def test_an_array_is_stored_when_it_is_answered(web: Any, database_url: str) -> None:
     site = await web()
-    response = await send(site, await site.key("ingest"), body(outcome(), outcome(status=500)))
+    response = await send(site, await site.key("ingest"), body(outcome(weight=10), outcome(status=500)))
     assert response.code == 201, response.body
     assert answer(response) == {"accepted": 2}
     assert response.headers["X-Request-Id"]
     assert value(database_url, "SELECT count(*) FROM outcomes") == 2
+    read = await site.key("read")
+    summary = answer(await site.fetch("/api/v1/services/checkout/summary", key=read))
+    assert (summary["volume"], summary["bad"]) == (11, 1)
+    kept = answer(await site.fetch("/api/v1/outcomes?service=checkout", key=read))["outcomes"]
+    assert sorted(one["weight"] for one in kept) == [1, 10]
+    await site.parts.intake.lane.write()
+    assert value(database_url, "SELECT sum(items)::int FROM intake") == 2
 
 
 @pytest.mark.gen_test
@@ -67,12 +74,12 @@ async def test_who_may_send(web: Any) -> None:
 async def test_faults_store_nothing_unless_partial_is_asked_for(web: Any, database_url: str) -> None:
     site = await web()
     key = await site.key("ingest")
-    mixed = body(outcome(), outcome(status=1), outcome(), outcome(service=3))
+    mixed = body(outcome(), outcome(status=1), outcome(), outcome(weight=0))
     response = await send(site, key, mixed)
     assert response.code == 422
     told = answer(response)
     assert told["code"] == "INVALID"
-    assert [(fault["index"], fault["field"]) for fault in told["errors"]] == [(1, "status"), (3, "service")]
+    assert [(fault["index"], fault["field"]) for fault in told["errors"]] == [(1, "status"), (3, "weight")]
     assert value(database_url, "SELECT count(*) FROM outcomes") == 0
     response = await send(site, key, mixed, path=URL + "?partial=true")
     assert response.code == 201

@@ -6,13 +6,14 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.ingest.count import count, merged
+from server.ingest.count import count, delta_rows, delta_rows_in_python, merged
 from server.ingest.counted import Counted, Unnumbered
 from server.ingest.rows import request_ids
 from server.ingest.series import Name, Series, Spelling
+from tests.examples import examples
 from tests.ingest.making import decoded, outcome
 
 sendable = st.fixed_dictionaries(
@@ -84,6 +85,26 @@ def test_cells_and_rows_count_the_same_outcomes(sent: list[dict[str, Any]]) -> N
     assert len({row[3] for row, one in zip(rows, sent, strict=True) if "request_id" not in one}) == sum(
         "request_id" not in one for one in sent
     )
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.lists(st.lists(st.tuples(sendable, st.sampled_from([1, 1, 2, 7])), max_size=12), max_size=3), st.booleans())
+def test_a_weighted_outcome_counts_as_so_many(batches: list[list[tuple[dict[str, Any], int]]], timed: bool) -> None:
+    book, found = Book(), []
+    for weigh in (True, False):
+        counted = []
+        for batch in batches:
+            times = [(one, 1 if weigh else weight, weight if weigh else 1) for one, weight in batch]
+            sent = decoded(*[outcome(**one, weight=weight) for one, n, weight in times for _ in range(n)])
+            counted.append(count(sent.outcomes, sent.times, book.find, bytes(10), timed=timed))
+            assert sum(counted[-1].services.values()) == counted[-1].items == len(sent.outcomes)
+            if weigh and timed:
+                kept = [b"" if row[4] is None else row[4] for row in rows_of(counted[-1])]
+                assert [b'"weight":%d' % weight in row for (_, weight), row in zip(batch, kept, strict=True)] == [
+                    weight > 1 for _, weight in batch
+                ]
+        found += [way(7, 1, counted, lambda service: (5_000, 9_000_000)) for way in (delta_rows, delta_rows_in_python)]
+    assert found == [found[-1]] * 4
 
 
 @given(st.lists(sendable, max_size=30))

@@ -16,6 +16,7 @@ from server.kernel.times import utc
 from server.live.clauses_store import excluded
 from server.live.outcome_store import spread
 from server.slo.model.objective import Objective
+from server.tables.detail import WEIGHT
 
 OBJECTIVES = "unnest(CAST(:ids AS integer[]), CAST(:thresholds AS bigint[])) AS o (id, threshold)"
 
@@ -91,10 +92,10 @@ kept AS MATERIALIZED (
 ),
 open AS MATERIALIZED (SELECT minute, sum(n) AS n FROM kept GROUP BY minute HAVING sum(unmeasured) > 0)
 """
-RAW = """
-SELECT o.series_id, date_trunc('minute', o.at, 'UTC') AS minute, count(*) AS n,
-    count(*) FILTER (WHERE NOT o.bad AND o.duration_us <= :threshold) AS fast,
-    count(*) FILTER (WHERE NOT o.bad AND o.duration_us > :threshold) AS slow
+RAW = f"""
+SELECT o.series_id, date_trunc('minute', o.at, 'UTC') AS minute, sum({WEIGHT})::bigint AS n,
+    coalesce(sum({WEIGHT}) FILTER (WHERE NOT o.bad AND o.duration_us <= :threshold), 0)::bigint AS fast,
+    coalesce(sum({WEIGHT}) FILTER (WHERE NOT o.bad AND o.duration_us > :threshold), 0)::bigint AS slow
 """
 HERE = f"""
 {RAW} FROM series s JOIN outcomes o ON o.series_id = s.id
