@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from checks import markdown
 from checks.check import DAY_S, Check, Surroundings, Unavailable, fail
 from checks.markdown import MarkdownDocument, anchor, plain
@@ -26,6 +28,7 @@ from server.telemetry.metrics import METRICS
 TOOL_VARIABLES = {
     "EVENKEEL_URL": "",
     "EVENKEEL_API_KEY": "",
+    "NO_COLOR": "",
     "BENCH_FAIL_THRESHOLD_MS": "",
     "BENCH_FAIL_P95_THRESHOLD_MS": "",
 }
@@ -201,11 +204,20 @@ def missing_command(module: str, words: list[str], root: Path) -> str:
     """What is wrong with `python MODULE WORDS`, or nothing."""
     if module.startswith("scripts/"):
         return "" if (root / module).exists() else f"there is no {module}"
-    first = next((word for word in words if not word.startswith("-")), "")
+    first, second = ([word for word in words if not word.startswith("-")] + ["", ""])[:2]
     if module == "-m checks" and first and first not in NAMES:
         return f"there is no check {first}"
-    if module == "-m server" and first and first not in command_line.commands:
+    return missing_of_ours(first, second) if module == "-m server" and first else ""
+
+
+def missing_of_ours(first: str, second: str) -> str:
+    """What is wrong with a command of ours and the word after it, or nothing."""
+    context = click.Context(command_line)
+    command = command_line.get_command(context, first)
+    if command is None:
         return f"there is no command {first}"
+    if isinstance(command, click.Group) and second and command.get_command(context, second) is None:
+        return f"there is no command {first} {second}"
     return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from server.auth.commands import click_errors
 from server.kernel import shared_clock
-from server.kernel.terminal import say
+from server.kernel.terminal import say, say_table
 from server.kernel.text import percent, span
 from server.slo.policy.commands import FILE, parsed
 
@@ -37,7 +38,7 @@ LIMIT_S = 3600.0
 @click.command("backtest")
 @click.argument("file", type=FILE)
 def backtest_command(file: Path) -> None:
-    """Show the alerts that a policy file would have made of the last 28 days of ledger.
+    """Show what a policy file would have alerted on in 28 days.
 
     DETECTED and RESET are counted from the onset. The ledger has minutes: live, the fast
     test is up to some minutes faster.
@@ -49,8 +50,7 @@ def backtest_command(file: Path) -> None:
     policy = parsed(file)
     with click_errors(), database_for_command(read_environment(for_database_only=True)) as url:
         found = asyncio.run(over(url, policy))
-    for line in table(found):
-        say(line)
+    say_table(HEAD, [cells(alert) for alert in found.alerts])
     say("\n".join((f"{file}: {summary(found)}", *gaps(found))), err=True)
 
 
@@ -60,17 +60,16 @@ async def over(url: str, policy: Policy) -> Backtested:
 
     db = Database(url, "evenkeel backtest")
     try:
-        return await run(db, policy, shared_clock.now(), LIMIT_S)
+        hidden = not sys.stderr.isatty()
+        with click.progressbar(length=1, label="Backtesting", file=sys.stderr, hidden=hidden) as bar:
+
+            def show(done: int, of: int) -> None:
+                bar.length = of
+                bar.update(done - bar.pos)
+
+            return await run(db, policy, shared_clock.now(), LIMIT_S, show)
     finally:
         await db.close()
-
-
-def table(found: Backtested) -> list[str]:
-    """The alerts in columns; nothing where there are none."""
-    rows = [HEAD, *(cells(alert) for alert in found.alerts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return lines if found.alerts else []
 
 
 def cells(alert: PastAlert) -> tuple[str, ...]:

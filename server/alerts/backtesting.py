@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -36,8 +37,13 @@ class Backtested(Struct):
     left: list[str]  # there was no time for them
 
 
-async def run(db: Database, policy: Policy, now: float, limit_s: float) -> Backtested:
-    """The last 28 days, for as many objectives as there is time for; the work is done off the event loop."""
+async def run(
+    db: Database, policy: Policy, now: float, limit_s: float, told: Callable[[int, int], None] = lambda done, of: None
+) -> Backtested:
+    """The last 28 days, for as many objectives as there is time for; the work is done off the event loop.
+
+    `told` hears how many objectives of how many are done.
+    """
     end = int(now) // MINUTE_S * MINUTE_S
     found = Backtested(end - DAYS * DAY_S, end, [], [], [], [])
     async with db.ask() as connection:
@@ -45,7 +51,7 @@ async def run(db: Database, policy: Policy, now: float, limit_s: float) -> Backt
         objectives = with_defaults(policy, services, MAX_OBJECTIVES)
         ledgers = await store.ledgers(connection, (o.indicator for o in objectives), found.start)
     deadline = time.monotonic() + limit_s
-    for objective in objectives:
+    for done, objective in enumerate(objectives, 1):
         if objective.indicator not in ledgers:
             found.without_ledger.append(objective.name)
         elif time.monotonic() > deadline:
@@ -53,6 +59,7 @@ async def run(db: Database, policy: Policy, now: float, limit_s: float) -> Backt
         else:
             found.alerts += await one(db, policy.budget_policy, objective, ledgers[objective.indicator], found)
             found.looked_at.append(objective.name)
+        told(done, len(objectives))
     found.alerts.sort(key=lambda alert: (alert.detected_at, alert.objective))
     return found
 

@@ -35,7 +35,10 @@ def user() -> None:
 @click.argument("email")
 @click.option("--role", default="viewer", show_default=True, help="viewer, responder, commander or admin")
 def create_user(email: str, role: str) -> None:
-    """Make a person; the password is asked for, or read from standard input."""
+    """Make a person.
+
+    The password is asked for, or read from standard input.
+    """
     from server.auth.identity import checked_role
     from server.auth.passwords import hashed
     from server.auth.people import checked_email, create_person
@@ -50,7 +53,10 @@ def create_user(email: str, role: str) -> None:
 @user.command("codes-off")
 @click.argument("email")
 def turn_codes_off(email: str) -> None:
-    """Let somebody sign in by the password alone: for who has lost the authenticator and every recovery code."""
+    """Let somebody sign in by the password alone.
+
+    For who has lost the authenticator and every recovery code.
+    """
     from server.auth import second_step
     from server.auth.people import checked_email
 
@@ -70,7 +76,7 @@ def key() -> None:
 @click.option("--scope", "scopes", multiple=True, required=True, help="ingest, read, act or admin; may be repeated")
 @click.option("--service", "services", multiple=True, help="a service that it may send and act for; may be repeated")
 def create_key(name: str, scopes: tuple[str, ...], services: tuple[str, ...]) -> None:
-    """Make a key; it alone is written to standard output, this once."""
+    """Make a key: alone on standard output, this once."""
     from server.auth import keys
 
     made = run(lambda connection: keys.create_key(connection, name, scopes, services, actor=actor()))

@@ -10,19 +10,79 @@ import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
 from server.kernel.remote import NotAsked, call, not_evenkeel, parsed
-from server.kernel.terminal import say
+from server.kernel.remote_command import CANNOT_BE_ASKED, Remote, asks
+from server.kernel.terminal import say, say_table
+from server.kernel.text import percent
 
-CANNOT_BE_TOLD = 2
+BASE = "/api/v1/changes"
+HEAD = ("CHANGE", "AT", "KIND", "SERVICE", "VERSION", "STATE", "SINCE", "BY", "SUMMARY")
+SHOWN = ("kind", "service", "version", "state", "at", "finished", "actor", "author", "migration", "link", "summary")
 MIGRATIONS = ["none", "reversible", "irreversible", "unknown"]
 
 
 @click.group()
 def change() -> None:
-    """Tell EVENKEEL_URL of a change, with EVENKEEL_API_KEY of the scope act."""
+    """Changes: list them, tell of one from a pipeline.
+
+    Asks EVENKEEL_URL with EVENKEEL_API_KEY, a key of the scopes read and act.
+    """
+
+
+@change.command("list")
+@click.option("--service", default="", help="its own, and those that touch every service")
+@click.option("--since", default="", metavar="TIME", help="RFC 3339; else the last 24 hours")
+@asks
+def list_(site: Remote, service: str, since: str) -> None:
+    """What altered production, newest first.
+
+    SINCE is what fails since it, and before it.
+    """
+    query = urlencode({name: value for name, value in (("service", service), ("since", since)) if value})
+    found = site.get(f"{BASE}?{query}")
+    site.show(found, lambda: people(found["changes"]))
+
+
+def people(changes: list[dict[str, Any]]) -> None:
+    """A row a change."""
+    say_table(HEAD, [row(one) for one in changes])
+    if not changes:
+        say("No change in that time.", err=True)
+
+
+def row(one: dict[str, Any]) -> tuple[str, ...]:
+    """One change."""
+    by = one["actor"] or one["author"]
+    named = (str(one["id"]), one["at"], one["kind"], one["service"], one["version"], one["state"])
+    return (*named, verdict(one), by, one["summary"])
+
+
+def verdict(one: dict[str, Any]) -> str:
+    """`worse: 4.1 % (0.1 %)`: what fails since against before; empty where that is not compared."""
+    found = one["verdict"]
+    if not found:
+        return ""
+    words = found["finding"].replace("_", " ")
+    return f"{words}: {percent(ratio(found, 'bad', 'n'))} ({percent(ratio(found, 'other_bad', 'other_n'))})"
+
+
+def ratio(found: dict[str, Any], bad: str, n: str) -> float | None:
+    """A share of a verdict; None: nothing was counted."""
+    return found[bad] / found[n] if found[n] else None
+
+
+@change.command()
+@click.argument("number", type=int)
+@asks
+def show(site: Remote, number: int) -> None:
+    """One change."""
+    found = site.get(f"{BASE}/{number}")
+    rows = [(name, str(found[name])) for name in SHOWN if found[name]]
+    site.show(found, lambda: say_table(("CHANGE", str(found["id"])), [*rows, ("since", verdict(found))]))
 
 
 def described(command: Callable[..., None]) -> Callable[..., None]:
@@ -44,29 +104,35 @@ def described(command: Callable[..., None]) -> Callable[..., None]:
 
 @change.command()
 @described
-def start(**given: str) -> None:
+@asks
+def start(site: Remote, **given: str) -> None:
     """It is under way. Prints its number."""
-    tell(given, "started")
+    tell(site, given, "started")
 
 
 @change.command()
 @described
 @click.option("--failed", is_flag=True, help="it did not work")
-def finish(failed: bool, **given: str) -> None:
-    """It has ended: the one that was started for this service and version, or one that nobody has told of."""
-    tell(given, "failed" if failed else "finished")
+@asks
+def finish(site: Remote, failed: bool, **given: str) -> None:
+    """It has ended. Prints its number.
+
+    The one that was started for this service and version, or one that nobody has told of.
+    """
+    tell(site, given, "failed" if failed else "finished")
 
 
-def tell(given: dict[str, str], state: str) -> None:
+def tell(site: Remote, given: dict[str, str], state: str) -> None:
     """Print the number of the change; says why where it cannot be told, and exits with 2."""
     asked = {name: value for name, value in given.items() if value} | {"state": state}
     try:
-        found = answered(call("/api/v1/changes", "act", data=asked, key=uuid.uuid4().hex))
+        body = call(BASE, "act", url=site.url, data=asked, key=uuid.uuid4().hex)
+        found = answered(body)
     except NotAsked as error:
         say(f"Evenkeel was not told, or it is not known: {error}", err=True)
-        sys.exit(CANNOT_BE_TOLD)
+        sys.exit(CANNOT_BE_ASKED)
     say(f"Change {found['id']}: {found['kind']} of {found['service']}, {found['version']}, {found['state']}.", err=True)
-    say(str(found["id"]))
+    site.show(parsed(body), lambda: say(str(found["id"])))
 
 
 def answered(body: bytes) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from server.auth.commands import click_errors
@@ -19,8 +21,9 @@ TWO_DATABASES = (
 
 @click.command()
 def distribute() -> None:
-    """Put raw outcomes and log lines on the workers of a Citus cluster, by request id; safe to repeat, while it
-    serves: what is sent meanwhile waits, or is spooled.
+    """Put raw outcomes on the workers of a Citus cluster.
+
+    Log lines too, by request id. Safe to repeat, while it serves: what is sent meanwhile waits, or is spooled.
     """
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command
@@ -34,13 +37,12 @@ def distribute() -> None:
                 say(line)
 
 
-def distributed(url: str) -> list[str]:
-    """Distribute what is not yet; what was done, a line a table. ClickException without Citus."""
+def distributed(url: str) -> Iterator[str]:
+    """Distribute what is not yet; what was done, a line a table once it is. ClickException without Citus."""
     import psycopg
 
     from server.distribute import store
 
-    said = []
     with psycopg.connect(url, autocommit=True, application_name="evenkeel distribute") as connection:
         if not store.has_citus(connection):
             raise click.ClickException(NO_CITUS)
@@ -48,7 +50,7 @@ def distributed(url: str) -> list[str]:
         for table in store.BEFORE:
             there = store.is_spread(connection, table)
             if not there:
+                say(f"{table}: its rows go to the workers, which may take minutes.", err=True)
                 store.spread(connection, table, count)
             store.forget_local(connection, table)
-            said.append(f"{table}: distributed already." if there else f"{table}: on {count} shards, by request id.")
-    return said
+            yield f"{table}: distributed already." if there else f"{table}: on {count} shards, by request id."

@@ -12,10 +12,10 @@ from server.kernel.terminal import say
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> None:
-    """Report how this installation is: versions, settings, database, Redis, processes, checks, disk.
+    """Report how this installation is, without a secret.
 
-    Nothing is changed, nothing is started, and no secret is in it: it can be handed on. Works while the database
-    or Redis are away. Exits with 1 where something fails.
+    Versions, settings, database, Redis, processes, checks, disk. Nothing is changed, nothing is started; the report
+    can be handed on. Works while the database or Redis are away. Exits with 1 where something fails.
     """
     import msgspec
 

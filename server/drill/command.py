@@ -23,11 +23,12 @@ STOPPED = 130
 @click.argument("scenario", type=click.Choice(list(SCENARIOS)))
 @click.option("--auto", is_flag=True, help="acts itself; else it waits for a commander to act in the room")
 def drill(scenario: str, auto: bool) -> None:
-    """Drill at EVENKEEL_URL, with EVENKEEL_API_KEY of the scopes read, act and admin.
+    """Break a service of its own, and time what is made of it.
 
-    Sends real traffic of the service drill:SCENARIO, breaks it, and prints the time to detect, to suspect, to
-    mitigate and to the verified recovery. Exits with 1 where it was not detected, another suspect was named or the
-    recovery was not proven. Ctrl-C stops the traffic and takes away what was set.
+    At EVENKEEL_URL with EVENKEEL_API_KEY, a key of the scopes read, act and admin. Sends real traffic of the
+    service drill:SCENARIO, breaks it, and prints the time to detect, to suspect, to mitigate and to the verified
+    recovery. Exits with 1 where it was not detected, another suspect was named or the recovery was not proven.
+    Ctrl-C stops the traffic and takes away what was set.
     """
     clock = RealClock()
     try:

@@ -5,113 +5,110 @@ Needs the standard library and click alone, as the gate's command does.
 
 from __future__ import annotations
 
-import sys
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from server.kernel.remote import NotAsked, Unanswered, call, not_evenkeel, parsed
-from server.kernel.terminal import say
+from server.kernel.remote_command import Remote, asks, field_of
+from server.kernel.terminal import say, say_table
+from server.kernel.text import NONE, span
 
-CANNOT_BE_ASKED = 2
 BASE = "/api/v1/incidents"
+HEAD = ("INCIDENT", "SEV", "STATE", "SERVICE", "TITLE", "ONSET", "RECOVERED AFTER")
+TIMELINE_HEAD = ("AT", "WHO", "WHAT")
 
 
 @click.group()
 def incident() -> None:
-    """Lead incidents at EVENKEEL_URL, with EVENKEEL_API_KEY of the scopes read and act."""
+    """Incidents: list, show, declare, act, report.
+
+    Asks EVENKEEL_URL with EVENKEEL_API_KEY, a key of the scopes read and act.
+    """
 
 
 @incident.command("list")
 @click.option("--all", "every", is_flag=True, help="also those that are over")
-def list_(every: bool) -> None:
+@asks
+def list_(site: Remote, every: bool) -> None:
     """Those that are open, newest first."""
-    found = asked(lambda: call(f"{BASE}?state={'all' if every else 'open'}", "read"))["incidents"]
-    for one in found:
-        say(f"{one['id']}  SEV-{one['severity']}  {one['state']}  {one['title']}  onset {one['onset']}")
-    if not found:
+    found = site.get(f"{BASE}?state={'all' if every else 'open'}")
+    site.show(found, lambda: people(found["incidents"], every))
+
+
+def people(incidents: list[dict[str, Any]], every: bool) -> None:
+    """A row an incident."""
+    say_table(HEAD, [row(one) for one in incidents])
+    if not incidents:
         say("No incident." if every else "No open incident.")
+
+
+def row(one: dict[str, Any]) -> tuple[str, ...]:
+    """One incident."""
+    named = (str(one["id"]), f"SEV-{one['severity']}", one["state"], one["service"], one["title"], one["onset"])
+    return (*named, span(one["time_to_recover_s"]))
 
 
 @incident.command()
 @click.argument("number", type=int)
-def show(number: int) -> None:
+@asks
+def show(site: Remote, number: int) -> None:
     """The brief of an incident, and what says that it is over."""
-    found = asked(lambda: call(f"{BASE}/{number}", "read"))
-    for line in found["brief"]:
-        say(line)
-    say(found["proof"]["text"])
+    found = site.get(f"{BASE}/{number}")
+    site.show(found, lambda: say("\n".join((*found["brief"], found["proof"]["text"]))))
+
+
+@incident.command()
+@click.argument("number", type=int)
+@asks
+def timeline(site: Remote, number: int) -> None:
+    """What happened in an incident, newest first."""
+    found = site.get(f"{BASE}/{number}/timeline")
+    rows = [(one["at"], one["author"] or NONE, one["text"]) for one in found["lines"]]
+    site.show(found, lambda: say_table(TIMELINE_HEAD, rows))
 
 
 @incident.command()
 @click.argument("title")
 @click.option("--service", default="", help="where it is")
 @click.option("--severity", type=click.IntRange(1, 3), default=2, show_default=True)
-def declare(title: str, service: str, severity: int) -> None:
+@asks
+def declare(site: Remote, title: str, service: str, severity: int) -> None:
     """Declare an incident and command it."""
-    said(asked(lambda: post("", {"title": title, "service": service, "severity": severity})))
+    said(site, post(site, "", {"title": title, "service": service, "severity": severity}))
 
 
 @incident.command()
 @click.argument("number", type=int)
 @click.argument("name")
 @click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
-def act(number: int, name: str, fields: tuple[str, ...]) -> None:
-    """Act in an incident: accept, note text="rolled back", severity severity=1, resolve reason=…
+@asks
+def act(site: Remote, number: int, name: str, fields: tuple[str, ...]) -> None:
+    """Act in an incident, as on its page.
 
-    docs/incidents.md has every act with its fields.
+    As accept, note text="rolled back", severity severity=1, resolve reason=…; docs/incidents.md has every act with
+    its fields.
     """
-    said(asked(lambda: post(f"/{number}/acts", {"act": name, **dict(field_of(each) for each in fields)})))
+    said(site, post(site, f"/{number}/acts", {"act": name, **dict(field_of(each) for each in fields)}))
 
 
 @incident.command()
 @click.argument("number", type=int)
 @click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
 @click.option("--public", is_flag=True, help="without names and internals")
-def report(number: int, form: str, public: bool) -> None:
+@asks
+def report(site: Remote, number: int, form: str, public: bool) -> None:
     """Print the report of an incident."""
+    form = "json" if site.as_json else form
     query = f"format={form}{'&public=true' if public else ''}"
-    body = asked(lambda: call(f"{BASE}/{number}/report?{query}", "read"), lambda body: body.decode())
-    say(body.rstrip("\n"))
+    say(site.text(f"{BASE}/{number}/report?{query}").rstrip("\n"))
 
 
-def field_of(text: str) -> tuple[str, Any]:
-    """`severity=1` as a name and a value: a number, true or false where it is one."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} is no FIELD=VALUE")
-    if value in ("true", "false"):
-        return name, value == "true"
-    return name, int(value) if value.isascii() and value.isdigit() else value
-
-
-def post(path: str, data: dict[str, Any]) -> bytes:
+def post(site: Remote, path: str, data: dict[str, Any]) -> Any:
     """Send one act; a second try is the same act."""
-    try:
-        return call(BASE + path, "act", data=data, key=uuid.uuid4().hex)
-    except Unanswered as error:
-        raise NotAsked(f"It is not known whether it was done. {error}") from None
+    return site.act(BASE + path, data, key=uuid.uuid4().hex)
 
 
-def decoded(body: bytes) -> Any:
-    """An answer of ours; NotAsked for what is none."""
-    found = parsed(body)
-    if not isinstance(found, dict):
-        raise not_evenkeel(200)
-    return found
-
-
-def asked(question: Callable[[], bytes], read: Callable[[bytes], Any] = decoded) -> Any:
-    """The answer; says why where there is none, and exits with 2."""
-    try:
-        return read(question())
-    except NotAsked as error:
-        say(str(error), err=True)
-        sys.exit(CANNOT_BE_ASKED)
-
-
-def said(done: dict[str, Any]) -> None:
+def said(site: Remote, done: dict[str, Any]) -> None:
     """What came of an act."""
-    say(f"Incident {done['incident']['id']}: {done['message']}")
+    site.show(done, lambda: say(f"Incident {done['incident']['id']}: {done['message']}"))

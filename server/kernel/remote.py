@@ -10,7 +10,9 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ TIMEOUT_S = 10.0
 TRIES = 2
 PAUSE_S = 1.0  # before the second try
 BODY_MAX = 8 * 1024 * 1024
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class NotAsked(Exception):
@@ -32,6 +35,10 @@ class Again(Exception):
     """The server failed; trying again may help."""
 
 
+class Busy(Again):
+    """It says itself that it cannot just now, and what it did: mostly nothing."""
+
+
 class NoRedirect(urllib.request.HTTPRedirectHandler):
     """Follows no redirect: the key is sent only to the address that was given."""
 
@@ -40,21 +47,37 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return
 
 
-def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
+def call(
+    path: str,
+    scope: str,
+    *,
+    url: str = "",
+    data: Any = None,
+    key: str = "",
+    method: str = "POST",
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> bytes:
     """The body of a successful answer; NotAsked names what is wrong. Tries twice where trying again can help.
 
-    `data` is sent as JSON, with POST and under the Idempotency-Key `key`. `scope` is what the API key needs.
+    `data` is sent as JSON (bytes as they are), by `method`, under the Idempotency-Key `key`: without one it is tried
+    once. `scope` is what the API key needs; `url` is asked instead of EVENKEEL_URL.
     """
-    url, api_key = where(scope)
-    headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
-    body = None if data is None else json.dumps(data).encode()
-    if body is not None:
-        headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
-    request = urllib.request.Request(url + path, data=body, headers=headers)  # noqa: S310 - the scheme was looked at
-    for left in reversed(range(TRIES)):
+    url, api_key = where(scope, url)
+    sent = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+    if data is not None:
+        sent |= {"Content-Type": "application/json"} | ({"Idempotency-Key": key} if key else {})
+    request = urllib.request.Request(  # noqa: S310 - the scheme was looked at
+        url + path,
+        data=data if data is None or isinstance(data, bytes) else json.dumps(data).encode(),
+        headers=sent | dict(headers),
+        method="GET" if data is None else method,
+    )
+    for left in reversed(range(TRIES if key or data is None else 1)):
         try:
             return answered(*exchange(request), url)
         except (OSError, HTTPException, Again) as error:
+            if not left and isinstance(error, Busy):
+                raise NotAsked(str(error)) from None
             if not left:
                 raise Unanswered(
                     f"{url} does not answer ({reason_of(error)}). Check EVENKEEL_URL and try again."
@@ -63,9 +86,15 @@ def call(path: str, scope: str, *, data: Any = None, key: str = "") -> bytes:
     raise AssertionError("the last try answers or raises")
 
 
-def where(scope: str) -> tuple[str, str]:
-    """EVENKEEL_URL and EVENKEEL_API_KEY; NotAsked where they cannot be used. `scope` is what the key needs."""
-    url, api_key = os.environ.get("EVENKEEL_URL", "").rstrip("/"), os.environ.get("EVENKEEL_API_KEY", "").strip()
+def where(scope: str, url: str = "") -> tuple[str, str]:
+    """The address (EVENKEEL_URL, where none is given) and EVENKEEL_API_KEY; NotAsked where they cannot be used.
+
+    `scope` is what the key needs.
+    """
+    given, api_key = url, os.environ.get("EVENKEEL_API_KEY", "").strip()
+    url = (url or os.environ.get("EVENKEEL_URL", "")).rstrip("/")
+    if given and not usable(url):
+        raise NotAsked(f"--url is {url!r}; give the address of Evenkeel, as https://evenkeel.example.com.")
     if not usable(url):
         raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
     if not api_key or not api_key.isascii() or not api_key.isprintable():
@@ -100,9 +129,10 @@ def answered(status: int, body: bytes, url: str) -> bytes:
     """The body of a success. Raises Again for 5xx, NotAsked for any other refusal."""
     if 200 <= status < 300:
         return body
-    if status >= 500:
-        raise Again(f"status {status}")
     found = parsed(body)
+    if status >= 500:
+        told = found.get("detail") if isinstance(found, dict) and "code" in found else None
+        raise Busy(str(told)) if told and status == 503 else Again(f"status {status}")
     if not isinstance(found, dict) or "code" not in found:
         raise not_evenkeel(status, url)
     if status == 401:

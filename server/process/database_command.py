@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True)
 def database(command: tuple[str, ...]) -> None:
-    """Run COMMAND, one of PostgreSQL's programs, which finds the service's database: database pg_dump --file=x
+    """Run one of PostgreSQL's programs on the database.
 
-    The embedded one is started for its length where it does not run; its programs are found then. Exits as COMMAND
-    does.
+    As database pg_dump --file=x: it finds the service's database. The embedded one is started for its length where
+    it does not run; its programs are found then. Exits as COMMAND does.
     """
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command

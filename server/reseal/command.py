@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @click.command()
 def reseal() -> None:
-    """Encrypt stored secrets with SECRET_KEY that one of SECRET_KEYS_ACCEPTED opens; safe to repeat, while it serves.
+    """Encrypt stored secrets with a new SECRET_KEY.
 
-    Exits with 1 where some open with none of them.
+    Those that one of SECRET_KEYS_ACCEPTED opens. Safe to repeat, while it serves. Exits with 1 where some open with
+    none of them.
     """
     from server.auth.audit_store import audit
     from server.kernel.settings import key_of, read_environment

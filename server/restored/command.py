@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 def restored() -> None:
-    """End what a database from a backup would do again: after a restore, before the service starts.
+    """End what a database from a backup would do again.
 
-    Messages and deploy acts that waited are not sent, open alerts wake nobody again, sessions end, numbers given
-    since the backup are not given again. It is in the audit. Refused while a process uses the database.
+    After a restore, before the service starts. Messages and deploy acts that waited are not sent, open alerts wake
+    nobody again, sessions end, numbers given since the backup are not given again. It is in the audit. Refused
+    while a process uses the database.
     """
     for what, times in run(settle).items():
         say(f"{times} {what}")

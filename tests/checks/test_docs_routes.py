@@ -70,6 +70,7 @@ CASES: tuple[tuple[str, str, Edit, str], ...] = (
     ("a script", "docs/runbook.md", lambda t: t + "\n`python scripts/none.py`\n", "there is no scripts/none.py"),
     ("a check", "docs/runbook.md", lambda t: t + "\n`python -m checks none`\n", "there is no check none"),
     ("a command", "docs/runbook.md", lambda t: t + "\n`python -m server fly`\n", "there is no command fly"),
+    ("a sub-command", "docs/runbook.md", lambda t: t + "\n`python -m server slo fly`\n", "there is no command slo fly"),
     ("a target", "README.md", lambda t: t + "\n```\nmake coffee\n```\n", "the Makefile has no coffee"),
 )
 

@@ -83,7 +83,7 @@ def bench(io_loop: Any, cluster_url: str) -> Iterator[Bench]:
     async def made() -> Bench:
         db = Database(cluster_url, "test")
         await ensure_partitions(db, time.time(), 2)
-        distributed(cluster_url)
+        list(distributed(cluster_url))
         return Bench(cluster_url, db)
 
     found: Bench = io_loop.run_sync(made)
@@ -99,10 +99,10 @@ async def test_it_is_done_once_with_what_was_stored_before(io_loop: Any, cluster
     before = Bench(cluster_url, db)
     batch = await before.batch(outcome(service="before", request_id="before"))
     await before.writer.store([batch], 10.0)
-    assert distributed(cluster_url) == [
+    assert list(distributed(cluster_url)) == [
         "log_lines: on 8 shards, by request id.", "outcomes: on 8 shards, by request id.",
     ]  # fmt: skip
-    assert distributed(cluster_url) == ["log_lines: distributed already.", "outcomes: distributed already."]
+    assert list(distributed(cluster_url)) == ["log_lines: distributed already.", "outcomes: distributed already."]
     async with db.ask() as connection:
         assert [one.service for one in await outcomes_by_request_id(connection, "before")] == ["before"]
     await before.close()

@@ -1,4 +1,4 @@
-"""`python -m server slo …`: what a policy file says, before it is saved."""
+"""`python -m server slo lint|apply|rules`: what a policy file says, before it is saved."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group()
-def slo() -> None:
-    """The objectives' file: look at it before it is saved."""
-
-
-@slo.command()
+@click.command()
 @click.argument("file", type=FILE)
 def lint(file: Path) -> None:
-    """Name what is odd about a policy file. Exit 0: nothing, 1: something to look at, 2: it cannot be used.
+    """Name what is odd about a policy file.
 
-    Where the database answers, the traffic of the last days is looked at too.
+    Exit 0: nothing, 1: something to look at, 2: it cannot be used. Where the database answers, the traffic of the
+    last days is looked at too.
     """
     from server.slo.policy import lint as rules
 
@@ -42,12 +38,13 @@ def lint(file: Path) -> None:
     sys.exit(1 if odd else 0)
 
 
-@slo.command("apply")
+@click.command("apply")
 @click.argument("file", type=FILE, required=False)
 def apply_command(file: Path | None) -> None:
-    """Put a policy file in force, by default SLO_FILE: everywhere within seconds, also one that was superseded.
+    """Put a policy file in force, by default SLO_FILE.
 
-    A deploy does this in its release phase. Exit 2: it cannot be used, and nothing was changed.
+    Everywhere within seconds, also one that was superseded. A deploy does this in its release phase. Exit 2: it
+    cannot be used, and nothing was changed.
     """
     from server.auth.commands import click_errors
     from server.kernel.settings import read_environment
@@ -60,10 +57,13 @@ def apply_command(file: Path | None) -> None:
         say(asyncio.run(put_in_force(env, url, path.read_text())), err=True)
 
 
-@slo.command("rules")
+@click.command("rules")
 @click.argument("file", type=FILE, required=False)
 def rules_command(file: Path | None) -> None:
-    """Print the objectives of a policy file, by default SLO_FILE, as rules for Prometheus."""
+    """Print a policy file as rules for Prometheus.
+
+    By default SLO_FILE.
+    """
     from server.kernel.settings import read_environment
     from server.slo.policy.prometheus import rules
 
