@@ -22,7 +22,7 @@ from server.parts import Parts
 
 SHOWN = 12
 NEWEST = 500  # incidents and alerts that are looked through
-BESIDE = (("Alerts", "/alerts"), ("Config", "/config"), ("Your account", "/account"))
+BESIDE = (("Alerts", "/alerts"), ("Config", "/config"), ("Connect", "/setup/connect"), ("Your account", "/account"))
 
 
 class Findable(Struct, frozen=True):

@@ -30,6 +30,7 @@ from dashboard.review import ReportPage, ReviewPage
 from dashboard.service.page import ServicePage
 from dashboard.service.ship import OverrideAct, RevokeAct
 from dashboard.setup.acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
+from dashboard.setup.connect import ConnectPage
 from dashboard.setup.deploy_targets import (
     DeployTargetPut,
     DeployTargetRemove,
@@ -84,6 +85,7 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/review", ReviewPage),
     (r"/review/(?P<service>[^/]+)/(?P<month>[^/]+)", ReportPage),
     (r"/setup", SetupPage),
+    (r"/setup/connect", ConnectPage),
     (r"/setup/checks/(?P<name>[^/]+)", CheckPage),
     (r"/setup/keys", KeyCreate),
     (r"/setup/keys/revoke", KeyRevoke),

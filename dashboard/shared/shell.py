@@ -26,7 +26,7 @@ NAVIGATION = (
     NavItem("Objectives", "/objectives", "o", ("objectives", "objective")),
     NavItem("Changes", "/changes", "c", ("config", "changes", "maintenance")),
     NavItem("Review", "/review", "r", ("review",)),
-    NavItem("Setup", "/setup", "s", ("setup",)),
+    NavItem("Setup", "/setup", "s", ("setup", "connect")),
 )
 
 

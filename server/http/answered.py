@@ -30,7 +30,7 @@ class Answered(Struct):
     address: str
     stored: int | None  # outcomes that it stored; None: it is not for storing any
     receiver: str = ""  # the name of the receiver that it came in by; empty: by none
-    taken: int = 0  # items that came in by it, where they are no outcomes
+    taken: int = 0  # items that came in by it, where they are not outcomes that it stored
     key_id: int = 0  # 0: no valid key
     size: int = 0  # bytes of the body, on the wire
     said: str = ""  # why it was refused

@@ -59,7 +59,7 @@ class Handler(RequestHandler):
     stored: int | None = None  # outcomes that this request stored; None: it is not for storing any
     code = ""  # of the problem document that was answered
     why = ""  # it was refused
-    taken = 0  # items that came in, where they are no outcomes
+    taken = 0  # items that came in, where they are not outcomes that were stored
     receiver = ""  # the name of the receiver that this address is; empty: it is none (server/ingest/received.py)
     closing = False  # the connection ends with this answer
     first = True  # ingest rests while this is answered

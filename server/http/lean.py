@@ -48,6 +48,7 @@ class LeanAnswer(NamedTuple):
     stored: int | None = None
     code: str = ""
     said: str = ""
+    taken: int = 0  # items of what was refused
 
 
 class Hot(Protocol):
@@ -135,6 +136,7 @@ class Lean:
                 key_id=request.identity.key_id,
                 size=request.wire,
                 said=answer.said,
+                taken=answer.taken,
             ),
         )
 

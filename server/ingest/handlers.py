@@ -99,6 +99,7 @@ class OutcomesHandler(ApiHandler):
             received = self.received or declared(self.request.headers.get("Content-Length", ""))
             posted = self.posted or OutcomesPost(self.parts, self.identity, self.asked(), received=received)
             posted.count_refusal(error)
+            self.taken = posted.items or 0
             self.say(posted)
         super().write_error(status_code, **kwargs)
 

@@ -43,7 +43,7 @@ class LeanOutcomes:
         except Exception as error:
             failure = foreseen(error)
             post.count_refusal(failure)
-            return refusal(failure, request, self.route, post.headers)
+            return refusal(failure, request, self.route, post.headers)._replace(taken=post.items or 0)
         headers = {"Content-Type": "application/json", **post.headers}
         return LeanAnswer(202 if stored.spooled else 201, headers, stored.answer, post.stored)
 

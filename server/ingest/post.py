@@ -193,7 +193,7 @@ class OutcomesPost:
         self.items, self.faults = decoded.items, len(decoded.faults)
         if decoded.faults:
             first = decoded.faults[0]
-            self.fault = f"Item {first.index}: {first.field} {first.reason}."
+            self.fault = f"Item {first.index}, {first.field}: {first.reason}."
         self.services = {service: n for service, n in decoded.services.items() if not self.refuses(service)}
         if decoded.items > items_max:
             raise too_many(items_max, decoded.items)

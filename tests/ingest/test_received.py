@@ -55,13 +55,13 @@ async def test_what_came_in_is_told_by_receiver_key_and_reason_with_what_the_sen
     counted = {(one.receiver, bool(one.key), one.reason): (one.requests, one.items) for one in found}
     assert counted == {
         ("outcomes", True, "accepted"): (3, 3),
-        ("outcomes", True, "BATCH_TOO_LARGE"): (1, 0),
+        ("outcomes", True, "BATCH_TOO_LARGE"): (1, 4),
         ("outcomes", True, "INVALID"): (0, 1),
         ("outcomes", False, "UNAUTHENTICATED"): (1, 0),
         ("alertmanager", True, "INVALID"): (1, 0),
     }
     said = {(one.receiver, one.reason): one.said for one in found}
     assert said["outcomes", "accepted"] == ""
-    assert said["outcomes", "INVALID"].startswith("Item 1: status ")
+    assert said["outcomes", "INVALID"].startswith("Item 1, status: ")
     assert "3 items a batch" in said["outcomes", "BATCH_TOO_LARGE"]
     assert said["alertmanager", "INVALID"]

@@ -1,0 +1,143 @@
+"""The ways to connect a service: what to copy, the address that it leads to, and the receivers that it comes in by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from server.ingest.first_outcome import first_outcome
+
+TITLES = {
+    "outcomes": "Outcomes",
+    "otlp-traces": "OTLP traces",
+    "otlp-metrics": "OTLP metrics",
+    "otlp-logs": "OTLP logs",
+    "logplex": "Logplex drain",
+    "syslog": "Syslog drain",
+    "json-lines": "JSON lines",
+    "alertmanager": "Alertmanager",
+    "changes": "Changes",
+    "prometheus": "Prometheus scrape",
+    "mcp": "MCP",
+}
+
+
+class WayIn(Struct, frozen=True):
+    """One way to connect. In `lines` {url}, {scheme}, {host} and {login} are this deployment's, $KEY is an API key."""
+
+    name: str
+    title: str
+    scope: str  # of the key
+    path: str  # the API's address that it leads to; '': it needs none
+    page: str  # of docs/connect/
+    lines: str
+
+    def filled(self, public_url: str) -> str:
+        """What to copy at this deployment."""
+        parts, text = urlsplit(public_url), self.lines
+        for token, value in (
+            ("{url}", public_url),
+            ("{host}", parts.netloc),
+            ("{scheme}", parts.scheme),
+            ("{login}", f"{parts.scheme}://evenkeel:$KEY@{parts.netloc}"),
+        ):
+            text = text.replace(token, value)
+        return text
+
+
+WAYS: tuple[WayIn, ...] = (
+    WayIn("curl", "Anything that can POST", "ingest", "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
+    WayIn(
+        "otlp",
+        "OpenTelemetry",
+        "ingest",
+        "/v1/traces",
+        "opentelemetry.md",
+        "\n".join(
+            (
+                "OTEL_SERVICE_NAME=checkout",
+                "OTEL_EXPORTER_OTLP_ENDPOINT={url}",
+                "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+                'OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20$KEY"',
+            )
+        ),
+    ),
+    WayIn(
+        "logplex",
+        "Heroku",
+        "ingest",
+        "/api/v1/drains/logplex",
+        "heroku.md",
+        'heroku drains:add "{login}/api/v1/drains/logplex" --app checkout',
+    ),
+    WayIn(
+        "access-log",
+        "nginx, Apache, HAProxy, Caddy",
+        "",
+        "",
+        "access-logs.md",
+        "python -m server import access.log --service checkout",
+    ),
+    WayIn(
+        "alertmanager",
+        "Alertmanager",
+        "ingest",
+        "/api/v1/hooks/alertmanager",
+        "alertmanager.md",
+        "\n".join(
+            (
+                "receivers:",
+                "  - name: evenkeel",
+                "    webhook_configs:",
+                "      - url: {url}/api/v1/hooks/alertmanager",
+                "        http_config:",
+                "          authorization: {type: Bearer, credentials: $KEY}",
+            )
+        ),
+    ),
+    WayIn(
+        "changes",
+        "Changes from a pipeline",
+        "act",
+        "/api/v1/changes",
+        "changes.md",
+        "\n".join(
+            (
+                'curl {url}/api/v1/changes -H "Authorization: Bearer $KEY" \\',
+                "  -H 'Content-Type: application/json' \\",
+                """  -d '{"service":"checkout","kind":"deploy","version":"5f2c1a9"}'""",
+            )
+        ),
+    ),
+    WayIn(
+        "prometheus",
+        "Prometheus",
+        "read",
+        "/metrics",
+        "prometheus.md",
+        "\n".join(
+            (
+                "scrape_configs:",
+                "  - job_name: evenkeel",
+                "    scheme: {scheme}",
+                "    authorization: {type: Bearer, credentials: $KEY}",
+                "    static_configs: [{targets: ['{host}']}]",
+            )
+        ),
+    ),
+    WayIn(
+        "mcp",
+        "MCP",
+        "read",
+        "/mcp",
+        "mcp.md",
+        'claude mcp add --transport http evenkeel {url}/mcp --header "Authorization: Bearer $KEY"',
+    ),
+)
+
+
+def ways(addresses: Collection[str]) -> list[WayIn]:
+    """Those whose address there is."""
+    return [way for way in WAYS if not way.path or way.path in addresses]
