@@ -97,6 +97,7 @@ PURE_FILES = (
     "server/notify/target.py",
     "server/picture/picture.py",
     "server/receivers/alertmanager.py",
+    "server/receivers/route_template.py",
     "server/review/csv_form.py",
     "server/review/markdown.py",
     "server/review/monthly.py",

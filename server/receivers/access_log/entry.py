@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
 from typing import NamedTuple
 
 NO_ANSWER = 499  # stored where the log has no status: the common code of a client that got no answer
 UNANSWERED = frozenset({444, 499})  # nginx: closed without an answer; the client left
 NO_STATUS = frozenset({"", "-", "-1", "0", "000"})
-ROUTE_MAX = 500
 
 METHOD = r"[A-Za-z][A-Za-z_-]{0,31}"
 VERSION = r"HTTP/\d(?:\.\d)?"
 REQUEST = re.compile(rf"({METHOD}) +(\S.*?)(?: +({VERSION}|1\.[01]|[23]))? *")
 PREFACE = "PRI"  # of HTTP/2, at a server that speaks HTTP/1
 
-ID = re.compile(r"\d+|[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -74,20 +71,6 @@ def request_of(line: str) -> RequestLine | None:
 def is_target(method: str, target: str) -> bool:
     """Whether this can be asked for: a path, a URL, `*`, or the authority of CONNECT."""
     return target.startswith(("/", "?")) or target == "*" or "://" in target[:16] or method.upper() == "CONNECT"
-
-
-@lru_cache(maxsize=4096)
-def route_of(target: str) -> str:
-    """The path without query and path parameters, its ids as {id}: what requests are counted by."""
-    if "://" in target.partition("?")[0]:
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    path = target.partition("?")[0].partition("#")[0].replace("\0", "") or "/"
-    return "/".join("{id}" if ID.fullmatch(part) else part for part in map(named_part, path.split("/")))[:ROUTE_MAX]
-
-
-def named_part(part: str) -> str:
-    """A part of a path without its parameters: `cart` of `cart;jsessionid=1F`."""
-    return part.partition(";")[0]
 
 
 def status_of(text: str) -> int | None:

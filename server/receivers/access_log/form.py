@@ -16,11 +16,11 @@ from server.receivers.access_log.entry import (
     Read,
     RequestLine,
     request_of,
-    route_of,
     status_of,
 )
 from server.receivers.access_log.moment import moment
 from server.receivers.access_log.taken import taken_us
+from server.receivers.route_template import route_of
 
 SHOWN = 60
 HALF = frozenset({400, 408})  # how a server answers a request line that never ended

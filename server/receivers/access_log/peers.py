@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read, route_of
+from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read
 from server.receivers.access_log.form import Found
+from server.receivers.route_template import route_of
 
 KEPT = 10_000
 TWICE_US = (
