@@ -34,6 +34,7 @@ from server.incidents.runbook_file import RunbookInForce
 from server.ingest import native
 from server.ingest.intake import Intake
 from server.ingest.lean import LeanOutcomes
+from server.ingest.route_patterns import RoutePatterns
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.database_trouble import trouble_of
@@ -155,6 +156,7 @@ def build(env: Environment, name: str) -> Parts:
     process = Process(db, "web", name, env.web_concurrency + 1)
     settings = SettingsInForce(env, db, bus, process)
     policies = Policies(env, db, bus, process)
+    intake = Intake(env, db, policies, process)
     parts = Parts(
         env=env,
         db=db,
@@ -165,7 +167,8 @@ def build(env: Environment, name: str) -> Parts:
         settings=settings,
         policies=policies,
         runbook=RunbookInForce(env.runbook_file),
-        intake=Intake(env, db, policies, process),
+        intake=intake,
+        routes=RoutePatterns(db, bus, intake.numbering.book.counts),
         relay=Relay(db, bus),
         waits=ChangeWaits(db, bus, read_verdicts),
         tell=enqueue,
@@ -224,7 +227,8 @@ async def start_parts(parts: Parts) -> None:
 
 
 def started_in_order(parts: Parts) -> list[Any]:
-    return [parts.logs, parts.auth, parts.settings, parts.policies, parts.intake, parts.relay, parts.waits]
+    settings = [parts.logs, parts.auth, parts.settings, parts.policies, parts.routes]
+    return [*settings, parts.intake, parts.relay, parts.waits]
 
 
 async def close_parts(parts: Parts) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from server.config.staged import ObjectivesNow
     from server.incidents.runbook_file import RunbookInForce
     from server.ingest.intake import Intake
+    from server.ingest.route_patterns import RoutePatterns
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.kernel.settings import Environment
@@ -55,6 +56,7 @@ class Parts:
     policies: Policies  # the objectives in force here
     runbook: RunbookInForce  # the steps of incidents
     intake: Intake  # outcomes in
+    routes: RoutePatterns  # how paths become routes
     relay: Relay  # the picture, and who streams it
     waits: ChangeWaits  # who waits for changes
     tell: Tell  # stores what is to be sent to people

@@ -15,6 +15,7 @@ from server.incidents import handlers as incidents
 from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
 from server.ingest import handlers as ingest
+from server.ingest import route_handlers
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
 from server.notify import handlers as notify
@@ -35,6 +36,7 @@ class OutcomesHandler(live.OutcomesHandler, ingest.OutcomesHandler):
 API: tuple[Route, ...] = (
     Route("/api/v1/outcomes", OutcomesHandler),
     *live.ROUTES,
+    *route_handlers.ROUTES,
     *config.ROUTES,
     *changes.ROUTES,
     *target_handlers.ROUTES,

@@ -174,10 +174,18 @@ def blind(row: LiveRow) -> str:
     """`Silent for 42 s (usually 5.2/s). Budget 12-31 %.`"""
     usual = row.service.usual_per_second
     text = f"Silent for {span(row.silent_s)}" + (f" (usually {number(usual)}/s)." if usual else ".")
+    if row.silent_s is None:
+        text = lost(row.service)
     if row.tightest is None or (row.tightest.budget_left is None and row.tightest.budget_worst is None):
         return text
     o = row.tightest
     return f"{text} Budget {budget(o.budget_left, o.budget_worst, o.budget_best)}."
+
+
+def lost(service: LiveService) -> str:
+    """`Its platform lost 491 log lines in the last minute: failures may be among them.`"""
+    lines = plural(service.lost_items, "log line")
+    return f"Its platform lost {lines} in the last minute: failures may be among them."
 
 
 def refused(service: LiveService) -> str:

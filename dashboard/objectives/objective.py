@@ -8,7 +8,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
-from dashboard.now.headline import refused, too_little
+from dashboard.now.headline import lost, refused, too_little
 from dashboard.shared.format import rate, span
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import LOOKS, Look
@@ -169,10 +169,12 @@ def open_alert(alerts: Iterable[Alert], objective: str) -> Alert | None:
 
 def unseen(service: LiveService | None) -> str:
     """Why the outcomes of a service are not all known just now, in a sentence; nothing where they are."""
-    if service is None or (service.silent_s is None and not service.partial):
+    if service is None or not (service.blind or service.partial):
         return ""
     if service.partial:
         return refused(service)
+    if service.silent_s is None:
+        return f"{service.name}: {lost(service)}"
     usual = f" (usually {rate(service.usual_per_second)})" if service.usual_per_second else ""
     return f"{service.name} has been silent for {span(service.silent_s)}{usual}."
 

@@ -27,7 +27,7 @@ from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
 from server.live.outcomes import FailingRequests
-from server.live.refusals import BY_LIMIT, IntakeRow
+from server.live.refusals import UNSEEN, IntakeRow
 from server.live.store import first_seen_at
 from server.parts import Parts
 from server.picture.picture import RunningMaintenance
@@ -161,7 +161,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
-        refused = await refusals_store.refused_slots(connection, service, start, BY_LIMIT)
+        refused = await refusals_store.refused_slots(connection, service, start, UNSEEN)
         intake = await refusals_store.intake(connection, now - min(span.seconds, INTAKE_S))
         return ServiceHistory(
             since=await first_seen_at(connection, service),

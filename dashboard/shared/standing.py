@@ -89,7 +89,7 @@ def evaluated(service: LiveService, status: Status | None) -> State:
         return status.services[service.name]
     if service.partial:
         return "partial"
-    return "blind" if service.silent_s is not None else "no_objective"
+    return "blind" if service.blind else "no_objective"
 
 
 def worst(picture: Picture | None) -> Look | None:

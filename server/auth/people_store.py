@@ -181,7 +181,7 @@ NAMED_IN = (
     "alert_events", "alert_outages", "alerts", "api_keys", "audit", "changes", "deploy_acts", "deploy_targets",
     "exclusions", "gate_overrides", "incident_entries", "incident_roles", "incident_steps", "incident_tasks",
     "incident_viewers", "incidents", "maintenance_windows", "notifications", "preventive_actions", "revisions",
-    "rollouts", "signals", "silences", "targets",
+    "rollouts", "route_patterns", "signals", "silences", "targets",
 )  # fmt: skip
 NOT_PEOPLE = ("address", "secret", "inbound_secret")
 

@@ -145,7 +145,7 @@ def unknown(one: ObjectiveStatus) -> str:
     """Says that a budget is not known, why, and its range where there is one."""
     if one.recounting:
         return f"the budget of {one.name} is not known, as it is being recounted"
-    why = "is partial: a limit refuses its senders" if one.state == "partial" else "is blind: its senders are silent"
+    why = "is partial: a limit refuses its senders" if one.state == "partial" else "is blind: its outcomes do not come"
     if one.budget_worst is None or one.budget_best is None:
         return f"the budget of {one.name} is not known, as {one.service} {why}"
     span = f"{percent(one.budget_worst)} to {percent(one.budget_best)}"

@@ -76,6 +76,8 @@ def unseen(service: LiveService, sightless: bool) -> str:
     """Why nothing may be said of a service; '' where it is in sight."""
     if service.silent_s is not None:
         return f"is silent for {span(service.silent_s)}"
+    if service.lost_items:
+        return f"is seen in part: its platform lost {plural(service.lost_items, 'log line')} in the last minute"
     if service.partial:
         return f"is seen in part: {plural(service.refused_items, 'item')} refused by a limit in the last minute"
     return "is not in sight" if sightless else ""

@@ -74,6 +74,9 @@ class Names:
             return True
         return self._held[key_id] < max(1, cap // (2 * max(1, senders)))
 
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._by
+
     def __iter__(self) -> Iterator[Hashable]:
         return iter(self._by)
 
@@ -128,6 +131,11 @@ class Book:
         active.routes.add(name.route, key_id)
         active.versions.add(name.version, key_id)
         active.series.add(name, key_id)
+
+    def counts(self, service: str, route: str) -> bool:
+        """Whether a service has a route of that name."""
+        active = self.active.get(service)
+        return active is not None and route in active.routes
 
     def add(self, series: Series, key_id: int = 0) -> None:
         """A series that was numbered."""

@@ -4,7 +4,8 @@ A signal only saves waiting: it carries a topic and a number, it may be lost, an
 whoever listens also polls. Topics: `config` (revision number), `receipt`
 (revision number), `picture` (sequence), `alerts` (an alert, 0: a silence),
 `keys` and `sessions` (0: something was revoked), `policy` (revision number),
-`notify` (0: something is to be sent), `incidents` (an incident), `changes` (a change).
+`notify` (0: something is to be sent), `incidents` (an incident), `changes` (a change),
+`routes` (0: patterns of routes).
 """
 
 from __future__ import annotations

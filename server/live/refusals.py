@@ -1,4 +1,5 @@
-"""What senders were refused by a limit, per service: while there is any, the service is partial."""
+"""What senders were refused by a limit, per service: while there is any, the service is partial. What was lost before
+it came makes it blind."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from server.config.registry import SETTINGS
 # Refused as sent, for want of room or by a limit; a body that is wrong in itself (422) is the sender's bug.
 BY_LIMIT = frozenset({"QUEUE_FULL", "UNAVAILABLE", *(one.refuses for one in SETTINGS.values() if one.refuses)})
 ACCEPTED = "accepted"
+LOST = "LOST"  # a platform says that it has thrown lines away before they came: nobody knows of how many requests
+UNSEEN = BY_LIMIT | {LOST}
 
 
 class IntakeRow(NamedTuple):
@@ -31,6 +34,7 @@ class Refusals:
 
     accepted_items: int = 0
     refused_items: int = 0
+    lost_items: int = 0
     reason: str = ""
     key: str = ""
     ahead_s: float = 0.0  # the most by which the clock of a sender was ahead
@@ -61,6 +65,8 @@ def refusals(rows: Iterable[IntakeRow], senders: Mapping[int, Iterable[str]]) ->
         if row.reason == ACCEPTED:
             if row.service:
                 found.setdefault(row.service, Refusals()).accept(row)
+        elif row.reason == LOST:
+            found.setdefault(row.service, Refusals()).lost_items += row.items
         elif row.reason in BY_LIMIT:
             for service in [row.service] if row.service else senders.get(row.key_id, ()):
                 found.setdefault(service, Refusals()).refuse(row.reason, row.key, max(row.items, row.requests))

@@ -85,8 +85,14 @@ class LiveService(Struct):
     by_route: list[RouteVersion] = []  # of each version where there are several, on the routes that fail most
     refused_requests: int = 0  # of our own, in the last 60 s: refused on purpose, which is no failure
     late_items: int = 0  # arrived in the last 60 s and more than a minute late: counted in their own time
+    lost_items: int = 0  # log lines of the last 60 s that its platform has thrown away: some were requests
 
     @property
     def partial(self) -> bool:
         """Whether its senders are being refused, so that its ratio is a range."""
         return self.refused_items > 0
+
+    @property
+    def blind(self) -> bool:
+        """Whether it is not known what its requests became: none come that used to, or some were lost on the way."""
+        return self.silent_s is not None or self.lost_items > 0

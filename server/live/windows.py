@@ -144,6 +144,7 @@ class ServiceWindow:
             last_sent=self.usual.last_seen,
             by_route=self._by_route(),
             late_items=self.late_items,
+            lost_items=refused.lost_items,
             refused_requests=self.refused.sum(self.end - MINUTE_S, self.end)[0],
         )
 

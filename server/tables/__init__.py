@@ -26,6 +26,7 @@ from server.tables import (
     people,
     processes,
     records,
+    routes,
     signals,
     slo,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "people",
     "processes",
     "records",
+    "routes",
     "signals",
     "slo",
 ]

@@ -166,6 +166,10 @@ def test_silence_is_blind_with_a_range() -> None:
     held = objective("checkout", "blind", budget_left=0.2, budget_worst=0.12, budget_best=0.31)
     _, (row,) = rows_of(service("checkout", n=0, silent_s=42), objectives=(held,))
     assert describe(row) == "Silent for 42 s (usually 5.2/s). Budget 12-31 %."
+    _, (row,) = rows_of(service("checkout", lost_items=491), objectives=(held,))
+    lost = "Its platform lost 491 log lines in the last minute: failures may be among them. Budget 12-31 %."
+    assert describe(row) == lost
+    assert state_of(row.service, None) == "blind"
 
 
 def test_refused_items_make_ranges() -> None:

@@ -167,7 +167,7 @@ SENTENCES = [
     (
         known(blind(0.12, 0.31)),
         "Not known: the budget of checkout-works is not known (12 % to 31 % is left), as checkout is blind: its "
-        "senders are silent.",
+        "outcomes do not come.",
     ),
     (
         known(blind(0.12, 0.31, recounting=True)),

@@ -253,6 +253,15 @@ def test_the_last_failure_and_what_came_since() -> None:
     assert only(after).last_bad == T - 200
 
 
+def test_what_a_platform_lost_makes_its_service_blind() -> None:
+    windows = LiveWindows(T)
+    windows.add(delta(T - 5, [1000]))
+    lost = refusals([IntakeRow(1, "drain", "shop", "LOST", 0, 491)], {})
+    (picture,) = windows.pictures(lost)
+    assert (picture.lost_items, picture.blind, picture.partial) == (491, True, False)
+    assert not only(windows).blind
+
+
 def test_refusals_are_counted_for_every_service_that_the_key_sends() -> None:
     rows = [
         IntakeRow(1, "ci", "shop", "accepted", 10, 1000),

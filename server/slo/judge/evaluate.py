@@ -38,7 +38,7 @@ WAIT_S = 0.1  # for what is read beside the tick
 
 
 class RefusedTraffic:
-    """The refused items of the last hour by service, read every few seconds while any service is partial."""
+    """The items of the last hour that were refused or lost, by service, read every few seconds while there are any."""
 
     def __init__(self) -> None:
         self.items: dict[str, int] = {}
@@ -46,12 +46,13 @@ class RefusedTraffic:
 
     async def read(self, connection: AsyncConnection, services: Iterable[LiveService], now: float) -> dict[str, int]:
         """By service; empty while nobody is refused."""
-        if not any(service.partial for service in services):
+        if not any(service.partial or service.lost_items for service in services):
             return {}
         if not 0 <= now - self._read_at < REREAD_S:
             rows = await refusals_store.intake(connection, now - LATELY_S)
             senders = await refusals_store.senders(connection, now - LATELY_S)
-            self.items = {name: found.refused_items for name, found in refusals(rows, senders).items()}
+            found = refusals(rows, senders)
+            self.items = {name: one.refused_items + one.lost_items for name, one in found.items()}
             self._read_at = now
         return self.items
 

@@ -134,10 +134,10 @@ def senders_of(services: Iterable[LiveService], refused: Mapping[str, int]) -> d
 def senders(service: LiveService, refused: int) -> Senders:
     """Partial outranks blind: a sender that is refused still sends. Silence is counted at the usual rate."""
     if service.partial:
-        return Senders("partial", max(refused, service.refused_items))
+        return Senders("partial", max(refused, service.refused_items + service.lost_items))
     silent = math.ceil((service.silent_s or 0) * (service.usual_per_second or 0.0))
-    if service.silent_s is not None:
-        return Senders("blind", silent + refused)
+    if service.blind:
+        return Senders("blind", silent + max(refused, service.lost_items))
     return ALL_ARRIVES
 
 
