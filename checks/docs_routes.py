@@ -58,7 +58,17 @@ def inspect(root: Path) -> list[Finding]:
     findings += modes(docs["docs/degrade.md"])
     for document in docs.values():
         findings += [*mentions(document, set(real_settings())), *links(document, docs, root), *commands(document, root)]
+    for path in (*(root / "docs/prometheus").glob("*.yml"), *(root / "docs/grafana").glob("*.json")):
+        findings += unknown_metrics(path, root)
     return findings
+
+
+def unknown_metrics(path: Path, root: Path) -> Iterator[Finding]:
+    """Metrics that rules or a dashboard ask for, and that there are not."""
+    for line, text in enumerate(path.read_text().splitlines(), 1):
+        for name in METRIC.findall(text):
+            if not is_metric(name):
+                yield fail(f"There is no metric {name}.", "Correct it.", f"{path.relative_to(root)}:{line}")
 
 
 def documents(root: Path) -> list[MarkdownDocument]:

@@ -14,7 +14,7 @@ from typing import Any
 from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.routing import URLSpec
-from tornado.web import Application, RequestHandler, _HandlerDelegate
+from tornado.web import Application, GZipContentEncoding, RequestHandler, _HandlerDelegate
 
 from checks import schedule
 from dashboard.routes import routes as pages
@@ -55,6 +55,7 @@ from server.routes import API
 from server.slo.judge.changes import read_verdicts
 from server.slo.policy.policies import Policies
 from server.telemetry.logs import LogStore
+from server.telemetry.negotiation import OPEN_METRICS
 
 log = logging.getLogger("evenkeel.app")
 
@@ -69,6 +70,12 @@ class Arriving(_HandlerDelegate):
 
     def finish(self) -> None:
         self.handler.arrived()  # type: ignore[attr-defined]
+
+
+class Packing(GZipContentEncoding):
+    """Packs OpenMetrics too, which Tornado does not take for text."""
+
+    CONTENT_TYPES = GZipContentEncoding.CONTENT_TYPES | {OPEN_METRICS}
 
 
 class Site(Application):
@@ -89,7 +96,7 @@ class Site(Application):
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         if not self.parts.started and not request.path.startswith(("/health/", "/static/")):
             return self.get_handler_delegate(request, Starting, {"parts": self.parts})
-        if request.server_connection.reserve and request.path.startswith(("/api/", "/metrics")):  # type: ignore[attr-defined]
+        if request.server_connection.reserve and request.path.startswith(("/api/", "/mcp", "/metrics")):  # type: ignore[attr-defined]
             return self.get_handler_delegate(request, NoRoom, {"parts": self.parts})
         return super().find_handler(request, **kwargs)
 
@@ -190,7 +197,7 @@ async def start_web(
     site = Site(
         parts,
         static_path=str(STATIC),
-        compress_response=True,  # pages and streams repeat themselves
+        transforms=[Packing],  # pages, streams and metrics repeat themselves
         cookie_secret=env.secret_key,
     )
     server = Doors(site, Lean(parts, LeanOutcomes(parts)))

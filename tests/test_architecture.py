@@ -112,6 +112,7 @@ PURE_FILES = (
     "server/slo/ledger/history.py",
     "server/slo/ledger/months.py",
     "server/slo/policy/policy.py",
+    "server/telemetry/negotiation.py",
 )
 PURE_LIBRARIES = ("msgspec", "yaml")
 IMPURE_STANDARD = ("asyncio", "socket", "subprocess", "threading")

@@ -44,7 +44,8 @@ class Answered(Struct):
 
 def record(parts: Parts, one: Answered, *, counted: bool = True, routine: bool = False) -> None:
     """Log and count it. Not `counted`: it is no part of the service `evenkeel`; `routine`: at debug."""
-    metrics.request(one.route, one.method, one.status, one.seconds)
+    found = one.kept and not routine  # by its id: an exemplar leads somewhere
+    metrics.request(one.route, one.method, one.status, one.seconds, one.request_id if found else "")
     if counted:
         refused = one.status in REFUSED_STATUSES or one.code in REFUSED_CODES
         parts.intake.count_own(one.route, one.method, one.status, None if refused else one.seconds)

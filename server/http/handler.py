@@ -276,6 +276,7 @@ class ApiHandler(Handler):
     """The base of API handlers. Methods carry `@operation`, which this class enforces."""
 
     operation: Operation | None = None
+    other_media: tuple[str, ...] = ()  # the content types that it answers where the caller prefers them
     basic = False  # whether a key may come as the password of HTTP Basic
 
     def set_default_headers(self) -> None:

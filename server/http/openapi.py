@@ -121,7 +121,7 @@ class Types:
     """The msgspec types that the operations take and answer, and their schemas."""
 
     def __init__(self, described: list[Operation]) -> None:
-        types = [kind for one in described for kind in (one.body, one.returns) if kind is not None]
+        types = [kind for one in described for kind in (one.body, one.returns, one.rpc) if kind is not None]
         built = msgspec.json.schema_components(types, ref_template=REF)
         self.components: Json = built[1]
         self._schemas: dict[int, Json] = {id(kind): schema for kind, schema in zip(types, built[0], strict=True)}
@@ -207,7 +207,10 @@ def parameters(route: Route, one: Operation) -> list[Json]:
 
 def responses(route: Route, one: Operation, types: Types) -> Json:
     """By status, rising."""
-    found = problems(codes(route, one), one) | {str(status): success(one, types) for status in (one.status, *one.also)}
+    found = problems(codes(route, one), one, types)
+    found |= {str(status): success(route, one, types) for status in (one.status, *one.also)}
+    if one.rpc is not None:
+        found["202"] = {"description": "A notification was accepted."}
     return dict(sorted(found.items()))
 
 
@@ -228,7 +231,7 @@ def described(names: tuple[str, ...]) -> Json:
     return {name: {"schema": {"type": "string"}, "description": ANSWER_HEADERS[name]} for name in names}
 
 
-def problems(found: list[str], one: Operation) -> Json:
+def problems(found: list[str], one: Operation, types: Types) -> Json:
     """One response a status, naming its codes."""
     responses: Json = {}
     for status in sorted({CODES[code][0] for code in found}):
@@ -238,18 +241,21 @@ def problems(found: list[str], one: Operation) -> Json:
             "description": "; ".join(f"`{code}`: {CODES[code][1]}" for code in named),
             "content": {"application/problem+json": {"schema": schema}},
         }
+        if one.rpc is not None and status in (400, 404):
+            responses[str(status)]["content"]["application/json"] = {"schema": types.schema(one.rpc)}
         if one.answer_headers:
             responses[str(status)]["headers"] = described(one.answer_headers)
     return responses
 
 
-def success(one: Operation, types: Types) -> Json:
+def success(route: Route, one: Operation, types: Types) -> Json:
     answer: Json = {
         "description": one.summary,
         "headers": described(("X-Request-Id", *one.answer_headers)),
     }
     if one.returns is not None:
-        answer["content"] = {one.media: {"schema": types.schema(one.returns)}}
+        others = getattr(route.handler, "other_media", ())
+        answer["content"] = {media: {"schema": types.schema(one.returns)} for media in (one.media, *others)}
     elif one.media != "application/json":
         answer["content"] = {one.media: {"schema": {"type": "string"}}}
     return answer

@@ -31,6 +31,7 @@ class Operation:
     body_media: tuple[str, ...]  # the content types taken
     also: tuple[int, ...]  # other statuses that carry the same document
     answer_headers: tuple[str, ...]  # headers that its answers may carry
+    rpc: Any  # a msgspec type: of JSON-RPC, which 400 and 404 may carry; 202 carries nothing
     of_service: bool  # it asks `for_service`: keys bound to services may call it, whatever its scope is
 
 
@@ -48,6 +49,7 @@ def operation(
     body_media: tuple[str, ...] = ("application/json",),
     also: tuple[int, ...] = (),
     answer_headers: tuple[str, ...] = (),
+    rpc: Any = None,
     of_service: bool = False,
 ) -> Callable[[Method], Method]:
     """Mark a handler's method as an API operation."""
@@ -66,6 +68,7 @@ def operation(
             body_media,
             also,
             answer_headers,
+            rpc,
             of_service,
         )
         return method

@@ -57,6 +57,14 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
 
 
+def origin_of(url: str) -> str:
+    """The origin of a page there, as a browser writes it: without the port that goes without saying."""
+    parts = urlsplit(url)
+    port = parts.port if parts.port != {"http": 80, "https": 443}.get(parts.scheme) else None
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
 def is_private(address: str) -> bool:
     """Whether an address as getaddrinfo writes it is within a network: loopback, link-local (and so metadata), private,
     CGNAT, multicast, unspecified, reserved, or an IPv6 address that stands for an IPv4 one."""

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.live.clauses_store import FLUSHES, LATE, excluded, merged
 from server.live.deltas import Delta, SeriesKey, counts
 from server.live.service_rollups_store import ADDED
+from server.live.service_totals_store import ADDED_EVER
 
 # What is added up: never deltas that measured a threshold with those that did not, nor what came late with the rest.
 BY = "series_id, second, measured, late"
@@ -123,7 +124,7 @@ async def deltas(connection: AsyncConnection, ranges: Sequence[Range]) -> list[D
 
 
 async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -> None:
-    """Add the ranges to minutes, minute sketches, hours and the rollups by service."""
+    """Add the ranges to minutes, minute sketches, hours, the rollups by service and its totals."""
     await connection.execute(
         text(
             f"""
@@ -169,6 +170,7 @@ async def add_to_rollups(connection: AsyncConnection, ranges: Sequence[Range]) -
                     sketch = pairs_add(minute_sketches.sketch, excluded.sketch)
             ),
             {ADDED},
+            {ADDED_EVER},
             hourly AS (SELECT *, date_trunc('hour', minute, 'UTC') AS hour FROM counted),
             hour_fasts AS ({merged("hourly", "fast", "series_id, hour")}),
             hour_sketches AS ({merged("hourly", "sketch", "series_id, hour")})

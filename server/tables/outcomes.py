@@ -158,6 +158,16 @@ rollup_cover = Table(  # one row: from when on `service_rollups` has all that mi
     Column("halves_until", Time),  # half days before are made, and kept right by the fold; the one that goes on is not
 )
 
+service_totals = Table(  # of each service since it is counted: only ever added to, for Prometheus
+    "service_totals",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("bad", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("buckets", ARRAY(BigInteger), nullable=False),  # by the bounds of server/live/service_totals_store.py
+)
+
 intake = Table(  # what came in and what was refused, in slots of 10 s
     "intake",
     metadata,

@@ -11,12 +11,15 @@ checked against it.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
+from prometheus_client.utils import floatToGoString
 
 from server.kernel.names import HOST, process_name
+from server.telemetry.exemplars import Exemplars
 from server.telemetry.reserved import Reserved
 
 if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -192,6 +195,19 @@ SLO_EVENTS = _metric(
     "kind",
     "outcome",
 )
+SERVICE_REQUESTS = _metric(
+    "evenkeel_service_requests_total",
+    "counter",
+    "Outcomes of a service as they arrived, good and bad; the same from every machine.",
+    "service",
+    "outcome",
+)
+SERVICE_SECONDS = _metric(
+    "evenkeel_service_request_duration_seconds",
+    "histogram",
+    "How long the requests of a service took, as far as it says; the same from every machine.",
+    "service",
+)
 NOTIFICATION_AGE = _metric(
     "evenkeel_notification_oldest_undelivered_seconds",
     "gauge",
@@ -214,6 +230,7 @@ CHECK_RUN = _metric("evenkeel_check_last_run_timestamp_seconds", "gauge", "When 
 METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0, 2.5, 10.0)
+BOUNDS = tuple(map(floatToGoString, (*BUCKETS, float("inf"))))  # as they are shown
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 registry = CollectorRegistry()  # ours alone: the default one carries numbers of one process
@@ -226,6 +243,8 @@ def _counter(metric: Metric) -> Counter:
 def _histogram(metric: Metric) -> Histogram:
     return Histogram(metric.name, metric.help, metric.labels, buckets=BUCKETS, registry=registry)
 
+
+exemplars = Exemplars()  # of HTTP_SECONDS
 
 _http_requests = _counter(HTTP_REQUESTS)
 _http_seconds = _histogram(HTTP_SECONDS)
@@ -247,8 +266,9 @@ _dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded: routes, METHODS and statuses are ours
 
 
-def request(route: str, method: str, status: int, seconds: float) -> None:
-    """One request was answered. A few microseconds: the label look-ups are done once."""
+def request(route: str, method: str, status: int, seconds: float, request_id: str = "") -> None:
+    """One request was answered; one that can be looked up gives its id. A few microseconds: the label look-ups are
+    done once."""
     children = _answered.get((route, method, status))
     if children is None:
         method = method if method in METHODS else "other"
@@ -260,6 +280,8 @@ def request(route: str, method: str, status: int, seconds: float) -> None:
             _answered[(route, method, status)] = children
     children[0].inc()
     children[1].observe(seconds)
+    if request_id:
+        exemplars.keep((route, str(status), BOUNDS[bisect_left(BUCKETS, seconds)]), request_id, seconds)
 
 
 def ingest_accepted(requests: int, items: int, size: int) -> None:

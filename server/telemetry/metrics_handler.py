@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-
 from server.http.handler import ApiHandler
 from server.http.operation import Operation, operation
 from server.http.route import Route
+from server.telemetry.negotiation import OPEN_METRICS, TEXT, chosen
 from server.telemetry.scrape import scrape
-
-MEDIA = "text/plain"
 
 
 class MetricsHandler(ApiHandler):
@@ -17,15 +14,23 @@ class MetricsHandler(ApiHandler):
 
     counted = False
     receiver = "prometheus"
+    other_media = (OPEN_METRICS,)
 
     async def authorise(self, operation: Operation) -> None:
         if not self.parts.env.metrics_public:
             await super().authorise(operation)
 
-    @operation("Every metric as Prometheus text", scope="read", returns=str, media=MEDIA)
+    @operation(
+        "Every metric as Prometheus text, or as OpenMetrics where that is asked for",
+        scope="read",
+        returns=str,
+        media=TEXT,
+    )
     async def get(self) -> None:
-        text = await scrape(self.parts)
-        self.set_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
+        content_type = chosen(self.request.headers.get("Accept", ""))
+        text = await scrape(self.parts, open_metrics=content_type.startswith(OPEN_METRICS))
+        self.set_header("Content-Type", content_type)
+        self.set_header("Vary", "Accept")
         self.write(text)
 
 

@@ -14,7 +14,10 @@ from server.incidents import measures_store
 from server.incidents.measures import QUARTER_S, Measures, of_quarter
 from server.kernel import shared_clock
 from server.kernel.db import Database
+from server.kernel.names import is_drill
 from server.kernel.settings import Environment
+from server.live import service_totals_store
+from server.live.service_totals_store import ServiceTotal
 from server.notify.outbox_store import undelivered_age_s
 from server.process.process_store import REVISION_IN_FORCE
 from server.selfcheck import forecast_store
@@ -55,6 +58,7 @@ class DeploymentGauges(msgspec.Struct):
     undelivered_age_s: float  # of notifications
     incidents: IncidentGauges
     storage: Forecast
+    services: list[ServiceTotal]
     signals: dict[bool, int]  # whose end is not known, by whether they are in an incident
 
 
@@ -79,9 +83,19 @@ async def read(connection: AsyncConnection, db: Database, env: Environment) -> D
     undelivered_s = await undelivered_age_s(connection)
     incidents = await incident_gauges(connection)
     storage = await forecast_store.forecast(connection, db, env, shared_clock.now())
-    signals = await signals_store.firing_now(connection)
+    services = [one for one in await service_totals_store.totals(connection) if not is_drill(one.service)]
     return DeploymentGauges(
-        rows, revision.scalar_one(), staged, lease_age_s, checks, events, undelivered_s, incidents, storage, signals
+        rows,
+        revision.scalar_one(),
+        staged,
+        lease_age_s,
+        checks,
+        events,
+        undelivered_s,
+        incidents,
+        storage,
+        services,
+        await signals_store.firing_now(connection),
     )
 
 

@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
@@ -20,6 +24,7 @@ from server.ingest.spool_place import SpoolWaiting
 from server.kernel import shared_clock
 from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line
+from server.live.service_totals_store import BOUNDS_S, ServiceTotal
 from server.picture.picture import Picture
 from server.process.degraded import degraded
 from server.selfcheck.degrade import MODES, Degraded
@@ -30,6 +35,7 @@ from server.slo.model.objective import Objective
 from server.slo.model.status import ObjectiveStatus
 from server.slo.model.tiers import Urgency, span
 from server.telemetry import metrics, metrics_store
+from server.telemetry.exemplars import Place
 from server.telemetry.metrics import Metric
 from server.telemetry.metrics_store import DeploymentGauges, IncidentGauges, ProcessGauges
 
@@ -42,7 +48,10 @@ LIMIT_S = 3.0  # for the database; a scraper gives up after 10 s
 STATUSES: tuple[str, ...] = get_args(CheckStatus)
 STALE_S = 60.0  # an older picture says nothing of the budgets of now
 
-MetricFamily = CounterMetricFamily | GaugeMetricFamily
+UNITS = ("seconds", "bytes", "ratio")  # that end a name: OpenMetrics names them apart
+
+BOUNDS = tuple(map(floatToGoString, (*BOUNDS_S, float("inf"))))
+
 Value = tuple[tuple[str, ...], float]
 
 
@@ -56,7 +65,27 @@ class Families(Collector):
         return self.made
 
 
-async def scrape(parts: Parts) -> bytes:
+class Shown(Collector):
+    """What OpenMetrics shows beyond the plain text: the unit of a name, and exemplars."""
+
+    def __init__(self, inner: Collector) -> None:
+        self.inner = inner
+
+    def collect(self) -> Iterator[MetricFamily]:
+        newest = metrics.exemplars.newest()
+        for found in self.inner.collect():
+            found.unit = next((unit for unit in UNITS if found.name.endswith(f"_{unit}")), "")
+            if found.name == metrics.HTTP_SECONDS.name:
+                found.samples = [sample._replace(exemplar=newest.get(place_of(sample))) for sample in found.samples]
+            yield found
+
+
+def place_of(sample: Sample) -> Place:
+    """Of a bucket, what its exemplar is kept under."""
+    return sample.labels["handler"], sample.labels["status"], sample.labels.get("le", "")
+
+
+async def scrape(parts: Parts, *, open_metrics: bool = False) -> bytes:
     """What /metrics answers. Without the database the gauges that come from it are left out."""
     gauges = await read_gauges(parts)
     now = shared_clock.now()
@@ -64,7 +93,9 @@ async def scrape(parts: Parts) -> bytes:
     made.append(modes(degraded(parts, now)))
     if not parts.intake.no_spool:
         made += spool(parts.intake.waiting(), now)
-    return await asyncio.to_thread(render, made)  # reading the files of all processes would hold up the loop
+    return await asyncio.to_thread(
+        render, made, open_metrics=open_metrics
+    )  # reading the files of all processes would hold up the loop
 
 
 async def read_gauges(parts: Parts) -> DeploymentGauges | None:
@@ -76,14 +107,17 @@ async def read_gauges(parts: Parts) -> DeploymentGauges | None:
         return None
 
 
-def render(made: Sequence[MetricFamily]) -> bytes:
-    """Counters and gauges as Prometheus text, version 0.0.4."""
+def render(made: Sequence[MetricFamily], *, open_metrics: bool = False) -> bytes:
+    """Counters and gauges as Prometheus text, version 0.0.4, or as OpenMetrics."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(metrics.registry)
     registry.register(Families(made))
+    if open_metrics:
+        text: bytes = generate_open_metrics(Shown(registry))  # type: ignore[no-untyped-call]
+        return text
     return generate_latest(registry)
 
 
@@ -105,6 +139,7 @@ def families(
             yield family(metrics.BURN_RATE, burns(standing))
     if gauges is not None:
         yield from of_database(gauges)
+        yield from of_services(gauges.services)
         yield family(metrics.SLO_EVENTS, events([one for one in objectives if not one.drill], gauges.events))
 
 
@@ -144,6 +179,17 @@ def of_database(gauges: DeploymentGauges) -> Iterator[MetricFamily]:
     yield from of_storage(gauges.storage)
     yield family(metrics.CHECK_STATUS, [((n, s), float(s == seen)) for n, seen, _ in gauges.checks for s in STATUSES])
     yield family(metrics.CHECK_RUN, [((name,), at) for name, _, at in gauges.checks])
+
+
+def of_services(found: Sequence[ServiceTotal]) -> Iterator[MetricFamily]:
+    """What each service has sent. As many services as SERVICES_MAX lets be."""
+    counted = [((one.service, what), n) for one in found for what, n in (("good", one.n - one.bad), ("bad", one.bad))]
+    yield family(metrics.SERVICE_REQUESTS, counted)
+    metric = metrics.SERVICE_SECONDS
+    made = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for one in found:
+        made.add_metric([one.service], list(zip(BOUNDS, map(float, one.upto), strict=True)), one.duration_us / 1e6)
+    yield made
 
 
 def of_storage(found: Forecast) -> Iterator[MetricFamily]:
@@ -209,7 +255,7 @@ def events(objectives: Iterable[Objective], counted: Mapping[int, Counts]) -> li
 
 def family(metric: Metric, values: Iterable[Value]) -> MetricFamily:
     kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    made = kind(metric.name, metric.help, labels=metric.labels)
+    made: CounterMetricFamily | GaugeMetricFamily = kind(metric.name, metric.help, labels=metric.labels)
     for labels, value in values:
         made.add_metric(labels, value)
     return made

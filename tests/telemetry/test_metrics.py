@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from server.kernel import shared_clock
 from server.kernel.names import HOST
 from server.picture.picture import Picture
 from server.telemetry import metrics
+from server.telemetry.exemplars import EVERY_S, Exemplars, records
+from tests.promtool import promtool
 from tests.site import Site
+from tests.telemetry.test_negotiation import REAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,6 +87,30 @@ def samples(body: bytes) -> dict[tuple[str, ...], float]:
     return found
 
 
+def opened(body: bytes) -> dict[tuple[str, ...], float]:
+    """As `samples`, of OpenMetrics; fails where a unit is not its name's, or the end is missing."""
+    families = list(open_metrics_families(body.decode()))
+    assert {family.unit for family in families} >= {"", "seconds", "bytes"}
+    return {
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def exemplars(body: bytes) -> dict[tuple[str, str, str], tuple[str, float]]:
+    """handler, status and bucket -> the request id and its seconds."""
+    return {
+        (sample.labels["handler"], sample.labels["status"], sample.labels["le"]): (
+            sample.exemplar.labels["request_id"],
+            sample.exemplar.value,
+        )
+        for family in open_metrics_families(body.decode())
+        for sample in family.samples
+        if sample.exemplar
+    }
+
+
 def declared(body: bytes) -> dict[str, str]:
     """name -> type of what a scrape declares."""
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", body.decode(), re.MULTILINE))
@@ -90,15 +119,21 @@ def declared(body: bytes) -> dict[str, str]:
 COUNTING = """
 import sys
 from server.telemetry import metrics
+from server.telemetry.exemplars import EVERY_S, Exemplars, records
+from tests.promtool import promtool
 from server.kernel.names import name_process
 name_process(sys.argv[1])
 for _ in range(int(sys.argv[2])):
-    metrics.request("/api/v1/services", "GET", 200, 0.02)
+    metrics.request("/api/v1/services", "GET", 200, 0.02, sys.argv[3])
     metrics.ingest_accepted(1, 10, 500)
 metrics.ingest_refused("QUEUE_FULL", None)
 metrics.ingest_refused("BATCH_TOO_LARGE", 2000)
 """
-RENDERING = "import sys; from server.telemetry.scrape import render; sys.stdout.buffer.write(render([]))"
+RENDERING = """
+import sys
+from server.telemetry.scrape import render
+sys.stdout.buffer.write(render([]) + b"<then>" + render([], open_metrics=True))
+"""
 
 
 def in_process(directory: Path, program: str, *arguments: str) -> bytes:
@@ -107,10 +142,14 @@ def in_process(directory: Path, program: str, *arguments: str) -> bytes:
 
 
 def test_several_processes_add_up_and_a_restarted_one_goes_on(tmp_path: Path) -> None:
-    for name, times in (("web.1", "3"), ("web.2", "4"), ("web.1", "5")):  # the second web.1 after a kill -9
-        in_process(tmp_path, COUNTING, name, times)
-    body = in_process(tmp_path, RENDERING)
+    # The second web.1 after a kill -9; an id of 119 characters is one more than an exemplar may have beside its name.
+    for name, times, request_id in (("web.1", "3", "a-1"), ("web.2", "4", "b-1"), ("web.1", "5", "c" * 119)):
+        in_process(tmp_path, COUNTING, name, times, request_id)
+    body, open_metrics = in_process(tmp_path, RENDERING).split(b"<then>")
     found = samples(body)
+    assert exemplars(open_metrics) == {("/api/v1/services", "200", "0.025"): ("b-1", 0.02)}
+    assert opened(open_metrics) == found  # the same numbers
+    promtool("check", "metrics", given=body)
     assert found["evenkeel_http_requests_total", "/api/v1/services", HOST, "GET", "200"] == 12
     assert found["evenkeel_http_request_duration_seconds_count", "/api/v1/services", HOST, "200"] == 12
     assert found["evenkeel_ingest_accepted_items_total", HOST] == 120
@@ -120,6 +159,24 @@ def test_several_processes_add_up_and_a_restarted_one_goes_on(tmp_path: Path) ->
     assert not any(name.endswith("_created") for name in declared(body))
     assert all(re.findall(r"^# HELP \S+ ?(.*)$", body.decode(), re.MULTILINE))
     assert len(list(tmp_path.glob("counter_web.1*"))) == 1  # restarts leave no files behind
+
+
+def test_an_exemplar_is_the_newest_and_one_half_written_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_790_000_000.0
+    monkeypatch.setattr(shared_clock, "now", lambda: now)
+    kept, place = Exemplars(), ("/x", "200", "1.0")
+    kept.keep(place, "first", 0.5)
+    kept.keep(place, "too soon", 0.6)
+    now += EVERY_S
+    kept.keep(place, "second", 0.7)
+    kept.keep(("/x", "200", "+Inf"), "slow", 11.0)
+    found = kept.newest()
+    assert found[place].labels == {"request_id": "second"}
+    assert (found[place].value, found[place].timestamp) == (0.7, now)
+    memory = kept._memory
+    assert memory is not None
+    memory[20:21] = b"X"  # while it is written over
+    assert [one.request_id for one in records(memory[:])] == ["slow"]
 
 
 def test_an_invented_method_makes_no_series() -> None:
@@ -232,6 +289,24 @@ async def test_without_the_database_the_counters_still_come(web: Any) -> None:
     assert found["evenkeel_http_requests_total", "/api/v1/services", HOST, "GET", "200"] >= 1
     await site.parts.db.close()
     site.parts.db = kept
+
+
+@pytest.mark.gen_test
+async def test_a_prometheus_gets_open_metrics_with_the_ids_of_requests(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "exemplars", Exemplars())
+    site = await web()
+    key = await site.key("read")
+    assert (await site.fetch("/api/v1/services", key=key, headers={"X-Request-Id": "looked-at-1"})).code == 200
+    asked = {"Accept": REAL["3.14"][0], "Accept-Encoding": "gzip"}
+    response = await site.fetch("/metrics", key=key, headers=asked)
+    assert response.headers["Content-Type"] == REAL["3.14"][1]
+    assert response.headers["X-Consumed-Content-Encoding"] == "gzip"
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+    assert "looked-at-1" in {request_id for request_id, _ in exemplars(response.body).values()}
+    plain, _ = await scraped(site)
+    assert opened(response.body).keys() <= plain.keys()
 
 
 @pytest.mark.gen_test

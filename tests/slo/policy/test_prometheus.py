@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +19,7 @@ from server.slo.policy.policy import parse
 from server.slo.policy.prometheus import rules
 from server.slo.policy.provisional import provisional
 from tests.live.rollups import lead
+from tests.promtool import promtool
 from tests.site import Site
 from tests.slo.making import FAST, SHOP, SLOW, file, objective
 from tests.slo.over_http import outcome, picture, send
@@ -44,18 +42,6 @@ tests:
         eval_time: 75m  # good again for 10 minutes: the short window has ended it
         exp_alerts: []
 """
-
-
-def promtool(*arguments: str, given: bytes = b"", cwd: Path | None = None) -> str:
-    """What promtool says of something that it must find clean."""
-    found = shutil.which("promtool")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("promtool is not installed; Debian's package prometheus has it")
-    assert found, "promtool is missing; .ci/run installs it"
-    done = subprocess.run([found, *arguments], input=given, capture_output=True, cwd=cwd, timeout=60, check=False)
-    output = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, output
-    return output
 
 
 def test_the_rules_of_any_objectives_are_clean(tmp_path: Path) -> None:
