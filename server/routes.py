@@ -18,6 +18,7 @@ from server.ingest import handlers as ingest
 from server.ingest import route_handlers
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
+from server.mcp import handlers as mcp
 from server.notify import handlers as notify
 from server.process import health
 from server.review import handlers as review
@@ -56,5 +57,6 @@ API: tuple[Route, ...] = (
     *check_results.ROUTES,
     *health.ROUTES,
     *metrics_handler.ROUTES,
+    *mcp.ROUTES,
     *api_docs.ROUTES,
 )

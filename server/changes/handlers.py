@@ -17,6 +17,7 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.ids import number_in
 from server.kernel.times import InstantText, instant
+from server.parts import Parts
 
 DAY_S = 24 * 3600.0
 
@@ -52,12 +53,7 @@ class ChangesHandler(ApiHandler):
     )
     async def get(self) -> None:
         """With `service`: its own changes, and those of Evenkeel's settings, which touch every service."""
-        asked = self.query(ChangesAsked)
-        since = shared_clock.now() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
-        async with self.parts.db.ask() as connection:
-            found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
-            shown = await with_verdicts(connection, found[: asked.limit], self.parts.verdicts, shared_clock.now())
-        self.reply(Changes(shown, shown[-1].id if len(found) > asked.limit else None))
+        self.reply(await changes_of(self.parts, self.query(ChangesAsked)))
 
     @operation(
         "Tell of a deploy, a scale or a flag",
@@ -120,6 +116,15 @@ class FinishHandler(ApiHandler):
             known = await finish(connection, found[0], asked, self.identity.actor, self.request_id)
         await self.parts.bus.publish(TOPIC, number)
         self.reply(known)
+
+
+async def changes_of(parts: Parts, asked: ChangesAsked) -> Changes:
+    """One page of changes, each with its verdict."""
+    since = shared_clock.now() - DAY_S if asked.since is None else instant("since", asked.since).timestamp()
+    async with parts.db.ask() as connection:
+        found = await store.recent(connection, since, asked.service, asked.limit + 1, asked.before)
+        shown = await with_verdicts(connection, found[: asked.limit], parts.verdicts, shared_clock.now())
+    return Changes(shown, shown[-1].id if len(found) > asked.limit else None)
 
 
 def numbered(text: str) -> int:

@@ -41,6 +41,7 @@ from server.incidents.timeline_store import LINES_MAX, timeline
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.ids import number_in
+from server.parts import Parts
 from server.signals import store as signals_store
 from server.signals.answers import signal_answer
 
@@ -120,18 +121,7 @@ class IncidentsHandler(IncidentHandler):
         "Incidents, newest first: those that are open", scope="read", query=IncidentsAsked, returns=IncidentsAnswer
     )
     async def get(self) -> None:
-        asked = self.query(IncidentsAsked)
-        async with self.parts.db.ask() as connection:
-            found = await store.listed(
-                connection,
-                open_only=asked.state == "open",
-                service=asked.service,
-                before=asked.before,
-                limit=asked.limit + 1,
-            )
-        shown = found[: asked.limit]
-        more = shown[-1].id if len(found) > asked.limit else None
-        self.reply(IncidentsAnswer([incident_answer(one) for one in shown], more))
+        self.reply(await incidents_of(self.parts, self.query(IncidentsAsked)))
 
     @operation("Declare an incident", scope="act", body=Declared, returns=ActedAnswer, status=201, also=(200,))
     async def post(self) -> None:
@@ -143,17 +133,7 @@ class IncidentsHandler(IncidentHandler):
 class OneIncidentHandler(IncidentHandler):
     @operation("One incident with all that is in it", scope="read", returns=IncidentDetail, errors=("NOT_FOUND",))
     async def get(self, incident_id: str) -> None:
-        number, now = numbered(incident_id), shared_clock.now()
-        async with self.parts.db.ask() as connection:
-            room = await room_of(connection, number)
-            alerts = await alerts_of(connection, room)
-            outages = await alerts_store.outages(connection, [alert.id for alert in alerts])
-            alike = similar(room.incident, await measures_store.past(connection, room.incident))
-            tally = await tally_of(self.parts, connection, number, now)
-            told = await signals_store.of_incident(connection, number, SIGNALS_MOST)
-        found = proof(ending_of(room.incident, alerts, self.parts.relay.picture, tally), now)
-        shown = [signal_answer(one, now, self.parts.policies.budget_policy.signals) for one in told]
-        self.reply(detail_answer(room, alerts, outages, shown, alike, found, now))
+        self.reply(await detail_of(self.parts, numbered(incident_id)))
 
 
 class ActsHandler(IncidentHandler):
@@ -210,13 +190,7 @@ class TimelineHandler(IncidentHandler):
     )
     async def get(self, incident_id: str) -> None:
         asked = self.query(TimelineAsked)
-        async with self.parts.db.ask() as connection:
-            room = await room_of(connection, numbered(incident_id))
-            services = await store.services(connection, [room.incident.id])
-            lines = await timeline(
-                connection, room.incident, services.get(room.incident.id, set()), shared_clock.now(), asked.limit
-            )
-        self.reply(TimelineAnswer([line_answer(line) for line in lines]))
+        self.reply(await timeline_of(self.parts, numbered(incident_id), asked.limit))
 
 
 class StepsHandler(IncidentHandler):
@@ -238,6 +212,45 @@ class TasksHandler(IncidentHandler):
             room = await room_of(connection, numbered(incident_id))
         tasks = sorted(room.tasks, key=lambda task: (task.done_at is not None, task.due_at))
         self.reply(TasksAnswer([answered(task, TaskAnswer) for task in tasks]))
+
+
+async def incidents_of(parts: Parts, asked: IncidentsAsked) -> IncidentsAnswer:
+    """One page of incidents."""
+    async with parts.db.ask() as connection:
+        found = await store.listed(
+            connection,
+            open_only=asked.state == "open",
+            service=asked.service,
+            before=asked.before,
+            limit=asked.limit + 1,
+        )
+    shown = found[: asked.limit]
+    more = shown[-1].id if len(found) > asked.limit else None
+    return IncidentsAnswer([incident_answer(one) for one in shown], more)
+
+
+async def detail_of(parts: Parts, number: int) -> IncidentDetail:
+    """One incident with all that is in it; ApiError NOT_FOUND."""
+    now = shared_clock.now()
+    async with parts.db.ask() as connection:
+        room = await room_of(connection, number)
+        alerts = await alerts_of(connection, room)
+        outages = await alerts_store.outages(connection, [alert.id for alert in alerts])
+        alike = similar(room.incident, await measures_store.past(connection, room.incident))
+        tally = await tally_of(parts, connection, number, now)
+        told = await signals_store.of_incident(connection, number, SIGNALS_MOST)
+    found = proof(ending_of(room.incident, alerts, parts.relay.picture, tally), now)
+    shown = [signal_answer(one, now, parts.policies.budget_policy.signals) for one in told]
+    return detail_answer(room, alerts, outages, shown, alike, found, now)
+
+
+async def timeline_of(parts: Parts, number: int, limit: int) -> TimelineAnswer:
+    """The newest lines of an incident's timeline; ApiError NOT_FOUND."""
+    async with parts.db.ask() as connection:
+        room = await room_of(connection, number)
+        services = (await store.services(connection, [number])).get(number, set())
+        lines = await timeline(connection, room.incident, services, shared_clock.now(), limit)
+    return TimelineAnswer([line_answer(line) for line in lines])
 
 
 def numbered(text: str) -> int:

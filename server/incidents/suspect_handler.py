@@ -14,6 +14,7 @@ from server.incidents.suspect_answer import SuspectsAnswer, SuspectsQuestion, su
 from server.kernel import shared_clock
 from server.kernel.errors import invalid
 from server.kernel.times import InstantText, instant
+from server.parts import Parts
 
 
 class SuspectsAsked(Struct):
@@ -32,11 +33,16 @@ class SuspectsHandler(ApiHandler):
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:
-        asked, now = self.query(SuspectsAsked), shared_clock.now()
-        at = now if asked.at is None else instant("at", asked.at).timestamp()
-        if asked.over_ms is not None:
-            require_counted(self.parts.policies.thresholds_us(service), asked.over_ms)
-        self.reply(await suspects_of(self.parts.db, SuspectsQuestion(service, at, asked.over_ms), now))
+        self.reply(await suspects_near(self.parts, service, self.query(SuspectsAsked)))
+
+
+async def suspects_near(parts: Parts, service: str, asked: SuspectsAsked) -> SuspectsAnswer:
+    """The suspects of a service; ApiError NOT_FOUND, INVALID."""
+    now = shared_clock.now()
+    at = now if asked.at is None else instant("at", asked.at).timestamp()
+    if asked.over_ms is not None:
+        require_counted(parts.policies.thresholds_us(service), asked.over_ms)
+    return await suspects_of(parts.db, SuspectsQuestion(service, at, asked.over_ms), now)
 
 
 def require_counted(thresholds_us: Sequence[int], over_ms: float) -> None:

@@ -12,9 +12,10 @@ from server.http.route import Route
 from server.kernel import shared_clock
 from server.kernel.times import InstantText, instant
 from server.live import outcomes, questions
-from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, Services, TrafficSummary
+from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, ServiceRow, Services, TrafficSummary
 from server.live.outcome_store import Filter
 from server.live.ranges import asked_range, asked_step, asked_window_s, default_step
+from server.parts import Parts
 
 Text = Annotated[str, Meta(max_length=1000)]
 
@@ -51,12 +52,7 @@ class OutcomesQuery(Struct):
 class ServicesHandler(ApiHandler):
     @operation("Every service and its last 5 minutes", scope="read", returns=Services)
     async def get(self) -> None:
-        async with self.parts.db.ask() as connection:
-            rows = await questions.services(connection, shared_clock.now())
-        for row in rows:
-            found = self.parts.relay.service(row.name)
-            row.clock_ahead_s = found.clock_ahead_s if found else 0.0
-        self.reply(Services(rows))
+        self.reply(Services(await every_service(self.parts)))
 
 
 class SummaryHandler(ApiHandler):
@@ -68,18 +64,7 @@ class SummaryHandler(ApiHandler):
         errors=("NOT_FOUND", "INVALID"),
     )
     async def get(self, service: str) -> None:
-        query, now = self.query(SummaryQuery), shared_clock.now()
-        seconds = asked_window_s(query.window)
-        async with self.parts.db.ask() as connection:
-            await questions.require(connection, service)
-            answer = await questions.whole_summary(connection, service, seconds, now, query.group_by)
-        answer.window, answer.partial = query.window, self.is_partial(service)
-        self.reply(answer)
-
-    def is_partial(self, service: str) -> bool:
-        """Whether the live picture says that some of its items are refused."""
-        found = self.parts.relay.service(service)
-        return found is not None and found.partial
+        self.reply(await summary_of(self.parts, service, self.query(SummaryQuery)))
 
 
 class SeriesHandler(ApiHandler):
@@ -118,6 +103,28 @@ class OutcomesHandler(ApiHandler):
                 self.reply(Outcomes(found, None))
             else:
                 self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit, rows))
+
+
+async def every_service(parts: Parts) -> list[ServiceRow]:
+    """Every service by name, with what the live picture says of its senders' clocks."""
+    async with parts.db.ask() as connection:
+        rows = await questions.services(connection, shared_clock.now())
+    for row in rows:
+        found = parts.relay.service(row.name)
+        row.clock_ahead_s = found.clock_ahead_s if found else 0.0
+    return rows
+
+
+async def summary_of(parts: Parts, service: str, query: SummaryQuery) -> TrafficSummary:
+    """A service over a window, with whether the live picture says that some of its items are refused. ApiError
+    NOT_FOUND, INVALID."""
+    seconds = asked_window_s(query.window)
+    async with parts.db.ask() as connection:
+        await questions.require(connection, service)
+        answer = await questions.whole_summary(connection, service, seconds, shared_clock.now(), query.group_by)
+    found = parts.relay.service(service)
+    answer.window, answer.partial = query.window, found is not None and found.partial
+    return answer
 
 
 def wanted(query: OutcomesQuery) -> Filter:
