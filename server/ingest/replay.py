@@ -48,6 +48,14 @@ class SpoolRecord(NamedTuple):
     sent: SentBatch
 
 
+class SpooledBatch(NamedTuple):
+    """A record ready to be stored; this version refuses so many of its outcomes."""
+
+    record: SpoolRecord
+    batch: Batch
+    faults: int
+
+
 class Replay:
     """Replays while there is something to replay. `stored` is told how long each transaction took, in seconds."""
 
@@ -162,24 +170,26 @@ class Replay:
 
         StillAway, or a database error: they are to be tried again, all of them.
         """
-        batches: list[tuple[SpoolRecord, Batch]] = []
+        batches: list[SpooledBatch] = []
         unknown: list[SpoolRecord] = []
         for record in records:
             ended = await self._ended(record.sent)
             if ended is None:
                 unknown.append(record)
             elif not ended:
-                batches.append((record, await self._batch(record.sent)))
+                batches.append(await self._batch(record))
         began = self.writer.clock.now()
-        await self.writer.store([batch for _, batch in batches], PATIENCE_S)
+        await self.writer.store([batch for _, batch, _ in batches], PATIENCE_S)
         took_s = self.writer.clock.now() - began
-        errors = [(record, batch.done.exception()) for record, batch in batches]
+        errors = [(one, one.batch.done.exception()) for one in batches]
         for _, error in errors:
             if isinstance(error, ApiError) and error.code in AGAIN:
                 raise StillAway(error.detail)
-        for record, error in errors:
+        for (record, _, faults), error in errors:
             if error is not None:
                 await self._aside(slot, segment, record.data, str(error))
+            elif faults:
+                await self._aside(slot, segment, record.data, f"this version refuses {faults} of its outcomes")
         for record in unknown:
             await self._aside(slot, segment, record.data, "whether it was stored cannot be known any more")
         items = sum(record.sent.items for record in records)
@@ -196,7 +206,8 @@ class Replay:
             raise StillAway("a flush whose answer was lost has not ended yet")
         return None if status is None else status == "committed"
 
-    async def _batch(self, sent: SentBatch) -> Batch:
+    async def _batch(self, record: SpoolRecord) -> SpooledBatch:
+        sent = record.sent
         self._decoded += sent.items
         if self._decoded > TURN_ITEMS:  # what is decoded here must not hold up others
             self._decoded = 0
@@ -210,7 +221,8 @@ class Replay:
             counted = await self._numbering.counted(decoded, sent)
         except ApiError as error:
             raise StillAway(error.detail) from error
-        return Batch(counted, sent.answer, Claim(sent.digest, sent.body_digest, sent.answer))
+        batch = Batch(counted, sent.answer, Claim(sent.digest, sent.body_digest, sent.answer))
+        return SpooledBatch(record, batch, len(decoded.faults))
 
     async def close(self) -> None:
         """Stop; what is not stored yet stays where it is."""

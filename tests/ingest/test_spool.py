@@ -15,7 +15,9 @@ import psycopg
 import pytest
 
 from server.ingest import replay, store
+from server.ingest.decode import Decoded, ItemFault
 from server.ingest.patience import PATIENCE_S
+from server.ingest.sent import SentBatch
 from server.ingest.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
 from server.ingest.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
@@ -328,6 +330,29 @@ async def test_what_cannot_be_replayed_is_put_aside_and_stops_nothing(
     await until(lambda: not segment.path.exists(), "what was moved up to be tried again")
     assert counts(database_url) == (3, 3)
     assert spool.folder.slot.bytes == 0
+
+
+@pytest.mark.gen_test
+async def test_what_a_newer_version_refuses_of_a_batch_is_put_aside(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await web(SPOOL="on")
+    key = await known(site)
+    spool = site.parts.intake.spool
+    decoded = SentBatch.decoded
+
+    def stricter(sent: SentBatch) -> Decoded:
+        found = decoded(sent)
+        found.faults = [ItemFault(0, "route", "is not taken any more")]
+        del found.outcomes[0], found.times[0]
+        return found
+
+    with away(database_url):
+        assert (await send(site, key, body(outcome(), outcome()))).code == 202
+        monkeypatch.setattr(SentBatch, "decoded", stricter)
+    await drained(site)
+    assert counts(database_url) == (1, 1)
+    assert waiting_on_machine(spool.root).aside == 1
 
 
 @pytest.mark.gen_test
