@@ -9,6 +9,8 @@ import time
 from checks.check import Check, Surroundings, Unavailable, fail
 from server import __version__
 from server.kernel import shared_clock
+from server.kernel.db import NO_ANSWER
+from server.kernel.text import first_line
 from server.kernel.times import utc
 from server.selfcheck.findings import CheckResult, Finding, status_of
 
@@ -16,6 +18,7 @@ log = logging.getLogger("evenkeel.checks")
 
 FINDINGS_KEPT = 50
 WORST_FIRST = ("fail", "warn", "note")
+UNTIL_THEN = "Until it does nothing is known of this. DATABASE_URL and OUTCOMES_DATABASE_URL say where they are."
 
 
 async def run(check: Check, around: Surroundings) -> CheckResult:
@@ -39,6 +42,8 @@ async def guarded(check: Check, around: Surroundings) -> list[Finding]:
         return [fail(f"It took longer than {check.limit_s:g} s and was stopped.", "See what it waits for.")]
     except Unavailable as error:
         return [fail(str(error), error.hint)]
+    except NO_ANSWER as error:
+        return [fail(f"A database that it asks does not answer: {first_line(error)}", UNTIL_THEN)]
     except Exception as error:
         return crashed(check, error)
 

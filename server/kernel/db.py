@@ -22,7 +22,7 @@ from psycopg import BaseConnection
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Engine, event, text
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -40,6 +40,7 @@ ACT_WAIT_S = 10.0
 ASK_WAIT_S = 5.0
 POOLER = "A pooler may drop them: see Limits in docs/deploy.md."
 AWAY = (SQLAlchemyError, psycopg.Error, OSError)  # what is raised while the database is away; also TimeoutError
+NO_ANSWER = (psycopg.OperationalError, OperationalError)  # of them, what is no fault of the question
 SQLALCHEMY = "postgresql+psycopg://"  # the rest of the address is in connect_args
 BACKEND = "SELECT pg_backend_pid()"
 DISK_FULL = "53100"

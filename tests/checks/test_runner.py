@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
 from checks import runner
@@ -69,6 +70,15 @@ async def test_its_own_time_out_is_a_crash_not_our_limit() -> None:
         raise TimeoutError("the pool")
 
     assert "crashed: TimeoutError: the pool" in (await result_of(run)).findings[0].what
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_is_no_crash() -> None:
+    async def run(around: Surroundings) -> list[Finding]:
+        raise psycopg.OperationalError("connection to server at 10.0.0.9 failed\nwith a second line")
+
+    (found,) = (await result_of(run)).findings
+    assert found.what == "A database that it asks does not answer: connection to server at 10.0.0.9 failed"
 
 
 @pytest.mark.gen_test
