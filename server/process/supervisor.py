@@ -34,6 +34,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 STOP_WITHIN_S = 24.0  # a PaaS kills after 30 s; the contract says 25
 BACKOFF_S = (0.1, 10.0)
 LIVED_LONG_S = 30.0
+LOOK_S = 0.5  # between two looks at the embedded database and the disk
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 EX_CONFIG = 78  # sysexits.h: starting again would not help
@@ -72,7 +73,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         while not self.stopping:
             self.start_due()
-            found = signal.sigtimedwait(SIGNALS, 0.2)
+            found = signal.sigtimedwait(SIGNALS, self.rest_s())
             if found is not None:
                 self.hear(found.si_signo)
             self.collect()
@@ -82,6 +83,11 @@ class Supervisor:
         self.stop()
         if self.misconfigured:
             raise ConfigurationError(f"{self.misconfigured} cannot run on this configuration; its last line says why.")
+
+    def rest_s(self) -> float:
+        """How long to wait for a signal. One comes when a child dies, none when the database does."""
+        due = [child.due - time.monotonic() for child in self.children if child.pid == 0]
+        return max(0.0, min([LOOK_S, *due]))
 
     def hear(self, number: int) -> None:
         """Stop, or on SIGHUP have every process take in the policy file, unless it says that our terminal has gone."""
