@@ -19,12 +19,12 @@ from benchmarks.signed_in import signed_in
 from benchmarks.stand import percentile, stand
 from tests.running import Running
 
-PROBES = 60
+PROBES = 40
 LIMIT_S = 1.5
 
 
 def run() -> list[Figure]:
-    """Seconds, over 60 probes at random moments, two web processes."""
+    """Seconds, over 40 probes at random moments, two web processes."""
     with stand(WEB_CONCURRENCY="2") as server:
         key = server.command("key", "create", "bench", "--scope", "ingest")
         stream = Stream(server, signed_in(server, "viewer"))
