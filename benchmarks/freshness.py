@@ -1,8 +1,7 @@
 """From an acknowledged outcome to the page: what a browser on the Now page of another process receives.
 
-Each probe is a service of its own that sends one outcome more than the last, so
-that its row is among those shown. The time runs from the 201 to the event of the
-stream that names it.
+Each probe is a service of its own, on the page that shows every row: of more than 20, a new one may have to wait for
+its first evaluation to be among the first. The time runs from the 201 to the event of the stream that names it.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Stream(threading.Thread):
 
     def run(self) -> None:
         connection = http.client.HTTPConnection(urlsplit(self.server.url).netloc, timeout=60)
-        connection.request("GET", "/live?page=now", headers={"Cookie": self.cookie})
+        connection.request("GET", "/live?page=now&all=1", headers={"Cookie": self.cookie})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
         while line := answer.readline():

@@ -1,6 +1,6 @@
 """What each service has sent since it is counted, for Prometheus: it begins at 0.
 
-Revises: 0028
+Revises: 0029
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
