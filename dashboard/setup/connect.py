@@ -8,7 +8,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from dashboard.setup.ways import TITLES, WayIn, ways
+from dashboard.setup.ways import WayIn, ways
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
@@ -39,7 +39,7 @@ class RefusedLine(Struct):
 class ReceiverLine(Struct):
     """What came in by one receiver within the hour."""
 
-    title: str
+    name: str
     at: datetime  # of the newest
     requests: int  # that were taken
     items: int
@@ -53,7 +53,7 @@ class ReceiversView(Struct):
     """None: it cannot be read just now."""
 
     lines: list[ReceiverLine] | None
-    silent: list[str]  # the titles of the others
+    silent: list[str]  # the names of the others
 
 
 class ConnectView(Struct):
@@ -77,9 +77,9 @@ async def receivers_view(parts: Parts, ask: Ask, now: float) -> ReceiversView:
     if sums is None:
         return ReceiversView(None, [])
     lines = receiver_lines(sums)
-    seen = {line.title for line in lines}
+    seen = {line.name for line in lines}
     receivers = {str(getattr(route.handler, "receiver", "")) for route in API} - {""}
-    return ReceiversView(lines, sorted({title_of(name) for name in receivers} - seen))
+    return ReceiversView(lines, sorted(receivers - seen))
 
 
 def receiver_lines(sums: Iterable[ReceivedSum]) -> list[ReceiverLine]:
@@ -94,7 +94,7 @@ def line_of(name: str, sums: list[ReceivedSum]) -> ReceiverLine:
     refused = [one for one in sums if one.reason not in (ACCEPTED, ABANDONED)]
     told = sorted((refused_line(one) for one in refused), key=lambda one: -one.n)
     return ReceiverLine(
-        title=title_of(name),
+        name=name,
         at=max(one.at for one in sums),
         requests=sum(one.requests for one in taken),
         items=sum(one.items for one in taken),
@@ -108,11 +108,6 @@ def line_of(name: str, sums: list[ReceivedSum]) -> ReceiverLine:
 def refused_line(one: ReceivedSum) -> RefusedLine:
     title = CODES[one.reason][1] if one.reason in CODES else one.reason
     return RefusedLine(title, one.reason, one.key, max(one.items, one.requests), one.said, one.at)
-
-
-def title_of(name: str) -> str:
-    """A receiver for people."""
-    return TITLES.get(name, name)
 
 
 CONNECT = live_page(

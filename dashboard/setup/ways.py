@@ -1,4 +1,4 @@
-"""The ways to connect a service: what to copy, the address that it leads to, and the receivers that it comes in by."""
+"""The ways to connect a service: what to copy, and the address that it leads to."""
 
 from __future__ import annotations
 
@@ -8,20 +8,6 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from server.ingest.first_outcome import first_outcome
-
-TITLES = {
-    "outcomes": "Outcomes",
-    "otlp-traces": "OTLP traces",
-    "otlp-metrics": "OTLP metrics",
-    "otlp-logs": "OTLP logs",
-    "logplex": "Logplex drain",
-    "syslog": "Syslog drain",
-    "json-lines": "JSON lines",
-    "alertmanager": "Alertmanager",
-    "changes": "Changes",
-    "prometheus": "Prometheus scrape",
-    "mcp": "MCP",
-}
 
 
 class WayIn(Struct, frozen=True):

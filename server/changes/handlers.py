@@ -48,6 +48,8 @@ class ChangeAsked(Struct):
 class ChangesHandler(ApiHandler):
     """/api/v1/changes"""
 
+    receiver = "Changes"
+
     @operation(
         "What altered production: deploys, revisions, environment", scope="read", query=ChangesAsked, returns=Changes
     )

@@ -61,6 +61,7 @@ class Handler(RequestHandler):
     why = ""  # it was refused
     taken = 0  # items that came in, where they are not outcomes that were stored
     receiver = ""  # the name of the receiver that this address is; empty: it is none (server/ingest/received.py)
+    receives = "POST"  # the method by which something comes in
     closing = False  # the connection ends with this answer
     first = True  # ingest rests while this is answered
     counted = True  # False: health, metrics, static, streams: not part of the service `evenkeel`
@@ -263,7 +264,7 @@ class Handler(RequestHandler):
             who=self.identity.name if self.identity else "",
             address=self.request.remote_ip or "",
             stored=self.stored,
-            receiver=self.receiver,
+            receiver=self.receiver if self.request.method == self.receives else "",
             taken=self.taken,
             key_id=self.identity.key_id if self.identity else 0,
             size=self.received,

@@ -18,7 +18,7 @@ KEPT_S = 600  # what could not be written for so long is lost
 SAID_MAX = 300  # characters of what a sender was told
 LINES_MAX = 5000  # of this process at a time: keys, receivers and reasons are few
 ABANDONED = "ABANDONED"  # items without an answer, of which nobody knows whether they failed
-HOT = "outcomes"  # the receiver at the hot address
+HOT = "Outcomes"  # the receiver at the hot address
 
 
 class ReceivedLine(NamedTuple):

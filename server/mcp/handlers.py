@@ -34,6 +34,8 @@ _under_way: Counter[str] = Counter()  # calls, by who makes them
 class McpHandler(ApiHandler):
     """With a key: a browser's cookie is none, and a page of another origin is refused whatever it has."""
 
+    receiver = "MCP"
+
     async def admit(self) -> None:
         origin = self.request.headers.get("Origin")
         if origin is not None and origin != origin_of(self.parts.env.public_url):

@@ -55,7 +55,7 @@ class AlertmanagerHandler(ApiHandler):
     """/api/v1/hooks/alertmanager"""
 
     basic = True
-    receiver = "alertmanager"
+    receiver = "Alertmanager"
 
     def body_limit(self) -> int:
         return BODY_MAX

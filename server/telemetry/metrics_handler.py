@@ -13,7 +13,8 @@ class MetricsHandler(ApiHandler):
     """Closed to strangers unless METRICS_PUBLIC is true."""
 
     counted = False
-    receiver = "prometheus"
+    receiver = "Prometheus"
+    receives = "GET"
     other_media = (OPEN_METRICS,)
 
     async def authorise(self, operation: Operation) -> None:

@@ -47,6 +47,7 @@ async def test_what_came_in_is_told_by_receiver_key_and_reason_with_what_the_sen
     await send(site, key, body(*[outcome()] * 4))
     await send(site, key, body(outcome(), outcome(status=1)), URL + "?partial=true")
     await send(site, "nobody", one)
+    await site.fetch(URL, key=key)
     hook = "/api/v1/hooks/alertmanager"
     await site.fetch(hook, method="POST", body=b"{}", key=key, headers={"Content-Type": "application/json"})
     await site.parts.intake.lane.write()
@@ -54,14 +55,14 @@ async def test_what_came_in_is_told_by_receiver_key_and_reason_with_what_the_sen
         found = await received_store.since(connection, shared_clock.now() - 3600)
     counted = {(one.receiver, bool(one.key), one.reason): (one.requests, one.items) for one in found}
     assert counted == {
-        ("outcomes", True, "accepted"): (3, 3),
-        ("outcomes", True, "BATCH_TOO_LARGE"): (1, 4),
-        ("outcomes", True, "INVALID"): (0, 1),
-        ("outcomes", False, "UNAUTHENTICATED"): (1, 0),
-        ("alertmanager", True, "INVALID"): (1, 0),
+        ("Outcomes", True, "accepted"): (3, 3),
+        ("Outcomes", True, "BATCH_TOO_LARGE"): (1, 4),
+        ("Outcomes", True, "INVALID"): (0, 1),
+        ("Outcomes", False, "UNAUTHENTICATED"): (1, 0),
+        ("Alertmanager", True, "INVALID"): (1, 0),
     }
     said = {(one.receiver, one.reason): one.said for one in found}
-    assert said["outcomes", "accepted"] == ""
-    assert said["outcomes", "INVALID"].startswith("Item 1, status: ")
-    assert "3 items a batch" in said["outcomes", "BATCH_TOO_LARGE"]
-    assert said["alertmanager", "INVALID"]
+    assert said["Outcomes", "accepted"] == ""
+    assert said["Outcomes", "INVALID"].startswith("Item 1, status: ")
+    assert "3 items a batch" in said["Outcomes", "BATCH_TOO_LARGE"]
+    assert said["Alertmanager", "INVALID"]
