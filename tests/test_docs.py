@@ -20,6 +20,7 @@ LOCAL = re.compile(r"/work/|/tmp/|/root/|/home/|127\.0\.0\.1|\b10\.\d+\.\d+\.\d+
 
 
 END = "-- and its answer"
+KEY_MADE = re.compile(r"\.venv/bin/python -m server key create [^\n)]*")
 CLF = """10.2.3.4 - - [{at:%d/%b/%Y:%H:%M:%S +0000}] "GET /pay HTTP/1.1" 200 12 "-" "curl/8"\n"""
 
 
@@ -62,7 +63,7 @@ def test_the_readme_the_command_line_and_the_pages_of_connect_print_what_works(
     key = server.key("ingest", "read", "act")
     for page in (ROOT / "docs" / "command-line.md", *CONNECT):
         # A key takes a second to make, and was made by the first block.
-        printed = re.sub(r"\S+ -m server key create [^\n)]*", "echo $KEY", "".join(blocks(page.read_text())))
+        printed = KEY_MADE.sub("echo $KEY", "".join(blocks(page.read_text())))
         if printed:
             paste(server, printed, place=tmp_path, URL=server.url, KEY=key)
 
