@@ -19,6 +19,7 @@ from checks.docs_routes import METRIC, is_metric
 from tests.conftest import free_port
 from tests.promtool import promtool
 from tests.running import Running
+from tests.slo.over_http import outcome
 from tests.waiting import wait_for
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -92,9 +93,10 @@ class Prometheus:
             return None  # it has not begun to listen
 
     def value(self, query: str) -> float | None:
-        """The one value of an instant query."""
-        found = self.get("query", query=query)
-        return float(found["result"][0]["value"][1]) if found and found["result"] else None
+        """The value of an instant query, of the service `shop` where it is of services."""
+        found = self.get("query", query=query) or {"result": []}
+        values = [one["value"][1] for one in found["result"] if one["metric"].get("service", "shop") == "shop"]
+        return float(values[0]) if values else None
 
 
 @pytest.mark.soak
@@ -117,8 +119,7 @@ def compare(server: Running, scraper: Prometheus, key: str) -> None:
     total = 'sum(evenkeel_service_requests_total{service="shop"})'
 
     def send(statuses: list[int]) -> None:
-        sent = [{"service": "shop", "route": "/", "status": each, "duration_ms": 20} for each in statuses]
-        assert server.call("POST", "/api/v1/outcomes", key=key, data=sent)[0] == 201
+        assert server.call("POST", "/api/v1/outcomes", key=key, data=[outcome(each) for each in statuses])[0] == 201
 
     send([200])
     wait_for(lambda: scraper.value(total) == 1, "the first outcome")
