@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from checks.check import Check, Surroundings, Unavailable, fail, note
 from server.auth import people_store, second_step
+from server.changes import hook_store
+from server.changes import hooks as change_hooks
 from server.changes import target_store as deploy_store
 from server.changes import targets as deploy_targets
+from server.changes.hook_store import Hook
 from server.kernel import sealed, settings
 from server.kernel.errors import ConfigurationError
 from server.kernel.secret_key import keys_of
@@ -21,6 +24,7 @@ TARGET = (
     "and add it again."
 )
 INBOUND = "Start with the SECRET_KEY of before; or store the secret that PagerDuty shows once more, on Setup."
+HOOK = "Start with the SECRET_KEY of before; where that is lost, remove it on Setup, Hooks, and make another."
 RESEAL = "Before that key is taken away: python -m server reseal"
 CODES = (
     "Start with the SECRET_KEY of before; or each signs in with a recovery code and sets codes up again. Who has "
@@ -34,15 +38,17 @@ async def run(around: Surroundings) -> list[Finding]:
         targets = await target_store.every(connection)
         codes = await people_store.sealed_codes(connection)
         deploys = await deploy_store.every(connection)
+        hooks = await hook_store.every(connection)
     if around.env is None:
         return []
     key = key_of(around.env)
     everything = [(second_step.PURPOSE, stored) for _, stored in codes]
     everything += [(secrets.OUT, one.secret) for one in targets] + [(secrets.IN, one.inbound_secret) for one in targets]
     everything += [(deploy_targets.SECRETS, one.secret) for one in deploys]
+    everything += [(change_hooks.SECRETS, one.secret) for one in hooks]
     lost = [email for email, stored in codes if not sealed.opens(key, second_step.PURPOSE, stored)]
     of_targets = [finding for target in targets for finding in of_target(key, target)]
-    return of_targets + of_people(lost) + old(key, everything)
+    return of_targets + of_hooks(key, hooks) + of_people(lost) + old(key, everything)
 
 
 def key_of(env: Environment) -> str:
@@ -62,6 +68,12 @@ def of_target(key: str, target: Target) -> list[Finding]:
         what = "Its inbound secret was stored with another SECRET_KEY: acknowledgements do not come back."
         found.append(fail(what, INBOUND, where))
     return found
+
+
+def of_hooks(key: str, hooks: list[Hook]) -> list[Finding]:
+    lost = [one for one in hooks if not sealed.opens(key, change_hooks.SECRETS, one.secret)]
+    what = "Its secret was stored with another SECRET_KEY: what it tells of changes is refused."
+    return [fail(what, HOOK, f"hook {one.name}") for one in lost]
 
 
 def old(key: str, everything: list[tuple[str, str]]) -> list[Finding]:

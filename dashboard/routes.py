@@ -37,6 +37,7 @@ from dashboard.setup.deploy_targets import (
     DeployTargetsPage,
     DeployTargetTest,
 )
+from dashboard.setup.hooks import HookMake, HookRemove, HooksPage
 from dashboard.setup.page import CheckPage, SetupPage
 from dashboard.setup.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
 from dashboard.shared.live_handler import LiveHandler
@@ -100,6 +101,9 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/deploy-targets/put", DeployTargetPut),
     (r"/setup/deploy-targets/test", DeployTargetTest),
     (r"/setup/deploy-targets/remove", DeployTargetRemove),
+    (r"/setup/hooks", HooksPage),
+    (r"/setup/hooks/make", HookMake),
+    (r"/setup/hooks/remove", HookRemove),
     (r"/account", AccountPage),
     (r"/account/password", PasswordChange),
     (r"/account/codes", CodesStart),

@@ -26,6 +26,7 @@ LETTERS = {
     "environment": "R",
     "scale": "S",
     "flag": "F",
+    "other": "C",
     "override": "O",
     "policy": "P",
     "exclusion": "E",
@@ -79,6 +80,11 @@ def course(change: Change) -> str:
         told.append(f"took {span((change.finished - change.at).total_seconds())}")
     if change.migration in ("reversible", "irreversible"):
         told.append(f"{change.migration} migration")
+    detail = change.detail if isinstance(change.detail, dict) else {}
+    if isinstance(detail.get("late_s"), int):
+        told.append(f"told {span(detail['late_s'])} late")
+    if detail.get("time") == "receipt":
+        told.append("at the time of receipt")
     return ", ".join(told)
 
 

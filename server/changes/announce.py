@@ -1,14 +1,19 @@
-"""A change that a pipeline or a person tells of, such as a deploy from CI.
+"""A change that a pipeline, a platform or a person tells of, such as a deploy from CI.
 
 A deploy is also detected by the first outcome of its version: whichever is first,
 it is one change. The same change told again, while nothing of its kind came after
 it, is that change; one that was told as started is so ended. A deploy of a version
 older than the one that runs rolls that one back, whether it says so or not.
+
+What a platform tells has a name there, by which it is known whenever it is told again,
+and its own time, however late it comes.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import math
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta, Struct, structs
@@ -24,14 +29,18 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 AHEAD_S = 60.0  # how far a pipeline's clock may be ahead of ours
-BACK_S = 24 * 3600.0
+BACK_S = 24 * 3600.0  # how late a change may be that names no event of a platform: more is a mistake
+LATE_S = 60.0  # what comes later than that is said to
+AROUND_S = 3600.0  # between a deploy and the first outcome of its version, either way
+UNTIMED_S = 600.0  # for so long what comes again without a time is the same, sent again
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 
 
 class AnnouncedChange(Struct, forbid_unknown_fields=True):
-    """`version` is what senders write, or for a scale and a flag what it is now: `8 processes`, `new-cart on`.
+    """`version` is what senders write, or for a scale, a flag and anything else what it is now: `8 processes`,
+    `new-cart on`.
 
     `rolls_back` names the version that this deploy takes out of production: the gate denies it from then on. Left out,
     it is the version that runs, if this one is older. `started` and `finished` are times of the last 24 hours, now
@@ -40,7 +49,7 @@ class AnnouncedChange(Struct, forbid_unknown_fields=True):
     """
 
     service: Name
-    kind: Literal["deploy", "scale", "flag"]
+    kind: Literal["deploy", "scale", "flag", "other"]
     version: Name
     summary: Annotated[str, Meta(max_length=500)] = ""
     rolls_back: Annotated[str, Meta(max_length=200)] = ""
@@ -62,6 +71,24 @@ class FinishedChange(Struct, forbid_unknown_fields=True):
     link: Link = ""
 
 
+class Sent(Struct, frozen=True):
+    """How a change came. `platform` '': by our own API; else `event` is its name there. `timed`: it brought its time.
+    `returns`: it puts a version back, whichever runs."""
+
+    platform: str = ""
+    event: str = ""
+    timed: bool = True
+    returns: bool = False
+
+    @property
+    def told_as(self) -> str | None:
+        """What it is known by when it is told again."""
+        return f"{self.platform}/{self.event}" if self.platform else None
+
+
+BY_API = Sent()
+
+
 class Times(TypedDict):
     """The columns of a change that say how far it is."""
 
@@ -77,30 +104,91 @@ class Announced(Struct):
     already: bool
 
 
-async def announce(connection: AsyncConnection, asked: AnnouncedChange, actor: str, request_id: str) -> Announced:
+async def announce(
+    connection: AsyncConnection, asked: AnnouncedChange, actor: str, request_id: str, sent: Sent = BY_API
+) -> Announced:
     """Record an announced change once, or its end, with its audit entry. Raises ApiError INVALID."""
     check(asked)
     await store.lock(connection)
     now = await store.now(connection)
-    told = times(asked, now)
-    last = await store.newest(connection, asked.service, asked.kind)
-    known = await store.under_way(connection, asked.service, asked.kind, asked.version) or last
-    if known is not None and same(known, asked):
-        return await again(connection, known, asked, told, actor, request_id)
-    asked = await going_back(connection, asked, last)
-    values: dict[str, Any] = described(asked) | told
+    told = times(asked, now, sent)
+    if sent.told_as:
+        known = await store.told_as(connection, sent.told_as, None if sent.timed else UNTIMED_S)
+        if known is not None:
+            return await retold(connection, known, asked, told, actor, request_id)
+    last = await store.newest(connection, asked.service, asked.kind, told["at"] if sent.platform else None)
+    known = await store.under_way(connection, asked.service, asked.kind, asked.version)
+    if known is None and sent.platform and asked.kind == "deploy":
+        known = await store.detected(connection, asked.service, asked.version, told["at"], AROUND_S)
+    known = known or last
+    if known is not None and same(known, asked) and not apart(known, asked, sent):
+        return await again(connection, known, asked, columns(asked, told, now, sent), actor, request_id)
+    asked = await going_back(connection, asked, last, sent)
+    values = columns(asked, told, now, sent)
     number = await store.record(connection, asked.kind, asked.service, asked.version, author=actor, **values)
     (change,) = await store.several(connection, [number])
     await written(connection, change, actor, request_id)
     return Announced(change, already=False)
 
 
-async def again(  # noqa: PLR0917 - as announce
-    connection: AsyncConnection, last: Change, asked: AnnouncedChange, told: Times, actor: str, request_id: str
+async def retold(  # noqa: PLR0917 - as announce
+    connection: AsyncConnection,
+    known: Change,
+    asked: AnnouncedChange,
+    told: Mapping[str, Any],
+    actor: str,
+    request_id: str,
 ) -> Announced:
-    """What is told of a change that is known: whose it is, where it was only detected, or that it has ended."""
+    """An event of a platform that is known: told again it changes nothing; its end may come, or its start after it."""
+    new = news(known, asked, told)
+    if not new:
+        return Announced(known, already=True)
+    change = await store.adopt(connection, known.id, **new)
+    after = {"change": change.id, "state": change.state, "version": change.version}
+    await audit(connection, actor, "change.finish", f"{change.kind} of {change.service}", None, after, request_id)
+    return Announced(change, already=True)
+
+
+def news(known: Change, asked: AnnouncedChange, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event that is told once more says that was not known: posts may come in any order."""
+    if asked.state == "started":
+        return {"at": told["at"]} if told["at"] < known.at else {}
+    later = known.finished is None or (told["finished"] or known.finished) > known.finished
+    if known.state == "started" or (known.state != asked.state and later):
+        return {"state": told["state"], "finished": max(told["finished"] or known.at, known.at)}
+    return {}
+
+
+def apart(known: Change, asked: AnnouncedChange, sent: Sent) -> bool:
+    """Whether an event of a platform is another change than the one that is known of its version: one of the same
+    platform under another name, or one that names no version."""
+    if not sent.platform:
+        return False
+    detail = known.detail if isinstance(known.detail, dict) else {}
+    return not asked.version or detail.get("platform") == sent.platform
+
+
+def came(told: Times, now: datetime, sent: Sent) -> dict[str, Any]:
+    """How an event came, where that is worth telling: from where, without a time of its own, or late."""
+    if not sent.platform:
+        return {}
+    late_s = round((now - (told["finished"] or told["at"])).total_seconds())
+    found: dict[str, Any] = {"platform": sent.platform}
+    found |= {} if sent.timed else {"time": "receipt"}
+    return found | ({"late_s": late_s} if late_s > LATE_S else {})
+
+
+async def again(  # noqa: PLR0917 - as announce
+    connection: AsyncConnection,
+    last: Change,
+    asked: AnnouncedChange,
+    told: dict[str, Any],
+    actor: str,
+    request_id: str,
+) -> Announced:
+    """What is told of a change that is known, as columns: whose it is, where it was detected, or that it has ended."""
     if detected(last):
-        values = described(asked) | told | {"author": actor, "at": min(last.at, told["at"])}
+        values = told | {"author": actor, "at": min(last.at, told["at"])}
         change = await store.adopt(connection, last.id, **values)
         await written(connection, change, actor, request_id)
         return Announced(change, already=True)
@@ -108,6 +196,8 @@ async def again(  # noqa: PLR0917 - as announce
         return Announced(last, already=True)
     if last.state == asked.state:
         return Announced(last, already=True)
+    if told["told_as"]:  # its clock may be a little behind that of who told of the start
+        return await retold(connection, last, asked, told, actor, request_id)
     end = FinishedChange(asked.state, asked.finished, asked.migration, asked.link)
     return structs.replace(await finish(connection, last, end, actor, request_id), already=True)
 
@@ -140,41 +230,47 @@ async def finish(
     return Announced(done, already=False)
 
 
-def described(asked: AnnouncedChange) -> dict[str, Any]:
+def columns(asked: AnnouncedChange, told: Times, now: datetime, sent: Sent) -> dict[str, Any]:
     """What it is, as it was told."""
     return {
+        **told,
+        "told_as": sent.told_as,
         "summary": summary(asked),
-        "detail": detail(asked),
+        "detail": detail(asked) | came(told, now, sent),
         "actor": asked.actor,
         "link": asked.link,
         "migration": asked.migration,
     }
 
 
-def times(asked: AnnouncedChange, now: datetime) -> Times:
+def times(asked: AnnouncedChange, now: datetime, sent: Sent = BY_API) -> Times:
     """Its state, when it began and when it ended; ApiError INVALID where the end is before the beginning."""
-    end = when("finished", asked.finished, now)
-    began = end if asked.started is None else when("started", asked.started, now)
+    back_s = math.inf if sent.platform else BACK_S
+    end = when("finished", asked.finished, now, back_s)
+    began = end if asked.started is None else when("started", asked.started, now, back_s)
     if end < began:
         raise invalid("finished", "is before it started")
     return {"state": asked.state, "at": began, "finished": None if asked.state == "started" else end}
 
 
-def when(field: str, told: str | None, now: datetime) -> datetime:
-    """A time that was told, at most now; ApiError INVALID for one that lies ahead or more than a day back."""
+def when(field: str, told: str | None, now: datetime, back_s: float = BACK_S) -> datetime:
+    """A time that was told, at most now; ApiError INVALID for one that lies ahead or more than `back_s` back."""
     if told is None:
         return now
     found = instant(field, told)
-    if not now - timedelta(seconds=BACK_S) <= found <= now + timedelta(seconds=AHEAD_S):
-        raise invalid(field, "is a time of the last 24 hours")
+    ago_s = (now - found).total_seconds()
+    if not -AHEAD_S <= ago_s <= back_s:
+        raise invalid(field, "lies ahead of our clock" if back_s == math.inf else "is a time of the last 24 hours")
     return min(found, now)
 
 
-async def going_back(connection: AsyncConnection, asked: AnnouncedChange, last: Change | None) -> AnnouncedChange:
+async def going_back(
+    connection: AsyncConnection, asked: AnnouncedChange, last: Change | None, sent: Sent = BY_API
+) -> AnnouncedChange:
     """The change with the version that it takes out of production: the one that runs, where that is newer."""
-    if asked.kind != "deploy" or asked.rolls_back or last is None:
+    if asked.kind != "deploy" or asked.rolls_back or last is None or last.version == asked.version:
         return asked
-    if not await store.older(connection, asked.service, asked.version, last.version):
+    if not sent.returns and not await store.older(connection, asked.service, asked.version, last.version):
         return asked
     return structs.replace(asked, rolls_back=last.version)
 
@@ -215,7 +311,7 @@ def summary(asked: AnnouncedChange) -> str:
     return f"{text} (rolls back {asked.rolls_back})" if asked.rolls_back else text
 
 
-def detail(asked: AnnouncedChange) -> dict[str, str]:
+def detail(asked: AnnouncedChange) -> dict[str, Any]:
     return {"announced": asked.version} | ({"rolls_back": asked.rolls_back} if asked.rolls_back else {})
 
 

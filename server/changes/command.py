@@ -22,6 +22,7 @@ from server.kernel.text import percent
 BASE = "/api/v1/changes"
 HEAD = ("CHANGE", "AT", "KIND", "SERVICE", "VERSION", "STATE", "SINCE", "BY", "SUMMARY")
 SHOWN = ("kind", "service", "version", "state", "at", "finished", "actor", "author", "migration", "link", "summary")
+KINDS = ["deploy", "scale", "flag", "other"]
 MIGRATIONS = ["none", "reversible", "irreversible", "unknown"]
 
 
@@ -91,7 +92,7 @@ def described(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.option("--service", required=True, help="the service that it goes to"),
             click.option("--version", required=True, help="what senders write as version"),
-            click.option("--kind", default="deploy", type=click.Choice(["deploy", "scale", "flag"]), show_default=True),
+            click.option("--kind", default="deploy", type=click.Choice(KINDS), show_default=True),
             click.option("--summary", default="", help="what it is, in a few words"),
             click.option("--actor", default="", help="who made it"),
             click.option("--link", default="", help="where to read more, as the run of the pipeline"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -25,8 +25,8 @@ Migration = Literal["none", "reversible", "irreversible", "unknown"]
 
 
 class Change(Struct):
-    """One change. `kind` is deploy, revision, scale, flag, environment, policy, exclusion, override (of the gate),
-    maintenance, or of Evenkeel itself migration or restart.
+    """One change. `kind` is deploy, revision, scale, flag, other (as told by its platform), environment, policy,
+    exclusion, override (of the gate), maintenance, or of Evenkeel itself migration or restart.
 
     `at` is when it began, `finished` when it ended, null while it is under way or where nobody has told. `author` is
     who told of it, `actor` who made it, as that says. `migration`: whether its migration of a database can be undone.
@@ -215,9 +215,11 @@ async def now(connection: AsyncConnection) -> datetime:
     return found
 
 
-async def newest(connection: AsyncConnection, service: str, kind: str) -> Change | None:
-    """The last change of a kind to a service."""
+async def newest(connection: AsyncConnection, service: str, kind: str, until: datetime | None = None) -> Change | None:
+    """The last change of a kind to a service, that began by `until` where that is given."""
     found = CHANGES.select().where(changes.c.service == service, changes.c.kind == kind)
+    if until is not None:
+        found = found.where(changes.c.at <= until)
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
 
 
@@ -227,6 +229,36 @@ async def under_way(connection: AsyncConnection, service: str, kind: str, versio
         changes.c.service == service, changes.c.kind == kind, changes.c.version == version, changes.c.state == "started"
     )
     return CHANGES.one(await connection.execute(found.order_by(changes.c.at.desc(), changes.c.id.desc()).limit(1)))
+
+
+async def told_as(connection: AsyncConnection, name: str, within_s: float | None) -> Change | None:
+    """The change that its platform knows by this name; with `within_s` one that began so long ago at most."""
+    found = CHANGES.select().where(changes.c.told_as == name)
+    if within_s is not None:
+        found = found.where(changes.c.at > func.clock_timestamp() - timedelta(seconds=within_s))
+    return CHANGES.one(await connection.execute(found.order_by(changes.c.id.desc()).limit(1)))
+
+
+async def detected(
+    connection: AsyncConnection, service: str, version: str, at: datetime, around_s: float
+) -> Change | None:
+    """The deploy of a version that was only detected, by a first outcome around a time."""
+    around = timedelta(seconds=around_s)
+    found = CHANGES.select().where(
+        changes.c.service == service,
+        changes.c.kind == "deploy",
+        changes.c.version == version,
+        changes.c.author == OWN,
+        changes.c.detail.has_key("detected"),
+        changes.c.at.between(at - around, at + around),
+    )
+    return CHANGES.one(await connection.execute(found.order_by(changes.c.id.desc()).limit(1)))
+
+
+async def newest_version(connection: AsyncConnection, service: str) -> str:
+    """The version that senders of a service began to write last; '' where they write none."""
+    found = select(series.c.version).where(series.c.service == service, series.c.version.not_in(("", OTHER)))
+    return (await connection.execute(found.order_by(series.c.id.desc()).limit(1))).scalar_one_or_none() or ""
 
 
 async def several(connection: AsyncConnection, ids: Collection[int]) -> list[Change]:

@@ -20,7 +20,7 @@ from server.kernel.loop import Loop
 TOPIC = "changes"
 LOOK_S = 2.0
 LIMIT_S = 10.0  # for one look
-TOLD = ("deploy", "scale", "flag")  # what a pipeline tells of, and so may wait for
+TOLD = ("deploy", "scale", "flag", "other")  # what a pipeline tells of, and so may wait for
 WAIT_MAX_S = 25  # routers of platforms cut at 30 s
 WAITERS_MAX = 200
 

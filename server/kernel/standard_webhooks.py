@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from base64 import b64decode, b64encode
 
 from server.kernel.errors import invalid
 
+TOLERANCE_S = 300.0  # of the time in a signature, either way
+SECONDS = re.compile(r"[0-9]{1,12}")
+SIGNATURES_MAX = 10  # more in one header are not looked at
 STANDARD = "whsec_"  # before a secret in base64
 STANDARD_BYTES = range(24, 65)
 
@@ -39,6 +43,22 @@ def standard_signature(secret: str, key: str, timestamp: int, body: bytes) -> st
     signed = f"{key}.{timestamp}.".encode() + body
     made = hmac.new(standard_bytes(secret) or secret.encode(), signed, hashlib.sha256).digest()
     return f"v1,{b64encode(made).decode()}"
+
+
+def signed_by(secret: str, key: str, timestamp: str, signatures: str, body: bytes) -> bool:
+    """Whether one of the signatures of a header (`v1,BASE64 v1,BASE64`, several while a secret is changed) is of this
+    body by this secret; those of other versions are passed over."""
+    if not SECONDS.fullmatch(timestamp):
+        return False
+    made = standard_signature(secret, key, int(timestamp), body).encode()
+    given = [one.encode() for one in signatures.split(" ")[:SIGNATURES_MAX]]
+    matches = [hmac.compare_digest(made, one) for one in given]  # every one, so that time tells nothing
+    return any(matches)
+
+
+def is_recent(timestamp: str, now: float) -> bool:
+    """Whether a signature was made within TOLERANCE_S of `now`, Unix seconds: an older one may be somebody else's."""
+    return bool(SECONDS.fullmatch(timestamp)) and abs(int(timestamp) - now) <= TOLERANCE_S
 
 
 def standard_bytes(secret: str) -> bytes:

@@ -16,7 +16,7 @@ SINCE_S = 3600  # of what is no version, so much is compared with the hour befor
 # What may alter what fails; each ends the time of the one before. A staged revision is in force in some processes only.
 ENDING = ("deploy", "revision", "scale", "flag")
 # What is compared with what was before it: beside those what happens to Evenkeel itself, and often within a deploy.
-COMPARED = (*ENDING, "environment", "migration", "restart")
+COMPARED = (*ENDING, "other", "environment", "migration", "restart")
 
 
 class ChangeCount(NamedTuple):

@@ -8,11 +8,13 @@ from sqlalchemy import Column, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth import second_step
+from server.changes import hooks as change_hooks
 from server.changes import targets as deploys
 from server.kernel import sealed
 from server.notify import secrets
 from server.tables.alerts import targets
 from server.tables.deploys import deploy_targets
+from server.tables.hooks import hooks
 from server.tables.people import users
 
 # Every column with secrets, and what its keys are derived for.
@@ -21,6 +23,7 @@ SEALED: tuple[tuple[Table, Column[str], str], ...] = (
     (targets, targets.c.secret, secrets.OUT),
     (targets, targets.c.inbound_secret, secrets.IN),
     (deploy_targets, deploy_targets.c.secret, deploys.SECRETS),
+    (hooks, hooks.c.secret, change_hooks.SECRETS),
 )
 
 

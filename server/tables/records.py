@@ -23,8 +23,10 @@ changes = Table(
     Column("migration", Text, nullable=False, server_default="unknown"),  # none, reversible, irreversible, unknown
     Column("actor", Text, nullable=False, server_default=""),  # who made it, as its pipeline says
     Column("link", Text, nullable=False, server_default=""),
+    Column("told_as", Text),  # the platform's name for it; null: it was not told by one
 )
 Index("changes_at", changes.c.at)
+Index("changes_told_as", changes.c.told_as, postgresql_where=changes.c.told_as.is_not(None))
 
 log_lines = Table(
     "log_lines",

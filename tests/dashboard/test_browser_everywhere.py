@@ -25,6 +25,7 @@ PAGES = (
         "/config",
         "/setup",
         "/setup/deploy-targets",
+        "/setup/hooks",
         "/find?q=e",
         "/requests",
         "/services/evenkeel",
