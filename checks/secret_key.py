@@ -17,6 +17,8 @@ from server.notify import secrets
 from server.notify import store as target_store
 from server.notify.target import Target
 from server.selfcheck.findings import Finding
+from server.signals import copy_store, copying
+from server.signals.copy_store import AlertmanagerTarget
 
 KEPT = "What waits for it is kept for a day."
 TARGET = (
@@ -25,6 +27,7 @@ TARGET = (
 )
 INBOUND = "Start with the SECRET_KEY of before; or store the secret that PagerDuty shows once more, on Setup."
 HOOK = "Start with the SECRET_KEY of before; where that is lost, remove it on Setup, Hooks, and make another."
+AM = "Start with the SECRET_KEY of before; where that is lost, set it up again on Setup, Alertmanager."
 RESEAL = "Before that key is taken away: python -m server reseal"
 CODES = (
     "Start with the SECRET_KEY of before; or each signs in with a recovery code and sets codes up again. Who has "
@@ -39,6 +42,7 @@ async def run(around: Surroundings) -> list[Finding]:
         codes = await people_store.sealed_codes(connection)
         deploys = await deploy_store.every(connection)
         hooks = await hook_store.every(connection)
+        alertmanager = await copy_store.in_force(connection)
     if around.env is None:
         return []
     key = key_of(around.env)
@@ -46,9 +50,12 @@ async def run(around: Surroundings) -> list[Finding]:
     everything += [(secrets.OUT, one.secret) for one in targets] + [(secrets.IN, one.inbound_secret) for one in targets]
     everything += [(deploy_targets.SECRETS, one.secret) for one in deploys]
     everything += [(change_hooks.SECRETS, one.secret) for one in hooks]
+    everything += [(copying.SECRETS, alertmanager.address)] if alertmanager else []
     lost = [email for email, stored in codes if not sealed.opens(key, second_step.PURPOSE, stored)]
     of_targets = [finding for target in targets for finding in of_target(key, target)]
-    return of_targets + of_hooks(key, hooks) + of_people(lost) + old(key, everything)
+    return (
+        of_targets + of_hooks(key, hooks) + of_alertmanager(key, alertmanager) + of_people(lost) + old(key, everything)
+    )
 
 
 def key_of(env: Environment) -> str:
@@ -74,6 +81,12 @@ def of_hooks(key: str, hooks: list[Hook]) -> list[Finding]:
     lost = [one for one in hooks if not sealed.opens(key, change_hooks.SECRETS, one.secret)]
     what = "Its secret was stored with another SECRET_KEY: what it tells of changes is refused."
     return [fail(what, HOOK, f"hook {one.name}") for one in lost]
+
+
+def of_alertmanager(key: str, target: AlertmanagerTarget | None) -> list[Finding]:
+    if target is None or sealed.opens(key, copying.SECRETS, target.address):
+        return []
+    return [fail("The address of Alertmanager was stored with another SECRET_KEY: silences are not written back.", AM)]
 
 
 def old(key: str, everything: list[tuple[str, str]]) -> list[Finding]:

@@ -30,6 +30,7 @@ from dashboard.review import ReportPage, ReviewPage
 from dashboard.service.page import ServicePage
 from dashboard.service.ship import OverrideAct, RevokeAct
 from dashboard.setup.acts import KeyCreate, KeyRevoke, PersonChange, PersonCreate, SessionRevoke
+from dashboard.setup.alertmanager import AlertmanagerPage, AlertmanagerPut, AlertmanagerRemove, AlertmanagerTest
 from dashboard.setup.connect import ConnectPage
 from dashboard.setup.deploy_targets import (
     DeployTargetPut,
@@ -104,6 +105,10 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/hooks", HooksPage),
     (r"/setup/hooks/make", HookMake),
     (r"/setup/hooks/remove", HookRemove),
+    (r"/setup/alertmanager", AlertmanagerPage),
+    (r"/setup/alertmanager/put", AlertmanagerPut),
+    (r"/setup/alertmanager/test", AlertmanagerTest),
+    (r"/setup/alertmanager/remove", AlertmanagerRemove),
     (r"/account", AccountPage),
     (r"/account/password", PasswordChange),
     (r"/account/codes", CodesStart),

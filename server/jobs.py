@@ -56,7 +56,9 @@ from server.picture.tick import Tick
 from server.process.glance import Glance, Presence
 from server.process.process import Process
 from server.process.watch import Job
+from server.signals import copy_store, copying
 from server.signals import store as old_signals
+from server.signals.copying import SilenceCopies
 from server.slo.judge.evaluate import Evaluation
 from server.slo.ledger import ledger_store, recount_store
 from server.slo.ledger import recount as recount_module
@@ -84,6 +86,13 @@ def jobs(  # noqa: PLR0917 - what a watch process has made
         Job("recount", recount_module.EVERY_S, recount.run, 30, due=recount_store.ASKED, given=recount.given),
         *of_incidents(env, db, bus, tick),
         *of_people(env, db, bus),
+        Job(
+            "silence copies",
+            copying.EVERY_S,
+            SilenceCopies(env, db, policies).run,
+            copying.LIMIT_S,
+            due=copy_store.ANY_DUE,
+        ),
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5, due=config.ANY_OVERDUE),
         Job("bake", staging.EVERY_S, staged.run, 5, due=config.ANY_STAGED),
         Job("deploys", 2.0, deploys.run, 10, due=changes.SERIES_COME, given=deploys.given),
@@ -168,6 +177,8 @@ async def keep_partitions(db: Database, env: Environment) -> None:
 async def forget_alerts(db: Database) -> None:
     await old_alerts.forget_old(db)
     await old_signals.forget_old(db)
+    async with db.act() as connection:
+        await copy_store.forget_old(connection)
 
 
 async def forget_logs(db: Database, env: Environment) -> None:

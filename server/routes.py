@@ -23,6 +23,7 @@ from server.notify import handlers as notify
 from server.process import health
 from server.review import handlers as review
 from server.selfcheck import handlers as check_results
+from server.signals import alertmanager_handlers
 from server.signals import handlers as signals
 from server.slo.api import handlers as slo
 from server.telemetry import metrics_handler
@@ -46,6 +47,7 @@ API: tuple[Route, ...] = (
     *slo.ROUTES,
     *alerts.ROUTES,
     *signals.ROUTES,
+    *alertmanager_handlers.ROUTES,
     *incident_measures.ROUTES,
     *incidents.ROUTES,
     *incident_feed.ROUTES,

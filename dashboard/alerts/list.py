@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,6 +22,11 @@ from server.alerts.words import failing
 from server.kernel import shared_clock
 from server.kernel.names import is_drill
 from server.parts import Parts
+from server.signals import copy_store
+from server.signals.copy_store import CopyFaring
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 DAY_S = 86_400.0
 RESOLVED_S = 7 * DAY_S
@@ -40,12 +47,20 @@ class AlertListed(Struct):
     waits_for: Waiting | None  # while it recovers
 
 
+class SilencesCopied(Struct):
+    """How silences stand in an Alertmanager, by their ids; one that is missing is of what it does not know."""
+
+    host: str
+    faring: dict[int, CopyFaring]
+
+
 class AlertRecords(Struct):
     """What is read from the database."""
 
     open: list[Alert]
     resolved: list[Alert]
     silences: list[Silence]
+    copies: SilencesCopied | None
     reach: Reach
     measures: MeasureRow
 
@@ -56,6 +71,7 @@ class AlertsView(Struct):
     open: list[AlertListed]
     resolved: list[AlertListed]
     silences: list[Silence]
+    copies: SilencesCopied | None
     measures: MeasureRow | None
     targets: int | None
     known: bool
@@ -80,15 +96,23 @@ class SilenceForm(Struct):
     labels: tuple[str, ...] = LABELS
 
 
+async def copied(connection: AsyncConnection, silence_ids: list[int]) -> SilencesCopied | None:
+    """How they stand in Alertmanager; None where silences are written back nowhere."""
+    target = await copy_store.in_force(connection)
+    return SilencesCopied(target.host, await copy_store.faring(connection, silence_ids)) if target else None
+
+
 async def read(parts: Parts) -> AlertRecords:
     now = shared_clock.now()
     async with parts.db.act() as connection:
         open_ = await store.listed(connection, "open", limit=500)
         resolved = await store.listed(connection, "resolved", since=now - RESOLVED_S, limit=RESOLVED_SHOWN)
+        silences = await silence_store.active(connection, now)
         return AlertRecords(
             sorted(open_, key=alert_order),
             sorted(resolved, key=lambda alert: -(alert.resolved_at or 0)),
-            await silence_store.active(connection, now),
+            silences,
+            await copied(connection, [one.id for one in silences]),
             await store.reach(connection, [alert.id for alert in open_ + resolved]),
             await store.measures(connection, now - MEASURED_S),
         )
@@ -104,12 +128,13 @@ async def alerts_view(parts: Parts, ask: Ask, now: float) -> AlertsView:
     records = await RECORDS.get(parts, now)
     if records is None:
         open_ = [row(alert, [], Reach({}, None), titles) for alert in live.values() if alert.state != "resolved"]
-        return AlertsView(open_, [], [], None, None, False)
+        return AlertsView(open_, [], [], None, None, None, False)
     fresh = [newest(alert, live.get(alert.id)) for alert in records.open]
     return AlertsView(
         [row(alert, records.silences, records.reach, titles) for alert in fresh],
         [row(alert, records.silences, records.reach, titles) for alert in records.resolved],
         records.silences,
+        records.copies,
         records.measures,
         records.reach.targets,
         True,

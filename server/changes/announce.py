@@ -281,7 +281,7 @@ def check(asked: AnnouncedChange) -> None:
         raise invalid("service" if asked.service == OTHER else "version", f"{OTHER} is what is counted together")
     if asked.rolls_back and asked.kind != "deploy":
         raise invalid("rolls_back", f"only a deploy rolls a version back, not a {asked.kind}")
-    if asked.rolls_back == asked.version:
+    if asked.rolls_back and asked.rolls_back == asked.version:
         raise invalid("rolls_back", "is the version that this deploy brings; name the one that it takes away")
     if asked.state == "started" and asked.finished is not None:
         raise invalid("finished", "is left out of what is only started")

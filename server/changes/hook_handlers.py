@@ -115,7 +115,7 @@ class GithubHandler(ToldHandler):
         "GitHub's webhooks deployment_status and release. Verified by X-Hub-Signature-256",
         scope=None,
         query=HookAsked,
-        body=github.DeploymentEvent | github.ReleaseEvent,
+        body=github.DeploymentEvent,
         returns=ToldAnswer,
         errors=REFUSALS,
         headers=("X-GitHub-Event", "X-Hub-Signature-256"),
@@ -137,7 +137,7 @@ class GitlabHandler(ToldHandler):
         "GitLab's deployment and release events. Verified by its signature, else by X-Gitlab-Token",
         scope=None,
         query=HookAsked,
-        body=gitlab.GitlabDeployment | gitlab.GitlabRelease,
+        body=gitlab.GitlabDeployment,
         returns=ToldAnswer,
         errors=REFUSALS,
         headers=("X-Gitlab-Token", *hooks.STANDARD),
@@ -159,7 +159,7 @@ class CdeventsHandler(ToldHandler):
         "CDEvents of services: in a CloudEvent, structured or binary, or alone",
         scope="act",
         query=HookAsked,
-        body=cdevents.CDEvent | cdevents.CloudEvent,
+        body=cdevents.CDEvent,
         of_service=True,
         returns=ToldAnswer,
         errors=REFUSALS,
@@ -194,7 +194,7 @@ class PagerdutyChangeHandler(ToldHandler):
         self.identity = await self.parts.auth.keys.find(sent.routing_key)
         if self.identity is None:
             raise ApiError("UNAUTHENTICATED", "routing_key is no API key in force. Nothing was done.")
-        await self.keep(pagerduty_change.told(sent, self.identity.id), by_key(self.identity), named)
+        await self.keep(pagerduty_change.change_of(sent, self.identity.id), by_key(self.identity), named)
         self.reply(pagerduty_change.ChangeEventTaken())
 
 

@@ -43,6 +43,13 @@ HEADERS = {
     TRIAL: "Of what is sent to be refused, as `runtime_health` does: the refusal counts for no key and no service.",
     "Last-Event-ID": "The last event seen, to go on from there.",
     "X-PagerDuty-Signature": "`v1=` and the HMAC-SHA256 of the body in hexadecimal; several, with commas between.",
+    "X-Hub-Signature-256": "`sha256=` and the HMAC-SHA256 of the body by the secret of a hook, in hexadecimal.",
+    "X-GitHub-Event": "`deployment_status` or `release`; others are answered and change nothing.",
+    "X-Gitlab-Token": "The secret of a hook, where the body is not signed.",
+    "Ce-Time": "Of a CloudEvent in binary mode: when it was, where the event itself does not say that.",
+    "webhook-id": "What the message is known by when it is sent again.",
+    "webhook-timestamp": "When this try was signed, in Unix seconds; within 5 minutes of our clock.",
+    "webhook-signature": "As Standard Webhooks says, `v1,` and base64; several, with blanks between.",
 }
 
 ANSWER_HEADERS = {

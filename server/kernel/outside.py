@@ -66,14 +66,22 @@ class CheckedResolver(Resolver):
         return found
 
 
-async def send(url: str, body: bytes | None, headers: dict[str, str], *, private: bool, method: str = "POST") -> Reply:
-    """Send it; None is no body.
+async def send(
+    url: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    *,
+    private: bool,
+    method: str = "POST",
+    answer_max: int = ANSWER_BYTES,
+) -> Reply:
+    """Send it; None is no body. Of an answer at most so many bytes are read.
 
     Raises Closed, NoAnswer, OSError (no such host, no connection), ValueError (no such name).
     """
     resolver = CheckedResolver(private=private)
     client = SimpleAsyncHTTPClient(
-        force_instance=True, resolver=resolver, max_body_size=ANSWER_BYTES, max_header_size=HEADER_BYTES
+        force_instance=True, resolver=resolver, max_body_size=answer_max, max_header_size=HEADER_BYTES
     )
     seen: list[str] = []
     request = HTTPRequest(

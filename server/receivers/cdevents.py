@@ -77,7 +77,7 @@ class CloudEvent(Struct):
     """A CloudEvent in structured mode."""
 
     specversion: str
-    data: Raw | None = None
+    data: Raw = Raw(b"")
     data_base64: str | None = None
     time: str | None = None
 
@@ -92,12 +92,12 @@ def read(body: bytes, media: str, headers: Mapping[str, str]) -> ToldChange | No
     found = SERVICE.match(kind)
     if found is None:
         return NothingTold(f"{shown(kind, NAME_MAX)} says nothing of a service that changed.")
-    return told(found[1], decoded(data, CDEvent), time)
+    return change_of(found[1], decoded(data, CDEvent), time)
 
 
 def content_of(event: CloudEvent) -> bytes:
     """The CDEvent in a CloudEvent."""
-    if event.data is not None:
+    if bytes(event.data):
         return bytes(event.data)
     try:
         return b64decode(event.data_base64 or "", validate=True)
@@ -105,7 +105,7 @@ def content_of(event: CloudEvent) -> bytes:
         raise invalid("data_base64", "is not base64") from None
 
 
-def told(what: str, event: CDEvent, time: str | None) -> ToldChange:
+def change_of(what: str, event: CDEvent, time: str | None) -> ToldChange:
     content, context = event.subject.content, event.context
     version = shown(version_of_purl(content.artifact_id or ""), VERSION_MAX)
     at = when(context.timestamp, time)

@@ -54,7 +54,7 @@ def read(body: bytes) -> ChangeEvent:
     return decoded(body, ChangeEvent)
 
 
-def told(sent: ChangeEvent, sender: int) -> ToldChange:
+def change_of(sent: ChangeEvent, sender: int) -> ToldChange:
     """What it says; `sender` is the id of its key. Clients send it again with equal content and no name."""
     payload = sent.payload
     details: dict[str, Any] = payload.custom_details if isinstance(payload.custom_details, dict) else {}

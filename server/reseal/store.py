@@ -12,10 +12,12 @@ from server.changes import hooks as change_hooks
 from server.changes import targets as deploys
 from server.kernel import sealed
 from server.notify import secrets
+from server.signals import copying
 from server.tables.alerts import targets
 from server.tables.deploys import deploy_targets
 from server.tables.hooks import hooks
 from server.tables.people import users
+from server.tables.signals import alertmanagers
 
 # Every column with secrets, and what its keys are derived for.
 SEALED: tuple[tuple[Table, Column[str], str], ...] = (
@@ -24,6 +26,7 @@ SEALED: tuple[tuple[Table, Column[str], str], ...] = (
     (targets, targets.c.inbound_secret, secrets.IN),
     (deploy_targets, deploy_targets.c.secret, deploys.SECRETS),
     (hooks, hooks.c.secret, change_hooks.SECRETS),
+    (alertmanagers, alertmanagers.c.address, copying.SECRETS),
 )
 
 

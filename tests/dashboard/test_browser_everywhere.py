@@ -26,6 +26,7 @@ PAGES = (
         "/setup",
         "/setup/deploy-targets",
         "/setup/hooks",
+        "/setup/alertmanager",
         "/find?q=e",
         "/requests",
         "/services/evenkeel",

@@ -83,6 +83,9 @@ TIME = re.compile(r"(?:.+_)?(?:at|until|since|time|timestamp)", re.ASCII)
 
 # Epoch milliseconds are taken too; and OpenSLO's own form, of a clock in a zone.
 NO_INSTANTS = {("Outcome", "timestamp"), ("CalendarAnswer", "start_time")}
+# What platforms send, in whatever form each writes a time.
+NO_INSTANTS |= {("DeploymentStatus", "created_at"), ("GitlabDeployment", "status_changed_at")}
+NO_INSTANTS |= {("EventContext", "timestamp"), ("ChangePayload", "timestamp")}
 
 
 def test_every_time_is_rfc_3339() -> None:

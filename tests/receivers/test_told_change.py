@@ -161,14 +161,16 @@ def test_a_change_event_of_pagerduty() -> None:
         "routing_key": "k",
         "payload": {"summary": "deployed v2", "source": "ci", "timestamp": "2026-11-30T12:00:00Z"},
     }
-    found = pagerduty_change.told(pagerduty_change.read(json.dumps(body).encode()), 1)
+    found = pagerduty_change.change_of(pagerduty_change.read(json.dumps(body).encode()), 1)
     assert (found.kind, found.version, found.service, found.began) == ("other", "", "ci", NOON)
     details = {"version": "v2", "service": "checkout", "environment": "staging", "sha": 7}
     body["payload"] |= {"custom_details": details}  # type: ignore[operator]
-    deploy = pagerduty_change.told(pagerduty_change.read(json.dumps(body).encode()), 1)
+    deploy = pagerduty_change.change_of(pagerduty_change.read(json.dumps(body).encode()), 1)
     assert (deploy.kind, deploy.version, deploy.service, deploy.environment) == ("deploy", "v2", "checkout", "staging")
     assert found.event != deploy.event
-    assert deploy.event == pagerduty_change.told(pagerduty_change.read(json.dumps(body, indent=2).encode()), 1).event
+    assert (
+        deploy.event == pagerduty_change.change_of(pagerduty_change.read(json.dumps(body, indent=2).encode()), 1).event
+    )
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the recordings are not here")
@@ -181,4 +183,4 @@ def test_every_recording_is_taken() -> None:
         assert found.version.startswith("sha256:0b31") is (kind == "deploy")
     sent = json.loads((SHARED / "webhooks/pagerduty-slack-requests.json").read_text())
     for one in (each for each in sent if each["path"] == "/v2/change/enqueue"):
-        assert pagerduty_change.told(pagerduty_change.read(one["body"].encode()), 1).service == "ci"
+        assert pagerduty_change.change_of(pagerduty_change.read(one["body"].encode()), 1).service == "ci"

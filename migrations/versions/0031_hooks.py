@@ -1,6 +1,6 @@
 """Hooks, and what a platform that tells of a change calls it.
 
-Revises: 0027
+Revises: 0030
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
@@ -39,5 +39,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("hooks")
-    op.drop_index("changes_told_as", table_name="changes")
     op.drop_column("changes", "told_as")
