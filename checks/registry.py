@@ -16,6 +16,7 @@ RUNNING = (
     "watch",
     "stragglers",
     "clocks",
+    "drains",
     "notify_targets",
     "deploy_targets",
     "secret_key",

@@ -164,3 +164,35 @@ async def durations(connection: AsyncConnection) -> list[DurationBucket]:
         """)
     )
     return [DurationBucket(*row) for row in rows]
+
+
+class SilentDrain(NamedTuple):
+    """A drain that fell silent as Evenkeel was restarted: its receiver, the name of its key, and for how long."""
+
+    receiver: str
+    key: str
+    silent_s: float
+
+
+DRAINS = ("Heroku", "Syslog")  # their receivers
+
+
+async def silent_drains(connection: AsyncConnection) -> list[SilentDrain]:
+    """Drains that sent in 20 of the 30 minutes before a web process was started again, and in the 5 after nothing."""
+    query = text("""
+        WITH last AS (
+            SELECT receiver, key_id, max(at) AS at FROM received
+            WHERE receiver = ANY (:drains) AND reason = 'accepted' GROUP BY 1, 2
+        )
+        SELECT last.receiver, k.name, extract(epoch FROM now() - last.at)::float FROM last
+        JOIN api_keys k ON k.id = last.key_id AND k.revoked_at IS NULL
+        WHERE last.at < now() - interval '5 minutes'
+            AND EXISTS (SELECT FROM processes p WHERE p.kind = 'web'
+                AND p.started_at BETWEEN last.at - interval '1 minute' AND last.at + interval '15 minutes')
+            AND (SELECT count(DISTINCT r.slot) FROM received r WHERE r.receiver = last.receiver
+                AND r.key_id = last.key_id AND r.reason = 'accepted'
+                AND r.slot > last.at - interval '30 minutes') >= 20
+        ORDER BY 1, 2
+        """)
+    rows = await connection.execute(query, {"drains": list(DRAINS)})
+    return [SilentDrain(*row) for row in rows]

@@ -23,6 +23,7 @@ from server.auth.identity import Identity
 from server.auth.passwords import Passwords
 from server.auth.sessions import Visitor, read_session, revoke_session
 from server.auth.signin import accept_link, sign_in, sign_in_with_code, with_password
+from server.auth.tokens import well_formed
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.settings import Environment
@@ -61,7 +62,7 @@ class Authenticator:
     ) -> Identity | None:
         """Whose request it is; None: nobody's. Where a key is sent, the cookie is not looked at.
 
-        `allow_basic`: the key may also come as the password of HTTP Basic, which some senders alone can do.
+        `allow_basic`: the key may also come as user or password of HTTP Basic, which some senders alone can do.
 
         Raises ApiError UNAVAILABLE where the database is away and who calls is not known.
         """
@@ -69,7 +70,7 @@ class Authenticator:
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")
             if allow_basic and scheme.lower() == "basic":
-                return await self.keys.find(basic_password(token.strip()))
+                return await self.keys.find(basic_key(token.strip()))
             return await self.keys.find(bearer(authorization))
         if not allow_session:
             return None
@@ -132,9 +133,11 @@ def bearer(authorization: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def basic_password(credentials: str) -> str:
-    """The password of HTTP Basic credentials, whatever the user is called; '' where they cannot be read."""
+def basic_key(credentials: str) -> str:
+    """The key in HTTP Basic credentials: the password, whatever the user is called, or the user, as in the address of a
+    drain; '' where they cannot be read."""
     try:
-        return b64decode(credentials, validate=True).decode().partition(":")[2]
+        user, _, password = b64decode(credentials, validate=True).decode().partition(":")
     except ValueError:
         return ""
+    return password if well_formed("ek", password) else user

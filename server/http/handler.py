@@ -278,7 +278,7 @@ class ApiHandler(Handler):
 
     operation: Operation | None = None
     other_media: tuple[str, ...] = ()  # the content types that it answers where the caller prefers them
-    basic = False  # whether a key may come as the password of HTTP Basic
+    basic = False  # whether a key may come as user or password of HTTP Basic
 
     def set_default_headers(self) -> None:
         super().set_default_headers()

@@ -11,9 +11,10 @@ import msgspec
 import psycopg
 import pytest
 
-from checks import cardinality, disk, duration_units, loop_lag, partitions, spool, stragglers, watch
+from checks import cardinality, disk, drains, duration_units, loop_lag, partitions, spool, stragglers, watch
 from checks.check import ROOT, Surroundings
 from checks.store import DurationBucket, SilentProcess
+from server.auth.keys import create_key
 from server.ingest.spool_place import SpoolWaiting
 from server.kernel.db import Database
 from server.live.fold import Fold
@@ -149,6 +150,35 @@ async def test_they_read_a_real_database(database_url: str, make_env: MakeEnv) -
         assert wheres(await stragglers.run(around)) == ["h/web.1"]
         (waited,) = await watch.run(around)
         assert "400 s" in waited.what
+    finally:
+        await db.close()
+
+
+@pytest.mark.gen_test
+async def test_a_drain_that_is_silent_since_a_restart_is_named(database_url: str, make_env: MakeEnv) -> None:
+    """Of four that sent each minute: one goes on, one sent seldom, one has a key that is revoked."""
+    db = Database(database_url)
+    around = Surroundings(ROOT, make_env(), db)
+    try:
+        async with db.act() as connection:
+            keys = {name: (await create_key(connection, name, ["ingest"], actor="test")).id for name in "abcd"}
+        minutes = {"a": range(7, 40), "b": range(40), "c": range(7, 40, 5), "d": range(7, 40)}
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for name, ago in minutes.items():
+                for n in ago:
+                    connection.execute(
+                        "INSERT INTO received VALUES (date_trunc('minute', now() - make_interval(mins => %s)), 1,"
+                        " 'Heroku', %s, 'accepted', 1, 1, 1, now() - make_interval(mins => %s), '')",
+                        (n, keys[name], n),
+                    )
+            connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = %s", (keys["d"],))
+            assert await drains.run(around) == []
+            connection.execute("""
+                INSERT INTO processes (kind, name, host, pid, version, heartbeat_at, started_at)
+                VALUES ('web', 'web.1', 'h', 1, '1', now(), now() - interval '6 minutes')""")
+        assert [(one.where, one.what) for one in await drains.run(around)] == [
+            ("a", "The Heroku drain of a is silent for 7 min, since a restart.")
+        ]
     finally:
         await db.close()
 

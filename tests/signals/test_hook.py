@@ -61,6 +61,9 @@ async def test_who_may_send(web: Start) -> None:
         sent = {"Authorization": "Basic " + b64encode(f"{user}:{ingest}".encode()).decode()}
         status = 401 if ":" in user else 200
         assert (await site.fetch(HOOK, method="POST", data=group(alert()), headers=sent)).code == status, user
+    for user in (ingest, f"{ingest}:", f"{ingest}:x"):
+        sent = {"Authorization": "Basic " + b64encode(user.encode()).decode()}
+        assert (await site.fetch(HOOK, method="POST", data=group(alert()), headers=sent)).code == 200
     for wrong in ("Basic", "Basic ?", "Basic " + b64encode(b"\xff:x").decode(), "Bearer x", "Digest x"):
         assert (await site.fetch(HOOK, method="POST", data=group(), headers={"Authorization": wrong})).code == 401
     elsewhere = {"Authorization": "Basic " + b64encode(f"u:{read}".encode()).decode()}
