@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from checks.check import DAY_S, Check, Surroundings, fail, note
 from server.ingest.partition_store import EARLIER_INDEX
+from server.ingest.partitions import day_of
 from server.selfcheck.findings import Finding
 from server.tables import metadata
 
@@ -137,7 +138,7 @@ def declared(thing: Any, name: str | None, kind: str, reflected: bool, compare_t
     if kind == "index" and name == EARLIER_INDEX:
         return False
     table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", name)
-    return table in metadata.tables or not (str(table).startswith("outcomes_") or table == "alembic_version")
+    return table in metadata.tables or not (day_of(str(table)) or table == "alembic_version")
 
 
 def described(difference: Any) -> str:

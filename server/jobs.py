@@ -28,8 +28,8 @@ from server.ingest.apart import settle_marks
 from server.ingest.partitions import (
     SUMMARISE_EVERY_S,
     RequestIds,
-    drop_partitions,
-    ensure_partitions,
+    drop_all,
+    ensure_all,
     index_request_ids,
 )
 from server.kernel import shared_clock
@@ -166,11 +166,11 @@ def retention(env: Environment, db: Database) -> list[Job]:
 
 
 async def keep_partitions(db: Database, env: Environment) -> None:
-    now, days = shared_clock.now(), env.outcome_retention_days
-    await ensure_partitions(db.of_outcomes, now, days)
-    await drop_partitions(db.of_outcomes, now, days)
+    now = shared_clock.now()
+    await ensure_all(db.of_outcomes, now, env)
+    await drop_all(db.of_outcomes, now, env)
     if db.apart is not None:  # what was stored here before
-        await drop_partitions(db, now, days)
+        await drop_all(db, now, env)
     await index_request_ids(db.of_outcomes)
 
 

@@ -114,13 +114,13 @@ def cluster(scratch: Path) -> Iterator[embedded.Cluster]:
 @pytest.fixture(scope="session")
 def template(cluster: embedded.Cluster) -> str:
     """The name of a migrated database with the partitions of these days, to copy: they cost a start half its time."""
-    from server.ingest.partitions import ensure_partitions
+    from server.ingest.partitions import ensure_all
     from server.process.migrate import migrate
     from tests.live.writing import database
 
     async def partitions(url: str) -> None:
         async with database(url) as db:
-            await ensure_partitions(db, time.time(), read_environment({}).outcome_retention_days)
+            await ensure_all(db, time.time(), read_environment({}))
 
     with psycopg.connect(cluster.url, dbname="postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_evenkeel")

@@ -21,6 +21,7 @@ BEFORE = {
         "CREATE INDEX IF NOT EXISTS log_lines_id ON log_lines (id)",
     ),
     "outcomes": (),
+    "service_lines": (),
 }
 
 

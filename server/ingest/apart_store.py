@@ -40,7 +40,9 @@ async def sweep(connection: Connection, counted_in: int) -> int:
     """Delete the rows that nothing counts, and their mark; how many rows."""
     async with connection.transaction():
         found = await connection.execute(
-            "WITH gone AS (DELETE FROM flush_marks WHERE counted_in = %s RETURNING *)"
+            "WITH gone AS (DELETE FROM flush_marks WHERE counted_in = %s RETURNING *), lines AS ("
+            "DELETE FROM service_lines l USING gone"
+            " WHERE l.at >= gone.first_at AND l.at < gone.last_at AND l.xmin::text::bigint = gone.row_xid)"
             " DELETE FROM outcomes o USING gone WHERE o.series_id = ANY(gone.series)"
             " AND o.at >= gone.first_at AND o.at < gone.last_at AND o.xmin::text::bigint = gone.row_xid",
             (counted_in,),

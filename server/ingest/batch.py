@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from server.ingest.admission import Admission
 from server.ingest.counted import Counted
+from server.ingest.line import NO_LINES, LineRows
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
 from server.kernel.loop_clock import LoopClock
@@ -54,17 +55,23 @@ class Batch:
     answer: bytes
     claim: Claim | None
     sent: SentBatch | None = None
+    lines: LineRows = NO_LINES
     queued: float = 0.0  # since when it waits for a flush, by the queue's clock
     done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def items(self) -> int:
-        return self.counted.items
+        return self.counted.items + self.lines.n
 
     @property
     def size(self) -> int:
         """Bytes in memory, nearly."""
-        return len(self.counted.rows) + BYTES_AN_ITEM * self.counted.items
+        return len(self.counted.rows) + len(self.lines.rows) + BYTES_AN_ITEM * self.counted.items
+
+    @property
+    def raw(self) -> bool:
+        """Whether it brings rows into the outcomes' database."""
+        return bool(self.counted.rows or self.lines.rows)
 
     def settle(self, stored: StoredBatch | ApiError) -> None:
         """Answer the sender, unless it has gone."""

@@ -38,9 +38,9 @@ class Flush:
     keys_kept_s: int = 0  # longer than other keys
 
     @property
-    def rows(self) -> list[bytes]:
-        """The raw outcomes that the winners bring."""
-        return [batch.counted.rows for batch in self.winners if batch.counted.rows]
+    def raw(self) -> list[Batch]:
+        """The winners that bring rows into the outcomes' database."""
+        return [batch for batch in self.winners if batch.raw]
 
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
@@ -85,19 +85,24 @@ async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: in
     return ours
 
 
-async def copy_rows(connection: Connection, flush: Flush) -> None:
-    """Copy the raw outcomes that the winners bring; the transaction stays open."""
-    if rows := flush.rows:
-        await store.copy_binary(connection, store.COPY_OUTCOMES, b"".join([BEGIN, *rows, END]))
+async def copy_rows(connection: Connection, batches: Sequence[Batch]) -> None:
+    """Copy the raw outcomes and log lines that batches bring; the transaction stays open."""
+    for statement, rows in (
+        (store.COPY_OUTCOMES, [batch.counted.rows for batch in batches if batch.counted.rows]),
+        (store.COPY_LINES, [batch.lines.rows for batch in batches if batch.lines.rows]),
+    ):
+        if rows:
+            await store.copy_binary(connection, statement, b"".join([BEGIN, *rows, END]))
 
 
 async def copy_rows_apart(apart: Connection, flush: Flush) -> None:
-    """Commit the raw outcomes in their own database, with a mark by which they are swept if they are never counted."""
+    """Commit the rows in their own database, with a mark by which they are swept if they are never counted."""
     cells = [cell for batch in flush.winners if batch.counted.rows for cell in batch.counted.cells]
     seconds = [second for _, second in cells]
+    seconds += [second for batch in flush.raw if batch.lines.n for second in (batch.lines.first, batch.lines.last)]
     await apart.execute(f"BEGIN; {local(apart)}")
     await apart_store.mark(apart, flush.xid, sorted({series.id for series, _ in cells}), min(seconds), max(seconds))
-    await copy_rows(apart, flush)
+    await copy_rows(apart, flush.raw)
     await apart.execute("COMMIT")
 
 

@@ -15,6 +15,8 @@ from server.ingest.counted import Counted, Unnumbered
 from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
+from server.ingest.line import line_rows
+from server.ingest.lines import LineIntake
 from server.ingest.numbering import Numbering
 from server.ingest.overload import Overload
 from server.ingest.patience import PATIENCE_S, slow
@@ -79,7 +81,8 @@ class Intake:
             again = Writer(
                 db, "spool", policies.thresholds_us, self._make_partitions, reserve=reserve, keys_kept_s=KEPT_S
             )
-            self.replay = Replay(spool, self.numbering, again, env.outcome_retention_days, self._replayed)
+            self.replay = Replay(spool, self.numbering, again, env, self._replayed)
+        self.lines = LineIntake(env, db)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally, reserve)
         self.skews = Skews()
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
@@ -100,6 +103,7 @@ class Intake:
         self.writer.process_id = self.process.id
         if self.replay is not None:
             await self._start_spool(self.replay)
+        self.lines.start(self.process.id)
         self.lane.start(self.process.id)
         self._loop.start()
 
@@ -117,7 +121,7 @@ class Intake:
         replay.start(self.process.id)
 
     async def _make_partitions(self) -> None:
-        await partitions.ensure_partitions(self.db.of_outcomes, shared_clock.now(), self.env.outcome_retention_days)
+        await partitions.ensure_all(self.db.of_outcomes, shared_clock.now(), self.env)
 
     @property
     def away(self) -> bool:
@@ -135,7 +139,7 @@ class Intake:
         """
         if self.spool is None:
             return await self.numbering.counted(decoded, sent)
-        if self.away_for(sent.keep_rows):
+        if self.away_for(sent.keep_rows or bool(sent.lines)):
             return None
         try:
             return self.numbering.count(decoded, sent)
@@ -165,11 +169,11 @@ class Intake:
     async def _stored(self, sent: SentBatch, counted: Counted | None, claim: Claim | None) -> StoredBatch:
         if self.spool is None:
             assert counted is not None, "without a spool what cannot be counted is refused"
-            batch = Batch(counted, sent.answer, claim)
+            batch = Batch(counted, sent.answer, claim, lines=line_rows(sent.lines, sent.at))
         elif counted is None or self._waits(claim) or (self.queue.full and await self._has_room(self.spool)):
             return await self.spool.keep(sent)
         else:
-            batch = Batch(counted, sent.answer, claim, sent)
+            batch = Batch(counted, sent.answer, claim, sent, line_rows(sent.lines, sent.at))
         self.queue.put(batch)
         self._gauge()
         return await batch.done
@@ -259,9 +263,7 @@ class Intake:
         if self.spool is None:
             return list(batches)
         now = self.writer.clock.now()
-        late = {
-            batch for batch in batches if slow("queue", now - batch.queued) or self.away_for(bool(batch.counted.rows))
-        }
+        late = {batch for batch in batches if slow("queue", now - batch.queued) or self.away_for(batch.raw)}
         if late:
             await self._keep(Flush([batch for batch in batches if batch in late]))
         return [batch for batch in batches if batch not in late]
@@ -338,6 +340,7 @@ class Intake:
         await self._loop.close()
         if self.replay is not None:
             await self.replay.close()
+        await self.lines.close()
         await self.lane.close()
         await self.writer.close()
         await self.numbering.close()

@@ -15,14 +15,16 @@ from server.kernel.connection import Connection
 from server.kernel.db import HAS_CITUS, local
 from server.tables.outcomes import BLOOM, RANGE_PAGES, RANGES
 
+OUTCOMES, LINES = "outcomes", "service_lines"  # the tables that have partitions
+
 PARTITIONS_LOCK = 0x65766B02  # advisory: one process at a time makes partitions
 
 ALL = """
 SELECT c.relname, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false)
 FROM pg_class c
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
-WHERE c.relkind = 'r' AND c.relname ~ '^outcomes_[0-9]{8}$'
-  AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'outcomes'::regclass)
+WHERE c.relkind = 'r' AND c.relname ~ ('^' || %(table)s || '_[0-9]{8}$')
+  AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = %(table)s::regclass)
 ORDER BY c.relname
 """
 
@@ -40,7 +42,7 @@ BLOCKS = """
 SELECT x.indrelid::regclass::text, i.inhrelid::regclass::text,
     pg_relation_size(x.indrelid) / current_setting('block_size')::int
 FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid
-WHERE i.inhparent = 'outcomes_request_ids'::regclass ORDER BY 1
+WHERE i.inhparent = %s::regclass ORDER BY 1
 """
 INDEX = "outcomes_request_ids"
 EARLIER_INDEX = "outcomes_request_id"
@@ -48,31 +50,31 @@ QUICKLY = "200ms"
 
 
 class Partition(NamedTuple):
-    """A table of outcomes: `attached` False: on its way out; `pending`: its detaching was cut short."""
+    """A day's table: `attached` False: on its way out; `pending`: its detaching was cut short."""
 
     name: str
     attached: bool
     pending: bool
 
 
-async def partitions(connection: Connection) -> list[Partition]:
-    """Every table that is or was a partition of outcomes, in the order of days."""
-    found = await connection.execute(cast(Any, ALL))
+async def partitions(connection: Connection, table: str = OUTCOMES) -> list[Partition]:
+    """Every table that is or was a partition of this one, in the order of days."""
+    found = await connection.execute(cast(Any, ALL), {"table": table})
     return [Partition(*cast(Any, row)) for row in await found.fetchall()]
 
 
-async def make(connection: Connection, name: str, day: date) -> bool:
+async def make(connection: Connection, table: str, name: str, day: date) -> bool:
     """Create and attach; False where somebody else was quicker."""
-    table = sql.Identifier(name)
+    whole, part = sql.Identifier(table), sql.Identifier(name)
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (PARTITIONS_LOCK,))
         there = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
         if cast(Any, await there.fetchone())[0]:
             return False
-        await connection.execute(sql.SQL("CREATE TABLE {} (LIKE outcomes INCLUDING DEFAULTS)").format(table))
+        await connection.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS)").format(part, whole))
         await connection.execute(
-            sql.SQL("ALTER TABLE outcomes ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                table, sql.Literal(f"{day} 00:00+00"), sql.Literal(f"{day + timedelta(days=1)} 00:00+00")
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                whole, part, sql.Literal(f"{day} 00:00+00"), sql.Literal(f"{day + timedelta(days=1)} 00:00+00")
             )
         )
     return True
@@ -103,13 +105,13 @@ async def index(connection: Connection, name: str) -> None:
         await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(INDEX), made))
 
 
-async def blocks(connection: Connection) -> list[tuple[str, str, int]]:
-    """Each attached partition, its index of request ids, and how many pages the partition has."""
-    found = await connection.execute(BLOCKS)
+async def blocks(connection: Connection, index: str = INDEX) -> list[tuple[str, str, int]]:
+    """Each attached partition, its part of the index, and how many pages the partition has."""
+    found = await connection.execute(BLOCKS, (index,))
     return [(str(table), str(index), int(count)) for table, index, count in cast(Any, await found.fetchall())]
 
 
-async def summarise(connection: Connection, index: str, first: int, last: int) -> bool:
+async def summarise(connection: Connection, index: str, first: int, last: int, pages: int = RANGE_PAGES) -> bool:
     """Make the filters of the ranges of pages that begin in [first, last), where there is none yet.
 
     False where the partition is just being vacuumed: who waits for a second has the vacuum cancelled.
@@ -119,7 +121,7 @@ async def summarise(connection: Connection, index: str, first: int, last: int) -
             await connection.execute(
                 "SELECT brin_summarize_range(%s::regclass, page)"
                 " FROM generate_series(%s::bigint, %s::bigint - 1, %s) AS page",
-                (index, first, last, RANGE_PAGES),
+                (index, first, last, pages),
             )
         return True
     return False
@@ -156,16 +158,16 @@ async def drop_quickly(connection: Connection, name: str) -> None:
         await drop(connection, name)
 
 
-async def detach(connection: Connection, name: str) -> None:
+async def detach(connection: Connection, name: str, table: str = OUTCOMES) -> None:
     """Detach; waits for readers of the partition, while ingest goes on."""
-    await connection.execute(
-        sql.SQL("ALTER TABLE outcomes DETACH PARTITION {} CONCURRENTLY").format(sql.Identifier(name))
-    )
+    detaching = sql.SQL("ALTER TABLE {} DETACH PARTITION {} CONCURRENTLY")
+    await connection.execute(detaching.format(sql.Identifier(table), sql.Identifier(name)))
 
 
-async def finish_detaching(connection: Connection, name: str) -> None:
+async def finish_detaching(connection: Connection, name: str, table: str = OUTCOMES) -> None:
     """Go on where a detaching was cut short."""
-    await connection.execute(sql.SQL("ALTER TABLE outcomes DETACH PARTITION {} FINALIZE").format(sql.Identifier(name)))
+    finishing = sql.SQL("ALTER TABLE {} DETACH PARTITION {} FINALIZE")
+    await connection.execute(finishing.format(sql.Identifier(table), sql.Identifier(name)))
 
 
 async def drop(connection: Connection, name: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -17,6 +17,8 @@ from server.config.registry import Limits
 from server.ingest.batch import StoredBatch
 from server.ingest.counted import Counted
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
+from server.ingest.line import LogLine
+from server.ingest.lines import NO_LINES_TAKEN
 from server.ingest.outcome import span
 from server.ingest.received import HOT
 from server.ingest.sent import SentBatch, without
@@ -26,6 +28,7 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.kernel.names import OWN
 from server.parts import Parts
+from server.telemetry import metrics
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -92,15 +95,23 @@ class OutcomesPost:
     ahead_us = 0  # by so much the clock of the sender is ahead
     stored: int | None = None  # outcomes that it stored
     repeated = False  # it was answered as an earlier one was
+    taken = NO_LINES_TAKEN  # of its log lines
     quota: Quota | None = None  # what the key may still send; None: there is no limit, or it was not asked
 
     def __init__(
-        self, parts: Parts, identity: Identity | None, asked: AskedPost, body: bytes = b"", received: int = 0
+        self,
+        parts: Parts,
+        identity: Identity | None,
+        asked: AskedPost,
+        body: bytes = b"",
+        received: int = 0,
+        lines: Sequence[LogLine] = (),
     ) -> None:
         self.parts = parts
         self.identity = identity
         self.asked = asked
         self.body = body  # decompressed; nothing else may hold it, so that it is gone once nobody needs it
+        self.lines = lines  # log lines that go with them, as their service wrote them
         self.received = received  # bytes on the wire, as far as they have come
         self.key_id = identity.key_id if identity else 0
 
@@ -145,6 +156,9 @@ class OutcomesPost:
         if limits.ingest_max_items_per_second:
             self.quota = await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
         sent = self.sent(decoded, form, asks_partial)
+        if self.lines:
+            self.taken = intake.lines.admit(self.lines, self.refuses, self.taken_us)
+            sent.lines, self.lines = self.taken.kept, ()
         self.body = b""
         if intake.spool is None:
             sent.body = b""
@@ -212,7 +226,8 @@ class OutcomesPost:
         return ""
 
     async def give_back(self) -> None:
-        """Nothing came of what was taken of the key's rate."""
+        """Nothing came of what was taken of the key's rate, and of the bytes of a day."""
+        self.parts.intake.lines.give_back(self.taken.kept, self.taken_us)
         if self.quota is not None:
             self.quota = await self.parts.intake.throttle.give_back(self.key_id, self.items or 0, self.quota)
 
@@ -220,8 +235,10 @@ class OutcomesPost:
         intake = self.parts.intake
         services = self.services or {} if counted is None or stored.spooled else counted.services
         intake.accepted(self.key_id, services, sent.items, self.received, self.ahead_us)
-        if self.faults:
-            intake.refused_items(self.key_id, "INVALID", self.faults, self.asked.receiver, self.fault)
+        metrics.lines_taken(len(self.taken.kept), self.taken.refused, self.taken.over, self.taken.old)
+        if self.faults or self.taken.refused:
+            bad = self.faults + self.taken.refused
+            intake.refused_items(self.key_id, "INVALID", bad, self.asked.receiver, self.fault)
 
     def count_refusal(self, error: ApiError) -> None:
         """What is refused is counted, and whose it was."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from server.ingest import spool_file
 from server.ingest.batch import Batch, Claim
+from server.ingest.line import line_rows, oldest_line
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import span
 from server.ingest.sent import SentBatch, unpacked
@@ -23,6 +24,7 @@ from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.kernel.loop import Loop
+from server.kernel.settings import Environment
 from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.spool")
@@ -60,12 +62,13 @@ class Replay:
     """Replays while there is something to replay. `stored` is told how long each transaction took, in seconds."""
 
     def __init__(
-        self, spool: Spool, numbering: Numbering, writer: Writer, retention_days: int, stored: Callable[[float], None]
+        self, spool: Spool, numbering: Numbering, writer: Writer, env: Environment, stored: Callable[[float], None]
     ) -> None:
         self.spool = spool
         self.writer = writer
         self._numbering = numbering
-        self._days = retention_days
+        self._days = env.outcome_retention_days
+        self._line_hours = env.log_retention_hours
         self._stored = stored
         self._left: list[SpoolSlot] = []  # of processes that are gone
         self._looked_at = float("-inf")  # monotonic
@@ -155,10 +158,10 @@ class Replay:
                 await self._aside(slot, segment, data, str(error))
                 group.append(None)
                 continue
-            if group and items + sent.items > self._most:
+            if group and items + sent.rows > self._most:
                 break
             group.append(SpoolRecord(data, sent))
-            items += sent.items
+            items += sent.rows
         return group
 
     async def _aside(self, slot: SpoolSlot, segment: Segment, data: bytes, why: str) -> None:
@@ -208,20 +211,21 @@ class Replay:
 
     async def _batch(self, record: SpoolRecord) -> SpooledBatch:
         sent = record.sent
-        self._decoded += sent.items
+        self._decoded += sent.rows
         if self._decoded > TURN_ITEMS:  # what is decoded here must not hold up others
             self._decoded = 0
             await asyncio.sleep(0)
-        decoded = sent.decoded()
+        decoded, now = sent.decoded(), shared_clock.now()
         if decoded.faults:
             log.error("%d spooled outcomes are refused by this version: %s", len(decoded.faults), decoded.faults[0])
-        if min(decoded.times, default=0) < span(shared_clock.now(), self._days).oldest:
+        if min(decoded.times, default=0) < span(now, self._days).oldest:
             sent.keep_rows = False  # there is no place for raw outcomes of that day any more; they count
         try:
             counted = await self._numbering.counted(decoded, sent)
         except ApiError as error:
             raise StillAway(error.detail) from error
-        batch = Batch(counted, sent.answer, Claim(sent.digest, sent.body_digest, sent.answer))
+        lines = line_rows([line for line in sent.lines if line.at >= oldest_line(now, self._line_hours)], sent.at)
+        batch = Batch(counted, sent.answer, Claim(sent.digest, sent.body_digest, sent.answer), lines=lines)
         return SpooledBatch(record, batch, len(decoded.faults))
 
     async def close(self) -> None:

@@ -74,9 +74,21 @@ async def drop_received(connection: AsyncConnection) -> int:
     return done.rowcount
 
 
+async def drop_line_days(connection: AsyncConnection) -> int:
+    """Delete one bite of the counts of log lines that are a week old; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM line_days WHERE ctid = ANY (ARRAY("
+            "SELECT ctid FROM line_days WHERE day < current_date - 7 ORDER BY day LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
 async def forget_old(db: Database) -> None:
-    """Drop keys and counts that are a day old, and the oldest keys where there are too many."""
-    for drop in (drop_keys, drop_intake, drop_received):
+    """Drop keys and counts that are a day old, of log lines a week; and the oldest keys where there are too many."""
+    for drop in (drop_keys, drop_intake, drop_received, drop_line_days):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

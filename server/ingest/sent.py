@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from server.ingest.decode import Decoded, Form, decode, items
+from server.ingest.line import LogLine
 from server.ingest.outcome import AHEAD_MAX_S, TakenSpan
 from server.ingest.series import SendingKey
 
@@ -38,11 +39,22 @@ class SentBatch(Struct, array_like=True):
     xid: int = 0  # the transaction whose COMMIT was sent and not answered; 0: there was none
     writer_id: int = 0  # whose it was, with this number of its own; 0: not known
     seq: int = 0
+    lines: list[LogLine] = []  # log lines, free of secrets and within their bounds: they go with its outcomes
 
     @property
     def sender(self) -> SendingKey:
         """Who sent it."""
         return SendingKey(self.key_id, self.bound)
+
+    @property
+    def rows(self) -> int:
+        """How many outcomes and log lines it brings."""
+        return self.items + len(self.lines)
+
+    @property
+    def size(self) -> int:
+        """Bytes, nearly."""
+        return len(self.body) + sum(line.size for line in self.lines)
 
     def decoded(self) -> Decoded:
         """Its outcomes as they were when it came. Faults are those that only a later version finds."""

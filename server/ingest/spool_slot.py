@@ -331,7 +331,7 @@ class SpoolFolder:
                 if one.keyed:
                     known[one.digest] = one.body_digest
         if new:
-            self.require_room(sum(len(one.body) for one in new))
+            self.require_room(sum(one.size for one in new))
             self.slot.append(new)
             with contextlib.suppress(OSError):  # they are kept: a repeat is found when both are replayed
                 self.keys.add({one.digest: one.body_digest for one in new if one.keyed})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from server.ingest.line import LINE_ROWS
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
 from server.kernel.connection import Connection
@@ -13,6 +14,7 @@ from server.kernel.names import OWN
 SERIES_LOCK = 0x65766B01  # advisory, within a transaction: who numbers series does so alone
 
 COPY_OUTCOMES = OUTCOMES.statement
+COPY_LINES = LINE_ROWS.statement
 COPY_DELTAS = DELTAS.statement
 
 

@@ -30,7 +30,6 @@ from server.kernel.errors import ApiError
 from server.kernel.loop_clock import Alarm, LoopClock
 from server.kernel.text import first_line
 from server.process.reserve import NO_RESERVE, Reserve
-from server.tables.binary import BEGIN, END
 
 log = logging.getLogger("evenkeel.writer")
 
@@ -73,7 +72,7 @@ class Writer:
         self.away = ""  # the same, for senders
         self.rows_only = False  # what fails is storing raw outcomes in their own database: what has none is stored
         self.trouble = DatabaseTrouble()  # the same, for people
-        self.unplaced = b""  # rows for which there was no partition, until there is
+        self.unplaced: list[Batch] = []  # for whose rows there was no partition, until there is
         self.keep: Keep | None = None  # is given what cannot be stored in time, and settles what it has kept elsewhere
         self._thresholds = thresholds
         self._make_partitions = make_partitions
@@ -136,8 +135,8 @@ class Writer:
     async def _copy_rows(self, connection: Connection, flush: Flush, patience: Alarm) -> None:
         """Raw outcomes, with what counts them or before it: committed first where they have a database of their own."""
         if self._apart is None:
-            await flushes.copy_rows(connection, flush)
-        elif flush.rows:
+            await flushes.copy_rows(connection, flush.raw)
+        elif flush.raw:
             self._at_apart = True
             async with self._apart.use(self._limit_s(patience)) as apart:
                 await flushes.copy_rows_apart(apart, flush)
@@ -169,7 +168,7 @@ class Writer:
     async def _refused(self, batches: Sequence[Batch], error: psycopg.Error, patience: Alarm) -> None:
         """The database is there and refuses: find the batch that it refuses, and store the others."""
         if len(batches) == 1 and unplaceable(error):
-            self.unplaced = batches[0].counted.rows
+            self.unplaced = list(batches)
             if self.keep is not None:
                 await self.keep(Flush(batches))
             batches[0].settle(ApiError("UNAVAILABLE", NO_PARTITION, retry_after=5))
@@ -201,7 +200,7 @@ class Writer:
             async with self._connection.use(FLUSH_MAX_S) as connection:
                 if self.unplaced:
                     await self._partitions_made()
-                await self._try(connection, self.unplaced if self._apart is None else b"")
+                await self._try(connection, self.unplaced if self._apart is None else [])
                 if self._apart is not None:
                     self._at_apart = True
                     async with self._apart.use(FLUSH_MAX_S) as apart:
@@ -210,14 +209,13 @@ class Writer:
         except (psycopg.Error, OSError) as error:
             self._lost(error)
             return
-        self.unplaced = b""
+        self.unplaced = []
         self._works()
 
-    async def _try(self, connection: Connection, rows: bytes) -> None:
+    async def _try(self, connection: Connection, batches: Sequence[Batch]) -> None:
         await connection.execute(f"BEGIN; {local(connection)}")
         await store.require_writes(connection)
-        if rows:
-            await store.copy_binary(connection, store.COPY_OUTCOMES, BEGIN + rows + END)
+        await flushes.copy_rows(connection, batches)
         await connection.execute("ROLLBACK")
 
     async def status_of(self, sent: SentBatch) -> str | None:
@@ -271,7 +269,7 @@ class Writer:
 
     def _succeeded(self, flush: Flush) -> None:
         self.committed_at = time.monotonic()
-        if self.rows_only and not flush.rows:
+        if self.rows_only and not flush.raw:
             return  # that is no news of the outcomes' own database
         if not self.unplaced:  # else outcomes of another day are stored, and those still are not
             self._works()

@@ -49,6 +49,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DATABASE_MAX_BYTES", "0", "Bytes that the database's plan allows, for the forecast; 0: not known."),
     Variable("OUTCOME_RETENTION_DAYS", "7", "Days that raw outcomes are kept, 1 to 365."),
     Variable("LOG_RETENTION_DAYS", "3", "Days that log lines are kept for look-up, 1 to 90."),
+    Variable("LOG_RETENTION_HOURS", "72", "Hours that log lines of services are kept, 1 to 2160."),
+    Variable("LOG_BYTES_A_DAY", "268435456", "Bytes of log lines that a service may send in a day, from 1048576."),
     Variable("LOG_LINES_KEPT", "1000000", "Log lines kept for look-up at most."),
     Variable("LOG_FORMAT", "auto", "json, text, or auto: text on a terminal."),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error."),
@@ -103,6 +105,8 @@ class Environment:
     database_max_bytes: int  # 0: not known
     outcome_retention_days: int
     log_retention_days: int
+    log_retention_hours: int
+    log_bytes_a_day: int
     log_lines_kept: int
     log_format: str
     log_level: str
@@ -158,6 +162,8 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         database_max_bytes=whole(text, "DATABASE_MAX_BYTES", 0, 1 << 50),
         outcome_retention_days=whole(text, "OUTCOME_RETENTION_DAYS", 1, 365),
         log_retention_days=whole(text, "LOG_RETENTION_DAYS", 1, 90),
+        log_retention_hours=whole(text, "LOG_RETENTION_HOURS", 1, 2160),
+        log_bytes_a_day=whole(text, "LOG_BYTES_A_DAY", 1 << 20, 1 << 50),
         log_lines_kept=whole(text, "LOG_LINES_KEPT", 1000, 1_000_000_000),
         log_format=choice(text, "LOG_FORMAT", ("auto", "json", "text")),
         log_level=choice(text, "LOG_LEVEL", ("debug", "info", "warning", "error")),

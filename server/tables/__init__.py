@@ -10,8 +10,8 @@ Times are timestamptz. Durations are whole microseconds. `bigint[]` columns name
 threshold in microseconds to the count of good outcomes at or under it. A delta
 has a pair for every threshold that its writer measured, also where the count is 0.
 
-Nothing refers to `outcomes` and it has no unique constraint, so that Citus can
-distribute it by request_id.
+Nothing refers to `outcomes` and `service_lines`, and they have no unique constraint, so that
+Citus can distribute them by request_id.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from server.tables import (
     deploys,
     hooks,
     incidents,
+    lines,
     maintenance,
     outcomes,
     people,
@@ -40,6 +41,7 @@ __all__ = [
     "flush_marks",
     "hooks",
     "incidents",
+    "lines",
     "maintenance",
     "metadata",
     "outcomes",

@@ -28,8 +28,8 @@ def in_request(request_id: str) -> None:
     _request_id.set(request_id)
 
 
-class LogLine(msgspec.Struct):
-    """One line, free of secrets and of what PostgreSQL cannot store. `at` is Unix seconds."""
+class OwnLine(msgspec.Struct):
+    """One line of Evenkeel's own log, free of secrets and of what PostgreSQL cannot store. `at` is Unix seconds."""
 
     at: float
     level: str
@@ -39,14 +39,14 @@ class LogLine(msgspec.Struct):
     fields: dict[str, Any]
 
 
-def line_of(record: logging.LogRecord) -> LogLine:
+def line_of(record: logging.LogRecord) -> OwnLine:
     """The record as a line; made once, whichever handler asks first."""
-    made: LogLine | None = record.__dict__.get("line")
+    made: OwnLine | None = record.__dict__.get("line")
     if made is None:
         request_id = record.__dict__.get("request_id") or _request_id.get()
         message = clean(record.getMessage(), MESSAGE_CHARACTERS)
         at = shared_clock.corrected(record.created)
-        made = LogLine(at, record.levelname.lower(), record.name, request_id, message, fields_of(record))
+        made = OwnLine(at, record.levelname.lower(), record.name, request_id, message, fields_of(record))
         record.__dict__["line"] = made
     return made
 

@@ -16,7 +16,7 @@ from server.kernel.connection import Connection
 from server.kernel.db import Database
 from server.tables.codec import Rows
 from server.tables.records import log_lines
-from server.telemetry.log_line import LogLine, moment
+from server.telemetry.log_line import OwnLine, moment
 
 CHUNK = 5_000
 CHUNKS_A_RUN = 200
@@ -43,7 +43,7 @@ in_order = itemgetter(*LINES.fields)
 COPY = f"COPY log_lines ({', '.join(LINES.fields)}) FROM STDIN"
 
 
-def copy_row(line: LogLine, process: str) -> str:
+def copy_row(line: OwnLine, process: str) -> str:
     """A line in COPY's text format."""
     values = {
         "at": moment(line.at),

@@ -21,7 +21,7 @@ from server.kernel.settings import Environment
 from server.process.process import Process
 from server.process.reserve import reserve_of
 from server.telemetry import log_store, metrics
-from server.telemetry.log_line import JsonFormatter, LogLine, TextFormatter, in_request, line_of
+from server.telemetry.log_line import JsonFormatter, OwnLine, TextFormatter, in_request, line_of
 from server.telemetry.log_output import Output
 
 __all__ = ["LogStore", "in_request", "setup"]
@@ -65,7 +65,7 @@ class Gatherer(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.waiting: deque[LogLine] = deque()
+        self.waiting: deque[OwnLine] = deque()
         self.dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -114,7 +114,7 @@ class LogStore:
                 self.gatherer.dropped += len(batch)
                 raise
 
-    async def _store(self, batch: list[LogLine]) -> None:
+    async def _store(self, batch: list[OwnLine]) -> None:
         if batch:
             self._reserve.require()
             async with self._connection.use(LIMIT_S) as connection:

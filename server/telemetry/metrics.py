@@ -97,7 +97,15 @@ NOTIFIED = _metric(
     "result",
 )
 LOG_LINES_DROPPED = _metric(
-    "evenkeel_log_lines_dropped_total", "counter", "Log lines not kept for look-up because too many came.", "host"
+    "evenkeel_log_lines_dropped_total", "counter", "Own log lines not kept for look-up because too many came.", "host"
+)
+LINES_TAKEN = _metric("evenkeel_service_lines_total", "counter", "Log lines of services taken in.", "host")
+LINES_LEFT = _metric(
+    "evenkeel_service_lines_left_total",
+    "counter",
+    "Log lines of services not kept, by reason: refused, over (the bytes of a day), old.",
+    "host",
+    "reason",
 )
 
 BUILD_INFO = _metric("evenkeel_build_info", "gauge", "1, labelled with the version that runs.", "host", "version")
@@ -262,6 +270,8 @@ _alerts_fired = _counter(ALERTS_FIRED)
 _notified = _counter(NOTIFIED)
 _signals = _counter(SIGNALS)
 _dropped = _counter(LOG_LINES_DROPPED).labels(HOST)
+_lines_taken = _counter(LINES_TAKEN).labels(HOST)
+_lines_left = _counter(LINES_LEFT)
 
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded: routes, METHODS and statuses are ours
 
@@ -341,6 +351,14 @@ def signals_told(firing: int, kept: int, left_out: int) -> None:
 def notified(kind: str, result: Literal["sent", "failed", "given_up"]) -> None:
     """One try to send a notification has ended."""
     _notified.labels(HOST, kind, result).inc()
+
+
+def lines_taken(kept: int, refused: int, over: int, old: int) -> None:
+    """Log lines of services are taken in; the others are not kept."""
+    _lines_taken.inc(kept)
+    for reason, lines in (("refused", refused), ("over", over), ("old", old)):
+        if lines:
+            _lines_left.labels(HOST, reason).inc(lines)
 
 
 def log_lines_dropped(lines: int) -> None:

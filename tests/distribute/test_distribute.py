@@ -28,7 +28,7 @@ from server.process.migrate import migrate
 from server.slo.ledger import rebuild_store
 from server.slo.model.objective import Objective
 from server.telemetry import log_store
-from server.telemetry.log_line import LogLine
+from server.telemetry.log_line import OwnLine
 from tests.conftest import variables
 from tests.ingest.bench import Bench, claim
 from tests.ingest.making import outcome, rows, value
@@ -99,10 +99,9 @@ async def test_it_is_done_once_with_what_was_stored_before(io_loop: Any, cluster
     before = Bench(cluster_url, db)
     batch = await before.batch(outcome(service="before", request_id="before"))
     await before.writer.store([batch], 10.0)
-    assert list(distributed(cluster_url)) == [
-        "log_lines: on 8 shards, by request id.", "outcomes: on 8 shards, by request id.",
-    ]  # fmt: skip
-    assert list(distributed(cluster_url)) == ["log_lines: distributed already.", "outcomes: distributed already."]
+    tables = ("log_lines", "outcomes", "service_lines")
+    assert list(distributed(cluster_url)) == [f"{table}: on 8 shards, by request id." for table in tables]
+    assert list(distributed(cluster_url)) == [f"{table}: distributed already." for table in tables]
     async with db.ask() as connection:
         assert [one.service for one in await outcomes_by_request_id(connection, "before")] == ["before"]
     await before.close()
@@ -162,7 +161,7 @@ async def test_a_threshold_is_measured_anew(bench: Bench) -> None:
 async def test_log_lines_are_kept_found_and_dropped(bench: Bench) -> None:
     raw = await bench.db.raw("test")
     lines = [
-        LogLine(at=time.time() - n * DAY_S, level="info", logger="t", request_id="q", message="m", fields={})
+        OwnLine(at=time.time() - n * DAY_S, level="info", logger="t", request_id="q", message="m", fields={})
         for n in (0, 9)
     ]
     await log_store.keep(raw, [log_store.copy_row(line, "web.1") for line in lines])

@@ -1,0 +1,143 @@
+"""Log lines: within their bounds, stored with their outcomes, once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from server.auth.identity import Identity
+from server.ingest.line import LogLine, bounded, line_rows, oldest_line
+from server.ingest.lines import LineIntake
+from server.ingest.post import AskedPost, OutcomesPost
+from server.ingest.sent import SentBatch, packed, unpacked
+from server.kernel.db import Database
+from server.kernel.settings import read_environment
+from tests.ingest.making import body, outcome, rows, value
+from tests.ingest.outage import away
+from tests.ingest.test_apart import Both, apart_url, both  # noqa: F401 - fixtures
+from tests.ingest.test_spool import drained
+
+NOW_US = int(time.time() * 1_000_000)
+DAY_US = 86_400_000_000
+
+
+def line(**given: Any) -> LogLine:
+    return LogLine(**({"service": "checkout", "at": NOW_US, "message": "paid"} | given))
+
+
+def test_a_line_is_bounded_and_free_of_secrets() -> None:
+    sent = line(message="a\0b\ud800 Bearer abcdefgh " + "x" * 20_000, severity=99, instance="i" * 300)
+    found = bounded(sent)
+    assert found.message.startswith("ab? Bearer … x")
+    assert (len(found.message), len(found.instance), found.severity, found.cut) == (16_384, 200, 24, True)
+    assert bounded(line()) == line()
+
+
+def test_a_batch_of_before_is_read_and_lines_come_back_as_they_went() -> None:
+    before = SentBatch(b"[]", "array", NOW_US, 0, 5, True, True, b"r" * 10, 0, b"{}", b"d" * 16, b"", False)
+    as_list = msgspec.msgpack.decode(packed(before)[1:])
+    assert unpacked(b"\x01" + msgspec.msgpack.encode(as_list[:-1])) == before, "a segment without lines"
+    before.lines = [line(trace_id="t"), line(at=0, cut=True)]
+    assert unpacked(packed(before)) == before
+
+
+def test_what_is_over_a_day_of_another_key_or_too_old_is_left_and_counted() -> None:
+    env = read_environment({"LOG_BYTES_A_DAY": "1048576"})
+    db: Any = None
+    intake = LineIntake(env, db)
+    long = line(message="m" * 500_000)  # cut to 16,384
+    many = [long] * 80
+    taken = intake.admit([*many, line(service="other"), line(at=NOW_US - 4 * DAY_US)], refused_other, NOW_US)
+    most = 1_048_576 // (16_384 + 100)
+    assert (len(taken.kept), taken.refused, taken.over, taken.old) == (most, 1, 80 - most, 1)
+    intake.give_back(taken.kept[:2], NOW_US)
+    again = intake.admit([*many, line(service="third", at=NOW_US + DAY_US)], refused_other, NOW_US)
+    assert [one.service for one in again.kept] == ["checkout", "checkout", "third"]
+    assert again.kept[-1].at == NOW_US, "from the future: when it came"
+
+
+def refused_other(service: str) -> str:
+    return "not its own" if service == "other" else ""
+
+
+async def post(site: Any, *lines: LogLine, outcomes: bytes = b"[]", key: str | None = None) -> OutcomesPost:
+    asked = AskedPost("application/json", "/drain", key, trial=False, address="")
+    posted = OutcomesPost(site.parts, IDENTITY, asked, outcomes, lines=lines)
+    await posted.store(lambda: True, lambda: None)
+    return posted
+
+
+IDENTITY = Identity("key", 1, "drain", frozenset({"ingest"}))
+KEPT = "SELECT message FROM service_lines ORDER BY at, arrived"
+
+
+@pytest.mark.gen_test
+async def test_lines_are_stored_with_their_outcomes_and_survive_an_outage_once(web: Any, database_url: str) -> None:
+    site = await web(SPOOL="on")
+    await post(site, line(message="first"), line(message="second", at=0), outcomes=body(outcome()), key="one")
+    await post(site, line(message="never"), outcomes=body(outcome()), key="one")
+    assert [message for (message,) in rows(database_url, KEPT)] == ["first", "second"]
+    with away(database_url):
+        stored = await post(site, line(message="third"), line(message="fourth"), key="two")
+        assert stored.taken.over == 0
+        await post(site, line(message="third"), line(message="fourth"), key="two")
+        assert site.parts.intake.waiting().bytes > 0
+    await drained(site)
+    found = [message for (message,) in rows(database_url, KEPT)]
+    assert sorted(found) == ["first", "fourth", "second", "third"]
+    await site.parts.intake.lines.write()
+    assert rows(database_url, "SELECT service, lines FROM line_days") == [("checkout", 6)]
+
+
+@pytest.mark.gen_test
+async def test_lines_without_a_partition_are_offered_again_once_there_is_one(web: Any, database_url: str) -> None:
+    site = await web(SPOOL="on")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        (name,) = rows(database_url, "SELECT 'service_lines_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')")[0]
+        connection.execute(f"DROP TABLE {name}")
+    await post(site, line(message="kept"), key="one")
+    await drained(site)
+    assert value(database_url, "SELECT count(*) FROM service_lines") == 1
+
+
+@pytest.mark.gen_test
+async def test_another_process_knows_what_was_taken_today(database_url: str) -> None:
+    env, db = read_environment({"LOG_BYTES_A_DAY": "1048576"}), Database(database_url, "test")
+    first, second = LineIntake(env, db), LineIntake(env, db)
+    first._process_id, second._process_id = 1, 2
+    assert len(first.admit([line(message="m" * 10_000)] * 200, lambda _: "", NOW_US).kept) == 103
+    await first.write()
+    await first.write()
+    await second.write()
+    assert len(second.admit([line(message="m" * 10_000)], lambda _: "", NOW_US).kept) == 0
+    for one in (first, second):
+        await one.close()
+    await db.close()
+
+
+@pytest.mark.gen_test
+async def test_lines_that_are_never_counted_are_swept(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    from server.ingest import flush as flushes
+    from server.ingest.apart import settle_marks
+    from tests.ingest.bench import claim
+
+    async def dies(*_: object) -> None:
+        raise psycopg.OperationalError("gone")
+
+    both.bench.writer._make_partitions = None
+    batch = await both.bench.batch(outcome(), claim=claim("one"))
+    batch.lines = line_rows([line()], NOW_US)
+    with monkeypatch.context() as patched:
+        patched.setattr(flushes, "copy_deltas", dies)
+        await both.bench.writer.store([batch], 0.0)
+    assert value(both.apart, "SELECT count(*) FROM service_lines") >= 1
+    again = await both.bench.batch(claim=claim("two"))
+    again.lines = line_rows([line(message="stays")], NOW_US)
+    await both.bench.writer.store([again], 5.0)
+    await settle_marks(both.bench.db, 0)
+    assert rows(both.apart, "SELECT message FROM service_lines") == [("stays",)]
+    assert oldest_line(3600.0, 1) == 0
