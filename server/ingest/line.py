@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from server.kernel.redaction import redact
+from server.ingest.masking import masked
 from server.tables import lines as tables
 from server.tables.binary import Copied, field_of
 
 MESSAGE_CHARACTERS = 16_384  # Docker cuts there, Heroku at 10,000 bytes
+MARGIN = 4_096  # read beyond, so that no cut leaves a part of a secret that is not recognised
 WORD_CHARACTERS = 200  # of what stands beside it
 ROW_BYTES = 100  # about what a row takes beside its message
 
@@ -59,7 +60,7 @@ class LineCount:
 
 def bounded(line: LogLine) -> LogLine:
     """The line without secrets and what PostgreSQL cannot store, within the bounds of its texts."""
-    message = redact(storable(line.message))
+    message = masked(storable(line.message[: MESSAGE_CHARACTERS + MARGIN]))
     return LogLine(
         word(line.service),
         line.at,
@@ -70,12 +71,12 @@ def bounded(line: LogLine) -> LogLine:
         word(line.process),
         word(line.request_id),
         word(line.trace_id),
-        line.cut or len(message) > MESSAGE_CHARACTERS,
+        line.cut or len(line.message) > MESSAGE_CHARACTERS,
     )
 
 
 def word(text: str) -> str:
-    return redact(storable(text)[:WORD_CHARACTERS]) if text else ""
+    return storable(text)[:WORD_CHARACTERS]
 
 
 def storable(text: str) -> str:

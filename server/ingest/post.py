@@ -105,6 +105,7 @@ class OutcomesPost:
         asked: AskedPost,
         body: bytes = b"",
         received: int = 0,
+        *,
         lines: Sequence[LogLine] = (),
     ) -> None:
         self.parts = parts

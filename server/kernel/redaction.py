@@ -10,13 +10,17 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
-SECRET = re.compile(
-    r"""
-      (?P<token>e[kslw]_)[A-Za-z0-9_-]{16,}                    # what we hand out: server/auth/tokens.py, of webhooks
-    | (?P<webhook>whsec_)[A-Za-z0-9+/=_-]{16,}                 # the same, as Standard Webhooks writes it
+# Those of their own form, which are none in any text: log lines of services are masked by them too.
+FORMS = r"""
+      (?P<webhook>whsec_)[A-Za-z0-9+/=_-]{16,}                 # of our webhooks, as Standard Webhooks writes it
     | (?P<url>://[^:/@\s]*:)[^/\s]+(?=@)                       # postgresql://user:PASSWORD@host
     | (?P<hash>\$argon2)[^\s'"]+                               # a stored password
     | (?P<cookie>\b2\|1:0\|)[^\s;'"]+                          # a cookie signed by Tornado
+"""
+SECRET = re.compile(
+    FORMS
+    + r"""
+    | (?P<token>e[kslw]_)[A-Za-z0-9_-]{16,}                    # what we hand out: server/auth/tokens.py, of webhooks
     | (?P<bearer>\b[Bb](?:earer|asic)\s+)[^\s'"]{6,}
     | (?P<named>\b(?:(?:sentinel_)?[Pp]assword|PASSWORD|[Tt]oken|[Ss]ecret_key|SECRET_KEY|[Xx]srf|_xsrf)["']?\s*[=:]\s*)
       (?: "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? | [^\s&}'"]+ )
