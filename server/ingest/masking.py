@@ -56,7 +56,8 @@ MASKS = (
     mask_of("bearer basic", r"(\b(?:bearer|basic)\s+)(?=\S{0,200}?[\d=])[\w.~+/=-]{8,}"),
     mask_of("eyj", r"()(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", re.RegexFlag(0)),
     mask_of(
-        "akia asia gh github_pat_ glpat- xox xapp- hooks.slack.com _live_ _test_ aiza sk- sg. npm_ pypi- hrku- ek_ es_ el_ ew_",
+        "akia asia gh github_pat_ glpat- xox xapp- hooks.slack.com _live_ _test_ aiza sk- sg. npm_ pypi- hrku- "
+        "ek_ es_ el_ ew_",
         r"""()(?<![\w-])(?:
             (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])
           | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_\w{22,} | glpat-[\w-]{20,}

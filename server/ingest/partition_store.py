@@ -34,7 +34,7 @@ SELECT c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'outcomes'::regclass AND NOT i.inhdetachpending AND NOT EXISTS (
     SELECT FROM pg_index x JOIN pg_inherits p ON p.inhrelid = x.indexrelid
-    WHERE x.indrelid = c.oid AND p.inhparent = 'outcomes_request_ids'::regclass
+    WHERE x.indrelid = c.oid AND p.inhparent = %s::regclass
 )
 ORDER BY c.relname
 """
@@ -45,6 +45,7 @@ FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid
 WHERE i.inhparent = %s::regclass ORDER BY 1
 """
 INDEX = "outcomes_request_ids"
+INDEXED = {INDEX: "request_id", "outcomes_trace_ids": "(detail ->> 'trace_id')"}
 EARLIER_INDEX = "outcomes_request_id"
 QUICKLY = "200ms"
 
@@ -86,23 +87,23 @@ async def has_earlier_index(connection: Connection) -> bool:
     return bool(cast(Any, await found.fetchone())[0])
 
 
-async def unindexed(connection: Connection) -> list[str]:
-    """The attached partitions that are older than the index of request ids, and have none of it."""
-    found = await connection.execute(UNINDEXED)
+async def unindexed(connection: Connection, index: str = INDEX) -> list[str]:
+    """The attached partitions that are older than an index of ids, and have none of it."""
+    found = await connection.execute(UNINDEXED, (index,))
     return [str(cast(Any, row)[0]) for row in await found.fetchall()]
 
 
-async def index(connection: Connection, name: str) -> None:
-    """Index the request ids of a partition while it is written to."""
-    made = sql.Identifier(f"{name}_request_ids")
+async def index(connection: Connection, name: str, of: str = INDEX) -> None:
+    """Give a partition its part of an index of ids, while it is written to."""
+    made = sql.Identifier(f"{name}{of.removeprefix(OUTCOMES)}")
     await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(made))  # what was cut short
     await connection.execute(
-        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} USING brin (request_id {}) WITH ({})").format(
-            made, sql.Identifier(name), sql.SQL(BLOOM), sql.SQL(RANGES)
+        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} USING brin ({} {}) WITH ({})").format(
+            made, sql.Identifier(name), sql.SQL(INDEXED[of]), sql.SQL(BLOOM), sql.SQL(RANGES)
         )
     )
     async with quickly(connection):
-        await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(INDEX), made))
+        await connection.execute(sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(sql.Identifier(of), made))
 
 
 async def blocks(connection: Connection, index: str = INDEX) -> list[tuple[str, str, int]]:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 NAME = re.compile(r"(?:outcomes|service_lines)_(\d{4})(\d{2})(\d{2})")
 INDEXES = (  # those of ids, with the pages of one filter
-    ("outcomes_request_ids", RANGE_PAGES),
+    *((name, RANGE_PAGES) for name in store.INDEXED),
     ("service_lines_request_ids", LINE_RANGE_PAGES),
     ("service_lines_trace_ids", LINE_RANGE_PAGES),
 )
@@ -95,15 +95,16 @@ async def ensure_partitions(db: Database, now: float, retention_days: int, table
 
 
 async def index_request_ids(db: Database) -> bool:
-    """Give the partitions of earlier versions the index of request ids, then drop the one that they had.
+    """Give the partitions of earlier versions the indexes of ids, then drop the one that they had.
 
     False where somebody reads on and on, so that it cannot be dropped without holding ingest up: try again later.
     """
     async with opened(db, "partitions", **WORK) as connection:
+        for index in store.INDEXED:
+            for name in await store.unindexed(connection, index):
+                await store.index(connection, name, index)
         if not await store.has_earlier_index(connection):
             return True
-        for name in await store.unindexed(connection):
-            await store.index(connection, name)
         return await store.drop_earlier_index(connection)
 
 

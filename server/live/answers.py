@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from server.kernel.times import Instant
 from server.tables.detail import Detail
@@ -110,8 +110,26 @@ class OutcomeAnswer(Detail[str]):
     weight: int = 1  # requests that it stands for
 
 
+class LineAnswer(Struct):
+    """One log line as it was stored. `severity` is OpenTelemetry's number, 0 where it is not known; `level` what was
+    sent; `cut`: the line was longer."""
+
+    timestamp: Instant
+    service: str
+    severity: int
+    level: str
+    message: str
+    cut: bool
+    instance: str
+    process: str
+    request_id: str
+    trace_id: str
+
+
 class Outcomes(Struct):
-    """A page of outcomes, newest first. `next` is the cursor of the following page, null at the end."""
+    """A page of outcomes, newest first. `next` is the cursor of the following page, null at the end. With
+    `request_id` also the log lines that carry it, oldest first, 500 at most."""
 
     outcomes: list[OutcomeAnswer]
     next: str | None
+    lines: list[LineAnswer] | UnsetType = UNSET

@@ -13,6 +13,7 @@ from server.kernel import shared_clock
 from server.kernel.times import InstantText, instant
 from server.live import outcomes, questions
 from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, ServiceRow, Services, TrafficSummary
+from server.live.carrying import carrying
 from server.live.outcome_store import Filter
 from server.live.ranges import asked_range, asked_step, asked_window_s, default_step
 from server.parts import Parts
@@ -37,7 +38,7 @@ class SeriesQuery(Struct):
 
 
 class OutcomesQuery(Struct):
-    """`request_id` alone, or any of the others; `cursor` is the `next` of the page before."""
+    """`request_id`, which may be a trace id, alone, or any of the others; `cursor` is the `next` of the page before."""
 
     request_id: Text | None = None
     service: Text | None = None
@@ -99,8 +100,9 @@ class OutcomesHandler(ApiHandler):
         db = self.parts.db
         async with db.ask() as connection, db.rows_beside(connection) as rows:
             if query.request_id is not None:
-                found = await outcomes.outcomes_by_request_id(connection, query.request_id, rows)
-                self.reply(Outcomes(found, None))
+                hours = self.parts.env.log_retention_hours
+                found = await carrying(connection, rows, query.request_id, shared_clock.now(), hours)
+                self.reply(Outcomes(found.outcomes, None, found.lines))
             else:
                 self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit, rows))
 

@@ -1,4 +1,4 @@
-"""SQL of raw outcomes: by request id, and the newest of many series.
+"""SQL of raw outcomes: by request id or trace id, and the newest of many series.
 
 `rows` is a connection to where outcomes are. Where that is another database, the series are read in the main one and
 handed to the same question there. Where they are spread over the workers of Citus the series are handed too, and the
@@ -7,6 +7,7 @@ question is another one: Citus takes no LIMIT in a LATERAL.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
@@ -109,19 +110,40 @@ SPREAD = f"""
 """
 
 
-async def by_request_id(
-    connection: AsyncConnection, request_id: str, limit: int, rows: AsyncConnection | None = None
-) -> list[Found]:
-    """The outcomes that carry a request id, newest first."""
-    values: dict[str, Any] = {"request_id": request_id}
-    rows = rows or connection
-    # The planner thinks that a bloom filter excludes nothing.
+# Of a request id or of a trace id, each with its own filters; and not of those that were asked for before.
+CARRIES = """
+    (o.request_id = :request_id OR o.detail ->> 'trace_id' = :request_id)
+    AND o.request_id <> ALL(CAST(:but AS text[])) AND coalesce(o.detail ->> 'trace_id', '') <> ALL(CAST(:but AS text[]))
+"""
+
+
+async def by_filters(rows: AsyncConnection) -> bool:
+    """Have the filters of ids used from here on, which the planner thinks exclude nothing; whether rows may be on
+    the workers of Citus. `by_plan` ends it."""
     workers, _ = (await rows.execute(text(f"{HAS_CITUS}, set_config('enable_seqscan', 'off', true)"))).one()
     if workers:
         await rows.execute(text("SET LOCAL citus.propagate_set_commands = 'local'"))
         await rows.execute(text("SET LOCAL enable_seqscan = off"))
+    return bool(workers)
+
+
+async def by_plan(rows: AsyncConnection) -> None:
+    await rows.execute(text("SET LOCAL enable_seqscan = on"))
+
+
+async def by_request_id(
+    connection: AsyncConnection,
+    request_id: str,
+    limit: int,
+    rows: AsyncConnection | None = None,
+    but: Sequence[str] = (),
+) -> list[Found]:
+    """The outcomes that carry a request id or a trace id, newest first, without those that carry one of `but`."""
+    values: dict[str, Any] = {"request_id": request_id, "but": list(but)}
+    rows = rows or connection
+    workers = await by_filters(rows)
     if rows is not connection or workers:
-        query = text("SELECT DISTINCT series_id FROM outcomes WHERE request_id = :request_id")
+        query = text(f"SELECT DISTINCT series_id FROM outcomes o WHERE {CARRIES}")
         values["ids"] = list((await rows.execute(query, values)).scalars())
     wanted = "SELECT * FROM series WHERE id = ANY(:ids)" if "ids" in values else "SELECT * FROM series"
     there, series, values, _ = await _series(connection, rows, wanted, values, workers)
@@ -129,12 +151,12 @@ async def by_request_id(
         text(
             f"""
             SELECT {COLUMNS} FROM outcomes o JOIN ({series}) AS s ON s.id = o.series_id
-            WHERE o.request_id = :request_id ORDER BY {ORDER} LIMIT :limit
+            WHERE {CARRIES} ORDER BY {ORDER} LIMIT :limit
             """
         ),
         values | {"limit": limit},
     )
-    await there.execute(text("SET LOCAL enable_seqscan = on"))
+    await by_plan(there)
     return [_found(row) for row in found]
 
 

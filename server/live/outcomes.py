@@ -22,10 +22,13 @@ SAME_ID = 100  # outcomes of one request id that are shown at most
 
 
 async def outcomes_by_request_id(
-    connection: AsyncConnection, request_id: str, rows: AsyncConnection | None = None
+    connection: AsyncConnection, request_id: str, rows: AsyncConnection | None = None, but: Sequence[str] = ()
 ) -> list[OutcomeAnswer]:
-    """The outcomes that carry a request id, newest first, 100 at most. `rows`: where outcomes are, if elsewhere."""
-    return [found.outcome for found in await store.by_request_id(connection, request_id, SAME_ID, rows)]
+    """The outcomes that carry a request id or trace id, and none of `but`, newest first, 100 at most.
+
+    `rows`: where outcomes are, if elsewhere.
+    """
+    return [found.outcome for found in await store.by_request_id(connection, request_id, SAME_ID, rows, but)]
 
 
 async def outcomes(

@@ -59,6 +59,13 @@ Index(
     postgresql_ops={"request_id": BLOOM},
     postgresql_with={"pages_per_range": RANGE_PAGES, "autosummarize": "on"},
 )
+Index(  # the same of trace ids, which few services send beside another request id
+    "outcomes_trace_ids",
+    outcomes.c.detail["trace_id"].astext.label("trace"),
+    postgresql_using="brin",
+    postgresql_ops={"trace": BLOOM},
+    postgresql_with={"pages_per_range": RANGE_PAGES, "autosummarize": "on"},
+)
 
 flush_marks = Table(  # in the outcomes' own database: which flush of the main one counts which of its rows
     "flush_marks",

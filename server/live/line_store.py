@@ -1,0 +1,56 @@
+"""SQL of log lines of services: by request id or trace id, and the newest errors of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.live.answers import LineAnswer
+from server.live.outcome_store import by_filters, by_plan
+from server.tables.lines import ERROR
+
+COLUMNS = "at AS timestamp, service, severity, level, message, cut, instance, process, request_id, trace_id"
+
+
+async def by_id(
+    rows: AsyncConnection, wanted: str, since: datetime, limit: int, but: Sequence[str] = ()
+) -> list[LineAnswer]:
+    """The lines that carry a request id or trace id, and none of `but`, oldest first."""
+    await by_filters(rows)
+    found = await rows.execute(
+        text(
+            f"""
+            SELECT {COLUMNS} FROM service_lines
+            WHERE (request_id = :wanted OR trace_id = :wanted) AND at >= :since
+                AND request_id <> ALL(CAST(:but AS text[])) AND trace_id <> ALL(CAST(:but AS text[]))
+            ORDER BY at, arrived LIMIT :limit
+            """
+        ),
+        {"wanted": wanted, "since": since, "but": list(but), "limit": limit},
+    )
+    await by_plan(rows)
+    return [_line(row) for row in found]
+
+
+async def newest_errors(rows: AsyncConnection, service: str, since: datetime, limit: int) -> list[LineAnswer]:
+    """The newest lines of a service since then that are errors or worse, newest first."""
+    found = await rows.execute(
+        text(
+            f"""
+            SELECT {COLUMNS} FROM service_lines
+            WHERE service = :service AND at >= :since AND severity >= {ERROR}
+            ORDER BY at DESC, arrived DESC LIMIT :limit
+            """
+        ),
+        {"service": service, "since": since, "limit": limit},
+    )
+    return [_line(row) for row in found]
+
+
+def _line(row: Any) -> LineAnswer:
+    return msgspec.convert(dict(row._mapping), LineAnswer)
