@@ -105,13 +105,19 @@ def objective_place(name: str, service: str) -> Findable:
     return Findable(name, "objective", f"/objectives/{quote(name, safe='')}", service)
 
 
+async def carried(parts: Parts, q: str) -> bool:
+    """Whether an outcome or a log line carries it as request id or trace id."""
+    found, own = await everything_of(parts, q)
+    return bool(found.outcomes or found.lines or own)
+
+
 class FindPage(Page):
     """GET /find?q=…, where the search box leads; to the place itself where there is but one."""
 
     async def get(self) -> None:
         q = self.get_query_argument("q", "").strip()[:LONGEST]
         view = FindView(q, found(q, await places(self.parts)) if q else [])
-        if q and not view.places and any(await everything_of(self.parts, q)):
+        if q and not view.places and await carried(self.parts, q):
             self.see_other(f"/requests?{urlencode({'id': q})}")
         elif len(view.places) == 1:
             self.see_other(view.places[0].href)

@@ -33,7 +33,7 @@ for name in ("request_id", "trace_id"):
         postgresql_ops={name: LINE_BLOOM},
         postgresql_with={"pages_per_range": LINE_RANGE_PAGES, "autosummarize": "on"},
     )
-ERROR = 17  # the least severity that OpenTelemetry calls an error
+WARNING, ERROR = 13, 17  # the least severities that OpenTelemetry calls so
 Index(
     "service_lines_errors",
     service_lines.c.service,

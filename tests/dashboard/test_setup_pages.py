@@ -225,7 +225,7 @@ async def test_what_nobody_sent_is_said_to_be_nowhere(web: Web) -> None:
     cookie = await sign_in(site, "viewer")
     text = text_of((await look(site, f"/requests?id={HOSTILE}%00", cookie)).body)
     assert "Nothing carries this id" in text
-    assert "Outcomes are kept for 7 days, log lines for 3 days" in text
+    assert "Outcomes are kept for 7 days, log lines for 72 hours" in text
     assert (await look(site, "/requests", cookie)).code == 200
 
 
