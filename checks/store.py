@@ -113,15 +113,15 @@ async def unfolded_age_s(connection: AsyncConnection) -> float:
     return float((await connection.execute(query)).scalar_one())
 
 
-async def partitions(connection: AsyncConnection) -> list[str]:
-    """The names of the partitions of outcomes."""
+async def partitions(connection: AsyncConnection, table: str) -> list[str]:
+    """The names of the partitions of a table."""
     query = text("""
         SELECT child.relname
         FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-        WHERE inhparent = 'outcomes'::regclass AND NOT inhdetachpending
+        WHERE inhparent = CAST(:table AS regclass) AND NOT inhdetachpending
         ORDER BY 1
         """)
-    return [row[0] for row in await connection.execute(query)]
+    return [row[0] for row in await connection.execute(query, {"table": table})]
 
 
 async def names(connection: AsyncConnection) -> tuple[int, Sequence[tuple[str, int, int]]]:

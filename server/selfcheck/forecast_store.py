@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.ingest.partitions import day_of
+from server.ingest.partition_store import LINES, OUTCOMES
+from server.ingest.partitions import day_of, line_days
 from server.kernel.db import AWAY, Database
 from server.kernel.settings import Environment
 from server.live.retention_store import ROLLUPS, kept_days
@@ -20,14 +22,13 @@ from server.process.size_store import TableSize, table_sizes
 from server.selfcheck.forecast import Forecast, Stored, a_day
 
 DAY_S = 86_400
-NONE = TableSize("outcomes", 0, 0, 0)  # no partition has been made yet
 EMPTY_BYTES = 64 * 1024  # what a table and its indexes take with their first rows
 YOUNGEST_DAYS = 1 / 24  # what is younger says little of a day
 APART_S = 1.0  # for the outcomes' own database, without which the others are told
 INSTALLED = "SELECT extract(epoch FROM now() - min(at))::float FROM revisions"
 PARTS = """
 SELECT relname, pg_total_relation_size(oid) FROM pg_class
-WHERE relkind = 'r' AND relname ~ '^outcomes_[0-9]{8}$' AND relnamespace = current_schema()::regnamespace
+WHERE relkind = 'r' AND relname ~ ('^' || :table || '_[0-9]{8}$') AND relnamespace = current_schema()::regnamespace
 ORDER BY relname
 """
 
@@ -42,9 +43,7 @@ async def forecast(connection: AsyncConnection, db: Database, env: Environment, 
         ("log_lines", "at", float(env.log_retention_days)),
         ("idempotency", "at", 1.0),
     ]
-    stored = [
-        await of_outcomes(connection, sizes.get("outcomes", NONE), env.outcome_retention_days, now, installed_days)
-    ]
+    stored = await of_days(connection, sizes, env, now, installed_days)
     stored += [await of_table(connection, sizes[table], column, days) for table, column, days in aged if table in sizes]
     stored.sort(key=lambda one: -one.bytes)
     rest = total - sum(one.bytes for one in stored)
@@ -53,20 +52,37 @@ async def forecast(connection: AsyncConnection, db: Database, env: Environment, 
 
 
 async def of_apart(apart: Database, env: Environment, now: float, installed_days: float) -> Stored | None:
-    """The outcomes' own database; None while it is away."""
+    """Outcomes and log lines in their own database; None while it is away."""
     with contextlib.suppress(*AWAY):
         async with asyncio.timeout(APART_S), apart.ask() as connection:
-            size = next((one for one in await table_sizes(connection) if one.name == "outcomes"), NONE)
-            found = await of_outcomes(connection, size, env.outcome_retention_days, now, installed_days)
-            return msgspec.structs.replace(found, what="outcomes in their own database")
+            sizes = {one.name: one for one in await table_sizes(connection)}
+            found, lines = await of_days(connection, sizes, env, now, installed_days)
+            return msgspec.structs.replace(
+                found,
+                what="outcomes in their own database",
+                bytes=found.bytes + lines.bytes,
+                bytes_a_day=found.bytes_a_day + lines.bytes_a_day,
+                empty_bytes=found.empty_bytes + lines.empty_bytes,
+            )
     return None
 
 
-async def of_outcomes(
+async def of_days(
+    connection: AsyncConnection, sizes: Mapping[str, TableSize], env: Environment, now: float, installed_days: float
+) -> list[Stored]:
+    """Raw outcomes and log lines, of which days are dropped."""
+    return [
+        await of_partitions(connection, sizes.get(table, TableSize(table, 0, 0, 0)), days, now, installed_days)
+        for table, days in ((OUTCOMES, env.outcome_retention_days), (LINES, line_days(env.log_retention_hours)))
+    ]
+
+
+async def of_partitions(
     connection: AsyncConnection, size: TableSize, kept_days: int, now: float, installed_days: float
 ) -> Stored:
-    """Raw outcomes, by the sizes of their days."""
-    days = {day_of(name): int(of_day) for name, of_day in await connection.execute(text(PARTS))}
+    """A partitioned table, by the sizes of its days."""
+    found = await connection.execute(text(PARTS), {"table": size.name})
+    days = {day_of(name): int(of_day) for name, of_day in found}
     today = datetime.fromtimestamp(now, UTC).date()
     least = min(days.values(), default=0)  # of a day without any
     held = {day: of_day - least for day, of_day in days.items() if day is not None and day <= today and of_day > least}
@@ -74,7 +90,7 @@ async def of_outcomes(
     age = (today - min(held)).days + gone if held else 0.0
     young = min(age, installed_days) if age <= 1 else age
     rate = a_day(held.get(today, 0), held.get(today - timedelta(days=1), 0), gone, young)
-    return Stored("outcomes", size.bytes, rate, float(kept_days), age, least * len(days))
+    return Stored(size.name.replace("_", " "), size.bytes, rate, float(kept_days), age, least * len(days))
 
 
 async def of_table(connection: AsyncConnection, size: TableSize, column: str, days: float) -> Stored:
