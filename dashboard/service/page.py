@@ -26,6 +26,7 @@ from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live import questions, refusals_store
 from server.live.answers import SeriesPoint, SummaryRow
+from server.live.line_store import ServiceLines, service_lines
 from server.live.outcomes import FailingRequests
 from server.live.refusals import UNSEEN, IntakeRow
 from server.live.store import first_seen_at
@@ -96,6 +97,7 @@ class ServiceHistory(Struct):
     changes: list[Change]
     intake: list[IntakeRow]
     refused: list[Refusal]  # when a limit refused its senders; what is less than a step of the charts apart is one
+    lines: ServiceLines | None  # None: their database is away
     point_s: int  # how long one of the points is
 
     def refused_in(self, point: SeriesPoint) -> bool:
@@ -120,6 +122,7 @@ class ServiceView(Struct):
     ship: ShipView
     maintenance: list[RunningMaintenance]  # that it is in
     failing: FailingRequests | None  # while it is in trouble
+    line_bytes_a_day: int  # of its log lines at most
     over_ms: float | None  # where it is only slow: what took longer is shown
 
     @property
@@ -157,7 +160,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
     """One snapshot of everything for a service and window."""
     service, name = key
     span, now = SPANS[name], shared_clock.now()
-    async with parts.db.ask() as connection:
+    async with parts.db.ask() as connection, parts.db.rows_if_there(connection) as rows:
         (total,) = await questions.summary(connection, service, span.seconds, now)
         start = now - span.seconds
         latency = await questions.series(connection, service, "latency", start, now, step_s=span.row_s, now=now)
@@ -172,6 +175,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
             changes=await changes.recent(connection, start, service, limit=50),
             intake=sorted((i for i in intake if i.service == service), key=lambda i: (i.key, i.reason)),
             refused=spans(refused, span.step_s),
+            lines=await service_lines(connection, rows, service, start, now) if rows is not None else None,
             point_s=latency.step,
         )
 
@@ -210,6 +214,7 @@ async def service_view(parts: Parts, ask: Ask, now: float) -> ServiceView:
         ship=await ship_view(parts, name, now),
         maintenance=[one for one in parts.relay.maintenance if name in one.services],
         failing=requests,
+        line_bytes_a_day=parts.env.log_bytes_a_day,
         over_ms=over_ms,
     )
 
@@ -234,6 +239,7 @@ SERVICE = live_page(
         regions={
             "service-head": "service/head.html",
             "service-failing": "service/failing.html",
+            "service-lines": "service/lines.html",
             "service-ship": "service/ship.html",
             "service-objectives": "service/objectives.html",
             "service-changes": "service/changes.html",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.kernel.times import utc
 from server.live.answers import LineAnswer
 from server.live.outcome_store import by_filters, by_plan
 from server.tables.lines import ERROR
 
+ERRORS_SHOWN = 5
 COLUMNS = "at AS timestamp, service, severity, level, message, cut, instance, process, request_id, trace_id"
 
 
@@ -35,6 +37,41 @@ async def by_id(
     )
     await by_plan(rows)
     return [_line(row) for row in found]
+
+
+class LinesToday(NamedTuple):
+    """What came of a service's log lines since midnight (UTC), and what of it is not kept."""
+
+    lines: int
+    bytes: int
+    over_lines: int
+    old_lines: int
+
+
+class ServiceLines(NamedTuple):
+    """The newest error lines of a service, newest first, and what came today; None: nothing."""
+
+    errors: list[LineAnswer]
+    today: LinesToday | None
+
+
+async def service_lines(
+    connection: AsyncConnection, rows: AsyncConnection, service: str, from_s: float, now: float
+) -> ServiceLines:
+    """Of a service since then, Unix seconds. `rows`: where lines are."""
+    found = await connection.execute(
+        text(
+            """
+            SELECT sum(lines)::bigint, sum(bytes)::bigint, sum(over_lines)::bigint, sum(old_lines)::bigint
+            FROM line_days WHERE day = :day AND service = :service HAVING count(*) > 0
+            """
+        ),
+        {"day": utc(now).date(), "service": service},
+    )
+    today = found.one_or_none()
+    return ServiceLines(
+        await newest_errors(rows, service, utc(from_s), ERRORS_SHOWN), None if today is None else LinesToday(*today)
+    )
 
 
 async def newest_errors(rows: AsyncConnection, service: str, since: datetime, limit: int) -> list[LineAnswer]:
