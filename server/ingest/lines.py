@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from server.kernel.settings import Environment
 EVERY_S = 5.0
 LIMIT_S = 5.0
 CLOSE_S = 2.0
+TURN_LINES = 500
 
 
 class TakenLines(NamedTuple):
@@ -57,8 +59,16 @@ class LineIntake:
         self._loop.wake()
         self._loop.start()
 
-    def admit(self, lines: Iterable[LogLine], refuses: Callable[[str], str], now_us: int) -> TakenLines:
+    async def admit(self, lines: Sequence[LogLine], refuses: Callable[[str], str], now_us: int) -> TakenLines:
         """Which lines are kept, free of secrets; `refuses` says what is wrong with the sending of a service."""
+        found = []
+        for begin in range(0, len(lines), TURN_LINES):
+            found.append(self._admit(lines[begin : begin + TURN_LINES], refuses, now_us))
+            await asyncio.sleep(0)  # others have a turn
+        kept = [line for one in found for line in one.kept]
+        return TakenLines(kept, *(sum(left) for left in zip(*(one[1:] for one in found), strict=True)))
+
+    def _admit(self, lines: Iterable[LogLine], refuses: Callable[[str], str], now_us: int) -> TakenLines:
         day = day_of(now_us / 1_000_000)
         oldest = oldest_line(now_us / 1_000_000, self.hours)
         kept: list[LogLine] = []

@@ -158,7 +158,7 @@ class OutcomesPost:
             self.quota = await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
         sent = self.sent(decoded, form, asks_partial)
         if self.lines:
-            self.taken = intake.lines.admit(self.lines, self.refuses, self.taken_us)
+            self.taken = await intake.lines.admit(self.lines, self.refuses, self.taken_us)
             sent.lines, self.lines = self.taken.kept, ()
         self.body = b""
         if intake.spool is None:

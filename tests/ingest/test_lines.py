@@ -45,17 +45,18 @@ def test_a_batch_of_before_is_read_and_lines_come_back_as_they_went() -> None:
     assert unpacked(packed(before)) == before
 
 
-def test_what_is_over_a_day_of_another_key_or_too_old_is_left_and_counted() -> None:
+@pytest.mark.gen_test
+async def test_what_is_over_a_day_of_another_key_or_too_old_is_left_and_counted() -> None:
     env = read_environment({"LOG_BYTES_A_DAY": "1048576"})
     db: Any = None
     intake = LineIntake(env, db)
     long = line(message="m" * 500_000)  # cut to 16,384
     many = [long] * 80
-    taken = intake.admit([*many, line(service="other"), line(at=NOW_US - 4 * DAY_US)], refused_other, NOW_US)
+    taken = await intake.admit([*many, line(service="other"), line(at=NOW_US - 4 * DAY_US)], refused_other, NOW_US)
     most = 1_048_576 // (16_384 + 100)
     assert (len(taken.kept), taken.refused, taken.over, taken.old) == (most, 1, 80 - most, 1)
     intake.give_back(taken.kept[:2], NOW_US)
-    again = intake.admit([*many, line(service="third", at=NOW_US + DAY_US)], refused_other, NOW_US)
+    again = await intake.admit([*many, line(service="third", at=NOW_US + DAY_US)], refused_other, NOW_US)
     assert [one.service for one in again.kept] == ["checkout", "checkout", "third"]
     assert again.kept[-1].at == NOW_US, "from the future: when it came"
 
@@ -109,11 +110,12 @@ async def test_another_process_knows_what_was_taken_today(database_url: str) -> 
     env, db = read_environment({"LOG_BYTES_A_DAY": "1048576"}), Database(database_url, "test")
     first, second = LineIntake(env, db), LineIntake(env, db)
     first._process_id, second._process_id = 1, 2
-    assert len(first.admit([line(message="m" * 10_000)] * 200, lambda _: "", NOW_US).kept) == 103
+    many = await first.admit([line(message="m" * 10_000)] * 200, lambda _: "", NOW_US)
+    assert (len(many.kept), many.over) == (103, 97)
     await first.write()
     await first.write()
     await second.write()
-    assert len(second.admit([line(message="m" * 10_000)], lambda _: "", NOW_US).kept) == 0
+    assert (await second.admit([line(message="m" * 10_000)], lambda _: "", NOW_US)).over == 1
     for one in (first, second):
         await one.close()
     await db.close()
