@@ -30,7 +30,7 @@ def line(**given: Any) -> LogLine:
 
 
 def test_a_line_is_bounded_and_free_of_secrets() -> None:
-    sent = line(message="a\0b\ud800 Bearer abcdefgh " + "x" * 20_000, severity=99, instance="i" * 300)
+    sent = line(message="a\0b\ud800 Bearer abcdefgh1 " + "x" * 20_000, severity=99, instance="i" * 300)
     found = bounded(sent)
     assert found.message.startswith("ab? Bearer … x")
     assert (len(found.message), len(found.instance), found.severity, found.cut) == (16_384, 200, 24, True)
