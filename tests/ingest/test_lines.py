@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -90,8 +91,10 @@ async def test_lines_are_stored_with_their_outcomes_and_survive_an_outage_once(w
     await drained(site)
     found = [message for (message,) in rows(database_url, KEPT)]
     assert sorted(found) == ["first", "fourth", "second", "third"]
+    with contextlib.suppress(psycopg.Error):  # the connection of before the outage
+        await site.parts.intake.lines.write()
     await site.parts.intake.lines.write()
-    assert rows(database_url, "SELECT service, lines FROM line_days") == [("checkout", 6)]
+    assert rows(database_url, "SELECT service, lines FROM line_days") == [("checkout", 4)]
 
 
 @pytest.mark.gen_test
