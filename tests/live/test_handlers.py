@@ -141,7 +141,11 @@ async def test_outcomes_by_request_id_carry_everything_that_was_sent(web: Web) -
     assert found["bad"] is True
     assert found["duration_ms"] == 12.5
     assert {name: found[name] for name in sent if name != "error"} == {n: v for n, v in sent.items() if n != "error"}
-    assert answer(await site.fetch("/api/v1/outcomes?request_id=none", key=key)) == {"outcomes": [], "next": None}
+    assert answer(await site.fetch("/api/v1/outcomes?request_id=none", key=key)) == {
+        "outcomes": [],
+        "next": None,
+        "lines": [],
+    }
 
 
 @pytest.mark.gen_test
