@@ -1,6 +1,6 @@
 """Log lines of services, beside their outcomes, and how many bytes of them came in a day; trace ids are found.
 
-Revises: 0028
+Revises: 0030
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0029"
-down_revision = "0028"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
