@@ -9,7 +9,7 @@ from msgspec import Struct
 from dashboard.shared.page import Page
 from server.kernel import shared_clock
 from server.kernel.names import OWN
-from server.live.answers import LineAnswer, OutcomeAnswer
+from server.live.answers import LogLineAnswer, OutcomeAnswer
 from server.live.carrying import Carrying, carrying
 from server.parts import Parts
 from server.tables.detail import FIELDS
@@ -26,7 +26,7 @@ class RequestMoment(Struct):
     at: datetime
     service: str
     outcome: OutcomeAnswer | None = None
-    line: LineAnswer | None = None
+    line: LogLineAnswer | None = None
     own: KeptLine | None = None
 
     @property
@@ -43,7 +43,7 @@ class RequestView(Struct):
 
     id: str
     outcomes: list[OutcomeAnswer]
-    lines: list[LineAnswer]
+    lines: list[LogLineAnswer]
     own_lines: list[KeptLine]
     storing: bool  # whether raw outcomes are kept just now
     outcome_days: int
@@ -68,7 +68,7 @@ class RequestView(Struct):
         found = ((line.fields or {}).get("stored") for line in self.own_lines if line.logger == "evenkeel.access")
         return sum(n for n in found if isinstance(n, int))
 
-    def details(self, one: OutcomeAnswer | LineAnswer) -> list[tuple[str, object]]:
+    def details(self, one: OutcomeAnswer | LogLineAnswer) -> list[tuple[str, object]]:
         """What its sender said beside, by its name in words: Error class, Trace."""
         of_outcome = isinstance(one, OutcomeAnswer)
         names = (*FIELDS, "request_id") if of_outcome else ("process", "instance", "request_id", "trace_id")

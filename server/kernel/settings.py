@@ -140,13 +140,11 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
     raw = dict(os.environ if source is None else source)
     hide(secrets_in(raw))
     text = {v.name: raw.get(v.name, "").strip() or v.default for v in VARIABLES}
-    port = whole(text, "PORT", 0, 65535)
     data_dir = Path(text["DATA_DIR"]).absolute()
     database_url, direct_url = database_urls(text)
     hide([key := "" if for_database_only else secret_key(text["SECRET_KEY"], database_url, data_dir)])
-    key = SecretKey(key, accepted_keys(text["SECRET_KEYS_ACCEPTED"]))
     return Environment(
-        port=port,
+        port=whole(text, "PORT", 0, 65535),
         host=text["HOST"],
         web_concurrency=whole(text, "WEB_CONCURRENCY", 1, 64),
         data_dir=data_dir,
@@ -154,8 +152,8 @@ def read_environment(source: Mapping[str, str] | None = None, *, for_database_on
         database_direct_url=direct_url,
         outcomes_database_url=outcomes_url(text, database_url),
         redis_url=text["REDIS_URL"] or None,
-        secret_key=key,
-        public_url=(text["PUBLIC_URL"] or f"http://localhost:{port}").rstrip("/"),
+        secret_key=SecretKey(key, accepted_keys(text["SECRET_KEYS_ACCEPTED"])),
+        public_url=(text["PUBLIC_URL"] or f"http://localhost:{text['PORT']}").rstrip("/"),
         trusted_proxies=whole(text, "TRUSTED_PROXIES", 0, 10),
         slo_file=Path(text["SLO_FILE"]),
         runbook_file=Path(text["RUNBOOK_FILE"]),

@@ -110,7 +110,7 @@ class OutcomeAnswer(Detail[str]):
     weight: int = 1  # requests that it stands for
 
 
-class LineAnswer(Struct):
+class LogLineAnswer(Struct):
     """One log line as it was stored. `severity` is OpenTelemetry's number, 0 where it is not known; `level` what was
     sent; `cut`: the line was longer."""
 
@@ -132,4 +132,4 @@ class Outcomes(Struct):
 
     outcomes: list[OutcomeAnswer]
     next: str | None
-    lines: list[LineAnswer] | UnsetType = UNSET
+    lines: list[LogLineAnswer] | UnsetType = UNSET

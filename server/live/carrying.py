@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
 from server.live import line_store
-from server.live.answers import LineAnswer, OutcomeAnswer
+from server.live.answers import LogLineAnswer, OutcomeAnswer
 from server.live.outcomes import outcomes_by_request_id
 
 LINES_MOST = 500
@@ -22,7 +22,7 @@ class Carrying(Struct):
     """Outcomes, newest first, and log lines, oldest first, that carry a request id or a trace id."""
 
     outcomes: list[OutcomeAnswer]
-    lines: list[LineAnswer]
+    lines: list[LogLineAnswer]
 
     @property
     def traces(self) -> set[str]:

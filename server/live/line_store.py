@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.kernel.times import utc
-from server.live.answers import LineAnswer
+from server.live.answers import LogLineAnswer
 from server.live.outcome_store import by_filters, by_plan
 from server.tables.lines import ERROR
 
@@ -21,7 +21,7 @@ COLUMNS = "at AS timestamp, service, severity, level, message, cut, instance, pr
 
 async def by_id(
     rows: AsyncConnection, wanted: str, since: datetime, limit: int, but: Sequence[str] = ()
-) -> list[LineAnswer]:
+) -> list[LogLineAnswer]:
     """The lines that carry a request id or trace id, and none of `but`, oldest first."""
     await by_filters(rows)
     found = await rows.execute(
@@ -51,7 +51,7 @@ class LinesToday(NamedTuple):
 class ServiceLines(NamedTuple):
     """The newest error lines of a service, newest first, and what came today; None: nothing."""
 
-    errors: list[LineAnswer]
+    errors: list[LogLineAnswer]
     today: LinesToday | None
 
 
@@ -74,7 +74,7 @@ async def service_lines(
     )
 
 
-async def newest_errors(rows: AsyncConnection, service: str, since: datetime, limit: int) -> list[LineAnswer]:
+async def newest_errors(rows: AsyncConnection, service: str, since: datetime, limit: int) -> list[LogLineAnswer]:
     """The newest lines of a service since then that are errors or worse, newest first."""
     found = await rows.execute(
         text(
@@ -89,5 +89,5 @@ async def newest_errors(rows: AsyncConnection, service: str, since: datetime, li
     return [_line(row) for row in found]
 
 
-def _line(row: Any) -> LineAnswer:
-    return msgspec.convert(dict(row._mapping), LineAnswer)
+def _line(row: Any) -> LogLineAnswer:
+    return msgspec.convert(dict(row._mapping), LogLineAnswer)
