@@ -1,6 +1,6 @@
 """Log lines of services, beside their outcomes, and how many bytes of them came in a day; trace ids are found.
 
-Revises: 0030
+Revises: 0032
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0033"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
