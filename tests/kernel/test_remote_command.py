@@ -10,9 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from server.__main__ import main
+from server.config import command as config_command
 from server.kernel import remote
+from server.kernel.remote_command import Remote
 from tests.gate.asking import publish
 from tests.gate.making import objective
+from tests.gate.test_command import Answers, http_answer
 from tests.ingest.making import body, outcome, value
 from tests.ingest.sending import send
 from tests.site import Site
@@ -111,3 +114,35 @@ async def test_outcomes_are_sent_in_parts_and_each_fault_is_named_by_its_number(
     refused = await run("outcome", "send", given="\n".join(lines).encode())
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr == "reader lacks the scope ingest. Nothing was done. 0 outcomes were stored before.\n"
+
+
+def test_what_has_no_key_of_its_own_is_sent_once_and_a_busy_server_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "PAUSE_S", 0.0)
+    monkeypatch.setenv("EVENKEEL_API_KEY", "ek_x")
+    shown = http_answer("200 OK", '{"revision":{"revision":7}}')
+    lost = Answers(shown, b"", shown)
+    asked = ["config", "set", "INGEST_MAX_BATCH_ITEMS=5", "--reason", "x", "--url", lost.url]
+    done = CliRunner().invoke(main, asked)
+    assert (done.exit_code, done.stderr[:37]) == (2, "It is not known whether it was done. ")
+    assert [seen.split(b" ")[0] for seen in lost.seen] == [b"GET", b"PATCH"]
+    assert b'If-Match: "7"' in lost.seen[1]
+
+    busy = http_answer("503 Busy", '{"code":"UNAVAILABLE","detail":"The database does not answer. Nothing was done."}')
+    done = CliRunner().invoke(main, ["slo", "status", "--url", Answers(busy, busy).url])
+    assert (done.exit_code, done.stderr) == (2, "The database does not answer. Nothing was done.\n")
+    done = CliRunner().invoke(main, ["slo", "status", "--url", "evenkeel.example.com"])
+    assert (done.exit_code, done.stderr[:32]) == (2, "--url is 'evenkeel.example.com';")
+
+
+def test_a_setting_that_has_not_come_everywhere_in_time_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config_command, "RECEIPTS_S", 0.0)
+    late = {"text": "web.2 silent for 12 s; may still enforce batch items 1000"}
+    rollout = {"complete": False, "text": "1 of 2 processes", "stragglers": [late]}
+    monkeypatch.setattr(Remote, "get", lambda *_: {"rollout": rollout})
+    with pytest.raises(SystemExit) as ended:
+        config_command.awaited(Remote("", False), {"message": "Revision 2 is in force."})
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("Revision 2 is in force.\n1 of 2 processes.\n", f"{late['text']}.\n")
