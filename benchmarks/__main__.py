@@ -20,7 +20,7 @@ from benchmarks.stand import ROOT
 
 TABLE = ("ingest", "rows", "history", "idle", "memory", "peers")  # what docs/performance.md has
 OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects")
-BY_HAND = ("detection", "growth")  # longer than `make bench` may take
+BY_HAND = ("detection", "growth", "outage")  # longer than `make bench` may take
 
 
 @click.command(help=__doc__)
