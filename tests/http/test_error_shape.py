@@ -109,11 +109,14 @@ async def test_an_address_that_is_none(web: Web, path: str) -> None:
         is_problem(found, "NOT_FOUND", path)
 
 
+AHEAD = {"/api/v1/services/{service}/route-patterns"}  # may be set before the service sends anything
+
+
 @pytest.mark.gen_test
 async def test_something_that_does_not_exist(web: Web) -> None:
     site = await web()
     key = await site.key("read", "act", "admin")
-    tried = [(r, m) for r, m, one in OPERATIONS if "{" in r.path and one.scope != "ingest"]
+    tried = [(r, m) for r, m, one in OPERATIONS if "{" in r.path and one.scope != "ingest" and r.path not in AHEAD]
     assert tried
     for route, method in tried:
         is_problem(await ask(site, route, method, key, query=NEEDED.get(route.path, "")), "NOT_FOUND", address(route))
