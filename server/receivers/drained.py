@@ -25,7 +25,7 @@ class DrainedRequest(NamedTuple):
 
     service: str
     method: str
-    route: str
+    target: str  # the path as it came, or its route where no more is known
     status: int
     at: int
     duration_us: int | None
@@ -79,6 +79,7 @@ class Drained:
 
     messages: int = 0
     cut: int = 0
+    exact: bool = True  # each message has a time with a fraction of its second: two equal bodies are one, sent twice
     requests: list[DrainedRequest] = field(default_factory=list)
     lines: list[DrainedLine] = field(default_factory=list)
     changes: list[DrainedChange] = field(default_factory=list)

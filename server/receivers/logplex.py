@@ -20,13 +20,13 @@ from server.receivers.drained import (
     ids_in,
     severity_in,
 )
-from server.receivers.route_template import route_of
 from server.receivers.syslog_frames import SyslogFrame, SyslogFrames
 
 HEADER = re.compile(rb"<(\d{1,3})>1 (\S{1,40}) (\S{1,255}) (\S{1,255}) (\S{1,255}) (\S{1,255})(?: |$)")
 PLATFORM = "heroku"
 APPS = frozenset({"app", "heroku"})  # what stands where others have the name of the application
 NIL = "-"
+TOKEN = re.compile(rb"d\.[0-9a-f-]{36}$")
 
 KEYS = "sock|at|code|desc|method|path|host|request_id|fwd|dyno|connect|service|status|bytes|protocol|tls_version|tls"
 PAIR = re.compile(rf'(?:^| )({KEYS})=(".*?"|.*?)(?=(?: (?:{KEYS})=)|$)', re.DOTALL)
@@ -43,12 +43,15 @@ BY = r" by (?:user )?(?P<actor>\S+)$"
 RELEASE = re.compile(rf"Release (?P<version>v\d+) created{BY}")
 SCALE = re.compile(rf"Scaled? to (?P<what>.+?){BY}")
 CODE = re.compile(rf"(?P<what>(?:Deploy|Rollback|Promote)\w* .+?){BY}")
-OTHER = re.compile(rf"(?P<what>(?:Set|Remove|Unset|Add|Update|Attach|Detach|Enable|Disable|Upgrade)\w* .+?){BY}")
+OTHER = re.compile(
+    rf"(?P<what>(?:Set|Remove|Unset|Add|Add-on|Config|Update|Attach|Detach|Enable|Disable|Upgrade|Initial) .+?){BY}"
+)
 COMMIT = re.compile(r"Deploy\w* ([0-9a-f]{6,40})")
 DEPLOY: Literal["deploy"] = "deploy"
 OF_ELSE: Literal["other"] = "other"
-BESIDE_US = 10_000_000  # between the line of a release and the one that says what it is of
-VERSION_MAX, SUMMARY_MAX = 200, 500
+BESIDE_US = 10_000_000  # at most between the line of a release and the one that says what it is of: mostly 0
+NEAR = 4  # lines of the API, either way: those of several releases are mixed
+VERSION_MAX, SUMMARY_MAX, TARGET_MAX = 200, 500, 2_000
 ERROR_SEVERITY = 17
 
 
@@ -98,8 +101,11 @@ def line_of(frame: SyslogFrame) -> LogplexLine:
     if header is None:
         return LogplexLine(None, "", "", data.decode("utf-8", "replace"), frame.cut)
     at = moment(header[2].decode("ascii", "replace"))
-    app, process = (header[place].decode("utf-8", "replace") for place in (4, 5))
+    places = (3, 4) if TOKEN.match(header[5]) else (4, 5)  # as drains of 2012 had it
+    app, process = (header[place].decode("utf-8", "replace") for place in places)
     text = data[header.end() :].decode("utf-8", "replace")
+    if app == PLATFORM or process == "api":
+        text = text.removeprefix("- ")  # what some shippers between put in as structured data
     return LogplexLine(at.at if at and at.zoned else None, app, process, text, frame.cut)
 
 
@@ -156,7 +162,7 @@ def request_of(pairs: dict[str, str], line: LogplexLine, service: str, now: int)
     return DrainedRequest(
         service=service,
         method=method[:32],
-        route=route_of(path),
+        target=path[:TARGET_MAX],
         status=status or 503,
         at=now if line.at is None else line.at,
         duration_us=taken_us(pairs, status),
@@ -222,16 +228,16 @@ def described(text: str) -> re.Match[str] | None:
 
 
 def beside_of(told: list[ApiLine], place: int, actor: str, taken: set[int]) -> int | None:
-    """Where the line stands that says what a release is of: before it or behind it, of the same moment and person."""
+    """Where the line stands that says what a release is of: of the same person, and of the same moment or nearly."""
     release = told[place]
-    for near in (place - 1, place + 1):
-        if not 0 <= near < len(told) or near in taken:
-            continue
-        line, found = told[near], described(told[near].text)
-        together = line.service == release.service and abs(line.at - release.at) <= BESIDE_US
-        if together and found is not None and found["actor"] == actor:
-            return near
-    return None
+    found: list[tuple[int, int, int]] = []
+    for near in range(max(0, place - NEAR), min(len(told), place + NEAR + 1)):
+        line, what = told[near], described(told[near].text)
+        apart = abs(line.at - release.at)
+        if near not in taken and what and what["actor"] == actor and line.service == release.service:
+            found.append((apart, abs(near - place), near))
+    apart, _, near = min(found, default=(BESIDE_US + 1, 0, 0))
+    return near if apart <= BESIDE_US else None
 
 
 def lone_change(line: ApiLine) -> DrainedChange | None:

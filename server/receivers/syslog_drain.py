@@ -33,6 +33,7 @@ def drain(body: bytes, now: int, service: str = "", zone: tzinfo = UTC) -> Drain
     `zone` is that of times that name none."""
     drained = Drained()
     lines = [read(frame, now, zone) for frame in SyslogFrames(body)]
+    drained.exact = all(line.at is not None and line.at % 1_000_000 for line in lines)
     requests = ServerLines(zone)
     for line, at in zip(lines, in_order(lines), strict=True):
         whose = service or line.app or line.host or UNNAMED
@@ -64,7 +65,7 @@ def drained_request(read: LoggedRequest, line: SyslogLine, service: str) -> Drai
     return DrainedRequest(
         service=service,
         method=read.method,
-        route=read.route,
+        target=read.route,
         status=read.status,
         at=read.at,
         duration_us=read.duration_us,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from server.receivers.drained import Drained, LostLines
 from server.receivers.logplex import read
+from server.receivers.route_template import route_of
 
 AT = 1_796_040_000_123_456
 HEAD = "<158>1 2026-11-30T12:00:00.123456+00:00 host"
@@ -27,7 +28,7 @@ def router(pairs: str) -> tuple[object, ...]:
     assert (found.service, found.at) == ("shop", AT)
     return (
         found.method,
-        found.route,
+        route_of(found.target),
         found.status,
         found.duration_us,
         found.failed,
@@ -108,6 +109,23 @@ def test_changes() -> None:
     ]
     assert {one.at for one in found.changes} == {AT}
     assert len(found.lines) == 9
+
+
+def test_lines_of_releases_that_are_mixed_belong_together_by_their_moment() -> None:
+    """As Heroku wrote them in 2018; and as shippers between, and Logplex in 2012, put more into the header."""
+    later = API.replace("123456", "623456")
+    found = drained(
+        f"{later}Enable Logplex by user a@b.de",
+        f"{API}- Release v1 created by user a@b.de",
+        f"{later}Release v2 created by user a@b.de",
+        f"{API}Initial release by user a@b.de",
+    )
+    assert [(one.version, one.summary) for one in found.changes] == [
+        ("v1", "Initial release"),
+        ("v2", "Enable Logplex"),
+    ]
+    old = "<40>1 2026-11-30T12:00:00+00:00 heroku web.3 d.73ea7440-270a-435a-a0ea-adf50b4e5f5a - "
+    assert drained(f"{old}State changed from starting to up").lines[0].instance == "web.3"
 
 
 def test_what_was_dropped() -> None:

@@ -104,7 +104,7 @@ def test_newlines_are_for_display() -> None:
 
 
 def shown(told: Drained) -> list[tuple[str, str, int]]:
-    return [(one.method, one.route, one.status) for one in told.requests]
+    return [(one.method, one.target, one.status) for one in told.requests]
 
 
 def test_lines_of_servers_are_requests() -> None:
@@ -128,7 +128,7 @@ def test_lines_of_servers_are_requests() -> None:
         NOW,
     )
     assert [
-        (one.service, one.instance, one.route, one.status, one.at - AT, one.duration_us, one.failed, one.abandoned)
+        (one.service, one.instance, one.target, one.status, one.at - AT, one.duration_us, one.failed, one.abandoned)
         for one in told.requests
     ] == [
         ("nginx", "vm", "/a", 200, 0, None, None, False),
