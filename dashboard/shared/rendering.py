@@ -25,6 +25,7 @@ from server.incidents.moves import WORDS as INCIDENT_WORDS
 from server.kernel import shared_clock
 from server.kernel.names import marked
 from server.kernel.times import utc
+from server.receivers.syslog import displayed
 from server.slo.model.budget import LOW_BUDGET
 
 FILTERS = (
@@ -48,6 +49,7 @@ def environment() -> Environment:
     )
     made.filters.update({name: getattr(words, name) for name in FILTERS})
     made.filters["urlencode"] = segment
+    made.filters["displayed"] = displayed
     made.filters["time"] = time_element
     made.filters["input_time"] = input_time
     made.filters["setting"] = setting_value
