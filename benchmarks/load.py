@@ -23,8 +23,9 @@ LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d+)")
 class Load:
     """What all connections share."""
 
-    def __init__(self, requests: Iterator[bytes], seconds: float) -> None:
+    def __init__(self, requests: Iterator[bytes], seconds: float, right: bytes = b"HTTP/1.1 201") -> None:
         self.requests = requests
+        self.right = right  # what a good answer begins with
         self.until = time.monotonic() + seconds
         self.answered = 0
         self.wrong = 0
@@ -67,7 +68,7 @@ class Connection(asyncio.Protocol):
         load.answered += 1
         now = time.monotonic()
         load.longest_gap_s, load.answered_at = max(load.longest_gap_s, now - load.answered_at), now
-        if not self.buffer.startswith(b"HTTP/1.1 201"):
+        if not self.buffer.startswith(load.right):
             load.wrong += 1
             load.first_wrong = load.first_wrong or self.buffer
         self.buffer = b""

@@ -34,6 +34,7 @@ from server.incidents.runbook_file import RunbookInForce
 from server.ingest import native
 from server.ingest.intake import Intake
 from server.ingest.lean import LeanOutcomes
+from server.ingest.otlp_handlers import ADDRESSES, MisaddressedTelemetry, misaddressed
 from server.ingest.route_patterns import RoutePatterns
 from server.jobs import jobs
 from server.kernel.bus import Bus
@@ -96,8 +97,10 @@ class Site(Application):
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         if not self.parts.started and not request.path.startswith(("/health/", "/static/")):
             return self.get_handler_delegate(request, Starting, {"parts": self.parts})
-        if request.server_connection.reserve and request.path.startswith(("/api/", "/mcp", "/metrics")):  # type: ignore[attr-defined]
+        if request.server_connection.reserve and for_machines(request.path):  # type: ignore[attr-defined]
             return self.get_handler_delegate(request, NoRoom, {"parts": self.parts})
+        if misaddressed(request.query):
+            return self.get_handler_delegate(request, MisaddressedTelemetry, {"parts": self.parts})
         return super().find_handler(request, **kwargs)
 
     def get_handler_delegate(
@@ -109,6 +112,11 @@ class Site(Application):
         path_kwargs: dict[str, bytes] | None = None,
     ) -> Arriving:
         return Arriving(self, request, target_class, target_kwargs, path_args, path_kwargs)
+
+
+def for_machines(path: str) -> bool:
+    """Whether an address is one that programs ask, not people."""
+    return path.startswith(("/api/", "/mcp", "/metrics")) or path.endswith(ADDRESSES)
 
 
 def urls(parts: Parts) -> list[URLSpec]:

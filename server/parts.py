@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from server.http.body import Room
+from server.http.body import TELEMETRY_BYTES, Room
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -71,6 +71,7 @@ class Parts:
     pulled: Callable[[int], Awaitable[None]] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
     bodies: Room = field(default_factory=Room)  # what of bodies is in memory
+    telemetry: Room = field(default_factory=lambda: Room(TELEMETRY_BYTES))  # the same of those of telemetry
     started: bool = False  # every part has started
     stopping: bool = False
 

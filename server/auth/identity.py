@@ -36,8 +36,8 @@ class Identity:
         return self.id if self.kind == "key" else 0
 
     def may_touch(self, service: str) -> bool:
-        """Whether it may send outcomes of a service, or act for it."""
-        return not self.services or service in self.services
+        """Whether it may send outcomes of a service, or act for it; in every environment of it, as shop@staging."""
+        return not self.services or service in self.services or service.rpartition("@")[0] in self.services
 
     @property
     def actor(self) -> str:

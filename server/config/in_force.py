@@ -56,6 +56,12 @@ class SettingsInForce:
         """The limits in force for a key: a look-up, with no waiting."""
         return self._by_key.get(key_id, self._all)
 
+    def lowered(self, name: str, key_id: int) -> bool:
+        """Whether a revision lets in less of a key than the environment or, where that says nothing, the default."""
+        lets_in = SETTINGS[name].lets_in
+        usual = self.environment.get(name, SETTINGS[name].default)
+        return lets_in(self.limits_for(key_id).value(name)) < lets_in(usual)
+
     async def start(self) -> None:
         """Load the revision in force, record a difference of the environment, and follow."""
         async with self.db.act() as connection:

@@ -15,12 +15,19 @@ from server.kernel.errors import ApiError
 BODY_MAX = 256 * 1024  # bytes, of every address that has no limit of its own
 BODY_S = 30.0  # for the whole body
 ROOM_BYTES = 64 * 1024 * 1024  # decompressed, over all connections of a process
+TELEMETRY_BYTES = 64 * 1024 * 1024  # of one body of telemetry, and of all of them: beside ROOM_BYTES
 STRANGERS_BYTES = 8 * 1024 * 1024  # the part of it for who has not said who they are: forms, signed notices
 LENGTH_MAX = 2**63 - 1  # in answers; the header may have thousands of digits
-Coding = Literal["identity", "gzip"]
-CODINGS: dict[str, Coding] = {"": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip"}
+Coding = Literal["identity", "gzip", "deflate"]
+CODINGS: dict[str, Coding] = {
+    "": "identity",
+    "identity": "identity",
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "deflate": "deflate",
+}
 
-GZIP = 31  # zlib's wbits for a gzip header
+GZIP, ZLIB, BARE = 31, 15, -15  # zlib's wbits: for a gzip header, for its own, and for none
 
 
 def declared(length: str) -> int:
@@ -34,14 +41,15 @@ def declared(length: str) -> int:
 
 @dataclass(slots=True)
 class Room:
-    """The bytes of bodies that are in memory, over all connections of a process."""
+    """The bytes of bodies that are in memory, over all connections of a process. `most` 0: ROOM_BYTES."""
 
+    most: int = 0
     taken: int = 0
     strangers: int = 0  # of them
 
     def take(self, size: int, *, stranger: bool) -> None:
         """Room for more of a body; ApiError QUEUE_FULL where too much is being read already."""
-        if self.taken + size > ROOM_BYTES or (stranger and self.strangers + size > STRANGERS_BYTES):
+        if self.taken + size > (self.most or ROOM_BYTES) or (stranger and self.strangers + size > STRANGERS_BYTES):
             raise ApiError(
                 "QUEUE_FULL", "Too many bodies are being read. Nothing was done: send it again.", retry_after=1
             )
@@ -62,28 +70,30 @@ class UploadBody:
         self.received = 0  # on the wire
         self.size = 0  # decompressed, in memory
         self._chunks: list[bytes] = []
-        self._gzip = zlib.decompressobj(GZIP) if coding == "gzip" else None
+        self._coding = coding
+        self._packed = zlib.decompressobj(GZIP) if coding == "gzip" else None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes; PAYLOAD_TOO_LARGE, or BAD_REQUEST where they are not gzip."""
         self.received += len(chunk)
         if self.received > self.limit:
             raise too_large(self.limit, self.received, "at least ")
-        if self._gzip is None:
+        if self._coding == "identity":
             self._keep(chunk)
         else:
             self._decompress(chunk)
 
     def _decompress(self, chunk: bytes) -> None:
-        assert self._gzip is not None
         try:
             while chunk:
-                if self._gzip.eof:  # another member follows
-                    self._gzip = zlib.decompressobj(GZIP)
-                self._keep(self._gzip.decompress(chunk, self.limit + 1 - self.size))
-                chunk = self._gzip.unconsumed_tail or self._gzip.unused_data
+                if self._packed is None or (self._packed.eof and self._coding == "gzip"):  # another member follows
+                    self._packed = zlib.decompressobj(GZIP if self._coding == "gzip" else deflated(chunk))
+                self._keep(self._packed.decompress(chunk, self.limit + 1 - self.size))
+                if self._packed.eof and self._coding == "deflate" and self._packed.unused_data:
+                    raise ApiError("BAD_REQUEST", "Something follows the deflate body. Nothing was done.")
+                chunk = self._packed.unconsumed_tail or self._packed.unused_data
         except zlib.error as error:
-            raise ApiError("BAD_REQUEST", f"The body is not gzip: {error}. Nothing was done.") from None
+            raise ApiError("BAD_REQUEST", f"The body is not {self._coding}: {error}. Nothing was done.") from None
 
     def _keep(self, data: bytes) -> None:
         self.size += len(data)
@@ -93,9 +103,14 @@ class UploadBody:
 
     def whole(self) -> bytes:
         """The decompressed body; BAD_REQUEST where it was cut short."""
-        if self._gzip is not None and not self._gzip.eof:
-            raise ApiError("BAD_REQUEST", "The gzip body ends too early. Nothing was done.")
+        if self._packed is not None and not self._packed.eof:
+            raise ApiError("BAD_REQUEST", f"The {self._coding} body ends too early. Nothing was done.")
         return b"".join(self._chunks)
+
+
+def deflated(begin: bytes) -> int:
+    """The wbits of a deflate body: RFC 9110 means zlib's format, and some senders send it bare."""
+    return ZLIB if begin[0] & 0x0F == zlib.DEFLATED else BARE
 
 
 def too_large(limit: int, sent: int, how: str = "") -> ApiError:

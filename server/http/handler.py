@@ -16,7 +16,7 @@ from server.auth.identity import Identity, bound_to
 from server.auth.proxies import believe, cookie_name, over_tls
 from server.auth.tokens import is_own_check
 from server.http.answered import Answered, record
-from server.http.body import BODY_MAX, BODY_S, CODINGS, LENGTH_MAX, Coding, UploadBody, declared, too_large
+from server.http.body import BODY_MAX, BODY_S, CODINGS, LENGTH_MAX, Coding, Room, UploadBody, declared, too_large
 from server.http.connection import Connection
 from server.http.failures import as_api_error, problem_answer
 from server.http.operation import Operation
@@ -163,7 +163,8 @@ class Handler(RequestHandler):
         """How the body is packed; ApiError UNSUPPORTED_MEDIA_TYPE for one that this address does not read."""
         coding = CODINGS.get(self.request.headers.get("Content-Encoding", "").strip().lower())
         if coding is None or coding not in self.codings:
-            named = " or with Content-Encoding: gzip" if "gzip" in self.codings else ""
+            packed = [coding for coding in self.codings if coding != "identity"]
+            named = f" or with Content-Encoding: {' or '.join(packed)}" if packed else ""
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", f"Send the body as it is{named}. Nothing was done.")
         return coding
 
@@ -189,6 +190,11 @@ class Handler(RequestHandler):
         """Bytes, for this sender, on the wire and decompressed."""
         return BODY_MAX
 
+    @property
+    def room(self) -> Room:
+        """Where bodies of this address find room."""
+        return self.parts.bodies
+
     def data_received(self, chunk: bytes) -> None:
         if self.upload is None:  # answered already
             return
@@ -196,7 +202,7 @@ class Handler(RequestHandler):
         try:
             self.upload.feed(chunk)
             more = self.upload.size - self.reserved
-            self.parts.bodies.take(more, stranger=self.stranger)
+            self.room.take(more, stranger=self.stranger)
             self.reserved += more
         except ApiError as error:
             self.refuse(error)
@@ -233,7 +239,7 @@ class Handler(RequestHandler):
 
     def let_go(self) -> None:
         """Forget the body."""
-        self.parts.bodies.give(self.reserved, stranger=self.stranger)
+        self.room.give(self.reserved, stranger=self.stranger)
         self.reserved, self.upload = 0, None
         if self.timer is not None:
             self.timer.cancel()

@@ -23,3 +23,11 @@ class Route:
     def spec(self, parts: Parts) -> URLSpec:
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
         return URLSpec(pattern, self.handler, {"parts": parts, "route": self.path})
+
+
+@dataclass(frozen=True, slots=True)
+class AnywhereRoute(Route):
+    """The same path at the end of any other: senders put theirs behind what people give them as an address."""
+
+    def spec(self, parts: Parts) -> URLSpec:
+        return URLSpec(f"(?:/.*)?{re.escape(self.path)}/?", self.handler, {"parts": parts, "route": self.path})

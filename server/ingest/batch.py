@@ -56,6 +56,7 @@ class Batch:
     claim: Claim | None
     sent: SentBatch | None = None
     lines: LineRows = NO_LINES
+    item_claims: bytes = b""  # 16 bytes an item, by which each is counted once; empty: the claim alone says that
     queued: float = 0.0  # since when it waits for a flush, by the queue's clock
     done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from server.ingest.series import Series, Spelling
+from server.tables.binary import rows_in
 
 Find = Callable[[Spelling], Series | None]
 Thresholds = Callable[[str], tuple[int, ...]]
@@ -34,6 +36,27 @@ class Counted:
     @property
     def items(self) -> int:
         return len(self.places)
+
+    def without(self, left_out: Collection[int]) -> Counted:
+        """It without the outcomes at these places."""
+        kept = [at for at in range(self.items) if at not in left_out]
+        numbers: dict[int, int] = {}  # of the cells that are left, by what they were before
+        places = array("i")
+        for at in kept:
+            place = self.places[at]
+            places.append(2 * numbers.setdefault(place >> 1, len(numbers)) + (place & 1))
+        cells = [self.cells[number] for number in numbers]
+        rows = rows_in(self.rows)
+        services = Counter(cells[place >> 1][0].name.service for place in places)
+        return Counted(
+            cells,
+            places,
+            array("q", [self.durations[at] for at in kept]),
+            services,
+            b"".join([rows[at] for at in kept]) if rows else b"",
+            self.timed,
+            None if self.weights is None else array("i", [self.weights[at] for at in kept]),
+        )
 
 
 def counted_of(cells: Mapping[Cell, tuple[Sequence[int], Sequence[int]]], *, timed: bool) -> Counted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg.errors import LockNotAvailable
 
@@ -12,6 +12,7 @@ from server.ingest import apart_store, store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
+from server.ingest.item_claims import items_in
 from server.kernel.connection import Connection
 from server.kernel.db import LIMITS, local, setting
 from server.kernel.errors import ApiError
@@ -36,36 +37,41 @@ class Flush:
     xid: int = 0  # of the transaction, where `traced`
     traced: bool = False  # whether the commit happened may be asked long after, by its number
     keys_kept_s: int = 0  # longer than other keys
+    less: dict[Batch, Batch] = field(default_factory=dict)  # those without the items that were counted before
+
+    @property
+    def brought(self) -> list[Batch]:
+        """The winners, with what of them was not counted before."""
+        return [self.less.get(batch, batch) for batch in self.winners]
 
     @property
     def raw(self) -> list[Batch]:
-        """The winners that bring rows into the outcomes' database."""
-        return [batch for batch in self.winners if batch.raw]
+        """Those of them that bring rows into the outcomes' database."""
+        return [batch for batch in self.brought if batch.raw]
 
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
-        self.deltas, self.winners, self.repeats = b"", [], []
+        self.deltas, self.winners, self.repeats, self.less = b"", [], [], {}
         self.unsure, self.xid, self.counted_as = False, 0, (0, 0)
 
 
 async def begin(connection: Connection, flush: Flush) -> None:
     """Open the transaction and decide which batches it stores."""
-    claims = sorted(batch.claim for batch in flush.batches if batch.claim)
-    if not claims:
+    if not any(batch.claim for batch in flush.batches):
         await open_(connection, flush, local(connection))
         flush.winners = list(flush.batches)
         return
     await open_(connection, flush, local(connection, lock_timeout=CLAIMS_WAIT))
     try:
-        ours = await store.claim(connection, claims, flush.keys_kept_s)
+        won = await claim(connection, flush, flush.batches)
     except LockNotAvailable:
         await connection.execute("ROLLBACK")
+        flush.forget()
         await open_(connection, flush, local(connection, lock_timeout=EACH_CLAIM_WAITS))
-        ours = await claim_each(connection, claims, flush.keys_kept_s)
+        won = await claim_each(connection, flush)
     await connection.execute(CLAIMED)
     for batch in flush.batches:
-        won = batch.claim is None or batch.claim.digest in ours
-        (flush.winners if won else flush.repeats).append(batch)
+        (flush.winners if batch in won else flush.repeats).append(batch)
 
 
 async def open_(connection: Connection, flush: Flush, settings: str) -> None:
@@ -75,14 +81,44 @@ async def open_(connection: Connection, flush: Flush, settings: str) -> None:
         await connection.execute(f"BEGIN; {settings}")
 
 
-async def claim_each(connection: Connection, claims: Sequence[Claim], kept_s: int) -> set[bytes]:
+async def claim(connection: Connection, flush: Flush, batches: Sequence[Batch]) -> set[Batch]:
+    """Those of the batches that are ours to store, with what of their items was not counted before."""
+    claims = sorted(batch.claim for batch in batches if batch.claim)
+    ours = await store.claim(connection, claims, flush.keys_kept_s) if claims else set()
+    won = [batch for batch in batches if batch.claim is None or batch.claim.digest in ours]
+    await claim_items(connection, flush, [batch for batch in won if batch.item_claims])
+    return set(won)
+
+
+async def claim_items(connection: Connection, flush: Flush, batches: Sequence[Batch]) -> None:
+    """Claim the items of these batches one by one; those that were counted before are left out."""
+    claimed = [items_in(batch.item_claims) for batch in batches]
+    left = set().union(*claimed)
+    if not left:
+        return
+    before = await store.claim_items(connection, sorted(left))
+    if not before and len(left) == sum(map(len, claimed)):
+        return
+    left -= before
+    for batch, items in zip(batches, claimed, strict=True):
+        repeated: set[int] = set()
+        for place, item in enumerate(items):
+            if item in left:
+                left.remove(item)
+            else:
+                repeated.add(place)
+        if repeated:
+            flush.less[batch] = replace(batch, counted=batch.counted.without(repeated))
+
+
+async def claim_each(connection: Connection, flush: Flush) -> set[Batch]:
     """Claim one by one, and leave out those that another process is storing now."""
-    ours: set[bytes] = set()
-    for one in claims:
+    won: set[Batch] = set()
+    for batch in flush.batches:
         with contextlib.suppress(LockNotAvailable):
             async with connection.transaction():
-                ours |= await store.claim(connection, [one], kept_s)
-    return ours
+                won |= await claim(connection, flush, [batch])
+    return won
 
 
 async def copy_rows(connection: Connection, batches: Sequence[Batch]) -> None:
@@ -97,7 +133,7 @@ async def copy_rows(connection: Connection, batches: Sequence[Batch]) -> None:
 
 async def copy_rows_apart(apart: Connection, flush: Flush) -> None:
     """Commit the rows in their own database, with a mark by which they are swept if they are never counted."""
-    cells = [cell for batch in flush.winners if batch.counted.rows for cell in batch.counted.cells]
+    cells = [cell for batch in flush.raw if batch.counted.rows for cell in batch.counted.cells]
     seconds = [second for _, second in cells]
     seconds += [second for batch in flush.raw if batch.lines.n for second in (batch.lines.first, batch.lines.last)]
     await apart.execute(f"BEGIN; {local(apart)}")
@@ -108,7 +144,7 @@ async def copy_rows_apart(apart: Connection, flush: Flush) -> None:
 
 async def copy_deltas(connection: Connection, flush: Flush, writer_id: int, seq: int, thresholds: Thresholds) -> None:
     """Copy what counts the winners; the transaction stays open."""
-    deltas = delta_rows(writer_id, seq, [batch.counted for batch in flush.winners], thresholds)
+    deltas = delta_rows(writer_id, seq, [batch.counted for batch in flush.brought], thresholds)
     if deltas:
         flush.deltas = BEGIN + deltas + END
         await store.copy_binary(connection, store.COPY_DELTAS, flush.deltas)

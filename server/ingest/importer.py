@@ -19,7 +19,7 @@ from server.ingest.series import Caps
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.db import Database
-from server.kernel.names import OTHER
+from server.kernel.names import NOT_FOUND, OTHER
 from server.kernel.settings import Environment
 from server.process.reserve import reserve_of
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
@@ -28,7 +28,6 @@ BATCH_ITEMS = 5_000
 SHOWN = 5
 PATIENCE_S = 30.0
 TOLD = -1  # stands for a process that has sent the log's outcomes itself, so that the watch tells of them
-NOT_FOUND = "(not found)"  # the route of what was never found
 
 Aborted = Literal["bad", "good", "apart"]
 

@@ -20,7 +20,7 @@ from server.ingest.lines import LineIntake
 from server.ingest.numbering import Numbering
 from server.ingest.overload import Overload
 from server.ingest.patience import PATIENCE_S, slow
-from server.ingest.received import HOT, ReceivedTally
+from server.ingest.received import ABANDONED, HOT, ReceivedTally
 from server.ingest.replay import Replay
 from server.ingest.sent import SentBatch
 from server.ingest.series import Caps
@@ -169,11 +169,13 @@ class Intake:
     async def _stored(self, sent: SentBatch, counted: Counted | None, claim: Claim | None) -> StoredBatch:
         if self.spool is None:
             assert counted is not None, "without a spool what cannot be counted is refused"
-            batch = Batch(counted, sent.answer, claim, lines=line_rows(sent.lines, sent.at))
+            batch = Batch(
+                counted, sent.answer, claim, lines=line_rows(sent.lines, sent.at), item_claims=sent.item_claims
+            )
         elif counted is None or self._waits(claim) or (self.queue.full and await self._has_room(self.spool)):
             return await self.spool.keep(sent)
         else:
-            batch = Batch(counted, sent.answer, claim, sent, line_rows(sent.lines, sent.at))
+            batch = Batch(counted, sent.answer, claim, sent, line_rows(sent.lines, sent.at), sent.item_claims)
         self.queue.put(batch)
         self._gauge()
         return await batch.done
@@ -292,6 +294,13 @@ class Intake:
         if reason == "QUEUE_FULL":
             self.overload.refused(shared_clock.now())
         self.tally.add(shared_clock.now(), key_id, reason, services=services, items=items, size=bytes_)
+
+    def abandoned(self, key_id: int, services: Mapping[str, int], receiver: str) -> None:
+        """Requests that ended without an answer, and nobody knows whether they failed: counted, and in no ratio."""
+        now = shared_clock.now()
+        for service, items in services.items():
+            self.tally.add_items(now, key_id, ABANDONED, items, service)
+            self.received.add(now, receiver, key_id, ABANDONED, requests=0, items=items)
 
     def refused_items(self, key_id: int, reason: str, items: int, receiver: str = HOT, said: str = "") -> None:
         """Items of a request whose others were stored, which came by a receiver; `said`: what is wrong with one."""

@@ -22,7 +22,7 @@ Stamp = (
 )
 
 
-class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True):
+class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One outcome as sent. `timestamp` is RFC 3339 or epoch milliseconds; default: when it arrives."""
 
     service: Name

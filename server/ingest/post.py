@@ -154,8 +154,7 @@ class OutcomesPost:
         asks_partial = partial()
         if decoded.faults and not asks_partial:
             raise faults_error(decoded.faults, decoded.items)
-        if limits.ingest_max_items_per_second:
-            self.quota = await intake.throttle.admit(self.key_id, decoded.items, limits.ingest_max_items_per_second)
+        await self.meter(decoded.items, limits)
         sent = self.sent(decoded, form, asks_partial)
         if self.lines:
             self.taken = await intake.lines.admit(self.lines, self.refuses, self.taken_us)
@@ -164,6 +163,15 @@ class OutcomesPost:
         if intake.spool is None:
             sent.body = b""
         return sent, await intake.counted(decoded, sent)
+
+    async def meter(self, items: int, limits: Limits) -> None:
+        """Take them of the key's rate, where it has one. Raises Throttled."""
+        if limits.ingest_max_items_per_second:
+            self.quota = await self.parts.intake.throttle.admit(self.key_id, items, limits.ingest_max_items_per_second)
+
+    def body_digest(self) -> bytes:
+        """16 bytes by which the body is known that an Idempotency-Key came with."""
+        return digest(self.body)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -197,7 +205,7 @@ class OutcomesPost:
             items=len(decoded.outcomes),
             answer=answer(decoded, partial),
             digest=random[10:] if key is None else claimed(key, f"{self.key_id} {self.asked.uri}"),
-            body_digest=b"" if key is None else digest(body),
+            body_digest=b"" if key is None else self.body_digest(),
             keyed=key is not None,
         )
 

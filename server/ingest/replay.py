@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from server.ingest import spool_file
 from server.ingest.batch import Batch, Claim
+from server.ingest.item_claims import items_without
 from server.ingest.line import line_rows, oldest_line
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import span
@@ -225,7 +226,9 @@ class Replay:
         except ApiError as error:
             raise StillAway(error.detail) from error
         lines = line_rows([line for line in sent.lines if line.at >= oldest_line(now, self._line_hours)], sent.at)
-        batch = Batch(counted, sent.answer, Claim(sent.digest, sent.body_digest, sent.answer), lines=lines)
+        items = items_without(sent.item_claims, {fault.index for fault in decoded.faults})
+        claim = Claim(sent.digest, sent.body_digest, sent.answer)
+        batch = Batch(counted, sent.answer, claim, lines=lines, item_claims=items)
         return SpooledBatch(record, batch, len(decoded.faults))
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What ages out here: idempotency keys and the counts of intake. Deleted in bites that hold no lock for long."""
+"""What ages out here: idempotency keys, items that are counted once, the counts of intake. Deleted in small bites."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import logging
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.ingest.item_claims import KEPT_S as ITEMS_KEPT_S
+from server.ingest.item_claims import item_of
+from server.kernel import shared_clock
 from server.kernel.db import Database
 
 BITE = 10_000  # rows in one transaction
@@ -25,6 +28,19 @@ async def drop_keys(connection: AsyncConnection) -> int:
             " WHERE at < now() - interval '24 hours' ORDER BY at LIMIT :bite))"
         ),
         {"bite": BITE},
+    )
+    return done.rowcount
+
+
+async def drop_item_claims(connection: AsyncConnection) -> int:
+    """Delete one bite of the items that are known for long enough; how many."""
+    before = item_of(int(shared_clock.now()) - ITEMS_KEPT_S, b"")
+    done = await connection.execute(
+        text(
+            "DELETE FROM item_claims WHERE item = ANY (ARRAY("
+            "SELECT item FROM item_claims WHERE item < :before ORDER BY item LIMIT :bite))"
+        ),
+        {"before": before, "bite": BITE},
     )
     return done.rowcount
 
@@ -87,8 +103,8 @@ async def drop_line_days(connection: AsyncConnection) -> int:
 
 
 async def forget_old(db: Database) -> None:
-    """Drop keys and counts that are a day old, of log lines a week; and the oldest keys where there are too many."""
-    for drop in (drop_keys, drop_intake, drop_received, drop_line_days):
+    """Drop keys and counts that are a day old, of log lines a week, items after some hours, keys over KEYS_MAX."""
+    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

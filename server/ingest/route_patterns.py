@@ -14,6 +14,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import invalid
 from server.kernel.loop import Loop
+from server.kernel.names import NOT_FOUND
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +23,6 @@ TOPIC = "routes"
 EVERY_S, LIMIT_S = 30.0, 10.0
 PATTERNS_MAX = 200  # of people, of a service
 WAITING_MAX = 100  # learned, and not stored yet
-NOT_FOUND = "(not found)"  # the route of what was never found
 
 
 class Learned(Struct):

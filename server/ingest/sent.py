@@ -40,6 +40,7 @@ class SentBatch(Struct, array_like=True):
     writer_id: int = 0  # whose it was, with this number of its own; 0: not known
     seq: int = 0
     lines: list[LogLine] = []  # log lines, free of secrets and within their bounds: they go with its outcomes
+    item_claims: bytes = b""  # 16 bytes an item, by which each is counted once (server/ingest/item_claims.py)
 
     @property
     def sender(self) -> SendingKey:

@@ -63,13 +63,11 @@ class IntakeTally:
         """Count one request of `size` bytes; `services` maps each to its items, None where none was read."""
         size, items = min(size, SIZE_MAX), None if items is None else min(items, SIZE_MAX)
         slot = int(now) // SLOT_S * SLOT_S
-        if slot != self._slot:
-            self._slot, self._slot_services = slot, {}
         shares = services or {"": items or 0}
         largest = max(shares, key=lambda service: shares[service])
         total = sum(shares.values())
         for service, share in shares.items():
-            line = IntakeLine(slot, key_id, self._bounded(key_id, service), reason)
+            line = IntakeLine(slot, key_id, self._bounded(slot, key_id, service), reason)
             count = self.counts.setdefault(line, IntakeCount())
             count.requests += 1
             count.ahead_us = max(count.ahead_us, ahead_us)
@@ -81,13 +79,16 @@ class IntakeTally:
                     grow(count.item_sizes, items)
             self._changed.add(line)
 
-    def add_items(self, now: float, key_id: int, reason: str, items: int) -> None:
-        """Count items that were refused of a request that is counted as accepted."""
-        line = IntakeLine(int(now) // SLOT_S * SLOT_S, key_id, "", reason)
+    def add_items(self, now: float, key_id: int, reason: str, items: int, service: str = "") -> None:
+        """Count items that were not stored of a request that is counted as accepted."""
+        slot = int(now) // SLOT_S * SLOT_S
+        line = IntakeLine(slot, key_id, self._bounded(slot, key_id, service) if service else "", reason)
         self.counts.setdefault(line, IntakeCount()).items += items
         self._changed.add(line)
 
-    def _bounded(self, key_id: int, service: str) -> str:
+    def _bounded(self, slot: int, key_id: int, service: str) -> str:
+        if slot != self._slot:
+            self._slot, self._slot_services = slot, {}
         sent = self._slot_services.setdefault(key_id, set())
         if service not in sent and len(sent) >= self.services_max:
             return OTHER

@@ -7,6 +7,7 @@ import os
 OWN = "evenkeel"  # our own service, and who makes what nobody else has made
 OWN_CHECK = "Evenkeel-Own-Check"  # the header by which the service knows its own checks
 TRIAL = "Evenkeel-Trial"  # the header of a request that is sent to be refused, as a check does
+NOT_FOUND = "(not found)"  # the route of what was never found
 OTHER = "(other)"  # what came over a cap of services, routes or versions, and what is not shown apart
 DRILL = "drill:"  # what the name of a service begins with that a drill sends
 HOST = os.environ.get("DYNO") or os.uname().nodename

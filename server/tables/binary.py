@@ -16,6 +16,7 @@ EPOCH_2000 = 946_684_800_000_000  # microseconds: where PostgreSQL's times begin
 Column = tuple[str, str]  # its name, and its width as `struct` writes it: empty where that varies
 
 WIDTHS: dict[type, str] = {SmallInteger: "h", Integer: "i", BigInteger: "q", Boolean: "?", DateTime: "q"}
+FIELDS = struct.Struct(">h")
 LENGTH = struct.Struct(">i")
 NULL = LENGTH.pack(-1)
 
@@ -23,6 +24,21 @@ NULL = LENGTH.pack(-1)
 def field_of(value: bytes) -> bytes:
     """A value of no fixed width, as a row has it."""
     return LENGTH.pack(len(value)) + value
+
+
+def rows_in(rows: bytes) -> list[bytes]:
+    """Each row of such rows."""
+    found: list[bytes] = []
+    begin = 0
+    while begin < len(rows):
+        (fields,) = FIELDS.unpack_from(rows, begin)
+        end = begin + FIELDS.size
+        for _ in range(fields):
+            (length,) = LENGTH.unpack_from(rows, end)
+            end += LENGTH.size + max(length, 0)
+        found.append(rows[begin:end])
+        begin = end
+    return found
 
 
 class Copied:

@@ -215,3 +215,9 @@ idempotency = Table(
     Column("at", Time, nullable=False, server_default=func.now()),
 )
 Index("idempotency_at", idempotency.c.at)
+
+item_claims = Table(  # what receivers count once by itself, as spans: see server/ingest/item_claims.py
+    "item_claims",
+    metadata,
+    Column("item", LargeBinary, primary_key=True),  # 16 bytes: the second that it is of, then what it is known by
+)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.http.openapi import document
+from server.ingest.otlp_handlers import ADDRESSES
 from server.routes import API
 from tests.running import Running
 
@@ -55,7 +56,9 @@ def configuration() -> str:
         return f"checks.positive_data_acceptance.expected-statuses = {json.dumps(statuses)}\n"
 
     ruled = [f"[[operations]]\ninclude-name = {json.dumps(name)}\n{accepted([*MET, '422'])}" for name in RULES]
-    return accepted(MET) + "\n".join(ruled)
+    # What is sent by OTLP is described elsewhere, and its senders bear 400 alone.
+    theirs = [f"[[operations]]\ninclude-path = {json.dumps(path)}\n{accepted([*MET, '400'])}" for path in ADDRESSES]
+    return accepted(MET) + "\n".join([*ruled, *theirs])
 
 
 @pytest.mark.parametrize("how", [SHORT, pytest.param(LONG, marks=pytest.mark.soak)], ids=["short", "long"])

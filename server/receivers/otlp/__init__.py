@@ -1,0 +1,1 @@
+"""OTLP, the wire format of OpenTelemetry, in protobuf or JSON. See docs/connect/opentelemetry.md."""

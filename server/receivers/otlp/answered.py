@@ -1,0 +1,130 @@
+"""How a request ended, as a span tells it: its status, whether it failed, or that nobody knows."""
+
+from __future__ import annotations
+
+from server.receivers.otlp.attributes import Attributes, attributes_of, text, whole
+from server.receivers.otlp.wire import Message, event_of
+
+ERROR = 2  # of a span's status
+FAILED_FROM = 500
+STATUS_MIN, STATUS_MAX = 100, 599
+SWITCHED = 101
+
+# gRPC's codes as the statuses that its own mapping to HTTP has; the server's own faults are 500 and above.
+GRPC = {
+    "OK": 200,
+    "CANCELLED": 499,
+    "UNKNOWN": 500,
+    "INVALID_ARGUMENT": 400,
+    "DEADLINE_EXCEEDED": 504,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "RESOURCE_EXHAUSTED": 429,
+    "FAILED_PRECONDITION": 400,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNIMPLEMENTED": 501,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}
+GRPC_NAMES = tuple(GRPC)
+
+# Exceptions of a server whose client has gone, by their last name.
+CLIENT_LEFT = frozenset(
+    {
+        "StreamClosedError",  # Tornado, which makes it a 500
+        "ClientDisconnect",  # Starlette
+        "ClientDisconnected",  # Waitress
+        "WebSocketDisconnect",
+        "RequestAborted",  # Django
+        "ClientAbortException",  # Tomcat
+        "AsyncRequestNotUsableException",  # Spring
+        "EofException",  # Jetty
+        "ConnectionClosedException",
+    }
+)
+# The same, but they may also be of another server that this one asked: where the answer is no failure.
+CLIENT_MAY_HAVE_LEFT = frozenset(
+    {
+        "CancelledError",
+        "ClientConnectionResetError",
+        "ConnectionResetError",
+        "ConnectionAbortedError",
+        "BrokenPipeError",
+        "GeneratorExit",
+        "ECONNRESET",
+        "EPIPE",
+        "ERR_STREAM_PREMATURE_CLOSE",
+        "AbortError",
+        "OperationCanceledException",
+        "TaskCanceledException",
+    }
+)
+
+
+ABANDONED = None  # there was no answer, and nobody knows whether the request failed
+
+
+def http_ended(span: Message, attributes: Attributes) -> int | None:
+    """The status of an HTTP request. A 4xx is no failure, whatever the span's own status says."""
+    status = whole(attributes, "http.response.status_code", "http.status_code")
+    if status is not None and not STATUS_MIN <= status <= STATUS_MAX:
+        status = None
+    failed = span.status.code == ERROR
+    if span.events and client_left(span, status, failed=failed):
+        return ABANDONED
+    if status is None:
+        return 500 if failed else ABANDONED if not span.status.code else 200
+    if status == 200 and text(attributes, "url.scheme", "http.scheme") in ("ws", "wss"):
+        return SWITCHED  # which ASGI tells as 200
+    return status
+
+
+def client_left(span: Message, status: int | None, *, failed: bool) -> bool:
+    """Whether an exception says that the client had gone."""
+    name = last_name(exception_type(span))
+    if name in CLIENT_LEFT:
+        return True
+    return name in CLIENT_MAY_HAVE_LEFT and failed and (status is None or status < 400)
+
+
+def rpc_ended(span: Message, attributes: Attributes) -> int:
+    """The status of a remote procedure call: it has a code of its own and no HTTP status."""
+    said = text(attributes, "rpc.response.status_code", "grpc.status_code")
+    code = whole(attributes, "rpc.grpc.status_code", "rpc.response.status_code", "grpc.status_code")
+    if code is not None:
+        said = GRPC_NAMES[code] if 0 <= code < len(GRPC_NAMES) else "UNKNOWN"
+    if said == "OK" and exception_type(span):  # grpcio: the handler raised, and the code was never set
+        said = "UNKNOWN"
+    if not said:
+        return 500 if span.status.code == ERROR else 200
+    return GRPC.get(said.upper(), 500)
+
+
+def other_ended(span: Message) -> int:
+    """The status of work that is no request over HTTP, as a task from a queue: by the span's own."""
+    return 500 if span.status.code == ERROR else 200
+
+
+def exception_type(span: Message) -> str:
+    """The type of the last exception that the span recorded; '' where it recorded none."""
+    for one in map(event_of, reversed(span.events or ())):
+        if one.name == "exception":
+            return text(attributes_of(one), "exception.type") or "exception"
+    return ""
+
+
+def last_name(kind: str) -> str:
+    """A class without its module or package."""
+    return kind.replace("::", ".").replace("$", ".").rpartition(".")[2]
+
+
+def error_class(span: Message, attributes: Attributes) -> str | None:
+    """What failed: `error.type`, but where that only repeats the status the exception's type."""
+    said = text(attributes, "error.type")
+    if said and not said.isdecimal() and said != "_OTHER":
+        return said
+    return exception_type(span) or None

@@ -1,0 +1,288 @@
+"""Spans to outcomes: which of them stand for a request that was handled here, and what they say of it.
+
+Spans of kind SERVER and CONSUMER are requests. INTERNAL ones are none, though they may carry a status code too. Those
+of kind CLIENT that failed tell on what a request failed that failed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from server.ingest.item_claims import item_of
+from server.ingest.outcome import DURATION_MAX_MS, Outcome
+from server.receivers.otlp.answered import ERROR, FAILED_FROM, error_class, http_ended, other_ended, rpc_ended
+from server.receivers.otlp.attributes import (
+    NAME_MAX,
+    Attributes,
+    ServiceProcess,
+    attributes_of,
+    first_text,
+    process_of,
+    text,
+)
+from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
+from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, told_route
+from server.receivers.otlp.wire import Message, unreadable
+
+SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
+REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
+Unpack = Callable[[Message], Message]
+SECOND_NS = 1_000_000_000
+SLICE = 256  # spans read before others get a turn
+REQUEST_ID_MAX = 128
+# FastAPI's own spans repeat those that its instrumentation makes around it, also for each mount.
+NATIVE_FASTAPI = "fastapi"
+AROUND_FASTAPI = frozenset({"opentelemetry.instrumentation.fastapi", "opentelemetry.instrumentation.asgi"})
+
+REQUEST_IDS = ("http.request.header.x_request_id", "http.request.header.x-request-id")
+PEERS = (
+    "peer.service",
+    "service.peer.name",
+    "db.system.name",
+    "db.system",
+    "messaging.system",
+    "server.address",
+    "net.peer.name",
+)
+# What attributes begin with of which one is read, where there is a route.
+TELLING = frozenset(
+    begin_of(name)
+    for name in (
+        *REQUEST_IDS,
+        "http.request.method",
+        "http.method",
+        "http.request.method_original",
+        "http.response.status_code",
+        "http.status_code",
+        "http.route",
+        "url.scheme",
+        "http.scheme",
+        "rpc.system",
+        "rpc.system.name",
+        "rpc.grpc.status_code",
+        "rpc.response.status_code",
+    )
+)
+KNOWN_MAX = 5000  # kinds of requests that are remembered
+
+
+@dataclass(slots=True)
+class ReadSpans:
+    """What spans say. `item_claims` has 16 bytes for each outcome; `spans`: all that were read.
+
+    `route_of` has the route of a service's path that was answered with a status.
+    """
+
+    route_of: Callable[[str, str, int], str]
+    outcomes: list[Outcome] = field(default_factory=list)
+    item_claims: bytearray = field(default_factory=bytearray)
+    abandoned: dict[str, int] = field(default_factory=dict)  # requests without an answer, by service
+    repeated: int = 0  # spans of a framework that another scope has told already
+    spans: int = 0
+
+
+@dataclass(slots=True)
+class Failures:
+    """What failed in one resource: requests by span, and calls to others."""
+
+    requests: dict[bytes, Outcome] = field(default_factory=dict)
+    calls: list[Message] = field(default_factory=list)
+
+
+def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
+    """Read a request's spans into `read`; stops now and then, for others to have a turn. ApiError BAD_REQUEST."""
+    packed = isinstance(request, PackedTraces)
+    resources, scopes, span = (
+        (PackedResourceSpans.FromString, PackedScopeSpans.FromString, PackedSpan.FromString)
+        if packed
+        else (as_it_is,) * 3
+    )
+    try:
+        for resource_spans in map(resources, request.resource_spans or ()):
+            yield from read_resource(resource_spans, scopes, span, read, packed)
+    except DecodeError as error:
+        raise unreadable(error) from None
+
+
+def as_it_is(sent: Message) -> Message:
+    return sent
+
+
+def read_resource(
+    resource_spans: Message, scopes: Unpack, unpack: Unpack, read: ReadSpans, packed: bool
+) -> Iterator[None]:
+    """The spans of one resource."""
+    process, failures = process_of(resource_spans.resource), Failures()
+    by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
+    around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
+    for scope, spans in by_scope:
+        told = around and scope == NATIVE_FASTAPI
+        for span in map(unpack, spans):
+            read.spans += 1
+            if not read.spans % SLICE:
+                yield
+            kind = span.kind
+            if kind in REQUESTS:
+                if told:
+                    read.repeated += 1
+                else:
+                    take(span, scope, process, read, failures, packed=packed)
+            elif kind in CALLS and span.status.code == ERROR:
+                failures.calls.append(span)
+    if failures.calls and failures.requests:
+        name_dependencies(failures, [unpack(sent) for _, spans in by_scope for sent in spans])
+
+
+def scope_of(scope_spans: Message) -> str:
+    """The name of a scope; '' where it has none."""
+    return (scope_spans.scope.name or "") if scope_spans.scope is not None else ""
+
+
+def take(
+    span: Message, scope: str, process: ServiceProcess, read: ReadSpans, failures: Failures, *, packed: bool
+) -> None:
+    """Take a request's span."""
+    told = told_before(span, scope) if packed else None
+    if told is None:
+        told = told_by(span, scope, attributes_of(span))
+    if told.status is None:
+        read.abandoned[process.service] = read.abandoned.get(process.service, 0) + 1
+        return
+    start, end = span.start_time_unix_nano or 0, span.end_time_unix_nano or 0
+    trace_id = span.trace_id.hex()[:NAME_MAX] or None
+    outcome = Outcome(
+        service=process.service,
+        route=told.route or read.route_of(process.service, told.path, told.status),
+        method=told.method,
+        status=told.status,
+        duration_ms=min(max(end - start, 0) / 1_000_000, DURATION_MAX_MS) if start else 0.0,
+        timestamp=end / 1_000_000 if end else None,
+        version=process.version,
+        request_id=told.request_id or trace_id,
+        error_class=told.error_class,
+        instance=process.instance,
+        trace_id=trace_id,
+    )
+    read.outcomes.append(outcome)
+    read.item_claims += claim_of(span, start)
+    if told.status >= FAILED_FROM:
+        failures.requests[span.span_id] = outcome
+
+
+class ToldRequest(NamedTuple):
+    """What attributes say of a request. `status` None: there was no answer. `route` empty: it is that of `path`."""
+
+    method: str
+    route: str
+    status: int | None
+    path: str = ""
+    request_id: str | None = None
+    error_class: str | None = None
+
+
+def told_before(span: Message, scope: str) -> ToldRequest | None:
+    """What was found for a span with the same attributes, of those that are looked at; None where there was none."""
+    if span.kind != SERVER or scope == TORNADO or span.events:
+        return None
+    try:
+        key = (span.status.code, *[one for one in span.attributes if one[: 2 + one[1]] in TELLING])
+    except IndexError:  # an empty attribute
+        return None
+    found = known.get(key)
+    if found is None:
+        attributes = attributes_of(span)
+        found = told_by(span, scope, attributes)
+        again = found.status is not None and found.status < FAILED_FROM and not found.request_id
+        if again and "http.route" in attributes:
+            if len(known) >= KNOWN_MAX:
+                known.clear()
+            known[key] = found
+    return found
+
+
+def told_by(span: Message, scope: str, attributes: Attributes) -> ToldRequest:
+    """What a span says of its request."""
+    told = request_of(span, scope, attributes)
+    request_id = first_text(attributes, *REQUEST_IDS)[:REQUEST_ID_MAX] or None
+    if told.status is None or told.status < FAILED_FROM:
+        return told if request_id is None else told._replace(request_id=request_id)
+    failed = (error_class(span, attributes) or "")[:NAME_MAX] or None
+    return told._replace(request_id=request_id, error_class=failed)
+
+
+def request_of(span: Message, scope: str, attributes: Attributes) -> ToldRequest:
+    """The method, the route or path and the status of what a span stands for."""
+    name = span.name or ""
+    if span.kind == CONSUMER:
+        return ToldRequest("CONSUME", name[:ROUTE_MAX] or "/", other_ended(span))
+    if is_rpc(attributes):
+        return ToldRequest("RPC", rpc_route(attributes, name), rpc_ended(span, attributes))
+    method = text(attributes, "http.request.method", "http.method")
+    if not method and is_other(attributes):
+        return ToldRequest("CALL", name[:ROUTE_MAX] or "/", other_ended(span))
+    if method == "_OTHER":
+        method = text(attributes, "http.request.method_original") or method
+    status, route = http_ended(span, attributes), told_route(attributes, scope, name)
+    path = "" if route else path_of(attributes, name)
+    return ToldRequest(method[:32] or "GET", route or ("" if path else no_route(status)), status, path)
+
+
+def is_rpc(attributes: Attributes) -> bool:
+    """Whether it is a call with a code of its own. What goes over plain HTTP, as Twirp, has an HTTP status."""
+    rpc = "rpc.system" in attributes or "rpc.system.name" in attributes
+    coded = "rpc.grpc.status_code" in attributes or "rpc.response.status_code" in attributes
+    return coded or (rpc and "http.response.status_code" not in attributes and "http.status_code" not in attributes)
+
+
+def is_other(attributes: Attributes) -> bool:
+    """Whether nothing tells of HTTP; a WebSocket has no method."""
+    return not any(name in attributes for name in ("url.scheme", "http.scheme", "url.path", "http.target")) and not any(
+        name in attributes for name in ("http.response.status_code", "http.status_code", "http.route", "http.url")
+    )
+
+
+def rpc_route(attributes: Attributes, name: str) -> str:
+    """/package.Service/Method."""
+    service, method = text(attributes, "rpc.service"), text(attributes, "rpc.method")
+    route = f"{service}/{method}" if service and method and "/" not in method else method or name
+    return (route if route[:1] == "/" else f"/{route}")[:ROUTE_MAX]
+
+
+known: dict[tuple[object, ...], ToldRequest] = {}
+
+
+def claim_of(span: Message, start: int) -> bytes:
+    """What a span is counted once by: its ids, which are random, in the second in which it started."""
+    span_id, trace_id = span.span_id, span.trace_id
+    known_by: bytes = span_id + trace_id[12:]
+    if len(known_by) == 12 and len(span_id) == 8:
+        return item_of(start // SECOND_NS, known_by)
+    said = repr((trace_id, span_id, span.name, start, span.end_time_unix_nano)).encode()
+    return item_of(start // SECOND_NS, blake2b(said, digest_size=12).digest())
+
+
+def name_dependencies(failures: Failures, spans: list[Message]) -> None:
+    """Say of each request that failed which call of it failed first, as far as the spans between came with it."""
+    parents = {span.span_id: span.parent_span_id for span in spans}
+    for call in sorted(failures.calls, key=lambda one: one.start_time_unix_nano or 0):
+        above, seen = call.parent_span_id, {call.span_id}
+        while above and above not in seen and above not in failures.requests:
+            seen.add(above)
+            above = parents.get(above, b"")
+        outcome = failures.requests.get(above)
+        if outcome is not None and outcome.dependency is None:
+            outcome.dependency = peer_of(attributes_of(call)) or None
+
+
+def peer_of(attributes: Attributes) -> str:
+    """What a call went to."""
+    named = text(attributes, *PEERS)
+    if not named:
+        url = AUTHORITY.match(text(attributes, "url.full", "http.url"))
+        named = url[0].partition("://")[2] if url else text(attributes, "rpc.service")
+    return named[:NAME_MAX]

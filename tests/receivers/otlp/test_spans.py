@@ -1,0 +1,205 @@
+"""Spans to outcomes: bodies of the real SDK, and what real frameworks sent, with the truth of each request."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import SpanKind
+
+from server.kernel.errors import ApiError
+from server.receivers.otlp.spans import ReadSpans
+from tests.receivers.otlp.making import DATA, Spans, as_json, http, outcomes, recorded, route_of
+
+# What nobody can tell from spans: requests whose client had nothing, which the framework took for 200, and those of
+# which it told nothing at all.
+ABANDONED = {"djangoasgi-old": 1, "tornado-abort-stream-http": 20}
+UNTOLD = {"djangoasgi-http": 1}
+TRUTHS = sorted(DATA.glob("*.truth.json"))
+
+
+class StreamClosedError(Exception):
+    """As Tornado's."""
+
+
+@pytest.mark.parametrize("path", TRUTHS, ids=lambda path: path.name.removesuffix(".truth.json"))
+def test_what_frameworks_sent_is_what_was_true(path: Any) -> None:
+    truth = json.loads(path.read_text())
+    names = [one for one in truth["payloads"] if "-traces" in one["file"] and (DATA / one["file"]).exists()]
+    if not names:
+        pytest.skip("its spans were not recorded")
+    found, case = ReadSpans(route_of), truth["case"]
+    for one in names:
+        body, in_json = recorded(one["file"])
+        outcomes(body, found, json=in_json)
+    requests = truth["requests"]
+    abandoned = ABANDONED.get(case, 0)
+    assert len(found.outcomes) == len(requests) - abandoned - UNTOLD.get(case, 0)
+    assert sum(found.abandoned.values()) == abandoned
+    assert sum(one["server_spans"] for one in names) == len(found.outcomes) + abandoned + found.repeated
+    known = Counter((one["method"], one["status"]) for one in requests if isinstance(one["status"], int))
+    told = Counter((one.method, one.status) for one in found.outcomes)
+    left = [one for one in requests if not isinstance(one["status"], int)]
+    assert (known - told, sum((told - known).values())) == (Counter(), len(left) - abandoned - UNTOLD.get(case, 0))
+    assert sum(one.status >= 500 for one in found.outcomes) == sum(
+        one.get("error", False) and isinstance(one["status"], int) for one in requests
+    )
+    routes = {one["route"] for one in requests if one["route"]}
+    assert all(one.route[:1] in "/^(" for one in found.outcomes)
+    if not case.startswith(("asgi", "wsgi", "node-http", "tornado", "fastapi")):
+        assert {one.route for one in found.outcomes} <= routes | {"(not found)"}
+    assert {one.service for one in found.outcomes} <= {
+        f"shop-{case.split('-')[0]}@staging",
+        f"shop-{case.split('-')[1]}@staging",
+    }
+
+
+def test_a_request_is_told_whole() -> None:
+    spans = Spans(service_version="1.4", service_instance_id="pod-3", deployment_environment="Staging")
+    header = {"http.request.header.x_request_id": ["from-the-client", "more"]}
+    spans.add(
+        http(503, **header, **{"error.type": "503"}),
+        error=True,
+        raised=KeyError("no"),
+        calls=[
+            {"db.system.name": "postgresql", "server.address": "10.0.0.5"},
+            {"server.address": "later"},
+        ],
+    )
+    spans.add(http(200))
+    spans.add(http(200, **header))
+    found = outcomes(spans.body())
+    failed, good, named = found.outcomes
+    assert named.request_id == "from-the-client"
+    assert (failed.service, failed.version, failed.instance) == ("shop@Staging", "1.4", "pod-3")
+    assert (failed.route, failed.method, failed.status, failed.duration_ms) == ("/pay", "GET", 503, 12.0)
+    assert (failed.error_class, failed.dependency, failed.request_id) == ("KeyError", "postgresql", "from-the-client")
+    assert (good.error_class, good.dependency, good.request_id) == (None, None, good.trace_id)
+    assert len(good.trace_id or "") == 32
+    assert good.timestamp == (spans.memory.get_finished_spans()[-2].end_time or 0) / 1e6
+    assert len(found.item_claims) == 48
+    for text in (True, False):
+        in_json = outcomes(as_json(spans.message, text=text), json=True)
+        assert (in_json.outcomes, in_json.item_claims) == (found.outcomes, found.item_claims)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "given", "status"),
+    [
+        (http(404), {"error": True}, 404),
+        (http(200), {"error": True}, 200),
+        (http(None), {"error": True, "raised": ValueError()}, 500),
+        (http(None), {}, None),
+        (http(200), {"raised": StreamClosedError()}, None),
+        (http(500), {"error": True, "raised": StreamClosedError()}, None),
+        (http(200), {"error": True, "raised": ConnectionResetError()}, None),
+        (http(200), {"raised": ConnectionResetError()}, 200),  # of another server, and answered all the same
+        (http(502), {"error": True, "raised": ConnectionResetError()}, 502),
+        ({"http.method": "GET", "http.target": "/pay", "http.status_code": 418}, {}, 418),
+        ({"http.scheme": "ws", "http.target": "/ws", "http.status_code": 200}, {"name": "HTTP /ws"}, 101),
+        ({"rpc.system": "grpc", "rpc.grpc.status_code": 0}, {}, 200),
+        ({"rpc.system": "grpc", "rpc.grpc.status_code": 0}, {"error": True, "raised": ValueError()}, 500),
+        ({"rpc.system": "grpc", "rpc.grpc.status_code": 5}, {"error": True}, 404),
+        ({"rpc.system.name": "grpc", "rpc.response.status_code": "UNAVAILABLE"}, {"error": True}, 503),
+        ({"rpc.system": "grpc"}, {}, 200),
+        ({"rpc.system": "grpc"}, {"error": True}, 500),
+        ({"messaging.system": "celery"}, {"kind": SpanKind.CONSUMER}, 200),
+        ({"messaging.system": "celery"}, {"kind": SpanKind.CONSUMER, "error": True}, 500),
+        (None, {}, 200),
+        (http(500), {"kind": SpanKind.INTERNAL}, "no request"),
+        (http(500), {"kind": SpanKind.CLIENT}, "no request"),
+    ],
+)
+def test_how_it_ended(attributes: Any, given: dict[str, Any], status: Any) -> None:
+    spans = Spans()
+    spans.add(attributes, **given)
+    found = outcomes(spans.body())
+    ended = [one.status for one in found.outcomes] or ([None] if found.abandoned else ["no request"])
+    assert ended == [status]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name", "scope", "route"),
+    [
+        ({"http.route": "orders/<int:pk>"}, "GET", "x", "/orders/<int:pk>"),
+        ({"http.route": ""}, "GET", "x", "/"),
+        ({"http.route": r"^old/(\d+)$"}, "GET", "x", r"^old/(\d+)$"),
+        ({}, "GET /orders/{id}", "opentelemetry.instrumentation.tornado", "/orders/{id}"),
+        ({}, "GET /orders/7?x=1", "opentelemetry.instrumentation.asgi", "/orders/:id"),
+        ({"http.target": "/a/7;v=1?x=2"}, "GET", "x", "/a/:id"),
+        ({"http.url": "https://shop.example/b/9f3c2d1e0a"}, "GET", "x", "/b/:id"),
+        ({}, "GET", "x", "(unknown)"),
+        ({"http.response.status_code": 404, "url.path": "/.env"}, "GET", "x", "(not found)"),
+        ({"rpc.system": "grpc", "rpc.service": "shop.Cart", "rpc.method": "Add"}, "x", "x", "/shop.Cart/Add"),
+        ({"rpc.system.name": "grpc", "rpc.method": "shop.Cart/Add"}, "x", "x", "/shop.Cart/Add"),
+    ],
+)
+def test_the_route(attributes: Any, name: str, scope: str, route: str) -> None:
+    spans = Spans()
+    spans.add(
+        {"http.request.method": "GET", "http.response.status_code": 200} | attributes
+        if "rpc.method" not in attributes
+        else attributes,
+        name=name,
+        scope=scope,
+    )
+    assert [one.route for one in outcomes(spans.body()).outcomes] == [route]
+
+
+def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
+    alone, beside = Spans(), Spans()
+    for spans in (alone, beside):
+        spans.add(http(200), scope="fastapi")
+    beside.add(http(200), scope="opentelemetry.instrumentation.asgi")
+    assert (len(outcomes(alone.body()).outcomes), outcomes(alone.body()).repeated) == (1, 0)
+    assert (len(outcomes(beside.body()).outcomes), outcomes(beside.body()).repeated) == (1, 1)
+
+
+def test_environments_of_production_have_the_services_own_name() -> None:
+    for environment in ("production", "prod", "live", ""):
+        spans = Spans(deployment_environment_name=environment)
+        spans.add(http(200))
+        assert [one.service for one in outcomes(spans.body()).outcomes] == ["shop"]
+
+
+def test_a_body_in_json_may_leave_out_what_it_likes() -> None:
+    body = """{"resourceSpans": [{"resource": null, "scopeSpans": [{"spans": [
+        {"kind": "SPAN_KIND_SERVER", "traceId": "", "status": {}, "name": null, "startTimeUnixNano": null,
+         "attributes": [{"key": "http.method", "value": {"stringValue": "GET"}}, {"key": "x"},
+                        {"key": "http.status_code", "value": {"intValue": "200"}}]},
+        {"kind": 2, "traceId": "no hexadecimal", "spanId": "0102030405060708", "status": null, "unknown": [{}],
+         "attributes": [{"key": "http.method", "value": {"stringValue": "GET"}},
+                        {"key": "http.status_code", "value": {"doubleValue": 503.0}}]}]}]}]}"""
+    found = outcomes(body.encode(), json=True)
+    assert [(one.status, one.service, one.timestamp) for one in found.outcomes] == [
+        (200, "unknown_service", None),
+        (503, "unknown_service", None),
+    ]
+    assert len(found.item_claims) == 32
+    assert outcomes(b"", json=True).outcomes == outcomes(b"").outcomes == []
+    assert not outcomes(b"{}", json=True).outcomes
+    for broken, in_json in (
+        (b"{", True),
+        (b"[]", True),
+        (b"\xff" * 9, False),
+        (b"\xc3\x28", True),
+        (b"\x0a\x02\x12\xff", False),
+    ):
+        with pytest.raises(ApiError, match="The body is not OTLP") as raised:
+            outcomes(broken, json=in_json)
+        assert raised.value.code == "BAD_REQUEST"
+
+
+def test_a_span_is_known_by_its_ids_and_its_start() -> None:
+    spans = Spans()
+    for _ in range(3):
+        spans.add(http(200))
+    message = spans.message
+    same = ExportTraceServiceRequest.FromString(message.SerializeToString())
+    del same.resource_spans[0].scope_spans[0].spans[1:]
+    claims = outcomes(message.SerializeToString()).item_claims
+    assert outcomes(same.SerializeToString()).item_claims == claims[:16]
+    assert len({bytes(claims[at : at + 16]) for at in range(0, 48, 16)}) == 3
