@@ -15,7 +15,7 @@ class WayIn(Struct, frozen=True):
 
     name: str
     title: str
-    scope: str  # of the key
+    needs: str
     path: str  # the API's address that it leads to; '': it needs none
     page: str  # of docs/connect/
     lines: str
@@ -33,12 +33,13 @@ class WayIn(Struct, frozen=True):
         return text
 
 
+INGEST = "a key with the scope ingest"
 WAYS: tuple[WayIn, ...] = (
-    WayIn("curl", "Anything that can POST", "ingest", "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
+    WayIn("curl", "Anything that can POST", INGEST, "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
     WayIn(
         "otlp",
         "OpenTelemetry",
-        "ingest",
+        INGEST,
         "/v1/traces",
         "opentelemetry.md",
         "\n".join(
@@ -53,7 +54,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "logplex",
         "Heroku",
-        "ingest",
+        INGEST,
         "/api/v1/drains/logplex",
         "heroku.md",
         'heroku drains:add "{login}/api/v1/drains/logplex" --app checkout',
@@ -61,7 +62,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "access-log",
         "nginx, Apache, HAProxy, Caddy",
-        "",
+        "no key, on the machine that serves",
         "",
         "access-logs.md",
         "python -m server import access.log --service checkout",
@@ -69,7 +70,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "alertmanager",
         "Alertmanager",
-        "ingest",
+        INGEST,
         "/api/v1/hooks/alertmanager",
         "alertmanager.md",
         "\n".join(
@@ -86,7 +87,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "changes",
         "Changes from a pipeline",
-        "act",
+        "a key with the scope act",
         "/api/v1/changes",
         "changes.md",
         "\n".join(
@@ -98,9 +99,36 @@ WAYS: tuple[WayIn, ...] = (
         ),
     ),
     WayIn(
+        "hooks",
+        "GitHub, GitLab, Standard Webhooks",
+        "a hook, Setup has them",
+        "/api/v1/hooks/github",
+        "changes.md",
+        "\n".join(
+            (
+                "{url}/api/v1/hooks/github",
+                "{url}/api/v1/hooks/gitlab",
+                "{url}/api/v1/hooks/change",
+            )
+        ),
+    ),
+    WayIn(
+        "events",
+        "CDEvents, PagerDuty change events",
+        "a key with the scope act",
+        "/v2/change/enqueue",
+        "changes.md",
+        "\n".join(
+            (
+                "{url}/api/v1/hooks/cdevents",
+                "{url}/v2/change/enqueue    # instead of https://events.pagerduty.com/v2/change/enqueue",
+            )
+        ),
+    ),
+    WayIn(
         "prometheus",
         "Prometheus",
-        "read",
+        "a key with the scope read",
         "/metrics",
         "prometheus.md",
         "\n".join(
@@ -116,7 +144,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "mcp",
         "MCP",
-        "read",
+        "a key with the scope read",
         "/mcp",
         "mcp.md",
         'claude mcp add --transport http evenkeel {url}/mcp --header "Authorization: Bearer $KEY"',

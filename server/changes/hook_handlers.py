@@ -86,6 +86,8 @@ class ToldHandler(ApiHandler):
 class SignedChangeHandler(ToldHandler):
     """/api/v1/hooks/change: open to strangers."""
 
+    receiver = "Change webhook"
+
     @operation(
         "Tell of a change, signed as Standard Webhooks says",
         scope=None,
@@ -111,6 +113,8 @@ class SignedChangeHandler(ToldHandler):
 class GithubHandler(ToldHandler):
     """/api/v1/hooks/github: open to strangers."""
 
+    receiver = "GitHub"
+
     @operation(
         "GitHub's webhooks deployment_status and release. Verified by X-Hub-Signature-256",
         scope=None,
@@ -133,6 +137,8 @@ class GithubHandler(ToldHandler):
 class GitlabHandler(ToldHandler):
     """/api/v1/hooks/gitlab: open to strangers."""
 
+    receiver = "GitLab"
+
     @operation(
         "GitLab's deployment and release events. Verified by its signature, else by X-Gitlab-Token",
         scope=None,
@@ -154,6 +160,8 @@ class GitlabHandler(ToldHandler):
 
 class CdeventsHandler(ToldHandler):
     """/api/v1/hooks/cdevents"""
+
+    receiver = "CDEvents"
 
     @operation(
         "CDEvents of services: in a CloudEvent, structured or binary, or alone",
@@ -178,6 +186,8 @@ class CdeventsHandler(ToldHandler):
 
 class PagerdutyChangeHandler(ToldHandler):
     """/v2/change/enqueue: open to strangers, for the key is in the body."""
+
+    receiver = "PagerDuty change events"
 
     @operation(
         "PagerDuty's change events: the address to put in the place of PagerDuty's own",

@@ -9,6 +9,7 @@ import json
 import sys
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from server.kernel.terminal import say, say_table
 from server.kernel.text import ms, plural
 
 BASE = "/api/v1/outcomes"
-HEAD = ("AT", "SERVICE", "VERSION", "REQUEST", "STATUS", "TOOK", "ERROR", "TRACE")
+HEAD = ("AT", "SERVICE", "VERSION", "WHAT", "STATUS", "TOOK", "ERROR", "TRACE")
 BATCH = 500  # outcomes in one request
 BATCH_BYTES = 512 * 1024
 
@@ -39,12 +40,13 @@ def outcome() -> None:
 def find(site: Remote, request_id: str) -> None:
     """What became of a request, in every service.
 
-    Exits with 1 where there is none.
+    By its request id or trace id: outcomes and log lines in order of time. Exits with 1 where there is nothing.
     """
     found = site.get(f"{BASE}?{urlencode({'request_id': request_id})}")
-    site.show(found, lambda: say_table(HEAD, [row(one) for one in found["outcomes"]]))
-    if not found["outcomes"]:
-        say(f"No outcome has the request id {request_id}.", err=True)
+    rows = [*map(row, found["outcomes"]), *map(line_row, found.get("lines", ()))]
+    site.show(found, lambda: say_table(HEAD, sorted(rows, key=lambda one: datetime.fromisoformat(one[0]))))
+    if not rows:
+        say(f"Nothing has the request id or trace id {request_id}.", err=True)
         sys.exit(NOTHING)
 
 
@@ -60,6 +62,11 @@ def row(one: dict[str, Any]) -> tuple[str, ...]:
         one.get("error_class") or "",
         one.get("trace_id") or "",
     )
+
+
+def line_row(one: dict[str, Any]) -> tuple[str, ...]:
+    """One log line."""
+    return (one["timestamp"], one["service"], "", one["message"], one["level"], "", "", one["trace_id"])
 
 
 @outcome.command()

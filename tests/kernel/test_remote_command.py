@@ -62,7 +62,7 @@ async def test_what_is_asked_is_a_table_or_the_answer_of_the_api(web: Web, monke
     found = words(await run("outcome", "find", "r-1"))
     assert (len(found), found[1][1], "502" in found[1], "Up\\x1b[2Jstream" in found[1]) == (2, "checkout", True, True)
     none = await run("outcome", "find", "r-2")
-    assert (none.exit_code, none.stdout, none.stderr) == (1, "", "No outcome has the request id r-2.\n")
+    assert (none.exit_code, none.stdout, none.stderr) == (1, "", "Nothing has the request id or trace id r-2.\n")
 
     started = await run("change", "start", "--service", "checkout", "--version", "a2", "--summary", "the new cart")
     number = started.stdout.strip()
