@@ -12,7 +12,7 @@ from server.auth.people_store import Person
 from server.auth.second_step import turn_off
 from server.http.operation import Scope
 from server.ingest.first_outcome import first_outcome
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, invalid
 
 
 class By(TypedDict):
@@ -41,10 +41,19 @@ class KeyCreate(AdminAct):
     async def act(self) -> None:
         name, scopes = self.get_body_argument("name", ""), self.get_body_arguments("scope")
         services = self.get_body_argument("services", "").split(",")
+        sampled = share(self.get_body_argument("sampled", ""))
         async with self.parts.db.act() as connection:
-            made = await create_key(connection, name, scopes, services, **self.by)
+            made = await create_key(connection, name, scopes, services, **self.by, sampled=sampled)
         command = first_outcome(self.parts.env.public_url, made.key)
         self.show("setup/key.html", made, title="A new key · Evenkeel", page="setup", command=command)
+
+
+def share(text: str) -> float:
+    """What somebody typed as a share, all where it is nothing; ApiError INVALID."""
+    try:
+        return float(text.strip() or 1)
+    except ValueError:
+        raise invalid("sampled", "give the share of requests whose spans are sent, such as 0.1") from None
 
 
 class KeyRevoke(AdminAct):

@@ -75,11 +75,12 @@ def key() -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, required=True, help="ingest, read, act or admin; may be repeated")
 @click.option("--service", "services", multiple=True, help="a service that it may send and act for; may be repeated")
-def create_key(name: str, scopes: tuple[str, ...], services: tuple[str, ...]) -> None:
+@click.option("--sampled", type=float, default=1.0, help="the share of requests whose spans are sent, as 0.1")
+def create_key(name: str, scopes: tuple[str, ...], services: tuple[str, ...], sampled: float) -> None:
     """Make a key: alone on standard output, this once."""
     from server.auth import keys
 
-    made = run(lambda connection: keys.create_key(connection, name, scopes, services, actor=actor()))
+    made = run(lambda connection: keys.create_key(connection, name, scopes, services, actor=actor(), sampled=sampled))
     say(made.key)
     whose = f", for {', '.join(made.services)} alone" if made.services else ", for every service"
     say(f"Key {made.id}, {made.name}: {', '.join(made.scopes)}{whose}. It is not shown again.", err=True)

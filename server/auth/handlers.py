@@ -22,6 +22,7 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     scopes: list[str]
     services: list[str] = []  # that it may send and act for; left out: every
+    sampled: float = 1.0  # of what share of the requests its sender sends spans, where it samples and does not say so
 
 
 class Keys(ApiHandler):
@@ -46,6 +47,7 @@ class Keys(ApiHandler):
                 wanted.services,
                 actor=self.identity.actor,
                 request_id=self.request_id,
+                sampled=wanted.sampled,
             )
         self.reply(made)
 

@@ -29,6 +29,7 @@ class Identity:
     session_id: int = 0  # people only
     proved_at: float = 0.0  # people only: when the password was last given in this session, Unix seconds
     services: frozenset[str] = frozenset()  # keys only: those that it may send and act for; empty: every
+    sampled: float = 1.0  # keys only: the share of its requests whose spans its sender sends, as was stated
 
     @property
     def key_id(self) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NAME_CHARACTERS = 100
 SERVICES_MAX = 100
 SERVICE_CHARACTERS = 200  # as of an outcome
+SAMPLED_LEAST = 0.00001  # a span stands for 100,000 requests at most, as an outcome does
 
 
 class NewKey(msgspec.Struct):
@@ -30,6 +31,7 @@ class NewKey(msgspec.Struct):
     scopes: list[str]
     services: list[str]  # that it may send and act for; empty: every
     key: str
+    sampled: float = 1.0  # the share of requests whose spans its sender sends
 
 
 async def create_key(
@@ -41,13 +43,19 @@ async def create_key(
     actor: str,
     request_id: str = "",
     lifetime_s: int | None = None,
+    sampled: float = 1.0,
 ) -> NewKey:
-    """A new key, for ever or for `lifetime_s` seconds, of some services or of every; ApiError INVALID."""
+    """A new key, for ever or for `lifetime_s` seconds, of some services or of every; ApiError INVALID.
+
+    `sampled`: of what share of the requests its sender sends spans, where these do not say that themselves.
+    """
     name = name.strip()
     if not 1 <= len(name) <= NAME_CHARACTERS or not name.isprintable():
         raise invalid("name", f"give 1 to {NAME_CHARACTERS} printable characters")
     granted = checked_scopes(list(scopes))
     bound = checked_services(services, granted)
+    if not SAMPLED_LEAST <= sampled <= 1:
+        raise invalid("sampled", f"give the share of requests whose spans are sent, from {SAMPLED_LEAST} to 1")
     key = tokens.new_token("ek")
     values = {
         "name": name,
@@ -55,13 +63,14 @@ async def create_key(
         "digest": tokens.digest(key),
         "scopes": granted,
         "services": bound,
+        "sampled": sampled,
         "created_by": actor,
     }
     key_id = await store.add_key(connection, values, lifetime_s)
-    after = {"id": key_id, "scopes": granted, "services": bound, "lifetime_s": lifetime_s}
+    after = {"id": key_id, "scopes": granted, "services": bound, "lifetime_s": lifetime_s, "sampled": sampled}
     await audit(connection, actor, "key.create", name, None, after, request_id)
     await store.signal(connection, "keys")
-    return NewKey(key_id, name, granted, bound, key)
+    return NewKey(key_id, name, granted, bound, key, sampled)
 
 
 def checked_services(services: Sequence[str], scopes: Sequence[str]) -> list[str]:

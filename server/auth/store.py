@@ -36,6 +36,7 @@ class ApiKey(Struct):
     prefix: str  # its first characters
     scopes: list[str]
     services: list[str]  # that it may send and act for; empty: every
+    sampled: float  # the share of requests whose spans its sender sends
     created_by: str
     created_at: Instant
     expires_at: Instant | None
@@ -56,7 +57,14 @@ async def keys_in_force(connection: AsyncConnection) -> tuple[list[Credential], 
     for row in rows:
         names[row.id] = row.name
         if not row.dead:
-            identity = Identity("key", row.id, row.name, frozenset(row.scopes), services=frozenset(row.services))
+            identity = Identity(
+                "key",
+                row.id,
+                row.name,
+                frozenset(row.scopes),
+                services=frozenset(row.services),
+                sampled=row.sampled,
+            )
             until = row.expires_at.timestamp() if row.expires_at else None
             credentials.append(Credential(row.digest, identity, until))
     return credentials, names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Identity, Index, Integer, LargeBinary, Table, Text, func
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Identity, Index, Integer, LargeBinary, Table, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from server.tables.columns import Time, metadata
@@ -16,6 +16,7 @@ api_keys = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of 256 random bits
     Column("scopes", ARRAY(Text), nullable=False),
     Column("services", ARRAY(Text), nullable=False, server_default="{}"),  # that it may send and act for; empty: every
+    Column("sampled", Float(53), nullable=False, server_default="1"),  # the share of its requests whose spans it sends
     Column("created_by", Text, nullable=False),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("expires_at", Time),
