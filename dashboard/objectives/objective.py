@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dashboard.changes.page import LETTERS
 from dashboard.now.headline import lost, refused, too_little
-from dashboard.shared.format import rate, span
+from dashboard.shared.format import ms, rate, span
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.looks import LOOKS, Look
 from dashboard.shared.memo import Memos
@@ -22,6 +22,7 @@ from server.changes.store import Change
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
 from server.live.service import LiveService
+from server.live.telemetry_store import Exact, exact
 from server.parts import Parts
 from server.slo.judge.detection import Detection, detection
 from server.slo.ledger.history import Stretch
@@ -56,6 +57,7 @@ class ObjectiveRead(Struct):
     spent: list[Spent]
     changes: list[Change]
     alerts: list[Alert]
+    inexact: str  # what of it is an estimate, or is not counted, in a sentence
 
 
 class TierRow(Struct):
@@ -114,8 +116,9 @@ async def read(parts: Parts, name: str) -> ObjectiveRead:
         found = await past(connection, objective, now)
         made = await changes.recent(connection, now - objective.window_s, objective.service, CHANGES)
         alerts = await listed(connection, "all", objective=name, limit=ALERTS)
+        known = await exact(connection, objective.service)
     spent = [Spent(one, just_before(made, one.start.timestamp())) for one in found.stretches]
-    return ObjectiveRead(found, spent, made, alerts)
+    return ObjectiveRead(found, spent, made, alerts, inexact(objective, known))
 
 
 READ = Memos(read, kept_s=KEPT_S)
@@ -165,6 +168,21 @@ def look_of(status: ObjectiveStatus | None, alert: Alert | None) -> Look | None:
 def open_alert(alerts: Iterable[Alert], objective: str) -> Alert | None:
     """The alert of an objective that has not been resolved."""
     return next((one for one in alerts if one.objective == objective and one.state != "resolved"), None)
+
+
+def inexact(objective: Objective, known: Exact) -> str:
+    """What of an objective is an estimate, or is not counted; nothing where all is exact."""
+    threshold_ms = (objective.threshold_us or 0) / 1000
+    bucket = known.splits(threshold_ms)
+    if bucket is not None:
+        low, high = map(ms, bucket)
+        return (
+            f"{ms(threshold_ms)} lies within a bucket of the histograms of {objective.service}, {low} to {high}: while "
+            "requests are in it, they and those beside them are not counted. Put the threshold where a bucket ends."
+        )
+    if known.estimated:
+        return f"{objective.service} samples, and not all spans say what they stand for: the budget is an estimate."
+    return ""
 
 
 def unseen(service: LiveService | None) -> str:

@@ -30,6 +30,7 @@ from server.live.line_store import ServiceLines, service_lines
 from server.live.outcomes import FailingRequests
 from server.live.refusals import UNSEEN, IntakeRow
 from server.live.store import first_seen_at
+from server.live.telemetry_store import Exact, exact
 from server.parts import Parts
 from server.picture.picture import RunningMaintenance
 from server.slo.model.comparison import Finding
@@ -99,6 +100,7 @@ class ServiceHistory(Struct):
     refused: list[Refusal]  # when a limit refused its senders; what is less than a step of the charts apart is one
     lines: ServiceLines | None  # None: their database is away
     point_s: int  # how long one of the points is
+    exact: Exact
 
     def refused_in(self, point: SeriesPoint) -> bool:
         """Whether anything was refused during a point: without traffic then is not quiet."""
@@ -177,6 +179,7 @@ async def read(parts: Parts, key: tuple[str, Window]) -> ServiceHistory:
             refused=spans(refused, span.step_s),
             lines=await service_lines(connection, rows, service, start, now) if rows is not None else None,
             point_s=latency.step,
+            exact=await exact(connection, service),
         )
 
 

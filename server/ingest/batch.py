@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from server.ingest.line import NO_LINES, LineRows
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
 from server.kernel.loop_clock import LoopClock
+from server.receivers.otlp.meters import MeterReading
 
 # Beside the encoded rows: a duration in a list, and its share of the cells.
 BYTES_AN_ITEM = 48
@@ -34,6 +36,13 @@ class Claim(NamedTuple):
     digest: bytes
     body: bytes
     answer: bytes
+
+
+class Metered(NamedTuple):
+    """What cumulative points count: their readings, and by outcome which of them it is of."""
+
+    readings: Sequence[MeterReading]
+    of: Sequence[int]
 
 
 class StoredBatch(NamedTuple):
@@ -57,6 +66,7 @@ class Batch:
     sent: SentBatch | None = None
     lines: LineRows = NO_LINES
     item_claims: bytes = b""  # 16 bytes an item, by which each is counted once; empty: the claim alone says that
+    metered: Metered | None = None  # the outcomes of a reading that another came before are not stored
     queued: float = 0.0  # since when it waits for a flush, by the queue's clock
     done: asyncio.Future[StoredBatch] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 3 /* of what these functions take and give: server/ingest/native.py */
+#define VERSION 4 /* of what these functions take and give: server/ingest/native.py */
 
 #define EPOCH_2000 946684800000000LL
 #define SECOND 1000000LL
@@ -26,9 +26,9 @@
 /* What a step comes to. ODD: ask the Python code; an exception may be set, which is dropped then. */
 enum { OK = 0, ODD = 1, RAISED = -1 };
 
-enum { SERVICE, ROUTE, METHOD, STATUS, DURATION, TIMESTAMP, SENT_VERSION, REQUEST_ID, BAD, WEIGHT, KNOWN };
+enum { SERVICE, ROUTE, METHOD, STATUS, DURATION, TIMESTAMP, SENT_VERSION, REQUEST_ID, BAD, WEIGHT, WITHIN, KNOWN };
 static const char *const FIELD_NAMES[KNOWN] = {"service",   "route",   "method",     "status", "duration_ms",
-                                               "timestamp", "version", "request_id", "error", "weight"};
+                                               "timestamp", "version", "request_id", "error", "weight", "within_ms"};
 #define DETAILS_MAX 16
 
 static struct {
@@ -505,6 +505,7 @@ static int place_all(Batch *batch) {
                        .second = second_of(batch->at[i])};
         int64_t status, weight; /* what stands for more than one request is for the Python code */
         if (whole(field(outcome, known.at[WEIGHT]), &weight) || weight != 1) return ODD;
+        if (field(outcome, known.at[WITHIN]) != Py_None) return ODD;
         if (!is_text(wanted.service) || !is_text(wanted.route) || !is_text(wanted.method)) return ODD;
         if (wanted.version != Py_None && !is_text(wanted.version)) return ODD;
         if (whole(field(outcome, known.at[STATUS]), &status) || status < 0 || status > 32767) return ODD;
@@ -941,6 +942,11 @@ static int bring(Flush *flush, PyObject *batch) {
     int weighted = weights != Py_None;
     Py_DECREF(weights);
     if (weighted) return ODD;
+    PyObject *within = PyObject_GetAttrString(batch, "within");
+    if (within == NULL) return RAISED;
+    Py_ssize_t buckets = PyObject_Size(within);
+    Py_DECREF(within);
+    if (buckets != 0) return ODD;
     PyObject *cells = PyObject_GetAttrString(batch, "cells");
     if (cells == NULL) return RAISED;
     int done = PyList_CheckExact(cells) ? OK : ODD;

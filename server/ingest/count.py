@@ -120,7 +120,8 @@ def count_in_python(
         service = cells[place >> 1][0].name.service
         services[service] = services.get(service, 0) + n
     placed = array("i", [place + bad for place, bad in zip(places, bads, strict=True)])
-    return Counted(cells, placed, array("q", durations), services, rows, timed, weights_of(outcomes))
+    weights, within = weights_of(outcomes), within_of(outcomes)
+    return Counted(cells, placed, array("q", durations), services, rows, timed, weights, within)
 
 
 def weights_of(outcomes: Sequence[Outcome]) -> array[int] | None:
@@ -129,12 +130,26 @@ def weights_of(outcomes: Sequence[Outcome]) -> array[int] | None:
     return None if weights.count(1) == len(weights) else weights
 
 
+def within_of(outcomes: Sequence[Outcome]) -> dict[int, tuple[int, int]]:
+    """The borders of those by place of which only a bucket is known, in microseconds."""
+    return {
+        place: (round(outcome.within_ms[0] * 1000), round(outcome.within_ms[1] * 1000))
+        for place, outcome in enumerate(outcomes)
+        if outcome.within_ms is not None
+    }
+
+
 class WeightedOutcome(NamedTuple):
-    """It stands for so many requests that took so long, in microseconds."""
+    """It stands for so many requests that took so long, in microseconds, or what is `within`."""
 
     took: int
     weight: int
     bad: bool
+    within: tuple[int, int] | None
+
+    def splits(self, threshold: int) -> bool:
+        """Whether nobody knows how many of them took longer."""
+        return self.within is not None and self.within[0] < threshold < self.within[1]
 
 
 class MergedCell:
@@ -181,12 +196,14 @@ def merged(batches: Iterable[Counted]) -> list[MergedCell]:
                 delta = by_key[series.id, second] = MergedCell(series, second, timed=batch.timed)
             durations += [delta.good, delta.bad]
             cells.append(delta)
-        if batch.weights is None:
+        if batch.weights is None and not batch.within:
             for place, took in zip(batch.places, batch.durations, strict=True):
                 durations[place].append(took)
             continue
-        for place, took, weight in zip(batch.places, batch.durations, batch.weights, strict=True):
-            cells[place >> 1].weighted.append(WeightedOutcome(took, weight, bool(place & 1)))
+        weights = batch.weights or repeat(1)
+        for at, (place, took, weight) in enumerate(zip(batch.places, batch.durations, weights, strict=False)):
+            one = WeightedOutcome(took, weight, bool(place & 1), batch.within.get(at))
+            cells[place >> 1].weighted.append(one)
     return [by_key[key] for key in sorted(by_key)]
 
 
@@ -220,11 +237,13 @@ def sketch(delta: MergedCell) -> dict[int, int]:
 
 
 def fast(delta: MergedCell, thresholds: tuple[int, ...]) -> dict[int, int]:
-    """How many good outcomes took at most each threshold; of durations that are not known, nothing."""
+    """How many good outcomes took at most each threshold; nothing of durations that are not known, nor of a threshold
+    within a bucket that some are in."""
     if not delta.timed:
         return {}
     weighted = [one for one in delta.weighted if not one.bad]
     return {
         threshold: sum(map(threshold.__ge__, delta.good)) + sum(one.weight for one in weighted if one.took <= threshold)
         for threshold in thresholds
+        if not any(one.splits(threshold) for one in weighted)
     }

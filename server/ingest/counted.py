@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from server.ingest.series import Series, Spelling
 from server.tables.binary import rows_in
@@ -21,8 +21,9 @@ class Counted:
     """A batch ready to be stored.
 
     Outcome by outcome, `places` has twice the number of its cell, and 1 more where it is bad; `durations` the
-    microseconds that it took, `weights` how many requests it stands for, None where each is one. `timed` False: those
-    durations are not known, and only the number of outcomes counts.
+    microseconds that it took, `weights` how many requests it stands for, None where each is one, and `within` the
+    borders, in microseconds, of the bucket of those of which no more is known. `timed` False: durations are not known,
+    and only the number of outcomes counts.
     """
 
     cells: list[Cell]
@@ -32,6 +33,7 @@ class Counted:
     rows: bytes = b""  # of a COPY; empty where raw outcomes are not kept
     timed: bool = True
     weights: array[int] | None = None
+    within: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def items(self) -> int:
@@ -56,6 +58,7 @@ class Counted:
             b"".join([rows[at] for at in kept]) if rows else b"",
             self.timed,
             None if self.weights is None else array("i", [self.weights[at] for at in kept]),
+            {place: self.within[at] for place, at in enumerate(kept) if at in self.within},
         )
 
 

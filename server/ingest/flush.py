@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from psycopg.errors import LockNotAvailable
 
-from server.ingest import apart_store, store
+from server.ingest import apart_store, meter_store, store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
@@ -87,6 +87,7 @@ async def claim(connection: Connection, flush: Flush, batches: Sequence[Batch]) 
     ours = await store.claim(connection, claims, flush.keys_kept_s) if claims else set()
     won = [batch for batch in batches if batch.claim is None or batch.claim.digest in ours]
     await claim_items(connection, flush, [batch for batch in won if batch.item_claims])
+    await move_meters(connection, flush, [batch for batch in won if batch.metered])
     return set(won)
 
 
@@ -109,6 +110,20 @@ async def claim_items(connection: Connection, flush: Flush, batches: Sequence[Ba
                 repeated.add(place)
         if repeated:
             flush.less[batch] = replace(batch, counted=batch.counted.without(repeated))
+
+
+async def move_meters(connection: Connection, flush: Flush, batches: Sequence[Batch]) -> None:
+    """Move the meters of these batches on; what readings count that do not go on the last one is left out."""
+    if not batches:
+        return
+    readings = [reading for batch in batches if batch.metered for reading in batch.metered.readings]
+    moved = iter(await meter_store.move(connection, readings))
+    for batch in batches:
+        assert batch.metered is not None
+        stale = {place for place in range(len(batch.metered.readings)) if not next(moved)}
+        if stale:
+            left_out = {place for place, reading in enumerate(batch.metered.of) if reading in stale}
+            flush.less[batch] = replace(batch, counted=batch.counted.without(left_out))
 
 
 async def claim_each(connection: Connection, flush: Flush) -> set[Batch]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from server.ingest import partitions
-from server.ingest.batch import Batch, Claim, Queue, StoredBatch
+from server.ingest.batch import Batch, Claim, Metered, Queue, StoredBatch
 from server.ingest.counted import Counted, Unnumbered
 from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
@@ -28,6 +28,7 @@ from server.ingest.skew import Skews
 from server.ingest.spool import Spool
 from server.ingest.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
 from server.ingest.tally import ACCEPTED, IntakeTally
+from server.ingest.telemetry_sources import TelemetrySources
 from server.ingest.throttle import Throttle
 from server.ingest.turns import Turns
 from server.ingest.writer import Writer
@@ -49,6 +50,10 @@ CLOSE_S = 8.0  # after the requests in flight have had their time; all in all un
 PROBE_S = 1.0  # between two looks at whether storing works again
 STUCK_S = 5.0  # a flush that lasts longer: not able to accept durably
 CUT_S = 0.3  # after its connection is cut, numbering is cancelled: that asks the server first, which may hang
+METERED_AWAY = (
+    "Points that count since their start are not kept while the database is away: nothing is lost, the next ones have "
+    "it all."
+)
 LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 
@@ -85,6 +90,7 @@ class Intake:
         self.lines = LineIntake(env, db)
         self.lane = Lane(db, self.numbering, policies.thresholds_us, self.tally, reserve)
         self.skews = Skews()
+        self.sources = TelemetrySources(db)
         self._claimed: set[bytes] = set()  # idempotency digests being stored by this process
         self._probed_at = 0.0  # monotonic
         self._waiting = NOTHING_WAITS
@@ -151,23 +157,29 @@ class Intake:
                     return await self.numbering.counted(decoded, sent, lambda: until - clock.now())
             return None
 
-    async def store(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:
-        """Store a batch; returns after the commit, or once it is in the spool.
+    async def store(self, sent: SentBatch, counted: Counted | None, metered: Metered | None = None) -> StoredBatch:
+        """Store a batch; returns after the commit, or once it is in the spool, where what is metered never goes.
 
         Raises ApiError IN_FLIGHT, IDEMPOTENCY_MISMATCH, QUEUE_FULL, UNAVAILABLE.
         """
         if not sent.keyed:
-            return await self._stored(sent, counted, None)
+            return await self._stored(sent, counted, None, metered)
         if sent.digest in self._claimed:
             raise in_flight()
         self._claimed.add(sent.digest)
         try:
-            return await self._stored(sent, counted, Claim(sent.digest, sent.body_digest, sent.answer))
+            return await self._stored(sent, counted, Claim(sent.digest, sent.body_digest, sent.answer), metered)
         finally:
             self._claimed.discard(sent.digest)
 
-    async def _stored(self, sent: SentBatch, counted: Counted | None, claim: Claim | None) -> StoredBatch:
-        if self.spool is None:
+    async def _stored(
+        self, sent: SentBatch, counted: Counted | None, claim: Claim | None, metered: Metered | None
+    ) -> StoredBatch:
+        if metered is not None:
+            if counted is None:
+                raise ApiError("UNAVAILABLE", METERED_AWAY, retry_after=1)
+            batch = Batch(counted, sent.answer, claim, metered=metered)
+        elif self.spool is None:
             assert counted is not None, "without a spool what cannot be counted is refused"
             batch = Batch(
                 counted, sent.answer, claim, lines=line_rows(sent.lines, sent.at), item_claims=sent.item_claims
@@ -198,7 +210,11 @@ class Intake:
         await asyncio.gather(*(self._keep_one(batch, flush if batch in unsure else None) for batch in flush.batches))
 
     async def _keep_one(self, batch: Batch, unsure: Flush | None) -> None:
-        if self.spool is None or batch.sent is None or batch.done.done():
+        if self.spool is None or batch.done.done():
+            return
+        if batch.sent is None:
+            if unsure is None:
+                batch.settle(ApiError("UNAVAILABLE", METERED_AWAY, retry_after=1))
             return
         if unsure is not None:
             batch.sent.xid, (batch.sent.writer_id, batch.sent.seq) = unsure.xid, unsure.counted_as

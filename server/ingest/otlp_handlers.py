@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from server.auth.identity import Identity
 from server.http.body import TELEMETRY_BYTES, Coding, Room, declared
 from server.http.failures import as_api_error
 from server.http.handler import ApiHandler, NotFound
@@ -192,10 +193,14 @@ class TracesHandler(OtlpHandler):
         """The outcomes in a body, with turns for others between."""
         turns = self.parts.intake.turns
         await turns.next(len(body))
-        request, read = wire.read(body, wire.TRACES, json=json), ReadSpans(self.parts.routes.route)
+        read = ReadSpans(self.parts.routes.route, one_in_of(self.identity))
+        request = wire.read(body, wire.TRACES, json=json)
         del body
         for _ in read_spans(request, read):
             await turns.next(SLICE_BYTES)
+        services = {outcome.service for outcome in read.outcomes} | read.abandoned.keys()
+        await self.parts.intake.sources.note_spans(services - read.sampled)
+        await self.parts.intake.sources.note_spans(read.sampled, sampled=True)
         return HandedIn(read.outcomes, bytes(read.item_claims), read.abandoned)
 
 
@@ -252,6 +257,11 @@ def bearable(error: ApiError) -> ApiError:
     if told.status == 503:
         told.retry_after = min(max(error.retry_after or least, least), most)
     return told
+
+
+def one_in_of(identity: Identity | None) -> float | None:
+    """The key's sender sends the spans of one in so many requests; None: of all."""
+    return None if identity is None or identity.sampled == 1 else 1 / identity.sampled
 
 
 def first_fault(received: ReceivedOutcomes) -> str:

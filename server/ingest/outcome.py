@@ -17,6 +17,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Path = Annotated[str, Meta(min_length=1, max_length=500)]
+Milliseconds = Annotated[float, Meta(ge=0, le=DURATION_MAX_MS)]
 Stamp = (
     Annotated[datetime, Meta(tz=True)] | Annotated[int, Meta(ge=0, le=2**53)] | Annotated[float, Meta(ge=0, le=2**53)]
 )
@@ -29,13 +30,14 @@ class Outcome(Detail[Name], gc=False, forbid_unknown_fields=True, omit_defaults=
     route: Path
     method: Annotated[str, Meta(min_length=1, max_length=32)]
     status: Annotated[int, Meta(ge=100, le=599)]
-    duration_ms: Annotated[float, Meta(ge=0, le=DURATION_MAX_MS)]
+    duration_ms: Milliseconds
     timestamp: Stamp | None = None
     version: Annotated[str, Meta(max_length=200)] | None = None
     request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     error: bool | None = None  # overrides the status rule: 5xx is bad
     # How many requests it stands for: of a sample, or of a histogram's bucket.
     weight: Annotated[int, Meta(ge=1, le=WEIGHT_MAX)] = 1
+    within_ms: tuple[Milliseconds, Milliseconds] | None = None  # all that is known: above the first, at most the second
 
 
 class TakenSpan(Struct, frozen=True):

@@ -129,7 +129,7 @@ class OutcomesPost:
             sent, counted = await self.read(partial)
             if not sent.body:
                 let_go()
-            stored = await self.parts.intake.store(sent, counted)
+            stored = await self.durable(sent, counted)
         except Throttled as error:
             self.quota = error.quota
             raise
@@ -143,6 +143,10 @@ class OutcomesPost:
             self.stored = sent.items
             self.count_accepted(sent, counted, stored)
         return stored
+
+    async def durable(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:
+        """Store it; returns once it is durable."""
+        return await self.parts.intake.store(sent, counted)
 
     async def read(self, partial: Callable[[], bool]) -> tuple[SentBatch, Counted | None]:
         """Decode and count, within the limits in force. What was decoded is gone before the wait for the commit;

@@ -19,8 +19,9 @@ from msgspec import Struct, field
 from server.auth.identity import Identity
 from server.config.registry import Limits
 from server.http.failures import as_api_error
-from server.ingest.batch import StoredBatch
-from server.ingest.decode import Decoded, Form, ItemFault
+from server.ingest.batch import Metered, StoredBatch
+from server.ingest.counted import Counted
+from server.ingest.decode import ITEMS_MAX, Decoded, Form, ItemFault
 from server.ingest.item_claims import ITEM_BYTES, items_without
 from server.ingest.outcome import Outcome
 from server.ingest.post import AskedPost, OutcomesPost
@@ -45,11 +46,14 @@ class Incoming(Struct):
 
 class HandedIn(Struct):
     """What a receiver made of a body. `item_claims` has 16 bytes for each outcome where it is counted once by itself
-    (server/ingest/item_claims.py), else it is empty. `abandoned`: requests without an answer, by service."""
+    (server/ingest/item_claims.py), else it is empty. `abandoned`: requests without an answer, by service. What is
+    `metered` is stored as one batch, and not while the database is away."""
 
     outcomes: Sequence[Outcome]
     item_claims: bytes = b""
     abandoned: Mapping[str, int] = field(default_factory=dict)
+    keep_rows: bool = True  # raw outcomes, where they are kept at all
+    metered: Metered | None = None
 
 
 class ReceivedOutcomes(Struct):
@@ -116,6 +120,8 @@ def in_parts(parts: Parts, identity: Identity, incoming: Incoming, handed: Hande
     """One post for each batch of at most so many outcomes; one without any where there is only what was abandoned."""
     total = len(handed.outcomes)
     bounds = [*range(0, total, most), total] if total or not handed.abandoned else [0, 0]
+    if handed.metered is not None:
+        bounds = [0, total]
     posts: list[PartPost] = []
     for begin, end in pairwise(bounds):
         posts.append(PartPost(parts, identity, incoming, handed, slice(begin, end)))
@@ -152,8 +158,20 @@ class PartPost(OutcomesPost):
     def body_digest(self) -> bytes:
         return self._body_digest
 
+    def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:
+        return super().decoded(body, form, ITEMS_MAX if self.handed.metered else items_max)
+
+    async def durable(self, sent: SentBatch, counted: Counted | None) -> StoredBatch:
+        metered = self.handed.metered
+        if metered is None:
+            return await super().durable(sent, counted)
+        faulty = {fault.index for fault in self.found}
+        kept = [reading for place, reading in enumerate(metered.of) if place not in faulty]
+        return await self.parts.intake.store(sent, counted, Metered(metered.readings, kept))
+
     def sent(self, decoded: Decoded, form: Form, partial: bool) -> SentBatch:
         sent = super().sent(decoded, form, partial)
+        sent.keep_rows = sent.keep_rows and self.handed.keep_rows
         begin = self.part.start
         self.found = [ItemFault(begin + fault.index, fault.field, fault.reason) for fault in decoded.faults]
         claims = self.handed.item_claims[ITEM_BYTES * begin : ITEM_BYTES * self.part.stop]

@@ -102,9 +102,22 @@ async def drop_line_days(connection: AsyncConnection) -> int:
     return done.rowcount
 
 
+async def drop_meters(connection: AsyncConnection) -> int:
+    """Delete one bite of the meters that were not heard of for a week; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM meters WHERE series = ANY (ARRAY("
+            "SELECT series FROM meters WHERE heard_at < now() - interval '7 days' ORDER BY heard_at LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
 async def forget_old(db: Database) -> None:
-    """Drop keys and counts that are a day old, of log lines a week, items after some hours, keys over KEYS_MAX."""
-    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims):
+    """Drop keys and counts that are a day old, of log lines and meters a week, items after some hours, keys over
+    KEYS_MAX."""
+    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims, drop_meters):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

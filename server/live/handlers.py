@@ -11,7 +11,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.kernel import shared_clock
 from server.kernel.times import InstantText, instant
-from server.live import outcomes, questions
+from server.live import outcomes, questions, telemetry_store
 from server.live.answers import Group, Metric, Outcomes, SeriesAnswer, ServiceRow, Services, TrafficSummary
 from server.live.carrying import carrying
 from server.live.outcome_store import Filter
@@ -124,6 +124,8 @@ async def summary_of(parts: Parts, service: str, query: SummaryQuery) -> Traffic
     async with parts.db.ask() as connection:
         await questions.require(connection, service)
         answer = await questions.whole_summary(connection, service, seconds, shared_clock.now(), query.group_by)
+        exact = await telemetry_store.exact(connection, service)
+    answer.estimated, answer.latency_error = exact.estimated, exact.latency_error
     found = parts.relay.service(service)
     answer.window, answer.partial = query.window, found is not None and found.partial
     return answer

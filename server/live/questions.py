@@ -70,6 +70,8 @@ async def whole_summary(
         p95_ms=total.p95_ms,
         p99_ms=total.p99_ms,
         partial=False,
+        estimated=False,
+        latency_error=None,
         groups=groups,
     )
 

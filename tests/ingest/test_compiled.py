@@ -197,6 +197,7 @@ STRANGE: dict[str, Outcome] = {
     "bytes": plain(route=b"/"),
     "an error that is no bool": plain(error=1),
     "what stands for several requests": plain(weight=2),
+    "what is known to a bucket": plain(within_ms=(1.0, 2.0)),
 }
 
 
@@ -249,8 +250,9 @@ def test_what_the_compiled_part_does_not_know_it_says() -> None:
     ):
         counted = Counted(cells, places, durations, {})  # type: ignore[arg-type]
         assert compiled.delta_rows(1, 1, [counted], thresholds, DELTAS.columns) is None
-    weighted = Counted([(series, 1)], one, array("q", [1]), {}, weights=array("i", [2]))
-    assert compiled.delta_rows(1, 1, [weighted], thresholds, DELTAS.columns) is None
+    for more in ({"weights": array("i", [2])}, {"within": {0: (1, 2)}}):
+        weighted = Counted([(series, 1)], one, array("q", [1]), {}, **more)  # type: ignore[arg-type]
+        assert compiled.delta_rows(1, 1, [weighted], thresholds, DELTAS.columns) is None
     whole = Counted([(series, 1)], one, array("q", [1]), {})
     assert compiled.delta_rows(2**63, 1, [whole], thresholds, DELTAS.columns) is None
     assert compiled.delta_rows(1, 1, [whole], lambda service: (2**31,), DELTAS.columns) is None

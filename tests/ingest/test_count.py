@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.ingest.count import count, delta_rows, delta_rows_in_python, merged
+from server.ingest.count import count, delta_rows, delta_rows_in_python, fast, merged
 from server.ingest.counted import Counted, Unnumbered
 from server.ingest.rows import request_ids
 from server.ingest.series import Name, Series, Spelling
@@ -105,6 +105,17 @@ def test_a_weighted_outcome_counts_as_so_many(batches: list[list[tuple[dict[str,
                 ]
         found += [way(7, 1, counted, lambda service: (5_000, 9_000_000)) for way in (delta_rows, delta_rows_in_python)]
     assert found == [found[-1]] * 4
+
+
+def test_a_threshold_within_a_bucket_is_not_measured() -> None:
+    sent = decoded(outcome(duration_ms=330, within_ms=[250, 500], weight=3), outcome(), outcome(status=500, weight=2))
+    counted = count(sent.outcomes, sent.times, Book().find, None)
+    good, bad = merged([counted])
+    thresholds = (100_000, 250_000, 300_000, 500_000)
+    assert fast(good, thresholds) == {100_000: 1, 250_000: 1, 500_000: 4}
+    assert fast(bad, thresholds) == dict.fromkeys(thresholds, 0)
+    (alone,) = merged([counted.without({0, 2})])
+    assert fast(alone, (300_000,)) == {300_000: 1}
 
 
 @given(st.lists(sendable, max_size=30))

@@ -6,7 +6,7 @@ of kind CLIENT that failed tell on what a request failed that failed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from server.receivers.otlp.attributes import (
 )
 from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
 from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, told_route
+from server.receivers.otlp.sampling import SampledSpan, weights_of
 from server.receivers.otlp.wire import Message, unreadable
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
@@ -79,19 +80,23 @@ class ReadSpans:
     """
 
     route_of: Callable[[str, str, int], str]
+    one_in: float | None = None  # the user has stated that one in so many requests is sent
     outcomes: list[Outcome] = field(default_factory=list)
     item_claims: bytearray = field(default_factory=bytearray)
     abandoned: dict[str, int] = field(default_factory=dict)  # requests without an answer, by service
+    sampled: set[str] = field(default_factory=set)  # services of whose spans nobody knows how many requests they are
     repeated: int = 0  # spans of a framework that another scope has told already
     spans: int = 0
 
 
 @dataclass(slots=True)
 class Failures:
-    """What failed in one resource: requests by span, and calls to others."""
+    """What failed in one resource, requests by span and calls to others; and what says how its requests were sampled,
+    by the place of the outcome."""
 
     requests: dict[bytes, Outcome] = field(default_factory=dict)
     calls: list[Message] = field(default_factory=list)
+    sampling: dict[int, SampledSpan] = field(default_factory=dict)
 
 
 def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
@@ -117,7 +122,7 @@ def read_resource(
     resource_spans: Message, scopes: Unpack, unpack: Unpack, read: ReadSpans, packed: bool
 ) -> Iterator[None]:
     """The spans of one resource."""
-    process, failures = process_of(resource_spans.resource), Failures()
+    process, failures, begun = process_of(resource_spans.resource), Failures(), len(read.outcomes)
     by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
     for scope, spans in by_scope:
@@ -136,6 +141,22 @@ def read_resource(
                 failures.calls.append(span)
     if failures.calls and failures.requests:
         name_dependencies(failures, [unpack(sent) for _, spans in by_scope for sent in spans])
+    if failures.sampling or read.one_in is not None:
+        weigh(read, begun, failures.sampling)
+
+
+def weigh(read: ReadSpans, begun: int, said: Mapping[int, SampledSpan]) -> None:
+    """Say of the outcomes from a place on, which are of one service, how many requests each stands for."""
+    outcomes = read.outcomes[begun:]
+    spans = [
+        said.get(place) or SampledSpan("", False, (outcome.trace_id or "").encode())
+        for place, outcome in enumerate(outcomes, begun)
+    ]
+    weights = weights_of(spans, read.one_in)
+    for outcome, weight in zip(outcomes, weights.each, strict=True):
+        outcome.weight = weight
+    if outcomes and not weights.known:
+        read.sampled.add(outcomes[0].service)
 
 
 def scope_of(scope_spans: Message) -> str:
@@ -168,6 +189,9 @@ def take(
         instance=process.instance,
         trace_id=trace_id,
     )
+    if span.trace_state:
+        sampled = SampledSpan(span.trace_state, not span.parent_span_id, (trace_id or "").encode())
+        failures.sampling[len(read.outcomes)] = sampled
     read.outcomes.append(outcome)
     read.item_claims += claim_of(span, start)
     if told.status >= FAILED_FROM:

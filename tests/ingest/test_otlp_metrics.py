@@ -1,0 +1,188 @@
+"""/v1/metrics: what a real SDK's histograms count is counted once, whatever is sent again, at once or by several."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToJson
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+
+from server.kernel.db import Database
+from tests.ingest.making import rows, value
+from tests.receivers.otlp.making import Spans, http
+from tests.site import answer
+
+SCOPE = "opentelemetry.instrumentation.flask"
+
+
+class Process:
+    """A process that measures its requests; `body` is what its exporter sends next."""
+
+    def __init__(self, *, delta: bool = False, exponential: bool = False, **resource: str) -> None:
+        given = {"service.name": "shop"} | {name.replace("_", "."): text for name, text in resource.items()}
+        temporality = {Histogram: AggregationTemporality.DELTA} if delta else {}
+        views = [View(instrument_name="*", aggregation=ExponentialBucketHistogramAggregation())] if exponential else []
+        self.reader = InMemoryMetricReader(preferred_temporality=temporality)
+        self.provider = MeterProvider([self.reader], Resource(given), views=views, shutdown_on_exit=False)
+        self.histogram = self.provider.get_meter(SCOPE).create_histogram("http.server.request.duration", "s")
+
+    def serve(self, *took: float, status: int = 200) -> Process:
+        said = {"http.request.method": "GET", "http.route": "/pay", "http.response.status_code": status}
+        for one in took:
+            self.histogram.record(one, said)
+        return self
+
+    def message(self) -> ExportMetricsServiceRequest:
+        found: ExportMetricsServiceRequest = encode_metrics(self.reader.get_metrics_data())
+        return found
+
+    def body(self) -> bytes:
+        return self.message().SerializeToString()
+
+
+def in_json(message: ExportMetricsServiceRequest) -> bytes:
+    """The same in JSON, with enumerations by name and whole numbers as text."""
+    return MessageToJson(message).encode()
+
+
+async def send(site: Any, key: str, body: bytes, path: str = "/v1/metrics", form: str = "x-protobuf") -> Any:
+    return await site.fetch(path, method="POST", key=key, body=body, headers={"Content-Type": f"application/{form}"})
+
+
+def counted(url: str) -> list[tuple[Any, ...]]:
+    """Requests and failures by service and status."""
+    return rows(
+        url,
+        "SELECT service, status, sum(n)::int, sum(bad)::int FROM deltas JOIN series s ON s.id = series_id"
+        " WHERE service <> 'evenkeel' GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+
+
+@pytest.mark.gen_test
+async def test_cumulative_histograms_count_what_is_new_once(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    one = Process(service_instance_id="1").serve(0.03, 0.03, 0.3).serve(0.2, status=503)
+    first = one.body()
+    for answered in await asyncio.gather(*(send(site, key, first) for _ in range(8))):
+        assert answered.code in (200, 503)  # 503: the same body is being stored
+    assert (await send(site, key, first)).code == 200
+    assert counted(database_url) == [("shop", 200, 3, 0), ("shop", 503, 1, 1)]
+    again = one.serve(0.04, 4.0).message()
+    both = [again.SerializeToString(), in_json(again)]  # other bytes, the same points
+    answers = await asyncio.gather(*(send(site, key, both[0]) for _ in range(4)), send(site, key, both[1], form="json"))
+    assert 200 in {answered.code for answered in answers}
+    assert (await send(site, key, both[1], form="json")).code == 200
+    assert counted(database_url) == [("shop", 200, 5, 0), ("shop", 503, 1, 1)]
+    # The process starts anew; another one lives beside it, of the same name.
+    for other in (Process(service_instance_id="1"), Process(service_instance_id="1", exponential=True)):
+        assert (await send(site, key, other.serve(0.1).body())).code == 200
+        assert (await send(site, key, other.serve(0.1).body())).code == 200
+    assert counted(database_url) == [("shop", 200, 9, 0), ("shop", 503, 1, 1)]
+    assert value(database_url, "SELECT count(*) FROM outcomes") == 0
+    assert value(database_url, "SELECT sum(duration_us) FROM deltas JOIN series s ON s.id = series_id"
+                 " WHERE service = 'shop'") == pytest.approx(5_200_000, rel=0.35)  # fmt: skip
+
+
+@pytest.mark.gen_test
+async def test_deltas_and_cumulative_points_of_one_body(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    message = Process(delta=True, service_instance_id="d").serve(0.1, 0.1).message()
+    message.resource_metrics.extend(Process(exponential=True).serve(0.2).message().resource_metrics)
+    assert (await send(site, key, message.SerializeToString())).code == 200
+    assert (await send(site, key, in_json(message), form="json")).code == 200  # not the same bytes
+    assert counted(database_url) == [("shop", 200, 3, 0)]
+    summary = answer(await site.fetch("/api/v1/services/shop/summary", key=await site.key("read", name="reader")))
+    assert summary["estimated"] is False
+    assert summary["latency_error"] == pytest.approx(3 / 7)  # of the bounds that this SDK takes by itself
+
+
+@pytest.mark.gen_test
+async def test_histograms_of_a_service_that_sends_spans_do_not_count(web: Any, database_url: str) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    spans = Spans()
+    spans.add(http(200))
+    assert (await send(site, key, spans.body(), "/v1/traces")).code == 200
+    assert (await send(site, key, Process().serve(0.1, 0.1).body())).code == 200
+    assert (await send(site, key, Process(service_name="other").serve(0.1).body())).code == 200
+    assert counted(database_url) == [("other", 200, 1, 0), ("shop", 200, 1, 0)]
+    await site.parts.intake.lane.write()
+    found = rows(database_url, "SELECT reason, items FROM received WHERE receiver = 'OTLP metrics' ORDER BY 1")
+    assert ("SPANS_COUNT", 1) in found
+
+
+@pytest.mark.gen_test
+async def test_spans_count_as_what_they_stand_for(web: Any, database_url: str) -> None:
+    site = await web()
+    key, admin = await site.key("ingest"), await site.key("admin", name="admin")
+    asked = {"name": "sampling", "scopes": ["ingest"], "sampled": 0.1}
+    made = await site.fetch("/api/v1/keys", method="POST", key=admin, data=asked)
+    refused = await site.fetch("/api/v1/keys", method="POST", key=admin, data=asked | {"sampled": 0})
+    assert (refused.code, answer(refused)["errors"][0]["field"]) == (422, "sampled")
+    for service, states, sender in (
+        ("consistent", ["ot=th:c", "ot=th:8"], key),
+        ("ratio", ["", ""], answer(made)["key"]),
+        ("unknown", ["ot=th:c", ""], key),
+    ):
+        spans = Spans(service_name=service)
+        for _ in states:
+            spans.add(http(200))
+        message = spans.message
+        sent = message.resource_spans[0].scope_spans[0].spans
+        for span, state in zip(sent, states, strict=True):
+            span.trace_state, span.parent_span_id = state, b"" if service == "consistent" else b"12345678"
+        assert (await send(site, sender, message.SerializeToString(), "/v1/traces")).code == 200
+    assert counted(database_url) == [("consistent", 200, 6, 0), ("ratio", 200, 20, 0), ("unknown", 200, 5, 0)]
+    told = rows(database_url, "SELECT service, sampled_at IS NOT NULL FROM telemetry_services ORDER BY 1")
+    assert told == [("consistent", False), ("ratio", False), ("unknown", True)]
+    read = await site.key("read", name="reader")
+    summary = answer(await site.fetch("/api/v1/services/unknown/summary", key=read))
+    assert (summary["volume"], summary["estimated"], summary["latency_error"]) == (5, True, None)
+    assert rows(database_url, "SELECT detail ->> 'weight' FROM outcomes JOIN series ON id = series_id"
+                " WHERE service = 'consistent' ORDER BY 1") == [("2",), ("4",)]  # fmt: skip
+
+
+@pytest.mark.gen_test
+async def test_a_key_moves_no_meter_of_a_service_that_it_is_not_of(web: Any, database_url: str) -> None:
+    site = await web()
+    key, bound = await site.key("ingest"), await site.key("ingest", name="bound", services=["other"])
+    body = Process().serve(0.1).body()
+    refused = await send(site, bound, body)
+    told = ExportMetricsServiceResponse.FromString(refused.body).partial_success
+    assert (refused.code, told.rejected_data_points) == (200, 1)
+    assert counted(database_url) == []
+    assert (await send(site, key, body)).code == 200
+    assert counted(database_url) == [("shop", 200, 1, 0)]
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_away_cumulative_points_wait(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    process = Process().serve(0.1)
+    assert (await send(site, key, process.body())).code == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "ask", away)
+        refused = await send(site, key, process.serve(0.1).body())
+    assert refused.code == 503
+    assert 1 <= int(refused.headers["Retry-After"]) <= 4
+    assert (await send(site, key, process.serve(0.1).body())).code == 200
+    assert counted(database_url) == [("shop", 200, 3, 0)]
+
+
+def away(_: Database) -> Any:
+    raise OSError("the database is away")
