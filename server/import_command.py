@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from server.ingest.log_file import LogFile
     from server.ingest.log_survey import Survey
     from server.kernel.settings import Environment
+    from server.receivers.access_log.latency import LogAsk
 
 SHOWN = 200  # characters of a line
 ABORTED = ("bad", "good", "apart")
@@ -41,7 +42,7 @@ class Zone(click.ParamType[tzinfo]):
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--service", required=True, help="The service that wrote the log.")
 @click.option("--shift", is_flag=True, help="Move all times so that the log ends now.")
 @click.option(
@@ -63,23 +64,33 @@ class Zone(click.ParamType[tzinfo]):
     help="What requests without a whole answer are.",
 )
 @click.option("--tell", "telling", is_flag=True, help="Alert on these outcomes, as if the service had sent them.")
+@click.option("--follow", is_flag=True, help="Go on with what is written to it, across rotations, and alert on it.")
 def import_log(file: str, **options: Any) -> None:
     """Store an access log as outcomes. FILE may be gzip, a pipe, or - for standard input.
 
     What the log says is taken, and no more: a latency only where a name, a unit, the server's
     format or you say which field it is. docs/connect/access-logs.md has a table of servers.
-    Importing a file twice counts it twice. Lines older than OUTCOME_RETENTION_DAYS
-    are left out; --shift moves the whole log to the present.
+    A line counts once for a service: what of a log was stored before, under any name, is passed over.
+    Lines older than OUTCOME_RETENTION_DAYS are left out; --shift moves the whole log to the present.
     """
-    from server.ingest.log_file import LogFile, UnreadableLog
     from server.kernel.settings import read_environment
-    from server.process.command_database import database_for_command
 
     if not 1 <= len(options["service"]) <= 200 or "\0" in options["service"]:
         raise click.BadParameter("give 1 to 200 characters", param_hint="--service")
     if options["service"] == OWN:
         raise click.BadParameter(f"{OWN} is Evenkeel itself, which counts its own requests", param_hint="--service")
     env = read_environment()
+    if options["follow"]:
+        follow_log(env, file, options)
+    else:
+        import_whole(env, file, options)
+
+
+def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
+    """Store what is there."""
+    from server.ingest.log_file import LogFile, UnreadableLog
+    from server.process.command_database import database_for_command
+
     try:
         log = LogFile(file)
     except (UnreadableLog, OSError) as error:
@@ -90,13 +101,41 @@ def import_log(file: str, **options: Any) -> None:
     tell(report, survey, log, options)
 
 
-def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
-    """Read the log once, as it is asked for."""
-    from server.ingest.log_survey import survey
+def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
+    """Store what is there and what comes, until it is stopped."""
+    from server.follow_command import follow, tell_followed
+    from server.ingest.log_form import GrowingForm
+    from server.process.command_database import database_for_command
+    from server.receivers.access_log.format_string import compiled
+
+    if options["shift"]:
+        raise click.BadParameter("what is followed has the times of now", param_hint="--shift")
+    if file.endswith(".gz"):
+        raise click.BadParameter("a packed log does not grow: import it without --follow", param_hint="FILE")
+    if options["format_"]:
+        try:
+            compiled(options["format_"], options["unit"])
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--format") from None
+    form = GrowingForm(asked_for(options), options["zone"])
+    with click_errors(), database_for_command(env) as url:
+        report = asyncio.run(follow(env, url, file, form, options))
+    tell_followed(report, form)
+
+
+def asked_for(options: dict[str, Any]) -> LogAsk:
+    """What the options say of the form of the log."""
     from server.receivers.access_log.latency import LogAsk
 
     stamp = options["stamp"]
-    asked = LogAsk(options["format_"], options["time_"], options["unit"], STAMPS[stamp] if stamp else None)
+    return LogAsk(options["format_"], options["time_"], options["unit"], STAMPS[stamp] if stamp else None)
+
+
+def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
+    """Read the log once, as it is asked for."""
+    from server.ingest.log_survey import survey
+
+    asked = asked_for(options)
     try:
         return survey(log.lines(), asked, options["zone"])
     except ValueError as error:
@@ -107,6 +146,7 @@ def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
 async def run(env: Environment, url: str, log: LogFile, survey: Survey, options: dict[str, Any]) -> Report:
     """Import with the thresholds of the objectives in force."""
     from server.ingest.importer import Importer
+    from server.ingest.log_intake import LogIntake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies
@@ -118,15 +158,19 @@ async def run(env: Environment, url: str, log: LogFile, survey: Survey, options:
     try:
         async with db.act() as connection:
             await policies.follow(connection)
+        await importer.make_partitions()
+        importer.routes = {route for route, _ in survey.traffic.most_common(importer.routes_max)}
         now = int(shared_clock.now() * 1_000_000)
         last = survey.newest(now) if options["shift"] else None
-        with click.progressbar(length=log.size, label=f"Importing {log.name}") as bar:
-            return await importer.run(
-                log.lines(),
-                survey,
-                now - last if last is not None else 0,
-                lambda: bar.update(log.done() - bar.pos),
-            )
+        shift = now - last if last is not None else 0
+        intake = LogIntake(importer, log, lambda _: survey.detected.form, shift=shift)
+        if await intake.find():
+            intake.begin()
+            importer.report.known = intake.place.lines
+            with click.progressbar(length=log.size, label=f"Importing {log.name}") as bar:
+                while await intake.next(last=True):
+                    bar.update(log.done() - bar.pos)
+        return importer.report
     finally:
         await importer.close()
         await db.close()
@@ -138,12 +182,16 @@ def tell(report: Report, survey: Survey, log: LogFile, options: dict[str, Any]) 
 
     if report.oldest is not None and report.newest is not None:
         say(f"{report.stored} outcomes stored, from {iso(report.oldest)} to {iso(report.newest)}.")
+    if report.known:
+        say(f"{plural(report.known, 'line')} of it stored before: each counts once.")
     for sentence in (*of_latency(report, survey), *of_requests(report, options["aborted"]), *of_times(survey)):
         say(sentence)
     tell_left_out(report, log, shifted=options["shift"])
     if log.broken:
         say(log.broken)
-    if not report.stored:
+    if not report.stored and report.known:
+        say("Nothing of it is new, and options change nothing that is stored. Another --service takes it anew.")
+    elif not report.stored:
         raise click.ClickException("No outcome was stored.")
 
 

@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 from server.ingest.log_file import LINE_MAX
 from server.live.sketch import bucket, rank
-from server.receivers.access_log.detect import SAMPLE, Detected, LogForm, detect
+from server.receivers.access_log.detect import SAMPLE, Detected, LogReader, detect
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read
 from server.receivers.access_log.latency import LogAsk
 
@@ -82,21 +82,21 @@ def survey(lines: Iterable[str | None], asked: LogAsk, zone: tzinfo = UTC) -> Su
     stream = iter(lines)
     first = list(islice(stream, SAMPLE))
     found = Survey(detect([line for line in first if line], asked, zone))
-    for _, line, read in reads(chain(first, stream), found.detected.form):
+    reader = found.detected.form.reader()
+    for _, line, read in reads(chain(first, stream), reader):
         if isinstance(read, LoggedRequest):
             found.add(line, read)
+    for read in reader.rest():
+        if isinstance(read, LoggedRequest):
+            found.add("", read)
     return found
 
 
-def reads(lines: Iterable[str | None], form: LogForm) -> Iterator[tuple[int, str, Read]]:
-    """What the lines say, each beside its number from 1 and its text; at last what is known only at the end."""
-    reader = form.reader()
-    number = 0
-    for number, line in enumerate(lines, 1):
+def reads(lines: Iterable[str | None], reader: LogReader, first: int = 1) -> Iterator[tuple[int, str, Read]]:
+    """What the lines say, each beside its number (`first` is that of the first) and its text."""
+    for number, line in enumerate(lines, first):
         if line is None:
             yield number, "", TOO_LONG
-        elif line.strip():
+        elif line and not line.isspace():
             for read in reader.read(line):
                 yield number, line, read
-    for read in reader.rest():
-        yield number, "", read

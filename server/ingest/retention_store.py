@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.ingest.item_claims import KEPT_S as ITEMS_KEPT_S
 from server.ingest.item_claims import item_of
+from server.ingest.log_place_store import drop_places
 from server.kernel import shared_clock
 from server.kernel.db import Database
 
@@ -117,7 +118,7 @@ async def drop_meters(connection: AsyncConnection) -> int:
 async def forget_old(db: Database) -> None:
     """Drop keys and counts that are a day old, of log lines and meters a week, items after some hours, keys over
     KEYS_MAX."""
-    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims, drop_meters):
+    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims, drop_meters, drop_places):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

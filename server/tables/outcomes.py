@@ -221,3 +221,15 @@ item_claims = Table(  # what receivers count once by itself, as spans: see serve
     metadata,
     Column("item", LargeBinary, primary_key=True),  # 16 bytes: the second that it is of, then what it is known by
 )
+
+log_places = Table(  # how far access logs are stored, by `import`
+    "log_places",
+    metadata,
+    Column("known", LargeBinary, primary_key=True),  # 16 bytes of the service and the log's first line
+    Column("number", Integer, primary_key=True, autoincrement=False),  # among those that begin alike
+    Column("bytes", BigInteger, nullable=False),  # so many are stored
+    Column("lines", BigInteger, nullable=False),
+    Column("tail", LargeBinary, nullable=False),  # 16 bytes of the last of them
+    Column("inode", BigInteger, nullable=False),  # 0: of no file
+    Column("at", Time, nullable=False, server_default=func.now()),
+)

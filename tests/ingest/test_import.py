@@ -76,7 +76,7 @@ def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> 
 def test_several_batches_and_latency_thresholds_of_the_policy(
     run: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.ingest.importer.BATCH_ITEMS", 7)
+    monkeypatch.setattr("server.ingest.log_file.CHUNK_BYTES", 600)
     now = int(time.time())
     done = run("".join(line(now - n % 3, path=f"/{chr(97 + n % 5)}") for n in range(50)))
     assert done.exit_code == 0, done.output
@@ -90,7 +90,7 @@ def test_a_line_without_a_request_time_has_no_latency(
 ) -> None:
     """Also beside lines of the same second that have one."""
     monkeypatch.setattr("server.slo.policy.policies.Policies.thresholds_us", lambda *_: (300_000,))
-    monkeypatch.setattr("server.ingest.importer.BATCH_ITEMS", 20)
+    monkeypatch.setattr("server.ingest.log_file.CHUNK_BYTES", 2000)
     now = int(time.time())
     mixed = [line(now - n // 4, rest=" rt=0.020" if n % 2 else "") for n in range(100)]
     assert "50 of them have no request time" in run("".join(mixed)).output
@@ -153,9 +153,9 @@ def test_requests_without_an_answer_are_told_and_are_what_the_caller_says(run: A
     assert "2 requests without a whole answer (status -: 1, status 499: 1): stored as failed" in done.output
     assert '1 lines are no requests, and count nowhere:\n  access.log:4: "-" is no request line' in done.output
     assert value(database_url, "SELECT array_agg(bad ORDER BY bad) FROM outcomes") == [False, True, True]
-    assert "stored as not failed" in run(log, "--aborted", "good").output
+    assert "stored as not failed" in run(log, "--aborted", "good", "--service", "b").output
     assert value(database_url, "SELECT sum(bad) FROM deltas") == 2
-    assert "3 outcomes" not in run(log, "--aborted", "apart").output
+    assert "3 outcomes" not in run(log, "--aborted", "apart", "--service", "c").output
     assert value(database_url, "SELECT count(*) FROM outcomes") == 3 + 3 + 1
 
 
@@ -251,7 +251,7 @@ def test_what_a_stranger_wrote_steers_no_terminal(run: Any) -> None:
 def test_no_latency_says_which_numbers_there_are(run: Any) -> None:
     done = run(line(time.time(), rest=" 412 1465") * 3)
     assert "No latency: its bare numbers (1: 412, 2: 1465) say neither" in done.output
-    done = run(line(time.time(), rest=" 412 1465") * 3, "--time", "2", "--unit", "ms")
+    done = run(line(time.time(), rest=" 412 1465") * 3, "--time", "2", "--unit", "ms", "--service", "b")
     assert "size, in ms; p50 1.47 s.\n  1.47 s by this line: " in done.output
 
 
@@ -264,7 +264,7 @@ def test_the_servers_own_format(run: Any, database_url: str) -> None:
     assert "Latency: %D, in us; p50 2.5 s." in done.output
     assert "as when its request came" in done.output
     assert value(database_url, "SELECT extract(epoch FROM at)::float8 FROM outcomes") == at + 2.5
-    assert run(line(at, rest=" 2500000"), "--format", format_, "--stamp", "end").exit_code == 0
+    assert run(line(at, rest=" 2500000"), "--format", format_, "--stamp", "end", "--service", "b").exit_code == 0
     assert value(database_url, "SELECT min(extract(epoch FROM at))::float8 FROM outcomes") == at
 
 
@@ -287,7 +287,7 @@ def test_times_without_a_zone_are_said_to_be_utc(run: Any, database_url: str) ->
     at = int(time.time()) - 86400
     log = line(at).replace(" +0000]", "]")
     assert "1 times name no zone: read as UTC; --zone says another" in run(log).output
-    assert "read as Asia/Tokyo" in run(log, "--zone", "Asia/Tokyo").output
+    assert "read as Asia/Tokyo" in run(log, "--zone", "Asia/Tokyo", "--service", "b").output
     assert value(database_url, "SELECT extract(epoch FROM max(at) - min(at))::int FROM outcomes") == 9 * 3600
 
 
@@ -295,7 +295,7 @@ def test_an_import_counts_and_tells_nobody_unless_it_is_to(run: Any, database_ur
     """The watch looks at who wrote: 0 is a command, whose outcomes only count."""
     run(line(time.time()))
     assert rows(database_url, "SELECT process_id FROM writers") == [(0,)]
-    run(line(time.time()), "--tell")
+    run(line(time.time()), "--tell", "--service", "b")
     assert rows(database_url, "SELECT process_id FROM writers ORDER BY id") == [(0,), (-1,)]
 
 
@@ -322,3 +322,23 @@ def test_the_shared_faults(run: Any, database_url: str, name: str, stored: int, 
     assert f"{stored} outcomes stored" in run((DATA / name).read_bytes(), "--shift").output
     found = rows(database_url, "SELECT duration_us FROM outcomes WHERE duration_us IS NOT NULL")
     assert [one for (one,) in found] == durations
+
+
+@pytest.mark.parametrize("rest", [" rt=0.020", ""])
+def test_a_log_counts_once_however_often_it_is_given(run: Any, database_url: str, rest: str) -> None:
+    """As a file, in a pipe, packed, and grown since; moved to now it is another log, once too."""
+    now = time.time()
+    text = "".join(line(now - n, path=f"/{n}", rest=rest if n % 3 else "") for n in range(50))
+    more = line(now, path="/more", rest=rest)
+    assert "50 outcomes stored" in run(text).output
+    for given, piped in ((text, False), (text, True), (gzip.compress(text.encode()), True)):
+        done = run(given, piped=piped)
+        assert (done.exit_code, "Nothing of it is new" in done.output) == (0, True), done.output
+    done = run(text + more)
+    assert "1 outcomes stored" in done.output
+    assert "50 lines of it stored before: each counts once." in done.output
+    assert value(database_url, "SELECT sum(n) FROM deltas") == 51
+    assert "51 outcomes stored" in run(text + more, "--service", "other").output
+    old = "".join(line(now - 3000 * 86400 + n) for n in range(5))
+    assert "5 outcomes stored" in run(old, "--shift").output
+    assert "Nothing of it is new" in run(old, "--shift").output

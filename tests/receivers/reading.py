@@ -17,7 +17,8 @@ class Log:
 
     def __init__(self, lines: Sequence[str], zone: tzinfo = UTC, **asked: Any) -> None:
         self.detected: Detected = detect(lines, LogAsk(**asked), zone)
-        found = [read for _, _, read in reads(lines, self.detected.form)]
+        reader = self.detected.form.reader()
+        found = [*(read for _, _, read in reads(lines, reader)), *reader.rest()]
         self.requests = [read for read in found if isinstance(read, LoggedRequest)]
         self.left = [read for read in found if isinstance(read, LeftLine)]
 

@@ -12,6 +12,7 @@ from server.receivers.access_log.form import Sense
 from server.receivers.access_log.format_string import compiled
 from server.receivers.access_log.known import FORMS, fresh
 from server.receivers.access_log.latency import LogAsk, decide
+from server.receivers.access_log.layout import layout_of
 from server.receivers.access_log.line import LineForm, Shape, shape_of
 from server.receivers.access_log.pattern import PatternForm
 from server.receivers.access_log.records import METHODS, STARTS, STATUSES, TAKEN, TIMES, RecordForm, has, known_in
@@ -96,6 +97,7 @@ def by_records(lines: Sequence[str], asked: LogAsk) -> Detected | None:
         if form.logfmt:
             telling = [record for record in telling if has(record, METHODS)]
         if telling and len(telling) >= plain(lines) * HALF:
+            form.sample = lines
             return named_in(telling, form, asked)
     return None
 
@@ -152,6 +154,7 @@ def by_line(lines: Sequence[str], asked: LogAsk) -> Detected:
     form.sense.versioned = versioned(shape.request for shape in shapes)
     decided = decide([shape for shape in shapes if request_of(shape.request)], asked)
     form.takes, form.sense.unit = decided.takes, decided.unit
+    form.layout = layout_of(lines, form.takes)
     if decided.took and not decided.ends:
         judge_stamp(form, lines)
     return Detected(form, decided.took, decided.hint)

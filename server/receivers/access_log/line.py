@@ -14,6 +14,7 @@ from server.receivers.access_log.entry import LeftKind, LeftLine, Read, request_
 from server.receivers.access_log.form import Found, Sense, entry_of
 from server.receivers.access_log.moment import STAMP
 from server.receivers.access_log.peers import Peers
+from server.receivers.access_log.quick import quick
 from server.receivers.access_log.tail import LineTail, tail_of
 
 # From the time to the request line nothing is quoted; a bracket there belongs to a time that came before.
@@ -58,6 +59,7 @@ class LineForm:
     name: str = "one request a line, as Apache and nginx write it"
     sense: Sense = field(default_factory=Sense)
     takes: Takes = field(default_factory=Takes)
+    layout: re.Pattern[str] | None = field(default=None, compare=False)  # of most lines
 
     def reader(self) -> LineReader:
         return LineReader(self)
@@ -69,9 +71,12 @@ class LineReader:
     def __init__(self, form: LineForm) -> None:
         self.form = form
         self._peers = Peers()
+        self._quick = quick(form.layout, form.sense) if form.layout is not None else None
 
     def read(self, line: str) -> tuple[Read, ...]:
         """What the line says."""
+        if self._quick is not None and (read := self._quick.read(line)) is not None:
+            return (read,)
         shape = shape_of(line)
         if isinstance(shape, LeftLine):
             return (shape,)

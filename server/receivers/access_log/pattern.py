@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from server.receivers.access_log.entry import LeftKind, LeftLine, Read
 from server.receivers.access_log.form import Sense, entry_of
 from server.receivers.access_log.peers import Peers
+from server.receivers.access_log.quick import quick
 
 
 @dataclass(slots=True)
@@ -35,9 +36,12 @@ class PatternReader:
     def __init__(self, form: PatternForm) -> None:
         self.form = form
         self._peers = Peers()
+        self._quick = quick(form.pattern, form.sense)
 
     def read(self, line: str) -> tuple[Read, ...]:
         """What the line says."""
+        if self._quick is not None and (at_once := self._quick.read(line)) is not None:
+            return (at_once,)
         patterns = (self.form.pattern, *self.form.others)
         match = next((match for pattern in patterns if (match := pattern.fullmatch(line))), None)
         if match is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,10 +12,12 @@ import msgspec
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read, request_of
 from server.receivers.access_log.form import Found, Sense, entry_of
 from server.receivers.access_log.moment import STAMP
+from server.receivers.access_log.quick_records import Path, QuickRecord
 
 PAIR = re.compile(r'(?<!\S)([A-Za-z_@][\w.@-]*)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 WAITING_MAX = 20_000
 DEPTH = 4
+QUICK_SAMPLE = 300  # lines
 TIMES = (
     "msec", "ts", "time", "timestamp", "@timestamp", "time_iso8601", "time_local", "datetime", "date", "@t",
     "startutc", "start_time",
@@ -37,6 +39,11 @@ STATUSES = (
 )  # fmt: skip
 LINES = ("request", "request_line", "req")
 IDS = ("request_id", "requestid", "x_request_id", "x-request-id", "http_x_request_id")
+# Of a request that somebody got the answer to; of others more is asked.
+USUAL: dict[str, Callable[[Any], bool]] = {
+    "msg": lambda value: value not in LEFT,
+    "response_flags": lambda value: isinstance(value, str) and "DC" not in value,
+}
 # In this order: what says its unit by name, then what a known server means by it.
 TAKEN = (
     ("request_time", "s"), ("responsetime", "ms"), ("duration_ms", "ms"), ("durationms", "ms"), ("latency_ms", "ms"),
@@ -83,6 +90,7 @@ class RecordForm:
     sense: Sense = field(default_factory=Sense)
     key: str | None = None
     logfmt: bool = False
+    sample: Sequence[str] = field(default=(), compare=False)  # of the lines
 
     def reader(self) -> RecordReader:
         return RecordReader(self)
@@ -97,10 +105,16 @@ class RecordReader:
 
     def __init__(self, form: RecordForm) -> None:
         self.form = form
+        self._quick = quick_record(form.sample, form) if form.sample else None
         self._begun: dict[tuple[str, ...], dict[str, str]] = {}
 
     def read(self, line: str) -> tuple[Read, ...]:
         """What the line says; nothing yet where its request has not ended."""
+        if self._quick is not None and (read := self._quick.read(line)) is not None:
+            return (read,)
+        return self._read(line)
+
+    def _read(self, line: str) -> tuple[Read, ...]:
         record = self.form.record(line)
         if record is None:
             return (LeftLine(LeftKind.REFUSED, "it is no record of names and values"),)
@@ -208,3 +222,37 @@ def has(record: Mapping[str, str], names: tuple[str, ...]) -> bool:
 
 def first(record: Mapping[str, str], names: tuple[str, ...]) -> str | None:
     return next((record[name] for name in names if name in record), None)
+
+
+def quick_record(lines: Sequence[str], form: RecordForm) -> QuickRecord | None:
+    """The quick way through lines like these; None where two of them tell of one request, or keys are not clear."""
+    paths: dict[str, Path] = {}
+    if form.logfmt or not all(spelled(line, paths) for line in lines[:QUICK_SAMPLE]) or "reqid" in paths:
+        return None
+    names = {"time": TIMES, "status": STATUSES, "request": LINES, "id": IDS, "taken": (form.key or "",)}
+    if not any(name in paths for name in LINES):
+        names |= {"method": METHODS, "target": TARGETS}
+    known = {part: paths[name] for part, given in names.items() if (name := one_of(given, paths)) is not None}
+    if not {"time", "status"} <= known.keys() or not ("request" in known or {"method", "target"} <= known.keys()):
+        return None
+    return QuickRecord(known, {paths.get(name, (name,)): usual for name, usual in USUAL.items()}, form.sense)
+
+
+def spelled(line: str, paths: dict[str, Path]) -> bool:
+    """Add where the values of a line stand, by their names; False where two are called the same."""
+    try:
+        return added(msgspec.json.decode(line), "", (), paths)
+    except (ValueError, RecursionError):
+        return True
+
+
+def added(given: Any, name: str, path: Path, paths: dict[str, Path]) -> bool:
+    if not isinstance(given, dict):
+        return not path or paths.setdefault(name.lower(), path) == path
+    if len(path) == DEPTH:
+        return True
+    return all(added(value, f"{name}.{key}" if name else key, (*path, key), paths) for key, value in given.items())
+
+
+def one_of(names: Sequence[str], paths: Mapping[str, Path]) -> str | None:
+    return next((name for name in names if name in paths), None)

@@ -1,0 +1,170 @@
+"""The quick way through a log: one match a line, and what repeats from line to line is looked up, not worked out.
+
+It says what the form says, and nothing (None) of a line that is not as most are. The form is the definition.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import tzinfo
+from typing import Any, NamedTuple
+
+from server.receivers.access_log.entry import REQUEST_ID, LoggedRequest, request_of, status_of
+from server.receivers.access_log.form import SAY_SO, Sense, unanswered
+from server.receivers.access_log.moment import LoggedMoment, moment
+from server.receivers.access_log.taken import UNITS, bounded, taken_us
+from server.receivers.route_template import route_of
+
+KEPT = 20_000  # of each thing that repeats: a log of a stranger's paths must not grow our memory
+FRACTION = re.compile(r"(.*?:\d\d)[.,](\d{1,9})(.*)")
+SECONDS = re.compile(r"(\d{10})\.(\d{1,9})")
+PLAIN = re.compile(r"\d{1,15}(?:\.\d{1,20})?")
+VERSIONS = frozenset({"HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/3"})
+NEEDED = frozenset({"time", "request", "status"})
+ELSEWHERE = frozenset({"zone", "peer", "query"})  # parts that the form puts together
+SWITCHED = 101  # a WebSocket: its connection is timed
+
+
+class NotQuick(LookupError):
+    """This is for the form."""
+
+
+class KnownMoments(dict[str, LoggedMoment]):
+    """Times as printed; those without a zone are of `zone`. NotQuick: of what is none."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+
+    def __missing__(self, text: str) -> LoggedMoment:
+        if found := FRACTION.fullmatch(text):
+            whole = self[found[1] + found[3]]
+            return LoggedMoment(whole.at + micros(found[2]), whole.zoned)
+        if found := SECONDS.fullmatch(text):
+            return LoggedMoment(int(found[1]) * 1_000_000 + micros(found[2]), True)
+        at = moment(text, self._zone)
+        if at is None:
+            raise NotQuick
+        if len(self) >= KEPT:
+            self.clear()
+        self[text] = at
+        return at
+
+
+class RequestedRoute(NamedTuple):
+    """What a request line asks for."""
+
+    method: str
+    route: str
+    timed: bool  # the time taken is that of the answer, not of a connection
+
+
+class KnownRequests(dict[str, RequestedRoute]):
+    """Request lines, with their queries or without. NotQuick: of none that is plain."""
+
+    def __missing__(self, line: str) -> RequestedRoute:
+        head, asked, query = line.partition("?")
+        if asked:
+            version = query.rpartition(" ")[2]
+            if " /" not in head or version not in VERSIONS:
+                raise NotQuick
+            return self[f"{head} {version}"]
+        found = request_of(line)
+        if found is None or found.version not in VERSIONS:
+            raise NotQuick
+        if len(self) >= KEPT:
+            self.clear()
+        self[line] = one = RequestedRoute(found.method, route_of(found.target), found.method.upper() != "CONNECT")
+        return one
+
+
+class KnownAnswer(NamedTuple):
+    """How a request ended."""
+
+    status: int
+    unanswered: str | None
+
+
+class KnownAnswers(dict[Any, KnownAnswer]):
+    """Statuses, with the parts of `Found` beside them that say who got no answer. NotQuick: of none that is plain."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+
+    def __missing__(self, key: str | tuple[str | None, ...]) -> KnownAnswer:
+        found = dict(zip(self._names, key if isinstance(key, tuple) else (key,), strict=True))
+        status = status_of(found["status"] or "")
+        if not status or status == SWITCHED:
+            raise NotQuick
+        if len(self) >= KEPT:
+            self.clear()
+        self[key] = one = KnownAnswer(status, unanswered(found, status))
+        return one
+
+
+class KnownTimes(dict[str, int | None]):
+    """Times taken, in microseconds."""
+
+    def __init__(self, unit: str | None) -> None:
+        self._unit = unit
+        self._scale = UNITS[unit] if unit else None
+
+    def __missing__(self, text: str) -> int | None:
+        if self._scale is not None and PLAIN.fullmatch(text):
+            found = bounded(float(text) * self._scale)
+        else:
+            found = taken_us(text, self._unit)
+        if len(self) >= KEPT:
+            self.clear()
+        self[text] = found
+        return found
+
+
+class QuickPattern:
+    """Reads lines by a regular expression whose groups are parts of `Found`."""
+
+    def __init__(self, pattern: re.Pattern[str], sense: Sense) -> None:
+        groups = pattern.groupindex
+        names = ("status", *(name for name in SAY_SO if name in groups))
+        self._match = pattern.fullmatch
+        self._answer = tuple(groups[name] for name in names)
+        self._parts = tuple(groups.get(name, 0) for name in ("time", "request", "taken", "id", "fraction"))
+        self._has_taken, self._has_id, self._has_fraction = (number > 0 for number in self._parts[2:])
+        self._starts = sense.starts
+        self._moments, self._requests = KnownMoments(sense.zone), KnownRequests()
+        self._answers, self._times = KnownAnswers(names), KnownTimes(sense.unit)
+
+    def read(self, line: str) -> LoggedRequest | None:
+        """The request of a line; None: it is for the form to say."""
+        found = self._match(line)
+        if found is None:
+            return None
+        time, request, taken, given, fraction = found.group(*self._parts)
+        try:
+            method, route, timed = self._requests[request]
+            status, left = self._answers[found.group(*self._answer)]
+            at, zoned = self._moments[time]
+        except NotQuick:
+            return None
+        took = self._times[taken] if self._has_taken and timed and taken else None
+        if took is not None and self._starts:
+            at += took
+        if self._has_fraction and fraction:
+            at += micros(fraction)
+        if not self._has_id or not given or given == "-" or not REQUEST_ID.fullmatch(given):
+            given = None
+        return new((method, route, status, at, took, left, given, zoned))
+
+
+def quick(pattern: re.Pattern[str], sense: Sense) -> QuickPattern | None:
+    """The quick way for a pattern; None where its lines need the form's."""
+    groups = pattern.groupindex.keys()
+    return QuickPattern(pattern, sense) if groups >= NEEDED and not groups & ELSEWHERE else None
+
+
+def micros(digits: str) -> int:
+    """The digits behind the point of seconds."""
+    return int(digits.ljust(6, "0")[:6])
+
+
+def new(values: tuple[str, str, int, int, int | None, str | None, str | None, bool]) -> LoggedRequest:
+    return tuple.__new__(LoggedRequest, values)  # half the time of LoggedRequest(…)
