@@ -34,8 +34,9 @@ class WayIn(Struct, frozen=True):
 
 
 INGEST = "a key with the scope ingest"
+ACT = "a key with the scope act"
+HOOK = "a hook: Setup, Hooks"
 WAYS: tuple[WayIn, ...] = (
-    WayIn("curl", "Anything that can POST", INGEST, "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
     WayIn(
         "otlp",
         "OpenTelemetry",
@@ -51,6 +52,7 @@ WAYS: tuple[WayIn, ...] = (
             )
         ),
     ),
+    WayIn("curl", "Anything that can POST", INGEST, "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
     WayIn(
         "logplex",
         "Heroku",
@@ -60,9 +62,17 @@ WAYS: tuple[WayIn, ...] = (
         'heroku drains:add "{login}/api/v1/drains/logplex" --app checkout',
     ),
     WayIn(
+        "syslog",
+        "rsyslog, syslog-ng, Dokku, Vector",
+        INGEST,
+        "/api/v1/drains/syslog",
+        "syslog.md",
+        "{login}/api/v1/drains/syslog",
+    ),
+    WayIn(
         "access-log",
         "nginx, Apache, HAProxy, Caddy",
-        "no key, on the machine that serves",
+        "no key: run it where Evenkeel runs",
         "",
         "access-logs.md",
         "python -m server import access.log --service checkout",
@@ -87,7 +97,7 @@ WAYS: tuple[WayIn, ...] = (
     WayIn(
         "changes",
         "Changes from a pipeline",
-        "a key with the scope act",
+        ACT,
         "/api/v1/changes",
         "changes.md",
         "\n".join(
@@ -98,33 +108,11 @@ WAYS: tuple[WayIn, ...] = (
             )
         ),
     ),
-    WayIn(
-        "hooks",
-        "GitHub, GitLab, Standard Webhooks",
-        "a hook, Setup has them",
-        "/api/v1/hooks/github",
-        "changes.md",
-        "\n".join(
-            (
-                "{url}/api/v1/hooks/github",
-                "{url}/api/v1/hooks/gitlab",
-                "{url}/api/v1/hooks/change",
-            )
-        ),
-    ),
-    WayIn(
-        "events",
-        "CDEvents, PagerDuty change events",
-        "a key with the scope act",
-        "/v2/change/enqueue",
-        "changes.md",
-        "\n".join(
-            (
-                "{url}/api/v1/hooks/cdevents",
-                "{url}/v2/change/enqueue    # instead of https://events.pagerduty.com/v2/change/enqueue",
-            )
-        ),
-    ),
+    WayIn("github", "GitHub", HOOK, "/api/v1/hooks/github", "changes.md", "{url}/api/v1/hooks/github"),
+    WayIn("gitlab", "GitLab", HOOK, "/api/v1/hooks/gitlab", "changes.md", "{url}/api/v1/hooks/gitlab"),
+    WayIn("webhook", "Standard Webhooks", HOOK, "/api/v1/hooks/change", "changes.md", "{url}/api/v1/hooks/change"),
+    WayIn("cdevents", "CDEvents", ACT, "/api/v1/hooks/cdevents", "changes.md", "{url}/api/v1/hooks/cdevents"),
+    WayIn("pagerduty", "PagerDuty change events", ACT, "/v2/change/enqueue", "changes.md", "{url}/v2/change/enqueue"),
     WayIn(
         "prometheus",
         "Prometheus",
