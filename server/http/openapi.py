@@ -246,10 +246,10 @@ def problems(found: list[str], one: Operation, types: Types) -> Json:
         schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": named}}}]}
         responses[str(status)] = {
             "description": "; ".join(f"`{code}`: {CODES[code][1]}" for code in named),
-            "content": {"application/problem+json": {"schema": schema}},
+            "content": {"application/problem+json": {"schema": schema}}
+            if one.rpc is None
+            else {"application/json": {"schema": types.schema(one.rpc)}},
         }
-        if one.rpc is not None and status in (400, 404):
-            responses[str(status)]["content"]["application/json"] = {"schema": types.schema(one.rpc)}
         if one.answer_headers:
             responses[str(status)]["headers"] = described(one.answer_headers)
     return responses

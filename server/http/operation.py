@@ -31,7 +31,7 @@ class Operation:
     body_media: tuple[str, ...]  # the content types taken
     also: tuple[int, ...]  # other statuses that carry the same document
     answer_headers: tuple[str, ...]  # headers that its answers may carry
-    rpc: Any  # a msgspec type: of JSON-RPC, which 400 and 404 may carry; 202 carries nothing
+    rpc: Any  # a msgspec type, of JSON-RPC: what errors carry instead of a problem document; 202 carries nothing
     of_service: bool  # it asks `for_service`: keys bound to services may call it, whatever its scope is
 
 

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from server.changes.tools import TOOLS as OF_CHANGES
 from server.http.failures import as_api_error
@@ -14,11 +14,11 @@ from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.incidents.tools import TOOLS as OF_INCIDENTS
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, problem
 from server.kernel.urls import origin_of
 from server.live.tools import TOOLS as OF_SERVICES
 from server.mcp import protocol
-from server.mcp.protocol import INTERNAL, INVALID_PARAMS, MODERN, Json, RpcAnswer, RpcError, RpcMessage
+from server.mcp.protocol import INTERNAL, INVALID_PARAMS, MODERN, Json, RpcAnswer, RpcError, RpcFault, RpcMessage
 from server.mcp.tool import Tool
 from server.slo.api.tools import TOOLS as OF_OBJECTIVES
 
@@ -33,6 +33,8 @@ _under_way: Counter[str] = Counter()  # calls, by who makes them
 
 class McpHandler(ApiHandler):
     """With a key: a browser's cookie is none, and a page of another origin is refused whatever it has."""
+
+    receiver = "mcp"
 
     receiver = "MCP"
 
@@ -53,17 +55,25 @@ class McpHandler(ApiHandler):
     async def post(self) -> None:
         """A request is answered, a notification (without `id`) accepted: 202. Errors are JSON-RPC's own."""
         body = self.json()
-        number: str | int | UnsetType = UNSET
+        number = None
         try:
             message = protocol.message_of(body)
-            number = message.id
+            number = None if message.id is UNSET else message.id
             version = protocol.version_of(message, self.request.headers)
-            if number is UNSET:
+            if number is None:
                 self.set_status(202)
             else:
                 self.reply(RpcAnswer(id=number, result=await self.result(message, version)))
         except RpcError as error:
             self.reply(RpcAnswer(id=number, error=error.fault), error.status)
+
+    def tell(self, error: ApiError) -> bytes:
+        """A refusal as an error of JSON-RPC's, with the problem document in it: of anything else clients say only that
+        there was an error."""
+        super().tell(error)
+        self.set_header("Content-Type", "application/json")
+        data = problem(error, self.request_id, self.request.path)
+        return msgspec.json.encode(RpcAnswer(error=RpcFault(error.status, error.detail, data)))
 
     async def result(self, message: RpcMessage, version: str) -> Json:
         """What a request comes to; RpcError."""

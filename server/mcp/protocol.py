@@ -63,7 +63,7 @@ class RpcMessage(Struct):
 
 
 class RpcFault(Struct, omit_defaults=True):
-    """What is wrong; `data` says what would be right."""
+    """What is wrong; `data` says what would be right. `code` is the HTTP status where it is none of the protocol's."""
 
     code: int
     message: str
@@ -71,10 +71,11 @@ class RpcFault(Struct, omit_defaults=True):
 
 
 class RpcAnswer(Struct):
-    """A result, or an error; `id` is the request's, left out where that could not be read."""
+    """A result, or an error. `id` is the request's; null where that was not read: MCP would leave it out, but its
+    Python client takes an error without one for none."""
 
     jsonrpc: Literal["2.0"] = "2.0"
-    id: str | int | UnsetType = UNSET
+    id: str | int | None = None
     result: Json | UnsetType = UNSET
     error: RpcFault | UnsetType = UNSET
 

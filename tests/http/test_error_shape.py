@@ -22,8 +22,8 @@ from server.routes import API
 from tests.site import Site, answer
 
 Web = Callable[..., Any]
-# What takes OTLP answers as its senders bear it: tests/ingest/test_otlp.py.
-OPERATIONS = [found for found in operations(API) if not isinstance(found[0], AnywhereRoute)]
+# OTLP is answered as its senders bear it (tests/ingest/test_otlp.py), JSON-RPC in a shape of its own (tests/mcp).
+OPERATIONS = [found for found in operations(API) if not isinstance(found[0], AnywhereRoute) and found[2].rpc is None]
 GUARDED = [(route, method, one) for route, method, one in OPERATIONS if one.scope is not None]
 
 
@@ -96,8 +96,8 @@ async def test_a_method_that_an_address_does_not_take(web: Web) -> None:
     taken: dict[str, set[str]] = {}
     for route, method, _ in OPERATIONS:
         taken.setdefault(route.path, set()).add(method)
-    for route in API:
-        for method in {"get", "post", "put", "patch", "delete"} - taken.get(route.path, {"post"}):
+    for route in (one for one in API if one.path in taken):
+        for method in {"get", "post", "put", "patch", "delete"} - taken[route.path]:
             is_problem(await ask(site, route, method, key), "METHOD_NOT_ALLOWED", address(route))
 
 
@@ -175,11 +175,7 @@ WRONG: tuple[tuple[str, bytes, str, str], ...] = (
 
 def with_body() -> Iterator[tuple[Route, str, Operation]]:
     """Those that take a body; what strangers send is verified before it is read."""
-    return (
-        found
-        for found in OPERATIONS
-        if found[2].body is not None and found[2].scope is not None and found[2].rpc is None  # it has its own shape
-    )
+    return (found for found in OPERATIONS if found[2].body is not None and found[2].scope is not None)
 
 
 @pytest.mark.gen_test

@@ -41,7 +41,19 @@ async def ask(mode):
             "unknown": unknown,
         }
 
-print(json.dumps([asyncio.run(ask(mode)) for mode in ("auto", "2026-07-28", "legacy")]))
+async def stranger():
+    http = create_mcp_http_client({"Authorization": "Bearer nobody"})
+    async with http, Client(streamable_http_client(sys.argv[1], http_client=http)):
+        pass
+
+def why(error):
+    return why(error.exceptions[0]) if hasattr(error, "exceptions") else str(error)
+
+try:
+    asyncio.run(stranger())
+except BaseException as error:
+    refused = why(error)
+print(json.dumps([refused, *(asyncio.run(ask(mode)) for mode in ("auto", "2026-07-28", "legacy"))]))
 """
 
 
@@ -58,7 +70,8 @@ def test_the_published_client_finds_and_calls_the_tools(running: Callable[..., R
     command = [venv / "bin/python", "-c", PROGRAM, f"{server.url}/mcp", key]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
+    refused, *answers = json.loads(done.stdout)
+    assert "Send a valid key" in refused
     assert [found["version"] for found in answers] == ["2026-07-28", "2026-07-28", "2025-11-25"]
     assert [found["server"] for found in answers] == ["evenkeel", None, "evenkeel"]  # one that insists does not ask
     for found in answers:

@@ -153,13 +153,21 @@ async def test_one_caller_has_few_calls_under_way(web: Any, monkeypatch: pytest.
 @pytest.mark.gen_test
 async def test_who_may_ask(web: Any) -> None:
     site, client = await client_of(web)
-    assert (await client.ask("tools/list", {"Origin": "http://evil.example"})).code == 403
+    evil = await client.ask("tools/list", {"Origin": "http://evil.example"})
+    assert (evil.code, answer(evil)["error"]["data"]["code"]) == (403, "FORBIDDEN")
     assert (await client.ask("tools/list", {"Origin": "null"})).code == 403
     assert (await client.ask("tools/list", {"Origin": site.env.public_url})).code == 200
+    assert (await Client(site, await site.key("ingest")).ask("tools/list")).code == 403
     stranger = await Client(site, "ek_" + "x" * 43).ask("tools/list")
     assert (stranger.code, stranger.headers["WWW-Authenticate"].split()[0]) == (401, "Bearer")
+    assert stranger.headers["Content-Type"] == "application/json"
+    said = answer(stranger)
+    assert (said["jsonrpc"], said["id"], said["error"]["code"]) == ("2.0", None, 401)  # without `id` it is not read
+    assert said["error"]["message"] == said["error"]["data"]["detail"]
     for method in ("GET", "DELETE"):
         assert (await site.fetch("/mcp", method=method, key=client.key)).code == 405
+    text = await site.fetch("/mcp", method="POST", key=client.key, body="{}", headers={"Content-Type": "text/plain"})
+    assert (text.code, answer(text)["error"]["code"]) == (415, 415)
 
 
 @pytest.mark.gen_test
