@@ -30,7 +30,7 @@ class RefusedLine(Struct):
 
     title: str
     code: str
-    key: str  # '': no valid one
+    key: str  # '': none, or no valid one
     n: int  # items; requests where they could not be counted
     said: str
     at: datetime

@@ -75,7 +75,7 @@ WAYS: tuple[WayIn, ...] = (
         "no key: run it where Evenkeel runs",
         "",
         "access-logs.md",
-        "python -m server import access.log --service checkout",
+        "python -m server import /var/log/nginx/access.log --service checkout --follow",
     ),
     WayIn(
         "alertmanager",

@@ -11,7 +11,7 @@ from typing import Literal
 
 import psycopg
 
-from server.ingest import log_place_store
+from server.ingest import log_place_store, received_store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import count
 from server.ingest.counted import Counted, Thresholds, Unnumbered
@@ -20,6 +20,7 @@ from server.ingest.log_survey import reads
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import Outcome, span, time_fault
 from server.ingest.partitions import ensure_partitions
+from server.ingest.received import ReceivedTally
 from server.ingest.series import Caps
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
@@ -33,6 +34,7 @@ from server.receivers.access_log.detect import LogReader
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
 
 SHOWN = 5
+ACCESS_LOG = "Access log"  # the receiver
 PATIENCE_S = 30.0
 LIVE_S = 2.0  # for one try, which is made again
 PLACES_S = 5.0  # for the place of a log to be read or written
@@ -222,11 +224,12 @@ class Importer:
         except (psycopg.Error, OSError) as error:
             raise away(error) from error
 
-    async def move(self, known: bytes, number: int, place: LogPlace) -> None:
-        """A log is stored up to there. ApiError UNAVAILABLE."""
+    async def move(self, known: bytes, number: int, place: LogPlace, report: Report) -> None:
+        """A log is stored up to there, and what became of the lines before it. ApiError UNAVAILABLE."""
         try:
             async with self._places.use(PLACES_S) as connection:
                 await log_place_store.move(connection, known, number, place)
+                await received_store.add(connection, received_of(report).take(shared_clock.now()))
         except (psycopg.Error, OSError) as error:
             raise away(error) from error
 
@@ -235,6 +238,17 @@ class Importer:
         await self._writer.close()
         await self._numbering.close()
         await self._places.close()
+
+
+def received_of(report: Report) -> ReceivedTally:
+    """What became of some lines, as it is counted by receiver."""
+    tally, now = ReceivedTally(), shared_clock.now()
+    if report.stored:
+        tally.add(now, ACCESS_LOG, 0, requests=0, items=report.stored)
+    for reason, left in (("not understood", report.left[LeftKind.REFUSED]), ("time not taken", report.outside)):
+        if left.count:
+            tally.add(now, ACCESS_LOG, 0, reason, requests=0, items=left.count, said=left.first[0][2])
+    return tally
 
 
 def away(error: BaseException) -> ApiError:

@@ -92,7 +92,7 @@ class LogIntake:
         return chunk
 
     async def _move(self, place: LogPlace) -> None:
-        await self.importer.move(self._known, self._number, place)
+        await self.importer.move(self._known, self._number, place, self._piece.report)
 
     def _read(self, chunk: LogChunk | None) -> None:
         self._chunk = chunk

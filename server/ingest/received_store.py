@@ -21,6 +21,14 @@ ON CONFLICT (slot, process_id, receiver, key_id, reason) DO UPDATE SET
     requests = excluded.requests, items = excluded.items, bytes = excluded.bytes,
     at = excluded.at, said = excluded.said
 """
+ADD = """
+INSERT INTO received (slot, process_id, receiver, key_id, reason, requests, items, bytes, at, said)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (slot, process_id, receiver, key_id, reason) DO UPDATE SET
+    requests = received.requests + excluded.requests, items = received.items + excluded.items,
+    bytes = received.bytes + excluded.bytes, at = excluded.at, said = excluded.said
+"""
+COMMAND = 0  # stands for the process of a command, which has no number
 
 
 class ReceivedSum(NamedTuple):
@@ -38,7 +46,19 @@ class ReceivedSum(NamedTuple):
 
 async def write(connection: Connection, process_id: int, counts: Mapping[ReceivedLine, ReceivedCount]) -> None:
     """Write whole counts, so that writing them again changes nothing."""
-    rows = [
+    async with connection.transaction(), connection.cursor() as cursor:
+        await cursor.execute(local(connection, statement_timeout="3s"))
+        await cursor.executemany(WRITE, rows_of(process_id, counts))
+
+
+async def add(connection: Connection, counts: Mapping[ReceivedLine, ReceivedCount]) -> None:
+    """Add what a command has brought in, to what others have."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(ADD, rows_of(COMMAND, counts))
+
+
+def rows_of(process_id: int, counts: Mapping[ReceivedLine, ReceivedCount]) -> list[tuple[object, ...]]:
+    return [
         (
             datetime.fromtimestamp(line.slot, UTC),
             process_id,
@@ -53,9 +73,6 @@ async def write(connection: Connection, process_id: int, counts: Mapping[Receive
         )
         for line, count in sorted(counts.items(), key=lambda each: each[0])
     ]
-    async with connection.transaction(), connection.cursor() as cursor:
-        await cursor.execute(local(connection, statement_timeout="3s"))
-        await cursor.executemany(WRITE, rows)
 
 
 async def since(connection: AsyncConnection, from_s: float) -> list[ReceivedSum]:

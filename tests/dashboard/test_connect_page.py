@@ -50,7 +50,7 @@ async def test_the_page_says_what_came_what_was_refused_and_what_to_copy(web: We
     page = (await look(site, "/setup/connect", viewer)).body
     text = text_of(page)
     assert "1 <b>loadgen · Something in the request is not valid INVALID Item 2, status: give" in text
-    assert "1 without a key · Who you are is not known UNAUTHENTICATED Send a valid key" in text
+    assert "1 Who you are is not known UNAUTHENTICATED Send a valid key" in text
     assert b"<b>loadgen" not in page
     assert b"<script>" not in page.replace(b"<script ", b"")
     for way in WAYS:

@@ -54,6 +54,10 @@ def test_a_log_is_stored_with_its_times(run: Any, database_url: str) -> None:
     ) == [(now - 99, 20_000, False), (now - 98, 20_000, False)]
     assert value(database_url, "SELECT sum(n) FROM deltas") == 100
     assert value(database_url, "SELECT sum(bad) FROM deltas") == 10
+    assert rows(database_url, "SELECT receiver, reason, items, said FROM received ORDER BY reason") == [
+        ("Access log", "accepted", 100, ""),
+        ("Access log", "not understood", 1, "it is no request with its time and status"),
+    ]
 
 
 def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> None:
