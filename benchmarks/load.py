@@ -26,6 +26,7 @@ class Load:
     def __init__(self, requests: Iterator[bytes], seconds: float, right: bytes = b"HTTP/1.1 201") -> None:
         self.requests = requests
         self.right = right  # what a good answer begins with
+        self.again = b""  # what an answer begins with after which the same is sent again; empty: none
         self.until = time.monotonic() + seconds
         self.answered = 0
         self.wrong = 0
@@ -53,7 +54,8 @@ class Connection(asyncio.Protocol):
         if time.monotonic() >= self.load.until:
             self.transport.close()
             return
-        self.transport.write(next(self.load.requests))
+        self.sent = next(self.load.requests)
+        self.transport.write(self.sent)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -65,6 +67,10 @@ class Connection(asyncio.Protocol):
         if len(self.buffer) < end + 4 + int(length[1]):
             return
         load = self.load
+        if load.again and self.buffer.startswith(load.again):
+            self.buffer = b""
+            self.transport.write(self.sent)
+            return
         load.answered += 1
         now = time.monotonic()
         load.longest_gap_s, load.answered_at = max(load.longest_gap_s, now - load.answered_at), now
