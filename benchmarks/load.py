@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.traffic import Body, bodies
 
+AGAIN_S = 1.0  # after which the same is sent again, where that is asked for
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d+)")
 
 
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
         load = self.load
         if load.again and self.buffer.startswith(load.again):
             self.buffer = b""
-            self.transport.write(self.sent)
+            asyncio.get_running_loop().call_later(AGAIN_S, self.transport.write, self.sent)
             return
         load.answered += 1
         now = time.monotonic()

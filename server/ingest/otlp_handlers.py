@@ -7,7 +7,8 @@ only ones here are 200, 400, 401, 413 and 503, and those within 2 s: an SDK give
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -51,7 +52,16 @@ TOLD_AS = {
     "BATCH_TOO_LARGE": "UNAVAILABLE",
 }
 
-going: set[asyncio.Task[Any]] = set()  # what goes on though its sender was told to try again
+
+class Going(NamedTuple):
+    """A body that is being stored: whose, where it was sent, and its digest."""
+
+    key_id: int
+    path: str
+    digest: bytes
+
+
+going: dict[Going, asyncio.Task[ReceivedOutcomes]] = {}  # it goes on where its sender was told to try again
 
 
 class PartialSuccess(Struct, rename="camel"):
@@ -75,6 +85,7 @@ class OtlpHandler(ApiHandler):
     basic = True
     path: ClassVar[str]
     settled = False  # what becomes of this request is counted elsewhere
+    repeats = False  # the same is being stored already
 
     async def admit(self) -> None:
         """A known sender at an address that it means, and time for what it sends."""
@@ -117,10 +128,14 @@ class OtlpHandler(ApiHandler):
         assert self.identity is not None
         body, self.request.body = self.request.body, b""
         incoming = Incoming(self.receiver, self.path, digest(body), self.request.remote_ip or "", self.received)
-        storing = asyncio.create_task(self.store(body, incoming, read))
+        known_by = Going(self.identity.key_id, self.path, incoming.digest)
+        storing = going.get(known_by)
+        if storing is None:
+            storing = going[known_by] = asyncio.create_task(self.store(body, incoming, read))
+            storing.add_done_callback(partial(ended, known_by))
+        else:  # sent again while it is being stored: one of them is work enough
+            self.settled = self.repeats = True
         del body
-        going.add(storing)
-        storing.add_done_callback(ended)
         await asyncio.wait({storing}, timeout=ANSWER_S)
         if not storing.done():
             self.settled = True
@@ -138,7 +153,7 @@ class OtlpHandler(ApiHandler):
         """200, in the form in which it was asked."""
         for name, value in (received.quota.headers if received.quota else {}).items():
             self.set_header(name, value)
-        self.stored = received.kept
+        self.stored = 0 if self.repeats or received.repeated else received.kept
         json = self.in_json()
         self.set_header("Content-Type", JSON if json else "application/x-protobuf")
         self.finish(msgspec.json.encode(answer) if json else protobuf.SerializeToString())
@@ -269,9 +284,9 @@ def first_fault(received: ReceivedOutcomes) -> str:
     return f"{received.faults[0].field} {received.faults[0].reason}" if received.faults else ""
 
 
-def ended(storing: asyncio.Task[Any]) -> None:
+def ended(known_by: Going, storing: asyncio.Task[Any]) -> None:
     """What went on has ended; its error was told, or its sender comes again."""
-    going.discard(storing)
+    going.pop(known_by, None)
     if not storing.cancelled():
         storing.exception()
 
