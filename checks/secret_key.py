@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checks.check import Check, Surroundings, Unavailable, fail, note
 from server.auth import people_store, second_step
-from server.changes import hook_store
+from server.changes import flag_sources, flag_store, hook_store
 from server.changes import hooks as change_hooks
 from server.changes import target_store as deploy_store
 from server.changes import targets as deploy_targets
@@ -42,6 +42,7 @@ async def run(around: Surroundings) -> list[Finding]:
         codes = await people_store.sealed_codes(connection)
         deploys = await deploy_store.every(connection)
         hooks = await hook_store.every(connection)
+        flags = await flag_store.every(connection)
         alertmanager = await copy_store.in_force(connection)
     if around.env is None:
         return []
@@ -50,6 +51,8 @@ async def run(around: Surroundings) -> list[Finding]:
     everything += [(secrets.OUT, one.secret) for one in targets] + [(secrets.IN, one.inbound_secret) for one in targets]
     everything += [(deploy_targets.SECRETS, one.secret) for one in deploys]
     everything += [(change_hooks.SECRETS, one.secret) for one in hooks]
+    everything += [(flag_sources.ADDRESSES, one.address) for one in flags]
+    everything += [(flag_sources.HEADERS, one.header) for one in flags]
     everything += [(copying.SECRETS, alertmanager.address)] if alertmanager else []
     lost = [email for email, stored in codes if not sealed.opens(key, second_step.PURPOSE, stored)]
     of_targets = [finding for target in targets for finding in of_target(key, target)]

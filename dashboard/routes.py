@@ -38,6 +38,7 @@ from dashboard.setup.deploy_targets import (
     DeployTargetsPage,
     DeployTargetTest,
 )
+from dashboard.setup.flags import FlagSourceAdd, FlagSourceRemove, FlagsPage
 from dashboard.setup.hooks import HookMake, HookRemove, HooksPage
 from dashboard.setup.page import CheckPage, SetupPage
 from dashboard.setup.target_acts import TargetAdd, TargetInboundSecret, TargetRemove, TargetTest
@@ -102,6 +103,9 @@ PAGES: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"/setup/deploy-targets/put", DeployTargetPut),
     (r"/setup/deploy-targets/test", DeployTargetTest),
     (r"/setup/deploy-targets/remove", DeployTargetRemove),
+    (r"/setup/flags", FlagsPage),
+    (r"/setup/flags/add", FlagSourceAdd),
+    (r"/setup/flags/remove", FlagSourceRemove),
     (r"/setup/hooks", HooksPage),
     (r"/setup/hooks/make", HookMake),
     (r"/setup/hooks/remove", HookRemove),

@@ -6,9 +6,10 @@ from server.alerts import retention_store as old_alerts
 from server.alerts import store as open_alerts
 from server.alerts.board import Board
 from server.auth import signin_store
-from server.changes import restarts
+from server.changes import flag_sources, flag_store, restarts
 from server.changes import store as changes
 from server.changes.deploys import Deploys
+from server.changes.flag_sources import FlagPoller
 from server.changes.restarts import Restarts
 from server.config import staging
 from server.config import store as config
@@ -96,6 +97,13 @@ def jobs(  # noqa: PLR0917 - what a watch process has made
         Job("expiry", 1.0, expiry_job(db, bus, environment), 5, due=config.ANY_OVERDUE),
         Job("bake", staging.EVERY_S, staged.run, 5, due=config.ANY_STAGED),
         Job("deploys", 2.0, deploys.run, 10, due=changes.SERIES_COME, given=deploys.given),
+        Job(
+            "flags",
+            flag_sources.EVERY_S,
+            FlagPoller(env, db, bus).run,
+            flag_sources.LIMIT_S,
+            due=flag_store.ANY_DUE,
+        ),
         Job("restarts", restarts.EVERY_S, Restarts(db).run, 10, due=changes.ANY_RESTARTED),
         Job("seal", secrets.SEAL_EVERY_S, lambda _: secrets.seal_plain(db, env.secret_key), 10),
         *retention(env, db),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from server.alerts import handlers as alerts
 from server.auth import handlers as auth
+from server.changes import flag_handlers, hook_handlers, target_handlers
 from server.changes import handlers as changes
-from server.changes import hook_handlers, target_handlers
 from server.config import handlers as config
 from server.gate import handlers as gate
 from server.http import api_docs
@@ -42,6 +42,7 @@ API: tuple[Route, ...] = (
     *config.ROUTES,
     *changes.ROUTES,
     *target_handlers.ROUTES,
+    *flag_handlers.ROUTES,
     *hook_handlers.ROUTES,
     *maintenance.ROUTES,
     *slo.ROUTES,

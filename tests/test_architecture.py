@@ -74,6 +74,7 @@ PURE_FOLDERS = (
 )
 PURE_FILES = (
     "server/alerts/alert.py",
+    "server/changes/flags.py",
     "server/config/differences.py",
     "server/config/lever.py",
     "server/config/receipts.py",

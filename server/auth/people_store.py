@@ -179,9 +179,9 @@ async def recovery_codes_left(connection: AsyncConnection, person_id: int) -> in
 # Where people are named. An address of a target is where alerts go, not who does something.
 NAMED_IN = (
     "alert_events", "alert_outages", "alertmanagers", "alerts", "api_keys", "audit", "changes", "deploy_acts",
-    "deploy_targets", "exclusions", "gate_overrides", "hooks", "incident_entries", "incident_roles", "incident_steps",
-    "incident_tasks", "incident_viewers", "incidents", "maintenance_windows", "notifications", "preventive_actions",
-    "revisions", "rollouts", "route_patterns", "signals", "silences", "targets",
+    "deploy_targets", "exclusions", "flag_sources", "gate_overrides", "hooks", "incident_entries", "incident_roles",
+    "incident_steps", "incident_tasks", "incident_viewers", "incidents", "maintenance_windows", "notifications",
+    "preventive_actions", "revisions", "rollouts", "route_patterns", "signals", "silences", "targets",
 )  # fmt: skip
 NOT_PEOPLE = ("address", "secret", "inbound_secret")
 

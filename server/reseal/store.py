@@ -8,6 +8,7 @@ from sqlalchemy import Column, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.auth import second_step
+from server.changes import flag_sources as flags
 from server.changes import hooks as change_hooks
 from server.changes import targets as deploys
 from server.kernel import sealed
@@ -15,6 +16,7 @@ from server.notify import secrets
 from server.signals import copying
 from server.tables.alerts import targets
 from server.tables.deploys import deploy_targets
+from server.tables.flags import flag_sources
 from server.tables.hooks import hooks
 from server.tables.people import users
 from server.tables.signals import alertmanagers
@@ -26,6 +28,8 @@ SEALED: tuple[tuple[Table, Column[str], str], ...] = (
     (targets, targets.c.inbound_secret, secrets.IN),
     (deploy_targets, deploy_targets.c.secret, deploys.SECRETS),
     (hooks, hooks.c.secret, change_hooks.SECRETS),
+    (flag_sources, flag_sources.c.address, flags.ADDRESSES),
+    (flag_sources, flag_sources.c.header, flags.HEADERS),
     (alertmanagers, alertmanagers.c.address, copying.SECRETS),
 )
 

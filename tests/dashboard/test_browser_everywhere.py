@@ -25,6 +25,7 @@ PAGES = (
         "/config",
         "/setup",
         "/setup/deploy-targets",
+        "/setup/flags",
         "/setup/hooks",
         "/setup/alertmanager",
         "/find?q=e",
