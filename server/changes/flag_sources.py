@@ -131,7 +131,7 @@ async def compare(
     """Record each difference from what was read last, and keep what is; the ids of the changes. `source` is held."""
     made = []
     if source.flags is not None:
-        detail: dict[str, object] = {"flags": source.name, "since": told(source.looked_at)}
+        detail: dict[str, object] = {"flags": source.name, "since": read_at(source.looked_at)}
         for version, summary in flags.as_told(flags.differences(source.flags, found)):
             made.append(
                 await store.record(
@@ -148,7 +148,7 @@ async def compare(
     return made
 
 
-def told(at: datetime | None) -> str:
+def read_at(at: datetime | None) -> str:
     """When it was last read: the flag was changed after that."""
     return at.isoformat() if at else ""
 

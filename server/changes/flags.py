@@ -73,7 +73,7 @@ def flag_of(value: Any, rules: dict[str, Any]) -> Flag:
     """A flag, with the shared rules that it refers to."""
     used = {name: rules.get(name) for name in sorted(referred(value, rules))}
     content = msgspec.json.encode(canonical([value, used]), order="sorted")
-    return Flag(told(value), hashlib.sha256(content).hexdigest()[:32])
+    return Flag(shown_as(value), hashlib.sha256(content).hexdigest()[:32])
 
 
 def canonical(value: Any) -> Any:
@@ -106,12 +106,12 @@ def references(value: Any) -> Iterator[str]:
         yield from references(one)
 
 
-def told(value: Any) -> str:
+def shown_as(value: Any) -> str:
     """What a flag is told by: `on`, `blue`, of flagd's its default variant, `disabled`."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, dict) and "defaultVariant" in value:
-        return "disabled" if value.get("state") == "DISABLED" else told(value["defaultVariant"])
+        return "disabled" if value.get("state") == "DISABLED" else shown_as(value["defaultVariant"])
     text = value if isinstance(value, str) else msgspec.json.encode(canonical(value), order="sorted").decode()
     return shown(text, VALUE_MAX) or '""'
 
