@@ -97,14 +97,12 @@ class OutcomesHandler(ApiHandler):
     )
     async def get(self) -> None:
         query = self.query(OutcomesQuery)
+        if query.request_id is not None:
+            self.reply(await request_of(self.parts, query.request_id))
+            return
         db = self.parts.db
         async with db.ask() as connection, db.rows_beside(connection) as rows:
-            if query.request_id is not None:
-                hours = self.parts.env.log_retention_hours
-                found = await carrying(connection, rows, query.request_id, shared_clock.now(), hours)
-                self.reply(Outcomes(found.outcomes, None, found.lines))
-            else:
-                self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit, rows))
+            self.reply(await outcomes.outcomes(connection, wanted(query), query.cursor, query.limit, rows))
 
 
 async def every_service(parts: Parts) -> list[ServiceRow]:
@@ -129,6 +127,14 @@ async def summary_of(parts: Parts, service: str, query: SummaryQuery) -> Traffic
     found = parts.relay.service(service)
     answer.window, answer.partial = query.window, found is not None and found.partial
     return answer
+
+
+async def request_of(parts: Parts, request_id: str) -> Outcomes:
+    """What carries a request id or a trace id: outcomes and log lines."""
+    async with parts.db.ask() as connection, parts.db.rows_beside(connection) as rows:
+        hours = parts.env.log_retention_hours
+        found = await carrying(connection, rows, request_id, shared_clock.now(), hours)
+    return Outcomes(found.outcomes, None, found.lines)
 
 
 def wanted(query: OutcomesQuery) -> Filter:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from server.live import outcomes
 from server.live.answers import Outcomes, ServiceRow, TrafficSummary
-from server.live.handlers import SummaryQuery, Text, every_service, summary_of
+from server.live.handlers import SummaryQuery, Text, every_service, request_of, summary_of
 from server.mcp.tool import Tool
 from server.parts import Parts
 
@@ -35,9 +34,10 @@ class SummaryWanted(SummaryQuery, kw_only=True):
 
 
 class OutcomesWanted(Struct):
-    """The X-Request-Id of a request."""
+    """The X-Request-Id of a request, or its trace id. `lines`: so many of its log lines at most, the oldest first."""
 
     request_id: Text
+    lines: Annotated[int, Meta(ge=0, le=500)] = 50
 
 
 async def worst_services(parts: Parts, asked: ServicesWanted) -> WorstServices:
@@ -52,8 +52,9 @@ async def summary(parts: Parts, asked: SummaryWanted) -> TrafficSummary:
 
 
 async def by_request_id(parts: Parts, asked: OutcomesWanted) -> Outcomes:
-    async with parts.db.ask() as connection, parts.db.rows_beside(connection) as rows:
-        return Outcomes(await outcomes.outcomes_by_request_id(connection, asked.request_id, rows), None)
+    found = await request_of(parts, asked.request_id)
+    found.lines = found.lines and found.lines[: asked.lines]
+    return found
 
 
 TOOLS = (
@@ -77,7 +78,8 @@ TOOLS = (
     Tool(
         "outcomes",
         "Outcomes of a request",
-        "How one request was answered, by every service that it passed: status, duration, version, error class.",
+        "How one request was answered, by every service that it passed: status, duration, version, error class; and "
+        "what those services logged of it.",
         OutcomesWanted,
         Outcomes,
         by_request_id,
