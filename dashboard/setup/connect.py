@@ -13,7 +13,7 @@ from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo
 from dashboard.shared.page import Page
 from server.ingest import received_store
-from server.ingest.received import ABANDONED
+from server.ingest.received import ABANDONED, SET_ASIDE
 from server.ingest.received_store import ReceivedSum
 from server.ingest.tally import ACCEPTED
 from server.kernel import shared_clock
@@ -46,7 +46,7 @@ class ReceiverLine(Struct):
     refused: int
     abandoned: int
     keys: list[str]  # that were taken, most items first
-    refusals: list[RefusedLine]  # most first
+    refusals: list[RefusedLine]  # most first, then what was set aside
 
 
 class ReceiversView(Struct):
@@ -92,13 +92,13 @@ def receiver_lines(sums: Iterable[ReceivedSum]) -> list[ReceiverLine]:
 def line_of(name: str, sums: list[ReceivedSum]) -> ReceiverLine:
     taken = sorted((one for one in sums if one.reason == ACCEPTED), key=lambda one: -one.items)
     refused = [one for one in sums if one.reason not in (ACCEPTED, ABANDONED)]
-    told = sorted((refused_line(one) for one in refused), key=lambda one: -one.n)
+    told = sorted((refused_line(one) for one in refused), key=lambda one: (one.code in SET_ASIDE, -one.n))
     return ReceiverLine(
         name=name,
         at=max(one.at for one in sums),
         requests=sum(one.requests for one in taken),
         items=sum(one.items for one in taken),
-        refused=sum(one.n for one in told),
+        refused=sum(one.n for one in told if one.code not in SET_ASIDE),
         abandoned=sum(one.items for one in sums if one.reason == ABANDONED),
         keys=[one.key for one in taken if one.key],
         refusals=told[:TELLS],
@@ -107,6 +107,8 @@ def line_of(name: str, sums: list[ReceivedSum]) -> ReceiverLine:
 
 def refused_line(one: ReceivedSum) -> RefusedLine:
     title = CODES[one.reason][1] if one.reason in CODES else one.reason
+    if one.reason in SET_ASIDE:
+        title = "Set aside, no refusal"
     return RefusedLine(title, one.reason, one.key, max(one.items, one.requests), one.said, one.at)
 
 

@@ -27,7 +27,16 @@ from server.kernel.errors import ApiError
 from server.kernel.names import OWN
 from server.parts import Parts
 from server.receivers.otlp.histogram import total
-from server.receivers.otlp.measured import Aside, Counting, answered, chosen, exactness, measured_of
+from server.receivers.otlp.measured import (
+    Aside,
+    Counting,
+    MeasuredBuckets,
+    answered,
+    bounds_of,
+    chosen,
+    error_of,
+    measured_of,
+)
 from server.receivers.otlp.meters import MeterReading, ReadMeter, readings
 from server.receivers.otlp.points import BadPoint, MetricPoint, digest_of
 
@@ -49,12 +58,11 @@ async def receive_points(
     bad = [point for point in sent if isinstance(point, BadPoint) or not may_send(identity, point)]
     points = [point for point in sent if isinstance(point, MetricPoint) and may_send(identity, point)]
     choice = chosen(points, lambda point: point.source.process.service in spans)
-    found = [await receive(parts, identity, incoming, deltas_of(choice.points))]
+    found = [await hand_in(parts, identity, incoming, deltas_of(choice.points), choice.points)]
     cumulative = [point for point in choice.points if point.cumulative]
     if cumulative:
         found += await receive_cumulative(parts, identity, incoming, cumulative)
     received = together(found)
-    await intake.sources.note_histograms(exactness(choice.points))
     for (service, reason), n in choice.aside.items():
         said = f"{service}: {WHY_ASIDE[reason]}"
         intake.received.add(shared_clock.now(), incoming.receiver, key_id, reason, requests=0, items=n, said=said)
@@ -139,7 +147,22 @@ async def receive_cumulative(
     received = []
     for number, handed in enumerate(metered_of(readings(points, known))):
         own = replace(incoming, digest=digest(b"%b meters %d" % (incoming.digest, number)))
-        received.append(await receive(parts, identity, own, handed))
+        received.append(await hand_in(parts, identity, own, handed, points))
+    return received
+
+
+async def hand_in(
+    parts: Parts, identity: Identity, incoming: Incoming, handed: HandedIn, points: Iterable[MetricPoint]
+) -> ReceivedOutcomes:
+    """Store what these points count, and note how exact it is."""
+    received = await receive(parts, identity, incoming, handed)
+    told: dict[str, list[tuple[float, int, tuple[float, float] | None]]] = {}
+    for one in handed.outcomes:
+        told.setdefault(one.service, []).append((one.duration_ms, one.weight, one.within_ms))
+    bounds = bounds_of(points)
+    await parts.intake.sources.note_histograms(
+        {service: MeasuredBuckets(error_of(each), bounds[service]) for service, each in told.items()}
+    )
     return received
 
 

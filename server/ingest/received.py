@@ -18,11 +18,13 @@ KEPT_S = 600  # what could not be written for so long is lost
 SAID_MAX = 300  # characters of what a sender was told
 LINES_MAX = 5000  # of this process at a time: keys, receivers and reasons are few
 ABANDONED = "ABANDONED"  # items without an answer, of which nobody knows whether they failed
+# Points of histograms that do not count, each of which would count a request twice: no refusals.
+SET_ASIDE = frozenset({"SPANS_COUNT", "SCOPE_COUNTS_WRONG", "SCOPE_NOT_KNOWN", "OTHER_METRIC"})
 HOT = "Outcomes"  # the receiver at the hot address
 
 
 class ReceivedLine(NamedTuple):
-    """What is counted apart. `reason` is ACCEPTED, ABANDONED or an error code."""
+    """What is counted apart. `reason` is ACCEPTED, ABANDONED, one of SET_ASIDE or an error code."""
 
     slot: int  # Unix seconds, a multiple of SLOT_S
     receiver: str

@@ -42,7 +42,7 @@ class TrafficSummary(Struct):
     p99_ms: float | None
     partial: bool  # some of its items were refused by a limit in the last minute: the ratio is a range
     estimated: bool  # it samples and does not say how: the ratio counts, volume and rate are estimates
-    latency_error: float | None  # of histograms: quantiles may be wrong by this share; null: within 1 %
+    latency_error: float | None  # of histograms: quantiles may be wrong by this share too; null: it has none
     groups: list[SummaryRow] | None  # with group_by: most volume first
 
 

@@ -11,8 +11,9 @@ class Exact(Struct, frozen=True):
     """How exact the figures of a service were within the hour.
 
     `estimated`: it samples, and nobody knows how many requests some of its spans stand for: the error ratio counts,
-    volume and budget are estimates. `latency_error`: its latency is of histograms, and may be wrong by so much of a
-    true duration, 0.33 for a third. `bounds_ms` are the borders of their buckets, where they are explicit.
+    volume and budget are estimates. `latency_error`: its latency is of histograms, and from the median up it may be
+    wrong by so much of a true duration, 0.33 for a third. `bounds_ms` are the borders of their buckets, where they are
+    explicit.
     """
 
     estimated: bool = False

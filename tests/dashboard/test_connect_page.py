@@ -28,6 +28,7 @@ def test_a_receiver_is_one_line_with_its_reasons_most_first() -> None:
         ReceivedSum("OTLP traces", "checkout", "ABANDONED", 0, 7, 0, AT, "no answer"),
         ReceivedSum("OTLP traces", "", "UNAUTHENTICATED", 3, 0, 10, AT, "Send a valid key"),
         ReceivedSum("OTLP traces", "checkout", "INVALID", 0, 12, 0, AT, "Item 1: status"),
+        ReceivedSum("OTLP traces", "checkout", "SPANS_COUNT", 0, 99, 0, AT, "its spans count"),
     ]
     (line,) = receiver_lines(sums)
     assert (line.name, line.requests, line.items, line.refused, line.abandoned) == ("OTLP traces", 5, 1900, 15, 7)
@@ -35,6 +36,7 @@ def test_a_receiver_is_one_line_with_its_reasons_most_first() -> None:
     assert [(one.code, one.key, one.n) for one in line.refusals] == [
         ("INVALID", "checkout", 12),
         ("UNAUTHENTICATED", "", 3),
+        ("SPANS_COUNT", "checkout", 99),
     ]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.ingest.batch import Batch, StoredBatch
+from server.ingest.batch import Batch, Metered, StoredBatch
 from server.kernel.errors import ApiError
+from server.receivers.otlp.meters import MeterReading
 from tests.ingest.bench import bench, claim
 from tests.ingest.making import outcome, rows, value
 
@@ -55,9 +56,16 @@ async def test_a_commit_without_an_answer_is_resolved(
 
     monkeypatch.setattr(connection, "execute", cut)
     batch = await it.batch(outcome(), outcome(), claim=claim("key", answer=b"mine"))
+    batch.metered = Metered([MeterReading(b"s", b"source", "checkout", before=0, time=5, state=b"now")], [0, 0])
     await it.writer.store([batch], 5)
     assert await batch.done == StoredBatch(b"mine", repeated=False)
     assert value(database_url, "SELECT count(*) FROM outcomes") == 3
+    assert rows(database_url, "SELECT read_to, state FROM meters") == [(5, b"now")]
+    late = await it.batch(outcome(), claim=claim("late"))  # of who did not see that reading
+    late.metered = Metered([MeterReading(b"s", b"source", "checkout", before=0, time=4, state=b"then")], [0])
+    await it.writer.store([late], 5)
+    await late.done
+    assert rows(database_url, "SELECT read_to, state FROM meters") == [(5, b"now")]
     assert value(database_url, "SELECT sum(n) FROM deltas") == 3
     assert rows(database_url, "SELECT DISTINCT seq FROM deltas ORDER BY 1") == (
         [(1,), (2,)] if committed else [(1,), (3,)]

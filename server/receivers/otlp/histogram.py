@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -128,28 +127,15 @@ def portions(
     """What stands for each bucket. `ms`: of the histogram's unit; `least` and `most`: the shortest and the longest
     duration that it ever counted, where they are known. None is above `most_ms`."""
     found = list(buckets(histogram))
-    mean = None  # known where all are in one bucket; of one request it is all
-    if len(found) == 1 and histogram.sum is not None:
-        mean = histogram.sum / found[0].n
     told = []
     for bucket in found:
         low, high = within(bucket, least, most)
         middle = middle_of(low, high)
-        if mean is not None:
-            middle = min(max(mean, low), high)
-        borders = (middle, middle) if mean is not None and bucket.n == 1 else (low, high)
-        middle_ms, low_ms, high_ms = (min(value * ms, most_ms) for value in (middle, *borders))
+        if len(found) == bucket.n == 1 and histogram.sum is not None:  # then the sum is what it took
+            low = middle = high = min(max(histogram.sum, low), high)
+        middle_ms, low_ms, high_ms = (min(value * ms, most_ms) for value in (middle, low, high))
         told.append(Portion(middle_ms, low_ms, high_ms, bucket.n))
     return told
-
-
-def widest(histogram: Histogram) -> float:
-    """By how much what stands for a bucket with two borders may be wrong, at most."""
-    if isinstance(histogram, Exponential):
-        growth = math.pow(2, min(math.pow(2, -histogram.scale), 64))
-        return (growth - 1) / (growth + 1)
-    borders = pairwise(bound for bound in histogram.bounds if bound > 0)
-    return max(((high - low) / (high + low) for low, high in borders), default=1.0)
 
 
 def within(bucket: Bucket, least: float | None, most: float | None) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Which points of histograms count as requests, and as what outcomes.
 
 Spans come first: a histogram counts only where its service sends no spans, and where the code that fills it is known
-to count every request once. Tried with version 0.66 of each (tests/receivers/test_otlp_metrics.py, docs/connect).
+to count every request once. Tried with version 0.66 of each (tests/receivers/otlp/test_points.py, docs/connect).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from server.ingest.outcome import DURATION_MAX_MS, WEIGHT_MAX
-from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread, widest
+from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
 from server.receivers.otlp.points import BUCKETS_MAX, NEW, MetricPoint, PlainAttributes
 from server.receivers.otlp.routes import no_route, slashed
 
@@ -155,24 +155,36 @@ def portions_of(counting: Counting) -> list[Portion]:
 
 
 class MeasuredBuckets(NamedTuple):
-    """How exact the latency of a service is: by how much of a true duration what stands for a bucket may be wrong, of
-    the buckets that have two borders, and the borders of explicit ones."""
+    """How exact the latency of a service is: by how much what stands for the slower half of its requests may be wrong,
+    as a share of the true duration, and the borders of explicit buckets."""
 
     error: float
     bounds_ms: tuple[float, ...]
 
 
-def exactness(points: Iterable[MetricPoint]) -> dict[str, MeasuredBuckets]:
-    """How exact these points are, by service."""
-    found: dict[str, MeasuredBuckets] = {}
+def bounds_of(points: Iterable[MetricPoint]) -> dict[str, tuple[float, ...]]:
+    """The borders of explicit buckets, by service; of a service with several histograms the coarsest."""
+    found: dict[str, tuple[float, ...]] = {}
     for point in points:
-        service = point.source.process.service
         bounds = point.histogram.bounds if isinstance(point.histogram, Explicit) else ()
-        error = widest(point.histogram)
-        before = found.get(service)
-        if before is None or error >= before.error:
-            found[service] = MeasuredBuckets(error, tuple(bound * point.ms for bound in bounds))
+        before = found.get(point.source.process.service)
+        if before is None or not before or 0 < len(bounds) < len(before):
+            found[point.source.process.service] = tuple(bound * point.ms for bound in bounds)
     return found
+
+
+def error_of(told: Iterable[tuple[float, int, tuple[float, float] | None]]) -> float:
+    """By how much durations may be wrong from the median up: of each what stands for it, its weight and its bucket."""
+    slowest = sorted(told, key=lambda one: -one[0])
+    left, worst = sum(weight for _, weight, _ in slowest) / 2, 0.0
+    for stands, weight, within in slowest:
+        if left <= 0:
+            break
+        left -= weight
+        if within is not None:
+            low, high = within
+            worst = max(worst, (high - stands) / high, (stands - low) / low if low else 1.0)
+    return worst
 
 
 def ends_of(begun: int, time: int, most: int) -> list[int]:

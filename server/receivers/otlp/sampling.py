@@ -66,7 +66,7 @@ def weights_of(spans: Sequence[SampledSpan], one_in: float | None) -> Weights:
             exact = one_in
         if exact is None:
             known = known and not samples
-            exact = weight or 1.0
+            exact = 1.0  # the same for all, so that shares are right
         if exact > WEIGHT_MAX:
             known, exact = False, float(WEIGHT_MAX)
         each.append(whole(exact, span.seed))

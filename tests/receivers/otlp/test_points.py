@@ -20,7 +20,7 @@ from server.live.telemetry_store import Exact
 from server.receivers.otlp import wire
 from server.receivers.otlp.attributes import ServiceProcess
 from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, portions, since, spread, total
-from server.receivers.otlp.measured import Counting, answered, chosen, ends_of, exactness, measured_of, pieces
+from server.receivers.otlp.measured import Counting, answered, bounds_of, chosen, ends_of, error_of, measured_of, pieces
 from server.receivers.otlp.meters import KnownMeters, Meter, ReadMeter, readings
 from server.receivers.otlp.metric_wire import METRICS
 from server.receivers.otlp.points import NEW, BadPoint, MeteredSource, MetricPoint, digest_of, points
@@ -210,13 +210,17 @@ def test_the_route_of_a_point(scope: str, said: dict[str, Any], route: str) -> N
 
 
 def test_how_exact_a_service_is() -> None:
-    fine, coarse = point(Exponential(4, 0, (1,)), at=1), point(Exponential(2, 0, (1,)), at=1)
-    assert exactness([fine])["shop"].error == pytest.approx(0.0217, abs=0.0001)
-    assert exactness([fine, coarse, fine])["shop"].error == pytest.approx(0.0864, abs=0.0001)
-    found = exactness([point(explicit([1]), at=1)])["shop"]
-    assert (round(found.error, 3), found.bounds_ms[:2], len(found.bounds_ms)) == (0.429, (5.0, 10.0), 14)
-    known = Exact(latency_error=found.error, bounds_ms=found.bounds_ms)
-    assert [known.splits(each) for each in (300, 250, 20_000, 3)] == [(250.0, 500.0), None, None, (0.0, 5.0)]
+    fine, coarse = ((exponential([0.05] * 9 + [one] * 3, scale), one) for scale, one in ((4, 1.1), (2, 1.1)))
+    for (histogram, _), error in ((fine, 0.0217), (coarse, 0.0864)):
+        told = measured_of(Counting(point(histogram, at=1), histogram, NOW))
+        assert error_of((one.duration_ms, one.weight, one.within) for one in told) == pytest.approx(error, abs=0.0001)
+    assert error_of([(1, 100, (0.0, 5.0)), (100, 101, None)]) == 0  # the slower half is exact
+    assert error_of([(1, 100, (0.0, 5.0))]) == 1
+    mine = point(explicit([1]), at=1)
+    bounds = bounds_of([mine, mine._replace(histogram=Explicit((0.25, 0.5), (1, 0, 0)))])["shop"]
+    assert bounds == (250.0, 500.0)
+    known = Exact(latency_error=0.3, bounds_ms=bounds)
+    assert [known.splits(each) for each in (300, 250, 20_000, 3)] == [(250.0, 500.0), None, None, (0.0, 250.0)]
     assert Exact().splits(300) is None
 
 
@@ -264,7 +268,7 @@ def test_weights_are_whole_and_right_in_the_mean() -> None:
     root, child = (SampledSpan("ot=th:c", is_root, b"x") for is_root in (True, False))
     bare = SampledSpan("", False, b"x")
     assert weights_of([root, child], None) == ([4, 4], True)  # copied, by who samples no further
-    assert weights_of([child, bare], None) == ([4, 1], False)
+    assert weights_of([child, bare], None) == ([1, 1], False)
     assert weights_of([bare], None) == ([1], True)
     assert weights_of([bare, child], 10.0) == ([10, 10], True)
     assert weights_of([SampledSpan("ot=th:ffffffffffffff", True, b"x")], None) == ([WEIGHT_MAX], False)
