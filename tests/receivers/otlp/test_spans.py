@@ -79,7 +79,7 @@ def test_a_request_is_told_whole() -> None:
     assert (failed.error_class, failed.dependency, failed.request_id) == ("KeyError", "postgresql", "from-the-client")
     assert (good.error_class, good.dependency, good.request_id) == (None, None, good.trace_id)
     assert len(good.trace_id or "") == 32
-    assert good.timestamp == (spans.memory.get_finished_spans()[-2].end_time or 0) / 1e6
+    assert good.timestamp == (spans.memory.get_finished_spans()[-2].end_time or 0) / 1_000_000
     assert len(found.item_claims) == 48
     for text in (True, False):
         in_json = outcomes(as_json(spans.message, text=text), json=True)
