@@ -15,7 +15,7 @@ from server.incidents import handlers as incidents
 from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
 from server.ingest import handlers as ingest
-from server.ingest import otlp_handlers, otlp_metrics_handler, route_handlers
+from server.ingest import otlp_handlers, otlp_line_handlers, otlp_metrics_handler, route_handlers
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
 from server.mcp import handlers as mcp
@@ -65,4 +65,5 @@ API: tuple[Route, ...] = (
     *api_docs.ROUTES,
     *otlp_handlers.ROUTES,
     *otlp_metrics_handler.ROUTES,
+    *otlp_line_handlers.ROUTES,
 )

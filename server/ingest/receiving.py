@@ -23,6 +23,8 @@ from server.ingest.batch import Metered, StoredBatch
 from server.ingest.counted import Counted
 from server.ingest.decode import ITEMS_MAX, Decoded, Form, ItemFault
 from server.ingest.item_claims import ITEM_BYTES, items_without
+from server.ingest.line import LogLine
+from server.ingest.lines import NO_LINES_TAKEN, TakenLines
 from server.ingest.outcome import Outcome
 from server.ingest.post import AskedPost, OutcomesPost
 from server.ingest.sent import SentBatch
@@ -47,13 +49,14 @@ class Incoming(Struct):
 class HandedIn(Struct):
     """What a receiver made of a body. `item_claims` has 16 bytes for each outcome where it is counted once by itself
     (server/ingest/item_claims.py), else it is empty. `abandoned`: requests without an answer, by service. What is
-    `metered` is stored as one batch, and not while the database is away."""
+    `metered` is stored as one batch, and not while the database is away. `lines` go with the first batch."""
 
     outcomes: Sequence[Outcome]
     item_claims: bytes = b""
     abandoned: Mapping[str, int] = field(default_factory=dict)
     keep_rows: bool = True  # raw outcomes, where they are kept at all
     metered: Metered | None = None
+    lines: Sequence[LogLine] = ()
 
 
 class ReceivedOutcomes(Struct):
@@ -64,6 +67,7 @@ class ReceivedOutcomes(Struct):
     spooled: bool  # some of it waits on this machine's disk
     repeated: bool  # all of it came before
     quota: Quota | None = None  # what the key may still send
+    lines: TakenLines = NO_LINES_TAKEN
 
 
 async def receive(parts: Parts, identity: Identity, incoming: Incoming, handed: HandedIn) -> ReceivedOutcomes:
@@ -86,7 +90,12 @@ async def receive(parts: Parts, identity: Identity, incoming: Incoming, handed: 
         parts.intake.abandoned(identity.key_id, handed.abandoned, incoming.receiver)
     faults = [fault for post in posts for fault in post.found]
     return ReceivedOutcomes(
-        len(handed.outcomes) - len(faults), faults, any(one.spooled for one in stored), repeated, quota
+        len(handed.outcomes) - len(faults),
+        faults,
+        any(one.spooled for one in stored),
+        repeated,
+        quota,
+        posts[0].taken if posts else NO_LINES_TAKEN,
     )
 
 
@@ -117,9 +126,9 @@ async def store_in_turn(posts: Sequence[PartPost], at_once: int) -> list[StoredB
 
 
 def in_parts(parts: Parts, identity: Identity, incoming: Incoming, handed: HandedIn, most: int) -> list[PartPost]:
-    """One post for each batch of at most so many outcomes; one without any where there is only what was abandoned."""
+    """One post for each batch of at most so many outcomes; one without any where there is none."""
     total = len(handed.outcomes)
-    bounds = [*range(0, total, most), total] if total or not handed.abandoned else [0, 0]
+    bounds = [*range(0, total, most), total] if total or not (handed.abandoned or handed.lines) else [0, 0]
     if handed.metered is not None:
         bounds = [0, total]
     posts: list[PartPost] = []
@@ -137,7 +146,8 @@ class PartPost(OutcomesPost):
         asked = AskedPost("application/json", incoming.path, key, False, incoming.address, incoming.receiver)
         self.size = part.stop - part.start
         share = incoming.received * self.size // len(handed.outcomes) if handed.outcomes else incoming.received
-        super().__init__(parts, identity, asked, received=share)
+        lines = () if part.start else handed.lines
+        super().__init__(parts, identity, asked, received=share, lines=lines)
         self.handed = handed
         self.part = part
         self.found: list[ItemFault] = []

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.receivers.environment import NAME_MAX, named
 from server.receivers.otlp.wire import Message, attribute_of
 
-NAME_MAX = 200
 UNNAMED = "unknown_service"  # as SDKs call a service that nobody has named
-PRODUCTION = frozenset({"", "production", "prod", "live"})
 
 Attributes = Mapping[str, Any]  # a name to a value's message
 
@@ -75,13 +74,9 @@ class ServiceProcess:
 def process_of(resource: Message) -> ServiceProcess:
     """The process that a resource stands for."""
     attributes = attributes_of(resource) if resource is not None else {}
-    environment = text(attributes, "deployment.environment.name", "deployment.environment").strip()
-    name = text(attributes, "service.name") or UNNAMED
-    if environment.lower() not in PRODUCTION:
-        environment = environment[: NAME_MAX // 4]
-        name = f"{name[: NAME_MAX - 1 - len(environment)]}@{environment}"
+    environment = text(attributes, "deployment.environment.name", "deployment.environment")
     return ServiceProcess(
-        name[:NAME_MAX],
+        named(text(attributes, "service.name") or UNNAMED, environment),
         text(attributes, "service.version")[:NAME_MAX] or None,
         text(attributes, "service.instance.id", "host.name")[:NAME_MAX] or None,
     )

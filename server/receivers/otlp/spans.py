@@ -15,9 +15,9 @@ from google.protobuf.message import DecodeError
 
 from server.ingest.item_claims import item_of
 from server.ingest.outcome import DURATION_MAX_MS, Outcome
+from server.receivers.environment import NAME_MAX
 from server.receivers.otlp.answered import ERROR, FAILED_FROM, error_class, http_ended, other_ended, rpc_ended
 from server.receivers.otlp.attributes import (
-    NAME_MAX,
     Attributes,
     ServiceProcess,
     attributes_of,

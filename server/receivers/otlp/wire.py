@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Struct
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue as PackedKeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as GeneratedSpan
 
@@ -149,9 +150,50 @@ class TracesRequest(Struct, rename="camel"):
     resource_spans: list[ResourceSpans] | None = None
 
 
+class LogRecord(Struct, rename="camel"):
+    """One log line."""
+
+    time_unix_nano: int | None = None
+    observed_time_unix_nano: int | None = None
+    severity_number: int | str | None = None
+    severity_text: str | None = None
+    body: AnyValue | None = None
+    attributes: list[KeyValue] | None = None
+    trace_id: HexBytes = NO_ID
+    event_name: str | None = None
+
+    def __post_init__(self) -> None:
+        self.severity_number = numbered(self.severity_number, SEVERITY_NUMBERS)
+
+
+class ScopeLogs(Struct, rename="camel"):
+    """The log lines of one scope."""
+
+    scope: OtlpScope | None = None
+    log_records: list[LogRecord] | None = None
+
+
+class ResourceLogs(Struct, rename="camel"):
+    """The log lines of one resource."""
+
+    resource: OtlpResource | None = None
+    scope_logs: list[ScopeLogs] | None = None
+
+
+class LogsRequest(Struct, rename="camel"):
+    """ExportLogsServiceRequest."""
+
+    resource_logs: list[ResourceLogs] | None = None
+
+
 SPAN_KINDS = {
     f"SPAN_KIND_{name}": number
     for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
+SEVERITY_NUMBERS = {
+    f"SEVERITY_NUMBER_{name}{place or ''}": 4 * number + max(place, 1)
+    for number, name in enumerate(("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"))
+    for place in (0, 2, 3, 4)
 }
 STATUS_CODES = {f"STATUS_CODE_{name}": number for number, name in enumerate(("UNSET", "OK", "ERROR"))}
 
@@ -176,6 +218,7 @@ def in_json(kind: type) -> msgspec.json.Decoder[Any]:
 
 
 TRACES = OtlpRequest(PackedTraces, in_json(TracesRequest))
+LOGS = OtlpRequest(ExportLogsServiceRequest, in_json(LogsRequest))
 
 
 def read(body: bytes, asked: OtlpRequest, *, json: bool) -> Message:
