@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from server.ingest.masking import masked
+from server.receivers.drained import DrainedLine
 from server.tables import lines as tables
 from server.tables.binary import Copied, field_of
 
@@ -56,6 +57,22 @@ class LineCount:
     bytes: int = 0
     over_lines: int = 0
     old_lines: int = 0
+
+
+def line_of(drained: DrainedLine) -> LogLine:
+    """A line that a receiver has read."""
+    return LogLine(
+        drained.service,
+        drained.at or 0,
+        drained.text,
+        drained.severity,
+        drained.level,
+        drained.instance,
+        drained.process,
+        drained.request_id,
+        drained.trace_id,
+        drained.cut,
+    )
 
 
 def bounded(line: LogLine) -> LogLine:

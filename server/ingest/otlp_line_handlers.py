@@ -9,10 +9,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPar
 
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
-from server.ingest.line import LogLine
+from server.ingest.line import line_of
 from server.ingest.lines import TakenLines
 from server.ingest.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler
 from server.ingest.receiving import HandedIn
+from server.receivers.drained import DrainedLine
 from server.receivers.otlp import wire
 from server.receivers.otlp.lines import read_lines
 
@@ -63,13 +64,13 @@ class LogsHandler(OtlpHandler):
 
     async def read(self, body: bytes, json: bool) -> HandedIn:
         """The lines in a body, with turns for others between."""
-        turns, lines = self.parts.intake.turns, list[LogLine]()
+        turns, lines = self.parts.intake.turns, list[DrainedLine]()
         await turns.next(len(body))
         request = wire.read(body, wire.LOGS, json=json)
         del body
         for _ in read_lines(request, lines):
             await turns.next(SLICE_BYTES)
-        return HandedIn((), lines=lines)
+        return HandedIn((), lines=[line_of(line) for line in lines])
 
 
 def left_out(taken: TakenLines) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from server.ingest.line import LogLine
+from server.receivers.drained import DrainedLine
 from server.receivers.otlp.attributes import attributes_of, first_text, process_of, text
 from server.receivers.otlp.wire import Message
 
@@ -19,7 +19,7 @@ REQUEST_IDS = (
 )  # fmt: skip
 
 
-def read_lines(request: Message, lines: list[LogLine]) -> Iterator[None]:
+def read_lines(request: Message, lines: list[DrainedLine]) -> Iterator[None]:
     """Add the lines of a request; pauses now and then."""
     for of_resource in request.resource_logs or ():
         process = process_of(of_resource.resource)
@@ -31,19 +31,20 @@ def read_lines(request: Message, lines: list[LogLine]) -> Iterator[None]:
                     yield
 
 
-def line_of(record: Message, service: str, instance: str, logger: str) -> LogLine:
+def line_of(record: Message, service: str, instance: str, logger: str) -> DrainedLine:
     """A record as a line. One without a time of its own has that at which it was seen."""
     attributes = attributes_of(record)
-    return LogLine(
-        service,
-        int(record.time_unix_nano or record.observed_time_unix_nano or 0) // 1000,
-        message_of(record, attributes),
-        int(record.severity_number or 0),
-        record.severity_text or "",
-        instance,
-        logger,
-        first_text(attributes, *REQUEST_IDS),
-        bytes(record.trace_id or b"").hex(),
+    return DrainedLine(
+        service=service,
+        at=int(record.time_unix_nano or record.observed_time_unix_nano or 0) // 1000 or None,
+        text=message_of(record, attributes),
+        severity=int(record.severity_number or 0),
+        level=record.severity_text or "",
+        instance=instance,
+        process=logger,
+        request_id=first_text(attributes, *REQUEST_IDS),
+        trace_id=bytes(record.trace_id or b"").hex(),
+        cut=False,
     )
 
 
