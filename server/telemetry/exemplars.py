@@ -96,11 +96,9 @@ class Exemplars:
 
 
 def records(data: bytes) -> Iterator[ExemplarRecord]:
-    """What can be read; a record that is being written is left out."""
-    for begin in range(0, len(data), RECORD):
+    """What can be read; a record that is being written, or never was, is left out."""
+    for begin in range(0, len(data) - HEAD.size, RECORD):
         checksum, length = HEAD.unpack_from(data, begin)
-        if not length:
-            return
         body = data[begin + HEAD.size : begin + HEAD.size + length]
-        if zlib.crc32(body) == checksum:
+        if length and zlib.crc32(body) == checksum:
             yield msgspec.json.decode(body, type=ExemplarRecord)

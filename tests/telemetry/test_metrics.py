@@ -177,6 +177,7 @@ def test_an_exemplar_is_the_newest_and_one_half_written_is_none(monkeypatch: pyt
     assert memory is not None
     memory[20:21] = b"X"  # while it is written over
     assert [one.request_id for one in records(memory[:])] == ["slow"]
+    assert list(records(memory[:3])) == list(records(b"")) == []  # of a file that is being made
 
 
 def test_an_invented_method_makes_no_series() -> None:
