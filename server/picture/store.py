@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from server.process.process_store import RUNNING
 
 RESTARTS_TOLD_S = 15 * 60
 RESTARTS_MAX = 20
+SETTLED_S = 60  # after a deploy
 
 
 class StoredPicture(NamedTuple):
@@ -104,6 +106,23 @@ async def restarts(connection: AsyncConnection) -> list[Restart]:
         {"told_s": RESTARTS_TOLD_S, "most": RESTARTS_MAX},
     )
     return [Restart(*row) for row in rows]
+
+
+async def changing(connection: AsyncConnection, services: Sequence[str]) -> set[str]:
+    """Those of these services that a deploy or a scale is under way at, or has been within a minute."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT DISTINCT service FROM changes
+            WHERE service = ANY(:services) AND kind IN ('deploy', 'scale')
+                AND at > clock_timestamp() - interval '1 h'
+                AND (state = 'started'
+                    OR coalesce(finished, at) > clock_timestamp() - make_interval(secs => :settled_s))
+            """
+        ),
+        {"services": list(services), "settled_s": SETTLED_S},
+    )
+    return set(rows.scalars())
 
 
 async def revision(connection: AsyncConnection) -> int:

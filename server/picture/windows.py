@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +11,7 @@ from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.live import refusals_store
 from server.live.refusals import Refusals, refusals
+from server.live.service import LiveService
 from server.live.silence import USUAL_S
 from server.live.tail import Hear, Tail
 from server.live.windows import MINUTE_S, LiveWindows
@@ -52,6 +54,18 @@ class WindowsStage:
         except BaseException:
             self.windows = None  # half-read: the next tick starts from the deltas that are kept
             raise
+        await self._excuse(picture.services)
+
+    async def _excuse(self, services: Sequence[LiveService]) -> None:
+        """While processes are exchanged a service may be silent for a minute: it is not blind by that.
+
+        Its old processes lose what they had gathered, its new ones need time to start.
+        """
+        silent = {one.name: one for one in services if one.silent_s is not None and one.silent_s < store.SETTLED_S}
+        if silent:
+            async with self.db.ask() as connection:
+                for name in await store.changing(connection, list(silent)):
+                    silent[name].silent_s = None
 
     def _as_before(self, picture: Picture, mark: tuple[object, ...] | None) -> bool:
         """Whether nothing was counted since, and there is nothing else that has to be read."""

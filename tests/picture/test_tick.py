@@ -100,6 +100,30 @@ async def test_what_a_command_imports_arms_no_silence_also_in_a_new_watch(databa
 
 
 @pytest.mark.gen_test
+async def test_a_service_is_not_blind_while_a_deploy_exchanges_its_processes(database_url: str) -> None:
+    now, sender = int(time.time()), Writer(database_url)
+    async with ticking(database_url) as (_, _, tick):
+        await tick.run(1)
+        sender.flush([Sample(now - ago) for ago in range(30, 400)])
+        await tick.run(1)
+        while service(stored(database_url)).silent_s is None:  # seen at the next second
+            await asyncio.sleep(0.1)
+            await tick.run(1)
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "INSERT INTO changes (at, kind, service, version, summary, author, state)"
+                " VALUES (now(), 'deploy', %s, 'v2', '', 'ci', 'started')",
+                (service(stored(database_url)).name,),
+            )
+        await tick.run(1)
+        assert service(stored(database_url)).silent_s is None
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE changes SET state = 'finished', finished = now() - interval '2 min'")
+        await tick.run(1)
+        assert (service(stored(database_url)).silent_s or 0) >= 20
+
+
+@pytest.mark.gen_test
 async def test_what_comes_late_is_told_apart(database_url: str) -> None:
     """It counts in its own time; also of a service of which nothing else came. An import is not late."""
     writer, command = Writer(database_url), Writer(database_url, process=0)
