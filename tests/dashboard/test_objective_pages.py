@@ -9,12 +9,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
+from dashboard.objectives.objective import inexact
 from server.alerts.alert import Alert
+from server.live.telemetry_store import Exact
 from server.slo.model.status import BurnWindow, Evidence, Status
 from tests.dashboard.config_page import text_of
 from tests.dashboard.objective_page import seen, standing
 from tests.dashboard.visitor import Web, cut_off_reads, look, service, show, sign_in
+from tests.slo.judging import objective
 from tests.slo.making import SHOP, availability, file
 from tests.slo.making import service as service_document
 
@@ -138,6 +142,15 @@ async def test_an_objective_says_what_spent_it_and_what_changed_before(web: Web,
         assert told in body, told
     assert (await look(site, "/objectives/nobody", cookie)).code == 404
     assert (await site.fetch("/objectives/shop-works")).code == 302
+
+
+def test_an_objective_says_what_is_not_exact() -> None:
+    fast = objective("0.99", service="shop", kind="latency", threshold_us=300_000)
+    buckets = Exact(estimated=True, latency_error=0.3, bounds_ms=(250.0, 500.0))
+    assert inexact(fast, buckets).startswith("300 ms lies within a bucket of the histograms of shop, 250 ms to 500 ms:")
+    for exact in (replace(buckets, bounds_ms=(300.0,)), Exact(estimated=True)):
+        assert inexact(fast, exact).endswith("the budget is an estimate.")
+    assert inexact(fast, Exact(latency_error=0.02)) == ""
 
 
 @pytest.mark.gen_test

@@ -35,6 +35,7 @@ class HistogramPoint(Struct, rename="camel"):
     zero_count: int | None = None
     zero_threshold: float | None = None
     positive: ExponentialBuckets | None = None
+    flags: int | None = None
 
     def HasField(self, name: str) -> bool:
         """Whether it was sent."""

@@ -18,6 +18,7 @@ NEW, OLD = "http.server.request.duration", "http.server.duration"
 IN_MS = {NEW: 1000.0, OLD: 1.0}  # the unit that the conventions give, in milliseconds
 UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
 DELTA, CUMULATIVE = 1, 2
+NO_VALUE = 1  # a flag of a point: its series has ended, and what it counts is no count
 BUCKETS_MAX = 2_000  # with requests in them: more is no histogram of an SDK, which has 160
 SCALES = (-10, 20)  # that the data model allows
 
@@ -75,6 +76,8 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
     """Those of one metric."""
     for measured, read in ((metric.histogram, explicit), (metric.exponential_histogram, exponential)):
         for sent in measured.data_points or () if measured is not None else ():
+            if (sent.flags or 0) & NO_VALUE:
+                continue
             try:
                 histogram = read(sent)
                 start, time = times_of(sent, measured.aggregation_temporality)

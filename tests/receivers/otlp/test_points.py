@@ -163,6 +163,34 @@ def test_several_starts_live_at_once_and_one_without_a_start_may_be_reset() -> N
     assert counted(readings([point(explicit([0.1] * 4), at=120, start=None)], known)) == [4]
 
 
+def test_a_body_is_read_as_far_as_it_can_be() -> None:
+    at = {"timeUnixNano": str(NOW), "startTimeUnixNano": NOW - S, "bucketCounts": ["1", 2], "explicitBounds": [0.5]}
+    bad = [
+        {"bucketCounts": [1]},
+        {"explicitBounds": [2, 1], "bucketCounts": [1, 1, 1]},
+        {"bucketCounts": [-1, 2]},
+        {"timeUnixNano": 0},
+        {"startTimeUnixNano": NOW + S},
+        {"bucketCounts": [1] * 3000, "explicitBounds": list(range(2999))},
+    ]
+    good = [
+        {},
+        {"sum": None, "flags": None, "attributes": None},
+        {"flags": 1},
+        {"bucketCounts": [], "explicitBounds": None, "count": 7},
+    ]
+    sent = [at | one for one in bad + good]
+    odd = {"histogram": {"dataPoints": [at], "aggregationTemporality": "AGGREGATION_TEMPORALITY_UNSPECIFIED"}}
+    wide = {"exponentialHistogram": {"dataPoints": [at | {"scale": 30}], "aggregationTemporality": 2}}
+    metrics = [{"histogram": {"dataPoints": sent, "aggregationTemporality": 2}}, odd, wide]
+    named = [{"name": NEW, "unit": "s"} | one for one in metrics] + [{"name": "other", "gauge": {}}, {}]
+    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": named}, {}], "unknown": 1}, {}]}
+    found = list(points(wire.read(json.dumps(body).encode(), METRICS, json=True)))
+    assert len([one for one in found if isinstance(one, BadPoint)]) == len(bad) + 2
+    read = [one for one in found if isinstance(one, MetricPoint)]
+    assert [total(one.histogram) for one in read] == [3, 3, 7]  # what has ended is no point
+
+
 def test_what_was_counted_is_spread_over_its_time() -> None:
     begun, took = NOW, [0.03] * 100 + [3.0] * 2
     found = list(measured_of(Counting(point(explicit(took), at=60), explicit(took), begun)))
