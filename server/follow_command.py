@@ -83,7 +83,7 @@ async def follow(env: Environment, url: str, file: str, form: GrowingForm, optio
     line.followed = LogPipe(importer, sys.stdin.fileno(), terms) if file == "-" else Follow(importer, Path(file), terms)
     try:
         if await ready(importer, policies, stop, line):
-            with following(policies):
+            with following(policies, importer):
                 await line.followed.run()
     finally:
         await importer.close()
@@ -101,6 +101,7 @@ async def ready(importer: Importer, policies: Policies, stop: asyncio.Event, lin
         try:
             async with policies.db.act() as connection:
                 await policies.follow(connection)
+                await importer.take_patterns(connection)
             await importer.make_partitions()
             return True
         except AWAY as error:
@@ -114,8 +115,8 @@ async def ready(importer: Importer, policies: Policies, stop: asyncio.Event, lin
 
 
 @contextlib.contextmanager
-def following(policies: Policies) -> Any:
-    """Follow the policy meanwhile: which thresholds are counted."""
+def following(policies: Policies, importer: Importer) -> Any:
+    """Follow meanwhile which thresholds are counted, and the patterns of routes."""
 
     async def forever() -> None:
         from server.kernel.db import AWAY
@@ -125,6 +126,7 @@ def following(policies: Policies) -> Any:
             with contextlib.suppress(*AWAY):
                 async with policies.db.act() as connection:
                     await policies.follow(connection)
+                    await importer.take_patterns(connection)
 
     task = asyncio.get_running_loop().create_task(forever())
     try:

@@ -46,7 +46,10 @@ class Zone(click.ParamType[tzinfo]):
 @click.option("--service", required=True, help="The service that wrote the log.")
 @click.option("--shift", is_flag=True, help="Move all times so that the log ends now.")
 @click.option(
-    "--format", "format_", metavar="STRING", help="The server's own format string: '%h … %D', '$remote_addr …'."
+    "--format",
+    "format_",
+    metavar="STRING",
+    help="The server's own format string, as '%h … %D', or its name.",
 )
 @click.option(
     "--time", "time_", metavar="NAME|N", help="The field that is the time taken: its name, or N-th bare number."
@@ -106,17 +109,14 @@ def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     from server.follow_command import follow, tell_followed
     from server.ingest.log_form import GrowingForm
     from server.process.command_database import database_for_command
-    from server.receivers.access_log.format_string import compiled
+    from server.receivers.access_log.detect import format_fault
 
     if options["shift"]:
         raise click.BadParameter("what is followed has the times of now", param_hint="--shift")
     if file.endswith(".gz"):
         raise click.BadParameter("a packed log does not grow: import it without --follow", param_hint="FILE")
-    if options["format_"]:
-        try:
-            compiled(options["format_"], options["unit"])
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--format") from None
+    if options["format_"] and (fault := format_fault(options["format_"], options["unit"])):
+        raise click.BadParameter(fault, param_hint="--format")
     form = GrowingForm(asked_for(options), options["zone"])
     with click_errors(), database_for_command(env) as url:
         report = asyncio.run(follow(env, url, file, form, options))
@@ -158,8 +158,9 @@ async def run(env: Environment, url: str, log: LogFile, survey: Survey, options:
     try:
         async with db.act() as connection:
             await policies.follow(connection)
+            await importer.take_patterns(connection)
         await importer.make_partitions()
-        importer.routes = {route for route, _ in survey.traffic.most_common(importer.routes_max)}
+        importer.take_traffic(survey.traffic)
         now = int(shared_clock.now() * 1_000_000)
         last = survey.newest(now) if options["shift"] else None
         shift = now - last if last is not None else 0

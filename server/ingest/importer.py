@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
 import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.ingest import log_place_store, received_store
+from server.ingest import log_place_store, received_store, template_store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import count
 from server.ingest.counted import Counted, Thresholds, Unnumbered
@@ -22,6 +23,7 @@ from server.ingest.outcome import Outcome, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.received import ReceivedTally
 from server.ingest.series import Caps
+from server.ingest.templates import NO_PATTERNS, PathTree
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.connection import OwnConnection
@@ -36,6 +38,7 @@ from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
 SHOWN = 5
 ACCESS_LOG = "Access log"  # the receiver
 PATIENCE_S = 30.0
+NAMED_MAX = 20_000  # routes remembered with what patterns make of them
 LIVE_S = 2.0  # for one try, which is made again
 PLACES_S = 5.0  # for the place of a log to be read or written
 TOLD = -1  # stands for a process that has sent the log's outcomes itself, so that the watch tells of them
@@ -142,12 +145,36 @@ class Importer:
         self.routes: set[str] = set()  # those that carry traffic, and are counted under their names
         self.routes_max = max(1, env.routes_max - 1)  # one is for NOT_FOUND
         self._live = live
+        self._tree = NO_PATTERNS
+        self._named: dict[str, str] = {}  # path as route -> route by the patterns
         self._patience_s = LIVE_S if live else PATIENCE_S
         self._numbering = Numbering(db, Caps(env.services_max, env.routes_max, env.versions_max), shared_clock.now)
         self._writer = Writer(db, "import", thresholds, self.make_partitions, reserve=reserve_of(env))
         self._places = OwnConnection(db, "log places")
         if tell:
             self._writer.process_id = TOLD
+
+    async def take_patterns(self, connection: AsyncConnection) -> None:
+        """Take the patterns of routes that are in force."""
+        found = await template_store.of_service(connection, self.service)
+        self._tree = PathTree((one.pattern, not one.author) for one in found)
+        self._named.clear()
+
+    def named(self, route: str) -> str:
+        """The route by the patterns in force."""
+        known = self._named.get(route)
+        if known is None:
+            if len(self._named) >= NAMED_MAX:
+                self._named.clear()
+            known = self._named[route] = self._tree.route(route).route
+        return known
+
+    def take_traffic(self, traffic: Mapping[str, int]) -> None:
+        """Give names to the routes with most of the traffic."""
+        counted: Counter[str] = Counter()
+        for route, requests in traffic.items():
+            counted[self.named(route)] += requests
+        self.routes = {route for route, _ in counted.most_common(self.routes_max)}
 
     async def make_partitions(self) -> None:
         """Make room for outcomes of the days that are taken. psycopg.Error, OSError: the database is away."""
@@ -192,11 +219,12 @@ class Importer:
 
     def _route(self, entry: LoggedRequest, report: Report) -> str:
         """The route that it is counted under: only what carries traffic has one of its own."""
-        if entry.route in self.routes:
-            return entry.route
+        route = self.named(entry.route)
+        if route in self.routes:
+            return route
         if self._live and entry.status // 100 in ANSWERED and len(self.routes) < self.routes_max:
-            self.routes.add(entry.route)
-            return entry.route
+            self.routes.add(route)
+            return route
         if entry.status == 404:
             return NOT_FOUND
         report.other_routes += 1

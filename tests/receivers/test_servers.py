@@ -32,6 +32,17 @@ TRAEFIK = (
 )
 
 
+ALB = (
+    'https 2026-11-29T15:00:00.186641Z app/shop/50dc6c495c0c9188 192.0.2.7:2817 {} 200 34 366 "GET https://h:443/a?x'
+    ' HTTP/1.1" "curl/7.46.0" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:x "Root=1-58337262" "h" "arn" 0'
+    ' 2026-11-29T14:59:59.186000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-" TID_1'
+)
+ELB = (
+    "2026-11-29T15:00:00.000000Z shop 192.0.2.7:2817 10.0.0.1:80 0.000073 0.001048 0.000057 200 200 0 29"
+    ' "GET http://h:80/a HTTP/1.1" "curl/7.38.0" - -'
+)
+
+
 @pytest.mark.parametrize(
     ("line", "server", "ms", "end_ms"),
     [
@@ -63,6 +74,9 @@ TRAEFIK = (
             0,
         ),
         (TRAEFIK, "Traefik", 1.5, 0),
+        (ALB.format("10.0.0.1:80 0.001 0.010 0.002 200"), "AWS ALB", 13, 186.641),
+        (ALB.format("- -1 -1 -1 200"), "AWS ALB", 1000.641, 186.641),  # from when it came
+        (ELB, "AWS ELB", 1.178, 1.178),  # its time is the start
         (
             "method=GET path=/a format=html controller=C action=show status=200 duration=58.33 view=1.0"
             " time=2026-11-29T15:00:00Z",
@@ -103,6 +117,7 @@ def test_a_server_is_known_by_its_lines(line: str, server: str, ms: float | None
             "squid TCP_MISS_ABORTED",
         ),
         (CADDY.format(0, ""), 499, "status 0"),
+        (ALB.format("- -1 -1 -1 460"), 460, "status 460"),
         (CADDY.format(0, ',"resp_headers":{"Upgrade":["websocket"]}'), 101, None),
     ],
 )
@@ -191,3 +206,19 @@ def test_w3c_logs_say_what_is_what(header: str, taken: str, status: str, ms: flo
     assert log.statuses == [499 if status == "000" else 200]
     assert log.requests[0].at == FIFTEEN
     assert log.requests[0].zoned
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "ms"),
+    [
+        ("haproxy", HAPROXY_CLF, 1230),
+        ("httplog", HAPROXY.format("3/7 200 73", "----", "GET /c"), 7),
+        ("ALB", ALB.format("10.0.0.1:80 0.001 0.010 0.002 200"), 13),
+        ("caddy", CADDY.format(200, ""), 500),
+        ("combined", CLF + " rt=0.012", 12),
+    ],
+)
+def test_a_server_is_named(name: str, line: str, ms: float) -> None:
+    """One line among many that tell of something else is enough then."""
+    log = Log([*['{"msg":"starting"}', "ready to go"] * 50, line], format=name)
+    assert log.durations_ms == [pytest.approx(ms)]

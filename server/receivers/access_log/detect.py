@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Protocol
 
 from server.receivers.access_log.entry import LoggedRequest, Read, request_of
@@ -23,6 +24,7 @@ SAMPLE = 2_000  # lines
 KNOWN_BY = 300  # of them
 INVERSION_US = 1_500_000  # times are told to the second
 HALF = 0.5
+LOGFMT = "name=value pairs (logfmt)"
 
 
 class LogReader(Protocol):
@@ -56,7 +58,9 @@ class Detected:
 def detect(lines: Sequence[str], asked: LogAsk, zone: tzinfo = UTC) -> Detected:
     """The form of a log by its first lines, or as asked for. ValueError: what was asked for is not in it."""
     lines = [line for line in lines if line.strip()]
-    if asked.format:
+    if asked.format and asked.format.lower() in NAMES:
+        found = NAMES[asked.format.lower()](lines, asked)
+    elif asked.format:
         found = by_format(lines, asked, asked.format)
     else:
         found = by_header(lines, asked) or by_records(lines, asked) or by_server(lines, asked) or by_line(lines, asked)
@@ -91,7 +95,7 @@ def by_header(lines: Sequence[str], asked: LogAsk) -> Detected | None:
 
 def by_records(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     """JSON or logfmt, where more lines are that than anything else that tells of requests."""
-    for form in (RecordForm(), RecordForm("name=value pairs (logfmt)", logfmt=True)):
+    for form in (RecordForm(), RecordForm(LOGFMT, logfmt=True)):
         records = [record for line in lines if (record := form.record(line))]
         telling = [record for record in records if has(record, STATUSES)]
         if form.logfmt:
@@ -137,9 +141,7 @@ def by_server(lines: Sequence[str], asked: LogAsk) -> Detected | None:
     most, known = max(counts, key=lambda pair: pair[0])
     if not most or most < plain(sample) * HALF:
         return None
-    form = fresh(known)
-    form.sense.unit = asked.unit or form.sense.unit
-    return Detected(form, f"{form.took}, in {form.sense.unit or 'the unit it says'}")
+    return as_server(known, lines, asked)
 
 
 def plain(lines: Sequence[str]) -> int:
@@ -158,6 +160,19 @@ def by_line(lines: Sequence[str], asked: LogAsk) -> Detected:
     if decided.took and not decided.ends:
         judge_stamp(form, lines)
     return Detected(form, decided.took, decided.hint)
+
+
+def as_records(lines: Sequence[str], asked: LogAsk, form: RecordForm) -> Detected:
+    """As records, whatever else the lines may be."""
+    form.sample = lines
+    return named_in([record for line in lines if (record := form.record(line))], form, asked)
+
+
+def as_server(known: PatternForm, _: Sequence[str], asked: LogAsk) -> Detected:
+    """As a server writes that is known by its lines."""
+    form = fresh(known)
+    form.sense.unit = asked.unit or form.sense.unit
+    return Detected(form, f"{form.took}, in {form.sense.unit or 'the unit it says'}")
 
 
 def versioned(requests: Iterable[str | None]) -> bool:
@@ -188,3 +203,31 @@ def inversions(times: Iterable[int]) -> int:
         count += at < latest - INVERSION_US
         latest = max(latest, at)
     return count
+
+
+def named_forms() -> dict[str, Callable[[Sequence[str], LogAsk], Detected]]:
+    """How a log is read whose form is given by the name of its server, or of the form."""
+    found: dict[str, Callable[[Sequence[str], LogAsk], Detected]] = {}
+    for form in FORMS:
+        found.setdefault(form.name.lower().removeprefix("aws "), partial(as_server, form))
+    for name in ("httplog", "httpslog", "clf"):
+        found[name] = found["haproxy"]
+    for name in ("json", "caddy", "pino", "fastify"):
+        found[name] = lambda lines, asked: as_records(lines, asked, RecordForm())
+    found["logfmt"] = lambda lines, asked: as_records(lines, asked, RecordForm(LOGFMT, logfmt=True))
+    for name in ("combined", "common", "combinedio", "nginx", "apache", "morgan", "gunicorn", "tomcat", "lighttpd"):
+        found[name] = by_line
+    return found
+
+
+NAMES = named_forms()
+
+
+def format_fault(text: str, unit: str | None) -> str:
+    """What is wrong with a name or format string that is asked for; '' where nothing is."""
+    try:
+        if text.lower() not in NAMES:
+            compiled(text, unit)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 NO_ANSWER = 499  # stored where the log has no status: the common code of a client that got no answer
-UNANSWERED = frozenset({444, 499})  # nginx: closed without an answer; the client left
+UNANSWERED = frozenset({444, 460, 499})  # nginx: closed without an answer; AWS, nginx: the client left
 NO_STATUS = frozenset({"", "-", "-1", "0", "000"})
 
 METHOD = r"[A-Za-z][A-Za-z_-]{0,31}"

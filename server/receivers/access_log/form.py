@@ -36,9 +36,9 @@ class Sense:
     zone: tzinfo = UTC  # of times that say none
 
 
-# time, fraction (of its second), zone; request, or method and target; status; taken; id; and what servers say of a
-# request that nobody got the whole answer to: flags (HAProxy), aborted (Apache's %X), completed (nginx), envoy, squid,
-# message (fastify, pino-http).
+# time, fraction (of its second), zone; request, or method and target; status; taken, or begun: when it came; id; and
+# what servers say of a request that nobody got the whole answer to: flags (HAProxy), aborted (Apache's %X), completed
+# (nginx), envoy, squid, message (fastify, pino-http).
 Found = Mapping[str, str | None]
 
 
@@ -61,6 +61,8 @@ def entry_of(found: Found, sense: Sense) -> Read:
     duration = None
     if status != 101 and request.method.upper() != "CONNECT":  # of those the connection is timed, not the answer
         duration = taken_us(found.get("taken") or "", sense.unit)
+        if duration is None and (begun := moment(found.get("begun") or "", sense.zone)):
+            duration = max(0, at.at - begun.at)
     given = found.get("id") or ""
     return LoggedRequest(
         method=request.method,

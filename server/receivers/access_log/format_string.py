@@ -157,7 +157,9 @@ def compiled(text: str, unit: str | None) -> PatternForm:
     text = text.strip().replace('\\"', '"')
     dialect = dialect_of(text)
     if dialect is None:
-        raise ValueError("has no directive: give it as it stands in the server's configuration")
+        raise ValueError(
+            "has no directive, and is no name as haproxy or json: give it as it stands in the server's configuration"
+        )
     builder = Builder(dialect)
     pattern = builder.pattern(text)
     have = set(builder.seen)

@@ -16,6 +16,7 @@ QUOTED = r'(?:[^"\\]|\\.)*'
 CLF = r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}[^\]]{0,40}"
 ISO = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}[^\]\s]{0,16}"
 FLAGS = r"[A-Za-z-]{2}[A-Z-]{2}"
+STAGES = r"(?:-?\d+(?:\.\d+)?[ ]){2}-?\d+(?:\.\d+)?"
 STATUS = r"-1|-|\d{1,3}"
 PREFIX = r"(?:.{0,200}?[\s|])??"  # of syslog, journald or a container: anything, if it ends before the line begins
 REQUEST = rf'"(?P<request>{QUOTED})"'
@@ -42,6 +43,22 @@ FORMS = (
         rf' "{QUOTED}" "{QUOTED}" -?\d+ -?\d+ -?\d+ -?\d+ (?P<taken>[+-]?\d+) (?P<flags>{FLAGS})(?: .*)?',
         "the last of the five timers, Ta",
         "ms",
+        starts=True,
+    ),
+    form(
+        "AWS ALB",
+        rf"(?:https?|h2|grpcs?|wss?) (?P<time>{ISO}) \S+ \S+ \S+ (?P<taken>{STAGES}) (?P<status>{STATUS}) \S+ \S+ \S+"
+        rf' {REQUEST} "{QUOTED}" \S+ \S+ \S+ "{QUOTED}" "{QUOTED}" "{QUOTED}" \S+ (?P<begun>{ISO}) .*',
+        "its three processing times, or from request_creation_time",
+        "s",
+        starts=False,
+    ),
+    form(
+        "AWS ELB",
+        rf"(?P<time>{ISO}) \S+ \S+:\d+ \S+ (?P<taken>{STAGES}) (?P<status>{STATUS}) \S+ \d+ \d+"
+        rf' {REQUEST} "{QUOTED}" \S+ \S+',
+        "its three processing times",
+        "s",
         starts=True,
     ),
     form(

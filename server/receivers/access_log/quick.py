@@ -130,6 +130,7 @@ class QuickPattern:
         self._parts = tuple(groups.get(name, 0) for name in ("time", "request", "taken", "id", "fraction"))
         self._has_taken, self._has_id, self._has_fraction = (number > 0 for number in self._parts[2:])
         self._starts = sense.starts
+        self._has_begun = "begun" in groups
         self._moments, self._requests = KnownMoments(sense.zone), KnownRequests()
         self._answers, self._times = KnownAnswers(names), KnownTimes(sense.unit)
 
@@ -146,6 +147,8 @@ class QuickPattern:
         except NotQuick:
             return None
         took = self._times[taken] if self._has_taken and timed and taken else None
+        if took is None and self._has_begun:
+            return None
         if took is not None and self._starts:
             at += took
         if self._has_fraction and fraction:

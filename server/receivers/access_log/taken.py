@@ -13,6 +13,7 @@ UNITS = {
 UNIT = "|".join(sorted(UNITS, key=len, reverse=True))
 NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,20})?)")
 WITH_UNIT = re.compile(rf"(?:(\d{{1,4}})h)?(?:(\d{{1,4}})m)?(\d{{1,15}}(?:\.\d{{1,20}})?) ?({UNIT})")
+STAGES = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?){2}")  # of AWS: -1 where it did not come so far
 LIST = re.compile(r", ?| : ")
 
 # Fields that say by their name what they are and in which unit; of several, the first one here is taken.
@@ -54,6 +55,8 @@ def taken_us(text: str, unit: str | None) -> int | None:
 
     A unit in the text goes before `unit`; with neither, None.
     """
+    if STAGES.fullmatch(text):
+        return None if "-" in text else bounded(sum(taken_us(part, unit) or 0 for part in text.split()))
     if "," in text or " : " in text:
         parts = [taken_us(part, unit) for part in LIST.split(text)]
         known = [part for part in parts if part is not None]
