@@ -9,6 +9,7 @@ import socket
 import time
 import zlib
 from dataclasses import replace
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -97,6 +98,7 @@ async def test_each_answer_is_one_that_senders_bear(web: Any, monkeypatch: pytes
     assert await told(key=reader) == (401, good)
     assert await told(path="/v1/traces/") == (200, good)
     assert await told(path="/any/thing/v1/traces?x=1") == (200, good)
+    assert await asyncio.to_thread(chunked, site, key, gzip.compress(body)) == 200  # as Node sends it
     for packed in (zlib.compress(body), zlib.compress(body)[2:-4]):
         assert await told(body=packed, Content_Encoding="deflate") == (200, good)
     for path, said in (("/v1/traces/v1/traces", b"twice"), ("/?k=v/v1/traces", b"without a query")):
@@ -146,6 +148,14 @@ async def test_it_has_limits_of_its_own_and_one_that_was_lowered_can_be_borne(
     assert (lowered.code, lowered.headers["Retry-After"]) == (503, "1")
     assert (await send(site, key, made(2).body())).code == 200
     assert site.parts.telemetry.taken == 0
+
+
+def chunked(site: Any, key: str, body: bytes) -> int:
+    """The status for a gzip body that is sent in chunks, without a length."""
+    connection = HTTPConnection("127.0.0.1", site.env.port, timeout=20)
+    headers = PROTOBUF | {"Authorization": f"Bearer {key}", "Content-Encoding": "gzip"}
+    connection.request("POST", "/v1/traces", iter([body[:50], body[50:]]), headers, encode_chunked=True)
+    return connection.getresponse().status
 
 
 def head_only(site: Any, key: str, length: int) -> bytes:

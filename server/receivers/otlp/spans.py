@@ -126,7 +126,7 @@ def read_resource(
     by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
     for scope, spans in by_scope:
-        told = around and scope == NATIVE_FASTAPI
+        told, alike = around and scope == NATIVE_FASTAPI, packed and scope != TORNADO
         for span in map(unpack, spans):
             read.spans += 1
             if not read.spans % SLICE:
@@ -136,7 +136,7 @@ def read_resource(
                 if told:
                     read.repeated += 1
                 else:
-                    take(span, scope, process, read, failures, packed=packed)
+                    take(span, scope, process, read, failures, alike=alike and kind == SERVER)
             elif kind in CALLS and span.status.code == ERROR:
                 failures.calls.append(span)
     if failures.calls and failures.requests:
@@ -165,10 +165,10 @@ def scope_of(scope_spans: Message) -> str:
 
 
 def take(
-    span: Message, scope: str, process: ServiceProcess, read: ReadSpans, failures: Failures, *, packed: bool
+    span: Message, scope: str, process: ServiceProcess, read: ReadSpans, failures: Failures, *, alike: bool
 ) -> None:
-    """Take a request's span."""
-    told = told_before(span, scope) if packed else None
+    """Take a request's span; `alike`: it is told by its attributes alone, where they have its route."""
+    told = told_before(span, scope) if alike else None
     if told is None:
         told = told_by(span, scope, attributes_of(span))
     if told.status is None:
@@ -181,7 +181,7 @@ def take(
         route=told.route or read.route_of(process.service, told.path, told.status),
         method=told.method,
         status=told.status,
-        duration_ms=min(max(end - start, 0) / 1_000_000, DURATION_MAX_MS) if start else 0.0,
+        duration_ms=min((end - start) / 1_000_000, DURATION_MAX_MS) if 0 < start < end else 0.0,
         timestamp=end / 1_000_000 if end else None,
         version=process.version,
         request_id=told.request_id or trace_id,
@@ -211,7 +211,7 @@ class ToldRequest(NamedTuple):
 
 def told_before(span: Message, scope: str) -> ToldRequest | None:
     """What was found for a span with the same attributes, of those that are looked at; None where there was none."""
-    if span.kind != SERVER or scope == TORNADO or span.events:
+    if span.events:
         return None
     try:
         key = (span.status.code, *[one for one in span.attributes if one[: 2 + one[1]] in TELLING])
