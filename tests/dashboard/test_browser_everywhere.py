@@ -24,6 +24,7 @@ PAGES = (
         "/changes/maintenance",
         "/config",
         "/setup",
+        "/setup/connect",
         "/setup/deploy-targets",
         "/setup/flags",
         "/setup/hooks",
