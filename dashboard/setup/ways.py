@@ -111,6 +111,19 @@ WAYS: tuple[WayIn, ...] = (
     WayIn("github", "GitHub", HOOK, "/api/v1/hooks/github", "changes.md", "{url}/api/v1/hooks/github"),
     WayIn("gitlab", "GitLab", HOOK, "/api/v1/hooks/gitlab", "changes.md", "{url}/api/v1/hooks/gitlab"),
     WayIn("webhook", "Standard Webhooks", HOOK, "/api/v1/hooks/change", "changes.md", "{url}/api/v1/hooks/change"),
+    WayIn(
+        "flags",
+        "Flags",
+        ACT,
+        "/api/v1/hooks/flags",
+        "changes.md",
+        "\n".join(
+            (
+                'curl "{url}/api/v1/hooks/flags?service=checkout" -H "Authorization: Bearer $KEY" \\',
+                "  -H 'Content-Type: application/json' --data-binary @flags.json",
+            )
+        ),
+    ),
     WayIn("cdevents", "CDEvents", ACT, "/api/v1/hooks/cdevents", "changes.md", "{url}/api/v1/hooks/cdevents"),
     WayIn("pagerduty", "PagerDuty change events", ACT, "/v2/change/enqueue", "changes.md", "{url}/v2/change/enqueue"),
     WayIn(

@@ -31,6 +31,7 @@ class FlagsHandler(ApiHandler):
     """/api/v1/hooks/flags"""
 
     basic = True
+    receiver = "Flags"
 
     def body_limit(self) -> int:
         return flag_sources.DOCUMENT_MAX

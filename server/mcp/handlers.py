@@ -34,8 +34,6 @@ _under_way: Counter[str] = Counter()  # calls, by who makes them
 class McpHandler(ApiHandler):
     """With a key: a browser's cookie is none, and a page of another origin is refused whatever it has."""
 
-    receiver = "mcp"
-
     receiver = "MCP"
 
     async def admit(self) -> None:
