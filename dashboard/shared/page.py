@@ -227,9 +227,10 @@ class Page(Handler):
 
 
 class PageNotFound(Page):
-    """Any address that is no page."""
+    """Any address that is no page. What is sent here is led nowhere else: senders take a redirect for delivered."""
 
     needs = None
+    acts = None
 
     @classmethod
     def takes(cls, method: str) -> bool:

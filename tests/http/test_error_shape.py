@@ -114,6 +114,14 @@ AHEAD = {"/api/v1/services/{service}/route-patterns"}  # may be set before the s
 
 
 @pytest.mark.gen_test
+async def test_what_is_sent_to_no_address_is_not_led_to_the_sign_in(web: Web) -> None:
+    site = await web()
+    for path in ("/v2/enqueue", "/nowhere"):
+        found = await site.fetch(path, method="POST", data={})
+        assert found.code in (403, 404), "a 303 is taken for delivered"
+
+
+@pytest.mark.gen_test
 async def test_something_that_does_not_exist(web: Web) -> None:
     site = await web()
     key = await site.key("read", "act", "admin")
