@@ -36,7 +36,7 @@ def test_only_its_file_knows_a_kind() -> None:
 def test_each_file_is_one_kind() -> None:
     files = sorted(path.stem for path in (ROOT / "server/notify/kinds").glob("[a-z]*.py"))
     assert sorted(KINDS) == files
-    assert list(KINDS) == ["webhook", "slack", "pagerduty", "email"], "in their places on Setup"
+    assert list(KINDS) == ["webhook", "slack", "pagerduty", "email", "cdevents"], "in their places on Setup"
 
 
 @pytest.mark.gen_test
