@@ -49,11 +49,11 @@ class FlagsHandler(ApiHandler):
         """The same again changes nothing; the first document is what the next is compared with."""
         asked = self.query(FlagsAsked)
         assert self.identity is not None
+        found = await asyncio.to_thread(flags.read, self.json())
         service = asked.service or (next(iter(self.identity.services)) if len(self.identity.services) == 1 else "")
         if not service:
             raise invalid("service", "is named nowhere: give it in the address, ?service=NAME")
         self.for_service(service)
-        found = await asyncio.to_thread(flags.read, self.json())
         async with asyncio.timeout(STORE_S), self.parts.db.act() as connection:
             source = await flag_store.sent(connection, service, asked.source, self.identity.actor)
             made = await flag_sources.compare(connection, source, found, "", self.identity.actor)

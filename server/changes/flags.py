@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from server.kernel.errors import invalid
+from server.kernel.errors import ApiError, invalid
 from server.receivers.told_change import shown
 
 FLAGS_MAX = 2000
@@ -54,7 +54,8 @@ class FlagDifference(Struct):
 
 
 def read(body: bytes) -> dict[str, Flag]:
-    """The flags of a document: flagd's, or an object of names and values, alone or as its `flags`. ApiError INVALID."""
+    """The flags of a document: flagd's, or an object of names and values, alone or as its `flags`. ApiError INVALID,
+    BAD_REQUEST."""
     try:
         document = msgspec.json.decode(body)
         if not isinstance(document, dict):
@@ -65,8 +66,8 @@ def read(body: bytes) -> dict[str, Flag]:
             raise invalid("body", f"has {len(flags)} flags; at most {FLAGS_MAX} are compared")
         rules = document.get("$evaluators")
         return {name: flag_of(value, rules if isinstance(rules, dict) else {}) for name, value in flags.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
-        raise invalid("body", "is not JSON, or nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
+        raise ApiError("BAD_REQUEST", f"The body is not JSON: {error}. Nothing was done.") from None
 
 
 def flag_of(value: Any, rules: dict[str, Any]) -> Flag:
