@@ -20,6 +20,7 @@ from checks import schedule
 from dashboard.routes import routes as pages
 from dashboard.shared.rendering import compile_templates
 from server.auth.authenticator import Authenticator
+from server.changes.drained import tell_drained
 from server.changes.waits import ChangeWaits
 from server.config.in_force import SettingsInForce
 from server.config.levers import pull
@@ -191,6 +192,7 @@ def build(env: Environment, name: str) -> Parts:
     parts.intake.turns.others = parts.people
     parts.gate = partial(revision_denied, parts)
     parts.verdicts = read_verdicts
+    parts.told = partial(tell_drained, parts)
     parts.pull = partial(pull, parts)
     parts.pulled = partial(signalled, parts)
     parts.objectives_now = lambda now: objectives_now(parts.relay.picture, parts.relay.age_s(now))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from server.alerts.notice import Tell
     from server.auth.authenticator import Authenticator
+    from server.auth.identity import Identity
     from server.changes.verdict import ChangeVerdict
     from server.changes.waits import ChangeWaits
     from server.config.in_force import SettingsInForce
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from server.kernel.settings import Environment
     from server.picture.relay import Relay
     from server.process.process import Process
+    from server.receivers.drained import DrainedChange
     from server.slo.policy.policies import Policies
     from server.telemetry.logs import LogStore
 
@@ -69,6 +71,8 @@ class Parts:
     # Pulls a lever of the settings in the transaction of an incident's act, and tells the processes after it: likewise.
     pull: Callable[[AsyncConnection, LeverAsked, LeverBy], Awaitable[LeverDone]] = field(init=False)
     pulled: Callable[[int], Awaitable[None]] = field(init=False)
+    # Records the changes that a platform's lines tell of, in the name of a key; how many were new: likewise.
+    told: Callable[[str, Sequence[DrainedChange], Identity, str], Awaitable[int]] = field(init=False)
     in_flight: set[InFlight] = field(default_factory=set)
     bodies: Room = field(default_factory=Room)  # what of bodies is in memory
     telemetry: Room = field(default_factory=lambda: Room(TELEMETRY_BYTES))  # the same of those of telemetry

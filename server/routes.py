@@ -14,8 +14,8 @@ from server.incidents import feed_handler as incident_feed
 from server.incidents import handlers as incidents
 from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
+from server.ingest import drain_handlers, otlp_handlers, otlp_line_handlers, otlp_metrics_handler, route_handlers
 from server.ingest import handlers as ingest
-from server.ingest import otlp_handlers, otlp_line_handlers, otlp_metrics_handler, route_handlers
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
 from server.mcp import handlers as mcp
@@ -39,6 +39,7 @@ API: tuple[Route, ...] = (
     Route("/api/v1/outcomes", OutcomesHandler),
     *live.ROUTES,
     *route_handlers.ROUTES,
+    *drain_handlers.ROUTES,
     *config.ROUTES,
     *changes.ROUTES,
     *target_handlers.ROUTES,

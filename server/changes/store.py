@@ -239,6 +239,12 @@ async def told_as(connection: AsyncConnection, name: str, within_s: float | None
     return CHANGES.one(await connection.execute(found.order_by(changes.c.id.desc()).limit(1)))
 
 
+async def told_at(connection: AsyncConnection, service: str, platform: str, at: datetime) -> list[Change]:
+    """The changes of a service that a platform has told to be of this moment."""
+    found = CHANGES.select().where(changes.c.service == service, changes.c.at == at)
+    return CHANGES.every(await connection.execute(found.where(changes.c.told_as.startswith(f"{platform}/"))))
+
+
 async def detected(
     connection: AsyncConnection, service: str, version: str, at: datetime, around_s: float
 ) -> Change | None:

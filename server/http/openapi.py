@@ -40,6 +40,7 @@ HEADERS = {
     "Idempotency-Key": "Up to 255 characters. A repeat within 24 hours gets the first answer and counts nothing.",
     "If-Match": 'The ETag of the revision that you looked at, as in `If-Match: "14"`.',
     "Content-Encoding": "`gzip`, or nothing.",
+    "Logplex-Frame-Id": "What Logplex knows the request by: the same again changes nothing.",
     TRIAL: "Of what is sent to be refused, as `runtime_health` does: the refusal counts for no key and no service.",
     "Last-Event-ID": "The last event seen, to go on from there.",
     "X-PagerDuty-Signature": "`v1=` and the HMAC-SHA256 of the body in hexadecimal; several, with commas between.",

@@ -135,7 +135,7 @@ class Queue:
         await self._gather()
         taken: list[Batch] = []
         items = 0
-        while self._waiting and (not taken or items + self._waiting[0].items <= self.admission.items):
+        while self._waiting and (not taken or self._fits(taken[0], items)):
             batch = self._waiting.popleft()
             # What can be spooled is, by who takes it.
             if batch.sent is None and self.clock.now() - batch.queued > WAIT_MAX_S:
@@ -144,6 +144,12 @@ class Queue:
             taken.append(batch)
             items += batch.items
         return taken
+
+    def _fits(self, first: Batch, items: int) -> bool:
+        """Whether the next one goes into the flush of `first`, which has so many items: a flush has cells of one kind,
+        timed or not."""
+        following = self._waiting[0]
+        return following.counted.timed is first.counted.timed and items + following.items <= self.admission.items
 
     async def _gather(self) -> None:
         """Let requests that are here already join this flush: a few turns of the loop, without sleeping."""

@@ -27,7 +27,7 @@ from server.ingest.series import Caps
 from server.ingest.skew import Skews
 from server.ingest.spool import Spool
 from server.ingest.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
-from server.ingest.tally import ACCEPTED, IntakeTally
+from server.ingest.tally import ACCEPTED, LOST, SLOT_S, IntakeTally
 from server.ingest.telemetry_sources import TelemetrySources
 from server.ingest.throttle import Throttle
 from server.ingest.turns import Turns
@@ -40,6 +40,7 @@ from server.kernel.settings import Environment
 from server.kernel.text import first_line
 from server.process.process import Process
 from server.process.reserve import reserve_of
+from server.receivers.drained import LostLines
 from server.telemetry import metrics
 
 log = logging.getLogger("evenkeel.intake")
@@ -54,6 +55,7 @@ METERED_AWAY = (
     "Points that count since their start are not kept while the database is away: nothing is lost, the next ones have "
     "it all."
 )
+LOST_BACK_S = 3600.0
 LOOKED_S = 0.5  # between two looks at what waits on the disk
 
 
@@ -317,6 +319,15 @@ class Intake:
         for service, items in services.items():
             self.tally.add_items(now, key_id, ABANDONED, items, service)
             self.received.add(now, receiver, key_id, ABANDONED, requests=0, items=items)
+
+    def lost(self, key_id: int, lost: LostLines) -> None:
+        """Lines that a platform has thrown away: over the time that it says, as far back as anybody looks."""
+        now = shared_clock.now()
+        until = min(lost.until / 1_000_000, now)
+        since = max(min(lost.since / 1_000_000, until), until - LOST_BACK_S)
+        slots = range(int(since) // SLOT_S, int(until) // SLOT_S + 1)
+        for slot in slots:
+            self.tally.add_items(slot * SLOT_S, key_id, LOST, -(-lost.lines // len(slots)), lost.service)
 
     def refused_items(self, key_id: int, reason: str, items: int, receiver: str = HOT, said: str = "") -> None:
         """Items of a request whose others were stored, which came by a receiver; `said`: what is wrong with one."""

@@ -100,7 +100,12 @@ class Numbering:
         """Count a batch; raises Unnumbered."""
         random = sent.random if sent.keep_rows else None
         return count(
-            decoded.outcomes, decoded.times, partial(self.find, sender=sent.sender), random, self.book.by_spelling
+            decoded.outcomes,
+            decoded.times,
+            partial(self.find, sender=sent.sender),
+            random,
+            self.book.by_spelling,
+            timed=sent.timed,
         )
 
     async def counted(

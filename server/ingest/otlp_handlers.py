@@ -6,9 +6,8 @@ only ones here are 200, 400, 401, 413 and 503, and those within 2 s: an SDK give
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import msgspec
@@ -25,13 +24,13 @@ from server.http.failures import as_api_error
 from server.http.handler import ApiHandler, NotFound
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
+from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
 from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
 from server.kernel.errors import ApiError
 from server.receivers.otlp import wire
 from server.receivers.otlp.spans import ReadSpans, read_spans
 
-ANSWER_S = 1.7  # then the sender is told to try again; what was begun goes on, and is known when it does
 RETRY_S = (1, 4)  # SDKs burn all tries at once on less, and lose the batch on more
 PHRASE_MAX = 120  # characters
 SLICE_BYTES = 100_000  # of a body: what is read between two turns
@@ -51,17 +50,6 @@ TOLD_AS = {
     "INTERNAL": "UNAVAILABLE",
     "BATCH_TOO_LARGE": "UNAVAILABLE",
 }
-
-
-class Going(NamedTuple):
-    """A body that is being stored: whose, where it was sent, and its digest."""
-
-    key_id: int
-    path: str
-    digest: bytes
-
-
-going: dict[Going, asyncio.Task[ReceivedOutcomes]] = {}  # it goes on where its sender was told to try again
 
 
 class PartialSuccess(Struct, rename="camel"):
@@ -129,18 +117,13 @@ class OtlpHandler(ApiHandler):
         body, self.request.body = self.request.body, b""
         incoming = Incoming(self.receiver, self.path, digest(body), self.request.remote_ip or "", self.received)
         known_by = Going(self.identity.key_id, self.path, incoming.digest)
-        storing = going.get(known_by)
-        if storing is None:
-            storing = going[known_by] = asyncio.create_task(self.store(body, incoming, read))
-            storing.add_done_callback(partial(ended, known_by))
-        else:  # sent again while it is being stored: one of them is work enough
-            self.settled = self.repeats = True
+        storing, self.repeats = going_on(known_by, partial(self.store, body, incoming, read))
+        self.settled = self.repeats
         del body
-        await asyncio.wait({storing}, timeout=ANSWER_S)
-        if not storing.done():
-            self.settled = True
-            raise ApiError("UNAVAILABLE", "It is not stored yet. Send it again: it is counted once.", retry_after=1)
-        return storing.result()
+        try:
+            return await in_time(storing, ANSWER_S)
+        finally:
+            self.settled |= not storing.done()
 
     async def store(self, body: bytes, incoming: Incoming, read: Any) -> ReceivedOutcomes:
         assert self.identity is not None
@@ -282,13 +265,6 @@ def one_in_of(identity: Identity | None) -> float | None:
 def first_fault(received: ReceivedOutcomes) -> str:
     """What was wrong with the first that was refused."""
     return f"{received.faults[0].field} {received.faults[0].reason}" if received.faults else ""
-
-
-def ended(known_by: Going, storing: asyncio.Task[Any]) -> None:
-    """What went on has ended; its error was told, or its sender comes again."""
-    going.pop(known_by, None)
-    if not storing.cancelled():
-        storing.exception()
 
 
 ROUTES: tuple[Route, ...] = (AnywhereRoute("/v1/traces", TracesHandler),)

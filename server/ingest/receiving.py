@@ -57,6 +57,7 @@ class HandedIn(Struct):
     keep_rows: bool = True  # raw outcomes, where they are kept at all
     metered: Metered | None = None
     lines: Sequence[LogLine] = ()
+    timed: bool = True  # False: what took how long is not known
 
 
 class ReceivedOutcomes(Struct):
@@ -185,6 +186,7 @@ class PartPost(OutcomesPost):
         begin = self.part.start
         self.found = [ItemFault(begin + fault.index, fault.field, fault.reason) for fault in decoded.faults]
         claims = self.handed.item_claims[ITEM_BYTES * begin : ITEM_BYTES * self.part.stop]
+        sent.timed = self.handed.timed
         sent.item_claims = (
             items_without(claims, {fault.index for fault in decoded.faults}) if decoded.faults else claims
         )

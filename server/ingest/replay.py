@@ -151,6 +151,7 @@ class Replay:
     async def _group(self, slot: SpoolSlot, segment: Segment, rest: Sequence[bytes]) -> list[SpoolRecord | None]:
         """What goes into one transaction; None for a record that cannot be read and was put aside."""
         group: list[SpoolRecord | None] = []
+        of_one: list[SentBatch] = []  # kind, timed or not
         items = 0
         for data in rest:
             try:
@@ -159,8 +160,9 @@ class Replay:
                 await self._aside(slot, segment, data, str(error))
                 group.append(None)
                 continue
-            if group and items + sent.rows > self._most:
+            if of_one and (items + sent.rows > self._most or sent.timed is not of_one[0].timed):
                 break
+            of_one.append(sent)
             group.append(SpoolRecord(data, sent))
             items += sent.rows
         return group

@@ -41,6 +41,7 @@ class SentBatch(Struct, array_like=True):
     seq: int = 0
     lines: list[LogLine] = []  # log lines, free of secrets and within their bounds: they go with its outcomes
     item_claims: bytes = b""  # 16 bytes an item, by which each is counted once (server/ingest/item_claims.py)
+    timed: bool = True  # False: how long its outcomes took is not known
 
     @property
     def sender(self) -> SendingKey:

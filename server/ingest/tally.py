@@ -13,6 +13,7 @@ from server.kernel.names import OTHER
 
 SLOT_S = 10
 ACCEPTED = "accepted"
+LOST = "LOST"  # a platform says that it has thrown lines away before they came: nobody knows of how many requests
 OPEN_S = 30  # slots older than this are written for the last time and forgotten
 KEPT_S = 600  # what could not be written for so long is lost: nobody looks back further
 SIZE_MAX = 2**31 - 1  # the largest key of a pair; a Content-Length may claim anything

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from server.config.registry import SETTINGS
+from server.ingest.tally import LOST
 
 # Refused as sent, for want of room or by a limit; a body that is wrong in itself (422) is the sender's bug.
 BY_LIMIT = frozenset({"QUEUE_FULL", "UNAVAILABLE", *(one.refuses for one in SETTINGS.values() if one.refuses)})
 ACCEPTED = "accepted"
-LOST = "LOST"  # a platform says that it has thrown lines away before they came: nobody knows of how many requests
 UNSEEN = BY_LIMIT | {LOST}
 
 

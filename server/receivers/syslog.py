@@ -13,7 +13,8 @@ from typing import NamedTuple
 from server.receivers.access_log.moment import EPOCH, MICROSECOND, MONTHS, moment
 from server.receivers.syslog_frames import SyslogFrame
 
-CUT_AT = frozenset({1024, 2048, 8192})  # bytes at which senders and relays end a message: HAProxy, rsyslog
+# Bytes at which senders and relays end a message: HAProxy, old relays, rsyslog by default and as its manual says.
+CUT_AT = frozenset({1024, 2048, 8096, 8192})
 TEXT_CUT_AT = frozenset({1024, 2047, 2048})  # and the text behind its header: nginx, with a space before it
 BOM = b"\xef\xbb\xbf"
 NIL = "-"

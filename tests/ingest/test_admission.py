@@ -50,9 +50,9 @@ def test_small_quick_flushes_leave_it_as_it_is() -> None:
     assert admission.items == before
 
 
-def batch(items: int) -> Batch:
+def batch(items: int, *, timed: bool = True) -> Batch:
     series = Series(1, Name("s", "", "/", "GET", 200))
-    return Batch(counted_of({(series, 1): ([1] * items, [])}, timed=True), b"", None)
+    return Batch(counted_of({(series, 1): ([1] * items, [])}, timed=timed), b"", None)
 
 
 @pytest.mark.gen_test
@@ -71,3 +71,13 @@ async def test_a_queue_takes_what_will_be_stored_in_time_and_a_flush_no_more_tha
         queue.put(batch(1))
     assert [one.items for one in await queue.take()] == [LEAST // 2 + 1]
     assert [one.items for one in await queue.take()] == [2 * LEAST], "a batch that is larger goes alone"
+
+
+@pytest.mark.gen_test
+async def test_what_nobody_timed_is_in_a_flush_of_its_own() -> None:
+    """One delta has the counts of a series in a second: it cannot say of which of them the latency is known."""
+    queue = Queue(LoopClock())
+    for timed in (True, True, False, True):
+        queue.put(batch(1, timed=timed))
+    flushes = [[one.counted.timed for one in await queue.take()] for _ in range(3)]
+    assert flushes == [[True, True], [False], [True]]

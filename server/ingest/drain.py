@@ -1,0 +1,99 @@
+"""What a drain's body brings: requests as outcomes and log lines on the way of the hot address, changes, and losses."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec import Struct, structs
+
+from server.auth.identity import Identity
+from server.ingest.line import LogLine
+from server.ingest.outcome import Outcome
+from server.ingest.post import digest
+from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.parts import Parts
+from server.receivers.drained import Drained, DrainedLine, DrainedRequest
+
+NAME_MAX = 200
+HEROKU = "heroku"  # the only platform whose drains tell of changes
+UNTIMED = b"untimed"  # what came without durations has another digest
+
+
+class DrainTaken(Struct):
+    """What became of it. `changes` were told for the first time; `refused` are outcomes that were not stored."""
+
+    outcomes: int
+    lines: int
+    changes: int
+    abandoned: int
+    refused: int
+    spooled: bool
+
+
+async def take(parts: Parts, identity: Identity, incoming: Incoming, drained: Drained, request_id: str) -> DrainTaken:
+    """Store all that a body says; returns once it is durable. Sent again, it changes nothing.
+
+    Requests of which nobody knows how long they took are counted, but for their latency. Raises ApiError.
+    """
+    answered = [one for one in drained.requests if not one.abandoned]
+    abandoned = Counter(one.service[:NAME_MAX] for one in drained.requests if one.abandoned)
+    timed = [outcome(parts, one) for one in answered if one.duration_us is not None]
+    untimed = [outcome(parts, one) for one in answered if one.duration_us is None]
+    lines = [log_line(one) for one in drained.lines]
+    found: list[ReceivedOutcomes] = []
+    if timed or abandoned or lines:
+        handed = HandedIn(timed, abandoned=abandoned, lines=lines)
+        found.append(await receive(parts, identity, incoming, handed))
+    if untimed:
+        incoming = structs.replace(incoming, digest=digest(incoming.digest + UNTIMED))
+        found.append(await receive(parts, identity, incoming, HandedIn(untimed, timed=False)))
+    changes = await parts.told(HEROKU, drained.changes, identity, request_id)
+    if found and not all(one.repeated for one in found):
+        for lost in drained.lost:
+            parts.intake.lost(identity.key_id, lost)
+    return taken(found, drained, changes)
+
+
+def taken(found: Sequence[ReceivedOutcomes], drained: Drained, changes: int) -> DrainTaken:
+    return DrainTaken(
+        outcomes=sum(one.kept for one in found),
+        lines=len(drained.lines),
+        changes=changes,
+        abandoned=sum(one.abandoned for one in drained.requests),
+        refused=sum(len(one.faults) for one in found),
+        spooled=any(one.spooled for one in found),
+    )
+
+
+def outcome(parts: Parts, one: DrainedRequest) -> Outcome:
+    """A request as if its service had sent it."""
+    service = one.service[:NAME_MAX]
+    return Outcome(
+        service=service,
+        route=parts.routes.route(service, one.target, one.status),
+        method=one.method,
+        status=one.status,
+        duration_ms=(one.duration_us or 0) / 1000,
+        timestamp=one.at / 1000,
+        request_id=one.request_id,
+        error=one.failed,
+        error_class=one.error_class[:NAME_MAX] or None,
+        instance=one.instance[:NAME_MAX] or None,
+    )
+
+
+def log_line(one: DrainedLine) -> LogLine:
+    """A log line as its service wrote it."""
+    return LogLine(
+        service=one.service,
+        at=one.at or 0,
+        message=one.text,
+        severity=one.severity,
+        level=one.level,
+        instance=one.instance,
+        process=one.process,
+        request_id=one.request_id,
+        trace_id=one.trace_id,
+        cut=one.cut,
+    )
