@@ -72,11 +72,13 @@ class ServiceProcess:
 
 
 def process_of(resource: Message) -> ServiceProcess:
-    """The process that a resource stands for."""
+    """The process that a resource stands for. At Heroku an application is named by its platform, if nobody else has."""
     attributes = attributes_of(resource) if resource is not None else {}
     environment = text(attributes, "deployment.environment.name", "deployment.environment")
+    own = text(attributes, "service.name")
+    name = (text(attributes, "heroku.app.name") if own.startswith(UNNAMED) or not own else "") or own or UNNAMED
     return ServiceProcess(
-        named(text(attributes, "service.name") or UNNAMED, environment),
-        text(attributes, "service.version")[:NAME_MAX] or None,
-        text(attributes, "service.instance.id", "host.name")[:NAME_MAX] or None,
+        named(name, environment),
+        text(attributes, "service.version", "heroku.release.version")[:NAME_MAX] or None,
+        text(attributes, "service.instance.id", "heroku.dyno.name", "host.name")[:NAME_MAX] or None,
     )

@@ -158,6 +158,16 @@ def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
     assert (len(outcomes(beside.body()).outcomes), outcomes(beside.body()).repeated) == (1, 1)
 
 
+def test_at_heroku_the_platform_names_what_nobody_else_has() -> None:
+    platform = {"heroku_app_name": "cart", "heroku_release_version": "v42", "heroku_dyno_name": "web.1"}
+    named = platform | {"service_version": "5f2c1a9"}
+    unnamed = platform | {"service_name": "unknown_service:node"}
+    for given, told in ((named, ("shop", "5f2c1a9", "web.1")), (unnamed, ("cart", "v42", "web.1"))):
+        spans = Spans(**given)
+        spans.add(http(200))
+        assert [(one.service, one.version, one.instance) for one in outcomes(spans.body()).outcomes] == [told]
+
+
 def test_environments_of_production_have_the_services_own_name() -> None:
     for environment in ("production", "prod", "live", ""):
         spans = Spans(deployment_environment_name=environment)
