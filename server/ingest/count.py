@@ -47,12 +47,26 @@ def count(
 
 
 def delta_rows(writer_id: int, seq: int, batches: Sequence[Counted], thresholds: Thresholds) -> bytes:
-    """The deltas of one flush, encoded: one for each series and second. The batches are all timed, or none is."""
-    if compiled is not None:
-        rows = compiled.delta_rows(writer_id, seq, batches, thresholds, DELTAS.columns)
-        if rows is not None:
-            return rows
-    return delta_rows_in_python(writer_id, seq, batches, thresholds)
+    """The deltas of one flush, encoded: one for each series and second. The batches are all timed, or none is.
+
+    Those that only the Python code knows are counted apart, as long as they have no series and second with others.
+    """
+    rest = [batch for batch in batches if not batch.plain]
+    if compiled is None or not apart(batches, rest):
+        return delta_rows_in_python(writer_id, seq, batches, thresholds)
+    plain = [batch for batch in batches if batch.plain] if rest else batches
+    rows = compiled.delta_rows(writer_id, seq, plain, thresholds, DELTAS.columns)
+    if rows is None:
+        return delta_rows_in_python(writer_id, seq, batches, thresholds)
+    return rows + delta_rows_in_python(writer_id, seq, rest, thresholds) if rest else rows
+
+
+def apart(batches: Sequence[Counted], rest: Sequence[Counted]) -> bool:
+    """Whether the rest of the batches has no cell with the others."""
+    if not rest:
+        return True
+    cells = {(series.id, second) for batch in rest for series, second in batch.cells}
+    return not any((series.id, second) in cells for batch in batches if batch.plain for series, second in batch.cells)
 
 
 class Second(dict[Spelling, int]):

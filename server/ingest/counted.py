@@ -39,6 +39,11 @@ class Counted:
     def items(self) -> int:
         return len(self.places)
 
+    @property
+    def plain(self) -> bool:
+        """Whether each outcome is one request that took so long."""
+        return self.weights is None and not self.within
+
     def without(self, left_out: Collection[int]) -> Counted:
         """It without the outcomes at these places."""
         kept = [at for at in range(self.items) if at not in left_out]

@@ -58,7 +58,8 @@ async def receive_points(
     bad = [point for point in sent if isinstance(point, BadPoint) or not may_send(identity, point)]
     points = [point for point in sent if isinstance(point, MetricPoint) and may_send(identity, point)]
     choice = chosen(points, lambda point: point.source.process.service in spans)
-    found = [await hand_in(parts, identity, incoming, deltas_of(choice.points), choice.points)]
+    deltas = [point for point in choice.points if not point.cumulative]
+    found = await hand_in_each(parts, identity, incoming, deltas_of(deltas), deltas)
     cumulative = [point for point in choice.points if point.cumulative]
     if cumulative:
         found += await receive_cumulative(parts, identity, incoming, cumulative)
@@ -92,23 +93,25 @@ def together(found: Sequence[ReceivedOutcomes]) -> ReceivedOutcomes:
         [fault for one in found for fault in one.faults],
         any(one.spooled for one in found),
         all(one.repeated for one in found),
-        found[-1].quota,
+        found[-1].quota if found else None,
     )
 
 
-def deltas_of(points: Iterable[MetricPoint]) -> HandedIn:
-    """What those points count that count since the one before: each once by itself."""
+def deltas_of(points: Iterable[MetricPoint]) -> Iterator[HandedIn]:
+    """What points count that count since the one before, each once by itself; about as much at once as a batch has."""
     outcomes: list[Outcome] = []
     claims, abandoned = bytearray(), Counter[str]()
     for point in points:
-        if point.cumulative:
-            continue
         counting = Counting(point, point.histogram, point.start or point.time)
         known_by = digest_of(point.series.hex(), point.time)
         for place, outcome in enumerate(outcomes_of(counting, abandoned)):
             outcomes.append(outcome)
             claims += item_of(point.time // 1_000_000_000, digest(b"%b %d" % (known_by, place))[:12])
-    return HandedIn(outcomes, bytes(claims), abandoned, keep_rows=False)
+        if len(outcomes) >= ITEMS:
+            yield HandedIn(outcomes, bytes(claims), abandoned, keep_rows=False)
+            outcomes, claims, abandoned = [], bytearray(), Counter()
+    if outcomes or abandoned:
+        yield HandedIn(outcomes, bytes(claims), abandoned, keep_rows=False)
 
 
 def outcomes_of(counting: Counting, abandoned: Counter[str]) -> Iterator[Outcome]:
@@ -144,25 +147,24 @@ async def receive_cumulative(
                 await store.hear(connection, known.unheard)
     except AWAY as error:
         raise ApiError("UNAVAILABLE", f"{why_away(error)} {METERED_AWAY}", retry_after=1) from error
-    received = []
-    for number, handed in enumerate(metered_of(readings(points, known))):
-        own = replace(incoming, digest=digest(b"%b meters %d" % (incoming.digest, number)))
-        received.append(await hand_in(parts, identity, own, handed, points))
-    return received
+    return await hand_in_each(parts, identity, incoming, metered_of(readings(points, known)), points)
 
 
-async def hand_in(
-    parts: Parts, identity: Identity, incoming: Incoming, handed: HandedIn, points: Iterable[MetricPoint]
-) -> ReceivedOutcomes:
-    """Store what these points count, and note how exact it is."""
-    received = await receive(parts, identity, incoming, handed)
-    told: dict[str, list[tuple[float, int, tuple[float, float] | None]]] = {}
-    for one in handed.outcomes:
-        told.setdefault(one.service, []).append((one.duration_ms, one.weight, one.within_ms))
-    bounds = bounds_of(points)
-    await parts.intake.sources.note_histograms(
-        {service: MeasuredBuckets(error_of(each), bounds[service]) for service, each in told.items()}
-    )
+async def hand_in_each(
+    parts: Parts, identity: Identity, incoming: Incoming, each: Iterable[HandedIn], points: Sequence[MetricPoint]
+) -> list[ReceivedOutcomes]:
+    """Store what these points count, one after another, and note how exact it is."""
+    bounds, received = bounds_of(points), list[ReceivedOutcomes]()
+    for number, handed in enumerate(each):
+        kind = b"deltas" if handed.metered is None else b"meters"
+        own = replace(incoming, digest=digest(b"%b %b %d" % (incoming.digest, kind, number)))
+        received.append(await receive(parts, identity, own, handed))
+        told: dict[str, list[tuple[float, int, tuple[float, float] | None]]] = {}
+        for one in handed.outcomes:
+            told.setdefault(one.service, []).append((one.duration_ms, one.weight, one.within_ms))
+        await parts.intake.sources.note_histograms(
+            {service: MeasuredBuckets(error_of(those), bounds[service]) for service, those in told.items()}
+        )
     return received
 
 

@@ -34,7 +34,6 @@ COUNTS_WRONG = {f"{PYTHON}tornado", f"{PYTHON}fastapi", f"{PYTHON}starlette", "f
 ONCE_BESIDE = {f"{PYTHON}fastapi": "fastapi"}
 PART_NS = 10_000_000_000  # requests between two points are spread over parts of 10 s, and not more than PARTS_MAX
 PARTS_MAX = 60
-COUNT_MAX = 100_000_000  # requests of a point: more is a broken counter
 
 Aside = Literal["SPANS_COUNT", "SCOPE_COUNTS_WRONG", "SCOPE_NOT_KNOWN", "OTHER_METRIC"]
 

@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, since, total
-from server.receivers.otlp.measured import COUNT_MAX, Counting
-from server.receivers.otlp.points import MetricPoint
+from server.receivers.otlp.measured import Counting
+from server.receivers.otlp.points import COUNT_MAX, MetricPoint
 
 YOUNG_NS = 600_000_000_000
 LEAST_NS = 1_000_000_000

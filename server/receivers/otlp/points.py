@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from server.receivers.otlp.attributes import ServiceProcess, attributes_of, process_of
-from server.receivers.otlp.histogram import Explicit, Exponential, Histogram
+from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, total
 from server.receivers.otlp.wire import Message
 
 NEW, OLD = "http.server.request.duration", "http.server.duration"
@@ -20,6 +20,7 @@ UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
 DELTA, CUMULATIVE = 1, 2
 NO_VALUE = 1  # a flag of a point: its series has ended, and what it counts is no count
 BUCKETS_MAX = 2_000  # with requests in them: more is no histogram of an SDK, which has 160
+COUNT_MAX = 100_000_000  # requests between two points: more is a broken counter
 SCALES = (-10, 20)  # that the data model allows
 
 Plain = str | int | float | bool | None
@@ -81,6 +82,8 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
             try:
                 histogram = read(sent)
                 start, time = times_of(sent, measured.aggregation_temporality)
+                if measured.aggregation_temporality == DELTA and total(histogram) > COUNT_MAX:
+                    raise ValueError(f"it counts more than {COUNT_MAX} requests")
             except ValueError as error:
                 yield BadPoint(source.process.service, str(error))
                 continue

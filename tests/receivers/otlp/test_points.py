@@ -181,12 +181,13 @@ def test_a_body_is_read_as_far_as_it_can_be() -> None:
     ]
     sent = [at | one for one in bad + good]
     odd = {"histogram": {"dataPoints": [at], "aggregationTemporality": "AGGREGATION_TEMPORALITY_UNSPECIFIED"}}
+    many = {"histogram": {"dataPoints": [at | {"bucketCounts": [2**62, 0]}], "aggregationTemporality": 1}}
     wide = {"exponentialHistogram": {"dataPoints": [at | {"scale": 30}], "aggregationTemporality": 2}}
-    metrics = [{"histogram": {"dataPoints": sent, "aggregationTemporality": 2}}, odd, wide]
+    metrics = [{"histogram": {"dataPoints": sent, "aggregationTemporality": 2}}, odd, many, wide]
     named = [{"name": NEW, "unit": "s"} | one for one in metrics] + [{"name": "other", "gauge": {}}, {}]
     body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": named}, {}], "unknown": 1}, {}]}
     found = list(points(wire.read(json.dumps(body).encode(), METRICS, json=True)))
-    assert len([one for one in found if isinstance(one, BadPoint)]) == len(bad) + 2
+    assert len([one for one in found if isinstance(one, BadPoint)]) == len(bad) + 3
     read = [one for one in found if isinstance(one, MetricPoint)]
     assert [total(one.histogram) for one in read] == [3, 3, 7]  # what has ended is no point
 
