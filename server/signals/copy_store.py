@@ -115,13 +115,6 @@ async def stands(connection: AsyncConnection, copy_id: int, remote_id: str, ends
     )
 
 
-async def found(connection: AsyncConnection, copy_id: int, remote_id: str) -> None:
-    """An earlier try has made it there."""
-    await connection.execute(
-        text("UPDATE silence_copies SET remote_id = :remote WHERE id = :id"), {"remote": remote_id, "id": copy_id}
-    )
-
-
 async def gone(connection: AsyncConnection, copy_id: int) -> None:
     """It has ended there."""
     await _end(connection, copy_id, "gone_at = clock_timestamp()")

@@ -1,7 +1,8 @@
 """Writes silences back to Alertmanager, so that it is quiet there too.
 
 What is to stand there is a row before anything is sent, and what came of it is written down after. A process that dies
-in between leaves a claim that ends by itself; the next one looks first whether the silence was made, by its mark.
+in between leaves a claim that ends by itself. Whether a silence was made already is seen by its mark, also where the
+database that knew it was restored from yesterday.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class SilenceCopies:
                     await copy_store.failed(connection, one, str(error))
 
     async def _carry_out(self, one: SilenceCopy, client: AlertmanagerClient, labels: Sequence[str]) -> None:
-        if not one.remote_id and one.attempts > 1:
+        if not one.remote_id and (one.attempts > 1 or not one.over):
             one.remote_id = await client.search(one, labels)
         if one.over:
             if one.remote_id:
