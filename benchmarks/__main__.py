@@ -19,7 +19,7 @@ from benchmarks.record import Run
 from benchmarks.stand import ROOT
 
 TABLE = ("ingest", "rows", "history", "idle", "memory", "peers")  # what docs/performance.md has
-OTHERS = ("rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects", "otlp")
+OTHERS = ("access_log", "rollback", "freshness", "start", "objectives", "room", "series", "surge", "suspects", "otlp")
 BY_HAND = ("detection", "growth", "outage")  # longer than `make bench` may take
 
 

@@ -36,6 +36,8 @@ ODD = {
         ("1795404619.893", '"23/Nov/2026:03:30:19 +0000"'), ('"0fb5"', "7"), ('"GET"', '"-"'), ("/a/42", "*"),
         ('"method"', '"Method"'), ('"status":200,', ""), ('"ts"', '"msg":"request aborted","ts"'), ("{", "x {"),
         ('"msec":1795404619.893,', ""), ("GET", "G ET"), ("?b", "?b c"), ('"ts"', '"response_flags":"DC","ts"'),
+        ('"ts"', '"request_completion":"","ts"'),
+        ('"ts"', '"request_completion":"OK","ts"'),
     ],
 }  # fmt: skip
 FORMATS = {

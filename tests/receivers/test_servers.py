@@ -145,6 +145,11 @@ def test_nginx_json_has_the_requests_own_time() -> None:
     assert (read.duration_us, read.request_id, read.at) == (12_000, "0fb5", 1_795_964_400_893_000)
 
 
+def test_nginx_json_says_who_left_within_the_answer() -> None:
+    line = '{"msec":1795964400.893,"request":"GET /a HTTP/1.1","status":"200","request_completion":"%s"}'
+    assert Log([line % "OK", line % ""]).unanswered == [None, "not completed"]
+
+
 def test_a_key_that_says_no_unit_is_named_not_guessed() -> None:
     line = '{"time":"2026-11-29T15:00:00Z","method":"GET","path":"/a","status":200,"duration":12}'
     log = Log([line])

@@ -89,6 +89,8 @@ def unanswered(found: Found, status: int) -> str | None:
         value = found.get(part)
         if value and says(value):
             return f"{part} {value}"
+    if found.get("completed") == "" and status != 101:
+        return "not completed"
     if status == 0:
         return f"status {found.get('status') or 'empty'}"
     return f"status {status}" if status in UNANSWERED else None
@@ -102,7 +104,7 @@ def cut(flags: str) -> bool:
 SAY_SO: dict[str, Callable[[str], bool]] = {
     "flags": cut,
     "aborted": "X".__eq__,
-    "completed": "OK".__ne__,
+    "completed": lambda value: value not in ("OK", "-"),
     "envoy": lambda value: "DC" in value.split(","),
     "message": bool,
     "squid": lambda value: value.endswith("_ABORTED"),

@@ -31,7 +31,8 @@ FORMS = (
     form(
         "HAProxy",
         rf"\S+:\d+ \[(?P<time>{CLF})\] \S+ \S+/\S+ (?:-?\d+/){{4}}(?P<taken>[+-]?\d+) (?P<status>{STATUS}) \+?\d+"
-        rf' \S+ \S+ (?P<flags>{FLAGS}) \+?\d+/\+?\d+/\+?\d+/\+?\d+/\+?\d+ \d+/\d+.{{0,4000}}? "(?P<request>.*?)"?'
+        rf" \S+ \S+ (?P<flags>{FLAGS}) \+?\d+/\+?\d+/\+?\d+/\+?\d+/\+?\d+ \d+/\d+.{{0,4000}}?"
+        r' "(?P<request>[^"]*(?:".*?)??)"?'
         r"(?: (?:[\dA-Fa-f-]+/){2,5}[\dA-Fa-f-]+ \S+)?",
         "the last of the five timers, Ta",
         "ms",

@@ -90,8 +90,8 @@ class KnownAnswers(dict[Any, KnownAnswer]):
     def __init__(self, names: tuple[str, ...]) -> None:
         self._names = names
 
-    def __missing__(self, key: str | tuple[str | None, ...]) -> KnownAnswer:
-        found = dict(zip(self._names, key if isinstance(key, tuple) else (key,), strict=True))
+    def __missing__(self, key: str | int | tuple[str | None, ...]) -> KnownAnswer:
+        found = dict(zip(self._names, key if isinstance(key, tuple) else (str(key),), strict=True))
         status = status_of(found["status"] or "")
         if not status or status == SWITCHED:
             raise NotQuick

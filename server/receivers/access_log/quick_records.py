@@ -47,16 +47,16 @@ class QuickRecord:
                 if value is not UNSET and not usual(value):
                     return None
             if request is UNSET:
-                request = f"{text_of(method)} {text_of(target)} HTTP/1.1"
-            method, route, timed = self._requests[text_of(request)]
-            answered, left = self._answers[text_of(status)]
-            at, zoned = self._moments[text_of(time)]
+                request = f"{method if type(method) is str else text_of(method)} {text_of(target)} HTTP/1.1"
+            method, route, timed = self._requests[request if type(request) is str else text_of(request)]
+            answered, left = self._answers[status if type(status) is int else text_of(status)]
+            at, zoned = self._moments[time if type(time) is str else text_of(time)]
             took = self._taken(taken) if timed else None
         except (ValueError, TypeError, AttributeError, NotQuick):  # no JSON, or of another shape
             return None
         if took is not None and self._starts:
             at += took
-        given = None if given is UNSET else text_of(given)
+        given = None if given is UNSET else given if type(given) is str else text_of(given)
         if given is not None and (given == "-" or not REQUEST_ID.fullmatch(given)):
             given = None
         return new((method, route, answered, at, took, left, given, zoned))

@@ -42,6 +42,7 @@ IDS = ("request_id", "requestid", "x_request_id", "x-request-id", "http_x_reques
 # Of a request that somebody got the answer to; of others more is asked.
 USUAL: dict[str, Callable[[Any], bool]] = {
     "msg": lambda value: value not in LEFT,
+    "request_completion": "OK".__eq__,
     "response_flags": lambda value: isinstance(value, str) and "DC" not in value,
 }
 # In this order: what says its unit by name, then what a known server means by it.
@@ -161,6 +162,7 @@ def found_in(record: Mapping[str, str], key: str | None) -> Found:
         "taken": record.get(key) if key else None,
         "message": record.get("msg") if record.get("msg") in LEFT else None,
         "envoy": record.get("response_flags"),
+        "completed": record.get("request_completion"),
         "id": first(record, IDS),
     }
 
