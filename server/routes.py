@@ -14,7 +14,14 @@ from server.incidents import feed_handler as incident_feed
 from server.incidents import handlers as incidents
 from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
-from server.ingest import drain_handlers, otlp_handlers, otlp_line_handlers, otlp_metrics_handler, route_handlers
+from server.ingest import (
+    drain_handlers,
+    line_handlers,
+    otlp_handlers,
+    otlp_line_handlers,
+    otlp_metrics_handler,
+    route_handlers,
+)
 from server.ingest import handlers as ingest
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
@@ -67,4 +74,5 @@ API: tuple[Route, ...] = (
     *otlp_handlers.ROUTES,
     *otlp_metrics_handler.ROUTES,
     *otlp_line_handlers.ROUTES,
+    *line_handlers.ROUTES,
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +24,7 @@ from tests.ingest.making import body, outcome, rows, value
 from tests.ingest.outage import away
 from tests.ingest.test_apart import Both, apart_url, both  # noqa: F401 - fixtures
 from tests.ingest.test_spool import drained
+from tests.site import answer
 
 NOW_US = int(time.time() * 1_000_000)
 DAY_US = 86_400_000_000
@@ -146,3 +150,33 @@ async def test_lines_that_are_never_counted_are_swept(both: Both, monkeypatch: p
     await settle_marks(both.bench.db, 0)
     assert rows(both.apart, "SELECT message FROM service_lines") == [("stays",)]
     assert oldest_line(3600.0, 1) == 0
+
+
+@pytest.mark.gen_test
+async def test_json_lines_come_as_shippers_send_them(web: Any, database_url: str) -> None:
+    site = await web(SPOOL="on")
+    key, bound = await site.key("ingest"), await site.key("ingest", name="bound", services=["shop"])
+    at = datetime.now(UTC).isoformat()
+    shop = json.dumps([{"message": "token=abcdefgh1", "time": at, "level": "error"}]).encode()
+    for _ in range(2):
+        taken = await drain(site, bound, gzip.compress(shop), Content_Encoding="gzip")
+        assert (taken.code, answer(taken)) == (200, {"lines": 1, "refused": 0, "over": 0, "old": 0})
+    assert rows(database_url, "SELECT service, severity, message FROM service_lines") == [("shop", 17, "token=…")]
+    plain = await drain(site, key, b"one\n\ntwo\n", "?service=plain", Content_Type="text/plain")
+    again = await drain(site, key, b"one\n\ntwo\n", "?service=plain", Content_Type="text/plain")
+    assert (answer(plain)["lines"], answer(again)["lines"]) == (2, 2), "without times nobody can tell"
+    mixed = json.dumps([{"message": "m", "service": "shop"}, {"message": "whose?"}, 7]).encode()
+    assert answer(await drain(site, key, mixed)) == {"lines": 1, "refused": 2, "over": 0, "old": 0}
+    assert (await drain(site, key, b'{"message":"whose?"}')).code == 422
+    assert (await drain(site, key, b"\x92", Content_Type="application/msgpack")).code == 415
+    assert (await drain(site, await site.key("read", name="reader"), shop)).code == 403
+    with away(database_url):
+        spooled = await drain(site, bound, shop.replace(b"error", b"warn"))
+        assert (spooled.code, answer(spooled)["stored"]) == (202, "spool")
+    await drained(site)
+    assert value(database_url, "SELECT count(*) FROM service_lines WHERE service = 'shop'") == 3
+
+
+async def drain(site: Any, key: str, body: bytes, query: str = "", **headers: str) -> Any:
+    given = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
+    return await site.fetch(f"/api/v1/drains/json{query}", method="POST", key=key, body=body, headers=given)
