@@ -70,6 +70,24 @@ WAYS: tuple[WayIn, ...] = (
         "{login}/api/v1/drains/syslog",
     ),
     WayIn(
+        "json-lines",
+        "Vector, Fluent Bit, Fluentd",
+        INGEST,
+        "/api/v1/drains/json",
+        "logs.md",
+        "\n".join(
+            (
+                "sinks:",
+                "  evenkeel:",
+                "    type: http",
+                "    inputs: [docker]",
+                "    uri: {url}/api/v1/drains/json",
+                "    auth: {strategy: bearer, token: $KEY}",
+                "    encoding: {codec: json}",
+            )
+        ),
+    ),
+    WayIn(
         "access-log",
         "nginx, Apache, HAProxy, Caddy",
         "no key: run it where Evenkeel runs",
