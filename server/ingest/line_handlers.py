@@ -74,7 +74,7 @@ class JsonLinesHandler(ApiHandler):
         "Log lines as JSON: an array, objects one a line or one behind the other, or lines of text",
         scope="ingest",
         query=LinesAsked,
-        body=list[dict[str, Any]],
+        body=Any,
         returns=LinesAnswer,
         also=(202,),
         errors=ERRORS,

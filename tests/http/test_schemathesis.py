@@ -39,6 +39,7 @@ RULES = {
     "POST /api/v1/hooks/cdevents": "a time has its zone",
     "POST /api/v1/drains/syslog": "a zone is one that the machine knows",
     "POST /api/v1/services/{service}/route-patterns": "a pattern begins with /",
+    "POST /api/v1/drains/json": "a line names a service, or the address or the key does",
     "POST /api/v1/exclusions": "`start` is before `stop`",
     "POST /api/v1/gate/overrides": "a reason says something",
     "POST /api/v1/incidents": "2.0 is no whole number, and a title says something",
