@@ -182,7 +182,7 @@ WRONG: tuple[tuple[str, bytes, str, str], ...] = (
 
 
 def with_body() -> Iterator[tuple[Route, str, Operation]]:
-    """Those that take a body of a shape; what strangers send is verified before it is read; text is any, and so is JSON of any shape."""
+    """Those that take a body of a shape, neither text nor any JSON; what strangers send is verified before."""
     return (found for found in OPERATIONS if found[2].body not in (None, str, Any) and found[2].scope is not None)
 
 
