@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from server.receivers.environment import NAME_MAX, named
 from server.receivers.otlp.wire import Message, attribute_of
 
 UNNAMED = "unknown_service"  # as SDKs call a service that nobody has named
+ATTRIBUTES_MAX = 1_000  # that are read: SDKs send at most 128
+DIGITS_MAX = 18  # of a number as text
 
 Attributes = Mapping[str, Any]  # a name to a value's message
 
 
 def attributes_of(message: Message) -> dict[str, Any]:
-    """The attributes of a resource, scope, span, event, point or line."""
-    return {one.key: one.value for one in map(attribute_of, message.attributes or ())}
+    """The attributes of a resource, scope, span, event, point or line; the first ATTRIBUTES_MAX."""
+    return {one.key: one.value for one in map(attribute_of, islice(message.attributes or (), ATTRIBUTES_MAX))}
 
 
 def text(attributes: Attributes, *names: str) -> str:
@@ -46,16 +50,16 @@ def first_text(attributes: Attributes, *names: str) -> str:
 
 
 def whole(attributes: Attributes, *names: str) -> int | None:
-    """The first of these that is a whole number, whatever it came as; None where none is."""
+    """The first of these that is a whole number, whatever it came as; None where none is, or it is endless."""
     for name in names:
         value = attributes.get(name)
         if value is None:
             continue
         if value.int_value:
             return int(value.int_value)
-        if value.string_value and value.string_value.isdecimal():
+        if value.string_value and value.string_value.isdecimal() and len(value.string_value) <= DIGITS_MAX:
             return int(value.string_value)
-        if value.double_value:
+        if value.double_value and math.isfinite(value.double_value):
             return int(value.double_value)
         if value.WhichOneof("value") == "int_value":
             return 0

@@ -9,7 +9,7 @@ import msgspec
 
 from server.receivers.drained import DrainedLine
 from server.receivers.otlp.attributes import attributes_of, first_text, process_of, text
-from server.receivers.otlp.wire import Message
+from server.receivers.otlp.wire import PARTS_MAX, Message, require_few
 
 SLICE = 512  # records read before others get a turn
 DEPTH = 8  # of lists and maps in a body
@@ -21,7 +21,11 @@ REQUEST_IDS = (
 
 def read_lines(request: Message, lines: list[DrainedLine]) -> Iterator[None]:
     """Add the lines of a request; pauses now and then."""
-    for of_resource in request.resource_logs or ():
+    sent = request.resource_logs or ()
+    require_few(len(sent) + sum(len(one.scope_logs or ()) for one in sent[:PARTS_MAX]))
+    for place, of_resource in enumerate(sent, 1):
+        if place % SLICE == 0:
+            yield
         process = process_of(of_resource.resource)
         for of_scope in of_resource.scope_logs or ():
             logger = (of_scope.scope.name if of_scope.scope else "") or ""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from server.ingest.outcome import DURATION_MAX_MS, WEIGHT_MAX
+from server.receivers.otlp.attributes import DIGITS_MAX
 from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
 from server.receivers.otlp.points import BUCKETS_MAX, NEW, MetricPoint, PlainAttributes
 from server.receivers.otlp.routes import no_route, slashed
@@ -103,7 +104,7 @@ def text_of(said: PlainAttributes, *names: str) -> str:
 def status_of(said: PlainAttributes) -> int | None:
     """A status from 100 to 599; None where none was told."""
     sent = said.get("http.response.status_code", said.get("http.status_code"))
-    if isinstance(sent, str) and sent.isdecimal():
+    if isinstance(sent, str) and sent.isdecimal() and len(sent) <= DIGITS_MAX:
         sent = int(sent)
     return int(sent) if isinstance(sent, int | float) and 100 <= sent <= 599 else None
 

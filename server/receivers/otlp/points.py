@@ -12,7 +12,7 @@ import msgspec
 
 from server.receivers.otlp.attributes import ServiceProcess, attributes_of, process_of
 from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, total
-from server.receivers.otlp.wire import Message
+from server.receivers.otlp.wire import PARTS_MAX, Message, require_few
 
 NEW, OLD = "http.server.request.duration", "http.server.duration"
 IN_MS = {NEW: 1000.0, OLD: 1.0}  # the unit that the conventions give, in milliseconds
@@ -63,7 +63,9 @@ class BadPoint(NamedTuple):
 
 def points(export: Message) -> Iterator[MetricPoint | BadPoint]:
     """Those of an ExportMetricsServiceRequest."""
-    for resource_metrics in export.resource_metrics or ():
+    sent = export.resource_metrics or ()
+    require_few(len(sent) + sum(len(one.scope_metrics or ()) for one in sent[:PARTS_MAX]))
+    for resource_metrics in sent:
         resource = resource_metrics.resource
         said = plain(resource) if resource is not None else {}
         source = MeteredSource(process_of(resource), digest_of(said))

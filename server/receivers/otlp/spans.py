@@ -18,6 +18,7 @@ from server.ingest.outcome import DURATION_MAX_MS, Outcome
 from server.receivers.environment import NAME_MAX
 from server.receivers.otlp.answered import ERROR, FAILED_FROM, error_class, http_ended, other_ended, rpc_ended
 from server.receivers.otlp.attributes import (
+    ATTRIBUTES_MAX,
     Attributes,
     ServiceProcess,
     attributes_of,
@@ -28,7 +29,7 @@ from server.receivers.otlp.attributes import (
 from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
 from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, told_route
 from server.receivers.otlp.sampling import SampledSpan, weights_of
-from server.receivers.otlp.wire import Message, unreadable
+from server.receivers.otlp.wire import Message, require_few, unreadable
 
 SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
 REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
@@ -69,6 +70,7 @@ TELLING = frozenset(
         "rpc.response.status_code",
     )
 )
+TIME_MAX = 2**64 - 1  # of protobuf; JSON has no bound, and what is as far away is refused
 KNOWN_MAX = 5000  # kinds of requests that are remembered
 
 
@@ -87,6 +89,7 @@ class ReadSpans:
     sampled: set[str] = field(default_factory=set)  # services of whose spans nobody knows how many requests they are
     repeated: int = 0  # spans of a framework that another scope has told already
     spans: int = 0
+    parts: int = 0  # resources and scopes
 
 
 @dataclass(slots=True)
@@ -108,8 +111,12 @@ def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
         else (as_it_is,) * 3
     )
     try:
-        for resource_spans in map(resources, request.resource_spans or ()):
+        sent = request.resource_spans or ()
+        require_few(len(sent))
+        for place, resource_spans in enumerate(map(resources, sent), 1):
             yield from read_resource(resource_spans, scopes, span, read, packed)
+            if not place % SLICE:
+                yield
     except DecodeError as error:
         raise unreadable(error) from None
 
@@ -122,6 +129,8 @@ def read_resource(
     resource_spans: Message, scopes: Unpack, unpack: Unpack, read: ReadSpans, packed: bool
 ) -> Iterator[None]:
     """The spans of one resource."""
+    read.parts += 1 + len(resource_spans.scope_spans or ())
+    require_few(read.parts)
     process, failures, begun = process_of(resource_spans.resource), Failures(), len(read.outcomes)
     by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
@@ -174,7 +183,7 @@ def take(
     if told.status is None:
         read.abandoned[process.service] = read.abandoned.get(process.service, 0) + 1
         return
-    start, end = span.start_time_unix_nano or 0, span.end_time_unix_nano or 0
+    start, end = span.start_time_unix_nano or 0, min(max(span.end_time_unix_nano or 0, 0), TIME_MAX)
     trace_id = span.trace_id.hex()[:NAME_MAX] or None
     outcome = Outcome(
         service=process.service,
@@ -211,7 +220,7 @@ class ToldRequest(NamedTuple):
 
 def told_before(span: Message, scope: str) -> ToldRequest | None:
     """What was found for a span with the same attributes, of those that are looked at; None where there was none."""
-    if span.events:
+    if span.events or len(span.attributes) > ATTRIBUTES_MAX:
         return None
     try:
         key = (span.status.code, *[one for one in span.attributes if one[: 2 + one[1]] in TELLING])

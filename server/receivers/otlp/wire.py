@@ -8,6 +8,7 @@ whole numbers are numbers or text, and enumerations are numbers or their names (
 from __future__ import annotations
 
 import binascii
+import re
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,10 +20,18 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue as PackedKeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as GeneratedSpan
 
 from server.kernel.errors import ApiError
-from server.receivers.otlp.packed import PackedTraces
+from server.receivers.otlp.packed import PackedResourceSpans, PackedTraces
 
 Message = Any  # a generated class, or a struct of those below
+PARTS_MAX = 100_000  # resources and scopes of a body: collectors put some thousand spans into one
 BROKEN = (msgspec.DecodeError, DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
+
+
+# Half a character, which JavaScript writes of what it has cut in the middle of one; the backslashes before it stay.
+HALF = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
 
 
 class HexBytes(bytes):
@@ -224,9 +233,40 @@ LOGS = OtlpRequest(ExportLogsServiceRequest, in_json(LogsRequest))
 def read(body: bytes, asked: OtlpRequest, *, json: bool) -> Message:
     """The message in a body; an empty one says nothing. ApiError BAD_REQUEST where it cannot be read."""
     try:
-        return asked.json.decode(body or b"{}") if json else asked.protobuf.FromString(body)
+        if not json:
+            if asked is not TRACES:  # whose parts stay packed until they are read
+                require_few_packed(body)
+            return asked.protobuf.FromString(body)
+        return decoded(body or b"{}", asked.json)
     except BROKEN as error:
         raise unreadable(error) from None
+
+
+def decoded(body: bytes, json: msgspec.json.Decoder[Any]) -> Message:
+    """What JSON says; half a character as the sign that there was one."""
+    try:
+        return json.decode(body)
+    except msgspec.DecodeError:
+        whole = HALF.sub(rb"\1\\ufffd", body)
+        if whole == body:
+            raise
+        return json.decode(whole)
+
+
+def require_few(parts: int) -> None:
+    """ApiError BAD_REQUEST where a body has more resources and scopes than are read: each takes longer than its bytes
+    say, for they may be empty."""
+    if parts > PARTS_MAX:
+        raise ApiError("BAD_REQUEST", f"The body has more than {PARTS_MAX} resources and scopes. Nothing was stored.")
+
+
+def require_few_packed(body: bytes) -> None:
+    """The same, before they are unpacked. DecodeError."""
+    sent = PackedTraces.FromString(body).resource_spans
+    parts = len(sent)
+    for one in sent if parts <= PARTS_MAX else ():
+        parts += len(PackedResourceSpans.FromString(one).scope_spans)
+    require_few(parts)
 
 
 def unreadable(error: Exception) -> ApiError:

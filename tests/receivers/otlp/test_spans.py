@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.trace import SpanKind
 
+from server.ingest.outcome import DURATION_MAX_MS
 from server.kernel.errors import ApiError
-from server.receivers.otlp.spans import ReadSpans
+from server.receivers.otlp.lines import read_lines
+from server.receivers.otlp.metric_wire import METRICS
+from server.receivers.otlp.spans import ReadSpans, read_spans
+from server.receivers.otlp.wire import LOGS, PARTS_MAX, TRACES, OtlpRequest, read
 from tests.receivers.otlp.making import DATA, Spans, as_json, http, outcomes, recorded, route_of
 
 # What nobody can tell from spans: requests whose client had nothing, which the framework took for 200, and those of
@@ -213,3 +218,48 @@ def test_a_span_is_known_by_its_ids_and_its_start() -> None:
     claims = outcomes(message.SerializeToString()).item_claims
     assert outcomes(same.SerializeToString()).item_claims == claims[:16]
     assert len({bytes(claims[at : at + 16]) for at in range(0, 48, 16)}) == 3
+
+
+def a_span_in_json(status: dict[str, object], end: str) -> bytes:
+    attributes = [
+        {"key": "http.request.method", "value": {"stringValue": "GET"}},
+        {"key": "http.response.status_code", "value": status},
+    ]
+    span = {"kind": 2, "name": "GET", "startTimeUnixNano": "1", "endTimeUnixNano": end, "attributes": attributes}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+
+
+@pytest.mark.parametrize("status", [{"stringValue": "9" * 5000}, {"doubleValue": "NaN"}, {"doubleValue": "-Infinity"}])
+def test_a_status_that_is_no_number_is_none(status: dict[str, str]) -> None:
+    assert outcomes(a_span_in_json(status, "1"), json=True).abandoned == {"unknown_service": 1}
+
+
+def test_a_time_that_no_float_holds_spoils_its_span_alone() -> None:
+    (outcome,) = outcomes(a_span_in_json({"intValue": 204}, "1" * 400), json=True).outcomes
+    assert (outcome.status, outcome.duration_ms) == (204, DURATION_MAX_MS)
+
+
+def test_half_a_character_is_a_sign_and_spoils_nothing() -> None:
+    body = a_span_in_json({"intValue": 200}, "1").replace(b'"GET"}}', rb'"a\ud83d\\\ude00\ud83d\ude00"}}', 1)
+    (outcome,) = outcomes(body, json=True).outcomes
+    assert outcome.method == "a\ufffd\\\ufffd\U0001f600"
+
+
+@pytest.mark.parametrize("asked", [TRACES, LOGS, METRICS])
+def test_resources_and_scopes_are_bounded_for_they_may_be_empty(asked: OtlpRequest) -> None:
+    scopes = ExportTraceServiceRequest()
+    scopes.resource_spans.add().scope_spans.extend([ScopeSpans()] * PARTS_MAX)
+    for body in (b"\n\0" * (PARTS_MAX + 1), scopes.SerializeToString()):
+        with pytest.raises(ApiError, match="resources and scopes"):
+            read_whole(body, asked)
+
+
+def read_whole(body: bytes, asked: OtlpRequest) -> None:
+    reading = read(body, asked, json=False)
+    list(read_spans(reading, ReadSpans(route_of)))
+
+
+def test_they_are_bounded_in_json_too() -> None:
+    lines = read(json.dumps({"resourceLogs": [{"scopeLogs": [{}] * PARTS_MAX}]}).encode(), LOGS, json=True)
+    with pytest.raises(ApiError, match="resources and scopes"):
+        list(read_lines(lines, []))
