@@ -247,14 +247,24 @@ def tell_left_out(report: Report, log: LogFile, *, shifted: bool) -> None:
     from server.receivers.access_log.entry import LeftKind
 
     hint = "" if shifted else "; --shift moves the whole log to the present"
-    tell_lines(report.outside, f"lines left out: their time is not taken{hint}", log)
-    tell_lines(report.left[LeftKind.NO_REQUEST], "lines are no requests, and count nowhere", log)
-    tell_lines(report.left[LeftKind.OTHER], "lines tell of something else", log)
-    tell_lines(report.left[LeftKind.REFUSED], "lines are not understood", log)
+    tell_lines(
+        report.outside,
+        "line left out: its time is not taken" + hint,
+        "lines left out: their time is not taken" + hint,
+        log,
+    )
+    tell_lines(
+        report.left[LeftKind.NO_REQUEST],
+        "line is no request, and counts nowhere",
+        "lines are no requests, and count nowhere",
+        log,
+    )
+    tell_lines(report.left[LeftKind.OTHER], "line tells of something else", "lines tell of something else", log)
+    tell_lines(report.left[LeftKind.REFUSED], "line is not understood", "lines are not understood", log)
 
 
-def tell_lines(left: LeftOut, words: str, log: LogFile) -> None:
+def tell_lines(left: LeftOut, one: str, many: str, log: LogFile) -> None:
     if left.count:
-        say(f"{left.count} {words}:")
+        say(f"{plural(left.count, one, many)}:")
     for number, line, why in left.first:
         say(f"  {log.name}:{number}: {why}: {line.strip()[:SHOWN]}")

@@ -95,6 +95,8 @@ def where(scope: str, url: str = "") -> tuple[str, str]:
     url = (url or os.environ.get("EVENKEEL_URL", "")).rstrip("/")
     if given and not usable(url):
         raise NotAsked(f"--url is {url!r}; give the address of Evenkeel, as https://evenkeel.example.com.")
+    if not url:
+        raise NotAsked("EVENKEEL_URL is not set; set it to the address of Evenkeel, as https://evenkeel.example.com.")
     if not usable(url):
         raise NotAsked(f"EVENKEEL_URL is {url!r}; set it to the address of Evenkeel, as https://evenkeel.example.com.")
     if not api_key or not api_key.isascii() or not api_key.isprintable():

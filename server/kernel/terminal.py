@@ -12,6 +12,7 @@ import click
 from server.kernel.text import NONE, visible
 
 GAP = "  "
+CELL_MAX = 60  # characters that others are aligned to: what is longer, as a traceback, moves its own row alone
 # How words of a table look where there is colour; the words say it without.
 LOOKS = {
     "burning": "bold red",
@@ -48,8 +49,8 @@ def say_table(head: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO | N
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as its longest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """Rows as lines, each column as wide as its longest cell, but for those of a text."""
+    widths = [max(min(len(cell), CELL_MAX) for cell in column) for column in zip(*rows, strict=True)]
     return [GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from server.kernel.errors import invalid
 from server.receivers.told_change import (
     NAME_MAX,
     SUMMARY_MAX,
@@ -40,6 +41,7 @@ class ChangeEvent(Struct):
     routing_key: str
     payload: ChangePayload
     links: list[Any] = []
+    event_action: str | None = None  # of alerts alone, which are another address of PagerDuty's
 
 
 class ChangeEventTaken(Struct):
@@ -51,7 +53,10 @@ class ChangeEventTaken(Struct):
 
 def read(body: bytes) -> ChangeEvent:
     """The event in a body. ApiError INVALID names the field."""
-    return decoded(body, ChangeEvent)
+    sent = decoded(body, ChangeEvent)
+    if sent.event_action is not None:
+        raise invalid("event_action", "is of alerts, which are not taken: a change event has none")
+    return sent
 
 
 def change_of(sent: ChangeEvent, sender: int) -> ToldChange:

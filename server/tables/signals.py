@@ -48,8 +48,9 @@ alertmanagers = Table(  # where silences are written back: one at most that is n
     Column("created_by", Text, nullable=False),
     Column("created_at", Time, nullable=False, server_default=func.now()),
     Column("removed_at", Time),
+    # within the table: it names no column by which it would be known to be of it
+    Index("alertmanagers_one", text("(true)"), unique=True, postgresql_where=text("removed_at IS NULL")),
 )
-Index("alertmanagers_one", text("(true)"), unique=True, postgresql_where=alertmanagers.c.removed_at.is_(None))
 
 silence_copies = Table(  # written before anything is sent, claimed while it is
     "silence_copies",

@@ -46,7 +46,7 @@ def test_a_log_is_stored_with_its_times(run: Any, database_url: str) -> None:
     done = run(log)
     assert done.exit_code == 0, done.output
     assert "100 outcomes stored" in done.output
-    assert "1 lines are not understood" in done.output
+    assert "1 line is not understood" in done.output
     assert "access.log:101: it is no request with its time and status: broken line" in done.output
     assert "Latency: rt=, in s; p50 20 ms.\n  20 ms by this line: 1.2.3.4" in done.output
     assert rows(
@@ -155,7 +155,7 @@ def test_requests_without_an_answer_are_told_and_are_what_the_caller_says(run: A
     log = line(now).replace(" 200 ", " - ") + line(now, 499) + line(now) + line(now).replace("GET /a HTTP/1.1", "-")
     done = run(log)
     assert "2 requests without a whole answer (status -: 1, status 499: 1): stored as failed" in done.output
-    assert '1 lines are no requests, and count nowhere:\n  access.log:4: "-" is no request line' in done.output
+    assert '1 line is no request, and counts nowhere:\n  access.log:4: "-" is no request line' in done.output
     assert value(database_url, "SELECT array_agg(bad ORDER BY bad) FROM outcomes") == [False, True, True]
     assert "stored as not failed" in run(log, "--aborted", "good", "--service", "b").output
     assert value(database_url, "SELECT sum(bad) FROM deltas") == 2

@@ -34,6 +34,13 @@ def test_elsewhere_a_row_is_one_plain_line_whatever_its_length(monkeypatch: pyte
     assert len(lines) == 3
 
 
+def test_a_long_text_moves_its_own_row_alone() -> None:
+    to = io.StringIO()
+    say_table(("WHAT", "STATUS"), [("x" * 1000, "200"), ("GET /", "500")], to)
+    assert max(map(len, to.getvalue().splitlines()[::2])) < 80
+    assert "x" * 1000 + "  200" in to.getvalue()
+
+
 def test_a_terminal_has_colour_but_not_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[1;31mburning" in printed(monkeypatch, Screen())
     for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):

@@ -173,6 +173,12 @@ def test_a_change_event_of_pagerduty() -> None:
     )
 
 
+def test_an_alert_of_pagerduty_is_no_change() -> None:
+    sent = {"routing_key": "k", "event_action": "trigger", "payload": {"summary": "down", "source": "ci"}}
+    with pytest.raises(ApiError, match="event_action"):
+        pagerduty_change.read(json.dumps(sent).encode())
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the recordings are not here")
 def test_every_recording_is_taken() -> None:
     for what, kind in (("deployed", "deploy"), ("upgraded", "deploy"), ("rolledback", "deploy"), ("removed", "other")):
