@@ -100,7 +100,7 @@ class Site(Application):
             return self.get_handler_delegate(request, Starting, {"parts": self.parts})
         if request.server_connection.reserve and for_machines(request.path):  # type: ignore[attr-defined]
             return self.get_handler_delegate(request, NoRoom, {"parts": self.parts})
-        if misaddressed(request.query):
+        if request.method == "POST" and misaddressed(request.query):
             return self.get_handler_delegate(request, MisaddressedTelemetry, {"parts": self.parts})
         return super().find_handler(request, **kwargs)
 

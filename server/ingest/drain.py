@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from server.auth.identity import Identity
-from server.ingest.line import LogLine
+from server.ingest.line import line_of
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.parts import Parts
-from server.receivers.drained import Drained, DrainedLine, DrainedRequest
+from server.receivers.drained import Drained, DrainedRequest
 
 NAME_MAX = 200
 HEROKU = "heroku"  # the only platform whose drains tell of changes
@@ -40,7 +40,7 @@ async def take(parts: Parts, identity: Identity, incoming: Incoming, drained: Dr
     abandoned = Counter(one.service[:NAME_MAX] for one in drained.requests if one.abandoned)
     timed = [outcome(parts, one) for one in answered if one.duration_us is not None]
     untimed = [outcome(parts, one) for one in answered if one.duration_us is None]
-    lines = [log_line(one) for one in drained.lines]
+    lines = [line_of(one) for one in drained.lines]
     found: list[ReceivedOutcomes] = []
     if timed or abandoned or lines:
         handed = HandedIn(timed, abandoned=abandoned, lines=lines)
@@ -51,7 +51,8 @@ async def take(parts: Parts, identity: Identity, incoming: Incoming, drained: Dr
     changes = await parts.told(HEROKU, drained.changes, identity, request_id)
     if found and not all(one.repeated for one in found):
         for lost in drained.lost:
-            parts.intake.lost(identity.key_id, lost)
+            if may_send(identity, lost.service):
+                parts.intake.lost(identity.key_id, lost)
     return taken(found, drained, changes)
 
 
@@ -80,20 +81,4 @@ def outcome(parts: Parts, one: DrainedRequest) -> Outcome:
         error=one.failed,
         error_class=one.error_class[:NAME_MAX] or None,
         instance=one.instance[:NAME_MAX] or None,
-    )
-
-
-def log_line(one: DrainedLine) -> LogLine:
-    """A log line as its service wrote it."""
-    return LogLine(
-        service=one.service,
-        at=one.at or 0,
-        message=one.text,
-        severity=one.severity,
-        level=one.level,
-        instance=one.instance,
-        process=one.process,
-        request_id=one.request_id,
-        trace_id=one.trace_id,
-        cut=one.cut,
     )

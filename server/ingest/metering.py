@@ -20,11 +20,10 @@ from server.ingest.intake import METERED_AWAY
 from server.ingest.item_claims import item_of
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.kernel import shared_clock
 from server.kernel.db import AWAY, why_away
 from server.kernel.errors import ApiError
-from server.kernel.names import OWN
 from server.parts import Parts
 from server.receivers.otlp.histogram import total
 from server.receivers.otlp.measured import (
@@ -55,8 +54,11 @@ async def receive_points(
     """Store what points count; returns once it is durable. Raises ApiError as POST /api/v1/outcomes does."""
     intake, key_id = parts.intake, identity.key_id
     spans = await intake.sources.span_services()
-    bad = [point for point in sent if isinstance(point, BadPoint) or not may_send(identity, point)]
-    points = [point for point in sent if isinstance(point, MetricPoint) and may_send(identity, point)]
+    told = [point for point in sent if isinstance(point, MetricPoint)]
+    points = [point for point in told if may_send(identity, point.source.process.service)]
+    bad = [
+        point for point in sent if isinstance(point, BadPoint) or not may_send(identity, point.source.process.service)
+    ]
     choice = chosen(points, lambda point: point.source.process.service in spans)
     deltas = [point for point in choice.points if not point.cumulative]
     found = await hand_in_each(parts, identity, incoming, deltas_of(deltas), deltas)
@@ -71,12 +73,6 @@ async def receive_points(
         intake.refused_items(key_id, "INVALID", len(bad), incoming.receiver, fault_of(bad[0]).reason)
     received.faults += [fault_of(point) for point in bad]
     return received
-
-
-def may_send(identity: Identity, point: MetricPoint) -> bool:
-    """Whether the key may send the service: else its meters must not move either."""
-    service = point.source.process.service
-    return service != OWN and identity.may_touch(service)
 
 
 def fault_of(point: MetricPoint | BadPoint) -> ItemFault:

@@ -26,7 +26,7 @@ from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
 from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.kernel.errors import ApiError
 from server.receivers.otlp import wire
 from server.receivers.otlp.spans import ReadSpans, read_spans
@@ -196,10 +196,16 @@ class TracesHandler(OtlpHandler):
         del body
         for _ in read_spans(request, read):
             await turns.next(SLICE_BYTES)
-        services = {outcome.service for outcome in read.outcomes} | read.abandoned.keys()
-        await self.parts.intake.sources.note_spans(services - read.sampled)
-        await self.parts.intake.sources.note_spans(read.sampled, sampled=True)
+        await self.note(read)
         return HandedIn(read.outcomes, bytes(read.item_claims), read.abandoned)
+
+    async def note(self, read: ReadSpans) -> None:
+        """Note whose spans have come."""
+        assert self.identity is not None
+        every = {outcome.service for outcome in read.outcomes} | read.abandoned.keys()
+        services = {service for service in every if may_send(self.identity, service)}
+        await self.parts.intake.sources.note_spans(services - read.sampled)
+        await self.parts.intake.sources.note_spans(services & read.sampled, sampled=True)
 
 
 class MisaddressedTelemetry(NotFound):

@@ -29,6 +29,7 @@ from server.ingest.outcome import Outcome
 from server.ingest.post import AskedPost, OutcomesPost
 from server.ingest.sent import SentBatch
 from server.ingest.throttle import Quota, Throttled
+from server.kernel.names import OWN
 from server.parts import Parts
 
 AT_ONCE = 10_000  # outcomes on their way into the database: what is more waits for them
@@ -87,8 +88,9 @@ async def receive(parts: Parts, identity: Identity, incoming: Incoming, handed: 
         if quota is not None and unused:
             quota = await parts.intake.throttle.give_back(identity.key_id, unused, quota)
     repeated = bool(stored) and all(one.repeated for one in stored)
-    if handed.abandoned and not repeated:
-        parts.intake.abandoned(identity.key_id, handed.abandoned, incoming.receiver)
+    if not repeated:
+        abandoned = {service: n for service, n in handed.abandoned.items() if may_send(identity, service)}
+        parts.intake.abandoned(identity.key_id, abandoned, incoming.receiver)
     faults = [fault for post in posts for fault in post.found]
     return ReceivedOutcomes(
         len(handed.outcomes) - len(faults),
@@ -98,6 +100,11 @@ async def receive(parts: Parts, identity: Identity, incoming: Incoming, handed: 
         quota,
         posts[0].taken if posts else NO_LINES_TAKEN,
     )
+
+
+def may_send(identity: Identity, service: str) -> bool:
+    """Whether the key may say anything of a service: else what is beside outcomes must not be noted of it either."""
+    return service != OWN and identity.may_touch(service)
 
 
 async def meter(parts: Parts, identity: Identity, incoming: Incoming, outcomes: Sequence[Outcome]) -> Quota | None:

@@ -109,11 +109,15 @@ async def test_a_drain_of_heroku_sent_twice(web: Start, database_url: str) -> No
 
 
 @pytest.mark.gen_test
-async def test_who_may_drain_what(web: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_may_drain_what(web: Start, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
     site = await web()
     bound = await site.key("ingest", services=["shop"])
     other = await sent(site, bound, frames(router("/a")), f"{LOGPLEX}?service=mail")
     assert (other["outcomes"], other["refused"]) == (0, 1)
+    dropped = f"Error L10 (output buffer overflow): 4 messages dropped since {stamp(25)[:19]}+00:00."
+    await sent(site, bound, frames(("logplex", dropped)), f"{LOGPLEX}?service=mail")
+    await site.parts.intake.lane.write()
+    assert rows(database_url, LOST) == []  # it would make another service blind
     anybody = await site.key("ingest", name="anybody")
     assert (await sent(site, anybody, frames(router("/a")), f"{LOGPLEX}?service=mail"))["outcomes"] == 1
     assert (await sent(site, anybody, b"<13>x", f"{SYSLOG}?zone=Nowhere", 422))["code"] == "INVALID"

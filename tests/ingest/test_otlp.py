@@ -110,6 +110,8 @@ async def test_each_answer_is_one_that_senders_bear(web: Any, monkeypatch: pytes
     for path, said in (("/v1/traces/v1/traces", b"twice"), ("/?k=v/v1/traces", b"without a query")):
         found = await send(site, key, body, path)
         assert (found.code, said in found.body) == (404, True)
+    asked = await site.fetch("/api/v1/outcomes?service=nobody&route=/v1/traces", key=reader)
+    assert b"without a query" not in asked.body  # a question may end so
     for error in (ApiError("IN_FLIGHT", "x"), ApiError("THROTTLED", "x", retry_after=90), RuntimeError("x")):
         with monkeypatch.context() as patched:
             patched.setattr(otlp_handlers, "receive", failing(error))
@@ -184,15 +186,18 @@ async def test_what_is_refused_is_said_and_counted_and_the_rest_kept(web: Any, d
     old = made().message
     old.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano = 1
     message.resource_spans.extend(old.resource_spans)
-    spans = Spans()
-    spans.add(http(None))  # no answer
-    message.resource_spans.extend(spans.message.resource_spans)
+    for service in ("shop", "third"):
+        spans = Spans(service_name=service)
+        spans.add(http(None))  # no answer
+        message.resource_spans.extend(spans.message.resource_spans)
     partial = ExportTraceServiceResponse.FromString((await send(site, key, message.SerializeToString())).body)
     assert partial.partial_success.rejected_spans == 4
     assert "may not send it" in partial.partial_success.error_message
     in_json = answer(await send(site, key, as_json(old), Content_Type="application/json"))
     assert in_json["partialSuccess"]["rejectedSpans"] == "1"
     await site.parts.intake.lane.write()
+    noted = "SELECT service FROM telemetry_services ORDER BY 1"  # of others the histograms would no longer count
+    assert rows(database_url, noted) == [("shop",), ("shop@test",)]
     counts = "SELECT service, reason, sum(items) FROM intake WHERE key_id <> 0 GROUP BY 1, 2 ORDER BY 1, 2"
     assert rows(database_url, counts) == [
         ("", "INVALID", 5),
