@@ -115,10 +115,34 @@ async def drop_meters(connection: AsyncConnection) -> int:
     return done.rowcount
 
 
+async def drop_telemetry_services(connection: AsyncConnection) -> int:
+    """Delete one bite of what is known of services whose telemetry did not come for a week; how many."""
+    done = await connection.execute(
+        text(
+            "DELETE FROM telemetry_services WHERE service = ANY (ARRAY(SELECT service FROM telemetry_services"
+            " WHERE greatest(spans_at, sampled_at, measured_at) < now() - interval '7 days' LIMIT :bite))"
+        ),
+        {"bite": BITE},
+    )
+    return done.rowcount
+
+
+DROPS = (
+    drop_keys,
+    drop_intake,
+    drop_received,
+    drop_line_days,
+    drop_item_claims,
+    drop_meters,
+    drop_telemetry_services,
+    drop_places,
+)
+
+
 async def forget_old(db: Database) -> None:
-    """Drop keys and counts that are a day old, of log lines and meters a week, items after some hours, keys over
-    KEYS_MAX."""
-    for drop in (drop_keys, drop_intake, drop_received, drop_line_days, drop_item_claims, drop_meters, drop_places):
+    """Drop keys and counts that are a day old, of log lines, meters and who sends telemetry a week, items after some
+    hours, keys over KEYS_MAX."""
+    for drop in DROPS:
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

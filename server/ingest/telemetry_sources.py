@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 from server.ingest import meter_store as store
 from server.kernel.db import AWAY, Database
@@ -12,6 +13,8 @@ from server.receivers.otlp.measured import MeasuredBuckets
 
 NOTED_S = 60.0  # as often as it is noted of a service
 LOOKED_S = 5.0  # as old as what other processes have noted may be
+
+Noted = TypeVar("Noted")
 
 
 class TelemetrySources:
@@ -34,7 +37,7 @@ class TelemetrySources:
         with contextlib.suppress(*AWAY):  # it is noted with the next ones
             async with self.db.act() as connection:
                 await store.note_spans(connection, new, sampled=sampled)
-            self._noted |= {(one, sampled): now for one in new}
+            self._noted = recent(self._noted, now) | {(one, sampled): now for one in new}
 
     async def note_histograms(self, measured: Mapping[str, MeasuredBuckets]) -> None:
         """Histograms of these services have counted; how exact they are."""
@@ -45,7 +48,7 @@ class TelemetrySources:
         with contextlib.suppress(*AWAY):
             async with self.db.act() as connection:
                 await store.note_histograms(connection, new)
-            self._measured |= dict.fromkeys(new, now)
+            self._measured = recent(self._measured, now) | dict.fromkeys(new, now)
 
     async def span_services(self) -> Collection[str]:
         """Services of which spans have come within the hour."""
@@ -56,3 +59,8 @@ class TelemetrySources:
                     self._found = await store.span_services(connection)
                 self._looked_at = now
         return self._found
+
+
+def recent(noted: Mapping[Noted, float], now: float) -> dict[Noted, float]:
+    """What need not be noted again yet: who sends may name ever new services."""
+    return {what: at for what, at in noted.items() if now - at <= NOTED_S}

@@ -183,7 +183,13 @@ async def test_keys_and_counts_age_out(database_url: str, monkeypatch: pytest.Mo
     connection = await db.raw("test")
     await intake_store.write(connection, 1, dict(tally.counts))
     await connection.close()
+    rows(
+        database_url,
+        "INSERT INTO telemetry_services (service, spans_at) SELECT n::text, now() - n * interval '1 day'"
+        " FROM generate_series(1, 20) n RETURNING 1",
+    )
     await retention_store.forget_old(db)
+    assert value(database_url, "SELECT count(*) FROM telemetry_services") == 6
     assert value(database_url, "SELECT count(*) FROM idempotency") == 7
     assert value(database_url, "SELECT count(*) FROM intake") == 6
     monkeypatch.setattr("server.ingest.retention_store.LARGE_BYTES", 0)
