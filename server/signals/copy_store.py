@@ -22,7 +22,7 @@ OF_A_SERVICE = "s.service NOT IN ('', '(matchers)') AND s.objective = '' AND s.m
 STANDS = "a.removed_at IS NULL AND s.ends_at > clock_timestamp()"
 DUE = f"""c.gone_at IS NULL AND c.next_at <= clock_timestamp()
     AND (c.claimed_until IS NULL OR c.claimed_until <= clock_timestamp()) AND {STANDS}
-    AND (s.ended_at IS NOT NULL OR c.ends_at IS DISTINCT FROM s.ends_at)"""
+    AND (s.ended_at IS NOT NULL OR c.ends_at IS DISTINCT FROM s.ends_at) AND c.number < :labels"""
 ANY_DUE = f"EXISTS (SELECT FROM alertmanagers a, silences s WHERE {STANDS} AND {OF_A_SERVICE})"
 WANT = text(
     f"""
@@ -102,9 +102,12 @@ async def want(connection: AsyncConnection, labels: int) -> None:
     await connection.execute(WANT, {"labels": labels})
 
 
-async def claim(connection: AsyncConnection) -> SilenceCopy | None:
-    """One that is to be written or ended there, ours until the claim ends; None: none is."""
-    row = (await connection.execute(CLAIM, {"claim": CLAIM_S})).one_or_none()
+async def claim(connection: AsyncConnection, labels: int) -> SilenceCopy | None:
+    """One that is to be written or ended there, ours until the claim ends; None: none is.
+
+    Of the first so many labels: what was made for others, when the policy named more, ends there by its time.
+    """
+    row = (await connection.execute(CLAIM, {"claim": CLAIM_S, "labels": labels})).one_or_none()
     return None if row is None else SilenceCopy(**row._mapping)
 
 

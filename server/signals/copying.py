@@ -131,7 +131,7 @@ class SilenceCopies:
             await copy_store.want(connection, len(labels))
         while True:
             async with self.db.act() as connection:
-                one = await copy_store.claim(connection)
+                one = await copy_store.claim(connection, len(labels))
                 target = await copy_store.in_force(connection)
             if one is None or target is None:
                 return

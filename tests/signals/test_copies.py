@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -115,6 +116,10 @@ async def test_what_is_not_there_is_said_with_what_to_do(web: Web, database_url:
             faring = (await copy_store.faring(connection, [silenced]))[silenced]
         assert told in faring.error
     page = (await look(site, "/alerts", cookie)).body.decode()
+    fewer = SimpleNamespace(budget_policy=SimpleNamespace(signals=SimpleNamespace(service_labels=("service",))))
+    async with site.parts.db.act() as connection:
+        await copy_store.try_now(connection)
+    await SilenceCopies(site.env, site.parts.db, fewer).run()  # the policy has named more labels before
     assert "Not there" in page
     assert told in page
     assert (await site.fetch("/api/v1/alertmanager/remove", method="POST", key=admin)).code == 200
