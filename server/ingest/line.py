@@ -39,7 +39,7 @@ class LogLine(Struct, array_like=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes that it takes in the database, nearly."""
-        return ROW_BYTES + len(self.message)
+        return ROW_BYTES + (len(self.message) if self.message.isascii() else len(self.message.encode()))
 
 
 class LineDay(NamedTuple):

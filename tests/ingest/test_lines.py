@@ -64,6 +64,7 @@ async def test_what_is_over_a_day_of_another_key_or_too_old_is_left_and_counted(
     again = await intake.admit([*many, line(service="third", at=NOW_US + DAY_US)], refused_other, NOW_US)
     assert [one.service for one in again.kept] == ["checkout", "checkout", "third"]
     assert again.kept[-1].at == NOW_US, "from the future: when it came"
+    assert LogLine("shop", 0, "é" * 10).size - LogLine("shop", 0, "e" * 10).size == 10, "bytes, not characters"
 
 
 def refused_other(service: str) -> str:
