@@ -317,5 +317,5 @@ def peer_of(attributes: Attributes) -> str:
     named = text(attributes, *PEERS)
     if not named:
         url = AUTHORITY.match(text(attributes, "url.full", "http.url"))
-        named = url[0].partition("://")[2] if url else text(attributes, "rpc.service")
+        named = url[0].partition("://")[2].rpartition("@")[2] if url else text(attributes, "rpc.service")
     return named[:NAME_MAX]

@@ -263,3 +263,9 @@ def test_they_are_bounded_in_json_too() -> None:
     lines = read(json.dumps({"resourceLogs": [{"scopeLogs": [{}] * PARTS_MAX}]}).encode(), LOGS, json=True)
     with pytest.raises(ApiError, match="resources and scopes"):
         list(read_lines(lines, []))
+
+
+def test_a_call_is_named_without_its_password() -> None:
+    spans = Spans()
+    spans.add(http(503), error=True, calls=[{"url.full": "https://mira:s3cret@api.example/pay"}])
+    assert outcomes(spans.body()).outcomes[0].dependency == "api.example"
