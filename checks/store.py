@@ -174,7 +174,7 @@ class SilentDrain(NamedTuple):
     silent_s: float
 
 
-DRAINS = ("Heroku", "Syslog")  # their receivers
+DRAINS = ("Heroku", "Syslog", "JSON lines")  # their receivers
 
 
 async def silent_drains(connection: AsyncConnection) -> list[SilentDrain]:

@@ -117,7 +117,7 @@ class Site(Application):
 
 def for_machines(path: str) -> bool:
     """Whether an address is one that programs ask, not people."""
-    return path.startswith(("/api/", "/mcp", "/metrics")) or path.endswith(ADDRESSES)
+    return path.startswith(("/api/", "/v2/", "/mcp", "/metrics")) or path.endswith(ADDRESSES)
 
 
 def urls(parts: Parts) -> list[URLSpec]:

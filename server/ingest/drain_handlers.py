@@ -30,6 +30,7 @@ from server.kernel.errors import ApiError, invalid
 from server.receivers import logplex, syslog_drain
 from server.receivers.drained import Drained
 
+FRAME_ID = "Logplex-Frame-Id"
 BODY_MAX = 16 * 1024 * 1024  # bytes: Vector's batches have 10 MB
 ERRORS = ("BAD_REQUEST", "INVALID", "PAYLOAD_TOO_LARGE", "QUEUE_FULL", "THROTTLED", "UNAVAILABLE")
 BORNE = frozenset(
@@ -95,7 +96,8 @@ class DrainHandler(ApiHandler):
         """Answer once all of the body is durable. `read` says what it says, `marked` by what a repeat is known."""
         assert self.identity is not None
         body, self.request.body = self.request.body, b""
-        known_by = Going(self.identity.key_id, self.request.uri or "", digest(body))
+        frame = self.request.headers.get(FRAME_ID, "").encode()
+        known_by = Going(self.identity.key_id, self.request.uri or "", digest(frame + b"\n" + body))
         storing, self.settled = going_on(known_by, partial(self.take_in, body, read, marked))
         del body
         try:
@@ -140,14 +142,14 @@ class LogplexHandler(DrainHandler):
         returns=DrainAnswer,
         also=(202,),
         errors=ERRORS,
-        headers=("Logplex-Frame-Id",),
+        headers=(FRAME_ID,),
         body_media=("application/logplex-1", "text/plain"),
     )
     async def post(self) -> None:
         """Lines of the router become outcomes, those of the API changes, all others log lines. The same
         Logplex-Frame-Id again changes nothing."""
         service = self.service_of(self.query(DrainAsked).service)
-        now, mark = int(shared_clock.now() * 1_000_000), self.request.headers.get("Logplex-Frame-Id", "").encode()
+        now, mark = int(shared_clock.now() * 1_000_000), self.request.headers.get(FRAME_ID, "").encode()
         await self.keep(
             lambda body: logplex.read(body, now, service), lambda body, _: digest(mark + b"\n" + digest(body))
         )

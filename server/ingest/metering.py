@@ -152,8 +152,7 @@ async def hand_in_each(
     """Store what these points count, one after another, and note how exact it is."""
     bounds, received = bounds_of(points), list[ReceivedOutcomes]()
     for number, handed in enumerate(each):
-        kind = b"deltas" if handed.metered is None else b"meters"
-        own = replace(incoming, digest=digest(b"%b %b %d" % (incoming.digest, kind, number)))
+        own = replace(incoming, digest=digest(incoming.digest + mark_of(handed, number)))
         received.append(await receive(parts, identity, own, handed))
         told: dict[str, list[tuple[float, int, tuple[float, float] | None]]] = {}
         for one in handed.outcomes:
@@ -162,6 +161,14 @@ async def hand_in_each(
             {service: MeasuredBuckets(error_of(those), bounds[service]) for service, those in told.items()}
         )
     return received
+
+
+def mark_of(handed: HandedIn, number: int) -> bytes:
+    """What tells a part of a body from its others. Where a part was stored before, its readings are not read again, and
+    those that are left come in parts of other numbers."""
+    if handed.metered is None:
+        return b"deltas %d" % number
+    return b"".join(b"%b %d %d" % (one.series, one.before, one.time) for one in handed.metered.readings)
 
 
 def metered_of(read: Iterable[ReadMeter]) -> Iterator[HandedIn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
+from server.ingest import metering
 from server.kernel.db import Database
+from server.kernel.errors import ApiError
 from tests.ingest.making import rows, value
 from tests.receivers.otlp.making import Spans, http
 from tests.site import answer
@@ -180,6 +183,33 @@ async def test_while_the_database_is_away_cumulative_points_wait(
     assert 1 <= int(refused.headers["Retry-After"]) <= 4
     assert (await send(site, key, process.serve(0.1).body())).code == 200
     assert counted(database_url) == [("shop", 200, 3, 0)]
+
+
+@pytest.mark.gen_test
+async def test_what_is_left_of_a_body_is_counted_when_it_comes_again(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    body = Process().serve(0.1).serve(0.1, status=404).serve(0.1, status=503).body()
+    monkeypatch.setattr(metering, "ITEMS", 1)  # a part each
+    with monkeypatch.context() as patched:
+        patched.setattr(metering, "receive", once(metering.receive))
+        assert (await send(site, key, body)).code == 503
+    assert (await send(site, key, body)).code == 200
+    assert counted(database_url) == [("shop", 200, 1, 0), ("shop", 404, 1, 0), ("shop", 503, 1, 1)]
+
+
+def once(receive: Callable[..., Any]) -> Callable[..., Any]:
+    """It as long as it was called once; from then on it fails."""
+    calls = iter((True,))
+
+    async def called(*given: Any) -> Any:
+        if next(calls, False):
+            return await receive(*given)
+        raise ApiError("UNAVAILABLE", "The database does not answer.", retry_after=1)
+
+    return called
 
 
 def away(_: Database) -> Any:
