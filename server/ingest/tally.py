@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from server.ingest.line import storable
 from server.kernel.names import OTHER
 
 SLOT_S = 10
@@ -90,6 +91,7 @@ class IntakeTally:
     def _bounded(self, slot: int, key_id: int, service: str) -> str:
         if slot != self._slot:
             self._slot, self._slot_services = slot, {}
+        service = storable(service)  # one that is not would lose the counts of all others with it
         sent = self._slot_services.setdefault(key_id, set())
         if service not in sent and len(sent) >= self.services_max:
             return OTHER

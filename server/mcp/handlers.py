@@ -87,7 +87,7 @@ class McpHandler(ApiHandler):
         if message.method != "tools/call":
             return protocol.answered(message, version, [tool.shown for tool in TOOLS.values()])
         name, given = message.given.get("name"), message.given.get("arguments", {})
-        if name not in TOOLS:
+        if not isinstance(name, str) or name not in TOOLS:
             raise RpcError(INVALID_PARAMS, f"Unknown tool: {str(name)[:60]}; there are {', '.join(TOOLS)}.")
         if not isinstance(given, dict):
             raise RpcError(INVALID_PARAMS, "`arguments` is an object.")

@@ -29,7 +29,7 @@ NIL = "-"
 TOKEN = re.compile(rb"d\.[0-9a-f-]{36}$")
 
 KEYS = "sock|at|code|desc|method|path|host|request_id|fwd|dyno|connect|service|status|bytes|protocol|tls_version|tls"
-PAIR = re.compile(rf'(?:^| )({KEYS})=(".*?"|.*?)(?=(?: (?:{KEYS})=)|$)', re.DOTALL)
+NAME = re.compile(rf"(?:^| )({KEYS})=")
 BEFORE = frozenset({"sock", "at", "code", "desc", "method", "path"})  # of the names, those up to what a client wrote
 MILLISECONDS = re.compile(r"(\d{1,9})(?:ms)?")
 ERROR = re.compile(r"(?:Error )?([HRL]\d{2})\b")
@@ -139,10 +139,21 @@ def pairs_in(text: str) -> dict[str, str]:
     What a path or a header pretends to be is none: of the names behind the path the last one is the router's own.
     """
     pairs: dict[str, str] = {}
-    for name, value in PAIR.findall(text):
+    names = list(NAME.finditer(text))
+    ends = [*(name.start() for name in names[1:]), len(text)]
+    quotes = [place for place, end in enumerate(ends) if text[end - 1 : end] == '"']  # values that end with one
+    place = closing = 0
+    while place < len(names):
+        begin, last = names[place].end(), place
+        if quoted := text.startswith('"', begin):
+            while closing < len(quotes) and (quotes[closing] < place or ends[quotes[closing]] <= begin + 1):
+                closing += 1
+            quoted = closing < len(quotes)
+            last = quotes[closing] if quoted else place
+        name, value = names[place][1], text[begin : ends[last]]
         if name not in pairs or name not in BEFORE:
-            quoted = len(value) > 1 and value[0] == value[-1] == '"'
             pairs[name] = value[1:-1] if quoted else value
+        place = last + 1
     return pairs
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from server.config.registry import Counted
 from server.ingest import intake_store, retention_store
 from server.ingest.preview import RefusedItems, effect, preview
+from server.ingest.received import ABANDONED
 from server.ingest.tally import ACCEPTED, IntakeLine, IntakeTally, size_key
 from server.kernel.db import Database
 from tests.ingest.making import rows, value
@@ -52,6 +53,13 @@ def test_only_what_changed_is_taken_and_old_slots_are_forgotten() -> None:
     assert (count.requests, count.items) == (2, 3)
     tally.take(NOW + 60)
     assert tally.counts == {}
+
+
+def test_a_name_that_no_database_holds_loses_no_count() -> None:
+    tally = IntakeTally(200)
+    tally.add_items(NOW, 7, ABANDONED, 1, "a\0b")
+    tally.add(NOW, 7, ABANDONED, services={"a\ud800": 2}, items=2, size=1)
+    assert {line.service: count.items for line, count in tally.take(NOW).items()} == {"ab": 1, "a?": 2}
 
 
 def test_services_over_the_cap_are_other() -> None:

@@ -112,7 +112,11 @@ async def test_what_a_tool_refuses_is_told_in_words_and_what_is_no_call_as_an_er
     assert "NOT_FOUND" in await client.refused("summary", service="a\0b")
     monkeypatch.setattr(handlers, "ANSWER_MAX", 10)
     assert "ask for less" in await client.refused("services")
-    for params, code in (({"name": "drop"}, -32602), ({"name": "services", "arguments": []}, -32602)):
+    for params, code in (
+        ({"name": "drop"}, -32602),
+        ({"name": ["drop"]}, -32602),
+        ({"name": "services", "arguments": []}, -32602),
+    ):
         response = await client.ask("tools/call", **params)
         assert (response.code, answer(response)["error"]["code"], answer(response)["id"]) == (400, code, "one")
     response = await client.ask("resources/list")

@@ -144,3 +144,9 @@ def test_a_service_that_nobody_names_is_the_host_that_the_router_names() -> None
     hosts = ("shop-0a1b2c3d4e5f.herokuapp.com", "shop.herokuapp.com", "shop.example")
     found = drained(*(ROUTER + pairs.format(host) for host in hosts), service="")
     assert [one.service for one in found.requests] == ["shop", "shop", "shop.example"]
+
+
+def test_a_line_of_nothing_but_names_is_read_once() -> None:
+    """Where each name looks for the end of its value anew, this takes hours, and holds up the whole process."""
+    found = drained(ROUTER + 'at=info method=GET path="/ ' * 30_000)
+    assert (found.requests, len(found.lines)) == ([], 1)

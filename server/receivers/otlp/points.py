@@ -82,6 +82,8 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
             if (sent.flags or 0) & NO_VALUE:
                 continue
             try:
+                if "\0" in source.process.service:
+                    raise ValueError("service.name has a NUL, which no database holds")
                 histogram = read(sent)
                 start, time = times_of(sent, measured.aggregation_temporality)
                 if measured.aggregation_temporality == DELTA and total(histogram) > COUNT_MAX:

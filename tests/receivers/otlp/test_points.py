@@ -185,8 +185,12 @@ def test_a_body_is_read_as_far_as_it_can_be() -> None:
     wide = {"exponentialHistogram": {"dataPoints": [at | {"scale": 30}], "aggregationTemporality": 2}}
     metrics = [{"histogram": {"dataPoints": sent, "aggregationTemporality": 2}}, odd, many, wide]
     named = [{"name": NEW, "unit": "s"} | one for one in metrics] + [{"name": "other", "gauge": {}}, {}]
-    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": named}, {}], "unknown": 1}, {}]}
+    body: dict[str, list[Any]] = {"resourceMetrics": [{"scopeMetrics": [{"metrics": named}, {}], "unknown": 1}, {}]}
+    nul = {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "a\0b"}}]}}
+    body["resourceMetrics"].append(nul | {"scopeMetrics": [{"metrics": named[:1]}]})
     found = list(points(wire.read(json.dumps(body).encode(), METRICS, json=True)))
+    unstorable = [found.pop() for _ in range(sum(not (one.get("flags") or 0) for one in sent))]
+    assert all(isinstance(one, BadPoint) and "has a NUL" in one.reason for one in unstorable)
     assert len([one for one in found if isinstance(one, BadPoint)]) == len(bad) + 3
     read = [one for one in found if isinstance(one, MetricPoint)]
     assert [total(one.histogram) for one in read] == [3, 3, 7]  # what has ended is no point
