@@ -25,8 +25,14 @@ WORDS = (
     "|reset|null|none|nil|true|false|undefined|empty|not|no|for|and|or|\\*+|x{3,}"
 )
 SENTENCE = rf"""(?!["']?(?:{WORDS})(?![\w-]))"""
-PASSWORDS = r"password|passwd|passphrase|pwd|secret|secret[_-]?key|access[_-]?key|private[_-]?key|client[_-]?secret"
-TOKENS = r"token|api[_-]?key|session(?:[_-]?id)?|sessid|csrf|xsrf|signature|credentials?|auth(?:[_-]?key)?|otp|jwt"
+PASSWORDS = (
+    "password|passwd|passphrase|pwd|(?<![a-z])pass|secret|secret[_-]?key(?:[_-]?base)?|client[_-]?secret"
+    "|(?:access|account|encryption|master|private|signing|stripe)[_-]?key"
+)
+TOKENS = r"token|api[_-]?key|session(?:[_-]?id)?|sessid|csrf|xsrf|auth[_-]?key"
+# What these name is as often a word as a secret, which has a digit.
+MAYBE = r"signature|(?<![a-z])sig|credentials?|auth|otp|jwt"
+DIGIT = r"(?=\S{0,200}?\d)"
 PAIR = r"[\w!#$%&'*+.^`|~-]+=[^\s;,\"']*"
 
 
@@ -50,21 +56,23 @@ MASKS = (
         rf"""|(\bauthorization{IS})(?=\S{{0,200}}?\d){LONG}""",
     ),
     mask_of("cookie", rf"""(\b(?:set-)?cookie{IS}\\*["']?){PAIR}(?:;\s*{PAIR})*"""),
-    mask_of("passw passphrase pwd secret key", rf"((?:{PASSWORDS}){IS}){SENTENCE}{VALUE}"),
+    mask_of("pass pwd secret key", rf"((?:{PASSWORDS}){IS}){SENTENCE}{VALUE}"),
     mask_of("passw secret token", r"(<[\w:.-]{0,40}(?:password|secret|token)>)[^<\s]+"),
-    mask_of("token key sess csrf xsrf signature credential auth otp jwt", rf"((?:{TOKENS}){IS}){SENTENCE}{LONG}"),
+    mask_of("token key sess csrf xsrf", rf"((?:{TOKENS}){IS}){SENTENCE}{LONG}"),
+    mask_of("sig credential auth otp jwt", rf"((?:{MAYBE}){IS}){SENTENCE}{DIGIT}{LONG}"),
     mask_of("bearer basic", r"(\b(?:bearer|basic)\s+)(?=\S{0,200}?[\d=])[\w.~+/=-]{8,}"),
     mask_of("eyj", r"()(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?", re.RegexFlag(0)),
     mask_of(
-        "akia asia gh github_pat_ glpat- xox xapp- hooks.slack.com _live_ _test_ aiza sk- sg. npm_ pypi- hrku- "
-        "ek_ es_ el_ ew_",
+        "akia asia gh github_pat_ gl xox xapp- hooks.slack.com _live_ _test_ aiza ya29. sk- sg. npm_ pypi- hrku- "
+        "hf_ shpat_ dop_v1_ hvs. ek_ es_ el_ ew_",
         r"""()(?<![\w-])(?:
             (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])
-          | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_\w{22,} | glpat-[\w-]{20,}
+          | gh[pousr]_[A-Za-z0-9]{36,} | github_pat_\w{22,} | gl(?:pat|ptt|dt|rt|cbt|ft|soat|agent)-[\w-]{20,}
           | xox[abeoprs]-[\w-]{10,} | xapp-[\w-]{10,}
           | [srp]k_(?:live|test)_[A-Za-z0-9]{10,}
-          | AIza[\w-]{35} | sk-[\w-]{20,} | SG\.[\w-]{16,}\.[\w-]{16,}
+          | AIza[\w-]{35} | ya29\.[\w-]{20,} | sk-(?=[\w-]{0,200}\d)[\w-]{20,} | SG\.[\w-]{16,}\.[\w-]{16,}
           | e[kslw]_[\w-]{43}(?![\w-])
+          | hf_[A-Za-z0-9]{30,} | shpat_[a-f0-9]{32} | dop_v1_[a-f0-9]{64} | hvs\.[\w-]{20,}
           | npm_[A-Za-z0-9]{36} | pypi-[\w-]{40,} | HRKU-[\w-]{30,}
         )
         | (hooks\.slack\.com/services/)[\w/]+""",

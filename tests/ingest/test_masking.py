@@ -54,6 +54,14 @@ SECRETS = [
     ("amex 3782-822463-10005", "822463"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n-----END RSA PRIVATE KEY-----", "MIIEow"),
     ("key " + "ek" + "_" + "Zx9" * 14 + "y used", "Zx9Zx9"),
+    ("SECRET_KEY_BASE=abcdef", "abcdef"),
+    ("DB_PASS=hunter2 STRIPE_KEY=k1", "hunter2"),
+    ("ENCRYPTION_KEY=hunter3", "hunter3"),
+    ("AccountKey=Zm9v/bar==;EndpointSuffix=x", "Zm9v"),
+    ("GET /blob?sv=2024&sig=a1b2c3d4e5f6 200", "a1b2c3d4e5f6"),
+    ("ya" + "29." + "a0AfH6SMBx" * 3 + " used", "a0AfH6"),
+    ("gl" + "ptt-" + "0123456789abcdef01234567 used", "0123456789abcdef"),
+    ("hf" + "_" + "aB3" * 11 + " used", "aB3aB3"),
 ]
 
 PLAIN = [
@@ -81,6 +89,11 @@ PLAIN = [
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "SKU 3782-8224-6310 x 12",
     "the secret of success is not a value",
+    "auth: succeeded for mira",
+    "jwt: disabled globally",
+    "signature: com.example.Foo.bar",
+    "sk-learn-pipeline-runner-job started",
+    "compass: northwest bypass=manual",
 ]
 
 
