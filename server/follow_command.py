@@ -10,9 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from server.kernel.terminal import say
+from server.kernel.terminal import say, say_over
 from server.kernel.text import plural
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ class ProgressLine:
         if text == self._said or time.monotonic() - self._said_at < LINE_S[self._terminal]:
             return
         self._said, self._said_at = text, time.monotonic()
-        click.echo(f"\r\x1b[K{text}" if self._terminal else text, nl=not self._terminal, err=True)
+        say_over(text, sys.stderr)
 
     def text(self) -> str:
         """How far it is."""
@@ -57,7 +55,7 @@ class ProgressLine:
     def tell(self, text: str) -> None:
         """Say something else, on a line of its own."""
         if self._terminal and self._said:
-            click.echo("", err=True)
+            say("", err=True)
         say(text, err=True)
 
 

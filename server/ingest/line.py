@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from server.ingest.masking import masked
+from server.kernel.text import storable
 from server.receivers.drained import DrainedLine
 from server.tables import lines as tables
 from server.tables.binary import Copied, field_of
@@ -94,13 +95,6 @@ def bounded(line: LogLine) -> LogLine:
 
 def word(text: str) -> str:
     return storable(text)[:WORD_CHARACTERS]
-
-
-def storable(text: str) -> str:
-    """Without NULs and half surrogates."""
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return text.replace("\0", "")
 
 
 def oldest_line(now_s: float, hours: int) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from server.ingest.line import storable
 from server.kernel.names import OTHER
+from server.kernel.text import storable
 
 SLOT_S = 10
 ACCEPTED = "accepted"

@@ -30,6 +30,12 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     click.echo(visible(text), err=err, nl=nl)
 
 
+def say_over(text: str, to: TextIO) -> None:
+    """Say how far something is: on a terminal in the place of what was said last, elsewhere on a line of its own."""
+    terminal = to.isatty()
+    click.echo(f"\r\x1b[K{visible(text)}" if terminal else visible(text), nl=not terminal, file=to)
+
+
 def say_table(head: Sequence[str], rows: Sequence[Sequence[str]], to: TextIO | None = None) -> None:
     """Print rows in columns; nothing where there are none.
 

@@ -17,6 +17,13 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@]|:(?=//|(?!\d\d:)[\w+-]+:))")
 BREAKS = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]+")
 
 
+def storable(text: str) -> str:
+    """It without NULs and half surrogates, which no database holds."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "")
+
+
 def percent(ratio: float | None) -> str:
     """A ratio from 0 to 1 as per cent; what is not all is never told as `100 %`, nor what is not none as `0 %`."""
     if ratio is None:

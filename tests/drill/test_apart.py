@@ -101,7 +101,7 @@ def test_it_ends_no_staged_revision_and_is_in_no_metric() -> None:
     assert not any(is_drill(sample.labels.get("service", "")) for sample in told)
 
 
-def test_messages_say_drill_first_and_pagerduty_gets_none() -> None:
+def test_messages_say_drill_first_and_what_is_of_production_alone_gets_none() -> None:
     one = an_alert(service=DRILL)
     told = fit(one, message(one))
     assert told.startswith("DRILL SEV-2 drill:bad-deploy: ")
@@ -109,8 +109,8 @@ def test_messages_say_drill_first_and_pagerduty_gets_none() -> None:
     assert fit(one, escalated(told)).startswith("DRILL Not acknowledged: SEV-2 ")
     targets = [Target(number, name, name, "", "", "", 1) for number, name in enumerate(KINDS, 1)]
     assert {one.kind for one in drilled(targets, "shop")} == set(KINDS)
-    assert {one.kind for one in drilled(targets, DRILL)} == set(KINDS) - {"pagerduty"}
-    assert {each.kind for each in receiving(notice(one), targets, ())} == set(KINDS) - {"pagerduty"}
+    assert {one.kind for one in drilled(targets, DRILL)} == set(KINDS) - {"pagerduty", "cdevents"}
+    assert {each.kind for each in receiving(notice(one), targets, ())} == set(KINDS) - {"pagerduty", "cdevents"}
 
 
 def test_its_incident_is_one_comes_last_and_is_closed_without_homework() -> None:

@@ -71,7 +71,7 @@ def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> 
     assert done.exit_code == 0, done.output
     assert "10 outcomes stored" in done.output
     assert "10 of them have no request time: their latency is not known" in done.output
-    assert "1 lines left out" in done.output
+    assert "1 line left out" in done.output
     newest = value(database_url, "SELECT extract(epoch FROM max(at))::float8 FROM outcomes")
     assert time.time() - 20 < newest <= time.time()
     assert value(database_url, "SELECT extract(epoch FROM max(at) - min(at))::int FROM outcomes") == 9
@@ -187,7 +187,7 @@ def test_one_stray_date_decides_nothing(run: Any, database_url: str, years: int)
     log = "".join(line(old + n) for n in range(50)) + line(old + years * 365 * 86400)
     done = run(log, "--shift")
     assert "50 outcomes stored" in done.output
-    assert "1 lines left out: their time is not taken" in done.output
+    assert "1 line left out: its time is not taken" in done.output
     assert "access.log:51: is " in done.output
     newest = value(database_url, "SELECT extract(epoch FROM max(at))::float8 FROM outcomes")
     assert time.time() - 20 < newest <= time.time()

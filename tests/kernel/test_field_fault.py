@@ -102,7 +102,7 @@ async def test_over_http_it_also_says_what_was_kept(web: Callable[..., Awaitable
             "/api/v1/targets",
             {"kind": "fax", "name": "a"},
             "kind",
-            "kind: is 'fax'; give one of email, pagerduty",
+            "kind: is 'fax'; give one of cdevents, email, pagerduty",
         ),
         ("POST", "/api/v1/targets", {"kind": "slack"}, "name", "name: is missing. Nothing was done."),
         ("POST", "/api/v1/targets", {"kind": "slack", "name": "a", "address": "x"}, "address", "https://. Nothing was"),

@@ -68,6 +68,16 @@ COMES = (
         " SELECT id, 'shop', 'pause', 'waiting', 'x', now() FROM incidents",
         {"deploy acts"},
     ),
+    (
+        "INSERT INTO alertmanagers (address, host, created_by) VALUES ('a', 'h', 'x');"
+        " INSERT INTO silences (service, reason, author, ends_at) VALUES ('shop', 'r', 'x', now() + interval '1 h')",
+        {"silence copies"},
+    ),
+    (
+        "INSERT INTO flag_sources (name, service, address, host, header, created_by)"
+        " VALUES ('f', 'shop', 'a', 'h', '', 'x')",
+        {"flags"},
+    ),
 )
 
 
