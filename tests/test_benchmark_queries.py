@@ -29,6 +29,7 @@ def left_behind(url: str) -> list[str]:
         return [str(row[0]) for row in found]
 
 
+@pytest.mark.soak
 def test_every_question_is_timed_and_the_database_is_removed(database_url: str) -> None:
     found = run("--outcomes", "3000", "--rounds", "2", "--yes-write-here", DATABASE_URL=database_url)
     assert found.returncode == 0, found.stderr

@@ -44,6 +44,7 @@ HEADS = (
 )
 
 
+@pytest.mark.soak
 @pytest.mark.gen_test
 async def test_bodies_of_strangers_take_no_memory(web: Any, many_files: None) -> None:
     site = await web()

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 
 from tests.running import Running
 from tests.waiting import PATIENCE_S, wait_for
@@ -73,6 +74,7 @@ def test_a_request_in_flight_is_finished_although_every_process_gets_the_signal(
         assert stopped == (0,), "every stop was an orderly one"
 
 
+@pytest.mark.soak
 def test_a_stop_that_waits_for_a_client_ends_in_time(running: Start) -> None:
     server = running()
     key = server.key("ingest")

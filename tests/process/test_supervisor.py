@@ -71,6 +71,7 @@ def test_ctrl_c_stops_everything(start: Start, data_dir: Path, presses: int) -> 
     assert postgres_of(data_dir) is None
 
 
+@pytest.mark.soak
 def test_kill_9_of_the_supervisor_ends_its_database_and_loses_nothing(start: Start, data_dir: Path) -> None:
     """As ruby-foreman does 5 s after a SIGTERM: the processes finish what is in flight, and the database after them."""
     server = start()
