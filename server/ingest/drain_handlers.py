@@ -16,15 +16,14 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Struct, UnsetType
 
-from server.http.body import Coding, Room, declared
 from server.http.failures import as_api_error
-from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.drain import DrainTaken, take
 from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
 from server.ingest.receiving import Incoming
+from server.ingest.telemetry_handler import DrainAsked, TelemetryHandler
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.receivers import logplex, syslog_drain
@@ -36,12 +35,6 @@ ERRORS = ("BAD_REQUEST", "INVALID", "PAYLOAD_TOO_LARGE", "QUEUE_FULL", "THROTTLE
 BORNE = frozenset(
     {"UNAUTHENTICATED", "FORBIDDEN", "METHOD_NOT_ALLOWED", "NOT_FOUND", "UNSUPPORTED_MEDIA_TYPE", *ERRORS}
 )
-
-
-class DrainAsked(Struct):
-    """`service`: whose lines these are; left out, it is the only one of the key, or what the lines name."""
-
-    service: str = ""
 
 
 class SyslogAsked(DrainAsked):
@@ -64,33 +57,14 @@ class DrainAnswer(Struct):
     stored: str | UnsetType = UNSET
 
 
-class DrainHandler(ApiHandler):
+class DrainHandler(TelemetryHandler):
     """What the addresses of drains share."""
 
-    codings: tuple[Coding, ...] = ("identity", "gzip", "deflate")
-    first = False
-    basic = True
     path: ClassVar[str]
     answer_s = ANSWER_S
-    settled = False  # what becomes of this request is counted elsewhere
-
-    async def admit(self) -> None:
-        """A known sender, and time for what it sends."""
-        await super().admit()
-        self.parts.intake.turns.require()
 
     def body_limit(self) -> int:
         return BODY_MAX
-
-    @property
-    def room(self) -> Room:
-        return self.parts.telemetry
-
-    def service_of(self, named: str) -> str:
-        """Whose lines these are: as the address says, or of the key's only service; '' where the lines say it."""
-        assert self.identity is not None
-        only = next(iter(self.identity.services)) if len(self.identity.services) == 1 else ""
-        return named or only
 
     async def keep(self, read: Callable[[bytes], Drained], marked: Callable[[bytes, Drained], bytes]) -> None:
         """Answer once all of the body is durable. `read` says what it says, `marked` by what a repeat is known."""
@@ -121,10 +95,7 @@ class DrainHandler(ApiHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
-        if self.request.method == "POST" and not self.settled:
-            key_id = self.identity.key_id if self.identity else 0
-            size = self.received or declared(self.request.headers.get("Content-Length", ""))
-            self.parts.intake.refused(key_id, None, error.code, None, size)
+        self.count_refusal(error)
         self.finish(self.tell(bearable(error)))
 
 

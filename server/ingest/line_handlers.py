@@ -8,15 +8,15 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from server.http.body import TELEMETRY_BYTES, Coding, Room, declared
+from server.http.body import TELEMETRY_BYTES
 from server.http.failures import as_api_error
-from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.line import line_of
 from server.ingest.lines import TakenLines
 from server.ingest.post import digest
 from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.telemetry_handler import DrainAsked, TelemetryHandler
 from server.kernel.errors import ApiError
 from server.receivers import json_lines
 from server.receivers.drained import Drained
@@ -32,12 +32,6 @@ NO_SERVICE = (
 )
 
 
-class LinesAsked(Struct):
-    """`service`: whose lines these are; left out, it is the only one of the key, or what each line names."""
-
-    service: str = ""
-
-
 class LinesAnswer(Struct):
     """How many lines are kept, durably, and how many are not: no objects or without a service, or one that the key may
     not send (`refused`), over the bytes of a day (`over`), older than is kept (`old`)."""
@@ -49,31 +43,18 @@ class LinesAnswer(Struct):
     stored: str | UnsetType = UNSET
 
 
-class JsonLinesHandler(ApiHandler):
+class JsonLinesHandler(TelemetryHandler):
     """/api/v1/drains/json"""
 
     receiver = "JSON lines"
-    codings: tuple[Coding, ...] = ("identity", "gzip", "deflate")
-    first = False
-    basic = True
-    settled = False  # what becomes of this request is counted elsewhere
-
-    async def admit(self) -> None:
-        """A known sender, and time for what it sends."""
-        await super().admit()
-        self.parts.intake.turns.require()
 
     def body_limit(self) -> int:
         return TELEMETRY_BYTES
 
-    @property
-    def room(self) -> Room:
-        return self.parts.telemetry
-
     @operation(
         "Log lines as JSON: an array, objects one a line or one behind the other, or lines of text",
         scope="ingest",
-        query=LinesAsked,
+        query=DrainAsked,
         body=Any,
         returns=LinesAnswer,
         also=(202,),
@@ -88,7 +69,7 @@ class JsonLinesHandler(ApiHandler):
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", NO_TEXT)
         body, self.request.body = self.request.body, b""
         await self.parts.intake.turns.next(len(body))
-        drained = await asyncio.to_thread(json_lines.read, body, self.service())
+        drained = await asyncio.to_thread(json_lines.read, body, self.service_of(self.query(DrainAsked).service))
         if drained.left["no service"] and not drained.lines:
             raise ApiError("INVALID", NO_SERVICE)
         received = await self.keep(body, drained)
@@ -105,18 +86,9 @@ class JsonLinesHandler(ApiHandler):
             self.parts, self.identity, incoming, HandedIn((), lines=[line_of(line) for line in drained.lines])
         )
 
-    def service(self) -> str:
-        """Whose lines these are: as the address says, or of the key's only service; '' where each line says it."""
-        assert self.identity is not None
-        only = next(iter(self.identity.services)) if len(self.identity.services) == 1 else ""
-        return self.query(LinesAsked).service or only
-
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
-        if self.request.method == "POST" and not self.settled:
-            key_id = self.identity.key_id if self.identity else 0
-            size = self.received or declared(self.request.headers.get("Content-Length", ""))
-            self.parts.intake.refused(key_id, None, error.code, None, size)
+        self.count_refusal(error)
         later = ApiError("UNAVAILABLE", error.detail, retry_after=1) if error.code in LATER else error
         self.finish(self.tell(later))
 

@@ -19,14 +19,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from server.auth.identity import Identity
-from server.http.body import TELEMETRY_BYTES, Coding, Room, declared
+from server.http.body import TELEMETRY_BYTES
 from server.http.failures import as_api_error
-from server.http.handler import ApiHandler, NotFound
+from server.http.handler import NotFound
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
 from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
 from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
+from server.ingest.telemetry_handler import TelemetryHandler
 from server.kernel.errors import ApiError
 from server.receivers.otlp import wire
 from server.receivers.otlp.spans import ReadSpans, read_spans
@@ -65,14 +66,10 @@ class OtlpAnswer(Struct, rename="camel", omit_defaults=True):
     partial_success: PartialSuccess | None = None
 
 
-class OtlpHandler(ApiHandler):
+class OtlpHandler(TelemetryHandler):
     """What the three addresses share."""
 
-    codings: tuple[Coding, ...] = ("identity", "gzip", "deflate")
-    first = False
-    basic = True
     path: ClassVar[str]
-    settled = False  # what becomes of this request is counted elsewhere
     repeats = False  # the same is being stored already
 
     async def admit(self) -> None:
@@ -88,17 +85,12 @@ class OtlpHandler(ApiHandler):
             if error.code == "UNAUTHENTICATED":
                 raise no_key(given) from None
             raise
-        self.parts.intake.turns.require()
 
     def body_limit(self) -> int:
         settings, key_id = self.parts.settings, self.identity.key_id if self.identity else 0
         if settings.lowered("MAX_REQUEST_BODY_BYTES", key_id):
             return settings.limits_for(key_id).max_request_body_bytes
         return TELEMETRY_BYTES
-
-    @property
-    def room(self) -> Room:
-        return self.parts.telemetry
 
     @property
     def media(self) -> str:
@@ -143,10 +135,7 @@ class OtlpHandler(ApiHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = as_api_error(kwargs.get("exc_info", (None, None, None))[1], status_code)
-        if self.request.method == "POST" and not self.settled and error.code != "NOT_FOUND":
-            key_id = self.identity.key_id if self.identity else 0
-            size = self.received or declared(self.request.headers.get("Content-Length", ""))
-            self.parts.intake.refused(key_id, None, error.code, None, size)
+        self.count_refusal(error)
         told = bearable(error)
         body = self.tell(told)
         self.set_status(told.status, phrase(told.detail))  # Python's SDK logs that, and no body
