@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,16 +22,21 @@ log = logging.getLogger("evenkeel.ingest")
 KEYS_MAX = 20_000_000  # about 3 GB: above it the oldest go before their 24 hours
 
 
-async def drop_keys(connection: AsyncConnection) -> int:
-    """Delete one bite of the idempotency keys that are 24 hours old; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM idempotency WHERE digest = ANY (ARRAY(SELECT digest FROM idempotency"
-            " WHERE at < now() - interval '24 hours' ORDER BY at LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
+class Aged(NamedTuple):
+    """Rows of a table that are old by a condition: by what they are deleted, and in which order they are found."""
+
+    table: str
+    key: str
+    condition: str
+    order: str
+
+    async def drop(self, connection: AsyncConnection) -> int:
+        """Delete one bite of them; how many."""
+        old = f"SELECT {self.key} FROM {self.table} WHERE {self.condition} ORDER BY {self.order} LIMIT :bite"
+        done = await connection.execute(
+            text(f"DELETE FROM {self.table} WHERE {self.key} = ANY (ARRAY({old}))"), {"bite": BITE}
+        )
+        return done.rowcount
 
 
 async def drop_item_claims(connection: AsyncConnection) -> int:
@@ -67,82 +73,25 @@ async def keys_over(connection: AsyncConnection, most: int) -> int:
     return int(rows.scalar_one()) - most
 
 
-async def drop_intake(connection: AsyncConnection) -> int:
-    """Delete one bite of the intake counts that are a day old; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM intake WHERE ctid = ANY (ARRAY("
-            "SELECT ctid FROM intake WHERE slot < now() - interval '1 day' ORDER BY slot LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
-
-
-async def drop_received(connection: AsyncConnection) -> int:
-    """Delete one bite of the counts by receiver that are a day old; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM received WHERE ctid = ANY (ARRAY("
-            "SELECT ctid FROM received WHERE slot < now() - interval '1 day' ORDER BY slot LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
-
-
-async def drop_line_days(connection: AsyncConnection) -> int:
-    """Delete one bite of the counts of log lines that are a week old; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM line_days WHERE ctid = ANY (ARRAY("
-            "SELECT ctid FROM line_days WHERE day < current_date - 7 ORDER BY day LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
-
-
-async def drop_meters(connection: AsyncConnection) -> int:
-    """Delete one bite of the meters that were not heard of for a week; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM meters WHERE series = ANY (ARRAY("
-            "SELECT series FROM meters WHERE heard_at < now() - interval '7 days' ORDER BY heard_at LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
-
-
-async def drop_telemetry_services(connection: AsyncConnection) -> int:
-    """Delete one bite of what is known of services whose telemetry did not come for a week; how many."""
-    done = await connection.execute(
-        text(
-            "DELETE FROM telemetry_services WHERE service = ANY (ARRAY(SELECT service FROM telemetry_services"
-            " WHERE greatest(spans_at, sampled_at, measured_at) < now() - interval '7 days' LIMIT :bite))"
-        ),
-        {"bite": BITE},
-    )
-    return done.rowcount
-
-
-DROPS = (
-    drop_keys,
-    drop_intake,
-    drop_received,
-    drop_line_days,
-    drop_item_claims,
-    drop_meters,
-    drop_telemetry_services,
-    drop_places,
+AGED = (
+    Aged("idempotency", "digest", "at < now() - interval '24 hours'", "at"),
+    Aged("intake", "ctid", "slot < now() - interval '1 day'", "slot"),
+    Aged("received", "ctid", "slot < now() - interval '1 day'", "slot"),
+    Aged("line_days", "ctid", "day < current_date - 7", "day"),
+    Aged("meters", "series", "heard_at < now() - interval '7 days'", "heard_at"),
+    Aged(
+        "telemetry_services",
+        "service",
+        "greatest(spans_at, sampled_at, measured_at) < now() - interval '7 days'",
+        "service",
+    ),
 )
 
 
 async def forget_old(db: Database) -> None:
     """Drop keys and counts that are a day old, of log lines, meters and who sends telemetry a week, items after some
     hours, keys over KEYS_MAX."""
-    for drop in DROPS:
+    for drop in (*(each.drop for each in AGED), drop_item_claims, drop_places):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)
