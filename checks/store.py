@@ -174,11 +174,9 @@ class SilentDrain(NamedTuple):
     silent_s: float
 
 
-DRAINS = ("Heroku", "Syslog", "JSON lines")  # their receivers
-
-
-async def silent_drains(connection: AsyncConnection) -> list[SilentDrain]:
-    """Drains that sent in 20 of the 30 minutes before a web process was started again, and in the 5 after nothing."""
+async def silent_drains(connection: AsyncConnection, receivers: Sequence[str]) -> list[SilentDrain]:
+    """Drains of these receivers that sent in 20 of the 30 minutes before a web process was started again, and in the 5
+    after nothing."""
     query = text("""
         WITH last AS (
             SELECT receiver, key_id, max(at) AS at FROM received
@@ -194,5 +192,5 @@ async def silent_drains(connection: AsyncConnection) -> list[SilentDrain]:
                 AND r.slot > last.at - interval '30 minutes') >= 20
         ORDER BY 1, 2
         """)
-    rows = await connection.execute(query, {"drains": list(DRAINS)})
+    rows = await connection.execute(query, {"drains": list(receivers)})
     return [SilentDrain(*row) for row in rows]

@@ -13,7 +13,8 @@ from server.changes.announce import Announced, AnnouncedChange, Sent, announce
 from server.changes.hook_store import Hook
 from server.changes.store import Change
 from server.kernel.errors import ApiError, invalid
-from server.receivers.told_change import NAME_MAX, NothingTold, ToldChange, in_environment, shortened
+from server.receivers.environment import named as in_environment
+from server.receivers.told_change import NothingTold, ToldChange, shortened
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,7 +84,7 @@ def service_of(told: ToldChange, sender: ChangeSender, named: str) -> str:
     base = named or only or told.service
     if not base:
         raise invalid("service", "is named nowhere: give it in the address, ?service=NAME")
-    found = base if base.endswith(f"@{told.environment}") else in_environment(base, told.environment)[:NAME_MAX]
+    found = base if base.endswith(f"@{told.environment}") else in_environment(base, told.environment)
     if not sender.may_touch(base) and not sender.may_touch(found):
         known = ", ".join(sorted(sender.services))
         raise ApiError("FORBIDDEN", f"{sender.actor} is of {known}, not of {found}. Nothing was done.")

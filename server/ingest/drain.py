@@ -14,8 +14,8 @@ from server.ingest.post import digest
 from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.parts import Parts
 from server.receivers.drained import Drained, DrainedRequest
+from server.receivers.environment import NAME_MAX
 
-NAME_MAX = 200
 HEROKU = "heroku"  # the only platform whose drains tell of changes
 UNTIMED = b"untimed"  # what came without durations has another digest
 

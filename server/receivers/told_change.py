@@ -15,7 +15,6 @@ from server.kernel.field_fault import field_and_reason
 
 T = TypeVar("T")
 
-PRODUCTION = frozenset({"", "production", "prod", "live"})
 VERSION_MAX, SUMMARY_MAX, NAME_MAX, LINK_MAX = 200, 500, 200, 500  # characters that are kept
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # what lies before is a time that was never set
 TIME = "is a time with its zone, as 2026-03-01T03:08:12Z"
@@ -79,11 +78,6 @@ def moment(field: str, told: str | int) -> datetime:
     if found < EARLIEST:
         raise invalid(field, f"lies before {EARLIEST.year}")
     return found
-
-
-def in_environment(service: str, environment: str) -> str:
-    """The service as it is counted: what is not production is a service of its own."""
-    return service if environment.strip().lower() in PRODUCTION else f"{service}@{environment.strip()}"
 
 
 def version_of_purl(purl: str) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from server.kernel.errors import ApiError
 from server.receivers import cdevents, github, gitlab, pagerduty_change
+from server.receivers.environment import named as in_environment
 from server.receivers.told_change import (
     NothingTold,
     ToldChange,
-    in_environment,
     moment,
     shortened,
     version_of_purl,
@@ -67,6 +67,7 @@ def test_versions_and_environments() -> None:
     assert shortened("v1.2", "4e81b07") == "v1.2"
     assert [in_environment("a", one) for one in ("", "Production", "prod", "live")] == ["a"] * 4
     assert in_environment("a", "staging") == "a@staging"
+    assert in_environment("a" * 300, "staging").endswith("a@staging"), "as its spans have it, however long"
 
 
 def deployment(state: str = "success", at: Any = "2026-11-30T12:00:00Z", **more: Any) -> bytes:
