@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.figure import Figure
 from benchmarks.stand import scratch
-from server.ingest.log_file import LogFile
-from server.ingest.log_survey import reads
+from server.ingest.access_log.log_file import LogFile
+from server.ingest.access_log.log_survey import reads
 from server.receivers.access_log.detect import detect
 from server.receivers.access_log.entry import LoggedRequest
 from server.receivers.access_log.latency import LogAsk

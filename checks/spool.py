@@ -6,7 +6,7 @@ import asyncio
 import shutil
 
 from checks.check import Check, Surroundings, fail, note, warn
-from server.ingest.spool_place import SpoolWaiting, no_spool, root_of, waiting_on_machine
+from server.ingest.spool.spool_place import SpoolWaiting, no_spool, root_of, waiting_on_machine
 from server.kernel import shared_clock
 from server.kernel.settings import Environment
 from server.process.reserve import AGAIN_FREE, MIB, reserve_of

@@ -35,8 +35,8 @@ from server.incidents.runbook_file import RunbookInForce
 from server.ingest import native
 from server.ingest.intake import Intake
 from server.ingest.lean import LeanOutcomes
-from server.ingest.otlp_handlers import ADDRESSES, MisaddressedTelemetry, misaddressed
-from server.ingest.route_patterns import RoutePatterns
+from server.ingest.routes.route_patterns import RoutePatterns
+from server.ingest.telemetry.otlp_handlers import ADDRESSES, MisaddressedTelemetry, misaddressed
 from server.jobs import jobs
 from server.kernel.bus import Bus
 from server.kernel.database_trouble import trouble_of

@@ -14,10 +14,10 @@ from server.kernel.terminal import say, say_over
 from server.kernel.text import plural
 
 if TYPE_CHECKING:
-    from server.ingest.follow import Follow
-    from server.ingest.importer import Importer, Report
-    from server.ingest.log_form import GrowingForm
-    from server.ingest.log_pipe import LogPipe
+    from server.ingest.access_log.follow import Follow
+    from server.ingest.access_log.importer import Importer, Report
+    from server.ingest.access_log.log_form import GrowingForm
+    from server.ingest.access_log.log_pipe import LogPipe
     from server.kernel.settings import Environment
     from server.slo.policy.policies import Policies
 
@@ -61,9 +61,9 @@ class ProgressLine:
 
 async def follow(env: Environment, url: str, file: str, form: GrowingForm, options: dict[str, Any]) -> Report:
     """Follow a log until SIGTERM or Ctrl-C, or until the end of standard input."""
-    from server.ingest.follow import Follow, FollowTerms
-    from server.ingest.importer import Importer
-    from server.ingest.log_pipe import LogPipe
+    from server.ingest.access_log.follow import Follow, FollowTerms
+    from server.ingest.access_log.importer import Importer
+    from server.ingest.access_log.log_pipe import LogPipe
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies

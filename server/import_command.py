@@ -16,9 +16,9 @@ from server.kernel.terminal import say
 from server.kernel.text import ms, plural
 
 if TYPE_CHECKING:
-    from server.ingest.importer import Aborted, LeftOut, Report
-    from server.ingest.log_file import LogFile
-    from server.ingest.log_survey import Survey
+    from server.ingest.access_log.importer import Aborted, LeftOut, Report
+    from server.ingest.access_log.log_file import LogFile
+    from server.ingest.access_log.log_survey import Survey
     from server.kernel.settings import Environment
     from server.receivers.access_log.latency import LogAsk
 
@@ -91,7 +91,7 @@ def import_log(file: str, **options: Any) -> None:
 
 def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
     """Store what is there."""
-    from server.ingest.log_file import LogFile, UnreadableLog
+    from server.ingest.access_log.log_file import LogFile, UnreadableLog
     from server.process.command_database import database_for_command
 
     try:
@@ -107,7 +107,7 @@ def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
 def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     """Store what is there and what comes, until it is stopped."""
     from server.follow_command import follow, tell_followed
-    from server.ingest.log_form import GrowingForm
+    from server.ingest.access_log.log_form import GrowingForm
     from server.process.command_database import database_for_command
     from server.receivers.access_log.detect import format_fault
 
@@ -133,7 +133,7 @@ def asked_for(options: dict[str, Any]) -> LogAsk:
 
 def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
     """Read the log once, as it is asked for."""
-    from server.ingest.log_survey import survey
+    from server.ingest.access_log.log_survey import survey
 
     asked = asked_for(options)
     try:
@@ -145,8 +145,8 @@ def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
 
 async def run(env: Environment, url: str, log: LogFile, survey: Survey, options: dict[str, Any]) -> Report:
     """Import with the thresholds of the objectives in force."""
-    from server.ingest.importer import Importer
-    from server.ingest.log_intake import LogIntake
+    from server.ingest.access_log.importer import Importer
+    from server.ingest.access_log.log_intake import LogIntake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies

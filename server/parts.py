@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from server.config.staged import ObjectivesNow
     from server.incidents.runbook_file import RunbookInForce
     from server.ingest.intake import Intake
-    from server.ingest.route_patterns import RoutePatterns
+    from server.ingest.routes.route_patterns import RoutePatterns
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.kernel.settings import Environment

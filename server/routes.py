@@ -14,15 +14,10 @@ from server.incidents import feed_handler as incident_feed
 from server.incidents import handlers as incidents
 from server.incidents import knew_handler, suspect_handler
 from server.incidents import measures_handlers as incident_measures
-from server.ingest import (
-    drain_handlers,
-    line_handlers,
-    otlp_handlers,
-    otlp_line_handlers,
-    otlp_metrics_handler,
-    route_handlers,
-)
 from server.ingest import handlers as ingest
+from server.ingest.lines import line_handlers
+from server.ingest.routes import route_handlers
+from server.ingest.telemetry import drain_handlers, otlp_handlers, otlp_line_handlers, otlp_metrics_handler
 from server.live import handlers as live
 from server.maintenance import handlers as maintenance
 from server.mcp import handlers as mcp

@@ -11,8 +11,8 @@ from importlib import metadata
 
 from server import __version__
 from server.doctor.report import Section, Value
-from server.ingest import spool_place
 from server.ingest.native import counting
+from server.ingest.spool import spool_place
 from server.kernel.redaction import KEYS, place_in
 from server.kernel.settings import VARIABLES, Environment
 from server.process.reserve import reserve_of

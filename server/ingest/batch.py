@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from server.ingest.admission import Admission
 from server.ingest.counted import Counted
-from server.ingest.line import NO_LINES, LineRows
+from server.ingest.lines.line import NO_LINES, LineRows
 from server.ingest.sent import SentBatch
 from server.kernel.errors import ApiError
 from server.kernel.loop_clock import LoopClock

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from psycopg.errors import LockNotAvailable
 
-from server.ingest import apart_store, meter_store, store
+from server.ingest import apart_store, store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
 from server.ingest.item_claims import items_in
+from server.ingest.telemetry import meter_store
 from server.kernel.connection import Connection
 from server.kernel.db import LIMITS, local, setting
 from server.kernel.errors import ApiError

@@ -15,20 +15,20 @@ from server.ingest.counted import Counted, Unnumbered
 from server.ingest.decode import Decoded
 from server.ingest.flush import Flush, in_flight
 from server.ingest.lane import Lane
-from server.ingest.line import line_rows
-from server.ingest.lines import LineIntake
+from server.ingest.lines.line import line_rows
+from server.ingest.lines.line_intake import LineIntake
 from server.ingest.numbering import Numbering
 from server.ingest.overload import Overload
 from server.ingest.patience import PATIENCE_S, slow
 from server.ingest.received import ABANDONED, HOT, ReceivedTally
-from server.ingest.replay import Replay
 from server.ingest.sent import SentBatch
 from server.ingest.series import Caps
 from server.ingest.skew import Skews
-from server.ingest.spool import Spool
-from server.ingest.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
+from server.ingest.spool.replay import Replay
+from server.ingest.spool.spool import Spool
+from server.ingest.spool.spool_place import NOTHING_WAITS, SpoolWaiting, no_spool, root_of, waiting_on_machine
 from server.ingest.tally import ACCEPTED, LOST, SLOT_S, IntakeTally
-from server.ingest.telemetry_sources import TelemetrySources
+from server.ingest.telemetry.telemetry_sources import TelemetrySources
 from server.ingest.throttle import Throttle
 from server.ingest.turns import Turns
 from server.ingest.writer import Writer

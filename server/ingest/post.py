@@ -17,8 +17,8 @@ from server.config.registry import Limits
 from server.ingest.batch import StoredBatch
 from server.ingest.counted import Counted
 from server.ingest.decode import FAULTS_NAMED, MEDIA, Decoded, Form, ItemFault, decode, faults_error
-from server.ingest.line import LogLine
-from server.ingest.lines import NO_LINES_TAKEN
+from server.ingest.lines.line import LogLine
+from server.ingest.lines.line_intake import NO_LINES_TAKEN
 from server.ingest.outcome import span
 from server.ingest.received import HOT
 from server.ingest.sent import SentBatch, without

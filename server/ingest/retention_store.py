@@ -8,9 +8,9 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.ingest.access_log.log_place_store import drop_places
 from server.ingest.item_claims import KEPT_S as ITEMS_KEPT_S
 from server.ingest.item_claims import item_of
-from server.ingest.log_place_store import drop_places
 from server.kernel import shared_clock
 from server.kernel.db import Database
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from server.ingest.decode import Decoded, Form, decode, items
-from server.ingest.line import LogLine
+from server.ingest.lines.line import LogLine
 from server.ingest.outcome import AHEAD_MAX_S, TakenSpan
 from server.ingest.series import SendingKey
 

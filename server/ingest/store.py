@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from server.ingest.item_claims import items_in
-from server.ingest.line import LINE_ROWS
+from server.ingest.lines.line import LINE_ROWS
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
 from server.kernel.connection import Connection

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from server.ingest.first_outcome import first_outcome
-from server.ingest.spool_place import no_spool
+from server.ingest.spool.spool_place import no_spool
 from server.kernel.settings import Environment, read_environment
 from server.process import embedded, supervisor
 from server.process.ready import ready_flags

@@ -1,7 +1,7 @@
 """The route of a path, where only paths come in: which of its segments are ids, by what they look like alone.
 
 The same path has the same route in every process, version and year: nothing is remembered here. What only many paths
-together tell, as that `/products/` is followed by names, server/ingest/templates.py learns.
+together tell, as that `/products/` is followed by names, server/ingest/routes/templates.py learns.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from prometheus_client.utils import floatToGoString
 from sqlalchemy.exc import SQLAlchemyError
 
 from server import __version__
-from server.ingest.spool_place import SpoolWaiting
+from server.ingest.spool.spool_place import SpoolWaiting
 from server.kernel import shared_clock
 from server.kernel.names import HOST, is_drill
 from server.kernel.text import first_line

@@ -15,7 +15,7 @@ from checks import cardinality, disk, drains, duration_units, loop_lag, partitio
 from checks.check import ROOT, Surroundings
 from checks.store import DurationBucket, SilentProcess
 from server.auth.keys import create_key
-from server.ingest.spool_place import SpoolWaiting
+from server.ingest.spool.spool_place import SpoolWaiting
 from server.kernel.db import Database
 from server.live.fold import Fold
 from server.live.sketch import bucket

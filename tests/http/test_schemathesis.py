@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.http.openapi import document
-from server.ingest.otlp_handlers import ADDRESSES
+from server.ingest.telemetry.otlp_handlers import ADDRESSES
 from server.routes import API
 from tests.running import Running
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from server.ingest import drain_handlers
+from server.ingest.telemetry import drain_handlers
 from tests.conftest import ROOT, free_port
 from tests.ingest.making import rows
 from tests.site import Site, answer

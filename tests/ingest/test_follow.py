@@ -21,11 +21,11 @@ import pytest
 from click.testing import CliRunner
 
 from server.__main__ import main
-from server.ingest import follow as following
-from server.ingest.follow import Follow, FollowTerms
-from server.ingest.importer import Importer
-from server.ingest.log_form import GrowingForm
-from server.ingest.log_pipe import LogPipe
+from server.ingest.access_log import follow as following
+from server.ingest.access_log.follow import Follow, FollowTerms
+from server.ingest.access_log.importer import Importer
+from server.ingest.access_log.log_form import GrowingForm
+from server.ingest.access_log.log_pipe import LogPipe
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from server.kernel.settings import read_environment

@@ -80,7 +80,7 @@ def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> 
 def test_several_batches_and_latency_thresholds_of_the_policy(
     run: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.ingest.log_file.CHUNK_BYTES", 600)
+    monkeypatch.setattr("server.ingest.access_log.log_file.CHUNK_BYTES", 600)
     now = int(time.time())
     done = run("".join(line(now - n % 3, path=f"/{chr(97 + n % 5)}") for n in range(50)))
     assert done.exit_code == 0, done.output
@@ -94,7 +94,7 @@ def test_a_line_without_a_request_time_has_no_latency(
 ) -> None:
     """Also beside lines of the same second that have one."""
     monkeypatch.setattr("server.slo.policy.policies.Policies.thresholds_us", lambda *_: (300_000,))
-    monkeypatch.setattr("server.ingest.log_file.CHUNK_BYTES", 2000)
+    monkeypatch.setattr("server.ingest.access_log.log_file.CHUNK_BYTES", 2000)
     now = int(time.time())
     mixed = [line(now - n // 4, rest=" rt=0.020" if n % 2 else "") for n in range(100)]
     assert "50 of them have no request time" in run("".join(mixed)).output

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from server.auth.identity import Identity
-from server.ingest.line import LogLine, bounded, line_rows, oldest_line
-from server.ingest.lines import LineIntake
+from server.ingest.lines.line import LogLine, bounded, line_rows, oldest_line
+from server.ingest.lines.line_intake import LineIntake
 from server.ingest.post import AskedPost, OutcomesPost
 from server.ingest.sent import SentBatch, packed, unpacked
 from server.kernel.db import Database

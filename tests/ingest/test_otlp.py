@@ -20,8 +20,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from server.http.body import TELEMETRY_BYTES
-from server.ingest import otlp_handlers
-from server.ingest.otlp_handlers import unquoted
+from server.ingest.telemetry import otlp_handlers
+from server.ingest.telemetry.otlp_handlers import unquoted
 from server.kernel.errors import ApiError
 from tests.ingest.making import rows
 from tests.receivers.otlp.making import DATA, Spans, as_json, http, moved, recorded

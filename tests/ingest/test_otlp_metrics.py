@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
-from server.ingest import metering
+from server.ingest.telemetry import metering
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
 from tests.ingest.making import rows, value

@@ -12,7 +12,7 @@ from server.ingest import retention_store, store
 from server.ingest.batch import Batch
 from server.ingest.item_claims import item_of
 from server.ingest.outcome import Outcome
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
 from server.kernel.errors import ApiError
 from tests.ingest.bench import bench, claim
 from tests.ingest.making import outcome, rows, value

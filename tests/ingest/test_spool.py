@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.ingest import replay, store
+from server.ingest import store
 from server.ingest.decode import Decoded, ItemFault
 from server.ingest.patience import PATIENCE_S
 from server.ingest.sent import SentBatch
-from server.ingest.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
-from server.ingest.spool_slot import SpoolSlot, segments_in
+from server.ingest.spool import replay
+from server.ingest.spool.spool_place import NOTHING_WAITS, kind_at, mounts, no_spool, waiting_on_machine
+from server.ingest.spool.spool_slot import SpoolSlot, segments_in
 from tests.ingest.making import body, outcome, value
 from tests.ingest.outage import away, read_only, seen
 from tests.ingest.sending import URL, send
@@ -211,7 +212,7 @@ async def test_what_was_stored_and_not_removed_counts_nothing_at_the_next_start(
 async def test_each_process_has_its_own_and_keys_hold_for_the_machine(
     web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.ingest.replay.LEFT_S", 0.0)
+    monkeypatch.setattr("server.ingest.spool.replay.LEFT_S", 0.0)
     first, second = await web(SPOOL="on"), await web("web.2", SPOOL="on")
     key = await known(first, second)
     with away(database_url):
@@ -272,7 +273,7 @@ async def test_a_full_spool_and_a_full_disk_refuse(
     with away(database_url):
         assert (await send(site, key, body(outcome()))).code == 202
         with monkeypatch.context() as patched:
-            patched.setattr("server.ingest.spool_slot.os.write", full)
+            patched.setattr("server.ingest.spool.spool_slot.os.write", full)
             refused = await send(site, key, body(outcome()))
             assert (refused.code, refused.headers["Retry-After"]) == (503, "5")
             assert answer(refused)["detail"].startswith("The disk is full: nothing more can be stored")

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.ingest.spool_file import HEAD, framed, read
-from server.ingest.spool_slot import Segment, SpoolSlot, segments_in
+from server.ingest.spool.spool_file import HEAD, framed, read
+from server.ingest.spool.spool_slot import Segment, SpoolSlot, segments_in
 
 MARK = bytes(range(1, 9))
 # Payloads that look like frames too: of this file, which no sender can know the mark of, and of another one.

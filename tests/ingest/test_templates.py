@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.ingest.templates import LEARN_AT, Learner, PathTree, pattern_fault
+from server.ingest.routes.templates import LEARN_AT, Learner, PathTree, pattern_fault
 from tests.site import Site, answer
 from tests.waiting import until
 

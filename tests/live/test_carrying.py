@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from server.ingest.line import LogLine
+from server.ingest.lines.line import LogLine
 from server.kernel.db import Database
 from server.live import line_store
 from server.live.carrying import carrying

@@ -20,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from dashboard.shared.rendering import render
 from dashboard.shared.shell import shell
 from server.app import start_web
-from server.ingest import intake, replay
+from server.ingest import intake
 from server.ingest.patience import PATIENCE_S
+from server.ingest.spool import replay
 from server.kernel import bus, shared_clock
 from server.kernel.database_trouble import DatabaseTrouble, trouble_of
 from server.picture.picture import Gap, Picture, ProcessPicture

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.ingest.spool_slot import segments_in, slots_in
+from server.ingest.spool.spool_slot import segments_in, slots_in
 from tests.ingest.outage import away
 from tests.process.test_crash import counted
 from tests.process.test_supervisor import gone

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from server.ingest.log_survey import reads
+from server.ingest.access_log.log_survey import reads
 from server.receivers.access_log.detect import Detected, detect
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest
 from server.receivers.access_log.latency import LogAsk

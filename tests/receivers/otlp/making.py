@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from server.ingest.templates import NO_PATTERNS
+from server.ingest.routes.templates import NO_PATTERNS
 from server.receivers.otlp.spans import ReadSpans, read_spans
 from server.receivers.otlp.wire import TRACES, read
 
@@ -105,7 +105,7 @@ def outcomes(body: bytes, into: ReadSpans | None = None, *, json: bool = False) 
 
 
 def route_of(_service: str, path: str, status: int) -> str:
-    """As server/ingest/route_patterns.py, where nothing was learned."""
+    """As server/ingest/routes/route_patterns.py, where nothing was learned."""
     return "(not found)" if status == 404 else NO_PATTERNS.route(path).route
 
 

@@ -9,10 +9,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsPar
 
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
-from server.ingest.line import line_of
-from server.ingest.lines import TakenLines
-from server.ingest.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler
-from server.ingest.receiving import HandedIn
+from server.ingest.lines.line import line_of
+from server.ingest.lines.line_intake import TakenLines
+from server.ingest.telemetry.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler
+from server.ingest.telemetry.receiving import HandedIn
 from server.receivers.drained import DrainedLine
 from server.receivers.otlp import wire
 from server.receivers.otlp.lines import read_lines

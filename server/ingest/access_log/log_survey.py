@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import chain, islice
 
-from server.ingest.log_file import LINE_MAX
+from server.ingest.access_log.log_file import LINE_MAX
 from server.live.sketch import bucket, rank
 from server.receivers.access_log.detect import SAMPLE, Detected, LogReader, detect
 from server.receivers.access_log.entry import LeftKind, LeftLine, LoggedRequest, Read

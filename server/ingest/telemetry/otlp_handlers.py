@@ -24,10 +24,10 @@ from server.http.failures import as_api_error
 from server.http.handler import NotFound
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
-from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
-from server.ingest.telemetry_handler import TelemetryHandler
+from server.ingest.telemetry.going import ANSWER_S, Going, going_on, in_time
+from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
+from server.ingest.telemetry.telemetry_handler import TelemetryHandler
 from server.kernel.errors import ApiError
 from server.receivers.otlp import wire
 from server.receivers.otlp.spans import ReadSpans, read_spans

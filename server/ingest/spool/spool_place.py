@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.ingest.spool_slot import items_in, segments_in, slots_in
+from server.ingest.spool.spool_slot import items_in, segments_in, slots_in
 from server.kernel.settings import Environment
 from server.process.reserve import reserve_of
 

@@ -23,8 +23,8 @@ from server.ingest.batch import Metered, StoredBatch
 from server.ingest.counted import Counted
 from server.ingest.decode import ITEMS_MAX, Decoded, Form, ItemFault
 from server.ingest.item_claims import ITEM_BYTES, items_without
-from server.ingest.line import LogLine
-from server.ingest.lines import NO_LINES_TAKEN, TakenLines
+from server.ingest.lines.line import LogLine
+from server.ingest.lines.line_intake import NO_LINES_TAKEN, TakenLines
 from server.ingest.outcome import Outcome
 from server.ingest.post import AskedPost, OutcomesPost
 from server.ingest.sent import SentBatch

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from server.ingest.access_log.importer import Importer, LogPart, LogPiece, Report
+from server.ingest.access_log.log_file import TAIL_BYTES, LogBytes, LogChunk, OpenLog
+from server.ingest.access_log.log_place import LogPlace, chunk_digest, known_by
 from server.ingest.batch import Claim
-from server.ingest.importer import Importer, LogPart, LogPiece, Report
-from server.ingest.log_file import TAIL_BYTES, LogBytes, LogChunk, OpenLog
-from server.ingest.log_place import LogPlace, chunk_digest, known_by
 from server.receivers.access_log.detect import LogForm, LogReader
 
 WARM_BYTES = 1 << 18  # before the place: what a line says may depend on some that stand above it

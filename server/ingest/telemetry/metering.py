@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from server.auth.identity import Identity
-from server.ingest import meter_store as store
 from server.ingest.batch import Metered
 from server.ingest.decode import ItemFault
 from server.ingest.intake import METERED_AWAY
 from server.ingest.item_claims import item_of
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
+from server.ingest.telemetry import meter_store as store
+from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.kernel import shared_clock
 from server.kernel.db import AWAY, why_away
 from server.kernel.errors import ApiError

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from server.ingest import spool_file
 from server.ingest.sent import SentBatch, packed
+from server.ingest.spool import spool_file
 from server.process.reserve import AGAIN_FREE, Reserve
 
 SEGMENT_BYTES = 4 << 20

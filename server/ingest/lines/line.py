@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from server.ingest.masking import masked
+from server.ingest.lines.masking import masked
 from server.kernel.text import storable
 from server.receivers.drained import DrainedLine
 from server.tables import lines as tables

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.ingest.templates import RoutePattern
+from server.ingest.routes.templates import RoutePattern
 from server.tables.codec import Rows
 from server.tables.routes import route_patterns
 

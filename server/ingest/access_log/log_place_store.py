@@ -7,7 +7,7 @@ from typing import Any, cast
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.ingest.log_place import LogPlace
+from server.ingest.access_log.log_place import LogPlace
 from server.kernel.connection import Connection
 
 BITE = 10_000  # rows in one transaction

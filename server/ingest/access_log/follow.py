@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from server.ingest.importer import Importer
-from server.ingest.log_file import CHUNK_BYTES, LogChunk, LogFile, OpenLog, UnreadableLog
-from server.ingest.log_form import GrowingForm
-from server.ingest.log_intake import LogIntake
+from server.ingest.access_log.importer import Importer
+from server.ingest.access_log.log_file import CHUNK_BYTES, LogChunk, LogFile, OpenLog, UnreadableLog
+from server.ingest.access_log.log_form import GrowingForm
+from server.ingest.access_log.log_intake import LogIntake
 from server.kernel.errors import ApiError
 from server.receivers.access_log.detect import LogReader
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
-from server.ingest import meter_store as store
+from server.ingest.telemetry import meter_store as store
 from server.kernel.db import AWAY, Database
 from server.receivers.otlp.measured import MeasuredBuckets
 

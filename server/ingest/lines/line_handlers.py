@@ -12,11 +12,11 @@ from server.http.body import TELEMETRY_BYTES
 from server.http.failures import as_api_error
 from server.http.operation import operation
 from server.http.route import Route
-from server.ingest.line import line_of
-from server.ingest.lines import TakenLines
+from server.ingest.lines.line import line_of
+from server.ingest.lines.line_intake import TakenLines
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
-from server.ingest.telemetry_handler import DrainAsked, TelemetryHandler
+from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, receive
+from server.ingest.telemetry.telemetry_handler import DrainAsked, TelemetryHandler
 from server.kernel.errors import ApiError
 from server.receivers import json_lines
 from server.receivers.drained import Drained

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from server.auth.audit_store import audit
-from server.ingest import template_store
-from server.ingest.templates import NO_PATTERNS, Learner, PathTree, RoutePattern, faults
+from server.ingest.routes import template_store
+from server.ingest.routes.templates import NO_PATTERNS, Learner, PathTree, RoutePattern, faults
 from server.kernel.bus import Bus
 from server.kernel.db import Database
 from server.kernel.errors import invalid

@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from server.http.operation import operation
 from server.http.route import AnywhereRoute, Route
-from server.ingest.metering import receive_points
-from server.ingest.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler, first_fault
-from server.ingest.receiving import Incoming, ReceivedOutcomes
+from server.ingest.telemetry.metering import receive_points
+from server.ingest.telemetry.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler, first_fault
+from server.ingest.telemetry.receiving import Incoming, ReceivedOutcomes
 from server.receivers.otlp import wire
 from server.receivers.otlp.metric_wire import METRICS
 from server.receivers.otlp.points import BadPoint, MetricPoint, points

@@ -17,7 +17,7 @@ from typing import TypeVar
 from server.ingest.batch import StoredBatch
 from server.ingest.flush import mismatch
 from server.ingest.sent import SentBatch
-from server.ingest.spool_slot import Kept, SpoolFolder, SpoolFull
+from server.ingest.spool.spool_slot import Kept, SpoolFolder, SpoolFull
 from server.kernel.db import why_away
 from server.kernel.errors import ApiError
 from server.kernel.text import first_line

@@ -7,11 +7,11 @@ import contextlib
 import os
 import time
 
+from server.ingest.access_log.follow import POLL_S, WAITS, FollowTerms
+from server.ingest.access_log.importer import Importer, LogPiece
+from server.ingest.access_log.log_file import CHUNK_BYTES, LogBytes
+from server.ingest.access_log.log_intake import SAME
 from server.ingest.batch import Claim
-from server.ingest.follow import POLL_S, WAITS, FollowTerms
-from server.ingest.importer import Importer, LogPiece
-from server.ingest.log_file import CHUNK_BYTES, LogBytes
-from server.ingest.log_intake import SAME
 from server.kernel.errors import ApiError
 from server.receivers.access_log.detect import LogReader
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, cast
 
-from server.ingest.line import LineCount, LineDay
+from server.ingest.lines.line import LineCount, LineDay
 from server.kernel.connection import Connection
 from server.kernel.db import local
 

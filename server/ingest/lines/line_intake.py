@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from server.ingest import line_store
-from server.ingest.line import LineCount, LineDay, LogLine, bounded, oldest_line
+from server.ingest.lines import line_store
+from server.ingest.lines.line import LineCount, LineDay, LogLine, bounded, oldest_line
 from server.kernel import shared_clock
 from server.kernel.connection import OwnConnection
 from server.kernel.db import Database

@@ -10,7 +10,7 @@ import hashlib
 
 from msgspec import Struct
 
-from server.ingest.log_file import TAIL_BYTES, OpenLog
+from server.ingest.access_log.log_file import TAIL_BYTES, OpenLog
 
 
 class LogPlace(Struct, frozen=True):

@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from server.ingest import spool_file
 from server.ingest.batch import Batch, Claim
 from server.ingest.item_claims import items_without
-from server.ingest.line import line_rows, oldest_line
+from server.ingest.lines.line import line_rows, oldest_line
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import span
 from server.ingest.sent import SentBatch, unpacked
-from server.ingest.spool import Spool
-from server.ingest.spool_slot import Segment, SpoolSlot
+from server.ingest.spool import spool_file
+from server.ingest.spool.spool import Spool
+from server.ingest.spool.spool_slot import Segment, SpoolSlot
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError

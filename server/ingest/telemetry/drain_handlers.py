@@ -19,11 +19,11 @@ from msgspec import UNSET, Struct, UnsetType
 from server.http.failures import as_api_error
 from server.http.operation import operation
 from server.http.route import Route
-from server.ingest.drain import DrainTaken, take
-from server.ingest.going import ANSWER_S, Going, going_on, in_time
 from server.ingest.post import digest
-from server.ingest.receiving import Incoming
-from server.ingest.telemetry_handler import DrainAsked, TelemetryHandler
+from server.ingest.telemetry.drain import DrainTaken, take
+from server.ingest.telemetry.going import ANSWER_S, Going, going_on, in_time
+from server.ingest.telemetry.receiving import Incoming
+from server.ingest.telemetry.telemetry_handler import DrainAsked, TelemetryHandler
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError, invalid
 from server.receivers import logplex, syslog_drain

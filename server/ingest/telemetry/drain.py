@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from server.auth.identity import Identity
-from server.ingest.line import line_of
+from server.ingest.lines.line import line_of
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
-from server.ingest.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
+from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
 from server.parts import Parts
 from server.receivers.drained import Drained, DrainedRequest
 from server.receivers.environment import NAME_MAX

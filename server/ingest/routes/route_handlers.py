@@ -7,9 +7,9 @@ from msgspec import Struct
 from server.http.handler import ApiHandler
 from server.http.operation import operation
 from server.http.route import Route
-from server.ingest import template_store
-from server.ingest.route_patterns import TOPIC, put
-from server.ingest.templates import RoutePattern
+from server.ingest.routes import template_store
+from server.ingest.routes.route_patterns import TOPIC, put
+from server.ingest.routes.templates import RoutePattern
 
 
 class RoutePatternsAsked(Struct, forbid_unknown_fields=True):

@@ -12,18 +12,20 @@ from typing import Literal
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.ingest import log_place_store, received_store, template_store
+from server.ingest import received_store
+from server.ingest.access_log import log_place_store
+from server.ingest.access_log.log_place import LogPlace
+from server.ingest.access_log.log_survey import reads
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import count
 from server.ingest.counted import Counted, Thresholds, Unnumbered
-from server.ingest.log_place import LogPlace
-from server.ingest.log_survey import reads
 from server.ingest.numbering import Numbering
 from server.ingest.outcome import Outcome, span, time_fault
 from server.ingest.partitions import ensure_partitions
 from server.ingest.received import ReceivedTally
+from server.ingest.routes import template_store
+from server.ingest.routes.templates import NO_PATTERNS, PathTree
 from server.ingest.series import Caps
-from server.ingest.templates import NO_PATTERNS, PathTree
 from server.ingest.writer import Writer
 from server.kernel import shared_clock
 from server.kernel.connection import OwnConnection

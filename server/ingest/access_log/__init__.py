@@ -1,0 +1,1 @@
+"""Counts access logs: read once by `import`, or followed as they grow."""

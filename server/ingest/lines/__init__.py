@@ -1,0 +1,1 @@
+"""Takes log lines, masks their secrets and finds them again."""

@@ -1,0 +1,1 @@
+"""Learns route templates from paths, and takes the patterns that people set."""

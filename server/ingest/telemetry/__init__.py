@@ -1,0 +1,1 @@
+"""Takes what exporters and drains send: one handler, one way into intake."""
