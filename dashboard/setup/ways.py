@@ -36,22 +36,38 @@ class WayIn(Struct, frozen=True):
 INGEST = "a key with the scope ingest"
 ACT = "a key with the scope act"
 HOOK = "a hook: Setup, Hooks"
+OTLP = (
+    "OTEL_SERVICE_NAME=checkout",
+    "OTEL_EXPORTER_OTLP_ENDPOINT={url}",
+    "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+    'OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20$KEY"',
+)
+
+
+def otlp_way(name: str, title: str, page: str, run: str = "") -> WayIn:
+    """What an SDK reads in the environment, before the command that it runs in."""
+    lines = " \\\n".join((*OTLP, run)) if run else "\n".join(OTLP)
+    return WayIn(name, title, INGEST, "/v1/traces", page, lines)
+
+
 WAYS: tuple[WayIn, ...] = (
-    WayIn(
-        "otlp",
-        "OpenTelemetry",
-        INGEST,
-        "/v1/traces",
-        "opentelemetry.md",
-        "\n".join(
-            (
-                "OTEL_SERVICE_NAME=checkout",
-                "OTEL_EXPORTER_OTLP_ENDPOINT={url}",
-                "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-                'OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20$KEY"',
-            )
-        ),
+    otlp_way("otlp", "OpenTelemetry", "opentelemetry.md"),
+    otlp_way(
+        "otlp-python", "OpenTelemetry in Python", "opentelemetry-python.md", "opentelemetry-instrument python app.py"
     ),
+    otlp_way(
+        "otlp-node",
+        "OpenTelemetry in Node",
+        "opentelemetry-node.md",
+        "node --require @opentelemetry/auto-instrumentations-node/register app.js",
+    ),
+    otlp_way(
+        "otlp-java",
+        "OpenTelemetry in Java",
+        "opentelemetry-java.md",
+        "java -javaagent:opentelemetry-javaagent.jar -jar app.jar",
+    ),
+    otlp_way("otlp-go", "OpenTelemetry in Go", "opentelemetry-go.md", "./app"),
     WayIn("curl", "Anything that can POST", INGEST, "/api/v1/outcomes", "curl.md", first_outcome("{url}")),
     WayIn(
         "logplex",
