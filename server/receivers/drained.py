@@ -34,6 +34,7 @@ class DrainedRequest(NamedTuple):
     error_class: str
     instance: str
     request_id: str | None
+    known_by: bytes = b""  # 12 bytes, by which it is known where it comes again in another body; empty: by none
 
 
 class DrainedLine(NamedTuple):

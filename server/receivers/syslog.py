@@ -23,9 +23,10 @@ SEVERITIES = (21, 19, 18, 17, 13, 10, 9, 5)
 LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 PRI = rb"<(?P<pri>\d{1,3})>"
+# A part that is not known is `-`; templates of syslog-ng leave it empty.
 HEADER = re.compile(
     PRI
-    + rb"1 (?P<time>\S{1,40}) (?P<host>\S{1,255}) (?P<app>\S{1,255}) (?P<process>\S{1,255}) (?P<kind>\S{1,255})(?: |$)"
+    + rb"1 (?P<time>\S{1,40}) (?P<host>\S{0,255}) (?P<app>\S{0,255}) (?P<process>\S{0,255}) (?P<kind>\S{0,255})(?: |$)"
 )
 DATA = re.compile(rb'-(?= |$)|(?:\[[^ =\]"]{1,255}(?: [^ =\]"]{1,255}="(?:[^"\\]|\\.)*")*\])+(?= |$)', re.DOTALL)
 OLD_TIME = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d \d\d:\d\d:\d\d"

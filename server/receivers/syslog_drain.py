@@ -7,7 +7,9 @@ too would count it twice: that stays a log line.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, tzinfo
+from hashlib import blake2b
 
 from server.receivers.access_log.detect import LogReader, detect
 from server.receivers.access_log.entry import LoggedRequest
@@ -32,16 +34,18 @@ def drain(body: bytes, now: int, service: str = "", zone: tzinfo = UTC) -> Drain
     """What a body says. `now` in microseconds since 1970; `service` '': it is the program of each message, or its host.
     `zone` is that of times that name none."""
     drained = Drained()
-    lines = [read(frame, now, zone) for frame in SyslogFrames(body)]
+    frames = list(SyslogFrames(body))
+    lines = [read(frame, now, zone) for frame in frames]
+    equal: Counter[bytes] = Counter()  # messages, by all that they say
     drained.exact = all(line.at is not None and line.at % 1_000_000 for line in lines)
     requests = ServerLines(zone)
-    for line, at in zip(lines, in_order(lines), strict=True):
+    for frame, line, at in zip(frames, lines, in_order(lines), strict=True):
         whose = service or line.app or line.host or UNNAMED
         request = requests.request_in(line)
         drained.messages += 1
         drained.cut += line.cut or (request is not None and CUT_REQUEST.search(line.text) is not None)
         if request is not None:
-            drained.requests.append(drained_request(request, line, whose))
+            drained.requests.append(drained_request(request, line, whose, known_by(frame.data, line, whose, equal)))
         elif line.text:
             drained.lines.append(log_line(line, at, whose))
         else:
@@ -59,7 +63,19 @@ def log_line(line: SyslogLine, at: int | None, service: str) -> DrainedLine:
     return DrainedLine(service, at, line.text, severity, level, line.host, process, request_id, trace_id, line.cut)
 
 
-def drained_request(read: LoggedRequest, line: SyslogLine, service: str) -> DrainedRequest:
+def known_by(data: bytes, line: SyslogLine, service: str, equal: Counter[bytes]) -> bytes:
+    """By what a message is known in whichever body it comes: shippers put what was not answered into a larger one.
+
+    Only where its time is of a microsecond; the second of two that are equal within a body is another one.
+    """
+    if line.at is None or not line.at % 1000:
+        return b""
+    said = service.encode() + b"\0" + data.rstrip(b"\r\n\0")
+    equal[said] += 1
+    return blake2b(b"%d " % equal[said] + said, digest_size=12).digest()
+
+
+def drained_request(read: LoggedRequest, line: SyslogLine, service: str, known_by: bytes) -> DrainedRequest:
     """A request that a server logged. The server's end within an answer is a failure, nobody's answer is none."""
     broken = read.unanswered is not None and read.unanswered.startswith("flags ") and read.unanswered[6] not in "Cc"
     return DrainedRequest(
@@ -74,6 +90,7 @@ def drained_request(read: LoggedRequest, line: SyslogLine, service: str) -> Drai
         error_class=(read.unanswered or "").removeprefix("flags ") if broken else "",
         instance=line.host,
         request_id=read.request_id,
+        known_by=known_by,
     )
 
 

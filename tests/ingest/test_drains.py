@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 import shutil
@@ -140,6 +141,11 @@ async def test_syslog_of_a_server(web: Start, database_url: str) -> None:
         assert (told["outcomes"], told["abandoned"], told["lines"]) == (3, 1, 1)
     assert rows(database_url, COUNTED) == [("nginx", "/users/:id", 200, 3, 0, 36_000)]
     assert rows(database_url, LINES) == [("cron", "vm", "cron[8]", 17, "a#012b", False)]
+    # Shippers put what was not answered into a larger body: each message is known by itself.
+    larger = access % (11, 200)
+    assert (await sent(site, key, (body + larger * 2).encode(), SYSLOG))["outcomes"] == 5
+    assert (await sent(site, key, (larger + body + larger * 2).encode(), SYSLOG))["outcomes"] == 6
+    assert rows(database_url, COUNTED) == [("nginx", "/users/:id", 200, 6, 0, 72_000)]
     # Without a fraction of a second nobody can tell a repeat from two requests in one second.
     plain = f'<190>{datetime.now(UTC):%b %e %H:%M:%S} vm nginx: 1.2.3.4 "GET /b HTTP/1.1" 200 "-"\n'.encode()
     for _ in range(2):
@@ -190,7 +196,7 @@ async def test_a_real_rsyslog_as_the_page_says(web: Start, database_url: str, tm
         await until(lambda: len(rows(database_url, LINES)) == 4 and rows(database_url, COUNTED), "all five")
     finally:
         running.terminate()
-        running.wait()
+        await asyncio.to_thread(running.wait)  # it may wait for an answer of ours
     assert rows(database_url, COUNTED) == [("nginx", "/users/:id", 500, 1, 1, 0)]
     lines = {
         message[:9]: (service, instance, cut) for service, instance, _, _, message, cut in rows(database_url, LINES)
@@ -201,3 +207,48 @@ async def test_a_real_rsyslog_as_the_page_says(web: Start, database_url: str, tm
         "x=1=2": ("syslog", "", False),
         "yyyyyyyyy": ("syslog", "", True),
     }
+
+
+SYSLOG_NG = shutil.which("syslog-ng")
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(SYSLOG_NG is None, reason="there is no syslog-ng here")
+@pytest.mark.gen_test
+async def test_a_real_syslog_ng_as_the_page_says(web: Start, database_url: str, tmp_path: Path) -> None:
+    """Its destination as printed."""
+    site = await web()
+    key, port = await site.key("ingest"), free_port()
+    (config,) = re.findall(r"```syslog-ng\n(.*?)```", PAGE, re.DOTALL)
+    for printed, own in (
+        ("https://evenkeel.example.com", site.url),
+        ('user("KEY")', f'user("{key}")'),
+        ("reliable(yes)", f'reliable(yes) dir("{tmp_path}")'),
+        ("time-reopen(5)", "time-reopen(1)"),
+    ):
+        assert printed in config
+        config = config.replace(printed, own)
+    listens = f'source s {{ network(ip("127.0.0.1") port({port}) transport("tcp") flags(syslog-protocol)); }};\n'
+    logs = "log { source(s); destination(d_evenkeel); };\n"
+    (tmp_path / "ng.conf").write_text(f"@version: 3.38\noptions {{ keep-hostname(yes); }};\n{listens}{config}{logs}")
+    assert SYSLOG_NG is not None
+    kept = [f"--{name}={tmp_path / name}" for name in ("persist-file", "control", "pidfile")]
+    running = subprocess.Popen([SYSLOG_NG, "-F", "-e", "-f", tmp_path / "ng.conf", *kept])
+    try:
+        message = f'<190>1 {stamp()} vm nginx 7 - - 1.2.3.4 "GET /users/7 HTTP/1.1" 500 "-"\n'
+        await until(lambda: sends(port, message + f"<11>1 {stamp()} vm cron - - - late\n"), "syslog-ng")
+        await until(lambda: rows(database_url, LINES), "both")
+    finally:
+        running.terminate()
+        await asyncio.to_thread(running.wait)  # it may wait for an answer of ours
+    assert rows(database_url, COUNTED) == [("nginx", "/users/:id", 500, 1, 1, 0)]
+    assert rows(database_url, LINES) == [("cron", "vm", "cron", 17, "late", False)]
+
+
+def sends(port: int, text: str) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as tcp:
+            tcp.sendall(text.encode())
+    except ConnectionRefusedError:
+        return False
+    return True

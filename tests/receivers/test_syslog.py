@@ -56,6 +56,14 @@ def test_counts() -> None:
     assert messages(b"99 <1>a\n<2>b\n") == [(b"<1>a", True), (b"<2>b", False)]
 
 
+def test_parts_left_empty_are_not_known() -> None:
+    """syslog-ng 3.38.1, by a template of `$PID $MSGID $SDATA $MSG` where a message has none of them."""
+    told = line(b"<190>1 2026-11-29T18:07:01+00:00 vm nginx    192.0.2.1 served")
+    assert (told.host, told.app, told.process, told.text) == ("vm", "nginx", "", "192.0.2.1 served")
+    told = line(b'<14>1 2026-11-29T18:07:01+00:00 vm shop  ID7 [ex@1 a="b c"] structured')
+    assert (told.app, told.process, told.text) == ("shop", "", "structured")
+
+
 def test_lines_without_an_end_begin_with_the_header_of_the_same_sender() -> None:
     other = NEW.replace(b"shop", b"cart")
     body = NEW + b"one" + NEW + b"two quotes " + other + b"three\n" + other + b"four"

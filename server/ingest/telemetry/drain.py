@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
 from server.auth.identity import Identity
+from server.ingest.item_claims import item_of
 from server.ingest.lines.line import line_of
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
@@ -38,22 +40,36 @@ async def take(parts: Parts, identity: Identity, incoming: Incoming, drained: Dr
     """
     answered = [one for one in drained.requests if not one.abandoned]
     abandoned = Counter(one.service[:NAME_MAX] for one in drained.requests if one.abandoned)
-    timed = [outcome(parts, one) for one in answered if one.duration_us is not None]
-    untimed = [outcome(parts, one) for one in answered if one.duration_us is None]
+    timed = [one for one in answered if one.duration_us is not None]
+    untimed = [one for one in answered if one.duration_us is None]
     lines = [line_of(one) for one in drained.lines]
     found: list[ReceivedOutcomes] = []
     if timed or abandoned or lines:
-        handed = HandedIn(timed, abandoned=abandoned, lines=lines)
+        handed = handed_in(parts, timed)
+        handed.abandoned, handed.lines = abandoned, lines
         found.append(await receive(parts, identity, incoming, handed))
     if untimed:
         incoming = structs.replace(incoming, digest=digest(incoming.digest + UNTIMED))
-        found.append(await receive(parts, identity, incoming, HandedIn(untimed, timed=False)))
+        handed = handed_in(parts, untimed)
+        handed.timed = False
+        found.append(await receive(parts, identity, incoming, handed))
     changes = await parts.told(HEROKU, drained.changes, identity, request_id)
     if found and not all(one.repeated for one in found):
         for lost in drained.lost:
             if may_send(identity, lost.service):
                 parts.intake.lost(identity.key_id, lost)
     return taken(found, drained, changes)
+
+
+def handed_in(parts: Parts, requests: Sequence[DrainedRequest]) -> HandedIn:
+    """Requests as outcomes. Where one can be known in another body too, each has an item: those that cannot, a random
+    one."""
+    outcomes = [outcome(parts, one) for one in requests]
+    if not any(one.known_by for one in requests):
+        return HandedIn(outcomes)
+    return HandedIn(
+        outcomes, b"".join([item_of(one.at // 1_000_000, one.known_by or os.urandom(12)) for one in requests])
+    )
 
 
 def taken(found: Sequence[ReceivedOutcomes], drained: Drained, changes: int) -> DrainTaken:
