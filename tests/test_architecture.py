@@ -90,6 +90,7 @@ PURE_FILES = (
     "server/incidents/suspects.py",
     "server/ingest/decode.py",
     "server/ingest/item_claims.py",
+    "server/ingest/known_items.py",
     "server/ingest/outcome.py",
     "server/kernel/ids.py",
     "server/kernel/text.py",

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from psycopg.errors import LockNotAvailable
 
-from server.ingest import apart_store, store
+from server.ingest import apart_store, item_store, store
 from server.ingest.batch import Batch, Claim, StoredBatch
 from server.ingest.count import delta_rows
 from server.ingest.counted import Thresholds
 from server.ingest.item_claims import items_in
+from server.ingest.known_items import ItemLook, KnownItems
 from server.ingest.telemetry import meter_store
+from server.kernel import shared_clock
 from server.kernel.connection import Connection
 from server.kernel.db import LIMITS, local, setting
 from server.kernel.errors import ApiError
@@ -39,6 +41,7 @@ class Flush:
     traced: bool = False  # whether the commit happened may be asked long after, by its number
     keys_kept_s: int = 0  # longer than other keys
     less: dict[Batch, Batch] = field(default_factory=dict)  # those without the items that were counted before
+    look: ItemLook | None = None  # for items that were; None: it brings none
 
     @property
     def brought(self) -> list[Batch]:
@@ -53,7 +56,7 @@ class Flush:
     def forget(self) -> None:
         """Begin again: what was tried was not committed."""
         self.deltas, self.winners, self.repeats, self.less = b"", [], [], {}
-        self.unsure, self.xid, self.counted_as = False, 0, (0, 0)
+        self.unsure, self.xid, self.counted_as, self.look = False, 0, (0, 0), None
 
 
 async def begin(connection: Connection, flush: Flush) -> None:
@@ -87,22 +90,24 @@ async def claim(connection: Connection, flush: Flush, batches: Sequence[Batch]) 
     claims = sorted(batch.claim for batch in batches if batch.claim)
     ours = await store.claim(connection, claims, flush.keys_kept_s) if claims else set()
     won = [batch for batch in batches if batch.claim is None or batch.claim.digest in ours]
-    await claim_items(connection, flush, [batch for batch in won if batch.item_claims])
     await move_meters(connection, flush, [batch for batch in won if batch.metered])
     return set(won)
 
 
-async def claim_items(connection: Connection, flush: Flush, batches: Sequence[Batch]) -> None:
-    """Claim the items of these batches one by one; those that were counted before are left out."""
-    claimed = [items_in(batch.item_claims) for batch in batches]
-    left = set().union(*claimed)
+async def leave_out_counted(connection: Connection, flush: Flush, known: KnownItems) -> None:
+    """Leave out of the winners the items that were counted before, as far as that is committed now."""
+    batches = [batch for batch in flush.winners if batch.item_claims]
+    brought = [items_in(batch.item_claims) for batch in batches]
+    left = set().union(*brought)
     if not left:
         return
-    before = await store.claim_items(connection, sorted(left))
-    if not before and len(left) == sum(map(len, claimed)):
+    flush.look = known.look(left, shared_clock.now())
+    known.read(flush.look, await item_store.newer_chunks(connection, flush.look.seen))
+    flush.look.counted.update(await item_store.claimed_before(connection, list(left)))
+    if not flush.look.counted and len(left) == sum(map(len, brought)):
         return
-    left -= before
-    for batch, items in zip(batches, claimed, strict=True):
+    left -= flush.look.counted
+    for batch, items in zip(batches, brought, strict=True):
         repeated: set[int] = set()
         for place, item in enumerate(items):
             if item in left:
@@ -111,6 +116,21 @@ async def claim_items(connection: Connection, flush: Flush, batches: Sequence[Ba
                 repeated.add(place)
         if repeated:
             flush.less[batch] = replace(batch, counted=batch.counted.without(repeated))
+
+
+async def claim_items(connection: Connection, flush: Flush, known: KnownItems) -> bool:
+    """Claim the items that are counted now, the last thing before the commit: who does holds up all others.
+
+    False: another process has counted some of them since they were looked for, and nothing was claimed.
+    """
+    look = flush.look
+    while look is not None and look.left:
+        newer = await item_store.claim(connection, look.seen, look.left)
+        if not newer:
+            break
+        if known.read(look, newer):
+            return False
+    return True
 
 
 async def move_meters(connection: Connection, flush: Flush, batches: Sequence[Batch]) -> None:

@@ -1,20 +1,25 @@
 """What is counted once by itself: items of 16 bytes, claimed in the transaction that counts them.
 
 An Idempotency-Key tells a request that is sent again. Senders of telemetry send none, and what a collector sends
-again may come in other bodies: so each span is known by itself. An item begins with the second that it is of: so the
-items of now lie together in the index, and what is old is deleted from its beginning.
+again may come in other bodies: so each span is known by itself. An item begins with the second that it is of: what a
+flush counts of one second is stored as one chunk, so that what is known of a second is read as a whole, and what is
+old is deleted by its second.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 ITEM_BYTES = 16
 KEPT_S = 2 * 3600  # from the second that it is of: what comes within an hour of it is known for another
+SECOND_BYTES = 4
 SECOND_MAX = 2**32 - 1
 
 
 def item_of(second: int, known_by: bytes) -> bytes:
     """The item of a second, in Unix time, that is known by 12 bytes."""
-    return (second if 0 <= second <= SECOND_MAX else 0).to_bytes(4, "big") + known_by
+    return (second if 0 <= second <= SECOND_MAX else 0).to_bytes(SECOND_BYTES, "big") + known_by
 
 
 def items_in(items: bytes) -> list[bytes]:
@@ -25,3 +30,11 @@ def items_in(items: bytes) -> list[bytes]:
 def items_without(items: bytes, left_out: set[int]) -> bytes:
     """All but those at these places."""
     return b"".join([item for place, item in enumerate(items_in(items)) if place not in left_out])
+
+
+def by_second(items: Iterable[bytes]) -> dict[int, set[bytes]]:
+    """The items of each second, in the order of seconds."""
+    found = defaultdict[bytes, set[bytes]](set)
+    for item in items:
+        found[item[:SECOND_BYTES]].add(item)
+    return {int.from_bytes(second, "big"): found[second] for second in sorted(found)}

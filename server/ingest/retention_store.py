@@ -15,6 +15,7 @@ from server.kernel import shared_clock
 from server.kernel.db import Database
 
 BITE = 10_000  # rows in one transaction
+LARGE_ROWS_BITE = 500  # of rows that may have 100 kB
 LARGE_BYTES = 1 << 30  # below, keys are not counted
 
 log = logging.getLogger("evenkeel.ingest")
@@ -23,24 +24,26 @@ KEYS_MAX = 20_000_000  # about 3 GB: above it the oldest go before their 24 hour
 
 
 class Aged(NamedTuple):
-    """Rows of a table that are old by a condition: by what they are deleted, and in which order they are found."""
+    """Rows of a table that are old by a condition: by what they are deleted, in which order they are found, and how
+    many at once."""
 
     table: str
     key: str
     condition: str
     order: str
+    bite: int = BITE
 
     async def drop(self, connection: AsyncConnection) -> int:
         """Delete one bite of them; how many."""
         old = f"SELECT {self.key} FROM {self.table} WHERE {self.condition} ORDER BY {self.order} LIMIT :bite"
         done = await connection.execute(
-            text(f"DELETE FROM {self.table} WHERE {self.key} = ANY (ARRAY({old}))"), {"bite": BITE}
+            text(f"DELETE FROM {self.table} WHERE {self.key} = ANY (ARRAY({old}))"), {"bite": self.bite}
         )
         return done.rowcount
 
 
 async def drop_item_claims(connection: AsyncConnection) -> int:
-    """Delete one bite of the items that are known for long enough; how many."""
+    """Delete one bite of the items that the release before has claimed, once they are known for long enough."""
     before = item_of(int(shared_clock.now()) - ITEMS_KEPT_S, b"")
     done = await connection.execute(
         text(
@@ -75,6 +78,13 @@ async def keys_over(connection: AsyncConnection, most: int) -> int:
 
 AGED = (
     Aged("idempotency", "digest", "at < now() - interval '24 hours'", "at"),
+    Aged(
+        "item_chunks",
+        "ctid",
+        f"second < extract(epoch FROM now())::bigint - {ITEMS_KEPT_S}",
+        "second",
+        LARGE_ROWS_BITE,
+    ),
     Aged("intake", "ctid", "slot < now() - interval '1 day'", "slot"),
     Aged("received", "ctid", "slot < now() - interval '1 day'", "slot"),
     Aged("line_days", "ctid", "day < current_date - 7", "day"),
@@ -91,7 +101,9 @@ AGED = (
 async def forget_old(db: Database) -> None:
     """Drop keys and counts that are a day old, of log lines, meters and who sends telemetry a week, items after some
     hours, keys over KEYS_MAX."""
-    for drop in (*(each.drop for each in AGED), drop_item_claims, drop_places):
+    for each in AGED:
+        await db.in_bites(each.drop, each.bite)
+    for drop in (drop_item_claims, drop_places):
         await db.in_bites(drop, BITE)
     async with db.act() as connection:
         excess = await keys_over(connection, KEYS_MAX)

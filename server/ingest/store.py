@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from server.ingest.item_claims import items_in
 from server.ingest.lines.line import LINE_ROWS
 from server.ingest.rows import DELTAS, OUTCOMES
 from server.ingest.series import Name, Series
@@ -142,18 +141,6 @@ async def claim(connection: Connection, claims: Sequence[tuple[bytes, bytes, byt
         [kept_s, *columns],
     )
     return {bytes(cast(Any, row)[0]) for row in await found.fetchall()}
-
-
-async def claim_items(connection: Connection, items: Sequence[bytes]) -> set[bytes]:
-    """Claim items, of 16 bytes each and in their order; those that were claimed before."""
-    found = await connection.execute(
-        "WITH given AS (SELECT substr(%(items)b, 16 * i + 1, 16) AS item FROM generate_series(0, %(last)s) i),"
-        " ours AS (INSERT INTO item_claims (item) SELECT item FROM given ON CONFLICT DO NOTHING RETURNING item)"
-        " SELECT CASE WHEN count(*) = %(last)s + 1 THEN NULL ELSE coalesce(string_agg(item, ''), '') END FROM ours",
-        {"items": b"".join(items), "last": len(items) - 1},
-    )
-    ours = cast(Any, await found.fetchone())[0]
-    return set() if ours is None else set(items).difference(items_in(bytes(ours)))
 
 
 async def stored_answers(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:

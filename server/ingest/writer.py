@@ -21,6 +21,7 @@ from server.ingest import store
 from server.ingest.batch import Batch
 from server.ingest.counted import Thresholds
 from server.ingest.flush import Flush
+from server.ingest.known_items import KnownItems
 from server.ingest.sent import SentBatch
 from server.kernel import shared_clock
 from server.kernel.connection import Connection, OwnConnection
@@ -81,6 +82,7 @@ class Writer:
         self._made_at = float("-inf")  # monotonic
         self._connection = OwnConnection(db, purpose, self.clock)
         self._apart = OwnConnection(db.apart, purpose, self.clock) if db.apart is not None else None
+        self._known = KnownItems()
         self._at_apart = False  # so far the main database has done its part, and this one not
 
     async def store(self, batches: Sequence[Batch], patience_s: float) -> None:
@@ -122,15 +124,22 @@ class Writer:
             flush.forget()
         if not flush.unsure:
             await self._register(connection)
-            flush.forget()
-            await flushes.begin(connection, flush)
-            self.seq += 1
-            await self._copy_rows(connection, flush, patience)
-            await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
+            while not await self._filled(connection, flush, patience):
+                await connection.execute("ROLLBACK")
             flush.unsure, flush.counted_as = True, (self.id, self.seq)
             await connection.execute("COMMIT")
         self._succeeded(flush)
         await flushes.settle(connection, flush)
+
+    async def _filled(self, connection: Connection, flush: Flush, patience: Alarm) -> bool:
+        """Open the transaction and put everything into it; False: some of it was counted meanwhile, begin again."""
+        flush.forget()
+        await flushes.begin(connection, flush)
+        await flushes.leave_out_counted(connection, flush, self._known)
+        self.seq += 1
+        await self._copy_rows(connection, flush, patience)
+        await flushes.copy_deltas(connection, flush, self.id, self.seq, self._thresholds)
+        return await flushes.claim_items(connection, flush, self._known)
 
     async def _copy_rows(self, connection: Connection, flush: Flush, patience: Alarm) -> None:
         """Raw outcomes, with what counts them or before it: committed first where they have a database of their own."""
@@ -264,6 +273,7 @@ class Writer:
         if not self.failing:
             log.warning("flush failed: %s", first_line(error))
         self.failing, self.away = first_line(error), why_away(error)
+        self._known.forget()
         self.rows_only = self._at_apart
         self.trouble.found(trouble_of(error))
 

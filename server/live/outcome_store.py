@@ -20,6 +20,7 @@ from server.kernel import shared_clock
 from server.kernel.db import HAS_CITUS
 from server.kernel.times import utc
 from server.live.answers import OutcomeAnswer
+from server.tables.detail import SAME
 
 
 class Filter(NamedTuple):
@@ -111,8 +112,8 @@ SPREAD = f"""
 
 
 # Of a request id or of a trace id, each with its own filters; and not of those that were asked for before.
-CARRIES = """
-    (o.request_id = :request_id OR o.detail ->> 'trace_id' = :request_id)
+CARRIES = f"""
+    (o.request_id = :request_id OR o.detail ->> 'trace_id' = nullif(:request_id, '{SAME}'))
     AND o.request_id <> ALL(CAST(:but AS text[])) AND coalesce(o.detail ->> 'trace_id', '') <> ALL(CAST(:but AS text[]))
 """
 
@@ -263,4 +264,7 @@ def _conditions(wanted: Filter, after: Place | None) -> tuple[str, dict[str, Any
 
 
 def _found(row: Row[Any]) -> Found:
-    return Found(row.series_id, msgspec.convert((row.detail or {}) | dict(row._mapping), OutcomeAnswer))
+    detail = row.detail or {}
+    if detail.get("trace_id") == SAME:
+        detail = detail | {"trace_id": row.request_id}
+    return Found(row.series_id, msgspec.convert(detail | dict(row._mapping), OutcomeAnswer))

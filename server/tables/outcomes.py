@@ -216,7 +216,15 @@ idempotency = Table(
 )
 Index("idempotency_at", idempotency.c.at)
 
-item_claims = Table(  # what receivers count once by itself, as spans: see server/ingest/item_claims.py
+item_chunks = Table(  # what receivers count once by itself, as spans: see server/ingest/item_claims.py
+    "item_chunks",
+    metadata,
+    Column("second", BigInteger, primary_key=True, autoincrement=False),  # that the items are of
+    Column("number", BigInteger, Identity(always=True), primary_key=True),  # of one second it rises by commit
+    Column("items", LargeBinary, nullable=False),  # 16 bytes each
+)
+
+item_claims = Table(  # the same as the release before wrote it: only read, until it is dropped
     "item_claims",
     metadata,
     Column("item", LargeBinary, primary_key=True),  # 16 bytes: the second that it is of, then what it is known by

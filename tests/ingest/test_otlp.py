@@ -76,6 +76,7 @@ async def test_what_the_real_exporter_sends_is_counted_once(web: Any, database_u
     assert [(one["service"], one["route"], one["trace_id"]) for one in looked["outcomes"]] == [
         ("shop@staging", "/pay", trace_id)
     ]
+    assert answer(await site.fetch("/api/v1/outcomes?request_id=%3D", key=key))["outcomes"] == []  # how it is stored
 
 
 @pytest.mark.gen_test

@@ -31,6 +31,7 @@ from server.ingest.sent import SentBatch
 from server.ingest.throttle import Quota, Throttled
 from server.kernel.names import OWN
 from server.parts import Parts
+from server.tables.detail import SAME
 
 AT_ONCE = 10_000  # outcomes on their way into the database: what is more waits for them
 
@@ -163,7 +164,11 @@ class PartPost(OutcomesPost):
 
     async def keep(self) -> StoredBatch:
         """Store it; what is refused is counted. Raises ApiError."""
-        self.body = encode(self.handed.outcomes[self.part])
+        outcomes = self.handed.outcomes[self.part]
+        for outcome in outcomes:
+            if outcome.trace_id == outcome.request_id and outcome.trace_id is not None:
+                outcome.trace_id = SAME
+        self.body = encode(outcomes)
         try:
             return await self.store(lambda: True, lambda: None)
         except Exception as error:
