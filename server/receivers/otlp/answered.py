@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.receivers.access_log.entry import UNANSWERED
 from server.receivers.otlp.attributes import Attributes, attributes_of, text, whole
 from server.receivers.otlp.wire import Message, event_of
 
@@ -73,6 +74,8 @@ def http_ended(span: Message, attributes: Attributes) -> int | None:
     status = whole(attributes, "http.response.status_code", "http.status_code")
     if status is not None and not STATUS_MIN <= status <= STATUS_MAX:
         status = None
+    if status in UNANSWERED:
+        return ABANDONED
     failed = span.status.code == ERROR
     if span.events and client_left(span, status, failed=failed):
         return ABANDONED

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from server.ingest.outcome import DURATION_MAX_MS, WEIGHT_MAX
+from server.receivers.access_log.entry import UNANSWERED
 from server.receivers.otlp.attributes import DIGITS_MAX
 from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
-from server.receivers.otlp.points import BUCKETS_MAX, NEW, MetricPoint, PlainAttributes
+from server.receivers.otlp.points import BUCKETS_MAX, NEW, NODE, MetricPoint, PlainAttributes
 from server.receivers.otlp.routes import no_route, slashed
 
 PYTHON = "opentelemetry.instrumentation."
@@ -26,7 +27,8 @@ COUNTS_RIGHT: dict[str, Literal["failed", "abandoned"]] = {
     f"{PYTHON}falcon": "abandoned",
     f"{PYTHON}pyramid.callbacks": "abandoned",
     f"{PYTHON}aiohttp_server": "abandoned",
-    "@opentelemetry/instrumentation-http": "abandoned",
+    NODE: "abandoned",
+    "deno": "abandoned",
 }
 # What is refused or fails is counted twice by Tornado's, an error that was raised as 200 too; requests to mounted
 # applications are counted twice by the others.
@@ -93,6 +95,8 @@ def answered(point: MetricPoint) -> AnsweredPoint:
     status = status_of(said)
     if status is None and ("error.type" in said or COUNTS_RIGHT.get(point.scope) == "failed"):
         status = 500  # its handler raised: what the client got is the server's 500
+    if status in UNANSWERED:
+        status = None
     return AnsweredPoint(method[:32], route_of(point, status), status)
 
 
@@ -113,6 +117,8 @@ def route_of(point: MetricPoint, status: int | None) -> str:
     """The template, which stands in `http.target` of the older metric; there is no path to make one of."""
     said = point.attributes
     route = text_of(said, "http.route") or text_of(said, "http.target")
+    if route == "/" and status == 404 and point.scope == NODE:
+        return no_route(status)  # as Express 4 says of what nobody serves
     # Django's templates have no first slash: what has one is the path of what was not found.
     if not route or (point.scope == f"{PYTHON}django" and "http.route" not in said and route[0] == "/"):
         return no_route(status)

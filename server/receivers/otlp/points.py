@@ -15,8 +15,10 @@ from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, to
 from server.receivers.otlp.wire import PARTS_MAX, Message, require_few
 
 NEW, OLD = "http.server.request.duration", "http.server.duration"
+NODE = "@opentelemetry/instrumentation-http"
 IN_MS = {NEW: 1000.0, OLD: 1.0}  # the unit that the conventions give, in milliseconds
 UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
+WRITTEN_LATER = frozenset({"http.response.status_code", "http.route"})
 DELTA, CUMULATIVE = 1, 2
 NO_VALUE = 1  # a flag of a point: its series has ended, and what it counts is no count
 BUCKETS_MAX = 2_000  # with requests in them: more is no histogram of an SDK, which has 160
@@ -92,7 +94,7 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
                 yield BadPoint(source.process.service, str(error))
                 continue
             name, version = (scope.name or "", scope.version or "") if scope is not None else ("", "")
-            said = plain(sent)
+            said = as_recorded(name, plain(sent))
             yield MetricPoint(
                 source,
                 name,
@@ -108,6 +110,18 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
                 number(sent, "max"),
                 digest_of(source.digest.hex(), name, version, metric.name, said, start),
             )
+
+
+def as_recorded(scope: str, said: dict[str, Plain]) -> dict[str, Plain]:
+    """A point's attributes as they were when it was recorded.
+
+    Node's http keeps the object and writes the status into it when the connection ends, of a handler that raised the
+    200 that nobody was sent: the point would be another series, and count again as good.
+    """
+    raised = said.get("error.type")
+    if scope != NODE or not isinstance(raised, str) or raised.isdecimal():
+        return said
+    return {name: value for name, value in said.items() if name not in WRITTEN_LATER}
 
 
 def times_of(sent: Message, temporality: int) -> tuple[int, int]:

@@ -6,11 +6,15 @@ import re
 
 from server.kernel.names import NOT_FOUND
 from server.receivers.otlp.attributes import Attributes, text
+from server.receivers.route_template import route_of
 
 TORNADO = "opentelemetry.instrumentation.tornado"
 ROUTE_MAX = 500
 UNKNOWN = "(unknown)"  # neither a route nor a path came
 
+SEGMENTS_MAX = 64  # of a path that are looked at
+# What stands for one segment, as frameworks write it: `:id`, `{id}`, `[id]`, `<id>`, `<int:id>`.
+ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
 AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 
 
@@ -20,9 +24,34 @@ def told_route(attributes: Attributes, scope: str, name: str) -> str:
     Of a span's name only Tornado's is a route: those of ASGI and WSGI have the path in it.
     """
     if "http.route" in attributes:
-        return slashed(text(attributes, "http.route"))
+        return whole_route(slashed(text(attributes, "http.route")), path_of(attributes, name))
     named = name.partition(" ")[2] if scope == TORNADO else ""
     return slashed(named) if named else ""
+
+
+def whole_route(route: str, path: str) -> str:
+    """A route with what its application is mounted under, where that was left out, as hapi leaves out the prefix of a
+    plugin: it has fewer segments than its path, and fits the end of it. '' where all that is told is `/`, of a longer
+    path: that of middleware, as Express 4 says of what nobody serves.
+    """
+    said, sent = segments_of(route), segments_of(path)
+    if len(sent) <= len(said):
+        return route
+    if not said:
+        return ""
+    head, tail = sent[: -len(said)], sent[-len(said) :]
+    if said[0] == sent[0] or ONE_SEGMENT.fullmatch(said[0]) or not all(map(fits, said, tail)):
+        return route
+    return f"{route_of('/' + '/'.join(head))}{route}"[:ROUTE_MAX]
+
+
+def segments_of(path: str) -> list[str]:
+    return [part for part in path.partition("?")[0].split("/", SEGMENTS_MAX) if part]
+
+
+def fits(said: str, sent: str) -> bool:
+    """Whether a segment of a route stands for this one of a path; what may stand for several fits none."""
+    return said == sent or ONE_SEGMENT.fullmatch(said) is not None
 
 
 def path_of(attributes: Attributes, name: str) -> str:

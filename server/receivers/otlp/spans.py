@@ -27,7 +27,7 @@ from server.receivers.otlp.attributes import (
     text,
 )
 from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
-from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, told_route
+from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, slashed, told_route
 from server.receivers.otlp.sampling import SampledSpan, weights_of
 from server.receivers.otlp.wire import Message, require_few, unreadable
 
@@ -70,6 +70,9 @@ TELLING = frozenset(
         "rpc.response.status_code",
     )
 )
+# Of these only how many segments they have: by that a route is whole, or a mount is missing.
+PATHS = frozenset(map(begin_of, ("url.path", "http.target", "url.full", "http.url")))
+LOOKED_AT = TELLING | PATHS
 TIME_MAX = 2**64 - 1  # of protobuf; JSON has no bound, and what is as far away is refused
 KNOWN_MAX = 5000  # kinds of requests that are remembered
 
@@ -223,7 +226,12 @@ def told_before(span: Message, scope: str) -> ToldRequest | None:
     if span.events or len(span.attributes) > ATTRIBUTES_MAX:
         return None
     try:
-        key = (span.status.code, *[one for one in span.attributes if one[: 2 + one[1]] in TELLING])
+        told = [
+            one.count(b"/") if begin in PATHS else one
+            for one in span.attributes
+            if (begin := one[: 2 + one[1]]) in LOOKED_AT
+        ]
+        key = (span.status.code, *told)
     except IndexError:  # an empty attribute
         return None
     found = known.get(key)
@@ -231,7 +239,7 @@ def told_before(span: Message, scope: str) -> ToldRequest | None:
         attributes = attributes_of(span)
         found = told_by(span, scope, attributes)
         again = found.status is not None and found.status < FAILED_FROM and not found.request_id
-        if again and "http.route" in attributes:
+        if again and found.route and found.route == slashed(text(attributes, "http.route")):
             if len(known) >= KNOWN_MAX:
                 known.clear()
             known[key] = found

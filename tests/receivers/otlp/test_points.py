@@ -196,6 +196,29 @@ def test_a_body_is_read_as_far_as_it_can_be() -> None:
     assert [total(one.histogram) for one in read] == [3, 3, 7]  # what has ended is no point
 
 
+def test_a_status_that_node_wrote_into_a_point_later_is_none() -> None:
+    raised = {"http.request.method": "GET", "error.type": "TypeError"}
+    ended = raised | {"http.response.status_code": 200}  # in the next export: nobody was sent it
+    failed = {"http.request.method": "GET", "error.type": "500", "http.response.status_code": 500}
+    found = list(points(wire.read(node_body(raised, ended, failed), METRICS, json=True)))
+    first, later, other = (one for one in found if isinstance(one, MetricPoint))
+    assert first.series == later.series != other.series
+    assert [answered(one).status for one in (first, later, other)] == [500, 500, 500]
+
+
+def node_body(*said: dict[str, Any]) -> bytes:
+    """A histogram of Node's with a request of each."""
+    at = {"timeUnixNano": NOW, "startTimeUnixNano": NOW - S, "bucketCounts": [1, 0], "explicitBounds": [0.5]}
+    sent = [at | {"attributes": [{"key": name, "value": value_of(one[name])} for name in one]} for one in said]
+    metric = {"name": NEW, "unit": "s", "histogram": {"dataPoints": sent, "aggregationTemporality": 2}}
+    scopes = [{"scope": {"name": "@opentelemetry/instrumentation-http"}, "metrics": [metric]}]
+    return json.dumps({"resourceMetrics": [{"scopeMetrics": scopes}]}).encode()
+
+
+def value_of(said: str | int) -> dict[str, str | int]:
+    return {"intValue": said} if isinstance(said, int) else {"stringValue": said}
+
+
 def test_what_was_counted_is_spread_over_its_time() -> None:
     begun, took = NOW, [0.03] * 100 + [3.0] * 2
     found = list(measured_of(Counting(point(explicit(took), at=60), explicit(took), begun)))
@@ -217,6 +240,8 @@ def test_what_was_counted_is_spread_over_its_time() -> None:
         ("opentelemetry.instrumentation.aiohttp_server", {"error.type": "ValueError"}, 500),
         ("opentelemetry.instrumentation.flask", {"http.status_code": 404}, 404),
         ("opentelemetry.instrumentation.flask", {"http.status_code": "503"}, 503),
+        ("@opentelemetry/instrumentation-http", {"http.status_code": 444}, None),  # restify: the client left
+        ("deno", {}, None),
     ],
 )
 def test_a_point_without_a_status(scope: str, said: dict[str, Any], status: int | None) -> None:
@@ -235,10 +260,13 @@ def test_a_point_without_a_status(scope: str, said: dict[str, Any], status: int 
         ("asgi", {"http.target": "/items/{id}"}, "/items/{id}"),
         ("aiohttp_server", {"http.route": "", "http.status_code": 404}, "(not found)"),
         ("wsgi", {"http.status_code": 200}, "(unknown)"),
+        ("@opentelemetry/instrumentation-http", {"http.route": "/", "http.status_code": 404}, "(not found)"),
+        ("@opentelemetry/instrumentation-http", {"http.route": "/", "http.status_code": 200}, "/"),
     ],
 )
 def test_the_route_of_a_point(scope: str, said: dict[str, Any], route: str) -> None:
-    told = point(explicit([1]), at=1, scope=f"opentelemetry.instrumentation.{scope}")._replace(attributes=said)
+    scope = scope if scope[0] == "@" else f"opentelemetry.instrumentation.{scope}"
+    told = point(explicit([1]), at=1, scope=scope)._replace(attributes=said)
     assert answered(told).route == route
 
 

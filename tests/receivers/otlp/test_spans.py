@@ -95,6 +95,8 @@ def test_a_request_is_told_whole() -> None:
     ("attributes", "given", "status"),
     [
         (http(404), {"error": True}, 404),
+        (http(444), {}, None),  # restify: the connection was closed
+        (http(499), {}, None),
         (http(200), {"error": True}, 200),
         (http(None), {"error": True, "raised": ValueError()}, 500),
         (http(None), {}, None),
@@ -132,6 +134,16 @@ def test_how_it_ended(attributes: Any, given: dict[str, Any], status: Any) -> No
         ({"http.route": "orders/<int:pk>"}, "GET", "x", "/orders/<int:pk>"),
         ({"http.route": ""}, "GET", "x", "/"),
         ({"http.route": r"^old/(\d+)$"}, "GET", "x", r"^old/(\d+)$"),
+        # hapi leaves out the prefix of a plugin; Express 4 says / of what nobody serves, and of its middleware.
+        ({"http.route": "/items/{id}", "url.path": "/v1/items/9"}, "GET", "x", "/v1/items/{id}"),
+        ({"http.route": "/items/:id", "http.target": "/shops/7/items/9/?x=/"}, "GET", "x", "/shops/:id/items/:id"),
+        ({"http.route": "/", "url.path": "/nope/7", "http.response.status_code": 404}, "GET /", "x", "(not found)"),
+        ({"http.route": "/", "url.path": "/files/12"}, "GET /", "x", "/files/:id"),
+        ({"http.route": "/", "url.path": "/"}, "GET /", "x", "/"),
+        ({"http.route": "/items/{id}", "url.path": "/items/9/"}, "GET", "x", "/items/{id}"),
+        ({"http.route": "/api", "url.path": "/api/users/7"}, "GET", "x", "/api"),  # a mount alone
+        ({"http.route": "/{rest}", "url.path": "/a/b/c"}, "GET", "x", "/{rest}"),
+        ({"http.route": "/a/{p:path}", "url.path": "/x/a/b"}, "GET", "x", "/a/{p:path}"),
         ({}, "GET /orders/{id}", "opentelemetry.instrumentation.tornado", "/orders/{id}"),
         ({}, "GET /orders/7?x=1", "opentelemetry.instrumentation.asgi", "/orders/:id"),
         ({"http.target": "/a/7;v=1?x=2"}, "GET", "x", "/a/:id"),
