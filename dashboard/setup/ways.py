@@ -79,7 +79,7 @@ WAYS: tuple[WayIn, ...] = (
     ),
     WayIn(
         "syslog",
-        "rsyslog, syslog-ng, Dokku, Vector",
+        "rsyslog, syslog-ng",
         INGEST,
         "/api/v1/drains/syslog",
         "syslog.md",
@@ -87,7 +87,7 @@ WAYS: tuple[WayIn, ...] = (
     ),
     WayIn(
         "json-lines",
-        "Vector, Fluent Bit, Fluentd",
+        "Vector, Dokku, Fluent Bit, Fluentd",
         INGEST,
         "/api/v1/drains/json",
         "logs.md",
