@@ -20,6 +20,7 @@ from dashboard.shared.since import Asked as SinceAsked
 from dashboard.shared.telling import AlertLine
 from server.alerts.alert import Alert
 from server.changes import store as changes
+from server.changes.before import may_cause
 from server.changes.store import Change
 from server.config.differences import Offer
 from server.config.view import ConfigView
@@ -78,6 +79,7 @@ class Card(Struct):
     figures: list[Figure]
     chart: BurnChart | None  # None: not read yet, or the database does not answer
     suspect: CardSuspect | None
+    changed: list[str] | None  # what was changed near the onset, the nearest first; None: not read yet
     symptoms: list[Symptom]
     offer: Offer | None  # of the settings, where their revision is the suspect
     since: SinceAct | None  # the newest act after the onset
@@ -209,6 +211,7 @@ def card(  # noqa: PLR0917 - everything that a card shows
         figures=[failing(row, past), latency(row, past), traffic(row, past), left(row, now)],
         chart=None if past is None else chart_of(row, past, onset),
         suspect=suspect,
+        changed=None if past is None else changed_near(past.changes, onset),
         symptoms=[Symptom(each, each.alert) for each in symptoms if each.alert],
         offer=offer_for(suspect, config),
         since=None,
@@ -312,16 +315,52 @@ def left(row: LiveRow, now: float) -> Figure:
 
 
 def suspect_of(row: LiveRow, recent: Iterable[Change], onset: float) -> CardSuspect | None:
-    """The change before the onset, a deploy of what the failures share first, the nearest; else what they share."""
-    before = [one for one in recent if one.kind in CAUSES and -AFTER_S <= onset - one.at.timestamp() <= NEAR_S]
+    """The change before the onset that nothing speaks against, a deploy first, the nearest.
+
+    What outcomes say of versions outranks what was told of a deploy: where one surely fails more, it is the suspect.
+    """
+    before = [one for one in recent if one.kind in CAUSES and is_near(one, onset)]
     likely = next((alert.evidence.likely for alert in row.alerts if alert.evidence.likely), "")
-    named = [one for one in before if one.kind == "deploy" and one.version and one.version in likely]
-    nearest = max(named or before, key=lambda one: (one.kind == "deploy", one.at), default=None)
+    if likely:
+        able = [one for one in before if one.kind == "deploy" and likely == f"version {one.version}"]
+    else:
+        able = [one for one in before if not cleared(one, row)]
+    nearest = max(able, key=lambda one: (one.kind == "deploy", one.at), default=None)
     if nearest is None:
         return CardSuspect(likely, proof=row.worse.text if row.worse else "") if likely else None
-    what = f"{nearest.kind} {nearest.version}".strip()
     proof = row.worse.text if row.worse and row.worse.version == nearest.version else ""
-    return CardSuspect(what, near(onset - nearest.at.timestamp()), nearest, proof)
+    return CardSuspect(named(nearest), near(onset - nearest.at.timestamp()), nearest, proof)
+
+
+def is_near(change: Change, onset: float) -> bool:
+    """Whether a change came so shortly before an onset that it may have caused it."""
+    return -AFTER_S <= onset - change.at.timestamp() <= NEAR_S
+
+
+def cleared(change: Change, row: LiveRow) -> bool:
+    """Whether what is counted speaks against a change: a limit that refuses nothing, and a version that fails no more
+    than those that run beside it."""
+    if change.kind == "revision":
+        return not row.service.refused_items
+    mine = next((one for one in row.service.versions if one.name and one.name == change.version), None)
+    if change.kind != "deploy" or mine is None:
+        return False
+    n, bad = row.service.n - mine.n, row.service.bad - mine.bad
+    return mine.n > 0 and n > 0 and mine.bad * n <= bad * mine.n
+
+
+def changed_near(recent: Iterable[Change], onset: float) -> list[str]:
+    """`deploy v2 40 s before onset`, the nearest first, of all that altered what runs."""
+    found = sorted(
+        (one for one in recent if is_near(one, onset) and may_cause(one)),
+        key=lambda one: abs(onset - one.at.timestamp()),
+    )
+    return [f"{named(one)} {near(onset - one.at.timestamp())}" for one in found]
+
+
+def named(change: Change) -> str:
+    """`deploy v2`; of what has no version, its kind."""
+    return f"{change.kind} {change.version}".strip()
 
 
 def near(before_s: float) -> str:

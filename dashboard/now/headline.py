@@ -11,9 +11,10 @@ from dashboard.shared.rendering import segment
 from server.kernel.names import OWN
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
-from server.slo.model.budget import LOW_BUDGET
+from server.slo.model import words
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
+from server.slo.model.words import LOW_BUDGET
 
 ADD = "/objectives#add"
 
@@ -116,7 +117,7 @@ def left(objective: ObjectiveStatus) -> str:
 
 def too_little(objective: ObjectiveStatus) -> bool:
     """Whether there is less left than is allowed to count, of too little traffic to judge it."""
-    return not objective.judged and objective.budget_left is not None and objective.budget_left < LOW_BUDGET
+    return words.too_little(objective.budget_left, judged=objective.judged)
 
 
 def failing(row: LiveRow) -> str:

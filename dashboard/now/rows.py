@@ -46,6 +46,7 @@ class LiveRow(Struct):
     version: VersionVerdict | None = None  # of its newest version
     targets: int | None = None  # whom its alerts are told; None: not known
     charts: Charts | None = None
+    onset: float | None = None  # of its open incident, the first
 
     @property
     def troubled(self) -> bool:
@@ -97,7 +98,10 @@ class LiveRow(Struct):
 
     @property
     def since(self) -> float | None:
-        """When it began: the outage that is alerted of, else the onset of what burns, else the state. Unix seconds."""
+        """When it began: as its open incident says, else the outage that is alerted of, else the onset of what burns,
+        else the state. Unix seconds."""
+        if self.onset is not None and self.look.state in ("burning", "recovering"):
+            return self.onset
         if self.look.state == "recovering":
             return min(alert.began for alert in self.alerts)
         alerted = {alert.objective: alert.began for alert in self.alerts} if self.look.state == "burning" else {}
@@ -130,11 +134,13 @@ class LiveRow(Struct):
 
 def service_rows(picture: Picture | None) -> list[LiveRow]:
     """Every service, worst first; our own last, unless it is not OK, and drills after it. None is drawn."""
-    rows = [row(each) for each in services_now(picture)]
+    incidents = sorted(picture.incidents or [], key=lambda one: -one.onset) if picture else []
+    onsets = {one.service: one.onset for one in incidents}
+    rows = [row(each, onsets.get(each.live.name)) for each in services_now(picture)]
     return sorted(rows, key=lambda row: (row.drill, row.name == OWN and not row.troubled, *row.order))
 
 
-def row(now: ServiceNow) -> LiveRow:
+def row(now: ServiceNow, onset: float | None = None) -> LiveRow:
     service = now.live
     return LiveRow(
         name=service.name,
@@ -154,6 +160,7 @@ def row(now: ServiceNow) -> LiveRow:
         recovered=now.recovered,
         version=now.version,
         targets=now.targets,
+        onset=onset,
     )
 
 

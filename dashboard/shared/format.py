@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from server.kernel.text import NONE, iso, ms, percent, plural, span
+from server.slo.model.words import budget
 
 __all__ = [
     "between",
@@ -73,13 +74,6 @@ def size(bytes_: float | None) -> str:
             return f"{number(value)} {unit}"
         value /= 1024
     return f"{number(value)} TiB"
-
-
-def budget(left: float | None, worst: float | None = None, best: float | None = None) -> str:
-    """Budget left: `31 %`, a range `12-31 %` while it is not known exactly; overspent `-54 %`, `-3,700 %`."""
-    if worst is not None and best is not None and percent(worst) != percent(best):
-        return f"{percent(worst).removesuffix(' %')}{'-' if worst >= 0 else ' to '}{percent(best)}"
-    return percent(left)
 
 
 def between(low: float, high: float, words: Callable[[float], str] = percent) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from server.slo.model.status import State
+from server.slo.model.words import STATE_WORDS
 
 # What an evaluation says, and what the open alerts say besides: what burnt is over by all that is seen, and not sure.
 PageState = State | Literal["recovering"]
@@ -24,14 +25,14 @@ class Look(Struct, frozen=True):
 LOOKS: dict[PageState, Look] = {
     look.state: look
     for look in (
-        Look("burning", "Burning", "■", 0),
-        Look("blind", "Blind", "◆", 1),
-        Look("partial", "Partial", "◆", 2),
-        Look("recovering", "Recovering", "◧", 3),
-        Look("at_risk", "At risk", "▲", 4),
-        Look("ok", "OK", "●", 5),
-        Look("no_traffic", "No traffic", "○", 6),
-        Look("no_objective", "No objective", "◌", 7),
+        Look("burning", STATE_WORDS["burning"], "■", 0),
+        Look("blind", STATE_WORDS["blind"], "◆", 1),
+        Look("partial", STATE_WORDS["partial"], "◆", 2),
+        Look("recovering", STATE_WORDS["recovering"], "◧", 3),
+        Look("at_risk", STATE_WORDS["at_risk"], "▲", 4),
+        Look("ok", STATE_WORDS["ok"], "●", 5),
+        Look("no_traffic", STATE_WORDS["no_traffic"], "○", 6),
+        Look("no_objective", STATE_WORDS["no_objective"], "◌", 7),
     )
 }
 # What a commander is told of, worst first.

@@ -26,7 +26,7 @@ from server.kernel import shared_clock
 from server.kernel.names import marked
 from server.kernel.times import utc
 from server.receivers.syslog import displayed
-from server.slo.model.budget import LOW_BUDGET
+from server.slo.model.words import LOW_BUDGET
 
 FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
@@ -50,6 +50,7 @@ def environment() -> Environment:
     made.filters.update({name: getattr(words, name) for name in FILTERS})
     made.filters["urlencode"] = segment
     made.filters["displayed"] = displayed
+    made.filters["ends"] = ends
     made.filters["time"] = time_element
     made.filters["input_time"] = input_time
     made.filters["setting"] = setting_value
@@ -63,6 +64,15 @@ def environment() -> Environment:
     made.globals["INCIDENT_WORDS"] = INCIDENT_WORDS
     made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
+
+
+def ends(text: str) -> tuple[str, int, str]:
+    """The first line of a text, how many stand between, and the last, '' where there is one alone.
+
+    Of a traceback one of them says what happened: in Python the last, in Java and Node the first.
+    """
+    lines = [line for line in text.splitlines() if line.strip()] or [""]
+    return lines[0], max(0, len(lines) - 2), lines[-1] if len(lines) > 1 else ""
 
 
 def time_element(value: Any, form: str = "clock") -> Markup:

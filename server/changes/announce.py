@@ -39,8 +39,8 @@ Link = Annotated[str, Meta(max_length=500, pattern=r"^(https?://\S+)?$")]
 
 
 class AnnouncedChange(Struct, forbid_unknown_fields=True):
-    """`version` is what senders write, or for a scale, a flag and anything else what it is now: `8 processes`,
-    `new-cart on`.
+    """`version` is what senders write, or for a scale or a flag what it is now: `8 processes`, `new-cart on`. Of kind
+    other it may be left out where `summary` says what was changed.
 
     `rolls_back` names the version that this deploy takes out of production: the gate denies it from then on. Left out,
     it is the version that runs, if this one is older. `started` and `finished` are times of the last 24 hours, now
@@ -50,7 +50,7 @@ class AnnouncedChange(Struct, forbid_unknown_fields=True):
 
     service: Name
     kind: Literal["deploy", "scale", "flag", "other"]
-    version: Name
+    version: Annotated[str, Meta(max_length=200)] = ""
     summary: Annotated[str, Meta(max_length=500)] = ""
     rolls_back: Annotated[str, Meta(max_length=200)] = ""
     actor: Annotated[str, Meta(max_length=200)] = ""
@@ -121,7 +121,7 @@ async def announce(
     if known is None and sent.platform and asked.kind == "deploy":
         known = await store.detected(connection, asked.service, asked.version, told["at"], AROUND_S)
     known = known or last
-    if known is not None and same(known, asked) and not apart(known, asked, sent):
+    if known is not None and same(known, asked) and not apart(known, asked, sent, told["at"]):
         return await again(connection, known, asked, columns(asked, told, now, sent), actor, request_id)
     asked = await going_back(connection, asked, last, sent)
     values = columns(asked, told, now, sent)
@@ -159,13 +159,15 @@ def news(known: Change, asked: AnnouncedChange, told: Mapping[str, Any]) -> dict
     return {}
 
 
-def apart(known: Change, asked: AnnouncedChange, sent: Sent) -> bool:
-    """Whether an event of a platform is another change than the one that is known of its version: one of the same
-    platform under another name, or one that names no version."""
-    if not sent.platform:
-        return False
+def apart(known: Change, asked: AnnouncedChange, sent: Sent, at: datetime) -> bool:
+    """Whether what is told is another change than the one that is known of its version: an event of the same platform
+    under another name, or of none. One without a version is that one while it is under way, or within 10 minutes, where
+    it says the same."""
+    if not asked.version:
+        lately = known.state == "started" or abs((at - known.at).total_seconds()) <= UNTIMED_S
+        return bool(sent.platform) or known.summary != asked.summary or not lately
     detail = known.detail if isinstance(known.detail, dict) else {}
-    return not asked.version or detail.get("platform") == sent.platform
+    return bool(sent.platform) and detail.get("platform") == sent.platform
 
 
 def came(told: Times, now: datetime, sent: Sent) -> dict[str, Any]:
@@ -279,6 +281,10 @@ def check(asked: AnnouncedChange) -> None:
     """ApiError INVALID for what cannot be a change."""
     if OTHER in (asked.service, asked.version):
         raise invalid("service" if asked.service == OTHER else "version", f"{OTHER} is what is counted together")
+    if not asked.version and asked.kind != "other":
+        raise invalid("version", f"is needed: what runs, or is in force, after a {asked.kind}")
+    if not asked.version and not asked.summary:
+        raise invalid("summary", "says what was changed, where there is no version")
     if asked.rolls_back and asked.kind != "deploy":
         raise invalid("rolls_back", f"only a deploy rolls a version back, not a {asked.kind}")
     if asked.rolls_back and asked.rolls_back == asked.version:

@@ -65,7 +65,9 @@ class Capturing:
         self, connection: AsyncConnection, incident: Incident, alerts: list[Alert], now: float
     ) -> dict[str, list[Share]]:
         over_ms = next((one.evidence.threshold_ms for one in alerts if one.service == incident.service), None)
-        asked = SuspectsQuestion(incident.service, incident.captured.onset, over_ms)
+        seen = incident.captured
+        at = incident.detected_at if seen.onset_method == "window" else seen.onset  # a window begins long before
+        asked = SuspectsQuestion(incident.service, at, over_ms)
         if not await live_store.exists(connection, incident.service):
             return {}
         async with self.db.rows_if_there(connection) as rows:

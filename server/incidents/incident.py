@@ -43,9 +43,10 @@ class CapturedChange(Struct):
 
 
 class Captured(Struct):
-    """What was seen when it began, never changed afterwards. `budget_left` is by objective, as a share of 1; None: not
-    known. `redis` None: not configured. `scope` is by field, most failures first; None: not captured yet, or it is
-    about no service. `evenkeel` is how our own parts stood, in words."""
+    """What was seen when it began; anew, but for what was left then, where its alerts come to know better since when it
+    fails, and never changed otherwise. `budget_left` is by objective, as a share of 1; None: not known. `redis` None:
+    not configured. `scope` is by field, most failures first; None: not captured yet, or it is about no service.
+    `evenkeel` is how our own parts stood, in words."""
 
     at: float
     onset: float

@@ -17,6 +17,7 @@ from server.incidents.birth import REOPEN_S, Arrival, Standing, arrivals, due, n
 from server.incidents.ending import captured, ended, of_alert
 from server.incidents.incident import CapturedChange, Incident, Membership, Role, TimelineEntry
 from server.incidents.moves import advanced, reopened
+from server.incidents.onset import dated, evidence_for
 from server.incidents.signalled import SignalArrival, of_signal, signal_arrivals, signal_lines
 from server.kernel.bus import Bus
 from server.kernel.db import Database
@@ -61,7 +62,9 @@ class Keeper:
             touched |= await self._signalled(connection, picture)
             open_ = await store.open_incidents(connection)
             tallies = await signals_store.tallies(connection, [one.id for one in open_], now, self._policy.signals)
-            touched |= await followed_all(connection, open_, by_incident(alerts, members), tallies, now)
+            mine = by_incident(alerts, members)
+            touched |= await self._dated(connection, open_, mine, picture)
+            touched |= await followed_all(connection, open_, mine, tallies, now)
             if touched:
                 await require_term(connection, picture.term)
                 open_ = await store.open_incidents(connection)
@@ -119,6 +122,26 @@ class Keeper:
         await store.join(connection, [member])
         await store.add_entries(connection, entries)
         return incident.id
+
+    async def _dated(
+        self,
+        connection: AsyncConnection,
+        incidents: Iterable[Incident],
+        alerts: Mapping[int, list[Alert]],
+        picture: Picture,
+    ) -> set[int]:
+        """Take over the onset of alerts that say better since when it fails."""
+        touched: set[int] = set()
+        for incident in incidents:
+            found = evidence_for(incident, alerts.get(incident.id, []))
+            if found is None:
+                continue
+            changes = await self._changes(connection, incident.service, found.beginning.onset)
+            after, text = dated(incident, found, picture, changes, picture.at)
+            if await store.follow(connection, incident, after):
+                await store.add_entries(connection, [TimelineEntry(0, incident.id, picture.at, "onset", text, OWN)])
+                touched.add(incident.id)
+        return touched
 
     async def _new(self, connection: AsyncConnection, alert: Alert, picture: Picture, now: float) -> Incident:
         began = alert.beginning

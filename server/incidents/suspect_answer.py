@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.changes import store as change_store
 from server.changes.before import may_cause
 from server.changes.store import Change
+from server.config.registry import SETTINGS
 from server.incidents import suspect_store as store
 from server.incidents.suspect_rows import (
     BEFORE_MOST,
@@ -38,7 +39,7 @@ from server.incidents.suspects import (
 )
 from server.kernel.db import Database
 from server.kernel.times import Instant, utc
-from server.live import questions
+from server.live import questions, refusals_store
 
 BEFORE_S = 600  # what fails is compared with so long before it
 FOR_S = 900  # and looked for so long after the alarm
@@ -174,14 +175,30 @@ async def material(
         for bad, mosts in ((True, (FAILED_MOST, BEFORE_MOST)), (False, (GOOD_MOST, GOOD_MOST)))
     ]
     labels = {one.id: one for one in await store.labels(connection, service)}
-    revision = revision_at(changes, start)
+    revision = await revision_at(connection, service, changes, start, stop)
     return Material(start, stop, before, quiet, labels, counts, failed, good, revision, over_us is not None)
 
 
-def revision_at(changes: Sequence[SuspectChange], start: float) -> str:
-    """The revision that came into force about when it began to fail; '' for none."""
+async def revision_at(
+    connection: AsyncConnection, service: str, changes: Sequence[SuspectChange], start: float, stop: float
+) -> str:
+    """The revision that came into force about when it began to fail, where a limit that it set refused something of the
+    service since; '' for none: that it came then alone says nothing."""
     near = [one for one in changes if one.kind == "revision" and -AT_ONSET_S <= one.at.timestamp() - start <= MINUTE_S]
-    return near[0].version if near else ""
+    whole = {one.id: one for one in await change_store.several(connection, [one.id for one in near])} if near else {}
+    for one in near:
+        if await refusals_store.refused_between(
+            connection, service, refusals_of(whole[one.id]), one.at.timestamp(), stop
+        ):
+            return one.version
+    return ""
+
+
+def refusals_of(revision: Change) -> set[str]:
+    """The codes with which the limits that a revision has altered refuse; of one that does not say which, all."""
+    detail = revision.detail if isinstance(revision.detail, dict) else {}
+    names = {one.get("setting") for one in detail.get("differences", [])} or set(SETTINGS)
+    return {one.refuses for name, one in SETTINGS.items() if name in names and one.refuses}
 
 
 def answered(asked: SuspectsQuestion, read: Material, changes: list[SuspectChange]) -> SuspectsAnswer:

@@ -7,6 +7,8 @@ from collections.abc import Collection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.ingest.tally import SLOT_S
+from server.kernel.names import OWN
 from server.live.refusals import IntakeRow
 
 SENT_LATELY_S = 3600  # a key that sent the service this long before counts as its sender
@@ -67,3 +69,23 @@ async def refused_slots(
         {"service": service, "from_s": from_s, "since": from_s - SENT_LATELY_S, "reasons": sorted(reasons)},
     )
     return [row.slot for row in rows]
+
+
+async def refused_between(
+    connection: AsyncConnection, service: str, reasons: Collection[str], start: float, stop: float
+) -> bool:
+    """Whether something of a service was refused with these codes in [start, stop), to the slot; of Evenkeel itself
+    whoever sent it."""
+    if service != OWN:
+        slots = await refused_slots(connection, service, start - SLOT_S, reasons)
+        return any(slot < stop for slot in slots)
+    rows = await connection.execute(
+        text(
+            """
+            SELECT EXISTS (SELECT FROM intake WHERE slot > to_timestamp(:start) AND slot < to_timestamp(:stop)
+                AND reason = ANY (:reasons))
+            """
+        ),
+        {"start": start - SLOT_S, "stop": stop, "reasons": sorted(reasons)},
+    )
+    return bool(rows.scalar_one())

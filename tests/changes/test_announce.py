@@ -112,9 +112,12 @@ async def test_scales_and_flags_are_changes_and_what_cannot_be_one_is_refused(we
         assert (await tell(site, key, kind="scale", version=version)).code == 201
     assert (await tell(site, key, kind="scale", version="4 processes")).code == 200
     assert [one[2] for one in await recorded(site, key)] == ["4 processes", "8 processes", "4 processes"]
+    for said, code in (("cart cache emptied", 201), ("cart cache emptied", 200), ("disk swapped", 201)):
+        assert (await tell(site, key, kind="other", version="", summary=said)).code == code, said
     for wrong in (
         {"kind": "revision"},
         {"version": ""},
+        {"kind": "other", "version": "", "summary": ""},
         {"service": "(other)"},
         {"rolls_back": "a2"},
         {"kind": "flag", "rolls_back": "a1"},

@@ -187,9 +187,35 @@ def test_the_suspect_is_what_changed_nearest_before_the_onset() -> None:
     assert at_it.near == "at onset", "a version is first seen by its first failure"
     assert suspect_of(row, [change(2, ONSET + 60)], ONSET) is None, "what came later is no cause"
     mixed = [change(2, ONSET - 5, "revision", "14"), change(1, ONSET - 60)]
-    found = suspect_of(row, mixed, ONSET)
+    for refused in (0, 9):
+        found = suspect_of(burning(accepted_items=312, refused_items=refused), mixed, ONSET)
+        assert found is not None
+        assert found.text == "deploy 5f2c1a9", "a deploy of the service comes before a revision of ours"
+
+
+def test_a_limit_that_refuses_nothing_is_no_suspect_and_the_card_says_that_it_changed() -> None:
+    limit = [change(2, ONSET - 40, "revision", "14")]
+    assert suspect_of(burning(), limit, ONSET) is None
+    found = suspect_of(burning(accepted_items=312, refused_items=9), limit, ONSET)
     assert found is not None
-    assert found.text == "deploy 5f2c1a9", "a deploy of the service comes before a revision of ours"
+    assert found.text == "revision 14"
+    made = card(burning(), past(changes=[change(4, ONSET - 400, "other", ""), *limit]), None, [], None, ONSET + 100)
+    assert (made.suspect, made.changed) == (None, ["revision 14 40 s before onset", "other 6 min 40 s before onset"])
+    assert card(burning(), past(), None, [], None, ONSET + 100).changed == []
+
+
+def test_what_outcomes_say_of_versions_outranks_a_deploy_that_was_told() -> None:
+    told = [change(2, ONSET - 10, version="v3"), change(1, ONSET - 300, version="v2")]
+    runs = [ServicePart("v2", 150, 128), ServicePart("v3", 162, 0)]
+    found = suspect_of(burning(versions=runs), told, ONSET)
+    assert found is not None
+    assert found.text == "deploy v2", "v3 fails no more than what runs beside it"
+    assert suspect_of(burning(versions=runs), told[:1], ONSET) is None
+    row = burning()
+    row.alerts = [an_alert(evidence=making.burning("shop"))]  # version 5f2c1a9
+    found = suspect_of(row, told, ONSET)
+    assert found is not None
+    assert (found.text, found.change) == ("version 5f2c1a9", None)
 
 
 def test_without_a_change_the_suspect_is_what_the_failures_share() -> None:

@@ -50,7 +50,7 @@ async def test_what_is_wrong_is_said_beside_what_was_typed(web: Web) -> None:
         answered = await press(site, f"{PAGE}/put", cookie, **good | wrong)
         page, field = answered.body.decode(), next(iter(wrong))
         assert answered.code == 422, wrong
-        assert re.search(rf'id="deploy-target-fault" role="alert"><b>{field}: ', page), wrong
+        assert re.search(rf'id="form-fault" role="alert"><b>{field}: ', page), wrong
         assert "s3cret" not in page
         assert 'value="shop-production"' in page or field == "address"
     assert said(await press(site, f"{PAGE}/put", cookie, **good), site).startswith("shop is paused and rolled back")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.shared import format as told
-from dashboard.shared.rendering import zoned
+from dashboard.shared.rendering import ends, zoned
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,12 @@ def test_what_lies_ahead_of_a_text_keeps_its_date() -> None:
         assert "until <time " in shown, "the date is in the time, not beside it"
     assert "2026-12-01T00:10:00" in str(zoned("Silenced until 00:10:00 UTC", at)), "tomorrow"
     assert str(zoned("on 2026-02-30 03:13:29 UTC", at)) == "on 2026-02-30 03:13:29 UTC", "no day"
+
+
+def test_of_a_traceback_its_first_and_its_last_line_are_shown() -> None:
+    assert ends("Traceback (most recent call last):\n  File a\n    b()\nKeyError: 'x'\n\n") == (
+        "Traceback (most recent call last):",
+        2,
+        "KeyError: 'x'",
+    )
+    assert [ends(""), ends("one"), ends("one\ntwo")] == [("", 0, ""), ("one", 0, ""), ("one", 0, "two")]

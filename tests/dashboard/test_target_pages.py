@@ -60,7 +60,7 @@ async def test_what_is_wrong_is_said_and_nothing_is_kept(web: Web) -> None:
         answer = await press(site, "/setup/targets", cookie, **good | wrong)
         page, field = answer.body.decode(), next(iter(wrong))
         assert answer.code == 422, wrong
-        (fault,) = re.findall(r'id="target-fault" role="alert"><b>(.*?)</b>', page)
+        (fault,) = re.findall(r'id="form-fault" role="alert"><b>(.*?)</b>', page)
         assert fault.startswith(f"{field}: ")
         assert fault.endswith("Nothing was done.")
         (focused,) = re.findall(r"<[^>]* autofocus[^>]*>", page)

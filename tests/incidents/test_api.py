@@ -12,9 +12,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from server.alerts import store as alerts_store
 from server.incidents.keeper import Keeper
+from server.kernel.times import utc
 from server.picture.picture import Picture
 from tests.alerts.making import Second, Told, burning, clear
 from tests.ingest.making import outcome
@@ -235,6 +237,27 @@ async def test_it_follows_its_alerts(web: Start, database_url: str, tmp_path: Pa
     assert (found["state"], found["resolved_at"]) == ("investigating", None)
     assert len((await room.get("?state=all"))["incidents"]) == 1
     assert "Reopened: checkout burns again." in await room.lines(born["id"], "state")
+
+
+@pytest.mark.gen_test
+async def test_it_takes_over_the_onset_that_the_fast_test_sees_after_a_slow_tier_has_paged(
+    web: Start, database_url: str, tmp_path: Path
+) -> None:
+    room = await started(web, database_url, tmp_path)
+    now = time.time() - 300
+    slow = replace(burning(tier="6h/30m"), onset=-3600, onset_method="window")
+    await room.at(now, slow, clear("payments"))
+    (born,) = (await room.get())["incidents"]
+    assert born["onset_method"] == "window"
+    await room.at(now + 20, replace(burning(), onset=-60), clear("payments"))
+    for what in (now + 21, now + 22):
+        await room.look(what)
+    one = await room.get(f"/{born['id']}")
+    onset = utc(now - 40).isoformat()[:19]
+    assert (one["incident"]["onset"][:19], one["incident"]["onset_method"]) == (onset, "change point")
+    assert (one["captured"]["onset"][:19], one["captured"].get("scope")) == (onset, None), "its scope is captured anew"
+    told = "Onset 59 min 20 s later: the fast test has seen when checkout began to fail."
+    assert await room.lines(born["id"], "onset") == [told]
 
 
 @pytest.mark.gen_test

@@ -20,6 +20,7 @@ from server.incidents.birth import REOPEN_S, Standing, arrivals
 from server.incidents.ending import of_window
 from server.incidents.incident import Captured, Incident, IncidentState, PreventiveAction
 from server.incidents.moves import MOVES, advanced, mitigated, moved
+from server.incidents.onset import evidence_for
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
 from server.incidents.report_html import ratio_chart
 from server.incidents.room import IncidentRoom
@@ -249,3 +250,19 @@ def test_the_chart_of_a_report_is_shaded_from_the_onset_until_it_was_over() -> N
     values = [(60.0 * n, 0.3 if n == 5 else 0.0) for n in range(11)]
     assert '<rect x="340.0" width="68"' in ratio_chart(values, 300.0, 360.0)
     assert '<rect x="340.0" width="340"' in ratio_chart(values, 300.0, None), "it goes on"
+
+
+def test_an_incident_has_one_onset_the_earliest_that_its_alerts_have_evidence_of() -> None:
+    window = replace(INCIDENT, onset=NOW - 3600, onset_method="window")
+    slow = page("checkout", 1, onset=NOW - 3600, onset_method="window")
+    fast = page("checkout", 1, onset=NOW - 80, onset_method="change point")
+    earlier = page("payments", 2, onset=NOW - 140, onset_method="change point")
+    another = page("checkout", 1, onset=NOW + 30, onset_method="change point")
+    assert evidence_for(window, [slow]) is None
+    assert evidence_for(window, [slow, fast]) is fast, "a window begins long before"
+    assert evidence_for(window, [another]) is None, "it began after the detection"
+    assert evidence_for(INCIDENT, [replace(fast, onset=NOW - 60)]) is None
+    assert evidence_for(INCIDENT, [fast, earlier]) is earlier
+    said = replace(INCIDENT, onset_method="person")
+    assert evidence_for(said, [earlier]) is None, "what a person has said stands"
+    assert evidence_for(replace(said, onset=NOW), [earlier]) is earlier, "declared by hand, and nobody has said"

@@ -107,6 +107,28 @@ async def test_a_version_that_came_a_second_before_the_minute_still_goes_back(we
 
 
 @pytest.mark.gen_test
+async def test_a_limit_is_a_suspect_only_where_it_refused_something_of_the_service(web: Web) -> None:
+    site = await web()
+    key = await site.key("ingest", "read")
+    onset = await traffic(site, key, lambda n, after: item(status=500 if after and n % 4 == 0 else 200))
+    differences = [{"setting": "INGEST_MAX_BATCH_ITEMS"}]
+    async with site.parts.db.act() as connection:
+        limit = {"kind": "revision", "service": "evenkeel", "version": "2", "summary": "", "author": "mira"}
+        await change_store.record(connection, **limit, detail={"differences": differences}, at=utc(onset - 60))
+    named = [one for cause in (await asked(site, key, onset + 20))["causes"] for one in cause["suspects"]]
+    assert not any("revision" in one["values"] for one in named), "that it came shortly before says nothing"
+    refused = """
+        INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes, byte_sizes)
+        SELECT to_timestamp(:at), 1, 0, 'shop', :reason, 9, 9, 0, i.item_sizes, i.byte_sizes FROM intake i LIMIT 1
+        """
+    for reason, expected in (("THROTTLED", False), ("BATCH_TOO_LARGE", True)):
+        async with site.parts.db.act() as connection:
+            await connection.execute(text(refused), {"at": onset // 10 * 10, "reason": reason})
+        first = (await asked(site, key, onset + 20))["causes"]
+        assert ("revision" in first[0]["suspects"][0]["values"] if first else False) is expected, reason
+
+
+@pytest.mark.gen_test
 async def test_one_client_is_told_by_the_details_that_are_kept_of_outcomes(web: Web) -> None:
     site = await web()
     key = await site.key("ingest", "read")

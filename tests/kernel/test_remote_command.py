@@ -13,6 +13,7 @@ from server.__main__ import main
 from server.config import command as config_command
 from server.kernel import remote
 from server.kernel.remote_command import Remote
+from server.slo.api.command import budget_left
 from tests.gate.asking import publish
 from tests.gate.making import objective
 from tests.gate.test_command import Answers, http_answer
@@ -37,6 +38,19 @@ async def asking(web: Web, monkeypatch: pytest.MonkeyPatch, **environment: str) 
     return site, key, run
 
 
+def test_a_budget_is_told_in_the_words_of_pages() -> None:
+    known = {"budget_left": 0.31, "budget_worst": None, "budget_best": None, "exhausted_in_s": 60.0, "judged": True}
+    for differs, said in (
+        ({}, ("31 %", "1 min")),
+        ({"judged": False, "budget_left": -0.98}, ("too little traffic", "–")),
+        ({"judged": False}, ("31 %", "1 min")),
+        ({"budget_left": None}, ("no traffic", "–")),
+        ({"budget_left": None, "recounting": True}, ("being recounted", "–")),
+        ({"budget_worst": 0.12, "budget_best": 0.4}, ("12-40 %", "1 min")),
+    ):
+        assert budget_left(known | differs) == said, differs
+
+
 def words(done: Result) -> list[list[str]]:
     """The words of each line of what is for people."""
     assert done.exit_code == 0, done.output
@@ -49,7 +63,7 @@ async def test_what_is_asked_is_a_table_or_the_answer_of_the_api(web: Web, monke
     await publish(site, 1, objective(-0.12, name="evenkeel-availability", state="burning"))
     head, first, second = words(await run("slo", "status"))
     assert head[:4] == ["STATE", "OBJECTIVE", "SERVICE", "TARGET"]
-    assert (first[:2], first[-4:]) == (["burning", "evenkeel-availability"], ["-12", "%", "1", "–"])
+    assert (first[:2], first[-5:]) == (["Burning", "evenkeel-availability"], ["-12", "%,", "overspent", "1", "–"])
     assert "112 of 10,000" in " ".join(first)
     assert second[:3] == ["not", "evaluated", "evenkeel-latency"]
     told = await run("slo", "status", "--json")

@@ -14,6 +14,8 @@ import click
 from server.kernel.remote_command import NOTHING, Remote, asks
 from server.kernel.terminal import say, say_table
 from server.kernel.text import NONE, percent, span
+from server.slo.model import words
+from server.slo.model.words import NO_TRAFFIC, OVERSPENT, RECOUNTED, STATE_WORDS, TOO_LITTLE, too_little
 
 BASE = "/api/v1/slos"
 HEAD = ("STATE", "OBJECTIVE", "SERVICE", "TARGET", "FAILING OF TOTAL", "BUDGET LEFT", "BURN 1H", "GONE IN")
@@ -41,14 +43,22 @@ def row(one: dict[str, Any]) -> tuple[str, ...]:
     named = (one["name"], one["service"], target)
     if now is None:
         return ("not evaluated", *named, NONE, NONE, NONE, NONE)
-    return (
-        now["state"].replace("_", " "),
-        *named,
-        f"{now['bad']:,} of {now['good'] + now['bad']:,}",
-        percent(now["budget_left"]),
-        burn(now["burn_1h"]),
-        span(now["exhausted_in_s"]),
-    )
+    left, gone = budget_left(now)
+    counts = f"{now['bad']:,} of {now['good'] + now['bad']:,}"
+    return (STATE_WORDS.get(now["state"], now["state"]), *named, counts, left, burn(now["burn_1h"]), gone)
+
+
+def budget_left(now: dict[str, Any]) -> tuple[str, str]:
+    """What is left and when that is gone, in the words of the pages: `31 %`, `12-31 %`, `too little traffic`."""
+    left, worst, best = now["budget_left"], now["budget_worst"], now["budget_best"]
+    if left is None and worst is None:
+        return RECOUNTED if now.get("recounting") else NO_TRAFFIC, NONE
+    if too_little(left, judged=now.get("judged", True)):
+        return TOO_LITTLE, NONE
+    most = left if best is None else best
+    if most is not None and most < 0:
+        return f"{words.budget(left, worst, best)}, {OVERSPENT}", NONE
+    return words.budget(left, worst, best), span(now["exhausted_in_s"])
 
 
 def burn(rate: float | None) -> str:
