@@ -27,12 +27,13 @@ SHOWN = 5  # versions with most requests; the rest is one line
 
 
 class VersionLine(Struct):
-    """One version's line. `per_second` is that of the last step."""
+    """One version's line. `per_second` is that of the last step; `look` is how it is drawn, of no two alike."""
 
     name: str
     path: str
     per_second: str
     suspect: bool
+    look: str
 
 
 class VersionChart(Struct):
@@ -76,12 +77,14 @@ def version_chart(read: VersionCounts, onset: float, suspect: str) -> VersionCha
         return None
     rates = {name: [counts.get(at, 0) / read.step for at in steps] for name, counts in shown.items()}
     top = scale_top([value for values in rates.values() for value in values], None)
-    lines = [line_of(name, values, top, suspect) for name, values in rates.items()]
+    others = [name for name in rates if not suspect or name != suspect]
+    looks = {name: f"other dash-{place}" for place, name in enumerate(others)}
+    lines = [line_of(name, values, top, looks.get(name, "over")) for name, values in rates.items()]
     onset_x = min(max((onset - read.start) / (read.stop - read.start), 0.0), 1.0) * 100
     return VersionChart(number(top), read.start, read.stop, round(onset_x, 1), lines)
 
 
-def line_of(name: str, values: Sequence[float], top: float, suspect: str) -> VersionLine:
+def line_of(name: str, values: Sequence[float], top: float, look: str) -> VersionLine:
     """A version's line, from its first request on."""
     first = next((place for place, value in enumerate(values) if value), 0)
     every = max(1, len(values) - 1)
@@ -89,7 +92,7 @@ def line_of(name: str, values: Sequence[float], top: float, suspect: str) -> Ver
         (round(place / every * WIDTH, 1), None if place < first else y_of(value, top))
         for place, value in enumerate(values)
     ]
-    return VersionLine(name, path(points), number(values[-1]), bool(suspect) and name == suspect)
+    return VersionLine(name, path(points), number(values[-1]), look == "over", look)
 
 
 def together(counts: Mapping[str, Mapping[int, int]]) -> dict[str, Mapping[int, int]]:

@@ -46,6 +46,9 @@ def serve(env: Environment) -> None:
         from server.telemetry import logs
 
         gc.enable()
+        # Else a child looks all of it through as it starts: on a busy machine for seconds, in which its transactions
+        # stand still and are ended by their own limit.
+        gc.freeze()
         logs.setup(env.log_level, env.log_format, sys.stdout)
         warn(env)
         cluster = embedded.cluster(env) if env.embedded else None

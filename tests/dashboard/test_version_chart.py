@@ -32,6 +32,13 @@ def test_a_new_version_begins_where_it_began_and_the_step_under_way_is_left_out(
     old, new = sorted(chart.lines, key=lambda one: one.name)
     assert (old.suspect, old.per_second) == (False, "0")
     assert (new.suspect, new.per_second) == (True, "10"), "of the last step that is over"
+    three = version_chart(VersionCounts(0, 20, 5, counts | {"v0": {0: 9}}), 10.0, "v2")
+    assert three is not None
+    assert {one.name: one.look for one in three.lines} == {
+        "v1": "other dash-0",
+        "v2": "over",
+        "v0": "other dash-1",
+    }, "no two are drawn alike"
     assert old.path.startswith("M0 ")
     assert new.path.startswith("M666.7 "), "two of three steps to the right"
     assert new.path.count("L") == 1

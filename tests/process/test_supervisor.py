@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +16,9 @@ import pytest
 
 from server.kernel.settings import read_environment
 from server.process import embedded
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, free_port, variables
 from tests.process.test_shutdown import accepts, half_sent
-from tests.running import Running
+from tests.running import Running, base_environment
 from tests.waiting import PATIENCE_S, wait_for
 
 Start = Callable[..., Running]
@@ -44,6 +46,23 @@ def start(data_dir: Path) -> Iterator[Start]:
     yield begin
     for server in servers:
         server.stop(signal.SIGKILL)
+
+
+FROZEN = """
+import gc, os
+from server.process import serve, supervisor
+supervisor.Supervisor.run = lambda self: print(gc.get_freeze_count() > 100_000, len(gc.get_objects()) < 50_000)
+serve.serve(serve.read_environment(dict(os.environ)))
+"""
+
+
+def test_what_is_imported_is_no_work_for_the_collectors_of_its_children(tmp_path: Path) -> None:
+    """A full collection of it takes seconds on a busy machine, in which no transaction of a start goes on."""
+    given = base_environment() | variables("postgresql://127.0.0.1:1/none", tmp_path, PUBLIC_URL="http://localhost")
+    done = subprocess.run(
+        [sys.executable, "-c", FROZEN], cwd=ROOT, env=given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True True", done.stdout
 
 
 def postgres_of(data_dir: Path) -> int | None:

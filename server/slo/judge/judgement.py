@@ -14,6 +14,7 @@ from statistics import median
 
 from msgspec.structs import replace
 
+from server.kernel.names import OWN
 from server.live.service import LiveService, RouteVersion
 from server.slo.judge.streams import Verdict
 from server.slo.ledger.history import share_of
@@ -50,6 +51,7 @@ from server.slo.model.tiers import H1, M5, Tier
 SHOWN_S = (M5, H1)  # windows that the pages show whatever the tiers are
 MINUTE_S = 60
 ENOUGH = 30  # outcomes in a minute: of fewer a ratio says nothing of the impact
+STARTING_S = 180  # so long after its very first evaluation Evenkeel wakes nobody of itself: a first start is no outage
 YOUNG_S = 60  # heard of for less: whether what burns still goes on is not known, and nobody is woken by the past
 
 
@@ -329,6 +331,8 @@ def recovery_of(observed: Observation) -> Recovery | None:
 
 def is_due(observed: Observation, name: str | None, since: Counts, paging: PagingPolicy) -> bool:
     """Whether what holds is worth telling somebody."""
+    if observed.objective.service == OWN and observed.verdict.memory.younger(STARTING_S, observed.verdict.end):
+        return False
     if observed.fast and large(since, observed.whole, observed.objective.allowed, paging):
         return True
     return name not in (None, "fast") and not observed.verdict.memory.younger(YOUNG_S, observed.verdict.end)

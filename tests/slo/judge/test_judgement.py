@@ -187,6 +187,17 @@ def test_nobody_is_woken_by_what_was_before_anybody_listened() -> None:
     assert judged(Verdict(None, 0, 0, 0.0, (0, 0), quiet, end), FIRST).tier is None
 
 
+@pytest.mark.parametrize(
+    ("name", "heard_s", "due"), [("evenkeel", 179, False), ("evenkeel", 180, True), ("a", 5, True)]
+)
+def test_evenkeel_wakes_nobody_of_its_own_first_start(name: str, heard_s: int, due: bool) -> None:
+    held, end = objective(service=name), int(NOW)
+    verdict = replace(alarm(3, 3), memory=Memory(minutes=[end], heard=end - heard_s, since=end - heard_s))
+    known = Observation(held, ByWindow(dict.fromkeys((*spans(held.tiers), held.window_s), CALM)), ALL_ARRIVES, verdict)
+    found = evidence_of(known, objective_status(known, NOW), None, PagingPolicy(), NOW)
+    assert (found.tier, found.due) == ("fast", due), "it is shown"
+
+
 def test_other_windows_and_targets_scale_the_tiers() -> None:
     month, week = objective(window_days=30), objective(window_days=7)
     assert [float(tier.burn) for tier in month.tiers] == [14.4, 6, 3, 1]
