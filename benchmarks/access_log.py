@@ -34,11 +34,18 @@ FORMS = {
         "192.0.2.{host}:33038 [{clf_ms}] f1 b/up 0/0/0/{n}/{n} {status} {size} - - ---- 4/4/3/3/0 0/0"
         ' "GET /api/orders/{order}?page={page} HTTP/1.1"'
     ),
+    "Tomcat, with every time that it has": (
+        '192.0.2.{host} - - [{clf}] "GET /api/orders/{order}?page={page} HTTP/1.1" {status} {size} X=+ D={us} T=0 F={n}'
+        " usT={us} msT={n} sT=0 begin={at} end={at}"
+    ),
     "Caddy": (
-        '{{"level":"info","ts":{at}.{us},"logger":"http.log.access.log0","msg":"handled request","request":{{'
-        '"remote_ip":"192.0.2.{host}","proto":"HTTP/1.1","method":"GET","host":"shop.example",'
-        '"uri":"/api/orders/{order}?page={page}","headers":{{"User-Agent":["{agent}"]}}}},"user_id":"",'
-        '"duration":0.00{us},"size":{size},"status":{status},"resp_headers":{{"Server":["Caddy"]}}}}'
+        '{{"level":"info","ts":{at}.{us}2,"logger":"http.log.access.log0","msg":"handled request","request":{{'
+        '"remote_ip":"192.0.2.{host}","remote_port":"4{ms}","proto":"HTTP/2.0","method":"GET","host":"shop.example",'
+        '"uri":"/api/orders/{order}?page={page}","headers":{{"User-Agent":["{agent}"],"Accept":["text/html,'
+        'application/xhtml+xml;q=0.9,*/*;q=0.8"],"Accept-Encoding":["gzip, deflate, br"]}},"tls":{{"resumed":false,'
+        '"version":772,"cipher_suite":4865,"proto":"h2","server_name":"shop.example"}}}},"user_id":"",'
+        '"duration":0.000{us},"size":{size},"status":{status},"resp_headers":{{"Server":["Caddy"],"Alt-Svc":["h3='
+        '\\":443\\"; ma=2592000"],"Content-Type":["text/plain; charset=utf-8"]}}}}'
     ),
 }
 

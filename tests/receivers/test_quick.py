@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from server.receivers.access_log.detect import detect
 from server.receivers.access_log.entry import LoggedRequest
 from server.receivers.access_log.latency import LogAsk
+from server.receivers.access_log.moment import moment
+from server.receivers.access_log.quick import KnownMoments, NotQuick
+from tests.examples import examples
 from tests.receivers.test_format_string import APACHE, NGINX
 from tests.receivers.test_shared_lines import DATA, EXPECTED
 
@@ -36,11 +43,19 @@ ODD = {
         ("1795404619.893", '"23/Nov/2026:03:30:19 +0000"'), ('"0fb5"', "7"), ('"GET"', '"-"'), ("/a/42", "*"),
         ('"method"', '"Method"'), ('"status":200,', ""), ('"ts"', '"msg":"request aborted","ts"'), ("{", "x {"),
         ('"msec":1795404619.893,', ""), ("GET", "G ET"), ("?b", "?b c"), ('"ts"', '"response_flags":"DC","ts"'),
-        ('"ts"', '"request_completion":"","ts"'),
+        ('"ts"', '"request_completion":"","ts"'), ('"ts"', '"request_completion":7,"ts"'), ('"0fb5"', "null"),
         ('"ts"', '"request_completion":"OK","ts"'),
     ],
 }  # fmt: skip
+GUNICORN = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %(D)s'
 FORMATS = {
+    GUNICORN: HEAD.replace('"UA/1.0"', '"UA/1.0" 12345'),
+    "$msec $remote_addr:$remote_port $upstream_addr [$status] $request_method:$request_uri $request_time|$user": (
+        "1795404619.893 192.0.2.7:80 192.0.2.9:80 [200] GET:/api/orders/42?x=1 0.012|mira"
+    ),
+    ':remote-addr :remote-user [:date[clf]] ":method :url HTTP/:http-version" :status :response-time ms': (
+        HEAD.replace(" - mira", " mira").partition(" 2 ")[0] + " 12.5 ms"
+    ),
     APACHE + " %X %D": HEAD + " + 12345",
     NGINX + ' $request_time "$request_completion" $request_id': HEAD + ' 0.012 "OK" abc',
 }
@@ -81,3 +96,70 @@ def test_of_real_lines(expected: tuple[Any, ...]) -> None:
     count = both(lines[:500], **expected[1])
     if expected[0].startswith(("nginx/", "apache/")):
         assert count > 450
+
+
+PRINTED = st.one_of(
+    st.integers(1_000_000_000_000, 9_999_999_999_999).map(lambda ms: f"{ms // 1000}.{ms % 1000:03}"),
+    st.tuples(st.integers(10**9, 10**10 - 1), st.integers(1, 9), st.integers(0, 10**9 - 1)).map(
+        lambda one: f"{one[0]}.{str(one[2]).rjust(one[1], '0')[: one[1]]}"
+    ),
+    st.integers(-(10**10), 10**16).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.sampled_from(["-0.0", "0.0", "1e-7", "4.5e-05", "1e9", "9999999999.999999", "null", "true", "[1]", "{}"]),
+    st.text(max_size=12).map(json.dumps),
+    st.sampled_from([
+        "/a?x", "/a?\n", "/a\nb", "/a/42?b HTTP/1.0", "?x", "*", "http://h/a?b c", "2026-11-23T03:30:19.5Z",
+        "2026-11-23T03:30:19,25+01:00", "23/Nov/2026:03:30:19.123 +0000", "2026-11-23 03:30:19.5.5",
+        "2026-11-23 03:30:19.5:5", "1795404619.5",
+        "1795404619,5", "12ms", "0.1, 0.2", "-", "OK",
+    ]).map(json.dumps),
+)  # fmt: skip
+FORM: Any = detect([JSON] * 20, LogAsk()).form
+QUICK = FORM.reader()._quick
+ODD_TEXTS = st.sampled_from([
+    "-", " ", "", ",", ", ", " : ", '"', '\\"', "\\", "[", "]", " [", "] ", "0.1, 0.2", "a b", ":", "200", "+", "X",
+    "GET ", "/", "HTTP/1.1", "|", "1795404619.5", "ms",
+])  # fmt: skip
+BY_FORMAT = {text: detect([line] * 9, LogAsk(format=text)).form for text, line in FORMATS.items()}
+
+
+@settings(max_examples=examples(300))
+@given(
+    text=st.sampled_from(list(FORMATS)),
+    at=st.integers(0, 80),
+    over=st.integers(0, 9),
+    put=st.lists(ODD_TEXTS, max_size=3).map("".join),
+)
+def test_of_any_line_of_a_format_string(text: str, at: int, over: int, put: str) -> None:
+    form: Any = BY_FORMAT[text]
+    quick, slow = form.reader()._quick, form.reader()
+    slow._quick = None
+    line = FORMATS[text]
+    assert quick.read(line) is not None
+    odd = line[:at] + put + line[at + over :]
+    read = quick.read(odd)
+    assert read is None or (read,) == slow.read(odd)
+
+
+KEYS = st.sampled_from(["msec", "request_id", "method", "uri", "status", "request_time", "ts", "request_completion"])
+
+
+@settings(max_examples=examples(300))
+@given(changed=st.dictionaries(KEYS, PRINTED, min_size=1, max_size=2))
+def test_of_any_values(changed: dict[str, str]) -> None:
+    usual = {key: json.dumps(value) for key, value in json.loads(JSON).items()}
+    odd = "{" + ",".join(f'"{key}":{value}' for key, value in (usual | changed).items()) + "}"
+    slow: Any = FORM.reader()
+    slow._quick = None
+    quick = QUICK.read(odd)
+    assert quick is None or (quick,) == slow.read(odd)
+
+
+@settings(max_examples=examples(300))
+@given(text=PRINTED.filter(lambda text: "\\" not in text).map(lambda text: text.strip('"')))
+def test_of_any_time(text: str) -> None:
+    try:
+        at = KnownMoments(UTC)[text]
+    except NotQuick:
+        return
+    assert at == moment(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from server.receivers.access_log.form import Sense
@@ -169,14 +170,28 @@ def compiled(text: str, unit: str | None) -> PatternForm:
     if builder.stamp in STAMPS:
         starts, sure = builder.stamp == "begin", True
     sense = Sense(unit or builder.unit, starts=starts)
-    return PatternForm(dialect.name, re.compile(pattern, re.DOTALL), builder.took, sense, sure=sure)
+    form = PatternForm(dialect.name, re.compile(pattern, re.DOTALL), builder.took, sense, sure=sure)
+    if apart(text, dialect):
+        form.usual = re.compile(Builder(dialect, usual=True).pattern(text), re.DOTALL)
+    return form
+
+
+def apart(text: str, dialect: Dialect) -> bool:
+    """Whether something always stands between two values; HAProxy leaves spaces out."""
+    spans = [found.span() for found in dialect.directive.finditer(text)]
+    return dialect is not HAPROXY and all(one[1] < other[0] for one, other in pairwise(spans))
 
 
 class Builder:
-    """Makes the regular expression, one directive after the other."""
+    """Makes the regular expression, one directive after the other.
 
-    def __init__(self, dialect: Dialect) -> None:
+    `usual`: of most lines only, which it takes as the other does, and sooner: each value ends where what follows it
+    in the format stands for the first time.
+    """
+
+    def __init__(self, dialect: Dialect, *, usual: bool = False) -> None:
         self.dialect = dialect
+        self.usual = usual
         self.seen: set[str] = set()
         self.unit: str | None = None
         self.took = ""
@@ -225,6 +240,8 @@ class Builder:
         if found["name"] == "t" and not found["argument"] and inside != "[" and self.dialect in (APACHE, PYTHON):
             return self._named(part, r"[^\]]*", r"\[", r"\]")  # %t brings its brackets
         body = ".*?" if found["name"] in USERS else text_of(directive, inside)
+        if self.usual:
+            body = usual_of(body, inside, after)
         return self._named(part, body, *quotes_of(found))
 
     def _named(self, part: str | None, body: str, opens: str = "", closes: str = "") -> str:
@@ -245,6 +262,15 @@ def inside_of(before: str, after: str) -> str:
     if before.count('"') % 2:
         return '"'
     return "[" if before.rfind("[") > before.rfind("]") and after in ("]", ".", " ", ":") else ""
+
+
+def usual_of(body: str, inside: str, after: str) -> str:
+    """What most values look like there: the first that `body` takes, where it takes one of them."""
+    if inside == '"':
+        return r'[^"\\]*' if after == '"' else body
+    if inside == "[":
+        return r"[^\]]*" if after == "]" else body
+    return body if body.endswith("}") else rf'[^\s"{re.escape(after)}]' + ("+" if body == ".+?" else "*")
 
 
 def text_of(directive: Directive, inside: str) -> str:

@@ -24,6 +24,7 @@ class PatternForm:
     took: str = ""
     sense: Sense = field(default_factory=Sense)
     sure: bool = True  # whether the time is start or end is known, not supposed
+    usual: re.Pattern[str] | None = field(default=None, compare=False)  # takes most lines, as `pattern` does
     others: tuple[re.Pattern[str], ...] = ()  # what the same server writes beside, in the same sense
 
     def reader(self) -> PatternReader:
@@ -36,7 +37,7 @@ class PatternReader:
     def __init__(self, form: PatternForm) -> None:
         self.form = form
         self._peers = Peers()
-        self._quick = quick(form.pattern, form.sense)
+        self._quick = quick(form.usual or form.pattern, form.sense)
 
     def read(self, line: str) -> tuple[Read, ...]:
         """What the line says."""

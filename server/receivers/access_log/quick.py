@@ -16,11 +16,13 @@ from server.receivers.access_log.taken import UNITS, bounded, taken_us
 from server.receivers.route_template import route_of
 
 KEPT = 20_000  # of each thing that repeats: a log of a stranger's paths must not grow our memory
-FRACTION = re.compile(r"(.*?:\d\d)[.,](\d{1,9})(.*)")
-SECONDS = re.compile(r"(\d{10})\.(\d{1,9})")
+DIGITS = "0123456789"
+SECONDS, FRACTION = 10, 9  # digits before the point of a time since 1970, and at most behind it
+FRACTIONS = frozenset(".,:")  # begin one
 PLAIN = re.compile(r"\d{1,15}(?:\.\d{1,20})?")
 VERSIONS = frozenset({"HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/3"})
-NEEDED = frozenset({"time", "request", "status"})
+NEEDED = frozenset({"time", "status"})
+PARTS = ("time", "request", "method", "target", "taken", "id")
 ELSEWHERE = frozenset({"zone", "peer", "query"})  # parts that the form puts together
 SWITCHED = 101  # a WebSocket: its connection is timed
 
@@ -36,11 +38,15 @@ class KnownMoments(dict[str, LoggedMoment]):
         self._zone = zone
 
     def __missing__(self, text: str) -> LoggedMoment:
-        if found := FRACTION.fullmatch(text):
-            whole = self[found[1] + found[3]]
-            return LoggedMoment(whole.at + micros(found[2]), whole.zoned)
-        if found := SECONDS.fullmatch(text):
-            return LoggedMoment(int(found[1]) * 1_000_000 + micros(found[2]), True)
+        whole, point, behind = text.partition(".") if "." in text else text.partition(",")
+        if point and text.isascii():
+            rest = behind.lstrip(DIGITS)
+            digits = len(behind) - len(rest)
+            if 0 < digits <= FRACTION and whole[-3:-2] == ":" and rest[:1] not in FRACTIONS:
+                at, zoned = self[whole + rest]
+                return as_moment((at + micros(behind[:digits]), zoned))
+            if point == "." and not rest and 0 < digits <= FRACTION and len(whole) == SECONDS and whole.isdigit():
+                return as_moment((int(whole) * 1_000_000 + micros(behind), True))
         at = moment(text, self._zone)
         if at is None:
             raise NotQuick
@@ -74,6 +80,27 @@ class KnownRequests(dict[str, RequestedRoute]):
         if len(self) >= KEPT:
             self.clear()
         self[line] = one = RequestedRoute(found.method, route_of(found.target), found.method.upper() != "CONNECT")
+        return one
+
+
+class KnownTargets(dict[tuple[str, str], RequestedRoute]):
+    """What was asked for where lines have method and target apart. NotQuick: of none that is plain."""
+
+    def of(self, method: str, target: str) -> RequestedRoute:
+        """Of these; what stands behind the question mark of a path counts nowhere."""
+        if target.startswith("/"):
+            target, _, query = target.partition("?")
+            if "\n" in query:
+                raise NotQuick
+        return self[method, target]
+
+    def __missing__(self, key: tuple[str, str]) -> RequestedRoute:
+        found = request_of(f"{key[0]} {key[1]} HTTP/1.1")
+        if found is None or found.version not in VERSIONS:
+            raise NotQuick
+        if len(self) >= KEPT:
+            self.clear()
+        self[key] = one = RequestedRoute(found.method, route_of(found.target), found.method.upper() != "CONNECT")
         return one
 
 
@@ -127,11 +154,12 @@ class QuickPattern:
         names = ("status", *(name for name in SAY_SO if name in groups))
         self._match = pattern.fullmatch
         self._answer = tuple(groups[name] for name in names)
-        self._parts = tuple(groups.get(name, 0) for name in ("time", "request", "taken", "id", "fraction"))
-        self._has_taken, self._has_id, self._has_fraction = (number > 0 for number in self._parts[2:])
+        self._parts = tuple(groups.get(name, 0) for name in (*PARTS, "fraction"))
+        self._whole = "request" in groups
+        self._has_taken, self._has_id, self._has_fraction = (number > 0 for number in self._parts[4:])
         self._starts = sense.starts
         self._has_begun = "begun" in groups
-        self._moments, self._requests = KnownMoments(sense.zone), KnownRequests()
+        self._moments, self._requests, self._targets = KnownMoments(sense.zone), KnownRequests(), KnownTargets()
         self._answers, self._times = KnownAnswers(names), KnownTimes(sense.unit)
 
     def read(self, line: str) -> LoggedRequest | None:
@@ -139,9 +167,9 @@ class QuickPattern:
         found = self._match(line)
         if found is None:
             return None
-        time, request, taken, given, fraction = found.group(*self._parts)
+        time, request, method, target, taken, given, fraction = found.group(*self._parts)
         try:
-            method, route, timed = self._requests[request]
+            method, route, timed = self._requests[request] if self._whole else self._targets.of(method, target)
             status, left = self._answers[found.group(*self._answer)]
             at, zoned = self._moments[time]
         except NotQuick:
@@ -161,12 +189,17 @@ class QuickPattern:
 def quick(pattern: re.Pattern[str], sense: Sense) -> QuickPattern | None:
     """The quick way for a pattern; None where its lines need the form's."""
     groups = pattern.groupindex.keys()
-    return QuickPattern(pattern, sense) if groups >= NEEDED and not groups & ELSEWHERE else None
+    asked = "request" in groups or groups >= {"method", "target"}
+    return QuickPattern(pattern, sense) if asked and groups >= NEEDED and not groups & ELSEWHERE else None
 
 
 def micros(digits: str) -> int:
     """The digits behind the point of seconds."""
     return int(digits.ljust(6, "0")[:6])
+
+
+def as_moment(values: tuple[int, bool]) -> LoggedMoment:
+    return tuple.__new__(LoggedMoment, values)
 
 
 def new(values: tuple[str, str, int, int, int | None, str | None, str | None, bool]) -> LoggedRequest:

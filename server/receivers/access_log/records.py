@@ -42,7 +42,7 @@ IDS = ("request_id", "requestid", "x_request_id", "x-request-id", "http_x_reques
 # Of a request that somebody got the answer to; of others more is asked.
 USUAL: dict[str, Callable[[Any], bool]] = {
     "msg": lambda value: value not in LEFT,
-    "request_completion": "OK".__eq__,
+    "request_completion": lambda value: value == "OK",
     "response_flags": lambda value: isinstance(value, str) and "DC" not in value,
 }
 # In this order: what says its unit by name, then what a known server means by it.
