@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 import sys
 import time
@@ -24,21 +25,27 @@ if TYPE_CHECKING:
 POLICY_S = 5.0
 LINE_S = {True: 1.0, False: 60.0}  # between two lines of progress: on a terminal, and in a log
 RETRY_S = 1.0
+SHOWN = 200  # characters of a line
 
 
 class ProgressLine:
     """Says now and then how far it is: on a terminal in one line, elsewhere once a minute where something came."""
 
-    def __init__(self, name: str, report: Report) -> None:
+    def __init__(self, name: str, report: Report, form: GrowingForm) -> None:
         self.name = name
         self.report = report
+        self._form: GrowingForm | None = form  # until it is said
         self.followed: Follow | LogPipe | None = None
         self._terminal = sys.stderr.isatty()
-        self._said_at = time.monotonic()
+        self._said_at = -math.inf
         self._said = ""
 
     def show(self) -> None:
-        """Say it, unless it was said a moment ago."""
+        """Say it, unless it was said a moment ago, and before that once how the log is read."""
+        assert self.followed is not None
+        if self._form is not None and self.followed.lines:
+            self.tell(f"{self.name}: {of_form(self.report, self._form)}")
+            self._form = None
         text = self.text()
         if text == self._said or time.monotonic() - self._said_at < LINE_S[self._terminal]:
             return
@@ -76,7 +83,7 @@ async def follow(env: Environment, url: str, file: str, form: GrowingForm, optio
     importer = Importer(
         env, db, policies.thresholds_us, options["service"], aborted=options["aborted"], tell=True, live=True
     )
-    line = ProgressLine("standard input" if file == "-" else Path(file).name, importer.report)
+    line = ProgressLine("standard input" if file == "-" else Path(file).name, importer.report, form)
     terms = FollowTerms(form, stop, line.tell, line.show)
     line.followed = LogPipe(importer, sys.stdin.fileno(), terms) if file == "-" else Follow(importer, Path(file), terms)
     try:
@@ -133,10 +140,36 @@ def following(policies: Policies, importer: Importer) -> Any:
         task.cancel()
 
 
+def of_form(report: Report, form: GrowingForm) -> str:
+    """What a log is read as; or that nothing of it is a request, with the first line as proof."""
+    from server.receivers.access_log.entry import LeftKind
+
+    found, left = form.found, report.left
+    if found is None:
+        return "no line yet."
+    if report.stored or report.known or report.outside.count or left[LeftKind.NO_REQUEST].count:
+        return f"read as {found.form.name}. Latency: {found.took or 'none, ' + found.hint}."
+    first = min((left[kind].first[0] for kind in (LeftKind.REFUSED, LeftKind.OTHER) if left[kind].first), default=None)
+    if first is None:
+        return f"read as {found.form.name}."
+    return (
+        f"no line of it is a request of an access log so far. Line {first[0]:,}: {first[2]}: {first[1].strip()[:SHOWN]}"
+    )
+
+
+def begun(file: str, service: str) -> str:
+    """What is said at once."""
+    if file == "-":
+        return f"Following standard input, as {service}."
+    if not Path(file).exists():
+        return f"Following {file}, as {service}: it is not there yet."
+    return f"Following {file} ({Path(file).stat().st_size:,} bytes so far), as {service}."
+
+
 def tell_followed(report: Report, form: GrowingForm) -> None:
     """At the end: what the log was read as, and what of it gave no outcome."""
     if form.found is not None:
-        say(f"Read as {form.found.form.name}. Latency: {form.found.took or 'none, ' + form.found.hint}.")
+        say(of_form(report, form))
     others = {kind.value: left.count for kind, left in report.left.items() if left.count}
     if report.outside.count:
         others["outside of what is kept"] = report.outside.count

@@ -99,6 +99,8 @@ def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
     except (UnreadableLog, OSError) as error:
         raise click.ClickException(str(error)) from None
     survey = surveyed(log, options)
+    if not survey.telling:
+        raise click.ClickException(no_access_log(survey, log))
     with click_errors(), database_for_command(env) as url:
         report = asyncio.run(run(env, url, log, survey, options))
     tell(report, survey, log, options)
@@ -106,7 +108,7 @@ def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
 
 def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     """Store what is there and what comes, until it is stopped."""
-    from server.follow_command import follow, tell_followed
+    from server.follow_command import begun, follow, tell_followed
     from server.ingest.access_log.log_form import GrowingForm
     from server.process.command_database import database_for_command
     from server.receivers.access_log.detect import format_fault
@@ -118,6 +120,7 @@ def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     if options["format_"] and (fault := format_fault(options["format_"], options["unit"])):
         raise click.BadParameter(fault, param_hint="--format")
     form = GrowingForm(asked_for(options), options["zone"])
+    say(begun(file, options["service"]), err=True)
     with click_errors(), database_for_command(env) as url:
         report = asyncio.run(follow(env, url, file, form, options))
     tell_followed(report, form)
@@ -141,6 +144,18 @@ def surveyed(log: LogFile, options: dict[str, Any]) -> Survey:
     except ValueError as error:
         hint = "--format" if asked.format else "--time"
         raise click.BadParameter(str(error), param_hint=hint) from None
+
+
+def no_access_log(survey: Survey, log: LogFile) -> str:
+    """What is said of a file of which no line is a request."""
+    if survey.refused is None:
+        return f"{log.name} has no line that tells of a request. No outcome was stored."
+    number, line, left = survey.refused
+    return (
+        f"{log.name} is no access log that is known here: none of its {plural(survey.lines, 'line')} is a request with"
+        f" its time and status. No outcome was stored. Line {number:,}: {left.why}: {line.strip()[:SHOWN]}\n"
+        "Where it is one, --format with the server's own format string says how it is read."
+    )
 
 
 async def run(env: Environment, url: str, log: LogFile, survey: Survey, options: dict[str, Any]) -> Report:

@@ -217,6 +217,9 @@ def test_killed_and_stopped_it_goes_on_where_it_was(
     first = command(str(log), "--follow")
     wait_for(lambda: value(database_url, count) > 0, "the first outcomes")
     first.kill()
+    said, _ = first.communicate()
+    assert said.startswith(f"Following {log} ({len(text):,} bytes so far), as shop.\n")
+    assert "access.log: read as one request a line" in said
     with log.open("a") as file:
         file.write(text)
     second = command(str(log), "--follow")

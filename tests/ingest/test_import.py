@@ -60,6 +60,25 @@ def test_a_log_is_stored_with_its_times(run: Any, database_url: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Nov 30 15:00:00 web kernel: eth0 up\n" * 3, "none of its 3 lines is a request with its time and status"),
+        ("import os\n", "Line 1: it is no request with its time and status: import os"),
+        ('{"level":"info","msg":"ready","port":8000}\n' * 2, "is no access log that is known here"),
+        ('INFO:     127.0.0.1:4 - "GET /a HTTP/1.1" 200 OK\n', "its server can be told to print one"),
+        ("#Version: 1.0\n#Fields: date time\n", "has no line that tells of a request"),
+        ("\n", "has no line that tells of a request"),
+    ],
+)
+def test_a_file_that_is_no_access_log_is_refused(run: Any, database_url: str, text: str, says: str) -> None:
+    done = run(text)
+    assert done.exit_code == 1
+    assert says in done.output
+    assert "Read as" not in done.output
+    assert value(database_url, "SELECT count(*) FROM received") == 0
+
+
 def test_an_old_log_is_left_out_or_moved_to_now(run: Any, database_url: str) -> None:
     old = time.time() - 3000 * 86400
     log = "".join(line(old + n, rest="") for n in range(10)) + line(old - 30 * 86400)

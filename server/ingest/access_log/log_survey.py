@@ -32,10 +32,14 @@ class Survey:
     durations: Counter[int] = field(default_factory=Counter)  # bucket of the sketch -> requests
     sums: Counter[int] = field(default_factory=Counter)  # and what they took, in microseconds
     proof: tuple[str, LoggedRequest] | None = None  # one line, and what was read of it
+    lines: int = 0  # with something in them
+    refused: tuple[int, str, LeftLine] | None = None  # the first that is not understood: number, text, reason
+    telling: bool = False  # one is of a request, or of a connection that asked for nothing
     unzoned: int = 0  # requests whose time says no zone
 
     def add(self, line: str, entry: LoggedRequest) -> None:
         """Count a request."""
+        self.telling = True
         day = entry.at // DAY_US
         if 0 <= day <= DAYS_MAX:
             lines, newest = self.days.get(day, (0, 0))
@@ -83,9 +87,14 @@ def survey(lines: Iterable[str | None], asked: LogAsk, zone: tzinfo = UTC) -> Su
     first = list(islice(stream, SAMPLE))
     found = Survey(detect([line for line in first if line], asked, zone))
     reader = found.detected.form.reader()
-    for _, line, read in reads(chain(first, stream), reader):
+    for number, line, read in reads(chain(first, stream), reader):
+        found.lines += 1
         if isinstance(read, LoggedRequest):
             found.add(line, read)
+        elif read.kind is LeftKind.NO_REQUEST:
+            found.telling = True
+        elif found.refused is None:
+            found.refused = (number, line, read)
     for read in reader.rest():
         if isinstance(read, LoggedRequest):
             found.add("", read)

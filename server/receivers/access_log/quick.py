@@ -43,8 +43,8 @@ class KnownMoments(dict[str, LoggedMoment]):
             rest = behind.lstrip(DIGITS)
             digits = len(behind) - len(rest)
             if 0 < digits <= FRACTION and whole[-3:-2] == ":" and rest[:1] not in FRACTIONS:
-                at, zoned = self[whole + rest]
-                return as_moment((at + micros(behind[:digits]), zoned))
+                second = self[whole + rest]
+                return as_moment((second.at + micros(behind[:digits]), second.zoned))
             if point == "." and not rest and 0 < digits <= FRACTION and len(whole) == SECONDS and whole.isdigit():
                 return as_moment((int(whole) * 1_000_000 + micros(behind), True))
         at = moment(text, self._zone)
