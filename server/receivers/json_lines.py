@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from json import JSONDecodeError, JSONDecoder
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -128,10 +128,10 @@ def line_of(record: Mapping[str, Any], service: str = "") -> DrainedLine:
     if not text:
         text = msgspec.json.encode(record).decode()
     severity, level = severity_of(record)
+    within = said_in(text, inner)
     if not severity:
-        severity, level = severity_of(inner) if inner else severity_in(text)
+        severity, level = within.severity, within.level
     request_id, trace_id = ids_of(record)
-    in_text = ids_of(inner) if inner else ids_in(text)
     return DrainedLine(
         service=whose,
         at=time_of(record) or time_of(inner),
@@ -140,16 +140,34 @@ def line_of(record: Mapping[str, Any], service: str = "") -> DrainedLine:
         level=level,
         instance=first(record, INSTANCES),
         process=first(record, PROCESSES),
-        request_id=request_id or in_text[0],
-        trace_id=trace_id or in_text[1],
+        request_id=request_id or within.request_id,
+        trace_id=trace_id or within.trace_id,
         cut=record.get("partial") is True or record.get("_partial") is True,
     )
 
 
 def plain(text: str, service: str) -> DrainedLine:
     """A line of text."""
-    severity, level = severity_in(text)
-    return DrainedLine(service, None, text, severity, level, "", "", *ids_in(text), cut=False)
+    said = said_in(text, {})
+    return DrainedLine(
+        service, None, text, said.severity, said.level, "", "", said.request_id, said.trace_id, cut=False
+    )
+
+
+class SaidInText(NamedTuple):
+    """What a text says of itself: OpenTelemetry's number of its severity (0: nothing), its word, ids ('': none)."""
+
+    severity: int
+    level: str
+    request_id: str
+    trace_id: str
+
+
+def said_in(text: str, inner: Mapping[str, Any]) -> SaidInText:
+    """What a text says, where it is JSON by its names: `inner` is `inner_of(text)`."""
+    if inner:
+        return SaidInText(*severity_of(inner), *ids_of(inner))
+    return SaidInText(*severity_in(text), *ids_in(text))
 
 
 def inner_of(text: str) -> dict[str, Any]:

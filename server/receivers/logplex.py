@@ -17,9 +17,8 @@ from server.receivers.drained import (
     DrainedLine,
     DrainedRequest,
     LostLines,
-    ids_in,
-    severity_in,
 )
+from server.receivers.json_lines import inner_of, said_in
 from server.receivers.syslog_frames import SyslogFrame, SyslogFrames
 
 HEADER = re.compile(rb"<(\d{1,3})>1 (\S{1,40}) (\S{1,255}) (\S{1,255}) (\S{1,255}) (\S{1,255})(?: |$)")
@@ -111,14 +110,16 @@ def line_of(frame: SyslogFrame) -> LogplexLine:
 
 def log_line(line: LogplexLine, service: str) -> DrainedLine:
     """A message as a log line. Heroku writes all with one priority: what is wrong, the text alone says."""
-    severity, level = severity_in(line.text)
+    said = said_in(line.text, inner_of(line.text))
+    severity, level = said.severity, said.level
     code = ERROR.match(line.text) if line.app == "heroku" else None
     if code:
         severity, level = ERROR_SEVERITY, code[1]
-    request_id, trace_id = ids_in(line.text)
     dyno = "" if line.process == NIL else line.process
     kind = dyno.partition(".")[0]
-    return DrainedLine(service, line.at, line.text, severity, level, dyno, kind, request_id, trace_id, line.cut)
+    return DrainedLine(
+        service, line.at, line.text, severity, level, dyno, kind, said.request_id, said.trace_id, line.cut
+    )
 
 
 def take_router(drained: Drained, line: LogplexLine, service: str, now: int) -> None:

@@ -16,7 +16,8 @@ from server.receivers.access_log.entry import LoggedRequest
 from server.receivers.access_log.latency import LogAsk
 from server.receivers.access_log.moment import EPOCH, MICROSECOND, STAMP
 from server.receivers.access_log.records import json_record, known_in
-from server.receivers.drained import Drained, DrainedLine, DrainedRequest, ids_in, severity_in
+from server.receivers.drained import Drained, DrainedLine, DrainedRequest
+from server.receivers.json_lines import inner_of, said_in
 from server.receivers.syslog import SyslogLine, in_order, read
 from server.receivers.syslog_frames import SyslogFrames
 
@@ -55,12 +56,12 @@ def drain(body: bytes, now: int, service: str = "", zone: tzinfo = UTC) -> Drain
 
 def log_line(line: SyslogLine, at: int | None, service: str) -> DrainedLine:
     """A message as a log line; what its text says of its severity is more than its header knows."""
-    severity, level = severity_in(line.text)
-    if severity <= line.severity:
-        severity, level = line.severity, line.level
+    said = said_in(line.text, inner_of(line.text))
+    severity, level = (said.severity, said.level) if said.severity > line.severity else (line.severity, line.level)
     process = f"{line.app}[{line.process}]" if line.app and line.process else line.app
-    request_id, trace_id = ids_in(line.text)
-    return DrainedLine(service, at, line.text, severity, level, line.host, process, request_id, trace_id, line.cut)
+    return DrainedLine(
+        service, at, line.text, severity, level, line.host, process, said.request_id, said.trace_id, line.cut
+    )
 
 
 def known_by(data: bytes, line: SyslogLine, service: str, equal: Counter[bytes]) -> bytes:

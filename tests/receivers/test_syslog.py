@@ -64,6 +64,16 @@ def test_parts_left_empty_are_not_known() -> None:
     assert (told.app, told.process, told.text) == ("shop", "", "structured")
 
 
+def test_json_behind_a_header_is_read_by_its_names() -> None:
+    """pino-syslog 4.0.0 and syslog-client 1.1.1 write a logger's JSON, with the priority that it has by default."""
+    inner = (
+        b'{"level":50,"time":1796054400123,"req":{"id":"abc-1"},"traceId":"' + b"4bf9" * 8 + b'","msg":"pay failed"}'
+    )
+    (told,) = drain(NEW.replace(b"<134>", b"<14>") + inner, NOW).lines
+    assert (told.severity, told.level, told.request_id, told.trace_id) == (17, "50", "abc-1", "4bf9" * 8)
+    assert told.text == inner.decode()
+
+
 def test_lines_without_an_end_begin_with_the_header_of_the_same_sender() -> None:
     other = NEW.replace(b"shop", b"cart")
     body = NEW + b"one" + NEW + b"two quotes " + other + b"three\n" + other + b"four"
