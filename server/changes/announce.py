@@ -11,6 +11,7 @@ and its own time, however late it comes.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,6 +33,7 @@ AHEAD_S = 60.0  # how far a pipeline's clock may be ahead of ours
 BACK_S = 24 * 3600.0  # how late a change may be that names no event of a platform: more is a mistake
 LATE_S = 60.0  # what comes later than that is said to
 AROUND_S = 3600.0  # between a deploy and the first outcome of its version, either way
+EVENT_MAX = 500  # characters of what a platform calls a change
 UNTIMED_S = 600.0  # for so long what comes again without a time is the same, sent again
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -82,8 +84,9 @@ class Sent(Struct, frozen=True):
 
     @property
     def told_as(self) -> str | None:
-        """What it is known by when it is told again."""
-        return f"{self.platform}/{self.event}" if self.platform else None
+        """What it is known by when it is told again: by a digest where its name is longer than an index holds."""
+        event = self.event if len(self.event) <= EVENT_MAX else hashlib.sha256(self.event.encode()).hexdigest()
+        return f"{self.platform}/{event}" if self.platform else None
 
 
 BY_API = Sent()

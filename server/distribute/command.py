@@ -23,7 +23,7 @@ TWO_DATABASES = (
 def distribute() -> None:
     """Put raw outcomes on the workers of a Citus cluster.
 
-    Log lines too, by request id. Safe to repeat, while it serves: what is sent meanwhile waits, or is spooled.
+    Log lines too. Safe to repeat, while it serves: what is sent meanwhile waits, or is spooled.
     """
     from server.kernel.settings import read_environment
     from server.process.command_database import database_for_command
@@ -53,4 +53,4 @@ def distributed(url: str) -> Iterator[str]:
                 say(f"{table}: its rows go to the workers, which may take minutes.", err=True)
                 store.spread(connection, table, count)
             store.forget_local(connection, table)
-            yield f"{table}: distributed already." if there else f"{table}: on {count} shards, by request id."
+            yield f"{table}: distributed already." if there else f"{table}: on {count} shards, by {store.BY[table]}."

@@ -1,4 +1,4 @@
-"""SQL of distributing: what is spread already, and spreading a table by request id."""
+"""SQL of distributing: what is spread already, and spreading a table by one of its columns."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ BEFORE = {
     "outcomes": (),
     "service_lines": (),
 }
+# Most lines of services name no request: by its id they would all be on one shard.
+BY = {"log_lines": "request_id", "outcomes": "request_id", "service_lines": "arrived"}
 
 
 def has_citus(connection: Connection) -> bool:
@@ -43,7 +45,7 @@ def is_spread(connection: Connection, table: str) -> bool:
 
 
 def spread(connection: Connection, table: str, count: int) -> None:
-    """Move the table's rows to `count` shards, by request id; who writes to it waits, for as long as that takes.
+    """Move the table's rows to `count` shards, by its column of BY; who writes to it waits, for as long as that takes.
 
     LockNotAvailable where somebody else has it for too long; nothing was done then.
     """
@@ -52,8 +54,8 @@ def spread(connection: Connection, table: str, count: int) -> None:
         for statement in BEFORE[table]:
             connection.execute(sql.SQL(statement))
         connection.execute(
-            "SELECT create_distributed_table(%s, 'request_id', shard_count => %s, colocate_with => 'none')",
-            (table, count),
+            "SELECT create_distributed_table(%s, %s, shard_count => %s, colocate_with => 'none')",
+            (table, BY[table], count),
         )
 
 

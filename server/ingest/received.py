@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from server.ingest.tally import ACCEPTED
+from server.kernel.text import storable
 
 SLOT_S = 60
 OPEN_S = 120  # slots older than this are written for the last time and forgotten
@@ -77,7 +78,7 @@ class ReceivedTally:
         count.bytes += size
         count.at = now
         if said:
-            count.said = said[:SAID_MAX]
+            count.said = storable(said[:SAID_MAX])  # what is not would lose the counts of all others with it
         self._changed.add(line)
 
     def take(self, now: float) -> dict[ReceivedLine, ReceivedCount]:

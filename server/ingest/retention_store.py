@@ -35,7 +35,7 @@ class Aged(NamedTuple):
 
     async def drop(self, connection: AsyncConnection) -> int:
         """Delete one bite of them; how many."""
-        old = f"SELECT {self.key} FROM {self.table} WHERE {self.condition} ORDER BY {self.order} LIMIT :bite"
+        old = f"SELECT {self.key} FROM {self.table} AS aged WHERE {self.condition} ORDER BY {self.order} LIMIT :bite"
         done = await connection.execute(
             text(f"DELETE FROM {self.table} WHERE {self.key} = ANY (ARRAY({old}))"), {"bite": self.bite}
         )
@@ -76,6 +76,8 @@ async def keys_over(connection: AsyncConnection, most: int) -> int:
     return int(rows.scalar_one()) - most
 
 
+# Of a service that has sent nothing in the 400 days of which the hours are kept (server/live/retention_store.py).
+UNHEARD = "(SELECT true FROM hours JOIN series s ON s.id = series_id WHERE s.service = aged.service LIMIT 1) IS NULL"
 AGED = (
     Aged("idempotency", "digest", "at < now() - interval '24 hours'", "at"),
     Aged(
@@ -95,12 +97,15 @@ AGED = (
         "greatest(spans_at, sampled_at, measured_at) < now() - interval '7 days'",
         "service",
     ),
+    Aged("service_totals", "service", UNHEARD, "service"),
+    # What people have set stays.
+    Aged("route_patterns", "ctid", f"author = '' AND at < now() - interval '400 days' AND {UNHEARD}", "service"),
 )
 
 
 async def forget_old(db: Database) -> None:
     """Drop keys and counts that are a day old, of log lines, meters and who sends telemetry a week, items after some
-    hours, keys over KEYS_MAX."""
+    hours, keys over KEYS_MAX; and what is known of services that are gone."""
     for each in AGED:
         await db.in_bites(each.drop, each.bite)
     for drop in (drop_item_claims, drop_places):

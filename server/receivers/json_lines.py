@@ -244,6 +244,6 @@ def written(text: str) -> int | None:
     zone = "+0000" if zone in (None, "Z", "z") else zone.replace(":", "")
     try:
         at = datetime.strptime(f"{day}T{clock}{zone}", "%Y-%m-%dT%H:%M:%S%z").astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # none at all, or beyond the years that there are
         return None
     return int(at.timestamp()) * 1_000_000 + int((fraction or "").ljust(6, "0")[:6])

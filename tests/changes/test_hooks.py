@@ -162,7 +162,7 @@ async def test_a_roll_back_that_says_only_where_to(web: Web) -> None:
     site = await web()
     key = await site.key("act")
 
-    async def told(number: int, what: str, version: str, ago_s: float) -> Any:
+    async def told(number: int | str, what: str, version: str, ago_s: float) -> Any:
         event = cdevent(what, artifactId=version)
         event["context"] |= {"id": str(number), "timestamp": rfc(ago_s)}
         return answer(await site.fetch("/api/v1/hooks/cdevents", method="POST", key=key, data=event))
@@ -175,6 +175,8 @@ async def test_a_roll_back_that_says_only_where_to(web: Web) -> None:
     assert (await told(3, "deployed", "v1", 90))["already"] is True
     ahead = await told(4, "deployed", "v3", -90)
     assert ahead["errors"][0]["field"] == "finished"
+    endless = "".join(map(str, range(5000)))  # no index holds it
+    assert [(await told(endless, "deployed", "v4", 10))["already"] for _ in range(2)] == [False, True]
 
 
 @pytest.mark.gen_test

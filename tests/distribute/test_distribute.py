@@ -18,6 +18,8 @@ from server.__main__ import main
 from server.distribute.command import distributed
 from server.incidents import suspect_store
 from server.incidents.suspect_rows import Drawn
+from server.ingest.lines.line import LINE_ROWS, LogLine, line_rows
+from server.ingest.partition_store import LINES
 from server.ingest.partitions import drop_partitions, ensure_partitions, name_of
 from server.kernel.db import Database
 from server.kernel.times import utc
@@ -27,6 +29,7 @@ from server.live.outcomes import outcomes, outcomes_by_request_id
 from server.process.migrate import migrate
 from server.slo.ledger import rebuild_store
 from server.slo.model.objective import Objective
+from server.tables.binary import BEGIN, END
 from server.telemetry import log_store
 from server.telemetry.log_line import OwnLine
 from tests.conftest import variables
@@ -100,7 +103,9 @@ async def test_it_is_done_once_with_what_was_stored_before(io_loop: Any, cluster
     batch = await before.batch(outcome(service="before", request_id="before"))
     await before.writer.store([batch], 10.0)
     tables = ("log_lines", "outcomes", "service_lines")
-    assert list(distributed(cluster_url)) == [f"{table}: on 8 shards, by request id." for table in tables]
+    by = ("request_id", "request_id", "arrived")
+    told = [f"{table}: on 8 shards, by {column}." for table, column in zip(tables, by, strict=True)]
+    assert list(distributed(cluster_url)) == told
     assert list(distributed(cluster_url)) == [f"{table}: distributed already." for table in tables]
     async with db.ask() as connection:
         assert [one.service for one in await outcomes_by_request_id(connection, "before")] == ["before"]
@@ -169,6 +174,17 @@ async def test_log_lines_are_kept_found_and_dropped(bench: Bench) -> None:
     async with bench.db.ask() as connection:
         assert len(await log_store.lines(connection, "q")) == 2
     assert await log_store.forget_old(bench.db, 7, 1000) == 1
+
+
+@on_a_cluster
+def test_lines_of_services_are_on_every_shard(io_loop: Any, bench: Bench) -> None:
+    io_loop.run_sync(lambda: ensure_partitions(bench.db, time.time(), 2, LINES))
+    stored = line_rows([LogLine("shop", 0, "no id")] * 200, int(time.time() * 1e6))
+    with psycopg.connect(bench.url) as connection, connection.cursor().copy(LINE_ROWS.statement) as copy:
+        copy.write(BEGIN + stored.rows + END)
+    assert value(bench.url, "SELECT count(*) FROM service_lines") == 200
+    each = "SELECT result::int FROM run_command_on_shards('service_lines', 'SELECT count(*) FROM %%s')"
+    assert min(n for (n,) in rows(bench.url, each)) > 0
 
 
 @on_a_cluster

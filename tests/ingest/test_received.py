@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.ingest import received_store
-from server.ingest.received import KEPT_S, LINES_MAX, SAID_MAX, ReceivedTally
+from server.ingest.received import KEPT_S, LINES_MAX, SAID_MAX, SLOT_S, ReceivedLine, ReceivedTally
 from server.kernel import shared_clock
 from tests.ingest.making import body, outcome
 from tests.ingest.sending import URL, send
@@ -35,6 +35,8 @@ def test_memory_is_bounded_by_lines_and_by_what_is_said() -> None:
         tally.add(NOW, "syslog", key, "INVALID", said="x" * 10_000)
     assert len(tally.counts) == LINES_MAX
     assert {len(count.said) for count in tally.counts.values()} == {SAID_MAX}
+    tally.add(NOW, "syslog", 0, "INVALID", said="of a\0b\ud800: no database holds it")
+    assert tally.counts[ReceivedLine(int(NOW) // SLOT_S * SLOT_S, "syslog", 0, "INVALID")].said.startswith("of ab?: ")
 
 
 @pytest.mark.gen_test

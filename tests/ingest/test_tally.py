@@ -196,7 +196,31 @@ async def test_keys_and_counts_age_out(database_url: str, monkeypatch: pytest.Mo
         "INSERT INTO telemetry_services (service, spans_at) SELECT n::text, now() - n * interval '1 day'"
         " FROM generate_series(1, 20) n RETURNING 1",
     )
+    for age, author in (("500", ""), ("300", ""), ("500", "anna")):
+        rows(
+            database_url,
+            "INSERT INTO route_patterns SELECT unnest(ARRAY['gone', 'here']), '/' || %s, %s,"
+            " now() - %s * interval '1 day' RETURNING 1",
+            age + author,
+            author,
+            age,
+        )
+    rows(database_url, "INSERT INTO service_totals SELECT unnest(ARRAY['gone', 'here']), 1, 0, 0, '{}' RETURNING 1")
+    (here,) = rows(
+        database_url,
+        "INSERT INTO series (service, version, route, method, status) VALUES ('here', '', '/', 'GET', 200)"
+        " RETURNING id",
+    )
+    rows(
+        database_url,
+        "INSERT INTO hours VALUES (%s, now() - interval '399 days', 1, 0, 0, '{}', '{}') RETURNING 1",
+        *here,
+    )
     await retention_store.forget_old(db)
+    patterns = "SELECT service, pattern FROM route_patterns ORDER BY 1, 2"
+    kept = [("gone", "/300"), ("gone", "/500anna"), ("here", "/300"), ("here", "/500"), ("here", "/500anna")]
+    assert rows(database_url, patterns) == kept
+    assert rows(database_url, "SELECT service FROM service_totals") == [("here",)]
     assert value(database_url, "SELECT count(*) FROM telemetry_services") == 6
     assert value(database_url, "SELECT count(*) FROM idempotency") == 7
     assert value(database_url, "SELECT count(*) FROM intake") == 6

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from server.ingest.routes.templates import LEARN_AT, Learner, PathTree, pattern_fault
+from server.kernel.db import AWAY
+from tests.ingest.making import rows
+from tests.ingest.outage import away
 from tests.site import Site, answer
 from tests.waiting import until
 
@@ -93,6 +96,20 @@ async def test_every_process_says_the_same_also_after_a_restart(web: Start) -> N
     sent = {"service": "shop", "route": "/items/:slug", "method": "GET", "status": 200, "duration_ms": 1}
     assert (await one.fetch("/api/v1/outcomes", method="POST", key=key, data=[sent])).code == 201
     assert tried(one, ["/items/gone"], 404) == ["/items/:slug"]
+
+
+@pytest.mark.gen_test
+async def test_what_is_learned_during_an_outage_is_kept_until_it_is_stored(web: Start, database_url: str) -> None:
+    site = await web()
+    with away(database_url):
+        tried(site, [f"/items/{word(n)}" for n in range(LEARN_AT)])
+        for n in range(LEARN_AT):
+            for service in ("a\0b", "é" * 900):  # no database holds them
+                site.parts.routes.route(service, f"/items/{word(n)}", 200)
+        with pytest.raises(AWAY):
+            await site.parts.routes._look()
+    await until(lambda: tried(site, ["/items/other"]) == ["/items/:id"], "what was learned")
+    assert rows(database_url, "SELECT DISTINCT service FROM route_patterns") == [("shop",)]
 
 
 @pytest.mark.gen_test

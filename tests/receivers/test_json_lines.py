@@ -102,7 +102,8 @@ def test_times_are_told_by_their_size() -> None:
     for value in (AT / 1e6, AT / 1e3, AT, AT * 1000):
         assert abs((since_1970(value) or 0) - AT) < 1000
     assert [since_1970(value) for value in (0, 12.5, -1, float("nan"), float("inf"))] == [None] * 5
-    assert written("2026-02-30T00:00:00Z") is None
+    for none in ("2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert written(none) is None
 
 
 def test_what_is_not_production_is_a_service_of_its_own() -> None:

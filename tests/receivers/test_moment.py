@@ -76,6 +76,7 @@ def test_fractions(text: str) -> None:
         "29/Nov/2026:15:00:00 XYZT",
         "29/Nov/2026:15:00:00 CST",  # American, Chinese or Cuban
         "29/Nov/2026:15:00:00 +9900",
+        "01/Jan/0001:00:00:00 +1400",  # before there were years
         "29/Nov/2026:15:00:00 Europe/Nowhere",
         "12",
     ],

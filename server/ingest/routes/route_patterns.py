@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from server.auth.audit_store import audit
 from server.ingest.routes import template_store
@@ -15,6 +13,7 @@ from server.kernel.db import Database
 from server.kernel.errors import invalid
 from server.kernel.loop import Loop
 from server.kernel.names import NOT_FOUND
+from server.kernel.text import storable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,14 +21,15 @@ if TYPE_CHECKING:
 TOPIC = "routes"
 EVERY_S, LIMIT_S = 30.0, 10.0
 PATTERNS_MAX = 200  # of people, of a service
-WAITING_MAX = 100  # learned, and not stored yet
+ROW_CHARACTERS = 600  # of four bytes each, an index holds them
+WAITING_MAX = 100  # places that are learned, and not stored yet
 
 
-class Learned(Struct):
-    """What one place of a service taught: patterns, that of the place itself the last."""
+class LearnedPlace(NamedTuple):
+    """A place of a service that taught patterns; its own is the last of them."""
 
     service: str
-    patterns: list[str]
+    pattern: str
 
 
 class RoutePatterns:
@@ -41,7 +41,7 @@ class RoutePatterns:
         self.counted = counted
         self._trees: dict[str, PathTree] = {}
         self._learner = Learner()
-        self._learned: list[Learned] = []
+        self._learned: dict[LearnedPlace, list[str]] = {}  # and not stored yet: an outage may last
         self._loop = Loop("reading the patterns of routes", self._look, EVERY_S, limit_s=LIMIT_S)
 
     def route(self, service: str, target: str, status: int) -> str:
@@ -53,10 +53,17 @@ class RoutePatterns:
         if status == 404:
             return found.route if self.counted(service, found.route) else NOT_FOUND
         patterns = self._learner.saw(service, found)
-        if patterns and len(self._learned) < WAITING_MAX:
-            self._learned.append(Learned(service, patterns))
-            self._loop.wake()
+        if patterns:
+            self._keep(LearnedPlace(service, patterns[-1]), patterns)
         return found.route
+
+    def _keep(self, place: LearnedPlace, patterns: list[str]) -> None:
+        """Store it with the next look. What no database holds would keep all others from being stored."""
+        rows = [place.service + pattern for pattern in patterns]
+        held = all(len(row) <= ROW_CHARACTERS and storable(row) == row for row in rows)
+        if held and place not in self._learned and len(self._learned) < WAITING_MAX:
+            self._learned[place] = patterns
+            self._loop.wake()
 
     async def start(self) -> None:
         """Read them, and follow them from now on."""
@@ -66,12 +73,13 @@ class RoutePatterns:
 
     async def _look(self) -> None:
         """Store what was learned, and read what is in force."""
-        learned, self._learned = self._learned, []
-        new = False
+        learned, new = dict(self._learned), False
         async with self.db.act() as connection:
-            for one in learned:
-                new |= await template_store.learn(connection, one.service, one.patterns)
+            for place, patterns in learned.items():
+                new |= await template_store.learn(connection, place.service, patterns)
             found = await template_store.every(connection)
+        for place in learned:
+            del self._learned[place]
         self._take(found)
         if new:
             await self.bus.publish(TOPIC, 0)

@@ -76,7 +76,7 @@ def dated(found: re.Match[str], zone: tzinfo) -> LoggedMoment | None:
     try:
         # A leap second is the last of its minute.
         year = int(found["year"]) + (2000 if len(found["year"]) == 2 else 0)
-        at = datetime(year, month, int(found["day"]), hour, minute, min(second, 59), tzinfo=where)
+        at = datetime(year, month, int(found["day"]), hour, minute, min(second, 59), tzinfo=where).astimezone(UTC)
         return LoggedMoment(
             (at - EPOCH) // MICROSECOND + int((found["fraction"] or "0").ljust(6, "0")[:6]), named is not None
         )
