@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from server.receivers.access_log.entry import UNANSWERED
 from server.receivers.otlp.attributes import Attributes, attributes_of, text, whole
 from server.receivers.otlp.wire import Message, event_of
@@ -10,6 +12,7 @@ ERROR = 2  # of a span's status
 FAILED_FROM = 500
 STATUS_MIN, STATUS_MAX = 100, 599
 SWITCHED = 101
+WSGI = "opentelemetry.instrumentation.wsgi"  # its spans end before anything is written: no exception is the client's
 
 # gRPC's codes as the statuses that its own mapping to HTTP has; the server's own faults are 500 and above.
 GRPC = {
@@ -44,9 +47,13 @@ CLIENT_LEFT = frozenset(
         "ClientAbortException",  # Tomcat
         "AsyncRequestNotUsableException",  # Spring
         "EofException",  # Jetty
+        "WebSocketClosedError",  # Tornado
+        "RequestCancelled",  # Sanic
+        "UnreadablePostError",  # Django, in the middle of a body
         "ConnectionClosedException",
     }
 )
+ANSWERING = re.compile(r"\b(?:flush|finish|render|write_message)\(")  # what writes an answer of Tornado's
 # The same, but they may also be of another server that this one asked: where the answer is no failure.
 CLIENT_MAY_HAVE_LEFT = frozenset(
     {
@@ -69,7 +76,7 @@ CLIENT_MAY_HAVE_LEFT = frozenset(
 ABANDONED = None  # there was no answer, and nobody knows whether the request failed
 
 
-def http_ended(span: Message, attributes: Attributes) -> int | None:
+def http_ended(span: Message, attributes: Attributes, scope: str) -> int | None:
     """The status of an HTTP request. A 4xx is no failure, whatever the span's own status says."""
     status = whole(attributes, "http.response.status_code", "http.status_code")
     if status is not None and not STATUS_MIN <= status <= STATUS_MAX:
@@ -77,7 +84,8 @@ def http_ended(span: Message, attributes: Attributes) -> int | None:
     if status in UNANSWERED:
         return ABANDONED
     failed = span.status.code == ERROR
-    if span.events and client_left(span, status, failed=failed):
+    unsure = failed and (status is None or status < 400) and scope != WSGI
+    if (span.events or failed) and client_left(span, attributes, unsure=unsure):
         return ABANDONED
     if status is None:
         return 500 if failed else ABANDONED if not span.status.code else 200
@@ -86,12 +94,24 @@ def http_ended(span: Message, attributes: Attributes) -> int | None:
     return status
 
 
-def client_left(span: Message, status: int | None, *, failed: bool) -> bool:
-    """Whether an exception says that the client had gone."""
-    name = last_name(exception_type(span))
+def client_left(span: Message, attributes: Attributes, *, unsure: bool) -> bool:
+    """Whether an exception says that the client had gone; `unsure`: it was this one where it may have been."""
+    name = last_name(exception_type(span) or text(attributes, "error.type"))
     if name in CLIENT_LEFT:
-        return True
-    return name in CLIENT_MAY_HAVE_LEFT and failed and (status is None or status < 400)
+        return not (name == "StreamClosedError" and of_another_stream(span))
+    return unsure and name in CLIENT_MAY_HAVE_LEFT
+
+
+def says_left(error_type: str) -> bool:
+    """Whether the class of an error says that there was nobody left to answer."""
+    return last_name(error_type) in CLIENT_LEFT | CLIENT_MAY_HAVE_LEFT
+
+
+def of_another_stream(span: Message) -> bool:
+    """Whether a stream that was closed is no client's of Tornado's: not where the answer was written."""
+    stack = text(exception_of(span), "exception.stacktrace")
+    lines = [line for line in stack.splitlines() if line[:4] == "    " and line.strip(" ^~")]
+    return bool(lines) and ANSWERING.search(lines[-1]) is None
 
 
 def rpc_ended(span: Message, attributes: Attributes) -> int:
@@ -112,12 +132,18 @@ def other_ended(span: Message) -> int:
     return 500 if span.status.code == ERROR else 200
 
 
-def exception_type(span: Message) -> str:
-    """The type of the last exception that the span recorded; '' where it recorded none."""
+def exception_of(span: Message) -> Attributes:
+    """What the span recorded of its last exception; nothing where it recorded none."""
     for one in map(event_of, reversed(span.events or ())):
         if one.name == "exception":
-            return text(attributes_of(one), "exception.type") or "exception"
-    return ""
+            return attributes_of(one)
+    return {}
+
+
+def exception_type(span: Message) -> str:
+    """The type of the last exception that the span recorded; '' where it recorded none."""
+    exception = exception_of(span)
+    return text(exception, "exception.type") or ("exception" if exception else "")
 
 
 def last_name(kind: str) -> str:

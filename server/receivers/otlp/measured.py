@@ -12,12 +12,13 @@ from typing import Literal, NamedTuple
 
 from server.ingest.outcome import DURATION_MAX_MS, WEIGHT_MAX
 from server.receivers.access_log.entry import UNANSWERED
+from server.receivers.otlp.answered import says_left
 from server.receivers.otlp.attributes import DIGITS_MAX
 from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
 from server.receivers.otlp.points import BUCKETS_MAX, NEW, NODE, MetricPoint, PlainAttributes
-from server.receivers.otlp.routes import no_route, slashed
+from server.receivers.otlp.routes import PYTHON, no_route, slashed, without_method
+from server.receivers.route_template import route_of as path_route
 
-PYTHON = "opentelemetry.instrumentation."
 # What a request without a status is: its handler failed, or nobody knows.
 COUNTS_RIGHT: dict[str, Literal["failed", "abandoned"]] = {
     f"{PYTHON}wsgi": "failed",
@@ -29,10 +30,15 @@ COUNTS_RIGHT: dict[str, Literal["failed", "abandoned"]] = {
     f"{PYTHON}aiohttp_server": "abandoned",
     NODE: "abandoned",
     "deno": "abandoned",
+    "Microsoft.AspNetCore.Hosting": "abandoned",
 }
+# Java's agent makes no span and no point of a server within a server: each request is measured by the outermost.
+JAVA = "io.opentelemetry."
+# Go's leaves out what panicked, and counts twice where a handler is wrapped within one that is.
+OTELHTTP = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 # What is refused or fails is counted twice by Tornado's, an error that was raised as 200 too; requests to mounted
 # applications are counted twice by the others.
-COUNTS_WRONG = {f"{PYTHON}tornado", f"{PYTHON}fastapi", f"{PYTHON}starlette", "fastapi"}
+COUNTS_WRONG = {f"{PYTHON}tornado", f"{PYTHON}fastapi", f"{PYTHON}starlette", "fastapi", OTELHTTP}
 # FastAPI itself tells of mounted applications only where the other does not: then that counts each request once.
 ONCE_BESIDE = {f"{PYTHON}fastapi": "fastapi"}
 PART_NS = 10_000_000_000  # requests between two points are spread over parts of 10 s, and not more than PARTS_MAX
@@ -75,7 +81,7 @@ def why_aside(point: MetricPoint, sends_spans: Callable[[MetricPoint], bool], *,
     """Why a point does not count by itself; None where it does. `once`: what its scope may count twice, it does not."""
     if point.scope in COUNTS_WRONG and not once:
         return "SCOPE_COUNTS_WRONG"
-    if point.scope not in COUNTS_RIGHT and not once:
+    if point.scope not in COUNTS_RIGHT and not point.scope.startswith(JAVA) and not once:
         return "SCOPE_NOT_KNOWN"
     return "SPANS_COUNT" if sends_spans(point) else None
 
@@ -93,7 +99,8 @@ def answered(point: MetricPoint) -> AnsweredPoint:
     said = point.attributes
     method = text_of(said, "http.request.method", "http.method") or "_OTHER"
     status = status_of(said)
-    if status is None and ("error.type" in said or COUNTS_RIGHT.get(point.scope) == "failed"):
+    raised = text_of(said, "error.type")
+    if status is None and (COUNTS_RIGHT.get(point.scope) == "failed" or (raised and not says_left(raised))):
         status = 500  # its handler raised: what the client got is the server's 500
     if status in UNANSWERED:
         status = None
@@ -116,7 +123,10 @@ def status_of(said: PlainAttributes) -> int | None:
 def route_of(point: MetricPoint, status: int | None) -> str:
     """The template, which stands in `http.target` of the older metric; there is no path to make one of."""
     said = point.attributes
-    route = text_of(said, "http.route") or text_of(said, "http.target")
+    told = text_of(said, "http.route") or text_of(said, "http.target")
+    route = without_method(told)
+    if route != told and "{" not in route:  # Litestar's: the path
+        return no_route(status) if status == 404 else path_route(route)
     if route == "/" and status == 404 and point.scope == NODE:
         return no_route(status)  # as Express 4 says of what nobody serves
     # Django's templates have no first slash: what has one is the path of what was not found.

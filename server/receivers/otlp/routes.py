@@ -8,23 +8,30 @@ from server.kernel.names import NOT_FOUND
 from server.receivers.otlp.attributes import Attributes, text
 from server.receivers.route_template import route_of
 
-TORNADO = "opentelemetry.instrumentation.tornado"
+PYTHON = "opentelemetry.instrumentation."
+TORNADO = f"{PYTHON}tornado"
 ROUTE_MAX = 500
 UNKNOWN = "(unknown)"  # neither a route nor a path came
 
 SEGMENTS_MAX = 64  # of a path that are looked at
 # What stands for one segment, as frameworks write it: `:id`, `{id}`, `[id]`, `<id>`, `<int:id>`.
 ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
+ASGI = f"{PYTHON}asgi"
+METHOD = re.compile(r"[A-Z]{3,16}")
 AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 
 
-def told_route(attributes: Attributes, scope: str, name: str) -> str:
+def told_route(attributes: Attributes, scope: str, name: str, path: str) -> str:
     """The route of an HTTP request where it is told; '' where it is not, as of what was not found.
 
-    Of a span's name only Tornado's is a route: those of ASGI and WSGI have the path in it.
+    Of a span's name only Tornado's is a route: those of ASGI and WSGI have the path in it. Litestar tells the path
+    behind the method as its route, and aiohttp an empty one where nothing fits.
     """
     if "http.route" in attributes:
-        return whole_route(slashed(text(attributes, "http.route")), path_of(attributes, name))
+        told = text(attributes, "http.route")
+        route = without_method(told)
+        raw = bare(path) == route and (route != told or scope == ASGI)
+        return "" if raw else whole_route(slashed(route), path)
     named = name.partition(" ")[2] if scope == TORNADO else ""
     return slashed(named) if named else ""
 
@@ -52,6 +59,17 @@ def segments_of(path: str) -> list[str]:
 def fits(said: str, sent: str) -> bool:
     """Whether a segment of a route stands for this one of a path; what may stand for several fits none."""
     return said == sent or ONE_SEGMENT.fullmatch(said) is not None
+
+
+def without_method(route: str) -> str:
+    """A route or path without the method that stands before it."""
+    method, _, rest = route.partition(" ")
+    return rest if rest[:1] == "/" and METHOD.fullmatch(method) else route
+
+
+def bare(path: str) -> str:
+    """A path without its query."""
+    return path.partition("?")[0]
 
 
 def path_of(attributes: Attributes, name: str) -> str:

@@ -26,12 +26,22 @@ from server.receivers.otlp.attributes import (
     process_of,
     text,
 )
+from server.receivers.otlp.mounted import MOUNTING, MountedRequests, behind_mount
 from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
-from server.receivers.otlp.routes import AUTHORITY, ROUTE_MAX, TORNADO, no_route, path_of, slashed, told_route
+from server.receivers.otlp.routes import (
+    AUTHORITY,
+    PYTHON,
+    ROUTE_MAX,
+    TORNADO,
+    no_route,
+    path_of,
+    slashed,
+    told_route,
+)
 from server.receivers.otlp.sampling import SampledSpan, weights_of
 from server.receivers.otlp.wire import Message, require_few, unreadable
 
-SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
 Unpack = Callable[[Message], Message]
 SECOND_NS = 1_000_000_000
@@ -39,7 +49,7 @@ SLICE = 256  # spans read before others get a turn
 REQUEST_ID_MAX = 128
 # FastAPI's own spans repeat those that its instrumentation makes around it, also for each mount.
 NATIVE_FASTAPI = "fastapi"
-AROUND_FASTAPI = frozenset({"opentelemetry.instrumentation.fastapi", "opentelemetry.instrumentation.asgi"})
+AROUND_FASTAPI = frozenset({f"{PYTHON}fastapi", f"{PYTHON}asgi"})
 
 REQUEST_IDS = ("http.request.header.x_request_id", "http.request.header.x-request-id")
 PEERS = (
@@ -96,12 +106,13 @@ class ReadSpans:
 
 
 @dataclass(slots=True)
-class Failures:
-    """What failed in one resource, requests by span and calls to others; and what says how its requests were sampled,
-    by the place of the outcome."""
+class Related:
+    """What of one resource others tell of: requests that failed by span and calls to others, requests to mounted
+    applications; and what says how its requests were sampled, by the place of the outcome."""
 
     requests: dict[bytes, Outcome] = field(default_factory=dict)
     calls: list[Message] = field(default_factory=list)
+    mounted: MountedRequests = field(default_factory=MountedRequests)
     sampling: dict[int, SampledSpan] = field(default_factory=dict)
 
 
@@ -134,11 +145,12 @@ def read_resource(
     """The spans of one resource."""
     read.parts += 1 + len(resource_spans.scope_spans or ())
     require_few(read.parts)
-    process, failures, begun = process_of(resource_spans.resource), Failures(), len(read.outcomes)
+    process, found, begun = process_of(resource_spans.resource), Related(), len(read.outcomes)
     by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
     for scope, spans in by_scope:
         told, alike = around and scope == NATIVE_FASTAPI, packed and scope != TORNADO
+        framework = scope.startswith(PYTHON) or told
         for span in map(unpack, spans):
             read.spans += 1
             if not read.spans % SLICE:
@@ -147,14 +159,18 @@ def read_resource(
             if kind in REQUESTS:
                 if told:
                     read.repeated += 1
+                    found.mounted.look_inside(span)
                 else:
-                    take(span, scope, process, read, failures, alike=alike and kind == SERVER)
+                    take(span, scope, process, read, found, alike=alike and kind == SERVER)
             elif kind in CALLS and span.status.code == ERROR:
-                failures.calls.append(span)
-    if failures.calls and failures.requests:
-        name_dependencies(failures, [unpack(sent) for _, spans in by_scope for sent in spans])
-    if failures.sampling or read.one_in is not None:
-        weigh(read, begun, failures.sampling)
+                found.calls.append(span)
+            elif framework and kind == INTERNAL:
+                found.mounted.look_inside(span)
+    found.mounted.name()
+    if found.calls and found.requests:
+        name_dependencies(found, [unpack(sent) for _, spans in by_scope for sent in spans])
+    if found.sampling or read.one_in is not None:
+        weigh(read, begun, found.sampling)
 
 
 def weigh(read: ReadSpans, begun: int, said: Mapping[int, SampledSpan]) -> None:
@@ -176,9 +192,7 @@ def scope_of(scope_spans: Message) -> str:
     return (scope_spans.scope.name or "") if scope_spans.scope is not None else ""
 
 
-def take(
-    span: Message, scope: str, process: ServiceProcess, read: ReadSpans, failures: Failures, *, alike: bool
-) -> None:
+def take(span: Message, scope: str, process: ServiceProcess, read: ReadSpans, found: Related, *, alike: bool) -> None:
     """Take a request's span; `alike`: it is told by its attributes alone, where they have its route."""
     told = told_before(span, scope) if alike else None
     if told is None:
@@ -203,20 +217,24 @@ def take(
     )
     if span.trace_state:
         sampled = SampledSpan(span.trace_state, not span.parent_span_id, (trace_id or "").encode())
-        failures.sampling[len(read.outcomes)] = sampled
+        found.sampling[len(read.outcomes)] = sampled
+    if told.path:
+        found.mounted.add(outcome, told.mount, told.path)
     read.outcomes.append(outcome)
     read.item_claims += claim_of(span, start)
     if told.status >= FAILED_FROM:
-        failures.requests[span.span_id] = outcome
+        found.requests[span.span_id] = outcome
 
 
 class ToldRequest(NamedTuple):
-    """What attributes say of a request. `status` None: there was no answer. `route` empty: it is that of `path`."""
+    """What attributes say of a request. `status` None: there was no answer. `route` empty: it is that of `path`, which
+    begins with `mount` where that is known."""
 
     method: str
     route: str
     status: int | None
     path: str = ""
+    mount: str = ""
     request_id: str | None = None
     error_class: str | None = None
 
@@ -231,7 +249,7 @@ def told_before(span: Message, scope: str) -> ToldRequest | None:
             for one in span.attributes
             if (begin := one[: 2 + one[1]]) in LOOKED_AT
         ]
-        key = (span.status.code, *told)
+        key = (span.status.code, scope in MOUNTING, *told)
     except IndexError:  # an empty attribute
         return None
     found = known.get(key)
@@ -268,8 +286,13 @@ def request_of(span: Message, scope: str, attributes: Attributes) -> ToldRequest
         return ToldRequest("CALL", name[:ROUTE_MAX] or "/", other_ended(span))
     if method == "_OTHER":
         method = text(attributes, "http.request.method_original") or method
-    status, route = http_ended(span, attributes), told_route(attributes, scope, name)
-    path = "" if route else path_of(attributes, name)
+    status, path = http_ended(span, attributes, scope), path_of(attributes, name)
+    route = told_route(attributes, scope, name, path)
+    behind = behind_mount(route, path) if scope in MOUNTING else ""
+    if behind:
+        return ToldRequest(method[:32] or "GET", "", status, route + behind, route)
+    if route:
+        path = ""
     return ToldRequest(method[:32] or "GET", route or ("" if path else no_route(status)), status, path)
 
 
@@ -307,15 +330,15 @@ def claim_of(span: Message, start: int) -> bytes:
     return item_of(start // SECOND_NS, blake2b(said, digest_size=12).digest())
 
 
-def name_dependencies(failures: Failures, spans: list[Message]) -> None:
+def name_dependencies(found: Related, spans: list[Message]) -> None:
     """Say of each request that failed which call of it failed first, as far as the spans between came with it."""
     parents = {span.span_id: span.parent_span_id for span in spans}
-    for call in sorted(failures.calls, key=lambda one: one.start_time_unix_nano or 0):
+    for call in sorted(found.calls, key=lambda one: one.start_time_unix_nano or 0):
         above, seen = call.parent_span_id, {call.span_id}
-        while above and above not in seen and above not in failures.requests:
+        while above and above not in seen and above not in found.requests:
             seen.add(above)
             above = parents.get(above, b"")
-        outcome = failures.requests.get(above)
+        outcome = found.requests.get(above)
         if outcome is not None and outcome.dependency is None:
             outcome.dependency = peer_of(attributes_of(call)) or None
 

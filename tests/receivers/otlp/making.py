@@ -46,12 +46,16 @@ class Spans:
         error: bool = False,
         raised: Exception | None = None,
         calls: Sequence[Mapping[str, Any]] = (),
+        inside: Mapping[str, Any] | None = None,
     ) -> None:
-        """One span of 12 ms that ended now; `calls`: the attributes of calls in it that failed."""
+        """One span of 12 ms that ended now; `calls`: the attributes of calls in it that failed; `inside`: those of the
+        span of an application within this one."""
         tracer, now = self.provider.get_tracer(scope), time.time_ns()
         with tracer.start_as_current_span(
             name, kind=kind, attributes=attributes, start_time=now - 12_000_000, end_on_exit=False
         ) as span:
+            if inside is not None:
+                tracer.start_span("inside", attributes=inside).end()
             for call in calls:
                 with (
                     self.provider.get_tracer("inside").start_as_current_span("work"),

@@ -238,6 +238,8 @@ def test_what_was_counted_is_spread_over_its_time() -> None:
         ("opentelemetry.instrumentation.wsgi", {}, 500),
         ("opentelemetry.instrumentation.aiohttp_server", {}, None),
         ("opentelemetry.instrumentation.aiohttp_server", {"error.type": "ValueError"}, 500),
+        ("opentelemetry.instrumentation.aiohttp_server", {"error.type": "ClientConnectionResetError"}, None),
+        ("opentelemetry.instrumentation.wsgi", {"error.type": "ConnectionResetError"}, 500),
         ("opentelemetry.instrumentation.flask", {"http.status_code": 404}, 404),
         ("opentelemetry.instrumentation.flask", {"http.status_code": "503"}, 503),
         ("@opentelemetry/instrumentation-http", {"http.status_code": 444}, None),  # restify: the client left
@@ -259,6 +261,8 @@ def test_a_point_without_a_status(scope: str, said: dict[str, Any], status: int 
         ("django", {"http.target": "/nope", "http.status_code": 404}, "(not found)"),
         ("asgi", {"http.target": "/items/{id}"}, "/items/{id}"),
         ("aiohttp_server", {"http.route": "", "http.status_code": 404}, "(not found)"),
+        ("asgi", {"http.route": "GET /orders/7", "http.status_code": 200}, "/orders/:id"),
+        ("asgi", {"http.route": "GET /.env", "http.status_code": 404}, "(not found)"),
         ("wsgi", {"http.status_code": 200}, "(unknown)"),
         ("@opentelemetry/instrumentation-http", {"http.route": "/", "http.status_code": 404}, "(not found)"),
         ("@opentelemetry/instrumentation-http", {"http.route": "/", "http.status_code": 200}, "/"),
@@ -299,6 +303,8 @@ def test_only_one_metric_of_a_source_counts_and_only_of_scopes_that_count_right(
     }
     assert chosen([old], lambda one: False).points == [old]
     assert chosen([new], lambda one: True).aside == {("shop", "SPANS_COUNT"): 1}
+    others = [new._replace(scope=scope) for scope in ("io.opentelemetry.tomcat-10.0", "Microsoft.AspNetCore.Hosting")]
+    assert chosen(others, lambda one: False).points == others
     fastapi = new._replace(scope="opentelemetry.instrumentation.fastapi")
     assert chosen([fastapi], lambda one: False).points == []  # its mounts may count twice
     assert chosen([fastapi, new._replace(scope="fastapi")], lambda one: False).points == [fastapi]

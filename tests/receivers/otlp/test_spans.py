@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 from collections import Counter
 from typing import Any
 
@@ -23,11 +24,23 @@ from tests.receivers.otlp.making import DATA, Spans, as_json, http, outcomes, re
 # which it told nothing at all.
 ABANDONED = {"djangoasgi-old": 1, "tornado-abort-stream-http": 20}
 UNTOLD = {"djangoasgi-http": 1}
+ASGI, WSGI, STARLETTE = (f"opentelemetry.instrumentation.{name}" for name in ("asgi", "wsgi", "starlette"))
 TRUTHS = sorted(DATA.glob("*.truth.json"))
 
 
 class StreamClosedError(Exception):
     """As Tornado's."""
+
+
+def closed_at(line: str) -> StreamClosedError:
+    """One that was raised in a line of a handler, which need not be able to run."""
+    given, error = f"handler of {line}", StreamClosedError()
+    linecache.cache[given] = (len(line), None, [line], given)
+    try:
+        exec(compile("raise error", given, "exec"), {"error": error})
+    except StreamClosedError as raised:
+        return raised
+    raise AssertionError
 
 
 @pytest.mark.parametrize("path", TRUTHS, ids=lambda path: path.name.removesuffix(".truth.json"))
@@ -54,7 +67,7 @@ def test_what_frameworks_sent_is_what_was_true(path: Any) -> None:
     )
     routes = {one["route"] for one in requests if one["route"]}
     assert all(one.route[:1] in "/^(" for one in found.outcomes)
-    if not case.startswith(("asgi", "wsgi", "node-http", "tornado", "fastapi")):
+    if not case.startswith(("asgi", "wsgi", "node-http", "tornado")):
         assert {one.route for one in found.outcomes} <= routes | {"(not found)"}
     assert {one.service for one in found.outcomes} <= {
         f"shop-{case.split('-')[0]}@staging",
@@ -102,7 +115,11 @@ def test_a_request_is_told_whole() -> None:
         (http(None), {}, None),
         (http(200), {"raised": StreamClosedError()}, None),
         (http(500), {"error": True, "raised": StreamClosedError()}, None),
+        (http(500), {"error": True, "raised": closed_at("await self.flush()")}, None),
+        (http(500), {"error": True, "raised": closed_at("await upstream.read_until(b'.')")}, 500),
         (http(200), {"error": True, "raised": ConnectionResetError()}, None),
+        (http(None), {"error": True, "raised": ConnectionResetError(), "scope": WSGI}, 500),
+        (http(None, **{"error.type": "ClientConnectionResetError"}), {"error": True}, None),
         (http(200), {"raised": ConnectionResetError()}, 200),  # of another server, and answered all the same
         (http(502), {"error": True, "raised": ConnectionResetError()}, 502),
         ({"http.method": "GET", "http.target": "/pay", "http.status_code": 418}, {}, 418),
@@ -146,6 +163,11 @@ def test_how_it_ended(attributes: Any, given: dict[str, Any], status: Any) -> No
         ({"http.route": "/a/{p:path}", "url.path": "/x/a/b"}, "GET", "x", "/a/{p:path}"),
         ({}, "GET /orders/{id}", "opentelemetry.instrumentation.tornado", "/orders/{id}"),
         ({}, "GET /orders/7?x=1", "opentelemetry.instrumentation.asgi", "/orders/:id"),
+        ({"http.route": "", "url.path": "/a/7"}, "GET", "opentelemetry.instrumentation.aiohttp_server", "/a/:id"),
+        ({"http.route": "GET /a/7", "url.path": "/a/7"}, "GET /a/7", ASGI, "/a/:id"),
+        ({"http.route": "GET /a/7", "http.target": "/a/7?x=/y"}, "GET /a/7", ASGI, "/a/:id"),
+        ({"http.route": "/a/7", "url.path": "/a/7"}, "/a/7", ASGI, "/a/:id"),
+        ({"http.route": "GET /a/{id}", "url.path": "/a/7"}, "GET /a/{id}", "go", "/a/{id}"),
         ({"http.target": "/a/7;v=1?x=2"}, "GET", "x", "/a/:id"),
         ({"http.url": "https://shop.example/b/9f3c2d1e0a"}, "GET", "x", "/b/:id"),
         ({}, "GET", "x", "(unknown)"),
@@ -166,6 +188,34 @@ def test_the_route(attributes: Any, name: str, scope: str, route: str) -> None:
     assert [one.route for one in outcomes(spans.body()).outcomes] == [route]
 
 
+@pytest.mark.parametrize(
+    ("mount", "path", "status", "inside", "route"),
+    [
+        ("/mnt", "/mnt/things/7", 200, "/things/{id}", "/mnt/things/{id}"),
+        ("/mnt", "/mnt/files/a/b", 200, "/files/{rest:path}", "/mnt/files/{rest:path}"),
+        ("/mnt", "/mnt/things/7?x=/1/2", 200, None, "/mnt/things/:id"),
+        ("/mnt", "/mnt/nope", 404, None, "(not found)"),
+        ("/mnt", "/mnt", 200, None, "/mnt"),
+        ("/mnt", "/mnt/deep/things/7", 200, "/deep", "/mnt/deep/things/:id"),  # of a mount in a mount
+        ("/{shop}/in", "/berlin/in/things/7", 200, None, "/{shop}/in/things/:id"),
+        ("", "/things/7", 200, "/things/{id}", "/things/{id}"),
+        ("/files/{rest:path}", "/files/a/b", 200, None, "/files/{rest:path}"),
+        ("/{id}", "/prefix/7", 200, None, "/{id}"),  # behind a proxy that leaves its prefix in the path
+        ("/orders/{id}", "/prefix/orders/7", 200, None, "/prefix/orders/{id}"),
+    ],
+)
+def test_a_mounted_application_has_its_own_routes(
+    mount: str, path: str, status: int, inside: str | None, route: str
+) -> None:
+    spans = Spans()
+    for _ in range(2):  # what was found for one is remembered for others
+        spans.add(http(200, **{"http.route": "/mnt", "url.path": "/mnt"}), scope=STARLETTE)
+        within = None if inside is None else http(status, **{"http.route": inside, "url.path": path})
+        spans.add(http(status, **{"http.route": mount, "url.path": path}), scope=STARLETTE, inside=within)
+    assert [one.route for one in outcomes(spans.body()).outcomes] == ["/mnt", route] * 2
+    assert [one.route for one in outcomes(as_json(spans.message), json=True).outcomes] == ["/mnt", route] * 2
+
+
 def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
     alone, beside = Spans(), Spans()
     for spans in (alone, beside):
@@ -173,6 +223,12 @@ def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
     beside.add(http(200), scope="opentelemetry.instrumentation.asgi")
     assert (len(outcomes(alone.body()).outcomes), outcomes(alone.body()).repeated) == (1, 0)
     assert (len(outcomes(beside.body()).outcomes), outcomes(beside.body()).repeated) == (1, 1)
+    mounted = Spans()
+    for _ in range(2):
+        mounted.add(http(200, **{"http.route": "/items/{id}", "url.path": "/api/items/7"}), scope="fastapi")
+        around = {"http.method": "GET", "http.status_code": 200, "http.route": "/api", "http.target": "/api/items/7?x"}
+        mounted.add(around, scope="opentelemetry.instrumentation.fastapi")
+    assert [one.route for one in outcomes(mounted.body()).outcomes] == ["/api/items/{id}"] * 2
 
 
 def test_at_heroku_the_platform_names_what_nobody_else_has() -> None:
