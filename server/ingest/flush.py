@@ -125,7 +125,7 @@ async def claim_items(connection: Connection, flush: Flush, known: KnownItems) -
     """
     look = flush.look
     while look is not None and look.left:
-        newer = await item_store.claim(connection, look.seen, look.left)
+        newer = await item_store.claim(connection, look)
         if not newer:
             break
         if known.read(look, newer):

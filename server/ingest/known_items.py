@@ -1,7 +1,4 @@
-"""Which items were counted before, as far as one writer has read it: chunk by chunk, and each chunk once.
-
-Whatever is written is read back, also what this writer wrote itself: so it only knows what was committed.
-"""
+"""Which items were counted before, as far as one writer knows: what it has read, each chunk once, and has committed."""
 
 from __future__ import annotations
 
@@ -39,6 +36,7 @@ class ItemLook:
     wanted: dict[int, set[bytes]]
     seen: dict[int, int] = field(default_factory=dict)
     counted: set[bytes] = field(default_factory=set)
+    claimed: dict[int, int] = field(default_factory=dict)  # the numbers of its own chunks, by second
 
     @property
     def left(self) -> dict[int, bytes]:
@@ -81,6 +79,14 @@ class KnownItems:
                 look.counted |= wanted.intersection(items)
         self._let_go(look)
         return len(look.counted) > before
+
+    def committed(self, look: ItemLook) -> None:
+        """What was claimed after this look is counted now."""
+        for second, number in look.claimed.items():
+            held = self._seconds.get(second)
+            if held is not None and held.seen == look.seen[second]:
+                held.items |= look.wanted[second]
+                held.seen = number
 
     def _let_go(self, look: ItemLook) -> None:
         """Hold no more than HELD_MAX, beside what this look needs."""

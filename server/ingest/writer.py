@@ -279,6 +279,8 @@ class Writer:
 
     def _succeeded(self, flush: Flush) -> None:
         self.committed_at = time.monotonic()
+        if flush.look is not None:
+            self._known.committed(flush.look)
         if self.rows_only and not flush.raw:
             return  # that is no news of the outcomes' own database
         if not self.unplaced:  # else outcomes of another day are stored, and those still are not

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.ingest import flush as flushes
-from server.ingest import known_items, retention_store
+from server.ingest import item_store, known_items, retention_store
 from server.ingest.batch import Batch
 from server.ingest.flush import Flush
 from server.ingest.item_claims import by_second, item_of, items_in
@@ -41,8 +41,9 @@ class ChunkTable:
     def newer(self, seen: dict[int, int]) -> list[ItemChunk]:
         return [one for one in self.chunks if one.number > seen.get(one.second, 2**62)]
 
-    def claim(self, left: dict[int, bytes]) -> None:
-        self.chunks += [ItemChunk(second, len(self.chunks) + 1, items) for second, items in left.items()]
+    def claim(self, look: ItemLook) -> None:
+        look.claimed = {second: len(self.chunks) + place for place, second in enumerate(look.left, 1)}
+        self.chunks += [ItemChunk(second, look.claimed[second], items) for second, items in look.left.items()]
 
 
 SECONDS = st.sampled_from([0, NOW - 5000, NOW - 1, NOW])
@@ -64,12 +65,13 @@ def test_what_is_known_is_what_a_set_says(made: list[Any], bounds: tuple[int, in
             assert look.counted == wanted & oracle
             if between:
                 new = {item(number, second) for second, number in between} - oracle
-                table.claim(ItemLook(by_second(new)).left)
+                table.claim(ItemLook(by_second(new)))
                 oracle |= new
                 assert known.read(look, table.newer(look.seen)) == bool(wanted & new)
             assert set().union(*map(items_in, look.left.values())) == wanted - oracle
             if committed:
-                table.claim(look.left)
+                table.claim(look)
+                known.committed(look)
                 oracle |= wanted
 
 
@@ -169,6 +171,10 @@ async def test_what_the_release_before_has_counted_is_known_and_ages_out(databas
     it = await bench(database_url)
     with psycopg.connect(database_url, autocommit=True) as before:
         before.execute("INSERT INTO item_claims VALUES (%s), (%s)", (item(1), item(2, NOW + 1)))
+        before.execute("INSERT INTO item_claims SELECT int8send(i) || int8send(i) FROM generate_series(1, 5000) i")
+        asked = {"items": item(1) + item(2), "last": 1, "first": item(1)}
+        plan = before.execute(f"EXPLAIN {item_store.CLAIMED_BEFORE}".encode(), asked).fetchall()
+    assert not [line for (line,) in plan if "Seq Scan" in line]  # also of what is deleted there and not cleaned up yet
     await store(it, item(1), item(2), item(2, NOW + 1), item(3, NOW + 2))
     assert counted(database_url) == 2
     kept = item_of(int(shared_clock.now()), b"%012d" % 1)
