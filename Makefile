@@ -5,6 +5,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .PHONY: run test soak check bench screenshots lock clean
 
+# The tests start Python a hundred times: they keep what was compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 run: .venv/run
 	$(PY) -m server
 
