@@ -16,9 +16,13 @@ import pytest
 
 from server.doctor.asking import of_database
 from server.ingest import flush as flushes
+from server.ingest import item_store
 from server.ingest.apart import settle_marks
 from server.ingest.batch import StoredBatch
+from server.ingest.item_claims import item_of
+from server.ingest.known_items import ItemChunk, ItemLook
 from server.ingest.partitions import ensure_partitions
+from server.kernel.connection import Connection
 from server.kernel.db import Database
 from server.kernel.errors import ConfigurationError
 from server.kernel.settings import read_environment
@@ -232,3 +236,30 @@ def test_an_address_that_gains_nothing_is_refused() -> None:
         read_environment(main | {"OUTCOMES_DATABASE_URL": "postgres://h/one"})
     with pytest.raises(ConfigurationError, match="goes with DATABASE_URL"):
         read_environment({"OUTCOMES_DATABASE_URL": "postgres://h/two"})
+
+
+@pytest.mark.gen_test
+async def test_rows_of_items_that_another_process_counts_meanwhile_are_swept(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim_items, came = item_store.claim, False
+
+    async def store(*items: int) -> None:
+        batch = await both.bench.batch(*[outcome() for _ in items])
+        batch.item_claims = b"".join(item_of(1_000, b"%012d" % item) for item in items)
+        await both.bench.writer.store([batch], 5.0)
+
+    async def overtaken(connection: Connection, look: ItemLook) -> list[ItemChunk]:
+        nonlocal came
+        if not came:
+            came = True
+            with psycopg.connect(both.bench.url) as other:
+                chunk = item_of(1_000, b"%012d" % 2)
+                other.execute("INSERT INTO item_chunks (second, items) VALUES (1000, %s)", (chunk,))
+        return await claim_items(connection, look)
+
+    monkeypatch.setattr(item_store, "claim", overtaken)
+    await store(1, 2)
+    assert both.counts() == (1, 3, 2)
+    await settle_marks(both.bench.db, 0)
+    assert both.counts() == (1, 1, 0)
