@@ -20,7 +20,7 @@ from dashboard.find import FindPage, FindPart
 from dashboard.incidents.acts import MergeAct, RoomAct
 from dashboard.incidents.knew import KnewPage
 from dashboard.incidents.list import DeclareAct, IncidentsPage
-from dashboard.incidents.room import RoomPage
+from dashboard.incidents.room_page import RoomPage
 from dashboard.now.page import NowPage
 from dashboard.objectives.backtest import BacktestPage
 from dashboard.objectives.exclusions import ExclusionMake, ExclusionPreview, ExclusionRevoke, ObjectivePage

@@ -21,6 +21,7 @@ COMMANDS = {
     "gate": "server.gate.command:gate",
     "import": "server.import_command:import_log",
     "incident": "server.incidents.command:incident",
+    "maintenance": "server.maintenance.command:maintenance",
     "key": "server.auth.commands:key",
     "outcome": "server.live.command:outcome",
     "reseal": "server.reseal.command:reseal",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from itertools import groupby
 
@@ -20,7 +19,6 @@ from dashboard.now.rows import service_rows
 from dashboard.shared.failing import SUSPECTS
 from dashboard.shared.live import Ask, LivePage, live_page
 from dashboard.shared.memo import Memo, Memos
-from dashboard.shared.page import Page
 from dashboard.shared.signals import SignalShown, signals_shown
 from dashboard.shared.since import since_asked
 from server.alerts import silence_store
@@ -302,7 +300,7 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
         made_here={int(one.version) for one in record.revisions},
     )
     shown: set[StepAct] = {act for step in view.steps if not step.over for act in step.acts}
-    shown |= {"acknowledge", "roll_back_deploy"}  # beside the steps too
+    shown |= {"acknowledge", "roll_back_deploy", "roll_back_config", "pause_deploys", "silence"}  # beside steps too
     view.offers = await with_previews(parts, offers(here, shown))
     view.undoes = undoing(here, view.suspects)
 
@@ -387,11 +385,3 @@ ROOM = live_page(
         titles=room_title,
     )
 )
-
-
-class RoomPage(Page):
-    """GET /incidents/{id}. Each form carries a key of its own: what is sent twice was meant once."""
-
-    async def get(self, id: str) -> None:
-        await RECORDS.first(self.parts, number_in(id) or 0, PATIENCE_S)
-        await self.show_live(ROOM, beside=secrets.token_urlsafe(9), id=id)

@@ -45,6 +45,13 @@ class Mark(Struct):
     text: str
 
 
+class ShadedSpan(Struct):
+    """A time on the chart, in per cent of the width."""
+
+    x: float
+    width: float
+
+
 class BurnChart(Struct):
     """What the template draws. `line` is all of it, `over` what lies above the threshold; marks stand in per cent."""
 
@@ -59,6 +66,7 @@ class BurnChart(Struct):
     onset_x: float | None  # in per cent of the width
     over_x: float  # where what burnt ended; at the right edge while it goes on
     marks: list[Mark]
+    shaded: list[ShadedSpan] = []  # maintenance
 
 
 def ratio_chart(
@@ -109,7 +117,22 @@ def burn_chart(
             for change in reversed(changes)
             if span.start <= change.at.timestamp() < span.end
         ],
+        shaded=[
+            ShadedSpan(x_of(start, 100), round(x_of(stop, 100) - x_of(start, 100), 1))
+            for start, stop in maintenance(changes, span)
+        ],
     )
+
+
+def maintenance(changes: Sequence[Change], span: ChartSpan) -> list[tuple[float, float]]:
+    """When there was maintenance, within a span; what is not over goes on to its end."""
+    found = []
+    for one in changes:
+        stop = span.end if one.finished is None else min(one.finished.timestamp(), span.end)
+        start = max(one.at.timestamp(), span.start)
+        if one.kind == "maintenance" and start < stop:
+            found.append((start, stop))
+    return found
 
 
 def y_of(value: float, top: float) -> float:

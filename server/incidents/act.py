@@ -42,9 +42,10 @@ class Press(Struct):
 
 class Outside(LeverDone):
     """What an act has done outside the incident, in its own transaction: on the settings, or where `alerts` is true on
-    its alerts."""
+    its alerts. `undoes`: it took back what an act of the incident had done."""
 
     alerts: bool = False
+    undoes: bool = False
 
 
 class Moment(Struct):

@@ -65,9 +65,15 @@ class RollBackDeploy(DeployIncidentAct, tag="roll_back_deploy"):
         made.command = known.command.replace(known.before, self.version) if known.before else ""
         text = f"{self.service} goes back from {self.rolls_back} to {self.version}, by {moment.by}."
         room.say("deploy", text, moment.by, moment.now)
-        room.incident = mitigated(room.incident, moment.now)
+        if not self.undoes(room):  # to take a mitigation back is none
+            room.incident = mitigated(room.incident, moment.now)
         ending = f"Type {made.command}, then mark it done." if made.state == "by_hand" else f"{known.kind} is told."
         return f"Rolling back to {self.version}. {ending}"
+
+    def undoes(self, room: IncidentRoom) -> bool:
+        """Whether it takes back what the last roll back of the service in this incident has done."""
+        before = [one for one in room.deploys[:-1] if one.act == "roll_back" and one.service == self.service]
+        return bool(before) and (before[-1].version, before[-1].rolls_back) == (self.rolls_back, self.version)
 
     def is_same(self, one: DeployAct) -> bool:
         """Whether one was this roll back, and stands."""

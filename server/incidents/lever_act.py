@@ -34,7 +34,7 @@ class OutsideAct(IncidentAct):
         assert done is not None
         if not done.already:
             room.say(self.kind, f"{done.text}, by {moment.by}.", moment.by, moment.now)
-            if self.kind == "config":
+            if self.kind == "config" and not done.undoes:  # to take a mitigation back is none
                 room.incident = mitigated(room.incident, moment.now)
         return done.message
 

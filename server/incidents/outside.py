@@ -14,10 +14,11 @@ from server.alerts import silence_store
 from server.alerts.alert import Alert
 from server.alerts.matcher import labels_of
 from server.alerts.silence import Silence, silencing
+from server.changes import store as changes_store
 from server.config.lever import LeverBy
 from server.incidents import store
 from server.incidents.act import Outside, Press, conflict
-from server.incidents.lever_act import Acknowledge, LeverAct, OutsideAct, SilenceAlerts
+from server.incidents.lever_act import Acknowledge, LeverAct, OutsideAct, RollBackConfig, SilenceAlerts
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
 from server.kernel.errors import ApiError
@@ -39,13 +40,20 @@ async def reach_out(
         why = asked.reason or f"incident {room.incident.id}: {room.incident.title}"
         by = LeverBy(press.by, press.request_id, room.incident.id, checked_reason(why))
         done = await parts.pull(connection, asked.asked, by)
-        return Outside(done.already, done.message, done.text, done.revision)
+        undoes = isinstance(asked, RollBackConfig) and await made_here(connection, room, done.revision)
+        return Outside(done.already, done.message, done.text, done.revision, undoes=undoes)
     still = [one for one in await store.alerts(connection, room.incident.id) if one.state != "resolved"]
     alerts = OpenAlerts(parts, connection, room, still, press)
     if isinstance(asked, Acknowledge):
         return await alerts.acknowledge(asked.alert)
     assert isinstance(asked, SilenceAlerts)
     return await alerts.silence(asked.minutes, checked_reason(asked.reason))
+
+
+async def made_here(connection: AsyncConnection, room: IncidentRoom, revision: int | None) -> bool:
+    """Whether the revision that another took the place of was made by an act of this incident."""
+    made = await changes_store.revisions_of(connection, room.incident.id, room.incident.detected_at)
+    return revision is not None and str(revision - 1) in {one.version for one in made}
 
 
 @dataclass(frozen=True, slots=True)

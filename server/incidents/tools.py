@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from msgspec import Meta, Struct
 
@@ -116,7 +117,7 @@ async def propose(parts: Parts, asked: ProposalWanted) -> ActProposal:
         those = ", ".join(sorted(can)) if room.incident.open else "none: it is over"
         detail = f"{asked.act} cannot work in incident {asked.incident_id} now; can: {those}. Nothing was done."
         raise ApiError("CONFLICT", detail)
-    link = link_to(parts, asked.incident_id)
+    link = f"{link_to(parts, asked.incident_id)}?{urlencode({'propose': asked.act, 'why': asked.why})}"
     return ActProposal(asked.incident_id, asked.act, asked.why, PRESSES[asked.act], link)
 
 

@@ -8,7 +8,7 @@
 (() => {
   const root = document.getElementById("budget-chart");
   if (!root || !window.uPlot) return;
-  const { colour, short, wide, word, level, marks, alone, axes } = window.evenkeel.chart;
+  const { colour, short, wide, word, level, marks, shadeMaintenance, alone, axes } = window.evenkeel.chart;
   const seconds = Number(root.dataset.seconds);
   const EVERY_MS = 60000;
   const DAY_S = 86400;
@@ -84,6 +84,7 @@
     axes: axes(),
     series: [{}, line("--ink"), line("--unknown", [3, 3])],
     hooks: {
+      drawClear: [shadeMaintenance],
       draw: [drawZero, drawBelow],
       setCursor: [(chart) => tell(chart.cursor.idx)],
       setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, true, exact)); }],

@@ -83,6 +83,21 @@
     ctx.restore();
   }
 
+  // The time of each maintenance window of #changes, shaded; one that runs, up to now.
+  function shadeMaintenance({ ctx, bbox, scales, valToPos }) {
+    for (const window of document.querySelectorAll("#changes [data-until]")) {
+      const [from, until] = [Number(window.dataset.at), Number(window.dataset.until) || Date.now() / 1000];
+      if (until < scales.x.min || from > scales.x.max) continue;
+      const start = Math.max(bbox.left, valToPos(from, "x", true));
+      const end = Math.min(bbox.left + bbox.width, valToPos(until, "x", true));
+      ctx.save();
+      ctx.globalAlpha = 0.18;
+      ctx.fillStyle = colour("--unknown");
+      ctx.fillRect(start, bbox.top, end - start, bbox.height);
+      ctx.restore();
+    }
+  }
+
   // Each change of #changes as a line and, above the first chart, a letter that can be reached by Tab.
   function marks(chart, first, exact) {
     const over = chart.over;
@@ -153,5 +168,5 @@
     ];
   }
 
-  app.chart = { colour, nice, short, wide, word, level, hatch, marks, alone, axes };
+  app.chart = { colour, nice, short, wide, word, level, hatch, marks, shadeMaintenance, alone, axes };
 })();

@@ -16,7 +16,7 @@
   let step = wanted; // the server widens it where finer values are no longer kept
   const SHRINKS_MS = 60000;
   const sync = uPlot.sync("service");
-  const { colour, nice, short, wide, word, level, hatch, marks, axes } = window.evenkeel.chart;
+  const { colour, nice, short, wide, word, level, hatch, marks, shadeMaintenance, axes } = window.evenkeel.chart;
 
   let data = [[], [], [], [], [], []]; // time, error %, p50, p95, p99, requests/s
   const charts = [];
@@ -138,7 +138,7 @@
           })),
         ],
         hooks: {
-          drawClear: [drawOnset],
+          drawClear: [shadeMaintenance, drawOnset],
           draw: [drawMissing, drawThreshold(plot)],
           setCursor: [(chart) => tell(legend, plot, chart, chart.cursor.idx)],
           setScale: [(chart, key) => { if (key === "x") queueMicrotask(() => marks(chart, index === 0, exact)); }],

@@ -133,3 +133,24 @@ def test_times_are_told_in_the_viewers_zone(browser: Browser, static: Path) -> N
     page.add_script_tag(path=str(static / "js" / "app.js"))
     assert page.locator("time").all_inner_texts() == ["09:00:00", "1 Jan, 09:00:00", "31 Dec 2025, 09:00:00"]
     context.close()
+
+
+def test_lines_that_come_above_are_told_where_the_timeline_is_scrolled(blank: Page, static: Path) -> None:
+    def lines(*keys: str) -> str:
+        return f"<ol>{''.join(f'<li data-key={key} style=height:900px>{key}</li>' for key in keys)}</ol>"
+
+    blank.set_content(
+        f'<p style="height:500px"></p><div id="room-line">{lines("a", "b")}</div>'
+        '<button id="new-lines" hidden></button>'
+    )
+    blank.add_script_tag(path=str(static / "js" / "room.js"))
+    put = "(html) => { const r = document.getElementById('room-line'); r.innerHTML = html;"
+    put += " r.dispatchEvent(new Event('evenkeel:patched')); }"
+    button = blank.locator("#new-lines")
+    blank.evaluate("window.scrollTo(0, 1700)")
+    blank.evaluate(put, lines("d", "c", "a", "b"))
+    assert button.inner_text() == "2 new"
+    button.click()
+    assert button.is_hidden()
+    blank.evaluate(put, lines("e", "d", "c", "a", "b"))
+    assert button.is_hidden(), "its top is in sight"

@@ -236,6 +236,13 @@ def test_the_chart_marks_onset_changes_and_what_is_over() -> None:
     assert ratio_chart([(0.0, 1.0)], ChartSpan(0.0, 10.0, 0.0), None, []).top == "100 %", "no more than all"
 
 
+def test_maintenance_is_shaded_as_long_as_it_lasts() -> None:
+    over = replace(change(1, -10.0, "maintenance", ""), finished=utc(10.0))
+    running = replace(change(2, 30.0, "maintenance", ""), finished=None)
+    chart = ratio_chart([(0.0, 0.0)], ChartSpan(0.0, 40.0, 20.0), 0.01, [running, over, change(3, 5.0)])
+    assert [(one.x, one.width) for one in chart.shaded] == [(75.0, 25.0), (0.0, 25.0)]
+
+
 def test_what_is_slow_has_a_chart_of_its_latency() -> None:
     chart = latency_chart([(0.0, 40.0), (10.0, 900.0)], ChartSpan(0.0, 20.0, 10.0), 300.0, [])
     assert (chart.title, chart.top) == ("p95, ms", "1 s")

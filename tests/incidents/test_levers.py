@@ -69,8 +69,11 @@ async def test_a_limit_is_lowered_for_a_time_and_rolled_back_each_once(
     assert shown["history"][1]["reason"] == "it surges"
     assert shown["history"][0]["reason"] == "incident 1: checkout failing"
 
+    await room.act(1, "accept")
+    await room.act(1, "move", to="investigating")
     undo = {"from": 4, "to": 3}
     assert "rolled back to 3" in (await room.act(1, "roll_back_config", **undo))["message"]
+    assert (await room.get("/1"))["incident"]["state"] == "investigating", "to take a mitigation back is none"
     assert (await other.act(1, "roll_back_config", **undo))["message"].startswith(
         "Already rolled back to 3 by key:test"
     )
@@ -82,7 +85,7 @@ async def test_a_limit_is_lowered_for_a_time_and_rolled_back_each_once(
     ]
     assert (await room.lines(1, "config"))[-1].startswith("For 30 min: batch items 1000 -> 100, revision 2, by key:")
     names = [name.removeprefix("incident.") for name in audited(database_url) if "merge" not in name]
-    assert names == ["lower_batch_items", "throttle", "rollups_only", "roll_back_config"]
+    assert names == ["lower_batch_items", "throttle", "rollups_only", "accept", "move", "roll_back_config"]
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT detail ->> 'incident' FROM changes WHERE kind = 'revision' ORDER BY id")
         assert [row[0] for row in rows] == ["1"] * 4

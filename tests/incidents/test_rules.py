@@ -17,8 +17,9 @@ from server.incidents.acting import most_spent
 from server.incidents.acts import Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
 from server.incidents.after_act import Close
 from server.incidents.birth import REOPEN_S, Standing, arrivals
+from server.incidents.deploy_act import RollBackDeploy
 from server.incidents.ending import of_window
-from server.incidents.incident import Captured, Incident, IncidentState, PreventiveAction
+from server.incidents.incident import Captured, DeployAct, Incident, IncidentState, PreventiveAction
 from server.incidents.moves import MOVES, advanced, mitigated, moved
 from server.incidents.onset import evidence_for
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
@@ -184,6 +185,16 @@ def test_the_first_roll_back_mitigates_whatever_was_said_before() -> None:
         assert (found.state, found.mitigated_at) == (to, NOW)
         assert mitigated(found, NOW + 60) == found, "the first one counts"
     assert mitigated(at("monitoring"), NOW) == at("monitoring"), "it is over by itself"
+
+
+def test_to_roll_a_roll_back_back_mitigates_nothing() -> None:
+    back = DeployAct(1, 1, "roll_back", "shop", "v1", "v2", "done", "mira", NOW)
+    forth = RollBackDeploy(service="shop", version="v2", rolls_back="v1")
+    asked = DeployAct(2, 1, "roll_back", "shop", "v2", "v1", "done", "mira", NOW)
+    assert forth.undoes(IncidentRoom(INCIDENT, deploys=[back, asked]))
+    assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[asked]))
+    other = replace(back, service="cart")
+    assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[other, asked]))
 
 
 def test_resolve_is_locked_until_proven_and_opens_with_a_reason() -> None:

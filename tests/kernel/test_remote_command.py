@@ -83,6 +83,19 @@ async def test_what_is_asked_is_a_table_or_the_answer_of_the_api(web: Web, monke
     listed = words(await run("change", "list", "--service", "checkout"))
     assert [line[0] for line in listed[:2]] == ["CHANGE", number]
     assert ["summary", "the", "new", "cart"] in words(await run("change", "show", number))
+    planned = ["maintenance", "plan", "--service", "checkout", "--minutes", "30", "--reason", "new disk"]
+    assert words(await run(*planned))[0][:2] == ["Maintenance", "1:"]
+    assert words(await run("maintenance", "extend", "1", "--minutes", "10"))[0][:2] == ["Maintenance", "1:"]
+    assert words(await run("maintenance", "list"))[1][0] == "1"
+    assert words(await run("maintenance", "end", "1"))[0][:2] == ["Maintenance", "1:"]
+    assert words(await run("maintenance", "list", "--all"))[1][0] == "1"
+    for wrong, why in (
+        (["extend", "1", "--minutes", "5"], "No maintenance 1 is planned or running"),
+        (["plan", "--minutes", "5", "--reason", "x", "--start", "2026-12-01T03:00"], "no time with a zone"),
+    ):
+        refused = await run("maintenance", *wrong)
+        assert (refused.exit_code > 0, why in refused.output) == (True, True), refused.output
+
     declared = words(await run("incident", "declare", "nobody can pay", "--service", "checkout"))
     assert declared[0][:2] == ["Incident", "1:"]
     assert words(await run("incident", "list"))[1][:4] == ["1", "SEV-2", "declared", "checkout"]

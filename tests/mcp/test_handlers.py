@@ -13,6 +13,7 @@ from server.mcp import handlers
 from server.mcp.handlers import TOOLS
 from server.mcp.protocol import MODERN
 from server.parts import Parts
+from tests.dashboard.visitor import look, sign_in
 from tests.live.rollups import lead
 from tests.site import Site, answer
 from tests.slo.over_http import outcome, picture, send
@@ -92,8 +93,12 @@ async def test_every_tool_answers_as_its_schema_says(web: Any, database_url: str
     assert room["link"] == f"{site.env.public_url}/incidents/{number}"
     assert room["incident"]["incident"]["title"] == "Shop"
 
-    proposal = await client.call("propose", incident_id=number, act="pause_deploys", why="v2 fails")
-    assert (proposal["press"], proposal["link"], proposal["done"]) == ("Pause deploys", room["link"], False)
+    proposal = await client.call("propose", incident_id=number, act="pause_deploys", why="v2 <fails>")
+    assert (proposal["press"], proposal["done"]) == ("Pause deploys", False)
+    prepared = (await look(site, proposal["link"].removeprefix(site.env.public_url), await sign_in(site))).body.decode()
+    assert "Proposed: Pause deploys" in prepared
+    assert "v2 &lt;fails&gt;" in prepared
+    assert 'data-key="offer-proposed-1"' in prepared, "the form, filled in"
     again = await client.call("incident", incident_id=number)
     assert again["timeline"] == room["timeline"]  # nothing was done
     assert "CONFLICT" in await client.refused("propose", incident_id=number, act="accept", why="it is one")
