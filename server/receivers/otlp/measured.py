@@ -16,7 +16,7 @@ from server.receivers.otlp.answered import says_left
 from server.receivers.otlp.attributes import DIGITS_MAX
 from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
 from server.receivers.otlp.points import BUCKETS_MAX, NEW, NODE, MetricPoint, PlainAttributes
-from server.receivers.otlp.routes import PYTHON, no_route, slashed, without_method
+from server.receivers.otlp.routes import PYTHON, no_route, served_route, slashed, without_method
 from server.receivers.route_template import route_of as path_route
 
 # What a request without a status is: its handler failed, or nobody knows.
@@ -132,7 +132,7 @@ def route_of(point: MetricPoint, status: int | None) -> str:
     # Django's templates have no first slash: what has one is the path of what was not found.
     if not route or (point.scope == f"{PYTHON}django" and "http.route" not in said and route[0] == "/"):
         return no_route(status)
-    return slashed(route)
+    return served_route(slashed(route), status) or no_route(status)
 
 
 class Counting(NamedTuple):

@@ -29,6 +29,7 @@ MESSAGES = {
         "attributes 9 bytes*",
         "events 11 bytes*",
         "status 15 PackedStatus",
+        "flags 16 fixed32",
     ),
     "PackedScopeSpans": ("scope 1 PackedScope", "spans 2 bytes*"),
     "PackedResourceSpans": ("resource 1 PackedAttributes", "scope_spans 2 bytes*"),
@@ -40,6 +41,7 @@ TYPES = {
     "string": Field.TYPE_STRING,
     "int32": Field.TYPE_INT32,
     "fixed64": Field.TYPE_FIXED64,
+    "fixed32": Field.TYPE_FIXED32,
 }
 
 

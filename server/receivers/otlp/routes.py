@@ -18,6 +18,7 @@ SEGMENTS_MAX = 64  # of a path that are looked at
 ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
 ASGI = f"{PYTHON}asgi"
 METHOD = re.compile(r"[A-Z]{3,16}")
+CATCHES_ALL = re.compile(r"/?(?:\*{1,2}\w*|\{\*{1,2}\w*\}|\(\.\*\))")
 AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 
 
@@ -34,6 +35,12 @@ def told_route(attributes: Attributes, scope: str, name: str, path: str) -> str:
         return "" if raw else whole_route(slashed(route), path)
     named = name.partition(" ")[2] if scope == TORNADO else ""
     return slashed(named) if named else ""
+
+
+def served_route(route: str, status: int | None) -> str:
+    """A route as far as somebody serves it: what catches all and answers 404 says only that nobody does, as Hono's
+    middleware (`/*`) and Spring's files (`/**`)."""
+    return "" if status == 404 and CATCHES_ALL.fullmatch(route) else route
 
 
 def whole_route(route: str, path: str) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from server.ingest.item_claims import item_of
+from server.ingest.item_claims import ITEM_BYTES, SECOND_BYTES, item_of, items_in
 from server.ingest.outcome import DURATION_MAX_MS, Outcome
 from server.receivers.environment import NAME_MAX
 from server.receivers.otlp.answered import ERROR, FAILED_FROM, error_class, http_ended, other_ended, rpc_ended
@@ -26,15 +26,17 @@ from server.receivers.otlp.attributes import (
     process_of,
     text,
 )
+from server.receivers.otlp.dependencies import name_dependencies
+from server.receivers.otlp.layers import REMOTE, SAYS_WHERE, InnerSpan, Layers, learn, outermost, repeats
 from server.receivers.otlp.mounted import MOUNTING, MountedRequests, behind_mount
 from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
 from server.receivers.otlp.routes import (
-    AUTHORITY,
     PYTHON,
     ROUTE_MAX,
     TORNADO,
     no_route,
     path_of,
+    served_route,
     slashed,
     told_route,
 )
@@ -44,6 +46,8 @@ from server.receivers.otlp.wire import Message, require_few, unreadable
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
 Unpack = Callable[[Message], Message]
+CONSUME = "CONSUME"
+ID_BYTES = 8  # of a span
 SECOND_NS = 1_000_000_000
 SLICE = 256  # spans read before others get a turn
 REQUEST_ID_MAX = 128
@@ -52,15 +56,6 @@ NATIVE_FASTAPI = "fastapi"
 AROUND_FASTAPI = frozenset({f"{PYTHON}fastapi", f"{PYTHON}asgi"})
 
 REQUEST_IDS = ("http.request.header.x_request_id", "http.request.header.x-request-id")
-PEERS = (
-    "peer.service",
-    "service.peer.name",
-    "db.system.name",
-    "db.system",
-    "messaging.system",
-    "server.address",
-    "net.peer.name",
-)
 # What attributes begin with of which one is read, where there is a route.
 TELLING = frozenset(
     begin_of(name)
@@ -100,7 +95,7 @@ class ReadSpans:
     item_claims: bytearray = field(default_factory=bytearray)
     abandoned: dict[str, int] = field(default_factory=dict)  # requests without an answer, by service
     sampled: set[str] = field(default_factory=set)  # services of whose spans nobody knows how many requests they are
-    repeated: int = 0  # spans of a framework that another scope has told already
+    repeated: int = 0  # spans of a request that another scope or layer has told already
     spans: int = 0
     parts: int = 0  # resources and scopes
 
@@ -114,6 +109,7 @@ class Related:
     calls: list[Message] = field(default_factory=list)
     mounted: MountedRequests = field(default_factory=MountedRequests)
     sampling: dict[int, SampledSpan] = field(default_factory=dict)
+    layers: Layers = field(default_factory=Layers)
 
 
 def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
@@ -166,9 +162,16 @@ def read_resource(
                 found.calls.append(span)
             elif framework and kind == INTERNAL:
                 found.mounted.look_inside(span)
+
+    def again() -> list[Message]:
+        return [unpack(sent) for _, spans in by_scope for sent in spans]
+
     found.mounted.name()
     if found.calls and found.requests:
-        name_dependencies(found, [unpack(sent) for _, spans in by_scope for sent in spans])
+        name_dependencies(found.calls, found.requests, again())
+    if found.layers.inner:
+        found.layers.places |= places_of(read, begun)
+        leave_out(repeats(found.layers, again), process.service, begun, read, found)
     if found.sampling or read.one_in is not None:
         weigh(read, begun, found.sampling)
 
@@ -187,6 +190,36 @@ def weigh(read: ReadSpans, begun: int, said: Mapping[int, SampledSpan]) -> None:
         read.sampled.add(outcomes[0].service)
 
 
+def places_of(read: ReadSpans, begun: int) -> dict[bytes, int]:
+    """The places of outcomes of SERVER spans, from a place on, by the spans' ids, which their claims begin with."""
+    items = items_in(bytes(read.item_claims[begun * ITEM_BYTES :]))
+    return {
+        item[SECOND_BYTES : SECOND_BYTES + ID_BYTES]: place
+        for place, item in enumerate(items, begun)
+        if read.outcomes[place].method != CONSUME
+    }
+
+
+def leave_out(above: Mapping[bytes, bytes], service: str, begun: int, read: ReadSpans, found: Related) -> None:
+    """Leave out the spans that tell a request again, of the outcomes from a place on; what they know of it stays."""
+    layers, gone = found.layers, set[int]()
+    read.repeated += len(above)
+    for span_id in above:
+        place, outer = layers.places[span_id], layers.places.get(outermost(span_id, above))
+        if place is None:
+            read.abandoned[service] -= 1
+            continue
+        gone.add(place)
+        if outer is not None and outer != place:
+            learn(read.outcomes[outer], read.outcomes[place], routed=layers.knows_better(place, outer))
+    kept = [place for place in range(begun, len(read.outcomes)) if place not in gone]
+    items = items_in(bytes(read.item_claims[begun * ITEM_BYTES :]))
+    read.outcomes[begun:] = [read.outcomes[place] for place in kept]
+    read.item_claims[begun * ITEM_BYTES :] = b"".join([items[place - begun] for place in kept])
+    said = found.sampling
+    found.sampling = {new: said[place] for new, place in enumerate(kept, begun) if place in said}
+
+
 def scope_of(scope_spans: Message) -> str:
     """The name of a scope; '' where it has none."""
     return (scope_spans.scope.name or "") if scope_spans.scope is not None else ""
@@ -197,9 +230,16 @@ def take(span: Message, scope: str, process: ServiceProcess, read: ReadSpans, fo
     told = told_before(span, scope) if alike else None
     if told is None:
         told = told_by(span, scope, attributes_of(span))
+    layers = found.layers
+    if span.parent_span_id and not (span.flags or 0) & REMOTE and span.kind == SERVER:
+        local = bool((span.flags or 0) & SAYS_WHERE)
+        layers.inner.append(InnerSpan((process.service, scope), span.span_id, span.parent_span_id, local))
     if told.status is None:
         read.abandoned[process.service] = read.abandoned.get(process.service, 0) + 1
+        layers.places[span.span_id] = None
         return
+    if not told.route:
+        layers.untold.add(len(read.outcomes))
     start, end = span.start_time_unix_nano or 0, min(max(span.end_time_unix_nano or 0, 0), TIME_MAX)
     trace_id = span.trace_id.hex()[:NAME_MAX] or None
     outcome = Outcome(
@@ -278,7 +318,7 @@ def request_of(span: Message, scope: str, attributes: Attributes) -> ToldRequest
     """The method, the route or path and the status of what a span stands for."""
     name = span.name or ""
     if span.kind == CONSUMER:
-        return ToldRequest("CONSUME", name[:ROUTE_MAX] or "/", other_ended(span))
+        return ToldRequest(CONSUME, name[:ROUTE_MAX] or "/", other_ended(span))
     if is_rpc(attributes):
         return ToldRequest("RPC", rpc_route(attributes, name), rpc_ended(span, attributes))
     method = text(attributes, "http.request.method", "http.method")
@@ -287,7 +327,7 @@ def request_of(span: Message, scope: str, attributes: Attributes) -> ToldRequest
     if method == "_OTHER":
         method = text(attributes, "http.request.method_original") or method
     status, path = http_ended(span, attributes, scope), path_of(attributes, name)
-    route = told_route(attributes, scope, name, path)
+    route = served_route(told_route(attributes, scope, name, path), status)
     behind = behind_mount(route, path) if scope in MOUNTING else ""
     if behind:
         return ToldRequest(method[:32] or "GET", "", status, route + behind, route)
@@ -328,25 +368,3 @@ def claim_of(span: Message, start: int) -> bytes:
         return item_of(start // SECOND_NS, known_by)
     said = repr((trace_id, span_id, span.name, start, span.end_time_unix_nano)).encode()
     return item_of(start // SECOND_NS, blake2b(said, digest_size=12).digest())
-
-
-def name_dependencies(found: Related, spans: list[Message]) -> None:
-    """Say of each request that failed which call of it failed first, as far as the spans between came with it."""
-    parents = {span.span_id: span.parent_span_id for span in spans}
-    for call in sorted(found.calls, key=lambda one: one.start_time_unix_nano or 0):
-        above, seen = call.parent_span_id, {call.span_id}
-        while above and above not in seen and above not in found.requests:
-            seen.add(above)
-            above = parents.get(above, b"")
-        outcome = found.requests.get(above)
-        if outcome is not None and outcome.dependency is None:
-            outcome.dependency = peer_of(attributes_of(call)) or None
-
-
-def peer_of(attributes: Attributes) -> str:
-    """What a call went to."""
-    named = text(attributes, *PEERS)
-    if not named:
-        url = AUTHORITY.match(text(attributes, "url.full", "http.url"))
-        named = url[0].partition("://")[2].rpartition("@")[2] if url else text(attributes, "rpc.service")
-    return named[:NAME_MAX]

@@ -133,6 +133,7 @@ class OtlpSpan(Struct, rename="camel"):
     attributes: list[KeyValue] | None = None
     events: list[SpanEvent] | None = None
     status: SpanStatus | None = None
+    flags: int | None = None
 
     def __post_init__(self) -> None:
         self.kind = numbered(self.kind, SPAN_KINDS)

@@ -6,18 +6,21 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 
 from server.ingest.routes.templates import NO_PATTERNS
 from server.receivers.otlp.spans import ReadSpans, read_spans
@@ -68,12 +71,31 @@ class Spans:
             span.set_status(Status(StatusCode.ERROR, "x"))
         span.end(now)
 
+    @contextmanager
+    def within(self, attributes: Mapping[str, Any] | None, *, kind: SpanKind = SpanKind.SERVER) -> Iterator[None]:
+        """A span around others, which failed where it has a status of 500."""
+        tracer = self.provider.get_tracer("outside")
+        with tracer.start_as_current_span("GET", kind=kind, attributes=attributes) as span:
+            yield
+            if (attributes or {}).get("http.response.status_code") == 500:
+                span.set_status(StatusCode.ERROR)
+
     @property
     def message(self) -> ExportTraceServiceRequest:
         return encode_spans(self.memory.get_finished_spans())
 
     def body(self) -> bytes:
         return self.message.SerializeToString()
+
+
+@contextmanager
+def another_process() -> Iterator[None]:
+    """What is called by the span that is current, over the network."""
+    caller = trace.get_current_span().get_span_context()
+    sent = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=caller.trace_flags)
+    token = attach(trace.set_span_in_context(NonRecordingSpan(sent)))
+    yield
+    detach(token)
 
 
 def http(status: int | None, **more: Any) -> dict[str, Any]:

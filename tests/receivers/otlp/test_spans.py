@@ -18,7 +18,7 @@ from server.receivers.otlp.lines import read_lines
 from server.receivers.otlp.metric_wire import METRICS
 from server.receivers.otlp.spans import ReadSpans, read_spans
 from server.receivers.otlp.wire import LOGS, PARTS_MAX, TRACES, OtlpRequest, read
-from tests.receivers.otlp.making import DATA, Spans, as_json, http, outcomes, recorded, route_of
+from tests.receivers.otlp.making import DATA, Spans, another_process, as_json, http, outcomes, recorded, route_of
 
 # What nobody can tell from spans: requests whose client had nothing, which the framework took for 200, and those of
 # which it told nothing at all.
@@ -155,6 +155,8 @@ def test_how_it_ended(attributes: Any, given: dict[str, Any], status: Any) -> No
         ({"http.route": "/items/{id}", "url.path": "/v1/items/9"}, "GET", "x", "/v1/items/{id}"),
         ({"http.route": "/items/:id", "http.target": "/shops/7/items/9/?x=/"}, "GET", "x", "/shops/:id/items/:id"),
         ({"http.route": "/", "url.path": "/nope/7", "http.response.status_code": 404}, "GET /", "x", "(not found)"),
+        ({"http.route": "/**", "url.path": "/nope", "http.response.status_code": 404}, "GET /**", "x", "(not found)"),
+        ({"http.route": "/*", "url.path": "/app/x"}, "GET /*", "x", "/*"),
         ({"http.route": "/", "url.path": "/files/12"}, "GET /", "x", "/files/:id"),
         ({"http.route": "/", "url.path": "/"}, "GET /", "x", "/"),
         ({"http.route": "/items/{id}", "url.path": "/items/9/"}, "GET", "x", "/items/{id}"),
@@ -229,6 +231,44 @@ def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
         around = {"http.method": "GET", "http.status_code": 200, "http.route": "/api", "http.target": "/api/items/7?x"}
         mounted.add(around, scope="opentelemetry.instrumentation.fastapi")
     assert [one.route for one in outcomes(mounted.body()).outcomes] == ["/api/items/{id}"] * 2
+
+
+@pytest.mark.parametrize("in_json", [False, True])
+def test_a_request_that_two_layers_tell_is_one_and_knows_what_both_know(in_json: bool) -> None:
+    spans, middleware = Spans(), SpanKind.INTERNAL
+    told = {"http.request.method": "GET", "url.path": "/orders/x", "http.response.status_code": 500}
+    with spans.within(told), spans.within(None, kind=middleware):  # Node's http around Hono's
+        spans.add(http(500, **{"http.route": "/orders/:id"}), error=True, raised=KeyError("no"))
+        with another_process():
+            spans.add(http(200))
+    with spans.within(told | {"http.response.status_code": 200}):
+        spans.add(http(None))  # nobody told how this layer ended
+    with spans.within(None, kind=middleware):
+        spans.add(http(200, **{"http.route": "/job"}))  # a job of its own began it
+    found = outcomes(as_json(spans.message) if in_json else spans.body(), json=in_json)
+    assert Counter((one.route, one.status, one.error_class) for one in found.outcomes) == {
+        ("/pay", 200, None): 1,
+        ("/orders/:id", 500, "KeyError"): 1,
+        ("/orders/x", 200, None): 1,
+        ("/job", 200, None): 1,
+    }
+    assert (found.repeated, sum(found.abandoned.values()), len(found.item_claims)) == (2, 0, 64)
+
+
+def test_an_inner_layer_repeats_also_where_the_outer_one_comes_later() -> None:
+    spans = Spans(service_name="streams")
+    with spans.within(http(200)):
+        spans.add(http(200))
+    message = spans.message
+    alone = ExportTraceServiceRequest.FromString(spans.body())
+    del alone.resource_spans[0].scope_spans[1:]  # what ended first
+    assert len(outcomes(alone.SerializeToString()).outcomes) == 1, "nobody has seen that it is an inner one"
+    assert len(outcomes(spans.body()).outcomes) == 1
+    assert len(outcomes(alone.SerializeToString()).outcomes) == 0
+    for one in (alone, message):
+        for scope in one.resource_spans[0].scope_spans:
+            scope.spans[0].flags = 0  # as older SDKs send it
+    assert [len(outcomes(one.SerializeToString()).outcomes) for one in (alone, message)] == [1, 1]
 
 
 def test_at_heroku_the_platform_names_what_nobody_else_has() -> None:
