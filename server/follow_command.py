@@ -16,9 +16,12 @@ from server.kernel.text import plural
 
 if TYPE_CHECKING:
     from server.ingest.access_log.follow import Follow
-    from server.ingest.access_log.importer import Importer, Report
+    from server.ingest.access_log.importer import Importer
     from server.ingest.access_log.log_form import GrowingForm
     from server.ingest.access_log.log_pipe import LogPipe
+    from server.ingest.access_log.log_sender import LogSender, Receiver
+    from server.ingest.access_log.log_sink import LogSink
+    from server.ingest.access_log.log_taking import Report
     from server.kernel.settings import Environment
     from server.slo.policy.policies import Policies
 
@@ -68,24 +71,19 @@ class ProgressLine:
 
 async def follow(env: Environment, url: str, file: str, form: GrowingForm, options: dict[str, Any]) -> Report:
     """Follow a log until SIGTERM or Ctrl-C, or until the end of standard input."""
-    from server.ingest.access_log.follow import Follow, FollowTerms
     from server.ingest.access_log.importer import Importer
-    from server.ingest.access_log.log_pipe import LogPipe
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies
 
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stopping()
     db = Database(url, "evenkeel import", outcomes_url=env.outcomes_database_url)
     policies = Policies(env, db, Bus(db, None))
     importer = Importer(
         env, db, policies.thresholds_us, options["service"], aborted=options["aborted"], tell=True, live=True
     )
-    line = ProgressLine("standard input" if file == "-" else Path(file).name, importer.report, form)
-    terms = FollowTerms(form, stop, line.tell, line.show)
-    line.followed = LogPipe(importer, sys.stdin.fileno(), terms) if file == "-" else Follow(importer, Path(file), terms)
+    line = line_of(importer, file, form, stop)
+    assert line.followed is not None
     try:
         if await ready(importer, policies, stop, line):
             with following(policies, importer):
@@ -95,6 +93,40 @@ async def follow(env: Environment, url: str, file: str, form: GrowingForm, optio
         await db.close()
     line.tell(line.text() + ".")
     return importer.report
+
+
+async def follow_to(env: Environment, to: Receiver, file: str, form: GrowingForm, options: dict[str, Any]) -> LogSender:
+    """The same, with what it says sent to an Evenkeel elsewhere."""
+    from server.ingest.access_log.log_sender import LogSender
+
+    sender = LogSender(env, to, options["service"], aborted=options["aborted"], live=True)
+    line = line_of(sender, file, form, stopping())
+    assert line.followed is not None
+    try:
+        await line.followed.run()
+    finally:
+        await sender.close()
+    line.tell(line.text() + ".")
+    return sender
+
+
+def stopping() -> asyncio.Event:
+    """Set at SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def line_of(store: LogSink, file: str, form: GrowingForm, stop: asyncio.Event) -> ProgressLine:
+    """What says how far it is, with what follows the log."""
+    from server.ingest.access_log.follow import Follow, FollowTerms
+    from server.ingest.access_log.log_pipe import LogPipe
+
+    line = ProgressLine("standard input" if file == "-" else Path(file).name, store.report, form)
+    terms = FollowTerms(form, stop, line.tell, line.show)
+    line.followed = LogPipe(store, sys.stdin.fileno(), terms) if file == "-" else Follow(store, Path(file), terms)
+    return line
 
 
 async def ready(importer: Importer, policies: Policies, stop: asyncio.Event, line: ProgressLine) -> bool:
@@ -157,8 +189,9 @@ def of_form(report: Report, form: GrowingForm) -> str:
     )
 
 
-def begun(file: str, service: str) -> str:
-    """What is said at once."""
+def begun(file: str, service: str, url: str) -> str:
+    """What is said at once; `url`: where it is sent to, empty for the database."""
+    service = f"{service}, to {url}" if url else service
     if file == "-":
         return f"Following standard input, as {service}."
     if not Path(file).exists():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -16,14 +18,19 @@ from server.kernel.terminal import say
 from server.kernel.text import ms, plural
 
 if TYPE_CHECKING:
-    from server.ingest.access_log.importer import Aborted, LeftOut, Report
+    from server.ingest.access_log.importer import Importer
     from server.ingest.access_log.log_file import LogFile
+    from server.ingest.access_log.log_sender import LogSender, Receiver
     from server.ingest.access_log.log_survey import Survey
+    from server.ingest.access_log.log_taking import Aborted, LeftOut, Report
     from server.kernel.settings import Environment
     from server.receivers.access_log.latency import LogAsk
 
+T = TypeVar("T")
 SHOWN = 200  # characters of a line
 ABORTED = ("bad", "good", "apart")
+SHOWN_REASONS = 5
+PATIENCE_S = 120.0  # for an Evenkeel elsewhere
 STAMPS = {"start": True, "end": False}
 
 
@@ -68,6 +75,7 @@ class Zone(click.ParamType[tzinfo]):
 )
 @click.option("--tell", "telling", is_flag=True, help="Alert on these outcomes, as if the service had sent them.")
 @click.option("--follow", is_flag=True, help="Go on with what is written to it, across rotations, and alert on it.")
+@click.option("--url", default="", metavar="URL", help="Send it to the Evenkeel there, with EVENKEEL_API_KEY.")
 def import_log(file: str, **options: Any) -> None:
     """Store an access log as outcomes. FILE may be gzip, a pipe, or - for standard input.
 
@@ -101,14 +109,31 @@ def import_whole(env: Environment, file: str, options: dict[str, Any]) -> None:
     survey = surveyed(log, options)
     if not survey.telling:
         raise click.ClickException(no_access_log(survey, log))
+    if to := receiver(options):
+        with click_errors():
+            sender = asyncio.run(send(env, to, log, survey, options))
+        tell_refused(sender)
+        tell(sender.report, survey, log, options)
+        return
     with click_errors(), database_for_command(env) as url:
         report = asyncio.run(run(env, url, log, survey, options))
     tell(report, survey, log, options)
 
 
+def receiver(options: dict[str, Any]) -> Receiver | None:
+    """Where it is sent to; None: into the database at hand. Says what is wrong with the address or the key."""
+    if not options["url"]:
+        return None
+    from server.ingest.access_log.log_sender import Receiver
+    from server.kernel.remote import where
+    from server.kernel.remote_command import answered
+
+    return Receiver(*answered(lambda: where("ingest", options["url"])))
+
+
 def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     """Store what is there and what comes, until it is stopped."""
-    from server.follow_command import begun, follow, tell_followed
+    from server.follow_command import begun, follow, follow_to, tell_followed
     from server.ingest.access_log.log_form import GrowingForm
     from server.process.command_database import database_for_command
     from server.receivers.access_log.detect import format_fault
@@ -120,7 +145,14 @@ def follow_log(env: Environment, file: str, options: dict[str, Any]) -> None:
     if options["format_"] and (fault := format_fault(options["format_"], options["unit"])):
         raise click.BadParameter(fault, param_hint="--format")
     form = GrowingForm(asked_for(options), options["zone"])
-    say(begun(file, options["service"]), err=True)
+    to = receiver(options)
+    say(begun(file, options["service"], to.url if to else ""), err=True)
+    if to is not None:
+        with click_errors():
+            sender = asyncio.run(follow_to(env, to, file, form, options))
+        tell_refused(sender)
+        tell_followed(sender.report, form)
+        return
     with click_errors(), database_for_command(env) as url:
         report = asyncio.run(follow(env, url, file, form, options))
     tell_followed(report, form)
@@ -161,7 +193,6 @@ def no_access_log(survey: Survey, log: LogFile) -> str:
 async def run(env: Environment, url: str, log: LogFile, survey: Survey, options: dict[str, Any]) -> Report:
     """Import with the thresholds of the objectives in force."""
     from server.ingest.access_log.importer import Importer
-    from server.ingest.access_log.log_intake import LogIntake
     from server.kernel.bus import Bus
     from server.kernel.db import Database
     from server.slo.policy.policies import Policies
@@ -175,21 +206,61 @@ async def run(env: Environment, url: str, log: LogFile, survey: Survey, options:
             await policies.follow(connection)
             await importer.take_patterns(connection)
         await importer.make_partitions()
-        importer.take_traffic(survey.traffic)
-        now = int(shared_clock.now() * 1_000_000)
-        last = survey.newest(now) if options["shift"] else None
-        shift = now - last if last is not None else 0
-        intake = LogIntake(importer, log, lambda _: survey.detected.form, shift=shift)
-        if await intake.find():
-            intake.begin()
-            importer.report.known = intake.place.lines
-            with click.progressbar(length=log.size, label=f"Importing {log.name}") as bar:
-                while await intake.next(last=True):
-                    bar.update(log.done() - bar.pos)
+        await read_in(importer, log, survey, options)
         return importer.report
     finally:
         await importer.close()
         await db.close()
+
+
+async def send(env: Environment, to: Receiver, log: LogFile, survey: Survey, options: dict[str, Any]) -> LogSender:
+    """Send it to an Evenkeel elsewhere."""
+    from server.ingest.access_log.log_sender import LogSender
+
+    sender = LogSender(env, to, options["service"], aborted=options["aborted"])
+    try:
+        await read_in(sender, log, survey, options, PATIENCE_S)
+        return sender
+    finally:
+        await sender.close()
+
+
+async def read_in(
+    store: Importer | LogSender, log: LogFile, survey: Survey, options: dict[str, Any], patience_s: float = 0.0
+) -> None:
+    """Store a log from where it was stored up to. ApiError, after so much patience."""
+    from server.ingest.access_log.log_intake import LogIntake
+
+    store.take_traffic(survey.traffic)
+    now = int(shared_clock.now() * 1_000_000)
+    last = survey.newest(now) if options["shift"] else None
+    intake = LogIntake(store, log, lambda _: survey.detected.form, shift=now - last if last is not None else 0)
+    if await patiently(intake.find, patience_s):
+        intake.begin()
+        store.report.known = intake.place.lines
+        with click.progressbar(length=log.size, label=f"Importing {log.name}") as bar:
+            while await patiently(lambda: intake.next(last=True), patience_s):
+                bar.update(log.done() - bar.pos)
+
+
+async def patiently(do: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    """Do it, again where that is said to help, for so long. ApiError."""
+    from server.kernel.errors import ApiError
+
+    began = time.monotonic()
+    while True:
+        try:
+            return await do()
+        except ApiError as error:
+            if error.code != "UNAVAILABLE" or time.monotonic() - began >= patience_s:
+                raise
+            await asyncio.sleep(error.retry_after or 1)
+
+
+def tell_refused(sender: LogSender) -> None:
+    """What was not taken there."""
+    for why, count in sender.refused.most_common(SHOWN_REASONS):
+        say(f"{plural(count, 'outcome')} were refused by {sender.to.url}: {why}.")
 
 
 def tell(report: Report, survey: Survey, log: LogFile, options: dict[str, Any]) -> None:

@@ -103,13 +103,22 @@ WAYS: tuple[WayIn, ...] = (
             )
         ),
     ),
-    WayIn(
-        "access-log",
-        "nginx, Apache, HAProxy, Caddy",
-        "no key: run it where Evenkeel runs",
-        "",
-        "access-logs.md",
-        "python -m server import /var/log/nginx/access.log --service checkout --follow",
+    *(
+        WayIn(
+            f"access-log-{page}",
+            title,
+            INGEST,
+            "",
+            f"{page}.md",
+            f"EVENKEEL_API_KEY=$KEY python -m server import {log} --service checkout --url {{url}} --follow",
+        )
+        for page, title, log in (
+            ("nginx", "nginx", "/var/log/nginx/access.log"),
+            ("apache", "Apache", "/var/log/apache2/access.log"),
+            ("haproxy", "HAProxy", "/var/log/haproxy.log"),
+            ("caddy", "Caddy", "/var/log/caddy/access.log"),
+            ("access-logs", "Any other access log", "FILE"),
+        )
     ),
     WayIn(
         "alertmanager",

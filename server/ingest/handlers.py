@@ -32,9 +32,11 @@ ERRORS = (
 
 
 class PostQuery(Struct):
-    """`partial`: store the good items of a batch that has faults."""
+    """`partial`: store the good items of a batch that has faults. `timed` false: how long its outcomes took is not
+    known, whatever their `duration_ms` says; they count in no latency."""
 
     partial: bool = False
+    timed: bool = True
 
 
 class OutcomesHandler(ApiHandler):
@@ -70,12 +72,19 @@ class OutcomesHandler(ApiHandler):
     async def post(self) -> None:
         self.posted = OutcomesPost(self.parts, self.identity, self.asked(), self.request.body, self.received)
         self.request.body = b""
-        stored = await self.posted.store(lambda: self.query(PostQuery).partial, self.let_go)
+        stored = await self.posted.store(self.asks_partial, self.let_go)
         self.say(self.posted)
         self.stored = self.posted.stored
         self.set_status(202 if stored.spooled else 201)
         self.set_header("Content-Type", "application/json")
         self.finish(stored.answer)
+
+    def asks_partial(self) -> bool:
+        """What its query says; read once the body was."""
+        asked = self.query(PostQuery)
+        assert self.posted is not None
+        self.posted.asked.timed = asked.timed
+        return asked.partial
 
     def asked(self) -> AskedPost:
         headers = self.request.headers

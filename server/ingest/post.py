@@ -53,6 +53,7 @@ class AskedPost(Struct):
     trial: bool  # a check sends it to be refused
     address: str  # who sends it, as far as it can be told
     receiver: str = HOT  # by which it comes
+    timed: bool = True  # False: how long its outcomes took is not known
 
 
 def answer(decoded: Decoded, partial: bool) -> bytes:
@@ -211,6 +212,7 @@ class OutcomesPost:
             digest=random[10:] if key is None else claimed(key, f"{self.key_id} {self.asked.uri}"),
             body_digest=b"" if key is None else self.body_digest(),
             keyed=key is not None,
+            timed=self.asked.timed,
         )
 
     def decoded(self, body: bytes, form: Form, items_max: int) -> Decoded:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 10.0
@@ -111,6 +111,38 @@ def usable(url: str) -> bool:
     except ValueError:  # half an IPv6 address
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc) and url.isascii() and url.isprintable()
+
+
+class RemoteAnswer(NamedTuple):
+    """What came back; `retry_after_s` None: it does not say."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+
+def post_bytes(address: str, api_key: str, body: bytes, headers: Mapping[str, str]) -> RemoteAnswer:
+    """One try to send a body, whatever is answered. NotAsked: there is no answer."""
+    sent = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"} | dict(headers)
+    request = urllib.request.Request(address, data=body, headers=sent)  # noqa: S310 - the scheme was looked at
+    opener = urllib.request.build_opener(NoRedirect)
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as response:
+            return RemoteAnswer(response.status, response.read(BODY_MAX))
+    except urllib.error.HTTPError as error:
+        with error:
+            after = error.headers.get("Retry-After", "").strip()
+            return RemoteAnswer(error.code, error.read(BODY_MAX), float(after) if after.isdecimal() else None)
+    except (OSError, HTTPException) as error:
+        raise NotAsked(f"{address.partition('?')[0]} does not answer ({reason_of(error)}).") from None
+
+
+def said_of(answer: RemoteAnswer) -> str:
+    """What an answer says of itself."""
+    found = parsed(answer.body)
+    if isinstance(found, dict) and "code" in found:
+        return str(found.get("detail", found["code"]))
+    return "it does not answer as Evenkeel does. Check --url."
 
 
 def exchange(request: urllib.request.Request) -> tuple[int, bytes]:

@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from server.ingest.access_log.importer import Importer
 from server.ingest.access_log.log_file import CHUNK_BYTES, LogChunk, LogFile, OpenLog, UnreadableLog
 from server.ingest.access_log.log_form import GrowingForm
 from server.ingest.access_log.log_intake import LogIntake
+from server.ingest.access_log.log_sink import LogSink
 from server.kernel.errors import ApiError
 from server.receivers.access_log.detect import LogReader
 
@@ -82,7 +82,7 @@ class FollowedLog:
 class Follow:
     """Follows the log at a path."""
 
-    def __init__(self, importer: Importer, path: Path, terms: FollowTerms) -> None:
+    def __init__(self, importer: LogSink, path: Path, terms: FollowTerms) -> None:
         self.importer = importer
         self.path = path
         self.lines = 0

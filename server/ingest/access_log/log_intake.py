@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from server.ingest.access_log.importer import Importer, LogPart, LogPiece, Report
 from server.ingest.access_log.log_file import TAIL_BYTES, LogBytes, LogChunk, OpenLog
 from server.ingest.access_log.log_place import LogPlace, chunk_digest, known_by
+from server.ingest.access_log.log_sink import LogSink
+from server.ingest.access_log.log_taking import LogPart, LogPiece, Report
 from server.ingest.batch import Claim
 from server.receivers.access_log.detect import LogForm, LogReader
 
@@ -30,9 +31,7 @@ class LogIntake:
     `live`: it grows, and a line without its end is not there yet.
     """
 
-    def __init__(
-        self, importer: Importer, log: OpenLog, form_of: FormOf, *, live: bool = False, shift: int = 0
-    ) -> None:
+    def __init__(self, importer: LogSink, log: OpenLog, form_of: FormOf, *, live: bool = False, shift: int = 0) -> None:
         self.importer = importer
         self.log = log
         self.form_of = form_of
@@ -113,11 +112,14 @@ class LogIntake:
 
         What has a latency goes first, also where that is nothing: its claim says where the chunk ends.
         """
+        digests = {self._digest(chunk, part): part for part in self._waiting if part.outcomes or part.timed}
+        self.importer.prepare(self._known, self._number, self._end(chunk), digests)
         while self._waiting:
             part = self._waiting[0]
             if part.outcomes or part.timed:
-                digest = chunk_digest(self._known, self._number, chunk.start, timed=part.timed)
-                stored = await self.importer.store(part, Claim(digest, SAME, _encode(self._end(chunk))))
+                stored = await self.importer.store(
+                    part, Claim(self._digest(chunk, part), SAME, _encode(self._end(chunk)))
+                )
                 earlier = _decode(stored.answer)
                 if stored.repeated and not self._is_end(earlier, chunk):
                     return earlier
@@ -127,6 +129,9 @@ class LogIntake:
                     self._piece.report = Report(known=len(chunk.lines))
             self._waiting.pop(0)
         return None
+
+    def _digest(self, chunk: LogChunk, part: LogPart) -> bytes:
+        return chunk_digest(self._known, self._number, chunk.start, timed=part.timed)
 
     def _is_end(self, place: LogPlace, chunk: LogChunk) -> bool:
         """Whether a chunk ends at a place of this log."""

@@ -8,9 +8,10 @@ import os
 import time
 
 from server.ingest.access_log.follow import POLL_S, WAITS, FollowTerms
-from server.ingest.access_log.importer import Importer, LogPiece
 from server.ingest.access_log.log_file import CHUNK_BYTES, LogBytes
 from server.ingest.access_log.log_intake import SAME
+from server.ingest.access_log.log_sink import LogSink
+from server.ingest.access_log.log_taking import LogPiece
 from server.ingest.batch import Claim
 from server.kernel.errors import ApiError
 from server.receivers.access_log.detect import LogReader
@@ -19,7 +20,7 @@ from server.receivers.access_log.detect import LogReader
 class LogPipe:
     """Follows what comes through a descriptor until its end, or until it is stopped: then what has come is stored."""
 
-    def __init__(self, importer: Importer, descriptor: int, terms: FollowTerms) -> None:
+    def __init__(self, importer: LogSink, descriptor: int, terms: FollowTerms) -> None:
         self.importer = importer
         self.lines = 0
         self.behind = 0
