@@ -13,6 +13,7 @@ from server.changes.store import Change
 from server.changes.target import WORDS
 from server.config.view import ConfigView
 from server.incidents.incident import DeployAct, DeployActState
+from server.incidents.suspect_answer import SuspectsAnswer
 from server.parts import Parts
 from server.slo.model.since_act import SinceAct
 
@@ -42,6 +43,7 @@ class DoneAct(Struct):
     counts_from: float | None = None
     what: str = ""  # the rollback
     since: SinceAct | None = None
+    undid: tuple[str, str] | None = None  # the version or the revision that it took away, as a suspect names it
 
 
 def done_acts(revisions: Iterable[Change], deploys: Iterable[DeployAct], config: ConfigView | None) -> list[DoneAct]:
@@ -57,6 +59,7 @@ def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
     back = f"Rolled back to {detail['restores']}: " if detail["kind"] == "rollback" else ""
     done = DoneAct(f"revision-{change.version}", f"{back}{words}", change.author, at, f"revision {change.version}")
     done.counts_from, done.what = at, named(change)
+    done.undid = ("revision", str(int(change.version) - 1)) if back else None
     if config is None or config.revision.revision < int(change.version):  # what is in force was read before it
         return done
     if config.revision.revision > int(change.version):
@@ -78,9 +81,23 @@ def of_deploy(act: DeployAct) -> DoneAct:
     done.troubles = [act.error] if act.error else []
     if act.act == "roll_back" and act.state in ("by_hand", "failed"):
         done.deploy, done.command = act.id, act.command
+    if act.act == "roll_back":
+        done.undid = ("version", act.rolls_back)
     if act.act == "roll_back" and act.state in ("waiting", "done"):
         done.counts_from, done.what = act.ended_at or act.asked_at, "the rollback"
     return done
+
+
+def receipts_of(suspects: SuspectsAnswer | None, done: Iterable[DoneAct]) -> dict[str, DoneAct]:
+    """The newest act that took a suspect away, by the number of its cause and its own, from 1: `1-1`."""
+    undid = {one.undid: one for one in reversed(list(done)) if one.undid is not None}
+    return {
+        f"{outer}-{inner}": undid[said]
+        for outer, cause in enumerate(suspects.causes if suspects else [], 1)
+        for inner, one in enumerate(cause.suspects, 1)
+        for said in one.values.items()
+        if said in undid
+    }
 
 
 async def counted(parts: Parts, acts: Sequence[DoneAct], of: Asked | None, now: float) -> list[DoneAct]:

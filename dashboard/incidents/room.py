@@ -10,7 +10,7 @@ from msgspec import Struct
 from dashboard.alerts.list import AlertListed, newest, row
 from dashboard.changes.page import LETTERS
 from dashboard.config.page import read_config
-from dashboard.incidents.done import DoneAct, counted, done_acts
+from dashboard.incidents.done import DoneAct, counted, done_acts, receipts_of
 from dashboard.incidents.offers import RATES, ActOffer, Situation, offers, undoing, with_previews
 from dashboard.incidents.version_chart import VersionChart, versions_of
 from dashboard.now.cards import Card, CardSuspect, cards
@@ -118,6 +118,7 @@ class RoomView(Struct):
     offers: dict[StepAct, list[ActOffer]] = {}  # what can be done from here
     undoes: dict[str, ActOffer] = {}  # what undoes a suspect, by the numbers of its cause and its own
     done: list[DoneAct] = []  # what has been done from here, the newest first
+    receipts: dict[str, DoneAct] = {}  # of what has undone a suspect, by the same numbers
     changes: list[Change] = []  # marks on the charts
     marks: dict[str, str] = {}  # their letters, by kind
     signals: list[SignalShown] = []
@@ -285,6 +286,7 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
     config: ConfigView | None = await CONFIG.get(parts, now)
     since = since_asked(alerts[0]) if alerts else None
     view.done = await counted(parts, done_acts(record.revisions, view.room.deploys, config), since, now)
+    view.receipts = receipts_of(view.suspects, view.done)
     if view.room.incident.state == "closed":
         return
     rates = await RATES.get(parts) or []

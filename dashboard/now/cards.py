@@ -350,12 +350,12 @@ def cleared(change: Change, row: LiveRow) -> bool:
 
 
 def changed_near(recent: Iterable[Change], onset: float) -> list[str]:
-    """`deploy v2 40 s before onset`, the nearest first, of all that altered what runs."""
+    """`deploy v2, 40 s before onset`, the nearest first, of all that altered what runs."""
     found = sorted(
         (one for one in recent if is_near(one, onset) and may_cause(one)),
         key=lambda one: abs(onset - one.at.timestamp()),
     )
-    return [f"{named(one)} {near(onset - one.at.timestamp())}" for one in found]
+    return [f"{named(one)}, {near(onset - one.at.timestamp())}" for one in found]
 
 
 def named(change: Change) -> str:

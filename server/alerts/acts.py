@@ -18,7 +18,7 @@ from server.alerts.notice import Notice, key_of
 from server.alerts.silence import Silence, checked_minutes, checked_what
 from server.auth.audit_store import audit
 from server.kernel import shared_clock
-from server.kernel.errors import ApiError
+from server.kernel.errors import ApiError, invalid
 from server.kernel.text import ago, checked_reason
 
 if TYPE_CHECKING:
@@ -101,8 +101,10 @@ async def silence(
     by: str,
     request_id: str,
 ) -> Silenced:
-    """Silence what all of it matches, '' any, for some minutes; ApiError INVALID."""
-    checked_what(service, objective, matchers, parts.policies.objectives)
+    """Silence what all of it matches, '' any, for some minutes; ApiError INVALID. A service without objectives is
+    silenced where its signals are from."""
+    if objective or matchers or not await signalled(parts, service):
+        checked_what(service, objective, matchers, parts.policies.objectives)
     what = Silence(0, service, objective, checked_reason(reason), by, 0.0, 0.0, matchers=list(matchers))
     checked_minutes(minutes)
     async with parts.db.act() as connection:
@@ -110,6 +112,19 @@ async def silence(
     if not done.already:
         await parts.bus.publish("alerts", 0)
     return done
+
+
+async def signalled(parts: Parts, service: str) -> bool:
+    """Whether a service is known by signals alone, and a silence of it is written back to where they are from; ApiError
+    INVALID where it would be nowhere."""
+    if not service or any(one.service == service for one in parts.policies.objectives):
+        return False
+    async with parts.db.ask() as connection:
+        told, written = await silence_store.elsewhere(connection, service)
+    if told and not written:
+        why = "is known by signals alone, and silences are written back nowhere: Setup, Alertmanager sets that up"
+        raise invalid("service", f"{service[:200]} {why}. Nothing was silenced.")
+    return told
 
 
 async def silenced(connection: AsyncConnection, what: Silence, minutes: int, request_id: str) -> Silenced:

@@ -141,3 +141,18 @@ async def one(connection: AsyncConnection, silence_id: int) -> Silence | None:
     """A silence, in force or not."""
     rows = await connection.execute(text(f"SELECT {SILENCES.columns} FROM silences WHERE id = :id"), {"id": silence_id})
     return SILENCES.one(rows)
+
+
+async def elsewhere(connection: AsyncConnection, service: str) -> tuple[bool, bool]:
+    """Whether another system has told of trouble of a service, and whether silences are written back to one."""
+    rows = await connection.execute(
+        text(
+            """
+            SELECT EXISTS (SELECT FROM signals WHERE service = :service) AS told,
+                EXISTS (SELECT FROM alertmanagers WHERE removed_at IS NULL) AS written
+            """
+        ),
+        {"service": service},
+    )
+    told, written = rows.one()
+    return bool(told), bool(written)

@@ -52,7 +52,7 @@ class Proof(Struct):
             holds = (
                 open_yet if self.open_alerts else f"{self.bad:,} of {self.total:,} fail, more than the objective allows"
             )
-            return "Alerts still burn." if self.since is None else f"{clean}; {holds}."
+            return "Alerts still fire." if self.since is None else f"{clean}; {holds}."
         if self.waits == "sight" and self.since is None:
             return "No alert says when it is over: give a reason."
         if self.waits == "sight":

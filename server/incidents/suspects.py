@@ -22,6 +22,8 @@ LEAST = 0.2  # of the extra failures: what explains less is not named, neither f
 EVEN = 0.5  # of failures, what only they say is taken to have been said of before, where more was not
 CLOSE = 0.8  # of the first score: named together with it
 FEW = 30  # extra failures: with fewer nothing can be told
+ANY = 0.5  # extra failures of a minute that count as some, where all are few
+QUIET = 3  # minutes in a row: on little traffic chance alone makes as many without a failure
 CAUSES = 3  # one after the other, at most
 ENOUGH = 300  # extra failures: more time would tell no more
 MINUTE_S = 60
@@ -104,8 +106,9 @@ def failing(minutes: Sequence[Minute], alarm: float) -> tuple[int, int] | None:
     """From when to when it fails, Unix seconds, [from, to): None where nothing fails more than before.
 
     It begins with the minute of most extra failures within two of the alarm, because one minute off halves what can be
-    told, and goes on while minutes are half as bad, until 300 are extra. `minutes` are in order, from ten before the
-    alarm on.
+    told, and goes on while minutes are half as bad, until 300 are extra. Where too few are to tell anything, as on
+    little traffic, up to three better minutes in a row do not end it. `minutes` are in order, from ten before the alarm
+    on.
     """
     before = [one for one in minutes if one.at + MINUTE_S <= alarm - NEAR_S]
     n = sum(one.n for one in before)
@@ -115,10 +118,15 @@ def failing(minutes: Sequence[Minute], alarm: float) -> tuple[int, int] | None:
     start = max(near, key=extra.__getitem__, default=0)
     if not near or extra[start] <= 0:
         return None
-    stop, told = start + MINUTE_S, extra[start]
-    while told < ENOUGH and extra.get(stop, 0.0) >= extra[start] / 2:
-        told += extra[stop]
-        stop += MINUTE_S
+    stop, told, better = start + MINUTE_S, extra[start], 0
+    for at in range(stop, max(extra) + 1, MINUTE_S):
+        more = extra.get(at, 0.0)
+        bad = more >= (extra[start] / 2 if told >= FEW else min(extra[start] / 2, ANY))
+        better = 0 if bad else better + 1
+        if told >= ENOUGH or better > (QUIET if told < FEW else 0):
+            break
+        told += more
+        stop = at + MINUTE_S if bad else stop
     return start, stop
 
 

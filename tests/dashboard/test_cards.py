@@ -200,7 +200,7 @@ def test_a_limit_that_refuses_nothing_is_no_suspect_and_the_card_says_that_it_ch
     assert found is not None
     assert found.text == "revision 14"
     made = card(burning(), past(changes=[change(4, ONSET - 400, "other", ""), *limit]), None, [], None, ONSET + 100)
-    assert (made.suspect, made.changed) == (None, ["revision 14 40 s before onset", "other 6 min 40 s before onset"])
+    assert (made.suspect, made.changed) == (None, ["revision 14, 40 s before onset", "other, 6 min 40 s before onset"])
     assert card(burning(), past(), None, [], None, ONSET + 100).changed == []
 
 

@@ -11,8 +11,12 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
+from dashboard.incidents.done import done_acts, receipts_of
 from server.alerts import store as alerts_store
+from server.incidents.incident import DeployAct
 from server.incidents.keeper import Keeper
+from server.incidents.suspect_answer import CauseAnswer, FailedOf, SuspectAnswer, SuspectsAnswer
+from server.kernel.times import utc
 from server.picture.picture import OpenIncident, Picture
 from tests.alerts.making import Second, Told, burning
 from tests.dashboard.visitor import look, press, room_page, said, show, sign_in
@@ -160,3 +164,16 @@ async def test_many_alerts_are_counted_by_service_and_the_open_ones_decide(
     assert [one["state"] for one in detail["alerts"]].count("firing") == 3
     assert len(detail["alerts"]) == 203
     assert max(one["id"] for one in detail["alerts"] if one["state"] == "resolved") < 300, "the last that ended"
+
+
+def test_the_receipts_of_what_undid_a_suspect_stand_beside_it() -> None:
+    deploy = DeployAct(1, 1, "roll_back", "shop", "v1", "v2", "done", "mira", 100.0)
+    acts = done_acts([], [deploy, replace(deploy, id=2, act="pause")], None)
+    nothing = FailedOf(0, 1)
+    version, route = (
+        SuspectAnswer(values, 1.0, 0.5, False, 1.0, nothing, nothing, nothing, [], [], None, None)
+        for values in ({"version": "v2"}, {"route": "/pay"})
+    )
+    found = SuspectsAnswer("shop", utc(0), "likely", causes=[CauseAnswer(9, [route, version])])
+    assert {place: one.key for place, one in receipts_of(found, acts).items()} == {"1-2": "deploy-1"}
+    assert receipts_of(None, acts) == {}

@@ -193,3 +193,10 @@ def test_it_fails_from_the_minute_of_most_extra_failures_near_the_alarm() -> Non
         assert failing(counted, alarm) == (720, 840), f"alarm at {alarm}: 300 are extra after two minutes"
     assert failing(counted, 400.0) is None
     assert failing([], 400.0) is None
+
+
+def test_on_little_traffic_chance_alone_does_not_end_what_fails() -> None:
+    bad = [0] * 11 + [6, 0, 3, 0, 0, 2, 1, 3, 0, 0, 0, 0, 6]
+    assert failing([Minute(60 * at, 15, n) for at, n in enumerate(bad)], 665.0) == (660, 1140), "four good ones end it"
+    bad = [0] * 11 + [40, 0, 30]
+    assert failing([Minute(60 * at, 150, n) for at, n in enumerate(bad)], 665.0) == (660, 720), "enough to tell"

@@ -17,6 +17,7 @@ from server.signals.copying import SilenceCopies
 from tests.conftest import free_port
 from tests.dashboard.visitor import look, press, said, sign_in
 from tests.signals.test_alertmanager import Alertmanager, alertmanager, needed
+from tests.signals.told import alert, group
 from tests.site import Site, answer
 from tests.waiting import until
 
@@ -125,3 +126,26 @@ async def test_what_is_not_there_is_said_with_what_to_do(web: Web, database_url:
     assert (await site.fetch("/api/v1/alertmanager/remove", method="POST", key=admin)).code == 200
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT DISTINCT address FROM alertmanagers").fetchall() == [("",)]
+
+
+@pytest.mark.gen_test
+async def test_a_service_that_only_signals_know_is_silenced_where_they_are_from(web: Web, database_url: str) -> None:
+    site = await web(NOTIFY_ALLOW_PRIVATE="true")
+    key, admin = await site.key("act", "ingest"), await site.key("admin")
+    asked = {"service": "stock", "minutes": 60, "reason": "new disk"}
+
+    async def answered() -> tuple[int, str]:
+        found = await site.fetch("/api/v1/silences", method="POST", key=key, data=asked)
+        return found.code, found.body.decode()
+
+    assert "no objective is of stock" in (await answered())[1]
+    body = group(alert(service="stock"))
+    await site.fetch("/api/v1/hooks/alertmanager", method="POST", key=key, data=body)
+    assert "silences are written back nowhere" in (await answered())[1]
+    address = f"http://127.0.0.1:{free_port()}"
+    await site.fetch("/api/v1/alertmanager", method="POST", key=admin, data={"address": address})
+    assert (await answered())[0] == 201
+    async with site.parts.db.act() as connection:
+        await copy_store.want(connection, 3)
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM silence_copies").fetchall() == [(3,)]
