@@ -16,7 +16,7 @@ from server.receivers.otlp.answered import says_left
 from server.receivers.otlp.attributes import DIGITS_MAX
 from server.receivers.otlp.histogram import Explicit, Histogram, Portion, portions, spread
 from server.receivers.otlp.points import BUCKETS_MAX, NEW, NODE, MetricPoint, PlainAttributes
-from server.receivers.otlp.routes import PYTHON, no_route, served_route, slashed, without_method
+from server.receivers.otlp.routes import PYTHON, is_name, no_route, served_route, slashed, without_method
 from server.receivers.route_template import route_of as path_route
 
 # What a request without a status is: its handler failed, or nobody knows.
@@ -127,8 +127,9 @@ def route_of(point: MetricPoint, status: int | None) -> str:
     route = without_method(told)
     if route != told and "{" not in route:  # Litestar's: the path
         return no_route(status) if status == 404 else path_route(route)
-    if route == "/" and status == 404 and point.scope == NODE:
-        return no_route(status)  # as Express 4 says of what nobody serves
+    nobody_serves = route == "/" and status == 404 and point.scope == NODE  # as Express 4 says it
+    if nobody_serves or is_name(route, point.scope):
+        return no_route(status)
     # Django's templates have no first slash: what has one is the path of what was not found.
     if not route or (point.scope == f"{PYTHON}django" and "http.route" not in said and route[0] == "/"):
         return no_route(status)

@@ -16,7 +16,7 @@ UNKNOWN = "(unknown)"  # neither a route nor a path came
 SEGMENTS_MAX = 64  # of a path that are looked at
 # What stands for one segment, as frameworks write it: `:id`, `{id}`, `[id]`, `<id>`, `<int:id>`.
 ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
-ASGI = f"{PYTHON}asgi"
+ASGI, AIOHTTP = f"{PYTHON}asgi", f"{PYTHON}aiohttp_server"
 METHOD = re.compile(r"[A-Z]{3,16}")
 CATCHES_ALL = re.compile(r"/?(?:\*{1,2}\w*|\{\*{1,2}\w*\}|\(\.\*\))")
 AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
@@ -32,7 +32,7 @@ def told_route(attributes: Attributes, scope: str, name: str, path: str) -> str:
         told = text(attributes, "http.route")
         route = without_method(told)
         raw = bare(path) == route and (route != told or scope == ASGI)
-        return "" if raw else whole_route(slashed(route), path)
+        return "" if raw or is_name(route, scope) else whole_route(slashed(route), path)
     named = name.partition(" ")[2] if scope == TORNADO else ""
     return slashed(named) if named else ""
 
@@ -72,6 +72,12 @@ def without_method(route: str) -> str:
     """A route or path without the method that stands before it."""
     method, _, rest = route.partition(" ")
     return rest if rest[:1] == "/" and METHOD.fullmatch(method) else route
+
+
+def is_name(route: str, scope: str) -> bool:
+    """Whether what is told is no route: aiohttp's instrumentation up to 0.48 names the handler's function, and
+    BlackSheep says Not Found."""
+    return route[:1] not in ("", "/", "^", "(") and (scope == AIOHTTP or " " in route)
 
 
 def bare(path: str) -> str:

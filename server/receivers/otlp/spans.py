@@ -26,6 +26,7 @@ from server.receivers.otlp.attributes import (
     process_of,
     text,
 )
+from server.receivers.otlp.consumed import is_asking
 from server.receivers.otlp.dependencies import name_dependencies
 from server.receivers.otlp.layers import REMOTE, SAYS_WHERE, InnerSpan, Layers, learn, outermost, repeats
 from server.receivers.otlp.mounted import MOUNTING, MountedRequests, behind_mount
@@ -153,6 +154,8 @@ def read_resource(
                 yield
             kind = span.kind
             if kind in REQUESTS:
+                if kind == CONSUMER and is_asking(span, scope):
+                    continue
                 if told:
                     read.repeated += 1
                     found.mounted.look_inside(span)
@@ -162,16 +165,17 @@ def read_resource(
                 found.calls.append(span)
             elif framework and kind == INTERNAL:
                 found.mounted.look_inside(span)
+    relate(found, lambda: [unpack(sent) for _, spans in by_scope for sent in spans], process.service, begun, read)
 
-    def again() -> list[Message]:
-        return [unpack(sent) for _, spans in by_scope for sent in spans]
 
+def relate(found: Related, spans: Callable[[], list[Message]], service: str, begun: int, read: ReadSpans) -> None:
+    """Add to the outcomes from a place on, of one resource, what its other spans tell; `spans`: all of them."""
     found.mounted.name()
     if found.calls and found.requests:
-        name_dependencies(found.calls, found.requests, again())
+        name_dependencies(found.calls, found.requests, spans())
     if found.layers.inner:
         found.layers.places |= places_of(read, begun)
-        leave_out(repeats(found.layers, again), process.service, begun, read, found)
+        leave_out(repeats(found.layers, spans), service, begun, read, found)
     if found.sampling or read.one_in is not None:
         weigh(read, begun, found.sampling)
 

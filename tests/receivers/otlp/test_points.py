@@ -261,6 +261,7 @@ def test_a_point_without_a_status(scope: str, said: dict[str, Any], status: int 
         ("django", {"http.target": "/nope", "http.status_code": 404}, "(not found)"),
         ("asgi", {"http.target": "/items/{id}"}, "/items/{id}"),
         ("aiohttp_server", {"http.route": "", "http.status_code": 404}, "(not found)"),
+        ("aiohttp_server", {"http.route": "_handle", "http.status_code": 404}, "(not found)"),
         ("asgi", {"http.route": "GET /orders/7", "http.status_code": 200}, "/orders/:id"),
         ("asgi", {"http.route": "GET /.env", "http.status_code": 404}, "(not found)"),
         ("wsgi", {"http.status_code": 200}, "(unknown)"),
