@@ -37,13 +37,14 @@ class VersionLine(Struct):
 
 
 class VersionChart(Struct):
-    """What the template draws; `onset_x` in per cent of the width."""
+    """What the template draws; `onset_x` in per cent of the width, as `over_x`, the right edge while it goes on."""
 
     top: str
     start: float
     end: float
     onset_x: float
     lines: list[VersionLine]
+    over_x: float = 100.0
 
 
 async def read_versions(parts: Parts, asked: tuple[str, int, int]) -> VersionCounts:
@@ -66,11 +67,15 @@ async def versions_of(parts: Parts, incident: Incident, suspects: SuspectsAnswer
         return None
     read = await VERSIONS.get(parts, (incident.service, int(incident.onset), int(incident.over_at or 0)))
     first = suspects.causes[0].suspects[0].values if suspects and suspects.causes else {}
-    return None if read is None else version_chart(read, incident.onset, first.get("version", ""))
+    return None if read is None else version_chart(read, incident.onset, first.get("version", ""), incident.over_at)
 
 
-def version_chart(read: VersionCounts, onset: float, suspect: str) -> VersionChart | None:
+def version_chart(read: VersionCounts, onset: float, suspect: str, over: float | None = None) -> VersionChart | None:
     """The chart of what was counted by version; None: nothing was. Before its first request a version has no line."""
+
+    def x_of(at: float) -> float:
+        return round(min(max((at - read.start) / (read.stop - read.start), 0.0), 1.0) * 100, 1)
+
     shown = together(read.counts)
     steps = range(read.start, read.stop - read.step + 1, read.step)
     if not shown or not steps:
@@ -80,8 +85,9 @@ def version_chart(read: VersionCounts, onset: float, suspect: str) -> VersionCha
     others = [name for name in rates if not suspect or name != suspect]
     looks = {name: f"other dash-{place}" for place, name in enumerate(others)}
     lines = [line_of(name, values, top, looks.get(name, "over")) for name, values in rates.items()]
-    onset_x = min(max((onset - read.start) / (read.stop - read.start), 0.0), 1.0) * 100
-    return VersionChart(number(top), read.start, read.stop, round(onset_x, 1), lines)
+    return VersionChart(
+        number(top), read.start, read.stop, x_of(onset), lines, 100.0 if over is None else x_of(max(over, onset))
+    )
 
 
 def line_of(name: str, values: Sequence[float], top: float, look: str) -> VersionLine:

@@ -77,7 +77,9 @@
     ctx.save();
     ctx.globalAlpha = 0.12;
     ctx.fillStyle = colour("--burning");
-    ctx.fillRect(from, bbox.top, bbox.left + bbox.width - from, bbox.height);
+    const over = Number(document.getElementById("thresholds")?.dataset.over) || Infinity; // what failed has ended
+    const to = over > scales.x.max ? bbox.left + bbox.width : Math.max(from, valToPos(over, "x", true));
+    ctx.fillRect(from, bbox.top, to - from, bbox.height);
     ctx.restore();
   }
 

@@ -42,4 +42,7 @@ def test_a_new_version_begins_where_it_began_and_the_step_under_way_is_left_out(
     assert old.path.startswith("M0 ")
     assert new.path.startswith("M666.7 "), "two of three steps to the right"
     assert new.path.count("L") == 1
+    over = version_chart(VersionCounts(0, 20, 5, counts), 10.0, "v2", 15.0)
+    assert over is not None
+    assert (chart.over_x, over.over_x) == (100.0, 75.0), "shaded until it was over"
     assert version_chart(VersionCounts(0, 20, 5, {}), 10.0, "") is None
