@@ -7,11 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from server.kernel.errors import ApiError
+
 REQUEST_ID = re.compile(r"""(?:request[-_.]?id|req[-_]?id|\brid)"?'?\s*[=:]\s*["']?([A-Za-z0-9._-]{1,128})""", re.I)
 RAILS_ID = re.compile(r"\[([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\]")
 TRACE_ID = re.compile(r"""trace[-_.]?id"?'?\s*[=:]\s*["']?([0-9a-f]{32})(?![0-9a-f])""", re.I)
 LEVEL = re.compile(r"""(?:^|[\s{,;])["']?(?:level|severity|lvl)["']?\s*[=:]\s*["']?([A-Za-z]{3,9})\b""", re.I)
 WORD = re.compile(r"(?<![\w.-])(DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL|PANIC)(?![\w.-])")
+LINES_MAX = 1_000_000  # of a body: real lines are longer than that leaves them
 HEAD, HEAD_WORD = 2_000, 80  # characters of a line in which these stand
 SEVERITIES = {
     "trace": 1, "debug": 5, "info": 9, "notice": 10, "warn": 13, "warning": 13, "err": 17, "error": 17, "crit": 18,
@@ -86,6 +89,14 @@ class Drained:
     changes: list[DrainedChange] = field(default_factory=list)
     lost: list[LostLines] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
+
+
+def require_lines(n: int) -> None:
+    """ApiError PAYLOAD_TOO_LARGE where a body has more lines than are read: each takes longer than its bytes say."""
+    if n > LINES_MAX:
+        raise ApiError(
+            "PAYLOAD_TOO_LARGE", f"The body has more than {LINES_MAX} lines. Nothing was stored: send fewer at a time."
+        )
 
 
 def ids_in(text: str) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from server.receivers.otlp.lines import read_lines
-from server.receivers.otlp.wire import LOGS, read
+from server.receivers.otlp.lines import LOGS, read_lines
+from server.receivers.otlp.records import sent_resources
 from tests.ingest.making import value
 from tests.ingest.test_otlp import send
 from tests.site import answer
@@ -102,7 +102,7 @@ def test_json_and_protobuf_say_the_same() -> None:
     found: list[list[Any]] = []
     for body, in_json in ((message.SerializeToString(), False), (as_json(message), True)):
         lines: list[Any] = []
-        assert list(read_lines(read(body, LOGS, json=in_json), lines)) == []
+        assert list(read_lines(sent_resources(body, LOGS, json=in_json), lines)) == []
         found.append(lines)
     assert found[0] == found[1]
     texts = [line.text.partition("\n")[0] for line in found[0]]
@@ -113,5 +113,5 @@ def test_json_and_protobuf_say_the_same() -> None:
     assert named == "SEVERITY_NUMBER_WARN"
     told = b'{"logRecords":[{},{"body":null,"severityNumber":"SEVERITY_NUMBER_FATAL4"}]}'
     lines = []
-    list(read_lines(read(b'{"resourceLogs":[{"scopeLogs":[%b]}]}' % told, LOGS, json=True), lines))
+    list(read_lines(sent_resources(b'{"resourceLogs":[{"scopeLogs":[%b]}]}' % told, LOGS, json=True), lines))
     assert [(line.severity, line.at, line.text) for line in lines] == [(0, None, ""), (24, None, "")]

@@ -14,8 +14,8 @@ from server.ingest.lines.line_intake import TakenLines
 from server.ingest.telemetry.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler
 from server.ingest.telemetry.receiving import HandedIn
 from server.receivers.drained import DrainedLine
-from server.receivers.otlp import wire
-from server.receivers.otlp.lines import read_lines
+from server.receivers.otlp.lines import LOGS, read_lines
+from server.receivers.otlp.records import sent_resources
 
 
 class RejectedLines(Struct, rename="camel"):
@@ -66,7 +66,7 @@ class LogsHandler(OtlpHandler):
         """The lines in a body, with turns for others between."""
         turns, lines = self.parts.intake.turns, list[DrainedLine]()
         await turns.next(len(body))
-        request = wire.read(body, wire.LOGS, json=json)
+        request = sent_resources(body, LOGS, json=json)
         del body
         for _ in read_lines(request, lines):
             await turns.next(SLICE_BYTES)

@@ -15,11 +15,9 @@ from server.http.route import AnywhereRoute, Route
 from server.ingest.telemetry.metering import receive_points
 from server.ingest.telemetry.otlp_handlers import ERRORS, SLICE_BYTES, OtlpHandler, first_fault
 from server.ingest.telemetry.receiving import Incoming, ReceivedOutcomes
-from server.receivers.otlp import wire
 from server.receivers.otlp.metric_wire import METRICS
-from server.receivers.otlp.points import BadPoint, MetricPoint, points
-
-SLICE = 128  # points read before others get a turn
+from server.receivers.otlp.points import BadPoint, MetricPoint, read_points
+from server.receivers.otlp.records import sent_resources
 
 
 class RejectedPoints(Struct, rename="camel"):
@@ -66,12 +64,10 @@ class OtlpMetricsHandler(OtlpHandler):
         assert self.identity is not None
         turns = self.parts.intake.turns
         await turns.next(len(body))
-        request, found = wire.read(body, METRICS, json=self.in_json()), list[MetricPoint | BadPoint]()
+        request, found = sent_resources(body, METRICS, json=self.in_json()), list[MetricPoint | BadPoint]()
         del body
-        for point in points(request):
-            found.append(point)
-            if not len(found) % SLICE:
-                await turns.next(SLICE_BYTES)
+        for _ in read_points(request, found):
+            await turns.next(SLICE_BYTES)
         self.settled = True
         return await receive_points(self.parts, self.identity, incoming, found)
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as PackedLogRecord
 
-from server.receivers.drained import DrainedLine
+from server.receivers.drained import DrainedLine, require_lines
 from server.receivers.otlp.attributes import attributes_of, first_text, process_of, text
-from server.receivers.otlp.wire import PARTS_MAX, Message, require_few
+from server.receivers.otlp.records import SentResource, records_of
+from server.receivers.otlp.wire import LogRecord, Message
 
 SLICE = 512  # records read before others get a turn
 DEPTH = 8  # of lists and maps in a body
@@ -19,20 +21,17 @@ REQUEST_IDS = (
 )  # fmt: skip
 
 
-def read_lines(request: Message, lines: list[DrainedLine]) -> Iterator[None]:
-    """Add the lines of a request; pauses now and then."""
-    sent = request.resource_logs or ()
-    require_few(len(sent) + sum(len(one.scope_logs or ()) for one in sent[:PARTS_MAX]))
-    for place, of_resource in enumerate(sent, 1):
+def read_lines(request: Iterator[SentResource], lines: list[DrainedLine]) -> Iterator[None]:
+    """Add the lines of a request; pauses now and then. ApiError PAYLOAD_TOO_LARGE."""
+    for place, sent in enumerate(request, 1):
         if place % SLICE == 0:
             yield
-        process = process_of(of_resource.resource)
-        for of_scope in of_resource.scope_logs or ():
-            logger = (of_scope.scope.name if of_scope.scope else "") or ""
-            for record in of_scope.log_records or ():
-                lines.append(line_of(record, process.service, process.instance or "", logger))
-                if len(lines) % SLICE == 0:
-                    yield
+        process = process_of(sent.resource)
+        for scope, record in sent.records:
+            lines.append(line_of(record, process.service, process.instance or "", (scope and scope.name) or ""))
+            if len(lines) % SLICE == 0:
+                require_lines(len(lines))
+                yield
 
 
 def line_of(record: Message, service: str, instance: str, logger: str) -> DrainedLine:
@@ -74,3 +73,6 @@ def said(value: Message, depth: int) -> Any:
     if which == "kvlist_value":
         return {one.key: said(one.value, depth - 1) for one in found.values or ()}
     return found.hex() if isinstance(found, bytes) else found
+
+
+LOGS = records_of("Logs", "logRecords", lambda body, field: PackedLogRecord.FromString(body.part(field)), LogRecord)

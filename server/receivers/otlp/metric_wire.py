@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from server.receivers.otlp.wire import KeyValue, OtlpRequest, OtlpResource, OtlpScope, in_json, numbered
+from msgspec import Raw, Struct
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint, HistogramDataPoint
 
+from server.receivers.otlp.records import PackedBody, PackedField, json_list, records_of
+from server.receivers.otlp.wire import BROKEN, KeyValue, Message, in_json, numbered, unreadable
+
+# Fields of a metric, and of a histogram.
+NAME, UNIT, HISTOGRAM, EXPONENTIAL = 1, 3, 9, 10
+POINTS, TEMPORALITY = 1, 2
 TEMPORALITIES = {
     f"AGGREGATION_TEMPORALITY_{name}": number for number, name in enumerate(("UNSPECIFIED", "DELTA", "CUMULATIVE"))
 }
@@ -43,9 +50,9 @@ class HistogramPoint(Struct, rename="camel"):
 
 
 class MeasuredHistogram(Struct, rename="camel"):
-    """The points of a histogram. `aggregation_temporality` 1: each counts since the one before, 2: since its start."""
+    """A histogram, whose points are still packed."""
 
-    data_points: list[HistogramPoint] | None = None
+    data_points: Raw = Raw(b"null")
     aggregation_temporality: int | str | None = None
 
     def __post_init__(self) -> None:
@@ -60,25 +67,64 @@ class OtlpMetric(Struct, rename="camel"):
     histogram: MeasuredHistogram | None = None
     exponential_histogram: MeasuredHistogram | None = None
 
-
-class ScopeMetrics(Struct, rename="camel"):
-    """The metrics of one scope."""
-
-    scope: OtlpScope | None = None
-    metrics: list[OtlpMetric] | None = None
-
-
-class ResourceMetrics(Struct, rename="camel"):
-    """The metrics of one resource."""
-
-    resource: OtlpResource | None = None
-    scope_metrics: list[ScopeMetrics] | None = None
+    @property
+    def measured(self) -> Iterator[MeasuredPoints]:
+        """Its histograms."""
+        for exponential, one in ((False, self.histogram), (True, self.exponential_histogram)):
+            if one is not None:
+                yield MeasuredPoints(exponential, one.aggregation_temporality, json_list(one.data_points, IN_JSON))
 
 
-class MetricsRequest(Struct, rename="camel"):
-    """ExportMetricsServiceRequest."""
+class MeasuredPoints(NamedTuple):
+    """The points of a histogram, to be read once. `temporality` 1: each counts since the one
+    before, 2: since its start."""
 
-    resource_metrics: list[ResourceMetrics] | None = None
+    exponential: bool
+    temporality: Any
+    points: Iterator[Message]
 
 
-METRICS = OtlpRequest(ExportMetricsServiceRequest, in_json(MetricsRequest))
+class PackedMetric:
+    """One metric, of which nothing is unpacked but its name."""
+
+    def __init__(self, body: PackedBody, field: PackedField) -> None:
+        self.body = body
+        self.name = self.unit = ""
+        self._histograms: list[PackedField] = []
+        for one in body.fields(field.start, field.stop):
+            if one.number in (NAME, UNIT) and one.stop >= 0:
+                text = body.part(one).decode(errors="replace")
+                self.name, self.unit = (text, self.unit) if one.number == NAME else (self.name, text)
+            elif one.number in (HISTOGRAM, EXPONENTIAL) and one.stop >= 0:
+                self._histograms.append(one)
+
+    @property
+    def measured(self) -> Iterator[MeasuredPoints]:
+        """Its histograms."""
+        for one in self._histograms:
+            exponential = one.number == EXPONENTIAL
+            unpack = ExponentialHistogramDataPoint if exponential else HistogramDataPoint
+            yield MeasuredPoints(exponential, self._temporality(one), self._points(one, unpack))
+
+    def _temporality(self, histogram: PackedField) -> int:
+        """It is written behind the points."""
+        told = 0
+        try:
+            for number, start, stop in self.body.fields(histogram.start, histogram.stop):
+                if number == TEMPORALITY and stop < 0:
+                    told = start
+        except BROKEN as error:
+            raise unreadable(error) from None
+        return told
+
+    def _points(self, histogram: PackedField, unpack: Any) -> Iterator[Message]:
+        try:
+            for one in self.body.fields(histogram.start, histogram.stop):
+                if one.number == POINTS and one.stop >= 0:
+                    yield unpack.FromString(self.body.part(one))
+        except BROKEN as error:
+            raise unreadable(error) from None
+
+
+IN_JSON = in_json(HistogramPoint)
+METRICS = records_of("Metrics", "metrics", PackedMetric, OtlpMetric)

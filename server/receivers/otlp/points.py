@@ -12,7 +12,8 @@ import msgspec
 
 from server.receivers.otlp.attributes import ServiceProcess, attributes_of, process_of
 from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, total
-from server.receivers.otlp.wire import PARTS_MAX, Message, require_few
+from server.receivers.otlp.records import SentResource
+from server.receivers.otlp.wire import Message
 
 NEW, OLD = "http.server.request.duration", "http.server.duration"
 NODE = "@opentelemetry/instrumentation-http"
@@ -21,6 +22,7 @@ UNITS = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}
 WRITTEN_LATER = frozenset({"http.response.status_code", "http.route"})
 DELTA, CUMULATIVE = 1, 2
 NO_VALUE = 1  # a flag of a point: its series has ended, and what it counts is no count
+SLICE = 128  # metrics and points read before others get a turn
 BUCKETS_MAX = 2_000  # with requests in them: more is no histogram of an SDK, which has 160
 COUNT_MAX = 100_000_000  # requests between two points: more is a broken counter
 SCALES = (-10, 20)  # that the data model allows
@@ -63,32 +65,36 @@ class BadPoint(NamedTuple):
     reason: str
 
 
-def points(export: Message) -> Iterator[MetricPoint | BadPoint]:
-    """Those of an ExportMetricsServiceRequest."""
-    sent = export.resource_metrics or ()
-    require_few(len(sent) + sum(len(one.scope_metrics or ()) for one in sent[:PARTS_MAX]))
-    for resource_metrics in sent:
-        resource = resource_metrics.resource
+def read_points(request: Iterator[SentResource], found: list[MetricPoint | BadPoint]) -> Iterator[None]:
+    """Add those of an export; pauses now and then."""
+    read = 0
+    for sent in request:
+        resource = sent.resource
         said = plain(resource) if resource is not None else {}
         source = MeteredSource(process_of(resource), digest_of(said))
-        for scope_metrics in resource_metrics.scope_metrics or ():
-            for metric in scope_metrics.metrics or ():
-                if metric.name in IN_MS:
-                    yield from points_of(source, scope_metrics.scope, metric)
+        for scope, metric in sent.records:
+            for point in points_of(source, scope, metric) if metric.name in IN_MS else (None,):
+                read += 1
+                if point is not None:
+                    found.append(point)
+                if not read % SLICE:
+                    yield
 
 
-def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterator[MetricPoint | BadPoint]:
-    """Those of one metric."""
-    for measured, read in ((metric.histogram, explicit), (metric.exponential_histogram, exponential)):
-        for sent in measured.data_points or () if measured is not None else ():
+def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterator[MetricPoint | BadPoint | None]:
+    """Those of one metric; None for what is none."""
+    for measured in metric.measured:
+        read = exponential if measured.exponential else explicit
+        for sent in measured.points:
             if (sent.flags or 0) & NO_VALUE:
+                yield None
                 continue
             try:
                 if "\0" in source.process.service:
                     raise ValueError("service.name has a NUL, which no database holds")
                 histogram = read(sent)
-                start, time = times_of(sent, measured.aggregation_temporality)
-                if measured.aggregation_temporality == DELTA and total(histogram) > COUNT_MAX:
+                start, time = times_of(sent, measured.temporality)
+                if measured.temporality == DELTA and total(histogram) > COUNT_MAX:
                     raise ValueError(f"it counts more than {COUNT_MAX} requests")
             except ValueError as error:
                 yield BadPoint(source.process.service, str(error))
@@ -104,7 +110,7 @@ def points_of(source: MeteredSource, scope: Message, metric: Message) -> Iterato
                 said,
                 start,
                 time,
-                measured.aggregation_temporality == CUMULATIVE,
+                measured.temporality == CUMULATIVE,
                 histogram,
                 number(sent, "min"),
                 number(sent, "max"),

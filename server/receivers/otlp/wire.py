@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import Struct
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue as PackedKeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as GeneratedSpan
 
 from server.kernel.errors import ApiError
-from server.receivers.otlp.packed import PackedResourceSpans, PackedTraces
+from server.receivers.otlp.packed import PackedTraces
 
 Message = Any  # a generated class, or a struct of those below
 PARTS_MAX = 100_000  # resources and scopes of a body: collectors put some thousand spans into one
@@ -176,26 +175,6 @@ class LogRecord(Struct, rename="camel"):
         self.severity_number = numbered(self.severity_number, SEVERITY_NUMBERS)
 
 
-class ScopeLogs(Struct, rename="camel"):
-    """The log lines of one scope."""
-
-    scope: OtlpScope | None = None
-    log_records: list[LogRecord] | None = None
-
-
-class ResourceLogs(Struct, rename="camel"):
-    """The log lines of one resource."""
-
-    resource: OtlpResource | None = None
-    scope_logs: list[ScopeLogs] | None = None
-
-
-class LogsRequest(Struct, rename="camel"):
-    """ExportLogsServiceRequest."""
-
-    resource_logs: list[ResourceLogs] | None = None
-
-
 SPAN_KINDS = {
     f"SPAN_KIND_{name}": number
     for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
@@ -228,15 +207,12 @@ def in_json(kind: type) -> msgspec.json.Decoder[Any]:
 
 
 TRACES = OtlpRequest(PackedTraces, in_json(TracesRequest))
-LOGS = OtlpRequest(ExportLogsServiceRequest, in_json(LogsRequest))
 
 
 def read(body: bytes, asked: OtlpRequest, *, json: bool) -> Message:
     """The message in a body; an empty one says nothing. ApiError BAD_REQUEST where it cannot be read."""
     try:
         if not json:
-            if asked is not TRACES:  # whose parts stay packed until they are read
-                require_few_packed(body)
             return asked.protobuf.FromString(body)
         return decoded(body or b"{}", asked.json)
     except BROKEN as error:
@@ -259,15 +235,6 @@ def require_few(parts: int) -> None:
     say, for they may be empty."""
     if parts > PARTS_MAX:
         raise ApiError("BAD_REQUEST", f"The body has more than {PARTS_MAX} resources and scopes. Nothing was stored.")
-
-
-def require_few_packed(body: bytes) -> None:
-    """The same, before they are unpacked. DecodeError."""
-    sent = PackedTraces.FromString(body).resource_spans
-    parts = len(sent)
-    for one in sent if parts <= PARTS_MAX else ():
-        parts += len(PackedResourceSpans.FromString(one).scope_spans)
-    require_few(parts)
 
 
 def unreadable(error: Exception) -> ApiError:

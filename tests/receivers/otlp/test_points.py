@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from server.ingest.outcome import WEIGHT_MAX
 from server.live.telemetry_store import Exact
-from server.receivers.otlp import wire
 from server.receivers.otlp.attributes import ServiceProcess
 from server.receivers.otlp.histogram import Explicit, Exponential, Histogram, portions, since, spread, total
 from server.receivers.otlp.measured import Counting, answered, bounds_of, chosen, ends_of, error_of, measured_of, pieces
 from server.receivers.otlp.meters import KnownMeters, Meter, ReadMeter, readings
 from server.receivers.otlp.metric_wire import METRICS
-from server.receivers.otlp.points import NEW, BadPoint, MeteredSource, MetricPoint, digest_of, points
+from server.receivers.otlp.points import NEW, BadPoint, MeteredSource, MetricPoint, digest_of, read_points
+from server.receivers.otlp.records import sent_resources
 from server.receivers.otlp.sampling import SampledSpan, threshold_weight, weights_of, whole
 from tests.examples import examples
 
@@ -188,7 +188,7 @@ def test_a_body_is_read_as_far_as_it_can_be() -> None:
     body: dict[str, list[Any]] = {"resourceMetrics": [{"scopeMetrics": [{"metrics": named}, {}], "unknown": 1}, {}]}
     nul = {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "a\0b"}}]}}
     body["resourceMetrics"].append(nul | {"scopeMetrics": [{"metrics": named[:1]}]})
-    found = list(points(wire.read(json.dumps(body).encode(), METRICS, json=True)))
+    found = points(json.dumps(body).encode(), json=True)
     unstorable = [found.pop() for _ in range(sum(not (one.get("flags") or 0) for one in sent))]
     assert all(isinstance(one, BadPoint) and "has a NUL" in one.reason for one in unstorable)
     assert len([one for one in found if isinstance(one, BadPoint)]) == len(bad) + 3
@@ -200,7 +200,7 @@ def test_a_status_that_node_wrote_into_a_point_later_is_none() -> None:
     raised = {"http.request.method": "GET", "error.type": "TypeError"}
     ended = raised | {"http.response.status_code": 200}  # in the next export: nobody was sent it
     failed = {"http.request.method": "GET", "error.type": "500", "http.response.status_code": 500}
-    found = list(points(wire.read(node_body(raised, ended, failed), METRICS, json=True)))
+    found = points(node_body(raised, ended, failed), json=True)
     first, later, other = (one for one in found if isinstance(one, MetricPoint))
     assert first.series == later.series != other.series
     assert [answered(one).status for one in (first, later, other)] == [500, 500, 500]
@@ -342,6 +342,13 @@ def test_weights_are_whole_and_right_in_the_mean() -> None:
     assert weights_of([SampledSpan("ot=th:ffffffffffffff", True, b"x")], None) == ([WEIGHT_MAX], False)
 
 
+def points(body: bytes, *, json: bool) -> list[MetricPoint | BadPoint]:
+    """The points of a body."""
+    found: list[MetricPoint | BadPoint] = []
+    list(read_points(sent_resources(body, METRICS, json=json), found))
+    return found
+
+
 def recorded(path: Path) -> tuple[list[MetricPoint | BadPoint], dict[str, Any]]:
     """The points of a recorded body, and what was true."""
     body, headers = path.read_bytes(), path.with_suffix(".headers").read_text().lower()
@@ -350,7 +357,7 @@ def recorded(path: Path) -> tuple[list[MetricPoint | BadPoint], dict[str, Any]]:
     if "content-encoding: deflate" in headers:
         body = zlib.decompress(body)
     truth = json.loads((RECORDED / f"{path.name.split('-metrics')[0]}.truth.json").read_text())
-    return list(points(wire.read(body, METRICS, json=path.suffix == ".json"))), truth
+    return points(body, json=path.suffix == ".json"), truth
 
 
 @pytest.mark.skipif(not CASES, reason="the recordings are not here")

@@ -14,10 +14,8 @@ from opentelemetry.trace import SpanKind
 
 from server.ingest.outcome import DURATION_MAX_MS
 from server.kernel.errors import ApiError
-from server.receivers.otlp.lines import read_lines
-from server.receivers.otlp.metric_wire import METRICS
-from server.receivers.otlp.spans import ReadSpans, read_spans
-from server.receivers.otlp.wire import LOGS, PARTS_MAX, TRACES, OtlpRequest, read
+from server.receivers.otlp.spans import ReadSpans
+from server.receivers.otlp.wire import PARTS_MAX
 from tests.receivers.otlp.making import DATA, Spans, another_process, as_json, http, outcomes, recorded, route_of
 
 # What nobody can tell from spans: requests whose client had nothing, which the framework took for 200, and those of
@@ -378,24 +376,13 @@ def test_half_a_character_is_a_sign_and_spoils_nothing() -> None:
     assert outcome.method == "a\ufffd\\\ufffd\U0001f600"
 
 
-@pytest.mark.parametrize("asked", [TRACES, LOGS, METRICS])
-def test_resources_and_scopes_are_bounded_for_they_may_be_empty(asked: OtlpRequest) -> None:
+def test_resources_and_scopes_are_bounded_for_they_may_be_empty() -> None:
     scopes = ExportTraceServiceRequest()
     scopes.resource_spans.add().scope_spans.extend([ScopeSpans()] * PARTS_MAX)
-    for body in (b"\n\0" * (PARTS_MAX + 1), scopes.SerializeToString()):
+    in_json = json.dumps({"resourceSpans": [{"scopeSpans": [{}] * PARTS_MAX}]}).encode()
+    for body in (b"\n\0" * (PARTS_MAX + 1), scopes.SerializeToString(), in_json):
         with pytest.raises(ApiError, match="resources and scopes"):
-            read_whole(body, asked)
-
-
-def read_whole(body: bytes, asked: OtlpRequest) -> None:
-    reading = read(body, asked, json=False)
-    list(read_spans(reading, ReadSpans(route_of)))
-
-
-def test_they_are_bounded_in_json_too() -> None:
-    lines = read(json.dumps({"resourceLogs": [{"scopeLogs": [{}] * PARTS_MAX}]}).encode(), LOGS, json=True)
-    with pytest.raises(ApiError, match="resources and scopes"):
-        list(read_lines(lines, []))
+            outcomes(body, json=body == in_json)
 
 
 def test_a_call_is_named_without_its_password() -> None:
