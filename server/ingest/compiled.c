@@ -1,4 +1,5 @@
-/* Counts and encodes outcomes as server/ingest/decode.py, count.py and rows.py do, byte for byte, several times as fast.
+/* Counts and encodes outcomes as server/ingest/decode.py, count.py and rows.py do, and reads spans as
+ * server/receivers/otlp/spans.py and told.py do, byte for byte, several times as fast.
  *
  * Each function returns None for what it does not know how to do as they do (another type, a number out of range, a
  * column that is new): the caller then asks the Python code, which also raises the errors. So this file decides nothing,
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 4 /* of what these functions take and give: server/ingest/native.py */
+#define VERSION 5 /* of what these functions take and give: server/ingest/native.py */
 
 #define EPOCH_2000 946684800000000LL
 #define SECOND 1000000LL
@@ -39,7 +40,7 @@ static struct {
     Py_ssize_t detail_at[DETAILS_MAX];
     PyObject *detail_name[DETAILS_MAX];
     Py_ssize_t series_id, series_name;
-    PyObject *microseconds, *request_ids, *counted, *unnumbered, *array;
+    PyObject *microseconds, *request_ids, *counted, *unnumbered, *array, *million, *span_names;
     double per_log; /* of server/live/sketch.py */
     uint64_t secret;
 } known;
@@ -1220,6 +1221,368 @@ static PyObject *delta_rows(PyObject *module, PyObject *args) {
     return done == ODD ? odd() : result;
 }
 
+/* ---- spans ---- */
+
+#define SAYS_WHERE 0x100 /* of a span's flags: server/receivers/otlp/layers.py */
+#define REMOTE 0x200
+#define ATTRIBUTES_MAX 1000 /* of a span: server/receivers/otlp/attributes.py */
+#define PATHS_MAX 4
+#define DAY_NS 86400000000000ULL
+#define DAY_MS 86400000.0
+#define FAILED_FROM 500
+#define CLAIM_BYTES 16
+enum { SPAN_INTERNAL = 1, SPAN_SERVER, SPAN_CLIENT, SPAN_PRODUCER, SPAN_CONSUMER, SPAN_ERROR = 2 };
+enum { VARINT, FIXED64, DELIMITED, FIXED32 = 5 };
+
+typedef struct {
+    const unsigned char *at, *end;
+} Wire;
+
+/* A number of at most 28 bits; what is longer, longer than it need be, or cut is for the Python code. */
+static inline int wire_number(Wire *wire, uint32_t *number) {
+    *number = 0;
+    for (int shift = 0; shift < 28 && wire->at < wire->end; shift += 7) {
+        unsigned char byte = *wire->at++;
+        *number |= (uint32_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) return byte == 0 && shift ? ODD : OK;
+    }
+    return ODD;
+}
+
+static inline int wire_take(Wire *wire, size_t length, Wire *taken) {
+    if (length > (size_t)(wire->end - wire->at)) return ODD;
+    *taken = (Wire){wire->at, wire->at + length};
+    wire->at += length;
+    return OK;
+}
+
+/* The next field: its number, its type and its bytes, or its number's value. Groups are for the Python code. */
+static inline int wire_field(Wire *wire, uint32_t *tag, uint32_t *value, Wire *bytes) {
+    if (wire_number(wire, tag) || *tag < 8) return ODD;
+    switch (*tag & 7) {
+    case VARINT: return wire_number(wire, value);
+    case FIXED64: return wire_take(wire, 8, bytes);
+    case DELIMITED: return wire_number(wire, value) ? ODD : wire_take(wire, *value, bytes);
+    case FIXED32: return wire_take(wire, 4, bytes);
+    default: return ODD;
+    }
+}
+
+/* A number of a fixed width. */
+static inline uint64_t number_of(Wire bytes) {
+    uint64_t number = 0;
+    while (bytes.end > bytes.at) number = number << 8 | *--bytes.end;
+    return number;
+}
+
+static inline size_t wire_length(Wire bytes) { return (size_t)(bytes.end - bytes.at); }
+
+/* What of a span is looked at. */
+typedef struct {
+    Wire trace_id, span_id, parent, name;
+    uint64_t start, end;
+    uint32_t kind, code, flags;
+    Py_ssize_t attributes;
+    int events, sampled, odd; /* `odd`: its attributes are written otherwise than encoders do */
+    Wire paths[PATHS_MAX];
+} WireSpan;
+
+/* What attributes begin with that are looked at: tuples of bytes, of paths in their order; and how many of them make an
+ * INTERNAL span one for the Python code. */
+typedef struct {
+    PyObject *telling, *paths;
+    Py_ssize_t inside;
+} LookedAt;
+
+/* What is known: KnownRequests by keys, which begin so. */
+typedef struct {
+    PyObject *begin, *requests;
+} Known;
+
+/* Whether protobuf takes it for a string. */
+static int is_utf8(Wire text) {
+    for (const unsigned char *c = text.at; c < text.end; c++) {
+        if (*c < 0x80) continue;
+        PyObject *decoded = PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)wire_length(text), NULL);
+        if (decoded == NULL) PyErr_Clear();
+        Py_XDECREF(decoded);
+        return decoded != NULL;
+    }
+    return 1;
+}
+
+/* The code of a span's status, where it has one: of several statuses the last that has. */
+static int status_code(Wire status, uint32_t *code) {
+    uint32_t tag, value;
+    Wire bytes;
+    while (status.at < status.end) {
+        if (wire_field(&status, &tag, &value, &bytes)) return ODD;
+        if (tag == (3 << 3 | VARINT)) *code = value;
+    }
+    return OK;
+}
+
+/* Which of these an attribute begins as; -1: as none. */
+static inline Py_ssize_t begin_of(Wire attribute, PyObject *begins) {
+    size_t named = 2 + (size_t)attribute.at[1];
+    for (Py_ssize_t i = 0; named <= wire_length(attribute) && i < PyTuple_GET_SIZE(begins); i++) {
+        PyObject *begin = PyTuple_GET_ITEM(begins, i);
+        if ((size_t)PyBytes_GET_SIZE(begin) == named && memcmp(PyBytes_AS_STRING(begin), attribute.at, named) == 0) return i;
+    }
+    return -1;
+}
+
+/* Whether a path has at most so many segments, or begins with this one: of an address, scheme and host are counted too,
+ * and never said to be the first. */
+static int is_within(Wire path, int64_t most, const char *first, size_t length) {
+    int64_t count = 0;
+    Wire begin = {0};
+    for (const unsigned char *c = path.at, *before = NULL; c < path.end && *c != '?'; before = c++) {
+        if (*c == '/') continue;
+        if (before == NULL || *before == '/') count++;
+        if (count == 1) begin = (Wire){begin.at ? begin.at : c, c + 1};
+    }
+    if (count <= most) return 1;
+    return begin.end[-1] != ':' && wire_length(begin) == length && memcmp(begin.at, first, length) == 0;
+}
+
+/* The text of an attribute, which has nothing else behind its name. */
+static int text_of(Wire attribute, Wire *text) {
+    uint32_t tag, value;
+    attribute.at += 2 + attribute.at[1];
+    if (wire_field(&attribute, &tag, &value, text) || tag != (2 << 3 | DELIMITED) || attribute.at != attribute.end) return ODD;
+    Wire any = *text;
+    if (wire_field(&any, &tag, &value, text) || tag != (1 << 3 | DELIMITED) || any.at != any.end) return ODD;
+    return is_utf8(*text) ? OK : ODD;
+}
+
+/* What an attribute says: into the key what tells, into the span its paths. */
+static int span_attribute(WireSpan *span, Wire attribute, Bytes *key, const LookedAt *looked_at) {
+    span->attributes++;
+    if (wire_length(attribute) < 2 || attribute.at[0] != 0x0A) span->odd = 1;
+    if (span->odd) return OK;
+    if (begin_of(attribute, looked_at->telling) >= 0) {
+        if (bytes_ensure(key, wire_length(attribute) + 4) < 0) return RAISED;
+        put(key, wire_length(attribute), 4);
+        put_data(key, (const char *)attribute.at, wire_length(attribute));
+        return OK;
+    }
+    Py_ssize_t which = begin_of(attribute, looked_at->paths);
+    if (which < 0) return OK;
+    span->odd = text_of(attribute, &span->paths[which]);
+    return OK;
+}
+
+/* The path that is told first, or else the one in the name. */
+static Wire path_of(const WireSpan *span) {
+    for (int i = 0; i < PATHS_MAX; i++)
+        if (wire_length(span->paths[i])) return span->paths[i];
+    const unsigned char *space = span->name.at ? memchr(span->name.at, ' ', wire_length(span->name)) : NULL;
+    if (space == NULL || space + 1 == span->name.end || space[1] != '/') return (Wire){0};
+    return (Wire){space + 1, span->name.end};
+}
+
+static int span_field(WireSpan *span, uint32_t tag, uint32_t value, Wire bytes, Bytes *key, const LookedAt *looked_at) {
+    switch (tag) { /* what is none of these, or of another type, protobuf passes over too; what comes again counts last */
+    case 1 << 3 | DELIMITED: span->trace_id = bytes; break;
+    case 2 << 3 | DELIMITED: span->span_id = bytes; break;
+    case 3 << 3 | DELIMITED: span->sampled = wire_length(bytes) > 0; return is_utf8(bytes) ? OK : ODD;
+    case 4 << 3 | DELIMITED: span->parent = bytes; break;
+    case 5 << 3 | DELIMITED: span->name = bytes; return is_utf8(bytes) ? OK : ODD;
+    case 6 << 3 | VARINT: span->kind = value; break;
+    case 7 << 3 | FIXED64: span->start = number_of(bytes); break;
+    case 8 << 3 | FIXED64: span->end = number_of(bytes); break;
+    case 9 << 3 | DELIMITED: return span_attribute(span, bytes, key, looked_at);
+    case 11 << 3 | DELIMITED: span->events = 1; break;
+    case 15 << 3 | DELIMITED: return status_code(bytes, &span->code);
+    case 16 << 3 | FIXED32: span->flags = (uint32_t)number_of(bytes); break;
+    }
+    return OK;
+}
+
+/* A span, and by what is known what it says: server/receivers/otlp/told.py, `key_of`. */
+static int read_span(PyObject *sent, PyObject *begin, WireSpan *span, Bytes *key, const LookedAt *looked_at) {
+    if (!PyBytes_CheckExact(sent)) return ODD;
+    const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(sent);
+    Wire wire = {data, data + PyBytes_GET_SIZE(sent)}, bytes = {0};
+    *span = (WireSpan){0};
+    key->length = 0;
+    if (bytes_ensure(key, (size_t)PyBytes_GET_SIZE(begin) + 4) < 0) return RAISED;
+    put_data(key, PyBytes_AS_STRING(begin), (size_t)PyBytes_GET_SIZE(begin));
+    put(key, 0, 4); /* the code comes later */
+    while (wire.at < wire.end) {
+        uint32_t tag, value = 0;
+        if (wire_field(&wire, &tag, &value, &bytes)) return ODD;
+        int done = span_field(span, tag, value, bytes, key, looked_at);
+        if (done != OK) return done;
+    }
+    put_at(key->data + PyBytes_GET_SIZE(begin), span->code, 4);
+    return OK;
+}
+
+/* Whether nothing of a span is needed: it is neither a request nor a call that failed, nor tells of a request. */
+static inline int is_passed_over(const WireSpan *span, const LookedAt *looked_at) {
+    if (span->kind == SPAN_INTERNAL) return span->attributes < looked_at->inside;
+    if (span->kind == SPAN_SERVER || span->kind == SPAN_CONSUMER) return 0;
+    return (span->kind != SPAN_CLIENT && span->kind != SPAN_PRODUCER) || span->code != SPAN_ERROR;
+}
+
+static inline int is_alike(const WireSpan *span) {
+    return span->kind == SPAN_SERVER && !span->events && !span->sampled && !span->odd &&
+           span->attributes <= ATTRIBUTES_MAX && wire_length(span->trace_id) == 16 && wire_length(span->span_id) == 8;
+}
+
+static PyObject *hexadecimal(Wire bytes) {
+    static const char digits[] = "0123456789abcdef";
+    PyObject *text = PyUnicode_New((Py_ssize_t)(2 * wire_length(bytes)), 127);
+    if (text == NULL) return NULL;
+    Py_UCS1 *to = PyUnicode_1BYTE_DATA(text);
+    for (const unsigned char *byte = bytes.at; byte < bytes.end; byte++) {
+        *to++ = (Py_UCS1)digits[*byte >> 4];
+        *to++ = (Py_UCS1)digits[*byte & 15];
+    }
+    return text;
+}
+
+/* Its end in milliseconds, as Python divides whole numbers: of a number so large not as C does. */
+static PyObject *timestamp_of(uint64_t end) {
+    if (end == 0) Py_RETURN_NONE;
+    PyObject *ns = PyLong_FromUnsignedLongLong(end);
+    PyObject *ms = ns ? PyNumber_TrueDivide(ns, known.million) : NULL;
+    Py_XDECREF(ns);
+    return ms;
+}
+
+/* Who sent: texts, or None for the last two. */
+typedef struct {
+    PyObject *service, *version, *instance;
+} Sender;
+
+/* The outcome of a span, of which a ToldRequest says the rest. */
+static PyObject *outcome_of(const WireSpan *span, const Sender *sender, PyObject *told) {
+    uint64_t took = span->start && span->start < span->end ? span->end - span->start : 0;
+    PyObject *trace_id = hexadecimal(span->trace_id), *timestamp = timestamp_of(span->end);
+    PyObject *duration = PyFloat_FromDouble(took < DAY_NS ? (double)took / 1e6 : DAY_MS), *outcome = NULL;
+    if (trace_id && timestamp && duration) {
+        PyObject *given[] = {sender->service, PyTuple_GET_ITEM(told, 1), PyTuple_GET_ITEM(told, 0), PyTuple_GET_ITEM(told, 2),
+                             duration,        timestamp,                 sender->version,           trace_id,
+                             PyTuple_GET_ITEM(told, 6), sender->instance, trace_id};
+        outcome = PyObject_Vectorcall((PyObject *)known.outcome, given, 8, known.span_names);
+    }
+    Py_XDECREF(trace_id);
+    Py_XDECREF(timestamp);
+    Py_XDECREF(duration);
+    return outcome;
+}
+
+/* What it is counted once by: server/receivers/otlp/spans.py, `claim_of`. */
+static int claim(const WireSpan *span, PyObject *claims) {
+    Py_ssize_t size = PyByteArray_GET_SIZE(claims);
+    if (PyByteArray_Resize(claims, size + CLAIM_BYTES) < 0) return RAISED;
+    char *to = PyByteArray_AS_STRING(claims) + size;
+    uint64_t second = span->start / 1000000000;
+    put_at(to, second <= UINT32_MAX ? second : 0, 4);
+    memcpy(to + 4, span->span_id.at, 8);
+    memcpy(to + 12, span->trace_id.at + 12, 4);
+    return OK;
+}
+
+/* What spans become. */
+typedef struct {
+    PyObject *outcomes, *claims, *failed, *inner;
+} Taken;
+
+/* A request that may be an inner layer of another: its id, its parent's, and whether that is of the same process. */
+static int note_inner(const WireSpan *span, PyObject *inner) {
+    if (!wire_length(span->parent) || span->flags & REMOTE) return OK;
+    PyObject *noted = Py_BuildValue("(y#y#O)", (const char *)span->span_id.at, (Py_ssize_t)wire_length(span->span_id),
+                                    (const char *)span->parent.at, (Py_ssize_t)wire_length(span->parent),
+                                    span->flags & SAYS_WHERE ? Py_True : Py_False);
+    int failed = noted == NULL || PyList_Append(inner, noted) < 0;
+    Py_XDECREF(noted);
+    return failed ? RAISED : OK;
+}
+
+static int take_outcome(const WireSpan *span, const Sender *sender, PyObject *told, const Taken *into) {
+    int64_t status;
+    if (!PyTuple_Check(told) || PyTuple_GET_SIZE(told) != 7 || whole(PyTuple_GET_ITEM(told, 2), &status)) return ODD;
+    PyObject *outcome = outcome_of(span, sender, told);
+    if (outcome == NULL) return RAISED;
+    int done = PyList_Append(into->outcomes, outcome) < 0 ? RAISED : claim(span, into->claims);
+    if (done == OK) done = note_inner(span, into->inner);
+    if (done == OK && status >= FAILED_FROM) {
+        PyObject *span_id = PyBytes_FromStringAndSize((const char *)span->span_id.at, 8);
+        if (span_id == NULL || PyDict_SetItem(into->failed, span_id, outcome) < 0) done = RAISED;
+        Py_XDECREF(span_id);
+    }
+    Py_DECREF(outcome);
+    return done;
+}
+
+/* What is told of a request, of a KnownRequest, borrowed: NULL where that is not of such a path. */
+static PyObject *told_of(PyObject *request, Wire path) {
+    int64_t most;
+    if (!PyTuple_Check(request) || PyTuple_GET_SIZE(request) != 3) return NULL;
+    PyObject *told = PyTuple_GET_ITEM(request, 0), *first = PyTuple_GET_ITEM(request, 2);
+    if (whole(PyTuple_GET_ITEM(request, 1), &most) || most < 0 || !PyBytes_CheckExact(first)) return NULL;
+    return is_within(path, most, PyBytes_AS_STRING(first), (size_t)PyBytes_GET_SIZE(first)) ? told : NULL;
+}
+
+/* Take a span; ODD where it is for the Python code. */
+static int take_span(PyObject *sent, const LookedAt *looked_at, const Known *before, const Sender *sender, const Taken *into,
+                     Bytes *key) {
+    WireSpan span;
+    int done = read_span(sent, before->begin, &span, key, looked_at);
+    if (done != OK || is_passed_over(&span, looked_at)) return done;
+    if (!is_alike(&span)) return ODD;
+    PyObject *name = PyBytes_FromStringAndSize(key->data, (Py_ssize_t)key->length);
+    if (name == NULL) return RAISED;
+    PyObject *request = PyDict_GetItemWithError(before->requests, name);
+    Py_XINCREF(request);
+    Py_DECREF(name);
+    if (request == NULL) return PyErr_Occurred() ? RAISED : ODD;
+    PyObject *told = told_of(request, path_of(&span));
+    done = told ? take_outcome(&span, sender, told, into) : ODD;
+    Py_DECREF(request);
+    return done;
+}
+
+static int are_begins(PyObject *begins) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(begins); i++)
+        if (!PyBytes_CheckExact(PyTuple_GET_ITEM(begins, i))) return 0;
+    return 1;
+}
+
+PyDoc_STRVAR(take_spans_doc, "take_spans(spans, begin, looked_at, known, sender, into): how many it has taken");
+
+static PyObject *take_spans(PyObject *module, PyObject *args) {
+    PyObject *spans;
+    Py_ssize_t begin;
+    LookedAt looked_at;
+    Known before;
+    Sender sender;
+    Taken into;
+    Bytes key = {0};
+    if (!PyArg_ParseTuple(args, "O!n(O!O!n)(O!O!)(OOO)(O!O!O!O!):take_spans", &PyList_Type, &spans, &begin, &PyTuple_Type,
+                          &looked_at.telling, &PyTuple_Type, &looked_at.paths, &looked_at.inside, &PyBytes_Type,
+                          &before.begin, &PyDict_Type, &before.requests, &sender.service, &sender.version,
+                          &sender.instance, &PyList_Type, &into.outcomes, &PyByteArray_Type, &into.claims, &PyDict_Type,
+                          &into.failed, &PyList_Type, &into.inner))
+        return NULL;
+    int known_begins = are_begins(looked_at.telling) && are_begins(looked_at.paths);
+    if (begin < 0 || !known_begins || PyTuple_GET_SIZE(looked_at.paths) != PATHS_MAX) return PyLong_FromLong(0);
+    Py_ssize_t place = begin;
+    int done = OK;
+    for (; done == OK && place < PyList_GET_SIZE(spans); place += done == OK) {
+        PyObject *sent = PyList_GET_ITEM(spans, place);
+        Py_INCREF(sent);
+        done = take_span(sent, &looked_at, &before, &sender, &into, &key);
+        Py_DECREF(sent);
+    }
+    PyMem_Free(key.data);
+    return done == RAISED ? NULL : PyLong_FromSsize_t(place - begin);
+}
+
 /* ---- the module ---- */
 
 /* Where a field is in an object of this type: only where it is a plain place for an object. */
@@ -1283,9 +1646,12 @@ static int learn(void) {
     known.counted = imported("server.ingest.counted", "Counted");
     known.unnumbered = imported("server.ingest.counted", "Unnumbered");
     known.array = imported("array", "array");
+    known.million = PyLong_FromLong(1000000);
+    known.span_names = Py_BuildValue("(NNN)", PyUnicode_InternFromString("error_class"),
+                                     PyUnicode_InternFromString("instance"), PyUnicode_InternFromString("trace_id"));
     PyObject *per_log = imported("server.live.sketch", "PER_LOG");
     if (!known.outcome || !known.series || !known.microseconds || !known.request_ids || !known.counted ||
-        !known.unnumbered || !known.array || !per_log)
+        !known.unnumbered || !known.array || !known.million || !known.span_names || !per_log)
         return RAISED;
     known.per_log = PyFloat_AsDouble(per_log);
     Py_DECREF(per_log);
@@ -1305,6 +1671,7 @@ static PyMethodDef methods[] = {
     {"census", census, METH_VARARGS, census_doc},
     {"count", count, METH_VARARGS, count_doc},
     {"delta_rows", delta_rows, METH_VARARGS, delta_rows_doc},
+    {"take_spans", take_spans, METH_VARARGS, take_spans_doc},
     {NULL, NULL, 0, NULL},
 };
 

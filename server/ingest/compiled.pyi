@@ -1,10 +1,11 @@
-"""compiled.c. None, each time: what was given is for the Python code."""
+"""compiled.c. None, each time: what was given is for the Python code; `take_spans` stops before a span that is."""
 
 from collections.abc import Mapping, Sequence
 
 from server.ingest.counted import Counted, Find, Thresholds
 from server.ingest.outcome import Outcome
 from server.ingest.series import Series, Spelling
+from server.receivers.otlp.told import KnownRequest
 from server.tables.binary import Column
 
 VERSION: int
@@ -28,3 +29,12 @@ def delta_rows(
     columns: tuple[Column, ...],
     /,
 ) -> bytes | None: ...
+def take_spans(
+    spans: list[bytes],
+    begin: int,
+    looked_at: tuple[tuple[bytes, ...], tuple[bytes, ...], int],
+    known: tuple[bytes, dict[bytes, KnownRequest]],
+    sender: tuple[str, str | None, str | None],
+    into: tuple[list[Outcome], bytearray, dict[bytes, Outcome], list[tuple[bytes, bytes, bool]]],
+    /,
+) -> int: ...

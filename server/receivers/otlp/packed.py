@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+KEY_FIRST = b"\x0a"  # what a packed attribute begins with whose key comes first, as encoders write it
 FILE, PACKAGE = "evenkeel/packed.proto", "evenkeel.packed"
 # Message -> field, number, type; a * is for repeated. As in opentelemetry/proto/trace/v1/trace.proto.
 MESSAGES = {
@@ -69,5 +70,5 @@ PackedScopeSpans, PackedSpan = CLASSES["PackedScopeSpans"], CLASSES["PackedSpan"
 
 
 def begin_of(name: str) -> bytes:
-    """What a packed attribute of this name begins with: its key comes first, as encoders write it."""
-    return b"\x0a" + bytes([len(name)]) + name.encode()
+    """What a packed attribute of this name begins with."""
+    return KEY_FIRST + bytes([len(name)]) + name.encode()

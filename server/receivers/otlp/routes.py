@@ -13,6 +13,7 @@ TORNADO = f"{PYTHON}tornado"
 ROUTE_MAX = 500
 UNKNOWN = "(unknown)"  # neither a route nor a path came
 
+PATHS = ("url.path", "http.target", "url.full", "http.url")  # the first that is told
 SEGMENTS_MAX = 64  # of a path that are looked at
 # What stands for one segment, as frameworks write it: `:id`, `{id}`, `[id]`, `<id>`, `<int:id>`.
 ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
@@ -87,7 +88,7 @@ def bare(path: str) -> str:
 
 def path_of(attributes: Attributes, name: str) -> str:
     """The path of an HTTP request, as far as it is told."""
-    path = text(attributes, "url.path", "http.target", "url.full", "http.url")
+    path = text(attributes, *PATHS)
     if path:
         return AUTHORITY.sub("", path, count=1) or "/"
     named = name.partition(" ")[2]

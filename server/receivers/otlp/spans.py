@@ -9,78 +9,49 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from server.ingest.item_claims import ITEM_BYTES, SECOND_BYTES, item_of, items_in
+from server.ingest.native import compiled
 from server.ingest.outcome import DURATION_MAX_MS, Outcome
 from server.receivers.environment import NAME_MAX
-from server.receivers.otlp.answered import ERROR, FAILED_FROM, error_class, http_ended, other_ended, rpc_ended
-from server.receivers.otlp.attributes import (
-    ATTRIBUTES_MAX,
-    Attributes,
-    ServiceProcess,
-    attributes_of,
-    first_text,
-    process_of,
-    text,
-)
+from server.receivers.otlp.answered import ERROR, FAILED_FROM
+from server.receivers.otlp.attributes import ATTRIBUTES_MAX, ServiceProcess, attributes_of, process_of
 from server.receivers.otlp.consumed import is_asking
 from server.receivers.otlp.dependencies import name_dependencies
 from server.receivers.otlp.layers import REMOTE, SAYS_WHERE, InnerSpan, Layers, learn, outermost, repeats
-from server.receivers.otlp.mounted import MOUNTING, MountedRequests, behind_mount
-from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces, begin_of
-from server.receivers.otlp.routes import (
-    PYTHON,
-    ROUTE_MAX,
-    TORNADO,
-    no_route,
-    path_of,
-    served_route,
-    slashed,
-    told_route,
-)
+from server.receivers.otlp.mounted import INSIDE_MIN, MountedRequests
+from server.receivers.otlp.packed import PackedResourceSpans, PackedScopeSpans, PackedSpan, PackedTraces
+from server.receivers.otlp.routes import PYTHON
 from server.receivers.otlp.sampling import SampledSpan, weights_of
+from server.receivers.otlp.told import (
+    CLIENT,
+    CONSUME,
+    CONSUMER,
+    INTERNAL,
+    PATH_BEGINS,
+    PRODUCER,
+    SERVER,
+    TELLING,
+    begin_of_key,
+    known,
+    told_before,
+    told_by,
+)
 from server.receivers.otlp.wire import Message, require_few, unreadable
 
-INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5
 REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
 Unpack = Callable[[Message], Message]
-CONSUME = "CONSUME"
-ID_BYTES = 8  # of a span
+ID_BYTES, TRACE_ID_BYTES = 8, 16  # of a span
 SECOND_NS = 1_000_000_000
 SLICE = 256  # spans read before others get a turn
-REQUEST_ID_MAX = 128
 # FastAPI's own spans repeat those that its instrumentation makes around it, also for each mount.
 NATIVE_FASTAPI = "fastapi"
 AROUND_FASTAPI = frozenset({f"{PYTHON}fastapi", f"{PYTHON}asgi"})
 
-REQUEST_IDS = ("http.request.header.x_request_id", "http.request.header.x-request-id")
-# What attributes begin with of which one is read, where there is a route.
-TELLING = frozenset(
-    begin_of(name)
-    for name in (
-        *REQUEST_IDS,
-        "http.request.method",
-        "http.method",
-        "http.request.method_original",
-        "http.response.status_code",
-        "http.status_code",
-        "http.route",
-        "url.scheme",
-        "http.scheme",
-        "rpc.system",
-        "rpc.system.name",
-        "rpc.grpc.status_code",
-        "rpc.response.status_code",
-    )
-)
-# Of these only how many segments they have: by that a route is whole, or a mount is missing.
-PATHS = frozenset(map(begin_of, ("url.path", "http.target", "url.full", "http.url")))
-LOOKED_AT = TELLING | PATHS
 TIME_MAX = 2**64 - 1  # of protobuf; JSON has no bound, and what is as far away is refused
-KNOWN_MAX = 5000  # kinds of requests that are remembered
 
 
 @dataclass(slots=True)
@@ -143,28 +114,19 @@ def read_resource(
     read.parts += 1 + len(resource_spans.scope_spans or ())
     require_few(read.parts)
     process, found, begun = process_of(resource_spans.resource), Related(), len(read.outcomes)
-    by_scope = [(scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())]
+    by_scope: list[tuple[str, Any]] = [
+        (scope_of(one), one.spans or ()) for one in map(scopes, resource_spans.scope_spans or ())
+    ]
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
-    for scope, spans in by_scope:
-        told, alike = around and scope == NATIVE_FASTAPI, packed and scope != TORNADO
-        framework = scope.startswith(PYTHON) or told
-        for span in map(unpack, spans):
-            read.spans += 1
+    for name, spans in by_scope:
+        scope, place = Scope(name, process, packed, around and name == NATIVE_FASTAPI), 0
+        while place < len(spans):
+            some = spans[place : place + SLICE - read.spans % SLICE]
+            take_some(some, unpack, scope, read, found)
+            place += len(some)
+            read.spans += len(some)
             if not read.spans % SLICE:
                 yield
-            kind = span.kind
-            if kind in REQUESTS:
-                if kind == CONSUMER and is_asking(span, scope):
-                    continue
-                if told:
-                    read.repeated += 1
-                    found.mounted.look_inside(span)
-                else:
-                    take(span, scope, process, read, found, alike=alike and kind == SERVER)
-            elif kind in CALLS and span.status.code == ERROR:
-                found.calls.append(span)
-            elif framework and kind == INTERNAL:
-                found.mounted.look_inside(span)
     relate(found, lambda: [unpack(sent) for _, spans in by_scope for sent in spans], process.service, begun, read)
 
 
@@ -178,6 +140,59 @@ def relate(found: Related, spans: Callable[[], list[Message]], service: str, beg
         leave_out(repeats(found.layers, spans), service, begun, read, found)
     if found.sampling or read.one_in is not None:
         weigh(read, begun, found.sampling)
+
+
+class Scope(NamedTuple):
+    """Whose spans they are. `told`: another scope tells them too."""
+
+    name: str
+    process: ServiceProcess
+    packed: bool
+    told: bool
+
+    @property
+    def looked_inside(self) -> bool:
+        """Whether its INTERNAL spans may tell of mounted applications."""
+        return self.told or self.name.startswith(PYTHON)
+
+
+def take_some(spans: list[Message], unpack: Unpack, scope: Scope, read: ReadSpans, found: Related) -> None:
+    """Take some spans of a scope."""
+    place, looked_inside = 0, scope.looked_inside
+    while place < len(spans):
+        if compiled is not None and scope.packed and not scope.told:
+            place += take_known(spans, place, scope, read, found)
+            if place == len(spans):
+                return
+        span = unpack(spans[place])
+        place += 1
+        if span.kind == CONSUMER and is_asking(span, scope.name):
+            continue
+        if span.kind in REQUESTS:
+            if scope.told:
+                read.repeated += 1
+                found.mounted.look_inside(span)
+            else:
+                take(span, scope, read, found)
+        elif span.kind in CALLS and span.status.code == ERROR:
+            found.calls.append(span)
+        elif looked_inside and span.kind == INTERNAL:
+            found.mounted.look_inside(span)
+
+
+def take_known(spans: list[Message], place: int, scope: Scope, read: ReadSpans, found: Related) -> int:
+    """Take spans from a place on, up to the first of which more is to be found out than is known; how many."""
+    process, inner = scope.process, list[tuple[bytes, bytes, bool]]()
+    taken = compiled.take_spans(
+        spans,
+        place,
+        (TELLING, PATH_BEGINS, INSIDE_MIN if scope.looked_inside else ATTRIBUTES_MAX),
+        (begin_of_key(scope.name), known),
+        (process.service, process.version, process.instance),
+        (read.outcomes, read.item_claims, found.requests, inner),
+    )
+    found.layers.inner += [InnerSpan((process.service, scope.name), *one) for one in inner]
+    return taken
 
 
 def weigh(read: ReadSpans, begun: int, said: Mapping[int, SampledSpan]) -> None:
@@ -229,15 +244,15 @@ def scope_of(scope_spans: Message) -> str:
     return (scope_spans.scope.name or "") if scope_spans.scope is not None else ""
 
 
-def take(span: Message, scope: str, process: ServiceProcess, read: ReadSpans, found: Related, *, alike: bool) -> None:
-    """Take a request's span; `alike`: it is told by its attributes alone, where they have its route."""
-    told = told_before(span, scope) if alike else None
+def take(span: Message, scope: Scope, read: ReadSpans, found: Related) -> None:
+    """Take a request's span."""
+    process, layers = scope.process, found.layers
+    told = told_before(span, scope.name) if scope.packed and span.kind == SERVER else None
     if told is None:
-        told = told_by(span, scope, attributes_of(span))
-    layers = found.layers
-    if span.parent_span_id and not (span.flags or 0) & REMOTE and span.kind == SERVER:
+        told = told_by(span, scope.name, attributes_of(span))
+    if span.parent_span_id and not (span.flags or 0) & REMOTE and span.kind == SERVER and has_ids(span):
         local = bool((span.flags or 0) & SAYS_WHERE)
-        layers.inner.append(InnerSpan((process.service, scope), span.span_id, span.parent_span_id, local))
+        layers.inner.append(InnerSpan((process.service, scope.name), span.span_id, span.parent_span_id, local))
     if told.status is None:
         read.abandoned[process.service] = read.abandoned.get(process.service, 0) + 1
         layers.places[span.span_id] = None
@@ -270,105 +285,14 @@ def take(span: Message, scope: str, process: ServiceProcess, read: ReadSpans, fo
         found.requests[span.span_id] = outcome
 
 
-class ToldRequest(NamedTuple):
-    """What attributes say of a request. `status` None: there was no answer. `route` empty: it is that of `path`, which
-    begins with `mount` where that is known."""
-
-    method: str
-    route: str
-    status: int | None
-    path: str = ""
-    mount: str = ""
-    request_id: str | None = None
-    error_class: str | None = None
-
-
-def told_before(span: Message, scope: str) -> ToldRequest | None:
-    """What was found for a span with the same attributes, of those that are looked at; None where there was none."""
-    if span.events or len(span.attributes) > ATTRIBUTES_MAX:
-        return None
-    try:
-        told = [
-            one.count(b"/") if begin in PATHS else one
-            for one in span.attributes
-            if (begin := one[: 2 + one[1]]) in LOOKED_AT
-        ]
-        key = (span.status.code, scope in MOUNTING, *told)
-    except IndexError:  # an empty attribute
-        return None
-    found = known.get(key)
-    if found is None:
-        attributes = attributes_of(span)
-        found = told_by(span, scope, attributes)
-        again = found.status is not None and found.status < FAILED_FROM and not found.request_id
-        if again and found.route and found.route == slashed(text(attributes, "http.route")):
-            if len(known) >= KNOWN_MAX:
-                known.clear()
-            known[key] = found
-    return found
-
-
-def told_by(span: Message, scope: str, attributes: Attributes) -> ToldRequest:
-    """What a span says of its request."""
-    told = request_of(span, scope, attributes)
-    request_id = first_text(attributes, *REQUEST_IDS)[:REQUEST_ID_MAX] or None
-    if told.status is None or told.status < FAILED_FROM:
-        return told if request_id is None else told._replace(request_id=request_id)
-    failed = (error_class(span, attributes) or "")[:NAME_MAX] or None
-    return told._replace(request_id=request_id, error_class=failed)
-
-
-def request_of(span: Message, scope: str, attributes: Attributes) -> ToldRequest:
-    """The method, the route or path and the status of what a span stands for."""
-    name = span.name or ""
-    if span.kind == CONSUMER:
-        return ToldRequest(CONSUME, name[:ROUTE_MAX] or "/", other_ended(span))
-    if is_rpc(attributes):
-        return ToldRequest("RPC", rpc_route(attributes, name), rpc_ended(span, attributes))
-    method = text(attributes, "http.request.method", "http.method")
-    if not method and is_other(attributes):
-        return ToldRequest("CALL", name[:ROUTE_MAX] or "/", other_ended(span))
-    if method == "_OTHER":
-        method = text(attributes, "http.request.method_original") or method
-    status, path = http_ended(span, attributes, scope), path_of(attributes, name)
-    route = served_route(told_route(attributes, scope, name, path), status)
-    behind = behind_mount(route, path) if scope in MOUNTING else ""
-    if behind:
-        return ToldRequest(method[:32] or "GET", "", status, route + behind, route)
-    if route:
-        path = ""
-    return ToldRequest(method[:32] or "GET", route or ("" if path else no_route(status)), status, path)
-
-
-def is_rpc(attributes: Attributes) -> bool:
-    """Whether it is a call with a code of its own. What goes over plain HTTP, as Twirp, has an HTTP status."""
-    rpc = "rpc.system" in attributes or "rpc.system.name" in attributes
-    coded = "rpc.grpc.status_code" in attributes or "rpc.response.status_code" in attributes
-    return coded or (rpc and "http.response.status_code" not in attributes and "http.status_code" not in attributes)
-
-
-def is_other(attributes: Attributes) -> bool:
-    """Whether nothing tells of HTTP; a WebSocket has no method."""
-    return not any(name in attributes for name in ("url.scheme", "http.scheme", "url.path", "http.target")) and not any(
-        name in attributes for name in ("http.response.status_code", "http.status_code", "http.route", "http.url")
-    )
-
-
-def rpc_route(attributes: Attributes, name: str) -> str:
-    """/package.Service/Method."""
-    service, method = text(attributes, "rpc.service"), text(attributes, "rpc.method")
-    route = f"{service}/{method}" if service and method and "/" not in method else method or name
-    return (route if route[:1] == "/" else f"/{route}")[:ROUTE_MAX]
-
-
-known: dict[tuple[object, ...], ToldRequest] = {}
+def has_ids(span: Message) -> bool:
+    """Whether its ids are as they should be, and it is counted by them."""
+    return len(span.span_id) == ID_BYTES and len(span.trace_id) == TRACE_ID_BYTES
 
 
 def claim_of(span: Message, start: int) -> bytes:
     """What a span is counted once by: its ids, which are random, in the second in which it started."""
-    span_id, trace_id = span.span_id, span.trace_id
-    known_by: bytes = span_id + trace_id[12:]
-    if len(known_by) == 12 and len(span_id) == 8:
-        return item_of(start // SECOND_NS, known_by)
-    said = repr((trace_id, span_id, span.name, start, span.end_time_unix_nano)).encode()
+    if has_ids(span):
+        return item_of(start // SECOND_NS, span.span_id + span.trace_id[12:])
+    said = repr((span.trace_id, span.span_id, span.name, start, span.end_time_unix_nano)).encode()
     return item_of(start // SECOND_NS, blake2b(said, digest_size=12).digest())
