@@ -43,6 +43,7 @@ SHARED_PURE = {
     "server.config.staged",
     "server.auth.identity",
     "server.ingest.item_claims",
+    "server.ingest.native",
     "server.ingest.outcome",
     "server.slo.model.comparison",
 }
