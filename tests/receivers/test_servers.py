@@ -136,6 +136,16 @@ def test_caddy_says_seconds_and_when_it_was_over() -> None:
     assert (read.duration_us, read.route, read.at) == (500_000, "/cart", 1_795_971_961_019_705)
 
 
+def test_caddys_console_has_its_time_before_the_record() -> None:
+    (read,) = Log(
+        [
+            "2026/11/29 15:00:00.123\tINFO\thttp.log.access.log0\thandled request\t"
+            '{"request": {"method": "GET", "uri": "/a"}, "duration": 0.012, "size": 2, "status": 200}'
+        ]
+    ).requests
+    assert (read.duration_us, read.route, read.at) == (12_000, "/a", FIFTEEN + 123_000)
+
+
 def test_nginx_json_has_the_requests_own_time() -> None:
     line = (
         '{"ts":"2026-11-29T15:00:00+00:00","msec":1795964400.893,"request_id":"0fb5","method":"GET","uri":"/a/42",'

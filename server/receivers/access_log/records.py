@@ -57,6 +57,9 @@ TAKEN = (
 )  # fmt: skip
 
 
+CADDY = "http.log.access"  # its logger
+
+
 class KnownServer(NamedTuple):
     """What a known server means by a key that says no unit."""
 
@@ -67,7 +70,7 @@ class KnownServer(NamedTuple):
 
 
 SERVERS = (
-    KnownServer("Caddy", lambda record: record.get("logger", "").startswith("http.log.access"), "duration", "s"),
+    KnownServer("Caddy", lambda record: record.get("logger", "").startswith(CADDY), "duration", "s"),
     KnownServer(
         "Caddy", lambda record: record.get("msg") == "handled request" and "request.uri" in record, "duration", "s"
     ),
@@ -168,7 +171,8 @@ def found_in(record: Mapping[str, str], key: str | None) -> Found:
 
 
 def json_record(line: str) -> dict[str, str] | None:
-    """A JSON object as names in lower case, those inside others after a dot; what stands before `{` is not read."""
+    """A JSON object as names in lower case, those inside others after a dot. Of what stands before `{` the time is
+    read, where the object has none, and the logger, as Caddy's console prints them."""
     start = line.find("{")
     if start < 0:
         return None
@@ -178,6 +182,12 @@ def json_record(line: str) -> dict[str, str] | None:
         return None
     record: dict[str, str] = {}
     flatten("", given, record, DEPTH)
+    if start and record:
+        stamp = STAMP.search(line[:start])
+        if stamp and not has(record, TIMES):
+            record["time"] = stamp[0]
+        if CADDY in line[:start]:
+            record.setdefault("logger", CADDY)
     return record or None
 
 
