@@ -237,3 +237,14 @@ def test_killed_and_stopped_it_goes_on_where_it_was(
     assert "10,000 lines of it stored before: each counts once." in again.output
     assert "Nothing of it is new" in again.output
     assert (again.exit_code, value(database_url, count)) == (0, 10_000)
+
+
+def test_what_was_rotated_is_known_by_its_name(tmp_path: Path) -> None:
+    """logrotate's names, with and without dates and endings, and Caddy's; no other log beside it."""
+    ours = {
+        "access.log.1", "access.log.2.gz", "access.log-20261130", "access-20261130.log", "access.log-20261130.gz",
+        "access-2026-11-30T15-00-00.000.log", "access-2026-11-30T15-00-00.000.log.gz",
+    }  # fmt: skip
+    for name in ours | {"access.log", "access.log.bak", "access-shop.log", "access.log.1.tmp", "error.log.1"}:
+        (tmp_path / name).touch()
+    assert {one.name for one in following.rotated(tmp_path / "access.log")} == ours

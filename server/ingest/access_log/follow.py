@@ -27,7 +27,7 @@ from server.receivers.access_log.detect import LogReader
 POLL_S = 0.5
 QUIET_S = 10.0  # after so long without a line, a log that was rotated has its last one
 ASIDE_MAX = 10  # files beside the log that are looked at, the newest
-ROTATED = re.compile(r"[.-]\d[\d.-]*(?:\.gz)?")  # behind the name
+ROTATED = r"[.-]\d[\dT.-]*"  # behind the name, or before its ending: of logrotate, and of Caddy
 WAITS = frozenset({"UNAVAILABLE", "IN_FLIGHT"})  # what ends by itself
 BEGUN_BYTES = 256
 FULL = 0.5  # of a chunk: more waits than comes
@@ -209,6 +209,8 @@ class Follow:
 
 def rotated(path: Path) -> list[Path]:
     """What the log may have been rotated to, the newest first."""
-    beside = [one for one in path.parent.glob(glob.escape(path.name) + "?*") if one.is_file()]
-    beside = [one for one in beside if ROTATED.fullmatch(one.name.removeprefix(path.name))]
+    stem, ending = re.escape(path.stem), re.escape(path.suffix)
+    name = re.compile(rf"(?:{stem}{ending}{ROTATED}|{stem}{ROTATED}{ending})(?:\.gz)?")
+    beside = [one for one in path.parent.glob(glob.escape(path.stem) + "?*") if one.is_file()]
+    beside = [one for one in beside if one.name != path.name and name.fullmatch(one.name)]
     return sorted(beside, key=lambda one: -one.stat().st_mtime)[:ASIDE_MAX]
