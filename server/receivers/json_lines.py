@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from server.receivers.drained import SEVERITIES, Drained, DrainedLine, ids_in, severity_in
+from server.receivers.drained import SEVERITIES, Drained, DrainedLine, ids_in, require_lines, severity_in
 from server.receivers.environment import named
 
+OBJECTS_A_LINE = 4
 TEXTS = ("message", "log", "msg", "@m", "text", "MESSAGE", "event", "@mt", "short_message")
 TIMES = ("timestamp", "@timestamp", "time", "date", "ts", "@t", "datetime", "timeMillis", "__REALTIME_TIMESTAMP")
 LEVELS = (
@@ -58,9 +59,11 @@ _walk = JSONDecoder().raw_decode
 
 def read(body: bytes, service: str = "") -> Drained:
     """What a body says. `service` is that of all its lines; '' where each names its own."""
+    require_lines(max(body.count(b"\n"), body.count(b"{") // OBJECTS_A_LINE))  # before all of them are in memory
     drained = Drained()
     for one in records_in(body):
         drained.messages += 1
+        require_lines(drained.messages)
         if isinstance(one, dict):
             line = line_of(flat(one), service)
         elif isinstance(one, str):

@@ -17,6 +17,7 @@ from server.receivers.drained import (
     DrainedLine,
     DrainedRequest,
     LostLines,
+    require_lines,
 )
 from server.receivers.json_lines import inner_of, said_in
 from server.receivers.syslog_frames import SyslogFrame, SyslogFrames
@@ -79,6 +80,7 @@ def read(body: bytes, now: int, service: str = "") -> Drained:
     for frame in SyslogFrames(body):
         line = line_of(frame)
         drained.messages += 1
+        require_lines(drained.messages)
         drained.cut += line.cut
         whose = service or (line.app if line.app not in APPS else "") or PLATFORM
         if line.app == "heroku" and line.process == "router":

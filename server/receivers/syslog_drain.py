@@ -10,13 +10,14 @@ import re
 from collections import Counter
 from datetime import UTC, tzinfo
 from hashlib import blake2b
+from itertools import islice
 
 from server.receivers.access_log.detect import LogReader, detect
 from server.receivers.access_log.entry import LoggedRequest
 from server.receivers.access_log.latency import LogAsk
 from server.receivers.access_log.moment import EPOCH, MICROSECOND, STAMP
 from server.receivers.access_log.records import json_record, known_in
-from server.receivers.drained import Drained, DrainedLine, DrainedRequest
+from server.receivers.drained import LINES_MAX, Drained, DrainedLine, DrainedRequest, require_lines
 from server.receivers.json_lines import inner_of, said_in
 from server.receivers.syslog import SyslogLine, in_order, read
 from server.receivers.syslog_frames import SyslogFrames
@@ -35,7 +36,8 @@ def drain(body: bytes, now: int, service: str = "", zone: tzinfo = UTC) -> Drain
     """What a body says. `now` in microseconds since 1970; `service` '': it is the program of each message, or its host.
     `zone` is that of times that name none."""
     drained = Drained()
-    frames = list(SyslogFrames(body))
+    frames = list(islice(SyslogFrames(body), LINES_MAX + 1))
+    require_lines(len(frames))
     lines = [read(frame, now, zone) for frame in frames]
     equal: Counter[bytes] = Counter()  # messages, by all that they say
     drained.exact = all(line.at is not None and line.at % 1_000_000 for line in lines)

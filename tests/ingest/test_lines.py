@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -25,6 +26,7 @@ from tests.ingest.outage import away
 from tests.ingest.test_apart import Both, apart_url, both  # noqa: F401 - fixtures
 from tests.ingest.test_spool import drained
 from tests.site import answer
+from tests.waiting import until
 
 NOW_US = int(time.time() * 1_000_000)
 DAY_US = 86_400_000_000
@@ -182,3 +184,15 @@ async def test_json_lines_come_as_shippers_send_them(web: Any, database_url: str
 async def drain(site: Any, key: str, body: bytes, query: str = "", **headers: str) -> Any:
     given = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
     return await site.fetch(f"/api/v1/drains/json{query}", method="POST", key=key, body=body, headers=given)
+
+
+@pytest.mark.gen_test
+async def test_json_lines_that_take_too_long_go_on_and_are_not_stored_twice(
+    web: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = await web()
+    key = await site.key("ingest")
+    monkeypatch.setattr("server.ingest.lines.line_handlers.JsonLinesHandler.answer_s", 0.0)
+    answers = await asyncio.gather(*(drain(site, key, b"no time of its own\n", "?service=shop") for _ in range(3)))
+    assert [(one.code, one.headers["Retry-After"]) for one in answers] == [(503, "1")] * 3
+    await until(lambda: value(database_url, "SELECT count(*) FROM service_lines") == 1, "what went on")

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.kernel.errors import ApiError
+from server.receivers import json_lines, logplex
 from server.receivers.drained import Drained
 from server.receivers.syslog import SyslogLine, displayed, read
 from server.receivers.syslog_drain import drain
@@ -239,3 +241,15 @@ def test_recorded_lines_of_haproxy(name: str) -> None:
     told = drain(b"".join(datagrams(name)), NOW)
     assert (told.messages, len(told.lines), told.cut) == (4, 2, 1)
     assert shown(told) == [("GET", "/short", 200), ("GET", "/:id", 200)]
+
+
+def test_a_body_of_more_lines_than_are_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("drained", "syslog_drain"):
+        monkeypatch.setattr(f"server.receivers.{name}.LINES_MAX", 10)
+    for body in (b"a\n" * 12, b"{}," * 60):
+        with pytest.raises(ApiError, match="more than 10 lines"):
+            json_lines.read(body, "shop")
+    for reading in (lambda: logplex.read(b"a\n" * 12, NOW), lambda: drain(b"a\n" * 12, NOW)):
+        with pytest.raises(ApiError, match="more than 10 lines") as raised:
+            reading()
+        assert raised.value.code == "PAYLOAD_TOO_LARGE"

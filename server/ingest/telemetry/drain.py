@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from server.auth.identity import Identity
 from server.ingest.item_claims import item_of
 from server.ingest.lines.line import line_of
+from server.ingest.lines.line_intake import NO_LINES_TAKEN, TakenLines
 from server.ingest.outcome import Outcome
 from server.ingest.post import digest
 from server.ingest.telemetry.receiving import HandedIn, Incoming, ReceivedOutcomes, may_send, receive
@@ -31,6 +32,7 @@ class DrainTaken(Struct):
     abandoned: int
     refused: int
     spooled: bool
+    of_lines: TakenLines = NO_LINES_TAKEN  # those that are kept, and why others are not
 
 
 async def take(parts: Parts, identity: Identity, incoming: Incoming, drained: Drained, request_id: str) -> DrainTaken:
@@ -80,6 +82,7 @@ def taken(found: Sequence[ReceivedOutcomes], drained: Drained, changes: int) -> 
         abandoned=sum(one.abandoned for one in drained.requests),
         refused=sum(len(one.faults) for one in found),
         spooled=any(one.spooled for one in found),
+        of_lines=found[0].lines if found else NO_LINES_TAKEN,
     )
 
 

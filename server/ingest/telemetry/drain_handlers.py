@@ -30,6 +30,8 @@ from server.receivers import logplex, syslog_drain
 from server.receivers.drained import Drained
 
 FRAME_ID = "Logplex-Frame-Id"
+# Of what comes again, nobody may be able to tell that it does: these senders wait for 10 s and more.
+SLOW_ANSWER_S = 8.0
 BODY_MAX = 16 * 1024 * 1024  # bytes: Vector's batches have 10 MB
 ERRORS = ("BAD_REQUEST", "INVALID", "PAYLOAD_TOO_LARGE", "QUEUE_FULL", "THROTTLED", "UNAVAILABLE")
 BORNE = frozenset(
@@ -66,8 +68,11 @@ class DrainHandler(TelemetryHandler):
     def body_limit(self) -> int:
         return BODY_MAX
 
-    async def keep(self, read: Callable[[bytes], Drained], marked: Callable[[bytes, Drained], bytes]) -> None:
-        """Answer once all of the body is durable. `read` says what it says, `marked` by what a repeat is known."""
+    async def kept(
+        self, read: Callable[[bytes], Drained], marked: Callable[[bytes, Drained], bytes]
+    ) -> tuple[DrainTaken, Drained]:
+        """What became of the body, once all of it is durable, within the time that senders wait. `read` says what it
+        says, `marked` by what a repeat is known."""
         assert self.identity is not None
         body, self.request.body = self.request.body, b""
         frame = self.request.headers.get(FRAME_ID, "").encode()
@@ -75,9 +80,13 @@ class DrainHandler(TelemetryHandler):
         storing, self.settled = going_on(known_by, partial(self.take_in, body, read, marked))
         del body
         try:
-            taken, drained = await in_time(storing, self.answer_s)
+            return await in_time(storing, self.answer_s)
         finally:
             self.settled |= not storing.done()
+
+    async def keep(self, read: Callable[[bytes], Drained], marked: Callable[[bytes, Drained], bytes]) -> None:
+        """Answer once all of the body is durable."""
+        taken, drained = await self.kept(read, marked)
         self.stored = taken.outcomes
         self.reply(answer_of(taken, drained), 202 if taken.spooled else 200)
 
@@ -130,8 +139,7 @@ class SyslogHandler(DrainHandler):
     """/api/v1/drains/syslog"""
 
     receiver = "Syslog"
-    # Of what comes again, nobody may be able to tell that it does: these senders wait for 10 s and more.
-    answer_s = 8.0
+    answer_s = SLOW_ANSWER_S
     path = "/api/v1/drains/syslog"
 
     @operation(
