@@ -53,8 +53,8 @@ async def receive_points(
 ) -> ReceivedOutcomes:
     """Store what points count; returns once it is durable. Raises ApiError as POST /api/v1/outcomes does."""
     intake, key_id = parts.intake, identity.key_id
-    spans = await intake.sources.span_services()
     told = [point for point in sent if isinstance(point, MetricPoint)]
+    spans = await intake.sources.span_services({point.source.process.service for point in told})
     points = [point for point in told if may_send(identity, point.source.process.service)]
     bad = [
         point for point in sent if isinstance(point, BadPoint) or not may_send(identity, point.source.process.service)

@@ -12,7 +12,7 @@ from server.kernel.db import AWAY, Database
 from server.receivers.otlp.measured import MeasuredBuckets
 
 NOTED_S = 60.0  # as often as it is noted of a service
-LOOKED_S = 5.0  # as old as what other processes have noted may be
+LOOKED_S = 5.0  # as old may be what is known of services that send spans
 
 Noted = TypeVar("Noted")
 
@@ -50,10 +50,11 @@ class TelemetrySources:
                 await store.note_histograms(connection, new)
             self._measured = recent(self._measured, now) | dict.fromkeys(new, now)
 
-    async def span_services(self) -> Collection[str]:
-        """Services of which spans have come within the hour."""
+    async def span_services(self, asked: Collection[str]) -> Collection[str]:
+        """Services of which spans have come within the hour; of those asked for also where they have just come to
+        another process: what counts until that is known would count twice."""
         now = time.monotonic()
-        if now - self._looked_at > LOOKED_S:
+        if now - self._looked_at > LOOKED_S or not self._found.issuperset(asked):
             with contextlib.suppress(*AWAY):
                 async with self.db.ask() as connection:
                     self._found = await store.span_services(connection)
