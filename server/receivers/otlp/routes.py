@@ -17,7 +17,8 @@ PATHS = ("url.path", "http.target", "url.full", "http.url")  # the first that is
 SEGMENTS_MAX = 64  # of a path that are looked at
 # What stands for one segment, as frameworks write it: `:id`, `{id}`, `[id]`, `<id>`, `<int:id>`.
 ONE_SEGMENT = re.compile(r":\w+|\{\w+\}|\[\w+\]|<(?:(?:int|float|str|string|slug|uuid):)?\w+>")
-ASGI, AIOHTTP = f"{PYTHON}asgi", f"{PYTHON}aiohttp_server"
+AIOHTTP, LAMBDA = f"{PYTHON}aiohttp_server", f"{PYTHON}aws_lambda"
+TELL_PATHS = frozenset({f"{PYTHON}asgi", LAMBDA})  # as routes: Litestar's WebSockets, and API Gateway's HTTP events
 METHOD = re.compile(r"[A-Z]{3,16}")
 CATCHES_ALL = re.compile(r"/?(?:\*{1,2}\w*|\{\*{1,2}\w*\}|\(\.\*\))")
 AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
@@ -32,7 +33,7 @@ def told_route(attributes: Attributes, scope: str, name: str, path: str) -> str:
     if "http.route" in attributes:
         told = text(attributes, "http.route")
         route = without_method(told)
-        raw = bare(path) == route and (route != told or scope == ASGI)
+        raw = bare(path) == route and (route != told or scope in TELL_PATHS)
         return "" if raw or is_name(route, scope) else whole_route(slashed(route), path)
     named = name.partition(" ")[2] if scope == TORNADO else ""
     return slashed(named) if named else ""

@@ -19,7 +19,7 @@ from server.ingest.outcome import DURATION_MAX_MS, Outcome
 from server.receivers.environment import NAME_MAX
 from server.receivers.otlp.answered import ERROR, FAILED_FROM
 from server.receivers.otlp.attributes import ATTRIBUTES_MAX, ServiceProcess, attributes_of, process_of
-from server.receivers.otlp.consumed import is_asking
+from server.receivers.otlp.consumed import stands_for_none
 from server.receivers.otlp.dependencies import name_dependencies
 from server.receivers.otlp.layers import REMOTE, SAYS_WHERE, InnerSpan, Layers, learn, outermost, repeats
 from server.receivers.otlp.mounted import INSIDE_MIN, MountedRequests
@@ -166,7 +166,7 @@ def take_some(spans: list[Message], unpack: Unpack, scope: Scope, read: ReadSpan
                 return
         span = unpack(spans[place])
         place += 1
-        if span.kind == CONSUMER and is_asking(span, scope.name):
+        if span.kind == CONSUMER and stands_for_none(span, scope.name):
             continue
         if span.kind in REQUESTS:
             if scope.told:

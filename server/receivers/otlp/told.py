@@ -15,9 +15,9 @@ from server.receivers.otlp.attributes import ATTRIBUTES_MAX, Attributes, first_t
 from server.receivers.otlp.mounted import MOUNTING, behind_mount
 from server.receivers.otlp.packed import KEY_FIRST, begin_of
 from server.receivers.otlp.routes import (
-    ASGI,
     PATHS,
     ROUTE_MAX,
+    TELL_PATHS,
     TORNADO,
     no_route,
     path_of,
@@ -57,7 +57,7 @@ TELLING = tuple(
 # that is the whole route.
 PATH_BEGINS = tuple(map(begin_of, PATHS))
 BEGINS, BEGINS_OF_PATHS = frozenset(TELLING), frozenset(PATH_BEGINS)
-RAW = frozenset({TORNADO, ASGI})  # scopes whose routes may be in names, or be paths
+RAW = TELL_PATHS | {TORNADO}  # scopes whose routes may be in names, or be paths
 KNOWN_MAX = 5000  # kinds of requests that are remembered
 KEY_MAX = 2000  # bytes of what one of them is known by
 

@@ -22,8 +22,8 @@ from tests.receivers.otlp.making import DATA, Spans, another_process, as_json, h
 # which it told nothing at all.
 ABANDONED = {"djangoasgi-old": 1, "tornado-abort-stream-http": 20}
 UNTOLD = {"djangoasgi-http": 1}
-ASGI, WSGI, STARLETTE, AIOHTTP = (
-    f"opentelemetry.instrumentation.{name}" for name in ("asgi", "wsgi", "starlette", "aiohttp_server")
+ASGI, WSGI, STARLETTE, AIOHTTP, LAMBDA = (
+    f"opentelemetry.instrumentation.{name}" for name in ("asgi", "wsgi", "starlette", "aiohttp_server", "aws_lambda")
 )
 TRUTHS = sorted(DATA.glob("*.truth.json"))
 
@@ -190,6 +190,8 @@ def test_how_it_ended(attributes: Any, given: dict[str, Any], status: Any) -> No
         ({"http.route": "GET /a/7", "url.path": "/a/7"}, "GET /a/7", ASGI, "/a/:id"),
         ({"http.route": "GET /a/7", "http.target": "/a/7?x=/y"}, "GET /a/7", ASGI, "/a/:id"),
         ({"http.route": "/a/7", "url.path": "/a/7"}, "/a/7", ASGI, "/a/:id"),
+        ({"http.route": "/a/7", "http.target": "/a/7?x=1"}, "shop", LAMBDA, "/a/:id"),
+        ({"http.route": "/a/{id}", "http.target": "/a/{id}"}, "shop", LAMBDA, "/a/{id}"),
         ({"http.route": "GET /a/{id}", "url.path": "/a/7"}, "GET /a/{id}", "go", "/a/{id}"),
         ({"http.target": "/a/7;v=1?x=2"}, "GET", "x", "/a/:id"),
         ({"http.url": "https://shop.example/b/9f3c2d1e0a"}, "GET", "x", "/b/:id"),
@@ -239,6 +241,15 @@ def test_a_mounted_application_has_its_own_routes(
         spans.add(http(status, **{"http.route": mount, "url.path": path}), scope=STARLETTE, inside=within)
     assert [one.route for one in outcomes(spans.body()).outcomes] == ["/mnt", route] * 2
     assert [one.route for one in outcomes(as_json(spans.message), json=True).outcomes] == ["/mnt", route] * 2
+
+
+def test_an_invocation_of_lambda_is_one_however_many_spans_it_has() -> None:
+    spans = Spans()
+    tracer = spans.provider.get_tracer(LAMBDA)
+    with tracer.start_as_current_span("orders", kind=SpanKind.SERVER, attributes={"faas.trigger": "pubsub"}):
+        tracer.start_span("process orders", kind=SpanKind.CONSUMER).end()
+    tracer.start_span("process orders", kind=SpanKind.CONSUMER).end()  # of older versions, alone
+    assert [one.method for one in outcomes(spans.body()).outcomes] == ["CALL", "CONSUME"]
 
 
 def test_fastapis_own_spans_are_dropped_beside_those_around_them() -> None:
