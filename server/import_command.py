@@ -268,7 +268,7 @@ def tell(report: Report, survey: Survey, log: LogFile, options: dict[str, Any]) 
     from server.ingest.outcome import iso
 
     if report.oldest is not None and report.newest is not None:
-        say(f"{report.stored} outcomes stored, from {iso(report.oldest)} to {iso(report.newest)}.")
+        say(f"{plural(report.stored, 'outcome')} stored, from {iso(report.oldest)} to {iso(report.newest)}.")
     if report.known:
         say(f"{plural(report.known, 'line')} of it stored before: each counts once.")
     for sentence in (*of_latency(report, survey), *of_requests(report, options["aborted"]), *of_times(survey)):

@@ -42,7 +42,9 @@ class Close(IncidentAct, tag="close"):
             missing += needed_actions(room, moment)
             if missing:
                 needs = " and ".join(missing)
-                raise conflict(room.incident.id, f"of SEV-{room.incident.severity} needs {needs} before it is closed")
+                raise conflict(
+                    room.incident.id, f"is a SEV-{room.incident.severity} and needs {needs} before it is closed"
+                )
         room.incident = moved(room.incident, "closed", moment.now)
         room.say("state", f"Closed by {moment.by}.", moment.by, moment.now)
         return "Closed."
@@ -69,7 +71,7 @@ class WriteReport(IncidentAct, tag="report"):
         well = before.went_well if self.went_well is None else checked_text(self.went_well, "went_well")
         if not cause and before.state == "closed" and before.severity < 3:
             raise conflict(
-                room.incident.id, f"of SEV-{before.severity} was closed with its root cause, which cannot be taken away"
+                room.incident.id, f"is a SEV-{before.severity}, closed with its root cause, which cannot be taken away"
             )
         kind = self.cause_class or before.cause_class
         room.incident = replace(before, root_cause=cause, cause_class=kind, went_well=well)

@@ -62,7 +62,10 @@ TIMELINE = text(
          FROM signals s WHERE s.incident_id = :id AND s.over_at <= to_timestamp(:known_s)
          ORDER BY s.over_at DESC, s.id DESC LIMIT :most)
         UNION ALL
-        (SELECT 'change', c.id, c.at, c.kind, c.summary, c.author, '', c.service, NULL
+        (SELECT 'change', c.id, c.at, c.kind,
+             CASE WHEN c.kind = 'deploy' AND position(c.version IN c.summary) = 0
+                 THEN 'version ' || c.version || ': ' || c.summary ELSE c.summary END,
+             c.author, '', c.service, NULL
          FROM changes c
          WHERE c.at >= to_timestamp(:changes_s) AND c.at < to_timestamp(:to_s)
              AND (c.kind IN ('revision', 'environment', 'policy', 'maintenance') OR c.service = ANY(:services))

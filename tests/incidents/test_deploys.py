@@ -255,6 +255,10 @@ async def test_an_irreversible_migration_arms_and_without_a_target_it_is_done_by
         await check_store.record(connection, CheckResult("deploy_targets", "warn", at, 1.0, found))
     page = await look(made.site, "/changes", await sign_in(made.site))
     assert "Deploys that nobody tells of: cart." in page.body.decode()
+    told = "('deploy', 'checkout', '77aa001', 'stock table', 'ci')"
+    await made.do(f"INSERT INTO changes (kind, service, version, summary, author) VALUES {told}")
+    lines = (await made.get("/api/v1/incidents/1/timeline"))["lines"]
+    assert lines[0]["text"] == "version 77aa001: stock table", "a summary does not hide which version it is"
 
 
 async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(web: Web) -> None:

@@ -342,7 +342,7 @@ def test_the_shared_faults(run: Any, database_url: str, name: str, stored: int, 
     """Where ../shared/data is there; the forms stand in tests/receivers without it."""
     if not (DATA / name).exists():
         return
-    assert f"{stored} outcomes stored" in run((DATA / name).read_bytes(), "--shift").output
+    assert f"\n{stored} outcome" in run((DATA / name).read_bytes(), "--shift").output
     found = rows(database_url, "SELECT duration_us FROM outcomes WHERE duration_us IS NOT NULL")
     assert [one for (one,) in found] == durations
 
@@ -358,7 +358,7 @@ def test_a_log_counts_once_however_often_it_is_given(run: Any, database_url: str
         done = run(given, piped=piped)
         assert (done.exit_code, "Nothing of it is new" in done.output) == (0, True), done.output
     done = run(text + more)
-    assert "1 outcomes stored" in done.output
+    assert "1 outcome stored" in done.output
     assert "50 lines of it stored before: each counts once." in done.output
     assert value(database_url, "SELECT sum(n) FROM deltas") == 51
     assert "51 outcomes stored" in run(text + more, "--service", "other").output

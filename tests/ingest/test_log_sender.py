@@ -70,7 +70,7 @@ async def test_a_log_is_sent_and_what_is_new_of_it_later(
     assert "Nothing of it is new" in again.output
     with here.path.open("a") as file:
         file.write(line(now))
-    assert "1 outcomes stored" in (await here.sends()).output
+    assert "1 outcome stored" in (await here.sends()).output
     assert value(database_url, COUNT) == 1_511
 
 
