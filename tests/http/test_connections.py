@@ -40,35 +40,35 @@ def is_problem(response: http.client.HTTPResponse, told: bytes, status: int, cod
     assert "Server" not in response.headers
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"nonsense\r\n\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
-        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
-        b"GET nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://user@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://x/ HTTP/1.1\r\n\r\n",
-        b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;"
-        + b"a" * 5000
-        + b"\r\na\r\n0\r\n\r\n",
-        b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno header\r\n\r\n",
-    ],
-)
-async def test_what_cannot_be_read_is_told(web: Any, request_: bytes) -> None:
+UNREADABLE = [
+    b"nonsense\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n",
+    b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+    b"GET nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://user@x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://x/ HTTP/1.1\r\n\r\n",
+    b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nb\r\na\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 5000 + b"\r\na\r\n0\r\n\r\n",
+    b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno header\r\n\r\n",
+]
+
+
+async def test_what_cannot_be_read_is_told(web: Any) -> None:
     site = await web()
-    is_problem(*await said(site, request_), 400, "BAD_REQUEST")
-    await until(lambda: not site.parts.in_flight, "the request to be forgotten")
+    for request in UNREADABLE:
+        told = await said(site, request)
+        assert told[0].status == 400, request
+        is_problem(*told, 400, "BAD_REQUEST")
+        await until(lambda: not site.parts.in_flight, f"{request!r} to be forgotten")
     assert (await site.fetch("/health/live")).code == 200
 
 
