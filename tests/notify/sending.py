@@ -49,10 +49,16 @@ class Office:
             self.desk.rows("SELECT count(*) FROM notifications WHERE sent_at IS NULL AND gave_up_at IS NULL")[0][0]
         )
 
-    def due(self) -> None:
-        """Time passes: what waits for its next try is due."""
+    async def due(self) -> None:
+        """Time passes once what was tried is marked: what waits for its next try is due."""
+        tried = "SELECT FROM notifications WHERE claimed_until > now()"
+        await until(lambda: not self.desk.rows(tried), "what was tried to be marked")
         self.desk.do("UPDATE notifications SET next_at = now() WHERE next_at > now()")
-        self.desk.do("SELECT pg_notify('evenkeel', 'notify 0')")  # as a watch sees within a second
+        self.wake()
+
+    def wake(self) -> None:
+        """The watch has looked and something is due, which it sees within a second."""
+        self.desk.do("SELECT pg_notify('evenkeel', 'notify 0')")
 
 
 @asynccontextmanager

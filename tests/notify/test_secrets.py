@@ -72,7 +72,7 @@ async def test_with_another_secret_key_it_is_named_and_what_waits_is_kept(make_e
             await until(lambda: at.desk.rows("SELECT 1 FROM notifications WHERE last_error = %s AND event <> 'test'",
                                              secrets.LOST), "the reason")  # fmt: skip
         assert (at.left(), hook.came) == (1, [])
-        at.due()
+        await at.due()
         async with at.sending():
             await until(lambda: at.left() == 0, "it to be sent with the key of before")
 

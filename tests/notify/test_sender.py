@@ -88,6 +88,7 @@ async def test_sent_but_not_marked_is_sent_again_under_the_same_key(make_env: Ma
             await asyncio.sleep(0.3)
             assert len(hook.came) == 1, "the claim of the dead one still holds"
             at.desk.do("UPDATE notifications SET claimed_until = now() - interval '1 s'")
+            at.wake()
             await until(lambda: at.left() == 0, "the second sending")
         assert len(hook.came) == 2
         assert len(set(hook.keys())) == 1
@@ -103,12 +104,12 @@ async def test_a_resolve_never_overtakes_its_trigger(make_env: MakeEnv) -> None:
             await at.tell(notice(alert))
             await until(lambda: hook.came, "the first try")
             await at.tell(notice(replace(alert, severity=1), "update", now=5.0), notice(alert, "resolve", "Resolved."))
-            at.due()
+            await at.due()
             await until(lambda: len(hook.came) > 1, "the second try")
             assert set(hook.events()) == {"trigger"}, "nothing else while the trigger waits"
             hook.answer = lambda came: 200
             hook.came.clear()
-            at.due()
+            await at.due()
             await until(lambda: at.left() == 0, "all to be sent")
         assert hook.events() == ["trigger", "update", "resolve"]
 
@@ -126,7 +127,7 @@ async def test_retry_after_is_honoured_within_bounds(make_env: MakeEnv) -> None:
             assert 60 < wait_s <= 120
             assert (attempts, error) == (1, "HTTP 429 Too Many Requests")
             hook.answer = lambda came: (503, {"Retry-After": "999999"})
-            at.due()
+            await at.due()
             await until(
                 lambda: at.desk.rows("SELECT 1 FROM notifications WHERE attempts = 2 AND claimed_until IS NULL"),
                 "the second failure",
@@ -161,7 +162,7 @@ async def test_it_gives_up_after_a_day(make_env: MakeEnv) -> None:
             await until(lambda: at.desk.rows("SELECT 1 FROM notifications WHERE last_error <> ''"), "a failure")
             assert at.left() == 1
             at.desk.do("UPDATE notifications SET created_at = now() - interval '25 h'")
-            at.due()
+            await at.due()
             await until(lambda: at.left() == 0, "an end")
         ((error,),) = at.desk.rows("SELECT last_error FROM notifications WHERE gave_up_at IS NOT NULL")
         assert "refused" in error
@@ -183,7 +184,7 @@ async def test_what_refuses_for_ten_minutes_is_given_up(make_env: MakeEnv) -> No
             )
             hook.answer = lambda came: status
             many = len(hook.came)
-            at.due()
+            await at.due()
             await until(lambda: len(hook.came) > many, f"a try after {minutes} min")
             claimed = "SELECT 1 FROM notifications WHERE claimed_until IS NOT NULL"
             await until(lambda: not at.desk.rows(claimed), "its mark")
@@ -248,7 +249,7 @@ async def test_pagerduty_gets_one_incident_from_beginning_to_end(make_env: MakeE
                 notice(done, "resolve", "Resolved."),
             )
             await until(lambda: len(duty.came) == 1, "the first try")
-            at.due()
+            await at.due()
             await until(lambda: at.left() == 0, "all to be sent")
         sent = [came.json for came in duty.came]
         assert [one["event_action"] for one in sent] == ["trigger", "trigger", "trigger", "acknowledge", "resolve"]
