@@ -98,6 +98,13 @@ def test_bodies_may_be_arrays_lines_or_one_behind_the_other() -> None:
     assert len(read(deep, "shop").lines) == 1
 
 
+def test_half_a_character_or_an_endless_number_spoils_no_line_without_a_text() -> None:
+    (half,) = read(b'{"a\\ud800":"\\udc00"}', "shop").lines
+    assert half.text == '{"a\ud800":"\udc00"}'
+    (endless,) = read(b'{"a":1' + b"0" * 40 + b"}", "shop").lines
+    assert endless.text == '{"a":1' + "0" * 40 + "}"
+
+
 def test_times_are_told_by_their_size() -> None:
     for value in (AT / 1e6, AT / 1e3, AT, AT * 1000):
         assert abs((since_1970(value) or 0) - AT) < 1000
