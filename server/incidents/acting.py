@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from server.alerts import acts as alert_acts
 from server.alerts.alert import Alert
 from server.auth.audit_store import audit
 from server.changes.targets import deploy_facts
 from server.incidents import store, update_clock
 from server.incidents.act import IncidentAct, Moment, Press, one_line
-from server.incidents.acts import CorrectNote
+from server.incidents.acts import Accept, CorrectNote
 from server.incidents.deploy_act import DeployIncidentAct
 from server.incidents.deploys import change_deploys
 from server.incidents.ending import captured, ending_of
@@ -81,12 +82,21 @@ async def act(parts: Parts, incident_id: int, asked: IncidentAct, press: Press) 
         await change_deploys(connection, before, after)
         await store.save(connection, before, after)
         await tell(connection, before, after, now)
+        noticed = isinstance(asked, Accept) and await notice(parts, connection, alerts, press)
         what = f"incident.{type(asked).__struct_config__.tag}"
         await audit(connection, press.by, what, f"incident {incident_id}", None, asked, press.request_id)
     await parts.bus.publish("incidents", incident_id)
     if outside is not None:
         await reached(parts, outside)
+    if noticed:
+        await parts.bus.publish("alerts", 0)
     return Acted(after.incident, False, message)
+
+
+async def notice(parts: Parts, connection: AsyncConnection, alerts: Sequence[Alert], press: Press) -> bool:
+    """Acknowledge the open alerts of an incident for who declares it; whether any was not."""
+    still = [one.id for one in alerts if one.state != "resolved"]
+    return bool(await alert_acts.acknowledged(parts, connection, still, press.by, press.request_id))
 
 
 def most_spent(alerts: Sequence[Alert]) -> float:

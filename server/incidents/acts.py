@@ -51,7 +51,7 @@ from server.kernel.times import Instant
 
 
 class Accept(IncidentAct, tag="accept"):
-    """Say that it is an incident, and command it where nobody does yet."""
+    """Say that it is an incident, and command it where nobody does yet. Its open alerts are acknowledged with it."""
 
     command: bool = True
 

@@ -92,6 +92,8 @@ async def test_from_an_alert_to_the_end(web: Start, database_url: str, tmp_path:
     assert detail["proof"]["waits"] in ("alerts", "sight")
 
     await room.act(number, "accept")
+    (noticed,) = (await room.get(f"/{number}"))["alerts"]
+    assert noticed["acknowledged_by"] == "key:test", "who declares it has seen its alerts"
     assert (await room.act(number, "take_command"))["already"]
     await room.act(number, "move", to="mitigating")
     refused = await room.act(number, "resolve", 409)
@@ -110,7 +112,7 @@ async def test_from_an_alert_to_the_end(web: Start, database_url: str, tmp_path:
     every = (await room.get(f"/{number}/timeline"))["lines"]
     mine = [one["kind"] for one in every if one["origin"] == "incident"][::-1]
     assert mine == ["state", "state", "role", "state", "note", "task", "state", "report", "action", "state"]
-    assert [one["kind"] for one in every if one["origin"] == "alert"] == ["told", "fired", "detected"]
+    assert [one["kind"] for one in every if one["origin"] == "alert"] == ["acknowledged", "told", "fired", "detected"]
     assert [name.removeprefix("incident.") for name in audited(database_url)] == [
         "accept", "move", "note", "task", "resolve", "report", "action", "close",
     ]  # fmt: skip
