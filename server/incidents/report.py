@@ -15,6 +15,8 @@ from server.incidents.timeline_store import Line
 from server.kernel.text import NONE, iso, percent, plain, span
 from server.kernel.times import Instant, utc
 
+RECOVER = "time to recover"
+
 
 class Measured(Struct):
     """One time of the incident in seconds, null where it is not so far, and what it was taken from."""
@@ -142,7 +144,7 @@ def measures(incident: Incident) -> list[Measured]:
         Measured("time to detect", times.detect, f"from {onset} to the detection"),
         Measured("time to acknowledge", times.acknowledge, f"from {onset} to when a person declared it"),
         Measured("time to mitigate", times.mitigate, f"from {onset} to the first mitigation"),
-        Measured("time to recover", times.recover, f"from {onset} to the end of the failure, {end}"),
+        Measured(RECOVER, times.recover, f"from {onset} to the end of the failure, {end}"),
     ]
 
 
@@ -182,9 +184,10 @@ def markdown_lines(report: IncidentReport) -> Iterator[str]:
     yield f"{WORDS[report.state]}. Incident {report.id}{where}, made {iso(report.made_at)}. Times are UTC."
     yield from ("", f"Onset {iso(report.onset)}{corrected(report)}.")
     if report.over_at is not None:
-        yield f"Over {iso(report.over_at)}, after {span((report.over_at - report.onset).total_seconds())}."
+        after = span((report.over_at - report.onset).total_seconds())
+        yield f"Over {iso(report.over_at)}, after {after}{'' if resolved(report) else ', not resolved yet'}."
     yield from section("Impact", impact(report))
-    yield from section("Times", [f"- {one.name}: {span(one.seconds)}, {one.provenance}" for one in report.measures])
+    yield from section("Times", [time_line(one, report) for one in report.measures])
     yield from section(f"Root cause ({report.cause_class})", quoted(report.root_cause) or ["Not known yet."])
     if not report.public:
         yield from section("What went well", quoted(report.went_well) or [NONE])
@@ -192,6 +195,17 @@ def markdown_lines(report: IncidentReport) -> Iterator[str]:
         yield from section("People", [f"- {plain(one)}" for one in report.people] or ["Nobody."])
     title = "Updates" if report.public else "Timeline"
     yield from section(title, [timeline_line(one) for one in report.timeline] or ["None."])
+
+
+def resolved(report: IncidentReport) -> bool:
+    """Whether a person has said that it is over."""
+    return report.state in ("resolved", "closed")
+
+
+def time_line(one: Measured, report: IncidentReport) -> str:
+    """`- time to detect: 52 s, from ...`; what is measured only once somebody resolves it says so until then."""
+    awaited = one.name == RECOVER and one.seconds is None and not resolved(report)
+    return f"- {one.name}: {'not resolved yet' if awaited else span(one.seconds)}, {one.provenance}"
 
 
 def heading(report: IncidentReport) -> str:

@@ -23,6 +23,7 @@ from server.incidents.incident import Captured, DeployAct, Incident, IncidentSta
 from server.incidents.moves import MOVES, advanced, mitigated, moved
 from server.incidents.onset import evidence_for
 from server.incidents.proof import CLEAN_S, Ending, Proof, needed_requests, proof
+from server.incidents.report import markdown, report_of
 from server.incidents.report_html import ratio_chart
 from server.incidents.room import IncidentRoom
 from server.kernel.errors import ApiError
@@ -195,6 +196,19 @@ def test_to_roll_a_roll_back_back_mitigates_nothing() -> None:
     assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[asked]))
     other = replace(back, service="cart")
     assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[other, asked]))
+
+
+def test_a_report_says_that_nobody_has_resolved_it_yet() -> None:
+    def lines(incident: Incident) -> list[str]:
+        return markdown(report_of(IncidentRoom(incident), [], [], [], NOW, public=False)).splitlines()
+
+    end = "from the onset (the fast test's estimate) to the end of the failure, by live data"
+    calm = lines(at("monitoring", over_at=NOW))
+    assert f"- time to recover: not resolved yet, {end}" in calm
+    assert any(line.endswith(", after 1 min, not resolved yet.") for line in calm)
+    over = lines(at("resolved", over_at=NOW, resolved_at=NOW))
+    assert f"- time to recover: 1 min, {end}" in over
+    assert not any("not resolved yet" in line for line in over)
 
 
 def test_resolve_is_locked_until_proven_and_opens_with_a_reason() -> None:
