@@ -44,12 +44,13 @@ class DoneAct(Struct):
     what: str = ""  # the rollback
     since: SinceAct | None = None
     undid: tuple[str, str] | None = None  # the version or the revision that it took away, as a suspect names it
+    waits: bool = False  # for a person to do it by hand: it is not done yet
 
 
 def done_acts(revisions: Iterable[Change], deploys: Iterable[DeployAct], config: ConfigView | None) -> list[DoneAct]:
-    """The newest first."""
+    """Those that wait for a person, then the newest first."""
     found = [of_revision(one, config) for one in revisions] + [of_deploy(one) for one in deploys]
-    return sorted(found, key=lambda one: (one.at, one.key), reverse=True)[:SHOWN]
+    return sorted(found, key=lambda one: (one.waits, one.at, one.key), reverse=True)[:SHOWN]
 
 
 def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
@@ -79,6 +80,7 @@ def of_deploy(act: DeployAct) -> DoneAct:
     text = f"Roll back {versions}" if act.act == "roll_back" else f"{WORDS[act.act]} deploys of {act.service}"
     done = DoneAct(f"deploy-{act.id}", text, act.asked_by, act.asked_at, act.receipt or STATES[act.state])
     done.troubles = [act.error] if act.error else []
+    done.waits = act.state == "by_hand"
     if act.act == "roll_back" and act.state in ("by_hand", "failed"):
         done.deploy, done.command = act.id, act.command
     if act.act == "roll_back":

@@ -280,8 +280,10 @@ async def test_the_room_arms_in_place_and_shows_what_to_type_until_it_is_done(we
     during = await page()
     assert "git revert --no-edit 4e81b07..5f2c1a9 &amp;&amp; git push" in during
     assert "Roll back code only" not in during, "one at a time"
+    assert ('id="to-do-title"' in during, 'id="done-title"' in during) == (True, False), "nobody has typed it yet"
     assert await act("deploy_done", deploy="1") == "Done."
     after = await page()
+    assert ('id="to-do-title"' in after, 'id="done-title"' in after) == (False, True)
     assert ("Mark done" in after, "runs <b>4e81b07</b>" in after) == (False, True)
 
 
