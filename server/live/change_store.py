@@ -29,11 +29,13 @@ class ChangeCount(NamedTuple):
     counted: VersionCount
 
 
-# The minute of the change itself is of both; a version says by itself what it counted.
+# The minute of the change itself is of both; a version says by itself what it counted. A deploy is compared with what
+# had come before it, by its first outcome or its own deploy: of what came later nothing counts, nor of what comes back
+# with the next deploy in the minute in which it does.
 COUNTS = text(
     """
     WITH asked AS (
-        SELECT c.id, c.kind, c.service, c.version, extract(epoch FROM c.at)::float8 AS first,
+        SELECT c.id, c.kind, c.service, c.version, c.at, extract(epoch FROM c.at)::float8 AS first,
             date_trunc('minute', c.at, 'UTC') AS cut,
             CASE WHEN c.kind = 'deploy' THEN c.at - make_interval(secs => :before)
                 ELSE greatest(c.at - make_interval(secs => :before), (
@@ -42,19 +44,33 @@ COUNTS = text(
             least(to_timestamp(:now),
                 c.at + make_interval(secs => CASE WHEN c.kind = 'deploy' THEN :new ELSE :since END), (
                     SELECT min(o.at) FROM changes o WHERE o.service = c.service AND o.kind = ANY(:kinds) AND o.at > c.at
-                )) AS stop
+                )) AS stop, (
+                    SELECT o.version FROM changes o WHERE o.service = c.service AND o.kind = 'deploy' AND o.at > c.at
+                    ORDER BY o.at LIMIT 1
+                ) AS next
         FROM changes c
         WHERE c.id = ANY(:ids) AND c.kind = ANY(:compared) AND coalesce(c.detail ->> 'where', '') = ''
+    ), came AS (
+        SELECT service, version, min(at) AS at FROM (
+            SELECT service, version, first_seen_at AS at FROM series
+            UNION ALL SELECT service, version, at FROM changes WHERE kind = 'deploy'
+        ) AS seen WHERE service IN (SELECT service FROM asked WHERE kind = 'deploy') GROUP BY 1, 2
     )
     SELECT asked.id, asked.kind, extract(epoch FROM asked.stop)::float8 AS stop,
         asked.service, asked.version AS newest, asked.first,
         series.version, series.method || ' ' || series.route AS route,
         floor(extract(epoch FROM minutes.minute - asked.cut) / :slot)::int AS slot,
-        sum(minutes.n)::bigint AS n, sum(minutes.bad)::bigint AS bad, extract(epoch FROM max(minutes.minute))::bigint
+        sum(minutes.n)::bigint AS n, sum(minutes.bad)::bigint AS bad,
+        extract(epoch FROM max(minutes.minute))::bigint, extract(epoch FROM min(minutes.minute))::bigint
     FROM asked JOIN series ON series.service = asked.service AND :other NOT IN (series.version, series.route)
     JOIN minutes ON minutes.series_id = series.id
         AND minutes.minute >= asked.start AND minutes.minute < asked.stop
         AND (asked.kind = 'deploy' OR minutes.minute <> asked.cut)
+    LEFT JOIN came ON came.service = series.service AND came.version = series.version
+    WHERE asked.kind <> 'deploy' OR series.version = asked.version OR (
+        came.at < asked.at
+        AND (series.version IS DISTINCT FROM asked.next OR minutes.minute + interval '1 minute' <= asked.stop)
+    )
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     """
 )

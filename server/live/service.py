@@ -40,7 +40,7 @@ class RouteVersion(Struct, array_like=True):
 
 class VersionCount(NamedTuple):
     """What a version counted on one route in one slot. Times are Unix seconds: when the service's newest version was
-    first seen, and the newest minute in which anything was counted here."""
+    first seen, and the newest and the first minute in which anything was counted here."""
 
     service: str
     newest: str
@@ -51,6 +51,7 @@ class VersionCount(NamedTuple):
     n: int
     bad: int
     last: int
+    began: int = 0
 
 
 class LiveService(Struct):

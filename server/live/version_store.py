@@ -34,7 +34,8 @@ COUNTS = text(
            series.version, series.method || ' ' || series.route AS route,
            floor(extract(epoch FROM minutes.minute - newest.cut) / :slot)::int AS slot,
            sum(minutes.n)::bigint AS n, sum(minutes.bad)::bigint AS bad,
-           extract(epoch FROM max(minutes.minute))::bigint AS last
+           extract(epoch FROM max(minutes.minute))::bigint AS last,
+           extract(epoch FROM min(minutes.minute))::bigint AS began
     FROM newest JOIN series ON series.service = newest.service AND series.version <> :other
     JOIN minutes ON minutes.series_id = series.id
         AND minutes.minute >= newest.cut - make_interval(secs => :before)

@@ -160,8 +160,9 @@ async def test_who_waits_for_a_verdict_is_answered_once_it_is_known(web: Web, mo
     key = await site.key("read", "act", name="ci")
     async with site.parts.db.act() as connection:
         await connection.exec_driver_sql(
-            "INSERT INTO series (service, version, route, method, status) VALUES"
-            " ('checkout', 'a1', '/', 'GET', 200), ('checkout', 'a2', '/', 'GET', 200)"
+            "INSERT INTO series (service, version, route, method, status, first_seen_at) VALUES"
+            " ('checkout', 'a1', '/', 'GET', 200, now() - interval '1 hour'),"
+            " ('checkout', 'a2', '/', 'GET', 200, now())"
         )
     started = utc(shared_clock.now() - 300).isoformat()
     number = answer(await tell(site, key, started=started))["change"]["id"]

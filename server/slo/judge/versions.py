@@ -35,7 +35,7 @@ def verdict_of(rows: Sequence[VersionCount], now: float) -> VersionVerdict | Non
     theirs = [row for row in rows if row.version == other]
     beside = by_slot(own, [row for row in theirs if row.slot >= 0])
     both = min(sum(each.n for each in beside), sum(each.other_n for each in beside)) >= ENOUGH
-    runs_beside = both and serves(own, now) and serves(theirs, now) and goes_on(theirs)
+    runs_beside = both and serves(own, now) and serves(theirs, now) and goes_on(own, theirs)
     found = compare(beside if runs_beside else by_route(own, [row for row in theirs if row.slot < 0] or theirs))
     return as_verdict(rows[0], other, found, beside=runs_beside, serves=serves(own, now))
 
@@ -55,9 +55,11 @@ def serves(rows: Iterable[VersionCount], now: float) -> bool:
     return max((row.last for row in rows), default=0) > now - SERVES_S
 
 
-def goes_on(rows: Iterable[VersionCount]) -> bool:
-    """Whether a version counted after the minute in which the newest was first seen, which holds what was before."""
-    return any(row.last >= row.first - row.first % MINUTE_S + MINUTE_S for row in rows)
+def goes_on(own: Iterable[VersionCount], theirs: Iterable[VersionCount]) -> bool:
+    """Whether the other version counted after the minute in which the newest came, which holds what was before: one
+    that was told of comes with its first outcome."""
+    came = min(max(row.first - row.first % MINUTE_S, row.began) for row in own)
+    return any(row.last >= came + MINUTE_S for row in theirs)
 
 
 def by_route(own: Iterable[VersionCount], theirs: Iterable[VersionCount]) -> list[Stratum]:

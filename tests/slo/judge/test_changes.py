@@ -20,7 +20,8 @@ Web = Callable[..., Awaitable[Site]]
 NOW = int(time.time()) // 60 * 60
 
 SERIES = """
-INSERT INTO series (service, version, route, method, status) VALUES ('shop', %s, '/pay', 'POST', 200) RETURNING id
+INSERT INTO series (service, version, route, method, status, first_seen_at)
+VALUES ('shop', %s, '/pay', 'POST', 200, to_timestamp(%s)) RETURNING id
 """
 MINUTE = """
 INSERT INTO minutes (series_id, minute, n, bad, duration_us, fast) VALUES (%s, to_timestamp(%s), %s, %s, 0, '{}')
@@ -34,7 +35,8 @@ VALUES (to_timestamp(%s), %s, 'shop', %s, 'made', 'mira', NULL)
 def past(url: str) -> None:
     """v1, then v2 which fails more, then a scale after which nothing fails, a flag with it; last a policy."""
     with psycopg.connect(url) as connection:
-        ids = {name: connection.execute(SERIES, (name,)).fetchone() for name in ("v1", "v2")}
+        first = {"v1": NOW - 3000, "v2": NOW - 2400}
+        ids = {name: connection.execute(SERIES, (name, at)).fetchone() for name, at in first.items()}
         for name, ago_s, n, bad in (
             ("v1", 3000, 1830, 1),
             ("v2", 2400, 458, 12),
@@ -74,6 +76,28 @@ async def test_each_change_says_what_fails_since_and_before(web: Web, database_u
     page = text_of((await look(site, "/changes", await sign_in(site, "viewer"))).body)
     assert "12 of 458 fail since, 1 of 1,830 before, same routes · fails more: by chance in <0.01" in page
     assert "0 of 1,000 fail since, 0 of 1,500 before, same routes · no difference seen" in page
+
+
+@pytest.mark.gen_test
+async def test_a_deploy_is_compared_with_what_came_before_it_alone(web: Web, database_url: str) -> None:
+    """a1, then 80 s later a2, then a1 again: a2 came later and says nothing of the first, which came back after it."""
+    site = await web()
+    with psycopg.connect(database_url) as connection:
+        for version, first_ago_s, minutes in (
+            ("a1", 1790, [(1800, 340, 0), (1740, 340, 0), (1620, 500, 0)]),
+            ("a2", 1705, [(1740, 300, 100), (1680, 306, 102), (1620, 100, 90)]),
+        ):
+            found = connection.execute(SERIES, (version, NOW - first_ago_s)).fetchone()
+            assert found is not None
+            for ago_s, n, bad in minutes:
+                connection.execute(MINUTE, (found[0], NOW - ago_s, n, bad))
+        for ago_s, version in ((1790, "a1"), (1710, "a2"), (1610, "a1")):
+            connection.execute(CHANGE, (NOW - ago_s, "deploy", version))
+    told = answer(await site.fetch("/api/v1/changes?service=shop", key=await site.key("read")))["changes"]
+    newest, second, first = (one["verdict"] for one in told if one["service"] == "shop")
+    assert first is None, "a version that came later makes no deploy look better"
+    assert second["text"] == "292 of 706 fail since, 0 of 340 before", "what it replaced ran not beside it"
+    assert (newest["other"], newest["finding"], newest["beside"]) == ("a2", "better", False)
 
 
 def row(slot: int, n: int, bad: int, route: str = "POST /pay", kind: str = "scale") -> Any:

@@ -74,6 +74,8 @@ def test_what_ran_before_it_in_the_same_minute_ran_not_beside_it() -> None:
     assert (found.beside, found.text) == (False, "120 of 458 fail since v2, 0 of 4,000 before")
     rows.append(counted("v1", 0, 900, 0, first + 54))
     assert version_verdicts([*rows, counted("v2", 0, 458, 120, NOW)], NOW)["shop"].beside
+    told_of = counted("v2", 0, 458, 120, NOW)._replace(began=int(first) + 54)  # its first outcome came a minute later
+    assert not version_verdicts([*rows, told_of], NOW)["shop"].beside
 
 
 def test_a_version_that_is_gone_is_no_risk_and_without_another_there_is_no_verdict() -> None:
