@@ -9,6 +9,7 @@ from msgspec import Struct
 from server.gate.answer import Applied, GateAnswer, SpentHour, verdict
 from server.gate.returns import Return, allowance, next_return
 from server.kernel.text import percent
+from server.slo.model.budget import HANDFUL
 from server.slo.model.status import ObjectiveStatus, VersionVerdict
 
 DEPLOYS_DAYS = 90
@@ -38,7 +39,7 @@ class Worst(Struct):
 
 
 class Ship(Struct):
-    """The whole of it. `worst` None: no deploy of these days cost anything; `deploys` is how many were reckoned."""
+    """The whole of it. `worst` None: no deploy of these days cost a handful; `deploys` is how many were reckoned."""
 
     answer: GateAnswer
     verdict: str  # Allowed, with caution.
@@ -58,7 +59,8 @@ def ship(
 ) -> Ship:
     """Ship? from the objective that decides; `deploys` and `spending` are those of its budget.
 
-    While that is recounted, neither its deploys nor what returns are reckoned: shares of what is not known yet.
+    While that is recounted, neither its deploys nor what returns are reckoned: shares of what is not known yet. Of too
+    little traffic deploys are not reckoned either: one failure would be a large share.
     """
     name = answer.budget.objective if answer.budget else ""
     one = next((each for each in objectives if each.name == name), None)
@@ -68,7 +70,7 @@ def ship(
         verdict=f"{verdict(answer.answer, answer.state)}.",
         left=left(answer, one),
         worst=worst_deploy(known, deploys) if known else None,
-        deploys=len(deploys) if known else 0,
+        deploys=len(deploys) if known and known.judged else 0,
         returns=next_return(known, spending, now) if known else None,
     )
 
@@ -88,10 +90,11 @@ def left(answer: GateAnswer, one: ObjectiveStatus | None) -> str:
 
 
 def worst_deploy(one: ObjectiveStatus, deploys: Sequence[DeployHours]) -> Worst | None:
-    """The deploy after which most failed beyond what failed before it; the newest of several."""
+    """The deploy after which most failed beyond what failed before it, a handful at least; the newest of several.
+    None of too little traffic to judge its budget."""
     allowed = allowance(one)
     most = max(deploys, key=lambda each: (each.after - each.before, each.at), default=None)
-    if most is None or most.after <= most.before or allowed <= 0:
+    if most is None or not one.judged or most.after - most.before < HANDFUL or allowed <= 0:
         return None
     return Worst(most.version, most.at, float((most.after - most.before) / allowed), most.by_hours)
 

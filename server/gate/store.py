@@ -54,8 +54,8 @@ SPENT_HOURS = text(
 
 DEPLOYS_MAX = 2000  # the newest
 
-# A minute belongs to the hour after a deploy when it is the deploy's own or a later one. What exclusions take out of
-# the ledger is not a deploy's doing.
+# The hour after a deploy begins with the minute after its own, which may hold what failed before it. What exclusions
+# take out of the ledger is not a deploy's doing.
 COSTS = text(
     """
     WITH deploys AS (
@@ -70,11 +70,11 @@ COSTS = text(
     FROM deploys CROSS JOIN unnest(CAST(:ids AS integer[])) AS asked (id)
     LEFT JOIN LATERAL (
         SELECT sum(m.bad - coalesce(out.bad, 0)) FILTER (WHERE m.minute < cut)::bigint AS before,
-               sum(m.bad - coalesce(out.bad, 0)) FILTER (WHERE m.minute >= cut)::bigint AS after
+               sum(m.bad - coalesce(out.bad, 0)) FILTER (WHERE m.minute > cut)::bigint AS after
         FROM ledger_minutes m
         LEFT JOIN ledger_left_out AS out ON out.objective_id = m.objective_id AND out.minute = m.minute
         WHERE NOT by_hours AND m.objective_id = asked.id
-          AND m.minute >= cut - interval '1 hour' AND m.minute < cut + interval '1 hour'
+          AND m.minute >= cut - interval '1 hour' AND m.minute <= cut + interval '1 hour'
     ) AS minutes ON true
     LEFT JOIN LATERAL (
         SELECT max(h.bad - coalesce(out.bad, 0)) FILTER (WHERE h.hour < cut) AS before,

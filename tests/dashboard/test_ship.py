@@ -87,7 +87,7 @@ async def test_it_says_whether_to_ship_what_the_worst_cost_and_what_returns(web:
             f"INSERT INTO ledger_hours VALUES ({ledger}, to_timestamp({leaves}), 0, 410, 0)"
         )
         await connection.exec_driver_sql(
-            f"INSERT INTO ledger_minutes VALUES ({ledger}, to_timestamp({hour - 86_400}), 0, 180, 0)"
+            f"INSERT INTO ledger_minutes VALUES ({ledger}, to_timestamp({hour - 86_400 + 60}), 0, 180, 0)"
         )
         await connection.exec_driver_sql(
             "INSERT INTO changes (at, kind, service, version, summary, author)"

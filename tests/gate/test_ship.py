@@ -70,6 +70,12 @@ def test_deploys_that_cost_nothing_have_no_worst_one() -> None:
     assert worst_deploy(objective(0.5), better) is None
     assert worst_deploy(objective(None), [DeployHours("a1", NOW, 0, 9, False)]) is None, "a budget of nothing"
     assert worst_deploy(objective(0.5), []) is None
+    few, several = DeployHours("a1", NOW, 0, 4, False), DeployHours("a1", NOW, 0, 5, False)
+    assert worst_deploy(objective(0.5), [few]) is None, "a handful tells nothing"
+    assert worst_deploy(objective(0.5), [several]) is not None
+    little = objective(-9, judged=False)
+    found = ship(asked(little), [little], [several], [], NOW)
+    assert (found.worst, found.deploys) == (None, 0), "nor is a budget reckoned with that cannot be judged"
 
 
 def test_only_what_leaves_within_a_week_and_is_notable_is_told() -> None:
@@ -105,7 +111,8 @@ async def test_a_deploy_costs_what_its_hour_took_beyond_the_hour_before(database
                 (at, version, at),
             )
     minute = timedelta(minutes=1)
-    for offset, bad in ((-61, 1000), (-60, 5), (-1, 7), (0, 30), (59, 11), (60, 1000), (20, 40)):
+    # Its own minute holds what failed before its second: it is of neither.
+    for offset, bad in ((-61, 1000), (-60, 5), (-1, 7), (0, 1000), (1, 30), (60, 11), (61, 1000), (20, 40)):
         await put("ledger_minutes", fresh + offset * minute, bad)
     for offset, bad in ((-120, 900), (-60, 4), (0, 50), (60, 80), (120, 900)):
         await put("ledger_hours", old + offset * minute, bad)
