@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figure import Figure
+from benchmarks.figure import Figure, aimed
 from benchmarks.stand import scratch
 from server.ingest.access_log.log_file import LogFile
 from server.ingest.access_log.log_survey import reads
@@ -17,7 +17,6 @@ from server.receivers.access_log.entry import LoggedRequest
 from server.receivers.access_log.latency import LogAsk
 
 LINES = 200_000
-LEAST = 150_000.0  # lines a second
 ROUNDS = 5
 BEGAN = 1_795_404_619
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36"
@@ -57,7 +56,8 @@ def run() -> list[Figure]:
         packed = Path(directory) / "packed.gz"
         packed.write_bytes(gzip.compress((Path(directory) / "log").read_bytes(), 1))
         figures.append(Figure("access log, Caddy, gzip, lines", rate(packed), "lines/s"))
-    return figures
+    slowest = min(figures, key=lambda each: each.value)
+    return [aimed("access log, the slowest form, lines", [slowest.value], "lines/s", note=slowest.name), *figures]
 
 
 def measured(name: str, line: str, directory: Path) -> Figure:
@@ -65,7 +65,7 @@ def measured(name: str, line: str, directory: Path) -> Figure:
     path = directory / "log"
     path.write_text("".join(made(line, n) + "\n" for n in range(LINES)))
     rounds = [rate(path) for _ in range(ROUNDS)]
-    return Figure(f"access log, {name}, lines", statistics.median(rounds), "lines/s", LEAST, "at least")
+    return Figure(f"access log, {name}, lines", statistics.median(rounds), "lines/s")
 
 
 def made(line: str, n: int) -> str:

@@ -87,6 +87,10 @@ AIMS = {
     "memory of the largest process, 5,000 series": Aim("memory", "", 90.0),
     "status pages, more outcomes, p50": Aim("", "1 million outcomes", 1.2),
     "total outage to firing, 50/s": Aim("outage", "Prometheus, 1 s scrape and evaluation", 0.025),
+    "durable spans by OTLP, rate": Aim("otlp", "outcomes by POST", 0.5, "at least"),
+    "8,192 spans in one request, longest": Aim("otlp", "", 1.0),
+    "memory that 8,192 spans at once leave": Aim("otlp", "", 32.0),
+    "access log, the slowest form, lines": Aim("access_log", "", 150_000.0, "at least"),
 }
 
 
