@@ -210,28 +210,34 @@ def weigh(read: ReadSpans, begun: int, said: Mapping[int, SampledSpan]) -> None:
 
 
 def places_of(read: ReadSpans, begun: int) -> dict[bytes, int]:
-    """The places of outcomes of SERVER spans, from a place on, by the spans' ids, which their claims begin with."""
+    """The places of outcomes of SERVER spans, from a place on, by the spans' ids; of copies that of the first, which is
+    the one that counts."""
+    found: dict[bytes, int] = {}
+    for place, span_id in enumerate(ids_of(read, begun), begun):
+        if read.outcomes[place].method != CONSUME:
+            found.setdefault(span_id, place)
+    return found
+
+
+def ids_of(read: ReadSpans, begun: int) -> list[bytes]:
+    """The ids of the spans of outcomes from a place on, which their claims begin with."""
     items = items_in(bytes(read.item_claims[begun * ITEM_BYTES :]))
-    return {
-        item[SECOND_BYTES : SECOND_BYTES + ID_BYTES]: place
-        for place, item in enumerate(items, begun)
-        if read.outcomes[place].method != CONSUME
-    }
+    return [item[SECOND_BYTES : SECOND_BYTES + ID_BYTES] for item in items]
 
 
 def leave_out(above: Mapping[bytes, bytes], service: str, begun: int, read: ReadSpans, found: Related) -> None:
-    """Leave out the spans that tell a request again, of the outcomes from a place on; what they know of it stays."""
-    layers, gone = found.layers, set[int]()
-    read.repeated += len(above)
+    """Leave out the spans that tell a request again, of the outcomes from a place on, with all their copies; what they
+    know of it stays."""
+    layers = found.layers
     for span_id in above:
         place, outer = layers.places[span_id], layers.places.get(outermost(span_id, above))
-        if place is None:
-            read.abandoned[service] -= 1
-            continue
-        gone.add(place)
-        if outer is not None and outer != place:
+        if place is not None and outer is not None and outer != place:
             learn(read.outcomes[outer], read.outcomes[place], routed=layers.knows_better(place, outer))
-    kept = [place for place in range(begun, len(read.outcomes)) if place not in gone]
+    unanswered = sum(1 for one in layers.inner if one.span_id in above and layers.places[one.span_id] is None)
+    if unanswered:
+        read.abandoned[service] -= unanswered
+    kept = [place for place, span_id in enumerate(ids_of(read, begun), begun) if span_id not in above]
+    read.repeated += unanswered + len(read.outcomes) - begun - len(kept)
     items = items_in(bytes(read.item_claims[begun * ITEM_BYTES :]))
     read.outcomes[begun:] = [read.outcomes[place] for place in kept]
     read.item_claims[begun * ITEM_BYTES :] = b"".join([items[place - begun] for place in kept])

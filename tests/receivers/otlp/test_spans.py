@@ -289,6 +289,19 @@ def test_a_request_that_two_layers_tell_is_one_and_knows_what_both_know(in_json:
     assert (found.repeated, sum(found.abandoned.values()), len(found.item_claims)) == (2, 0, 64)
 
 
+def test_copies_of_an_inner_layer_are_left_out_too() -> None:
+    spans = Spans()
+    for status in (200, None):
+        with spans.within(http(200)):
+            spans.add(http(status))
+    message = spans.message
+    for scope in message.resource_spans[0].scope_spans:
+        scope.spans.extend([*scope.spans])
+    found = outcomes(message.SerializeToString())
+    assert len({bytes(found.item_claims[at : at + 16]) for at in range(0, len(found.item_claims), 16)}) == 2
+    assert (found.repeated, sum(found.abandoned.values())) == (4, 0)
+
+
 def test_an_inner_layer_repeats_also_where_the_outer_one_comes_later() -> None:
     spans = Spans(service_name="streams")
     with spans.within(http(200)):
