@@ -14,10 +14,12 @@ STATUS_MIN, STATUS_MAX = 100, 599
 SWITCHED = 101
 WSGI = "opentelemetry.instrumentation.wsgi"  # its spans end before anything is written: no exception is the client's
 
+ABANDONED = None  # there was no answer, and nobody knows whether the request failed
+
 # gRPC's codes as the statuses that its own mapping to HTTP has; the server's own faults are 500 and above.
-GRPC = {
+GRPC: dict[str, int | None] = {
     "OK": 200,
-    "CANCELLED": 499,
+    "CANCELLED": ABANDONED,  # 499: the client has taken its call back
     "UNKNOWN": 500,
     "INVALID_ARGUMENT": 400,
     "DEADLINE_EXCEEDED": 504,
@@ -73,9 +75,6 @@ CLIENT_MAY_HAVE_LEFT = frozenset(
 )
 
 
-ABANDONED = None  # there was no answer, and nobody knows whether the request failed
-
-
 def http_ended(span: Message, attributes: Attributes, scope: str) -> int | None:
     """The status of an HTTP request. A 4xx is no failure, whatever the span's own status says."""
     status = whole(attributes, "http.response.status_code", "http.status_code")
@@ -114,7 +113,7 @@ def of_another_stream(span: Message) -> bool:
     return bool(lines) and ANSWERING.search(lines[-1]) is None
 
 
-def rpc_ended(span: Message, attributes: Attributes) -> int:
+def rpc_ended(span: Message, attributes: Attributes) -> int | None:
     """The status of a remote procedure call: it has a code of its own and no HTTP status."""
     said = text(attributes, "rpc.response.status_code", "grpc.status_code")
     code = whole(attributes, "rpc.grpc.status_code", "rpc.response.status_code", "grpc.status_code")

@@ -127,6 +127,8 @@ def test_a_request_is_told_whole() -> None:
         ({"rpc.system": "grpc", "rpc.grpc.status_code": 0}, {}, 200),
         ({"rpc.system": "grpc", "rpc.grpc.status_code": 0}, {"error": True, "raised": ValueError()}, 500),
         ({"rpc.system": "grpc", "rpc.grpc.status_code": 5}, {"error": True}, 404),
+        ({"rpc.system": "grpc", "rpc.grpc.status_code": 1}, {"error": True}, None),
+        ({"rpc.system.name": "grpc", "rpc.response.status_code": "CANCELLED"}, {}, None),
         ({"rpc.system.name": "grpc", "rpc.response.status_code": "UNAVAILABLE"}, {"error": True}, 503),
         ({"rpc.system": "grpc"}, {}, 200),
         ({"rpc.system": "grpc"}, {"error": True}, 500),
