@@ -3,15 +3,19 @@ Next.js or of Hono's middleware; a mux and a router in Go. The outer span is wha
 inner one often knows the route, which the outer one does not.
 
 A SERVER span stands for a request that came from outside: one below another SERVER span of the same resource is the
-same request again. Where that one came in another body, as of an answer that streams, what decides is whether spans of
-its scope were seen below others, and whether the SDK says that its parent is of the same process. That alone is not
-enough: not all who take a parent out of a header say that it is of another one.
+same request again. Where nobody says whether its parent is of the same process, as older SDKs do not, only if it is of
+another scope: one of the same may be a call of the service to itself. Where that one came in another body, as of an
+answer that streams, what decides is whether spans of its scope were seen below others, and whether the SDK says that
+its parent is of the same process. That alone is not enough: not all who take a parent out of a header say that it is
+of another one.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from server.ingest.outcome import Outcome
@@ -41,6 +45,15 @@ class Layers:
     inner: list[InnerSpan] = field(default_factory=list)
     places: dict[bytes, int | None] = field(default_factory=dict)
     untold: set[int] = field(default_factory=set)
+    scopes: list[tuple[int, str]] = field(default_factory=list)  # where the outcomes of each scope begin
+    unanswered: dict[bytes, str] = field(default_factory=dict)  # the scopes of those that were abandoned
+
+    def scope_of(self, span_id: bytes) -> str:
+        """The scope of a span that has a place."""
+        place = self.places[span_id]
+        if place is None:
+            return self.unanswered[span_id]
+        return self.scopes[bisect_right(self.scopes, place, key=itemgetter(0)) - 1][1]
 
     def knows_better(self, inner: int, outer: int) -> bool:
         """Whether an inner layer knows the route and no layer before it did."""
@@ -58,7 +71,10 @@ def repeats(layers: Layers, spans: Callable[[], Iterable[Message]]) -> dict[byte
     others: Mapping[bytes, Message] | None = None
     for span in layers.inner:
         above: bytes | None = span.parent
-        if above not in layers.places:
+        if above in layers.places:
+            if not span.local and layers.scope_of(above) == span.scope[1]:
+                continue  # a service that calls itself
+        else:
             if not span.local:
                 continue
             if others is None:

@@ -120,6 +120,7 @@ def read_resource(
     around = not AROUND_FASTAPI.isdisjoint(name for name, _ in by_scope)
     for name, spans in by_scope:
         scope, place = Scope(name, process, packed, around and name == NATIVE_FASTAPI), 0
+        found.layers.scopes.append((len(read.outcomes), name))
         while place < len(spans):
             some = spans[place : place + SLICE - read.spans % SLICE]
             take_some(some, unpack, scope, read, found)
@@ -262,6 +263,7 @@ def take(span: Message, scope: Scope, read: ReadSpans, found: Related) -> None:
     if told.status is None:
         read.abandoned[process.service] = read.abandoned.get(process.service, 0) + 1
         layers.places[span.span_id] = None
+        layers.unanswered[span.span_id] = scope.name
         return
     if not told.route:
         layers.untold.add(len(read.outcomes))

@@ -304,6 +304,20 @@ def test_copies_of_an_inner_layer_are_left_out_too() -> None:
     assert (found.repeated, sum(found.abandoned.values())) == (4, 0)
 
 
+@pytest.mark.parametrize("outer", [200, None])
+def test_a_service_that_calls_itself_is_called_also_where_sdks_say_nothing_of_parents(outer: int | None) -> None:
+    spans = Spans()
+    with spans.within(http(outer)), another_process():
+        spans.add(http(200), scope="outside")  # of the same framework
+        spans.add(http(200), scope="mux")
+    message = spans.message
+    for scope in message.resource_spans[0].scope_spans:
+        for span in scope.spans:
+            span.flags = 0
+    found = outcomes(message.SerializeToString())
+    assert (len(found.outcomes), found.repeated) == (1 if outer is None else 2, 1)
+
+
 def test_an_inner_layer_repeats_also_where_the_outer_one_comes_later() -> None:
     spans = Spans(service_name="streams")
     with spans.within(http(200)):
