@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from google.protobuf.json_format import MessageToJson
@@ -18,7 +19,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMet
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
-from server.ingest.telemetry import metering
+from server.ingest.telemetry import metering, telemetry_sources
 from server.ingest.telemetry.telemetry_sources import TelemetrySources
 from server.kernel.db import Database
 from server.kernel.errors import ApiError
@@ -125,6 +126,51 @@ async def test_histograms_of_a_service_that_sends_spans_do_not_count(web: Any, d
     await site.parts.intake.lane.write()
     found = rows(database_url, "SELECT reason, items FROM received WHERE receiver = 'OTLP metrics' ORDER BY 1")
     assert ("SPANS_COUNT", 2) in found
+
+
+class AskedDatabase:
+    """One that counts how often it is asked; `away`: it does not answer."""
+
+    def __init__(self, away: bool = False) -> None:
+        self.n, self.away = 0, away
+
+    @asynccontextmanager
+    async def ask(self) -> AsyncIterator[None]:
+        self.n += 1
+        if self.away:
+            await asyncio.Event().wait()
+        yield None
+
+
+@pytest.mark.gen_test
+async def test_a_service_without_spans_is_looked_for_no_more_than_once_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def found(_: None) -> set[str]:
+        return {"shop"}
+
+    monkeypatch.setattr(telemetry_sources.store, "span_services", found)
+    monkeypatch.setattr(telemetry_sources, "AGAIN_S", 60.0)
+    db = AskedDatabase()
+    sources = TelemetrySources(cast(Database, db))
+    for asked in ({"metrics"}, {"shop"}, {"shop", "other"}):
+        await asyncio.gather(*(sources.span_services(asked) for _ in range(9)))
+    assert db.n == 2, "one look for each of the two without spans"
+    monkeypatch.setattr(telemetry_sources, "AGAIN_S", -1.0)
+    await sources.span_services({"metrics"})
+    assert db.n == 3
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_does_not_answer_what_was_known_stands_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telemetry_sources, "LOOK_S", 0.01)
+    monkeypatch.setattr(telemetry_sources, "AGAIN_S", 60.0)
+    db = AskedDatabase(away=True)
+    sources = TelemetrySources(cast(Database, db))
+    assert await asyncio.gather(*(sources.span_services({f"s{n}"}) for n in range(9))) == [set()] * 9
+    assert db.n == 1, "who waited does not ask again"
 
 
 @pytest.mark.gen_test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Mapping
@@ -13,6 +14,8 @@ from server.receivers.otlp.measured import MeasuredBuckets
 
 NOTED_S = 60.0  # as often as it is noted of a service
 LOOKED_S = 5.0  # as old may be what is known of services that send spans
+AGAIN_S = 1.0  # before a service of which no span was found is looked for again, or a database that was away is asked
+LOOK_S = 2.0  # for a look, after which the database is away: senders wait for what they sent
 
 Noted = TypeVar("Noted")
 
@@ -25,7 +28,9 @@ class TelemetrySources:
         self._noted: dict[tuple[str, bool], float] = {}  # monotonic
         self._measured: dict[str, float] = {}  # monotonic
         self._found: set[str] = set()
-        self._looked_at = float("-inf")  # monotonic
+        self._looked_at = self._away_at = float("-inf")  # monotonic
+        self._asked: dict[str, float] = {}  # when each service was looked for last, monotonic
+        self._looking = asyncio.Lock()
 
     async def note_spans(self, services: Collection[str], *, sampled: bool = False) -> None:
         """Spans of these have come; `sampled`: nobody knows how many requests they stand for."""
@@ -53,13 +58,31 @@ class TelemetrySources:
     async def span_services(self, asked: Collection[str]) -> Collection[str]:
         """Services of which spans have come within the hour; of those asked for also where they have just come to
         another process: what counts until that is known would count twice."""
-        now = time.monotonic()
-        if now - self._looked_at > LOOKED_S or not self._found.issuperset(asked):
-            with contextlib.suppress(*AWAY):
-                async with self.db.ask() as connection:
-                    self._found = await store.span_services(connection)
-                self._looked_at = now
+        if not self._is_known(asked):
+            async with self._looking:
+                if not self._is_known(asked):  # whoever looked meanwhile may have found out
+                    await self._look(asked)
         return self._found
+
+    def _is_known(self, asked: Collection[str]) -> bool:
+        """Whether what is known is new enough, or cannot be asked."""
+        now = time.monotonic()
+        if now - self._away_at <= AGAIN_S:
+            return True
+        unseen = (self._asked.get(one, float("-inf")) for one in asked if one not in self._found)
+        return now - self._looked_at <= LOOKED_S and all(now - at <= AGAIN_S for at in unseen)
+
+    async def _look(self, asked: Collection[str]) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(LOOK_S), self.db.ask() as connection:
+                self._found = await store.span_services(connection)
+        except AWAY:
+            self._away_at = time.monotonic()
+            return
+        self._looked_at = began
+        recently = {service: at for service, at in self._asked.items() if began - at <= AGAIN_S}
+        self._asked = recently | dict.fromkeys(asked, began)
 
 
 def recent(noted: Mapping[Noted, float], now: float) -> dict[Noted, float]:
