@@ -229,8 +229,14 @@ def secret_key(given: str, database_url: str | None, data_dir: Path) -> str:
         return given
     if database_url is not None:
         raise ConfigurationError("SECRET_KEY is required with DATABASE_URL; use `openssl rand -hex 32`.")
-    data_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "secret_key", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / "secret_key", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"DATA_DIR is {data_dir}, which cannot be written to ({error.strerror}); let this user write there, or set "
+            "DATA_DIR to another directory."
+        ) from None
     with os.fdopen(descriptor, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # two commands at the first start; one that was killed here left it empty
         kept = file.read().strip()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gzip
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,11 @@ from click.testing import CliRunner, Result
 
 from server.__main__ import main
 from server.ingest.access_log import log_sender
+from server.ingest.access_log.log_place import LogPlace
+from server.ingest.access_log.log_taking import LogPart, Report
+from server.ingest.batch import Claim
+from server.ingest.outcome import Outcome
+from server.kernel.errors import ApiError, ConfigurationError
 from server.kernel.remote import NotAsked, RemoteAnswer, post_bytes
 from server.kernel.settings import read_environment
 from tests.conftest import variables
@@ -61,7 +69,7 @@ async def test_a_log_is_sent_and_what_is_new_of_it_later(
         file.write("".join(line(now - n, rest="") for n in range(10)) + line(now - 3000 * 86400))
     done = await here.sends()
     assert done.exit_code == 0, done.output
-    assert "1510 outcomes stored" in done.output
+    assert "1,510 outcomes stored" in done.output
     assert "1 line left out" in done.output
     assert rows(
         database_url, "SELECT count(*), count(duration_us), count(*) FILTER (WHERE bad), max(duration_us) FROM outcomes"
@@ -110,7 +118,8 @@ async def test_what_breaks_loses_nothing_and_doubles_nothing(
     assert done.exit_code == 0, done.output
     assert value(database_url, COUNT) == 2_600
     assert tried[1] - tried[0] >= 1.0  # Retry-After
-    assert keys[0] == keys[1] == keys[2] == keys[4]
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[3] == keys[4] == keys[5] != keys[0], "what was answered is not sent again"
     assert keys[7] == keys[6] + "a"
 
 
@@ -147,3 +156,109 @@ def log_sender_known(path: Path) -> bytes:
     from server.ingest.access_log.log_place import known_by
 
     return known_by("shop", path.read_bytes().splitlines()[0], moved=False)
+
+
+class Answers:
+    """An Evenkeel that knows the keys which it has not forgotten, and counts outcomes."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.posts = self.counted = 0
+        self.killed_at = 0  # before the post of this number is there
+        self.answer: RemoteAnswer | None = None
+
+    def post(self, address: str, api_key: str, body: bytes, headers: dict[str, str]) -> RemoteAnswer:
+        self.posts += 1
+        if self.posts == self.killed_at:
+            raise Killed
+        if self.answer is not None:
+            return self.answer
+        lines = len(gzip.decompress(body).splitlines())
+        if headers["Idempotency-Key"] not in self.keys:
+            self.keys.add(headers["Idempotency-Key"])
+            self.counted += lines
+        return RemoteAnswer(201, b'{"accepted":%d}' % lines)
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    answers = Answers()
+    monkeypatch.setattr(log_sender, "post_bytes", answers.post)
+    return answers
+
+
+def sender_in(data_dir: Path) -> log_sender.LogSender:
+    env = read_environment({"DATA_DIR": str(data_dir), "SECRET_KEY": "k" * 64})
+    return log_sender.LogSender(env, log_sender.Receiver("http://there", "key"), "shop")
+
+
+KNOWN, DIGEST = b"k" * 16, b"d" * 16
+
+
+async def sends_part(sender: log_sender.LogSender, lines: int) -> None:
+    """Send what of it is not there yet."""
+    outcome = Outcome(service="shop", route="/", method="GET", status=200, duration_ms=1.0)
+    part = LogPart(True, [outcome] * lines, [1_700_000_000_000_000 + n for n in range(lines)])
+    place = LogPlace(100, lines, b"t" * 16, 1)
+    if not await sender.places(KNOWN):
+        sender.prepare(KNOWN, 0, place, {DIGEST: part})
+        await sender.store(part, Claim(DIGEST, b"", b""))
+        await sender.move(KNOWN, 0, place, Report())
+
+
+async def command(data_dir: Path) -> None:
+    """A process that sends it."""
+    sender = sender_in(data_dir)
+    try:
+        await sends_part(sender, 2_500)
+    finally:
+        await sender.close()
+
+
+def test_what_was_answered_is_not_sent_again_after_its_keys_are_forgotten(there: Answers, tmp_path: Path) -> None:
+    there.killed_at = 3
+    with pytest.raises(Killed):
+        asyncio.run(command(tmp_path))
+    assert there.counted == 2_000
+    there.keys.clear()
+    asyncio.run(command(tmp_path))
+    assert there.counted == 2_500
+
+
+def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=f"DATA_DIR is {tmp_path}/file/x, which cannot be written to"):
+        read_environment({"DATA_DIR": str(tmp_path / "file" / "x")})
+    (tmp_path / "sent").touch()
+    with pytest.raises(ApiError, match=f"{tmp_path} cannot be written to .*set DATA_DIR"):
+        sender_in(tmp_path)
+
+
+def test_a_full_disk_is_waited_for(there: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sent, which is on disk first; and after it, when it is not sent again."""
+    fsync, room = os.fsync, [0]
+
+    def full(descriptor: int) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ApiError, match="No space left on device") as waits:
+        asyncio.run(command(tmp_path))
+    assert (waits.value.code, there.posts) == ("UNAVAILABLE", 0)
+
+    async def goes_on() -> None:
+        sender = sender_in(tmp_path)
+        room[0] = 2  # what is next, and not that it was sent
+        for posts in (1, 1):
+            with pytest.raises(ApiError, match="No space left on device"):
+                await sends_part(sender, 2_500)
+            assert there.posts == posts
+        room[0] = 100
+        await sends_part(sender, 2_500)
+        await sender.close()
+
+    asyncio.run(goes_on())
+    assert (there.posts, there.counted) == (3, 2_500)

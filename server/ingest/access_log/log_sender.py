@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ UNTIMED = "&timed=false"
 WAIT_S, WAIT_MAX_S = 1.0, 60.0  # where an answer does not say how long
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # what ends by itself
 TOO_LARGE = 413
+KEEP_S = 2  # between tries to write down how far it is
+HELP = "Nothing of a log is lost. Make room there, let this user write to it, or set DATA_DIR to another directory."
 _encode = msgspec.json.Encoder().encode_lines
 
 
@@ -42,7 +45,7 @@ class Receiver(NamedTuple):
 class LogSender(LogTaking):
     """Sends logs as outcomes of one service, each line once: how far is kept under `data_dir`.
 
-    Routes are as the paths say; patterns of a service are there, not here.
+    Routes are as the paths say; patterns of a service are there, not here. ApiError: `data_dir` cannot be written to.
     """
 
     def __init__(
@@ -51,7 +54,8 @@ class LogSender(LogTaking):
         super().__init__(env, service, aborted=aborted, live=live)
         self.to = to
         self.refused: Counter[str] = Counter()  # why, of outcomes that were not taken there
-        self._directory: Path = sent_directory(env.data_dir, to.url)
+        with kept_in(env.data_dir, "INVALID"):
+            self._directory: Path = sent_directory(env.data_dir, to.url)
         self._logs: dict[bytes, SentLog] = {}
         self._wait: ApiError | None = None
         self._wait_until = 0.0  # monotonic
@@ -61,22 +65,28 @@ class LogSender(LogTaking):
         """How far logs that begin so were sent; what was about to be, is sent first. ApiError."""
         log = self._logs.get(known)
         if log is None:
-            try:
-                log = self._logs[known] = SentLog(self._directory, known)
-            except LogIsSent:
-                raise ApiError("CONFLICT", "Another command is sending a log that begins so.") from None
-            except (OSError, ValueError) as error:
-                raise ApiError("INVALID", f"How far it was sent cannot be read: {error}") from None
+            log = self._logs[known] = self._opened(known)
         while log.held.next is not None and log.held.next.posts:
             await self._deliver(log.held.next.posts[0], log)
-        log.moved()
+        with kept_in(self._directory):
+            log.moved()
         return dict(log.held.places)
 
+    def _opened(self, known: bytes) -> SentLog:
+        try:
+            with kept_in(self._directory, "INVALID"):
+                return SentLog(self._directory, known)
+        except LogIsSent:
+            raise ApiError("CONFLICT", "Another command is sending a log that begins so.") from None
+        except ValueError as error:
+            raise ApiError("INVALID", f"How far it was sent cannot be read in {self._directory}: {error}") from None
+
     def prepare(self, known: bytes, number: int, place: LogPlace, parts: Mapping[bytes, LogPart]) -> None:
-        """Write down what is sent next."""
+        """Write down what is sent next. ApiError UNAVAILABLE."""
         tail = f"{place.end}-{place.tail.hex()[:16]}"
         posts = [post for digest, part in parts.items() for post in posts_of(part, digest, tail)]
-        self._logs[known].prepare(number, place, posts)
+        with kept_in(self._directory):
+            self._logs[known].prepare(number, place, posts)
 
     async def store(self, part: LogPart, claim: Claim | None) -> StoredBatch:
         """Send what was written down of a claim; of what comes through a pipe, the part itself. ApiError."""
@@ -91,8 +101,9 @@ class LogSender(LogTaking):
         return StoredBatch(claim.answer, repeated=False)
 
     async def move(self, known: bytes, number: int, place: LogPlace, report: Report) -> None:
-        """All of it was sent."""
-        self._logs[known].moved()
+        """All of it was sent. ApiError UNAVAILABLE."""
+        with kept_in(self._directory):
+            self._logs[known].moved()
 
     async def close(self) -> None:
         """Let other commands go on."""
@@ -103,17 +114,20 @@ class LogSender(LogTaking):
         """Send one; ApiError UNAVAILABLE where it is to be tried again, at the soonest when the answer said so."""
         if self._wait is not None and time.monotonic() < self._wait_until:
             raise self._wait
-        answer = await self._posted(post)
-        if answer.status == TOO_LARGE and (halves := halves_of(post)):
+        with kept_in(self._directory):
             if log is not None:
+                log.keep()
+        answer = await self._posted(post)
+        halves = halves_of(post) if answer.status == TOO_LARGE else ()
+        if not halves:
+            self._take(answer)
+        with kept_in(self._directory):
+            if log is not None and halves:
                 log.halved(post, halves)
-                return
-            for half in halves:
-                await self._deliver(half, None)
-            return
-        self._take(answer)
-        if log is not None:
-            log.sent(post)
+            elif log is not None:
+                log.sent(post)
+        for half in halves if log is None else ():
+            await self._deliver(half, None)
 
     async def _posted(self, post: LogPost) -> RemoteAnswer:
         headers = {
@@ -146,6 +160,16 @@ class LogSender(LogTaking):
         self._wait = ApiError("UNAVAILABLE", detail, retry_after=max(1, round(wait_s)))
         self._wait_until = time.monotonic() + wait_s
         return self._wait
+
+
+@contextmanager
+def kept_in(directory: Path, code: str = "UNAVAILABLE") -> Iterator[None]:
+    """Raise what keeps a directory from being written to as ApiError, which says what to do."""
+    try:
+        yield
+    except OSError as error:
+        said = f"{directory} cannot be written to ({error.strerror or error}), where it is kept how far logs were sent."
+        raise ApiError(code, f"{said} {HELP}", retry_after=KEEP_S) from None
 
 
 def posts_of(part: LogPart, digest: bytes, tail: str) -> list[LogPost]:

@@ -12,8 +12,7 @@ from server.receivers.access_log.detect import LogReader
 
 
 class LogSink(Protocol):
-    """Stores the logs of one service. All but `read` and `prepare` raise ApiError: UNAVAILABLE and IN_FLIGHT end by
-    themselves."""
+    """Stores the logs of one service. All but `read` raise ApiError: UNAVAILABLE and IN_FLIGHT end by themselves."""
 
     service: str
     report: Report

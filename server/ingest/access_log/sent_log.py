@@ -54,7 +54,8 @@ class LogIsSent(Exception):
 class SentLog:
     """The places of logs that begin alike; it is this process's until it is closed. LogIsSent: it is another's.
 
-    OSError: the directory cannot be written to. ValueError: another version has written the file.
+    OSError: the directory cannot be written to, at any call; what is known is kept at the next one that can.
+    ValueError: another version has written the file.
     """
 
     def __init__(self, directory: Path, known: bytes) -> None:
@@ -68,13 +69,15 @@ class SentLog:
         self.held = SentPlaces()
         if self.path.exists():
             self.held = msgspec.json.decode(self.path.read_bytes(), type=SentPlaces)
+        self._kept = True  # on disk, as it is held
 
     def prepare(self, number: int, place: LogPlace, posts: Sequence[LogPost]) -> None:
         """Keep what is sent next; nothing where it is that already."""
         there = self.held.next
         if there is None or (there.number, there.place) != (number, place):
             self.held.next = NextPlace(number, place, list(posts))
-            self._keep()
+            self._kept = False
+        self.keep()
 
     def posts(self, part: str) -> list[LogPost]:
         """Those of a claim that are to be sent."""
@@ -85,22 +88,28 @@ class SentLog:
         assert self.held.next is not None
         at = self.held.next.posts.index(post)
         self.held.next.posts[at : at + 1] = halves
-        self._keep()
+        self._kept = False
+        self.keep()
 
     def sent(self, post: LogPost) -> None:
-        """It is there, for as long as this process lives: a later one sends all again, which counts once."""
+        """It is there, and is not sent again: not by a later process either, for which its key may have aged out."""
         assert self.held.next is not None
         self.held.next.posts.remove(post)
+        self._kept = False
+        self.keep()
 
     def moved(self) -> None:
         """All of it was sent."""
         if self.held.next is not None:
             self.held.places[self.held.next.number] = self.held.next.place
             self.held.next = None
-            self._keep()
+            self._kept = False
+        self.keep()
 
-    def _keep(self) -> None:
-        """On disk before it goes on."""
+    def keep(self) -> None:
+        """Have it on disk before anything goes on."""
+        if self._kept:
+            return
         new = self.path.with_suffix(".new")
         with new.open("wb") as file:
             file.write(msgspec.json.encode(self.held))
@@ -112,6 +121,7 @@ class SentLog:
             os.fsync(directory)
         finally:
             os.close(directory)
+        self._kept = True
 
     def close(self) -> None:
         """Give it to whoever comes next."""
