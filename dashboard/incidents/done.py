@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from dashboard.incidents.offers import ActOffer, going_back
-from dashboard.shared.since import COUNTED, SHOWN_S, ActAsked, Asked, named
+from dashboard.shared.since import COUNTED, SHOWN_S, Asked, since_known, took_effect
 from server.changes.store import Change
 from server.changes.target import WORDS
 from server.config.view import ConfigView
@@ -41,15 +41,20 @@ class DoneAct(Struct):
     command: str = ""
     undo: ActOffer | None = None
     counts_from: float | None = None
-    what: str = ""  # the rollback
+    change: Change | None = None  # as which it stands among the changes, where it is one that is counted since
     since: SinceAct | None = None
     undid: tuple[str, str] | None = None  # the version or the revision that it took away, as a suspect names it
     waits: bool = False  # for a person to do it by hand: it is not done yet
 
 
-def done_acts(revisions: Iterable[Change], deploys: Iterable[DeployAct], config: ConfigView | None) -> list[DoneAct]:
-    """Those that wait for a person, then the newest first."""
-    found = [of_revision(one, config) for one in revisions] + [of_deploy(one) for one in deploys]
+def done_acts(
+    revisions: Iterable[Change], deploys: Iterable[DeployAct], config: ConfigView | None, changes: Iterable[Change]
+) -> list[DoneAct]:
+    """Those that wait for a person, then the newest first; `changes` are what roll backs stand as, among others."""
+    known = {one.id: one for one in changes}
+    found = [of_revision(one, config) for one in revisions] + [
+        of_deploy(one, known.get(one.change_id or 0)) for one in deploys
+    ]
     return sorted(found, key=lambda one: (one.waits, one.at, one.key), reverse=True)[:SHOWN]
 
 
@@ -59,7 +64,7 @@ def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
     words = ", ".join(one["text"] for one in detail["differences"])
     back = f"Rolled back to {detail['restores']}: " if detail["kind"] == "rollback" else ""
     done = DoneAct(f"revision-{change.version}", f"{back}{words}", change.author, at, f"revision {change.version}")
-    done.counts_from, done.what = at, named(change)
+    done.counts_from, done.change = took_effect(change), change
     done.undid = ("revision", str(int(change.version) - 1)) if back else None
     if config is None or config.revision.revision < int(change.version):  # what is in force was read before it
         return done
@@ -74,7 +79,7 @@ def of_revision(change: Change, config: ConfigView | None) -> DoneAct:
     return done
 
 
-def of_deploy(act: DeployAct) -> DoneAct:
+def of_deploy(act: DeployAct, change: Change | None) -> DoneAct:
     """A deploy paused, resumed or rolled back."""
     versions = f"{act.service} {act.rolls_back} -> {act.version}"
     text = f"Roll back {versions}" if act.act == "roll_back" else f"{WORDS[act.act]} deploys of {act.service}"
@@ -85,8 +90,8 @@ def of_deploy(act: DeployAct) -> DoneAct:
         done.deploy, done.command = act.id, act.command
     if act.act == "roll_back":
         done.undid = ("version", act.rolls_back)
-    if act.act == "roll_back" and act.state in ("waiting", "done"):
-        done.counts_from, done.what = act.ended_at or act.asked_at, "the rollback"
+    if change is not None:
+        done.counts_from, done.change = took_effect(change), change
     return done
 
 
@@ -102,12 +107,24 @@ def receipts_of(suspects: SuspectsAnswer | None, done: Iterable[DoneAct]) -> dic
     }
 
 
-async def counted(parts: Parts, acts: Sequence[DoneAct], of: Asked | None, now: float) -> list[DoneAct]:
-    """The same, the newest that may have changed what fails with what fails since."""
+async def counted(
+    parts: Parts,
+    acts: Sequence[DoneAct],
+    of: Asked | None,
+    now: float,
+    *,
+    changes: Sequence[Change],
+    onsets: Sequence[float],
+) -> list[DoneAct]:
+    """The same, the newest that may have changed what fails with what fails since. `onsets` are of its outages."""
     if of is None:
         return list(acts)
-    meant = [one for one in acts if one.counts_from is not None and now - one.counts_from < SHOWN_S][:COUNTED_MOST]
-    asked = (ActAsked(one.what, one.counts_from or 0.0, of) for one in meant)
-    for one, since in zip(meant, await asyncio.gather(*(COUNTED.get(parts, each) for each in asked)), strict=True):
+    meant = [
+        (one, since_known(one.change, one.counts_from, of, changes, onsets))
+        for one in acts
+        if one.change is not None and one.counts_from is not None and now - one.counts_from < SHOWN_S
+    ][:COUNTED_MOST]
+    found = await asyncio.gather(*(COUNTED.get(parts, asked) for _, asked in meant))
+    for (one, _), since in zip(meant, found, strict=True):
         one.since = since
     return list(acts)

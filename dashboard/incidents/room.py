@@ -285,7 +285,9 @@ async def add_acts(parts: Parts, view: RoomView, record: RoomRecord, alerts: lis
     assert view.room is not None
     config: ConfigView | None = await CONFIG.get(parts, now)
     since = since_asked(alerts[0]) if alerts else None
-    view.done = await counted(parts, done_acts(record.revisions, view.room.deploys, config), since, now)
+    done = done_acts(record.revisions, view.room.deploys, config, record.changes)
+    onsets = [view.room.incident.onset, *(alert.beginning.onset for alert in alerts)]
+    view.done = await counted(parts, done, since, now, changes=record.changes, onsets=onsets)
     view.receipts = receipts_of(view.suspects, view.done)
     if view.room.incident.state == "closed":
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from dashboard.shared.memo import Memos
 from server.alerts.alert import Alert
@@ -24,11 +26,13 @@ Asked = tuple[str, float, int | None]  # service, onset of what it burns with (U
 
 
 class ActAsked(NamedTuple):
-    """One act, when it was (Unix seconds), and of what is counted since."""
+    """One act, when it took effect (Unix seconds), of what is counted since, and what came next: '' nothing yet."""
 
     what: str
     at: float
     of: Asked
+    until: str = ""
+    until_at: float = math.inf
 
 
 def since_asked(alert: Alert) -> Asked:
@@ -40,11 +44,12 @@ def since_asked(alert: Alert) -> Asked:
 async def read(parts: Parts, asked: Asked) -> SinceAct | None:
     """Since the newest act on the service after the onset; None where there is none of the last 10 minutes."""
     service, onset, _ = asked
-    earliest = max(shared_clock.now() - SHOWN_S, onset + CAUSE_S)
+    now = shared_clock.now()
     async with parts.db.ask() as connection:
-        found = await store.recent(connection, earliest, service)
-    act = next((one for one in found if one.kind in ACTS), None)
-    return None if act is None else await count(parts, ActAsked(named(act), act.at.timestamp(), asked))
+        found = await store.recent(connection, max(now - 2 * SHOWN_S, onset + CAUSE_S), service)
+    acts = [(at, one) for one in found if one.kind in ACTS and (at := took_effect(one)) is not None]
+    at, act = max(acts, key=lambda each: each[0], default=(0.0, None))
+    return await count(parts, ActAsked(named(act), at, asked)) if act and at >= now - SHOWN_S else None
 
 
 async def count(parts: Parts, asked: ActAsked) -> SinceAct:
@@ -52,14 +57,53 @@ async def count(parts: Parts, asked: ActAsked) -> SinceAct:
     service, onset, threshold_us = asked.of
     start = max(min(onset, asked.at), asked.at - BEFORE_S)
     async with parts.db.ask() as connection:
-        counted = await act_store.route_counts(connection, service, start, asked.at, threshold_us)
+        counted = await act_store.route_counts(connection, service, start, asked.at, threshold_us, until=asked.until_at)
     strata = [Stratum(*each) for each in counted]
-    return await asyncio.to_thread(since_act, asked.what, asked.at, strata, shared_clock.now())
+    return await asyncio.to_thread(since_act, asked.what, asked.at, strata, shared_clock.now(), asked.until)
+
+
+def took_effect(act: Change) -> float | None:
+    """When an act changed production, Unix seconds. What was asked for in an incident did when it was marked done or
+    its receipt came, until then when it was pressed; None: it failed, or waits for somebody to type it."""
+    detail = detail_of(act)
+    if "incident" not in detail:
+        return act.at.timestamp()
+    if act.state == "failed" or (act.state == "started" and detail.get("by_hand")):
+        return None
+    return (act.finished or act.at).timestamp()
+
+
+def since_known(act: Change, at: float, of: Asked, changes: Iterable[Change], onsets: Iterable[float]) -> ActAsked:
+    """Since an act that took effect at `at`: against the outage before it, until the next change of its service or of
+    the one that is counted. That what it went back to runs is told again, by a platform or by outcomes, is no other."""
+    service, _, threshold_us = of
+    asked = ActAsked(named(act), at, (service, max((one for one in onsets if one < at), default=0.0), threshold_us))
+    others = (
+        (after, one)
+        for one in changes
+        if one.kind in ACTS
+        and one.service in (act.service, service)
+        and not (one.kind == act.kind == "deploy" and one.version == act.version)
+        and (after := took_effect(one)) is not None
+        and after > at
+    )
+    after, coming = min(others, key=lambda each: each[0], default=(math.inf, None))
+    return asked if coming is None else asked._replace(until=coming_named(coming), until_at=after)
+
+
+def coming_named(act: Change) -> str:
+    """`the rollback`, `revision 15`, `the deploy of 4e81b07`."""
+    name = named(act)
+    return f"the deploy of {act.version}" if name == f"deploy {act.version}" else name
+
+
+def detail_of(act: Change) -> dict[str, Any]:
+    return act.detail if isinstance(act.detail, dict) else {}
 
 
 def named(act: Change) -> str:
     """`the rollback`, `revision 15`, `deploy 4e81b07`."""
-    detail = act.detail if isinstance(act.detail, dict) else {}
+    detail = detail_of(act)
     if detail.get("rolls_back") or detail.get("kind") == "rollback":
         return "the rollback"
     return f"{act.kind} {act.version}" if act.kind in ("deploy", "revision") else f"the {act.kind}"

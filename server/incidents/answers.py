@@ -57,7 +57,8 @@ class CapturedAnswer(Struct):
 @shows(INCIDENTS, but=("captured",))
 class IncidentAnswer(Struct):
     """One incident. `onset` is as it is believed now. Durations in seconds from the onset, null where it is not so far:
-    to its detection, to when a person declared it, to the first mitigation, to the end of the failure."""
+    to its detection, to when a person declared it, to when the first mitigation took effect, to the end
+    of the failure."""
 
     time_to_detect_s: float | None
     time_to_acknowledge_s: float | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from server.changes.target import DeployActName, DeployFacts
 from server.incidents.act import IncidentAct, Moment, Number, ShortText, conflict
 from server.incidents.incident import DeployAct, DeployActState
@@ -65,15 +67,11 @@ class RollBackDeploy(DeployIncidentAct, tag="roll_back_deploy"):
         made.command = known.command.replace(known.before, self.version) if known.before else ""
         text = f"{self.service} goes back from {self.rolls_back} to {self.version}, by {moment.by}."
         room.say("deploy", text, moment.by, moment.now)
-        if not self.undoes(room):  # to take a mitigation back is none
-            room.incident = mitigated(room.incident, moment.now)
+        if not undoes(room, made):  # to take a mitigation back is none
+            before = room.incident.mitigated_at  # and so far it is only asked for
+            room.incident = replace(mitigated(room.incident, moment.now), mitigated_at=before)
         ending = f"Type {made.command}, then mark it done." if made.state == "by_hand" else f"{known.kind} is told."
         return f"Rolling back to {self.version}. {ending}"
-
-    def undoes(self, room: IncidentRoom) -> bool:
-        """Whether it takes back what the last roll back of the service in this incident has done."""
-        before = [one for one in room.deploys[:-1] if one.act == "roll_back" and one.service == self.service]
-        return bool(before) and (before[-1].version, before[-1].rolls_back) == (self.rolls_back, self.version)
 
     def is_same(self, one: DeployAct) -> bool:
         """Whether one was this roll back, and stands."""
@@ -93,8 +91,23 @@ class DeployDone(IncidentAct, tag="deploy_done"):
         if one.state == "waiting":
             raise conflict(room.incident.id, "waits for the answer to it; it cannot be marked done yet")
         one.state, one.ended_at, one.receipt = "done", moment.now, f"by hand, {moment.by}"
+        took_effect(room, one, moment.now)
         room.say("deploy", f"{one.service} runs {one.version} again, says {moment.by}.", moment.by, moment.now)
         return "Done."
+
+
+def undoes(room: IncidentRoom, made: DeployAct) -> bool:
+    """Whether a roll back takes back what the one before it of the service in this incident has done."""
+    mine = [one for one in room.deploys if one.act == "roll_back" and one.service == made.service]
+    before = mine[mine.index(made) - 1] if mine.index(made) else None
+    return before is not None and (before.version, before.rolls_back) == (made.rolls_back, made.version)
+
+
+def took_effect(room: IncidentRoom, done: DeployAct, now: float) -> None:
+    """The first roll back that is done mitigates, at the latest when it was over; one that undoes another does not."""
+    incident = room.incident
+    if done.act == "roll_back" and incident.mitigated_at is None and not undoes(room, done):
+        room.incident = replace(incident, mitigated_at=min(now, incident.over_at or now))
 
 
 def deploys_of(room: IncidentRoom, moment: Moment) -> DeployFacts:

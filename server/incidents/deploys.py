@@ -19,6 +19,7 @@ from server.changes.adapters.adapter import NotNow, Refused
 from server.changes.store import ChangeState
 from server.changes.target import DeployOrder
 from server.incidents import deploy_store, store
+from server.incidents.deploy_act import took_effect
 from server.incidents.incident import DeployAct
 from server.incidents.room import IncidentRoom
 from server.kernel import shared_clock
@@ -117,6 +118,7 @@ def ended(room: IncidentRoom, number: int, answer: DeployReceipt, now: float) ->
         room.say("deploy", f"{what} of {act.service} failed: {answer.error}.", OWN, now)
     else:
         act.state, act.receipt, act.error = "done", answer.receipt, ""
+        took_effect(room, act, now)
         room.say("deploy", f"{what} of {act.service} done: {answer.receipt}.", OWN, now)
     return True
 
@@ -137,7 +139,12 @@ async def change_deploys(connection: AsyncConnection, before: IncidentRoom, afte
                 f"version {one.version} (rolls back {one.rolls_back})",
                 author=one.asked_by,
                 state="started",
-                detail={"announced": one.version, "rolls_back": one.rolls_back, "incident": one.incident_id},
+                detail={
+                    "announced": one.version,
+                    "rolls_back": one.rolls_back,
+                    "incident": one.incident_id,
+                    "by_hand": one.state == "by_hand",
+                },
             )
         elif one != known[one.id] and one.state in ("done", "failed") and one.change_id is not None:
             state: ChangeState = "finished" if one.state == "done" else "failed"

@@ -31,8 +31,9 @@ class MeasuredIncident(Struct):
 
 
 class IncidentTimes(Struct):
-    """From the onset to its detection, to when a person declared it, to the first mitigation, to the end of the
-    failure; None: not so far, or not known, as where it was declared by hand and nobody has told the onset."""
+    """From the onset to its detection, to when a person declared it, to when the first mitigation took effect, to
+    the end of the failure; None: not so far, or not known, as where it was declared by hand and nobody has told the
+    onset."""
 
     detect: float | None
     acknowledge: float | None

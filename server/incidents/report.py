@@ -143,7 +143,7 @@ def measures(incident: Incident) -> list[Measured]:
     return [
         Measured("time to detect", times.detect, f"from {onset} to the detection"),
         Measured("time to acknowledge", times.acknowledge, f"from {onset} to when a person declared it"),
-        Measured("time to mitigate", times.mitigate, f"from {onset} to the first mitigation"),
+        Measured("time to mitigate", times.mitigate, f"from {onset} to when the first mitigation took effect"),
         Measured(RECOVER, times.recover, f"from {onset} to the end of the failure, {end}"),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -30,6 +31,7 @@ COUNTS = text(
         FROM writers w JOIN deltas t ON t.writer_id = w.id JOIN series s ON s.id = t.series_id
         CROSS JOIN LATERAL (SELECT {within("t", ":threshold")}) AS m (fast)
         WHERE s.service = :service AND t.second >= to_timestamp(:start) AND t.second <> to_timestamp(floor(:at))
+            AND t.second < to_timestamp(floor(:until))
             AND (CAST(:threshold AS bigint) IS NULL OR m.fast IS NOT NULL)
     )
     SELECT coalesce(sum(bad) FILTER (WHERE since), 0)::bigint, coalesce(sum(n) FILTER (WHERE since), 0)::bigint,
@@ -40,8 +42,16 @@ COUNTS = text(
 
 
 async def route_counts(
-    connection: AsyncConnection, service: str, start: float, at: float, threshold_us: int | None
+    connection: AsyncConnection,
+    service: str,
+    start: float,
+    at: float,
+    threshold_us: int | None,
+    *,
+    until: float = math.inf,
 ) -> list[RouteCount]:
-    """From `start` to the second of `at`, which is of neither side, and since. Unix seconds, within 15 minutes."""
-    values = {"service": service, "start": float(start), "at": float(at), "threshold": threshold_us}
+    """From `start` to the second of `at`, which is of neither side, and from then to the second of `until`. Unix
+    seconds, within 15 minutes."""
+    times = {"start": float(start), "at": float(at), "until": float(until)}
+    values = {"service": service, "threshold": threshold_us, **times}
     return [RouteCount(*row) for row in await connection.execute(COUNTS, values)]

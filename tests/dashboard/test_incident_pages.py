@@ -168,7 +168,7 @@ async def test_many_alerts_are_counted_by_service_and_the_open_ones_decide(
 
 def test_the_receipts_of_what_undid_a_suspect_stand_beside_it() -> None:
     deploy = DeployAct(1, 1, "roll_back", "shop", "v1", "v2", "done", "mira", 100.0)
-    acts = done_acts([], [deploy, replace(deploy, id=2, act="pause")], None)
+    acts = done_acts([], [deploy, replace(deploy, id=2, act="pause")], None, [])
     nothing = FailedOf(0, 1)
     version, route = (
         SuspectAnswer(values, 1.0, 0.5, False, 1.0, nothing, nothing, nothing, [], [], None, None)

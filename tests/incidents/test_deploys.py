@@ -103,6 +103,7 @@ async def test_twenty_presses_are_one_rollback_at_heroku_and_bar_the_version_unt
         await asyncio.gather(made.watch(), made.watch(), made.watch())
         assert (app.posts(), app.releases[-1]["slug"]) == (1, app.releases[0]["slug"])
         assert await made.asked() == [("roll_back", "done")]
+        assert (await made.get("/api/v1/incidents/1"))["incident"]["time_to_mitigate_s"] > 0, "by its receipt"
         assert await made.lines() == [
             "checkout goes back from 5f2c1a9 to 4e81b07, by key:mira.",
             "Roll back to 4e81b07 of checkout done: v43, a rollback to v41, is succeeded.",
@@ -239,9 +240,12 @@ async def test_an_irreversible_migration_arms_and_without_a_target_it_is_done_by
     assert (await made.asked(), await made.gate("5f2c1a9")) == ([("roll_back", "by_hand")], "rolled_back_version")
     await made.watch()
     assert await made.asked() == [("roll_back", "by_hand")]
-    number = (await made.get("/api/v1/incidents/1"))["deploys"][0]["id"]
+    room = await made.get("/api/v1/incidents/1")
+    assert (room["incident"]["state"], room["incident"]["time_to_mitigate_s"]) == ("mitigating", None), "not typed yet"
+    number = room["deploys"][0]["id"]
     assert (await made.post("/api/v1/incidents/1/acts", {"act": "deploy_done", "deploy": number}))[0] == 200
     assert await made.asked() == [("roll_back", "done")]
+    assert (await made.get("/api/v1/incidents/1"))["incident"]["time_to_mitigate_s"] > 0
     assert (await made.get("/api/v1/changes"))["changes"][0]["state"] == "finished"
     wrong = await made.act("roll_back_deploy", version="4e81b07", rolls_back="other", armed=True)
     assert (wrong[0], "runs 4e81b07" in wrong[1]["detail"]) == (409, True)

@@ -17,7 +17,7 @@ from server.incidents.acting import most_spent
 from server.incidents.acts import Decline, FinishTask, GiveTask, Move, Resolve, SetSeverity
 from server.incidents.after_act import Close
 from server.incidents.birth import REOPEN_S, Standing, arrivals
-from server.incidents.deploy_act import RollBackDeploy
+from server.incidents.deploy_act import undoes
 from server.incidents.ending import of_window
 from server.incidents.incident import Captured, DeployAct, Incident, IncidentState, PreventiveAction
 from server.incidents.moves import MOVES, advanced, mitigated, moved
@@ -190,12 +190,11 @@ def test_the_first_roll_back_mitigates_whatever_was_said_before() -> None:
 
 def test_to_roll_a_roll_back_back_mitigates_nothing() -> None:
     back = DeployAct(1, 1, "roll_back", "shop", "v1", "v2", "done", "mira", NOW)
-    forth = RollBackDeploy(service="shop", version="v2", rolls_back="v1")
     asked = DeployAct(2, 1, "roll_back", "shop", "v2", "v1", "done", "mira", NOW)
-    assert forth.undoes(IncidentRoom(INCIDENT, deploys=[back, asked]))
-    assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[asked]))
+    assert undoes(IncidentRoom(INCIDENT, deploys=[back, asked]), asked)
+    assert not undoes(IncidentRoom(INCIDENT, deploys=[asked]), asked)
     other = replace(back, service="cart")
-    assert not forth.undoes(IncidentRoom(INCIDENT, deploys=[other, asked]))
+    assert not undoes(IncidentRoom(INCIDENT, deploys=[other, asked]), asked)
 
 
 def test_a_report_says_that_nobody_has_resolved_it_yet() -> None:

@@ -26,6 +26,7 @@ class SinceAct(Struct):
     before_n: int
     finding: Finding
     enough_in_s: float | None = None
+    until: str = ""  # the deploy of 77aa001: what came next, and after which nothing is counted; '': nothing yet
 
     @property
     def counts(self) -> str:
@@ -36,25 +37,26 @@ class SinceAct(Struct):
     def verdict(self) -> str:
         """Whether that is enough, and else when it is."""
         if not self.n:
-            return "No request since."
+            return "No request until then." if self.until else "No request since."
         if self.finding == "better":
             return "Enough: it fails less."
         if self.finding == "worse":
             return "It fails more."
-        if not self.before_bad:
-            return "Nothing failed before either." if not self.bad else "Too few to tell."
+        if not self.before_bad or self.until:
+            return "Nothing failed before either." if not (self.bad or self.before_bad) else "Too few to tell."
         if self.enough_in_s is None:
             return "Too little failed before to tell soon." if not self.bad else "Not better so far."
         return f"Enough in {span(self.enough_in_s)} if no more fails."
 
 
-def since_act(what: str, at: float, routes: Iterable[Stratum], now: float) -> SinceAct:
-    """`routes` count since the act, then before it."""
+def since_act(what: str, at: float, routes: Iterable[Stratum], now: float, until: str = "") -> SinceAct:
+    """`routes` count since the act, then before it; `until` what came next."""
     routes = list(routes)
     bad, n, before_bad, before_n = (sum(column) for column in zip(*routes, strict=True)) if routes else (0, 0, 0, 0)
     finding = compare(routes).finding
-    soon = enough_in_s(routes, max(1.0, now - at)) if n and before_bad and finding not in ("better", "worse") else None
-    return SinceAct(what, at, bad, n, before_bad, before_n, finding, soon)
+    open_ = n and before_bad and not until and finding not in ("better", "worse")
+    soon = enough_in_s(routes, max(1.0, now - at)) if open_ else None
+    return SinceAct(what, at, bad, n, before_bad, before_n, finding, soon, until)
 
 
 def enough_in_s(routes: Sequence[Stratum], ran_s: float) -> float | None:
