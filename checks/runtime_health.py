@@ -7,6 +7,7 @@ not outcomes.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from server.config.registry import SETTINGS, Counted
 from server.kernel import shared_clock
 from server.kernel.ids import uuid7
 from server.kernel.names import OWN, OWN_CHECK, TRIAL
+from server.process.readiness import STARTING
 from server.selfcheck.findings import Finding
 
 INGEST = "/api/v1/outcomes"
@@ -33,6 +35,8 @@ KEY_S = 60  # for one run
 LASTING_KEY_S = 24 * 3600  # the service makes one a day, not one a run
 KEY_LEFT_S = 30
 TIMEOUT_S = 10.0  # of one request
+START_S = 30.0  # a server that says that it is starting is waited for so long
+LOOK_S = 0.5  # between looks
 SAMPLES = 20
 WARN_S = 0.3  # the shipped objective
 FAIL_S = 1.0
@@ -141,6 +145,7 @@ async def run(around: Surroundings) -> list[Finding]:
     key = await key_for(around)
     mark = own_check_mark(around.env.secret_key) if around.lasting and around.env else ""
     with Probe(around.base_url, key, mark) as probe:
+        await started(probe)
         findings = [*await health(probe), *await closed(probe), *await request_ids(probe), *await speed(probe)]
         if key is None:
             hint = "Set EVENKEEL_API_KEY to a key with the scopes ingest and read."
@@ -162,6 +167,20 @@ async def key_for(around: Surroundings) -> str | None:
             made = await create_key(connection, KEY_NAME, ["ingest", "read"], actor=OWN, lifetime_s=lifetime_s)
         own_key.key, own_key.until = made.key, shared_clock.now() + lifetime_s
     return own_key.key
+
+
+async def started(probe: Probe) -> None:
+    """Wait while the server says that it is starting: that is no fault, but for START_S at most."""
+    for _ in range(int(START_S / LOOK_S)):
+        if not starting(await probe.ask("/health/ready", as_stranger=True)):
+            return
+        await asyncio.sleep(LOOK_S)
+
+
+def starting(answer: Answer) -> bool:
+    found = answer.json() if answer.status == 503 else None
+    parts = found.get("checks") if isinstance(found, dict) else None
+    return any(one.get("output") == STARTING for seen in (parts or {}).values() for one in seen)
 
 
 async def health(probe: Probe) -> list[Finding]:

@@ -15,6 +15,7 @@ from server.selfcheck import store
 from server.selfcheck.findings import CheckResult
 
 FIRST_S = 10.0  # a new watch runs each check for the first time after this long, also the hourly ones
+FAILED_S = 60.0  # a server that failed may be well in a moment: it is asked again after this long
 LOOK_S = 600.0  # whether a check of the repository is due
 SETTLED_S = 60.0  # a start has other things to do than to look at files, which are the same a minute later
 RECORD_S = 5.0  # for the result to be kept
@@ -59,7 +60,10 @@ class Scheduled:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self.check.every_s
-        await keep(self.around.database, await runner.run(self.check, self.around))
+        found = await runner.run(self.check, self.around)
+        if found.status == "fail" and self.check.needs == "server":
+            self._due = min(self._due, time.monotonic() + FAILED_S)
+        await keep(self.around.database, found)
 
 
 class OfRepository:

@@ -35,6 +35,7 @@ LIMIT_S = 0.4  # for the database to answer
 FRESH_S = 1.0  # asked more often, the last answer is given: health is open to strangers
 SILENT_S = 5.0  # a database that was slower than LIMIT_S for so long counts as dead
 AUTH_OLD_S = 10.0
+STARTING = "The process is starting."
 LEASE_OLD_S = 3.0
 BEHIND_S = 3.0
 
@@ -253,7 +254,7 @@ def queue_part(parts: Parts, now: str) -> HealthPart:
     if parts.stopping:
         return HealthPart("fail", items, now, "items", "The process is stopping.")
     if not parts.started:
-        return HealthPart("fail", items, now, "items", "The process is starting.")
+        return HealthPart("fail", items, now, "items", STARTING)
     ready, observed = parts.intake.ready()
     if not ready:
         return HealthPart("fail", items, now, "items", observed)

@@ -138,6 +138,25 @@ async def test_a_careless_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.gen_test
+async def test_a_server_that_is_starting_is_waited_for(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, asked = await web(REDIS_URL=""), 0
+    ask = runtime_health.Probe.ask
+    site.parts.started = False
+
+    async def counted(probe: runtime_health.Probe, path: str, *args: Any, **more: Any) -> runtime_health.Answer:
+        nonlocal asked
+        found = await ask(probe, path, *args, **more)
+        asked += 1
+        site.parts.started = asked > 1  # its second look finds it starting too
+        return found
+
+    monkeypatch.setattr(runtime_health, "LOOK_S", 0.01)
+    monkeypatch.setattr(runtime_health.Probe, "ask", counted)
+    found = await runtime_health.run(Surroundings(ROOT, site.env, site.parts.db, site.url))
+    assert [finding.what for finding in found] == ["watch warns."]
+
+
+@pytest.mark.gen_test
 async def test_a_server_that_is_not_ready_fails(web: Web) -> None:
     site = await web()
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from checks import apart, registry, schedule
-from checks.check import ROOT, Check, Surroundings, warn
+from checks.check import ROOT, Check, Surroundings, fail, warn
 from server import __version__
 from server.kernel.db import Database
 from server.selfcheck import store
@@ -42,6 +42,24 @@ async def test_a_check_runs_when_due_and_its_result_is_kept(database_url: str) -
         await db.close()
     assert kept.status == "warn"
     assert kept.findings == [warn("w", "h", "here")]
+
+
+@pytest.mark.gen_test
+async def test_a_server_that_failed_is_asked_again_soon(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    db, found = Database(database_url), [[fail("starting", "h")], [], []]
+
+    async def run(around: Surroundings) -> list[Finding]:
+        return found.pop(0)
+
+    monkeypatch.setattr(schedule, "FAILED_S", 0.0)
+    scheduled = schedule.Scheduled(a_check(needs="server", run=run), Surroundings(ROOT, db=db))
+    try:
+        for _ in range(3):
+            await scheduled.run(1)
+        async with db.ask() as connection:
+            assert [one.status for one in await store.history(connection, "probe", 10)] == ["pass", "fail"]
+    finally:
+        await db.close()
 
 
 @pytest.mark.gen_test
