@@ -262,3 +262,21 @@ def test_a_full_disk_is_waited_for(there: Answers, tmp_path: Path, monkeypatch: 
 
     asyncio.run(goes_on())
     assert (there.posts, there.counted) == (3, 2_500)
+
+
+def test_what_waits_long_keeps_no_error_and_asks_within_a_minute(there: Answers, tmp_path: Path) -> None:
+    there.answer = RemoteAnswer(503, b'{"code":"UNAVAILABLE","detail":"away"}', 86_400.0)
+
+    async def waits() -> list[ApiError]:
+        sender, told = sender_in(tmp_path), []
+        for _ in range(3):
+            with pytest.raises(ApiError, match="answers 503: away") as waiting:
+                await sends_part(sender, 1)
+            told.append(waiting.value)
+        await sender.close()
+        return told
+
+    told = asyncio.run(waits())
+    assert there.posts == 1
+    assert len({id(one) for one in told}) == 3, "else its traceback grows"
+    assert [one.retry_after for one in told] == [60, 60, 60]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from server.kernel.settings import Environment
 BATCH = 1_000  # outcomes a request: what INGEST_MAX_BATCH_ITEMS is where nobody has changed it
 PATH = "/api/v1/outcomes?partial=true"
 UNTIMED = "&timed=false"
-WAIT_S, WAIT_MAX_S = 1.0, 60.0  # where an answer does not say how long
+WAIT_S, WAIT_MAX_S = 1.0, 60.0  # from, where an answer does not say how long, and up to
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # what ends by itself
 TOO_LARGE = 413
 KEEP_S = 2  # between tries to write down how far it is
@@ -57,7 +58,7 @@ class LogSender(LogTaking):
         with kept_in(env.data_dir, "INVALID"):
             self._directory: Path = sent_directory(env.data_dir, to.url)
         self._logs: dict[bytes, SentLog] = {}
-        self._wait: ApiError | None = None
+        self._why = ""  # it waits; empty: it does not
         self._wait_until = 0.0  # monotonic
         self._waited_s = 0.0  # the last time that no answer said how long
 
@@ -112,8 +113,8 @@ class LogSender(LogTaking):
 
     async def _deliver(self, post: LogPost, log: SentLog | None) -> None:
         """Send one; ApiError UNAVAILABLE where it is to be tried again, at the soonest when the answer said so."""
-        if self._wait is not None and time.monotonic() < self._wait_until:
-            raise self._wait
+        if self._why and time.monotonic() < self._wait_until:
+            raise self._waiting()
         with kept_in(self._directory):
             if log is not None:
                 log.keep()
@@ -148,7 +149,7 @@ class LogSender(LogTaking):
         found = parsed(answer.body)
         if answer.status not in (201, 202) or not isinstance(found, dict) or "accepted" not in found:
             raise ApiError("INVALID", f"{self.to.url} answers {answer.status}: {said_of(answer)}")
-        self._wait, self._waited_s = None, 0.0
+        self._why, self._waited_s = "", 0.0
         if refused := found.get("refused_indexes"):
             first: Any = (found.get("refused") or [{}])[0]
             self.refused[f"{first.get('field')}: {first.get('reason')}"] += len(refused)
@@ -156,10 +157,14 @@ class LogSender(LogTaking):
     def _later(self, detail: str, retry_after_s: float | None) -> ApiError:
         """To be tried again, after what the answer says, else after twice as long as the last time."""
         self._waited_s = min(WAIT_MAX_S, self._waited_s * 2 or WAIT_S)
-        wait_s = self._waited_s if retry_after_s is None else retry_after_s
-        self._wait = ApiError("UNAVAILABLE", detail, retry_after=max(1, round(wait_s)))
-        self._wait_until = time.monotonic() + wait_s
-        return self._wait
+        wait_s = self._waited_s if retry_after_s is None else min(WAIT_MAX_S, retry_after_s)
+        self._why, self._wait_until = detail, time.monotonic() + wait_s
+        return self._waiting()
+
+    def _waiting(self) -> ApiError:
+        """Why, and for how long still. Made anew: an error's traceback grows each time that it is raised."""
+        left_s = self._wait_until - time.monotonic()
+        return ApiError("UNAVAILABLE", self._why, retry_after=max(1, ceil(left_s)))
 
 
 @contextmanager
