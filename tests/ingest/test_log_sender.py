@@ -18,6 +18,7 @@ from server.__main__ import main
 from server.ingest.access_log import log_sender
 from server.ingest.access_log.log_place import LogPlace
 from server.ingest.access_log.log_taking import LogPart, Report
+from server.ingest.access_log.sent_log import SentLog, sent_directory
 from server.ingest.batch import Claim
 from server.ingest.outcome import Outcome
 from server.kernel.errors import ApiError, ConfigurationError
@@ -280,3 +281,19 @@ def test_what_waits_long_keeps_no_error_and_asks_within_a_minute(there: Answers,
     assert there.posts == 1
     assert len({id(one) for one in told}) == 3, "else its traceback grows"
     assert [one.retry_after for one in told] == [60, 60, 60]
+
+
+def test_what_is_kept_of_an_old_log_goes_whole_unless_it_is_being_sent(tmp_path: Path) -> None:
+    directory = sent_directory(tmp_path, "http://there")
+    old, new, used, begun = (directory / f"{name * 32}.json" for name in "abcd")
+    for path in (old, new, used):
+        path.write_text('{"version":1}')
+        path.with_suffix(".lock").touch()
+    old.with_suffix(".new").touch()
+    begun.with_suffix(".lock").touch()  # killed before it wrote anything
+    for path in (old, used, begun.with_suffix(".lock")):
+        os.utime(path, (0, 0))
+    sending = SentLog(directory, bytes.fromhex(used.stem))
+    sent_directory(tmp_path, "http://there")
+    assert {path.stem for path in directory.iterdir()} == {new.stem, used.stem}
+    sending.close()

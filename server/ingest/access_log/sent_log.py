@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -60,12 +61,7 @@ class SentLog:
 
     def __init__(self, directory: Path, known: bytes) -> None:
         self.path = directory / f"{known.hex()}.json"
-        self._lock = os.open(directory / f"{known.hex()}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise LogIsSent from None
+        self._lock = locked(self.path.with_suffix(".lock"))
         self.held = SentPlaces()
         if self.path.exists():
             self.held = msgspec.json.decode(self.path.read_bytes(), type=SentPlaces)
@@ -132,7 +128,43 @@ def sent_directory(data_dir: Path, url: str) -> Path:
     """Where it is kept for an Evenkeel; what has not changed for so long is deleted. OSError."""
     directory = data_dir / "sent" / hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in directory.glob("*.json"):
-        if path.stat().st_mtime < shared_clock.now() - KEPT_S:
-            path.unlink(missing_ok=True)
+    for lock in directory.glob("*.lock"):
+        if is_old(lock):
+            forget(lock)
     return directory
+
+
+def is_old(lock: Path) -> bool:
+    """Whether what a lock is of has not changed for so long."""
+    for path in (lock.with_suffix(".json"), lock):
+        with suppress(FileNotFoundError):
+            return path.stat().st_mtime < shared_clock.now() - KEPT_S
+    return False
+
+
+def forget(lock: Path) -> None:
+    """Delete what is kept of a log, unless a command is sending it or has just done so."""
+    with suppress(LogIsSent):
+        held = locked(lock)
+        try:
+            if is_old(lock):
+                for ending in (".new", ".json", ".lock"):
+                    lock.with_suffix(ending).unlink(missing_ok=True)
+        finally:
+            os.close(held)
+
+
+def locked(path: Path) -> int:
+    """The lock of a log, until it is closed. LogIsSent: another command has it. OSError."""
+    while True:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), path.stat()):
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            raise LogIsSent from None
+        except FileNotFoundError:  # it was deleted with its log meanwhile
+            pass
+        os.close(lock)
