@@ -88,7 +88,7 @@ def of_deploy(act: DeployAct, change: Change | None) -> DoneAct:
     done.waits = act.state == "by_hand"
     if act.act == "roll_back" and act.state in ("by_hand", "failed"):
         done.deploy, done.command = act.id, act.command
-    if act.act == "roll_back":
+    if act.act == "roll_back" and act.state == "done":
         done.undid = ("version", act.rolls_back)
     if change is not None:
         done.counts_from, done.change = took_effect(change), change

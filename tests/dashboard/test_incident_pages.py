@@ -168,7 +168,8 @@ async def test_many_alerts_are_counted_by_service_and_the_open_ones_decide(
 
 def test_the_receipts_of_what_undid_a_suspect_stand_beside_it() -> None:
     deploy = DeployAct(1, 1, "roll_back", "shop", "v1", "v2", "done", "mira", 100.0)
-    acts = done_acts([], [deploy, replace(deploy, id=2, act="pause")], None, [])
+    undone = [replace(deploy, id=id, state=state) for id, state in ((3, "failed"), (4, "by_hand"), (5, "waiting"))]
+    acts = done_acts([], [deploy, replace(deploy, id=2, act="pause"), *undone], None, [])
     nothing = FailedOf(0, 1)
     version, route = (
         SuspectAnswer(values, 1.0, 0.5, False, 1.0, nothing, nothing, nothing, [], [], None, None)
