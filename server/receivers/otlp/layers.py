@@ -4,10 +4,10 @@ inner one often knows the route, which the outer one does not.
 
 A SERVER span stands for a request that came from outside: one below another SERVER span of the same resource is the
 same request again. Where nobody says whether its parent is of the same process, as older SDKs do not, only if it is of
-another scope: one of the same may be a call of the service to itself. Where that one came in another body, as of an
-answer that streams, what decides is whether spans of its scope were seen below others, and whether the SDK says that
-its parent is of the same process. That alone is not enough: not all who take a parent out of a header say that it is
-of another one.
+another scope: one of the same may be a call of the service to itself. Where the outer one came in another body, as of
+an answer that streams, what decides is whether spans of its scope were seen below others, and whether the SDK says
+that its parent is of the same process. That alone is not enough: not all who take a parent out of a header say that it
+is of another one.
 """
 
 from __future__ import annotations

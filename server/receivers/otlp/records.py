@@ -17,20 +17,21 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from server.kernel.errors import ApiError
 from server.receivers.otlp.wire import (
     BROKEN,
+    TOO_MANY,
     Message,
     OtlpResource,
     OtlpScope,
     decoded,
+    held_in,
     in_json,
+    read_json,
     require_few,
     unreadable,
 )
 
 FIELDS_MAX = 1_000_000  # of what holds records, and records: real ones have more than the 67 bytes that leaves them
-OBJECTS_MAX = 4_000_000  # of JSON
 VARINT, EIGHT, SIZED, FOUR = 0, 1, 2, 5  # kinds of fields of protobuf
 FIRST, SECOND = 1, 2  # fields: of a request its resources; of a resource and a scope itself, and what it holds
-TOO_MANY = "The body has more records than bytes to tell anything by. Nothing was stored."
 
 
 class PackedField(NamedTuple):
@@ -172,10 +173,8 @@ def packed_records(body: PackedBody, scopes: list[PackedField], asked: OtlpRecor
 
 def in_json_of(body: bytes, asked: OtlpRecords) -> Iterator[SentResource]:
     """The same of JSON, where what holds records is read at once, and they one by one."""
-    if body.count(b"{") > OBJECTS_MAX:
-        raise ApiError("BAD_REQUEST", TOO_MANY)
     try:
-        request = decoded(body or b"{}", asked.request)
+        request = read_json(body, asked.request)
     except BROKEN as error:
         raise unreadable(error) from None
     sent = request.resources or ()
@@ -193,10 +192,7 @@ def json_records(scopes: Any, asked: OtlpRecords) -> Iterator[SentRecord]:
 def json_list(sent: Raw, kind: msgspec.json.Decoder[Any]) -> Iterator[Message]:
     """What a list holds, one by one; nothing where it is null. ApiError BAD_REQUEST."""
     try:
-        for one in RAW_LIST.decode(sent) or ():
+        for one in held_in(sent):
             yield decoded(bytes(one), kind)
     except BROKEN as error:
         raise unreadable(error) from None
-
-
-RAW_LIST = msgspec.json.Decoder(list[Raw] | None)

@@ -40,7 +40,7 @@ from server.receivers.otlp.told import (
     told_before,
     told_by,
 )
-from server.receivers.otlp.wire import Message, require_few, unreadable
+from server.receivers.otlp.wire import BROKEN, Message, held_in, require_few, span_of, unreadable
 
 REQUESTS, CALLS = (SERVER, CONSUMER), (CLIENT, PRODUCER)
 Unpack = Callable[[Message], Message]
@@ -90,7 +90,7 @@ def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
     resources, scopes, span = (
         (PackedResourceSpans.FromString, PackedScopeSpans.FromString, PackedSpan.FromString)
         if packed
-        else (as_it_is,) * 3
+        else (as_it_is, scope_in_json, span_of)
     )
     try:
         sent = request.resource_spans or ()
@@ -105,6 +105,20 @@ def read_spans(request: Message, read: ReadSpans) -> Iterator[None]:
 
 def as_it_is(sent: Message) -> Message:
     return sent
+
+
+class JsonScopeSpans(NamedTuple):
+    """The spans of a scope, each still in JSON."""
+
+    scope: Message | None
+    spans: list[Message]
+
+
+def scope_in_json(sent: Message) -> Message:
+    try:
+        return JsonScopeSpans(sent.scope, held_in(sent.spans))
+    except BROKEN as error:
+        raise unreadable(error) from None
 
 
 def read_resource(

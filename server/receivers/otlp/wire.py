@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from google.protobuf.message import DecodeError
-from msgspec import Struct
+from msgspec import Raw, Struct
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue as PackedKeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as GeneratedSpan
 
@@ -22,6 +22,8 @@ from server.kernel.errors import ApiError
 from server.receivers.otlp.packed import PackedTraces
 
 Message = Any  # a generated class, or a struct of those below
+OBJECTS_MAX = 4_000_000  # of JSON
+TOO_MANY = "The body has more records than bytes to tell anything by. Nothing was stored."
 PARTS_MAX = 100_000  # resources and scopes of a body: collectors put some thousand spans into one
 BROKEN = (msgspec.DecodeError, DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
 
@@ -140,10 +142,10 @@ class OtlpSpan(Struct, rename="camel"):
 
 
 class ScopeSpans(Struct, rename="camel"):
-    """The spans of one scope."""
+    """The spans of one scope, each to be read by `span_of`."""
 
     scope: OtlpScope | None = None
-    spans: list[OtlpSpan] | None = None
+    spans: Raw = Raw(b"null")
 
 
 class ResourceSpans(Struct, rename="camel"):
@@ -207,6 +209,7 @@ def in_json(kind: type) -> msgspec.json.Decoder[Any]:
 
 
 TRACES = OtlpRequest(PackedTraces, in_json(TracesRequest))
+SPAN = in_json(OtlpSpan)
 
 
 def read(body: bytes, asked: OtlpRequest, *, json: bool) -> Message:
@@ -214,7 +217,39 @@ def read(body: bytes, asked: OtlpRequest, *, json: bool) -> Message:
     try:
         if not json:
             return asked.protobuf.FromString(body)
-        return decoded(body or b"{}", asked.json)
+        return read_json(body, asked.json)
+    except BROKEN as error:
+        raise unreadable(error) from None
+
+
+def read_json(body: bytes, json: msgspec.json.Decoder[Any]) -> Message:
+    """What holds the records of a body, which are read one by one. ApiError BAD_REQUEST where they are too many."""
+    if body.count(b"{") > OBJECTS_MAX:
+        raise ApiError("BAD_REQUEST", TOO_MANY)
+    return decoded(body or b"{}", json)
+
+
+class AnyObject(Struct, gc=False):
+    """An object, whatever it says."""
+
+
+OBJECTS = msgspec.json.Decoder(list[AnyObject] | None)
+RAW_LIST = msgspec.json.Decoder(list[Raw] | None)
+
+
+def held_in(sent: Raw) -> list[Raw]:
+    """What a list of objects holds, to be decoded one by one; nothing where it is null. msgspec.DecodeError.
+
+    What is no object is refused before it takes any memory: the objects of a body are bounded.
+    """
+    OBJECTS.decode(sent)
+    return RAW_LIST.decode(sent) or []
+
+
+def span_of(sent: Raw) -> Message:
+    """A span of JSON. ApiError BAD_REQUEST."""
+    try:
+        return decoded(bytes(sent), SPAN)
     except BROKEN as error:
         raise unreadable(error) from None
 

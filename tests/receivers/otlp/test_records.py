@@ -17,6 +17,10 @@ from server.receivers.otlp.lines import LOGS, read_lines
 from server.receivers.otlp.metric_wire import METRICS
 from server.receivers.otlp.points import NEW, read_points
 from server.receivers.otlp.records import sent_resources
+from server.receivers.otlp.spans import ReadSpans, read_spans
+from server.receivers.otlp.wire import TRACES
+from server.receivers.otlp.wire import read as read_body
+from tests.receivers.otlp.making import outcomes
 
 KINDS = [(LOGS, read_lines), (METRICS, read_points)]
 MIB = 1024 * 1024
@@ -68,11 +72,40 @@ def in_json(asked: Any, sent: bytes) -> bytes:
     return b'{"resource%b":[{"scope%b":[{"%b":[%b]}]}]}' % (names[0], *names, sent)
 
 
+@pytest.mark.parametrize("sent", [b"0", b"[]", b"null"])
+def test_a_list_of_what_is_no_object_takes_no_memory(sent: bytes) -> None:
+    many = sent + b",%b" % sent * 100_000
+    for refused in (
+        lambda: pauses(read_lines(sent_resources(in_json(LOGS, many), LOGS, json=True), [])),
+        lambda: outcomes(b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % many, json=True),
+    ):
+        tracemalloc.start()
+        with pytest.raises(ApiError, match="The body is not OTLP in JSON"):
+            refused()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * MIB
+
+
+def test_spans_in_json_are_read_one_by_one_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = 4_000
+    body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{}%b]}]}]}' % (b",{}" * (empty - 1))
+    tracemalloc.start()
+    found = ReadSpans(lambda service, path, status: path)
+    assert pauses(read_spans(read_body(body, TRACES, json=True), found)) >= empty // 256
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.spans, peak < 100 * empty) == (empty, True)
+    monkeypatch.setattr("server.receivers.otlp.wire.OBJECTS_MAX", empty)
+    with pytest.raises(ApiError, match="The body has more records"):
+        outcomes(body, json=True)
+
+
 @pytest.mark.parametrize(("asked", "read"), KINDS)
 def test_what_holds_them_is_bounded_too(asked: Any, read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.receivers.otlp.wire.PARTS_MAX", PARTS_MAX)
     monkeypatch.setattr(records, "FIELDS_MAX", 3 * PARTS_MAX)
-    monkeypatch.setattr(records, "OBJECTS_MAX", 3 * PARTS_MAX)
+    monkeypatch.setattr("server.receivers.otlp.wire.OBJECTS_MAX", 3 * PARTS_MAX)
     name = b"resourceLogs" if asked is LOGS else b"resourceMetrics"
     for body, json in (
         (b"\n\0" * (PARTS_MAX + 1), False),
