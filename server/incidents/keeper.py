@@ -166,9 +166,9 @@ def captured_change(change: Change) -> CapturedChange:
     return CapturedChange(change.id, change.at.timestamp(), change.kind, change.service, summary)
 
 
-def worst_first(incident: Incident) -> tuple[bool, int, int]:
-    """The order of open incidents: by severity, and drills after all others."""
-    return incident.drill, incident.severity, incident.id
+def worst_first(incident: Incident) -> tuple[bool, bool, int, int]:
+    """The order of open incidents: by severity, after those that fail those that recover, and drills after all."""
+    return incident.drill, incident.state == "monitoring", incident.severity, incident.id
 
 
 async def standing(connection: AsyncConnection, now: float) -> list[Standing]:

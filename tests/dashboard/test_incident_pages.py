@@ -95,7 +95,7 @@ async def test_the_strip_offers_command_until_somebody_has_it(web: Start) -> Non
     site = await web()
     open_ = OpenIncident(7, 1, "checkout <failing>", "checkout", "suspected", time.time() - 70, "")
     said_of = {
-        "Accept and take command": open_,
+        '>Accept<span class="strip-more"> and take command<': open_,
         ">Take command": replace(open_, state="declared"),
         "Commander: mira": replace(open_, state="declared", commander="mira"),
     }

@@ -121,7 +121,9 @@ def test_its_incident_is_one_comes_last_and_is_closed_without_homework() -> None
     view = RoomView(IncidentRoom(incident), [], None, [], [], {}, None, None, [], [], "", [], [], "")
     assert room_title(view).startswith("■ DRILL SEV-")
     assert not of_alert(an_alert(), SEEN).drill
-    assert sorted([replace(INCIDENT, severity=3), replace(INCIDENT, severity=1, drill=True)], key=worst_first)[1].drill
+    better, worse = replace(INCIDENT, severity=1, state="monitoring"), replace(INCIDENT, severity=3)
+    drill = replace(INCIDENT, severity=1, drill=True)
+    assert sorted([drill, better, worse], key=worst_first) == [worse, better, drill], "what recovers after what fails"
     over = replace(INCIDENT, state="resolved", severity=1)
     assert Close().apply(IncidentRoom(replace(over, drill=True)), MOMENT) == "Closed."
     with pytest.raises(ApiError, match="needs its root cause"):

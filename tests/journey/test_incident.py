@@ -129,6 +129,9 @@ def accepted(phone: Page, desk: Page, evening: Evening) -> None:
     """On the phone, in one press from the first page; the desk sees it."""
     expect(desk.locator(".strip")).to_contain_text("Suspected")
     keep(phone, evening, "incident-1-phone")
+    box = phone.locator(".strip").bounding_box()
+    assert box is not None
+    assert box["height"] < 50, "three of them leave room for the page"
     phone.locator(".strip").get_by_role("button", name="Accept and take command").click()
     phone.wait_for_url("**/incidents/1")
     expect(phone.locator("h1.title")).to_contain_text("shop failing: Declared")
