@@ -18,7 +18,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 5 /* of what these functions take and give: server/ingest/native.py */
+#define VERSION 6 /* of what these functions take and give: server/ingest/native.py */
 
 #define EPOCH_2000 946684800000000LL
 #define SECOND 1000000LL
@@ -1480,7 +1480,8 @@ static int claim(const WireSpan *span, PyObject *claims) {
     Py_ssize_t size = PyByteArray_GET_SIZE(claims);
     if (PyByteArray_Resize(claims, size + CLAIM_BYTES) < 0) return RAISED;
     char *to = PyByteArray_AS_STRING(claims) + size;
-    uint64_t second = span->start / 1000000000;
+    uint64_t first = span->end && span->end < span->start ? span->end : span->start;
+    uint64_t second = first / 1000000000;
     put_at(to, second <= UINT32_MAX ? second : 0, 4);
     memcpy(to + 4, span->span_id.at, 8);
     memcpy(to + 12, span->trace_id.at + 12, 4);

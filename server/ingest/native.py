@@ -8,7 +8,7 @@ from typing import Literal
 
 __all__ = ("compiled", "counting")
 
-VERSION = 5  # of what its functions take and give; one that was built from other source is left alone
+VERSION = 6  # of what its functions take and give; one that was built from other source is left alone
 
 try:
     from server.ingest import compiled

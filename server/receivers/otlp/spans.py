@@ -302,7 +302,7 @@ def take(span: Message, scope: Scope, read: ReadSpans, found: Related) -> None:
     if told.path:
         found.mounted.add(outcome, told.mount, told.path)
     read.outcomes.append(outcome)
-    read.item_claims += claim_of(span, start)
+    read.item_claims += claim_of(span, min(start, end or start))
     if told.status >= FAILED_FROM:
         found.requests[span.span_id] = outcome
 
@@ -313,7 +313,8 @@ def has_ids(span: Message) -> bool:
 
 
 def claim_of(span: Message, start: int) -> bytes:
-    """What a span is counted once by: its ids, which are random, in the second in which it started."""
+    """What a span is counted once by: its ids, which are random, in the second in which it started, or ended where
+    that is earlier: one that starts far ahead would be kept for as long."""
     if has_ids(span):
         return item_of(start // SECOND_NS, span.span_id + span.trace_id[12:])
     said = repr((span.trace_id, span.span_id, span.name, start, span.end_time_unix_nano)).encode()

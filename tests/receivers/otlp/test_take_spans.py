@@ -148,6 +148,15 @@ def test_what_is_known_of_spans_is_what_they_say(sent: list[Span], scope: str) -
     assert said(body) == alone
 
 
+def test_a_span_that_starts_far_ahead_is_of_the_second_in_which_it_ended() -> None:
+    ahead = Span(**USUAL | {"start_time_unix_nano": TIME + 400 * DAY}).SerializeToString()
+    without_end = Span(**USUAL | {"end_time_unix_nano": 0}).SerializeToString()
+    for read_by in (compiled, None):
+        _, claims, *_ = said(framed([Span(**USUAL).SerializeToString(), ahead, without_end]), compiled=read_by)
+        seconds = [int.from_bytes(claims[at : at + 4], "big") for at in (0, 16, 32)]
+        assert seconds == [TIME // 10**9 - 1, TIME // 10**9, TIME // 10**9 - 1]
+
+
 def test_what_is_known_is_bounded() -> None:
     long = [KeyValue(key="http.route", value=AnyValue(string_value="/" * 2**16))]
     many = [KeyValue(key="x")] * 1000 + [KeyValue(key="http.route", value=AnyValue(string_value="/pay"))]
