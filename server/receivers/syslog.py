@@ -31,6 +31,7 @@ HEADER = re.compile(
 DATA = re.compile(rb'-(?= |$)|(?:\[[^ =\]"]{1,255}(?: [^ =\]"]{1,255}="(?:[^"\\]|\\.)*")*\])+(?= |$)', re.DOTALL)
 OLD_TIME = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d \d\d:\d\d:\d\d"
 ISO_TIME = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+FINE = re.compile(r"T\d\d:\d\d:\d\d[.,](?!0+(?!\d))\d{4,}")  # a relay that has only seconds may pad them with zeros
 TAG = rb"(?P<app>[^\s:\[\]<>\"=]{1,128})(?:\[(?P<process>[^\s\]]{1,128})\])?:(?: |$)"
 OLD = re.compile(rb"(?:" + PRI + rb")?(?P<time>" + OLD_TIME + rb"|" + ISO_TIME + rb") ")
 TAGGED = re.compile(TAG)
@@ -50,6 +51,7 @@ class SyslogLine(NamedTuple):
     process: str
     text: str
     cut: bool
+    fine: bool = False  # its time was taken to the microsecond, or finer
 
 
 class HeaderParts(NamedTuple):
@@ -65,8 +67,9 @@ def read(frame: SyslogFrame, now: int, zone: tzinfo = UTC) -> SyslogLine:
     found, start = header(data)
     text = data[start:].removeprefix(b" ").removeprefix(BOM)
     severity = int(found["pri"]) & 7 if "pri" in found else None
+    time = found.get("time", b"").decode("ascii", "replace")
     return SyslogLine(
-        at=stamp(found.get("time", b"").decode("ascii", "replace"), now, zone),
+        at=stamp(time, now, zone),
         severity=0 if severity is None else SEVERITIES[severity],
         level="" if severity is None else LEVELS[severity],
         host=word(found.get("host")),
@@ -74,6 +77,7 @@ def read(frame: SyslogFrame, now: int, zone: tzinfo = UTC) -> SyslogLine:
         process=word(found.get("process")),
         text=text.decode("utf-8", "replace"),
         cut=frame.cut or len(data) in CUT_AT or len(text) in TEXT_CUT_AT,
+        fine=FINE.search(time) is not None,
     )
 
 

@@ -161,6 +161,18 @@ def test_lines_of_servers_are_requests() -> None:
     assert drain(NEW + b"x", NOW, "cart").lines[0].service == "cart"
 
 
+@pytest.mark.parametrize(
+    ("fraction", "known"),
+    [(".123456", True), (".123000", True), (".1230", True), (".123", False), ("", False), (".000000", False)],
+)
+def test_a_request_is_known_again_by_a_time_of_microseconds(fraction: str, known: bool) -> None:
+    """As its header prints it: one in a thousand of them is a whole millisecond."""
+    header = f"<134>1 2026-11-29T18:07:01{fraction}+00:00 vm nginx 1 - - ".encode()
+    body = header + b'10.0.0.1 - - [29/Nov/2026:18:07:01 +0000] "GET /a HTTP/1.1" 200 5 "-" "-"\n'
+    (one,) = drain(body, NOW).requests
+    assert bool(one.known_by) is known
+
+
 def test_what_was_cut_is_one_record() -> None:
     start = b"<134>Nov 29 18:07:01 haproxy[8]: 127.0.0.1:5 [29/Nov/2026:18:07:01.500] "
     cut = (start + HAPROXYS + b"p" * 2000)[:1024]
