@@ -195,4 +195,5 @@ async def test_json_lines_that_take_too_long_go_on_and_are_not_stored_twice(
     monkeypatch.setattr("server.ingest.lines.line_handlers.JsonLinesHandler.answer_s", 0.0)
     answers = await asyncio.gather(*(drain(site, key, b"no time of its own\n", "?service=shop") for _ in range(3)))
     assert [(one.code, one.headers["Retry-After"]) for one in answers] == [(503, "1")] * 3
+    assert "counts a second time where its lines have no exact times" in answer(answers[0])["detail"]
     await until(lambda: value(database_url, "SELECT count(*) FROM service_lines") == 1, "what went on")

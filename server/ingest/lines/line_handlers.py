@@ -13,6 +13,7 @@ from server.http.route import Route
 from server.ingest.lines.line_intake import TakenLines
 from server.ingest.post import digest
 from server.ingest.telemetry.drain_handlers import SLOW_ANSWER_S, DrainHandler
+from server.ingest.telemetry.going import ONCE_IF_TIMED
 from server.ingest.telemetry.telemetry_handler import DrainAsked
 from server.kernel.errors import ApiError
 from server.receivers import json_lines
@@ -44,6 +45,7 @@ class JsonLinesHandler(DrainHandler):
     receiver = "JSON lines"
     path = PATH
     answer_s = SLOW_ANSWER_S
+    again = ONCE_IF_TIMED
 
     def body_limit(self) -> int:
         return TELEMETRY_BYTES

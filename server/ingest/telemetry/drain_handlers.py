@@ -21,7 +21,7 @@ from server.http.operation import operation
 from server.http.route import Route
 from server.ingest.post import digest
 from server.ingest.telemetry.drain import DrainTaken, take
-from server.ingest.telemetry.going import ANSWER_S, Going, going_on, in_time
+from server.ingest.telemetry.going import ANSWER_S, ONCE, ONCE_IF_TIMED, Going, going_on, in_time
 from server.ingest.telemetry.receiving import Incoming
 from server.ingest.telemetry.telemetry_handler import DrainAsked, TelemetryHandler
 from server.kernel import shared_clock
@@ -64,6 +64,7 @@ class DrainHandler(TelemetryHandler):
 
     path: ClassVar[str]
     answer_s = ANSWER_S
+    again = ONCE
 
     def body_limit(self) -> int:
         return BODY_MAX
@@ -80,7 +81,7 @@ class DrainHandler(TelemetryHandler):
         storing, self.settled = going_on(known_by, partial(self.take_in, body, read, marked))
         del body
         try:
-            return await in_time(storing, self.answer_s)
+            return await in_time(storing, self.answer_s, self.again)
         finally:
             self.settled |= not storing.done()
 
@@ -140,6 +141,7 @@ class SyslogHandler(DrainHandler):
 
     receiver = "Syslog"
     answer_s = SLOW_ANSWER_S
+    again = ONCE_IF_TIMED
     path = "/api/v1/drains/syslog"
 
     @operation(

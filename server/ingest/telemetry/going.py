@@ -12,6 +12,10 @@ from server.kernel.errors import ApiError
 T = TypeVar("T")
 
 ANSWER_S = 1.7  # then the sender is told to try again; what was begun goes on, and is known when it does
+ONCE = "it is counted once."
+ONCE_IF_TIMED = (  # else nobody can tell it from another one, once it is stored
+    "until it is stored that changes nothing; from then on it counts a second time where its lines have no exact times."
+)
 
 
 class Going(NamedTuple):
@@ -35,11 +39,12 @@ def going_on(known_by: Going, store: Callable[[], Coroutine[Any, Any, T]]) -> tu
     return storing, False
 
 
-async def in_time(storing: asyncio.Task[T], seconds: float) -> T:
-    """What comes of it within so many seconds; ApiError UNAVAILABLE where it goes on."""
+async def in_time(storing: asyncio.Task[T], seconds: float, again: str = ONCE) -> T:
+    """What comes of it within so many seconds; ApiError UNAVAILABLE where it goes on. `again` says what becomes of the
+    same body that comes again."""
     await asyncio.wait({storing}, timeout=seconds)
     if not storing.done():
-        raise ApiError("UNAVAILABLE", "It is not stored yet. Send it again: it is counted once.", retry_after=1)
+        raise ApiError("UNAVAILABLE", f"It is not stored yet, and goes on. Send it again: {again}", retry_after=1)
     return storing.result()
 
 
