@@ -41,7 +41,7 @@ class Alert(Struct):
     onset: float  # the first bad second of the first outage, estimated
     onset_method: OnsetMethod
     detected_at: float
-    evidence: Evidence  # the last that said that something burns; `spent` is the most of all that did
+    evidence: Evidence  # the last that said that something burns; `spent` is of all its outages
     fired_at: float | None = None
     notified_at: float | None = None
     acknowledged_at: float | None = None

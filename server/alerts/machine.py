@@ -116,7 +116,7 @@ def begun(evidence: Evidence, context: Context, now: float, events: list[Event])
         tier=new.tier,
         severity=new.severity,
         again=again,
-        evidence=replace(evidence, spent=max(evidence.spent, last.evidence.spent)),
+        evidence=with_spent(evidence, last.evidence, 0.0 if evidence.onset == last.ended else last.evidence.spent),
         **FRESH,
         **ANEW,
     )
@@ -154,12 +154,15 @@ def burning(alert: Alert, evidence: Evidence, context: Context, now: float, even
     """It burns, or burns still; with what an open one has to say anew."""
     worst = min(alert.severity, impact(context.policy, evidence))
     before_it = alert.evidence
-    # What one incident has spent only grows; a version that runs alone by now is as likely as when it was one of two.
-    spent, likely = max(evidence.spent, before_it.spent), evidence.likely or before_it.likely
-    evidence = replace(evidence, spent=spent, likely=likely, slowness=slowness(before_it, evidence))
+    new = another(alert, evidence)
+    earlier = before_it.spent if new and alert.urgency == "page" else before_it.spent_before
+    # A version that runs alone by now is as likely as when it was one of two.
+    likely = evidence.likely or before_it.likely
+    evidence = replace(evidence, likely=likely, slowness=slowness(before_it, evidence))
+    evidence = with_spent(evidence, before_it, earlier)
     before, alert = alert, replace(alert, evidence=evidence, severity=worst, clear_since=None)
     alert = replace(alert, recovery=recovery_of(alert, evidence, RESOLVE_S))
-    if another(before, evidence):
+    if new:
         return another_outage(alert, evidence, now, events), ""
     if not alert.calmed and alert.returned_at is None:  # else it is when the outage before ended
         alert = replace(alert, over_at=seems_over(alert, evidence))
@@ -212,6 +215,13 @@ def another_outage(alert: Alert, evidence: Evidence, now: float, events: list[Ev
     begun_again = replace(alert, again=again, tier=evidence.tier, urgency="page", **FRESH, **ANEW)
     events.append(Event("reopened", f"It is back, detected by {tier_words(evidence.tier)}: {failing(begun_again)}."))
     return fired(begun_again, now, events)
+
+
+def with_spent(evidence: Evidence, before: Evidence, earlier: float) -> Evidence:
+    """Evidence with what all outages of its alert have spent: it only grows. `earlier` was spent before this one, which
+    counts beside it since its onset; a window may reach back into it."""
+    beside = earlier if evidence.onset_method == "change point" else 0.0
+    return replace(evidence, spent=max(before.spent, evidence.spent + beside), spent_before=earlier)
 
 
 def slowness(before: Evidence, now: Evidence) -> Slowness | None:

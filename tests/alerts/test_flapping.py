@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace as with_
 
+import pytest
 from msgspec.structs import replace
 
 from server.alerts.machine import FLAPPING_RESOLVE_S, RESOLVE_S
@@ -122,4 +123,9 @@ def test_what_an_incident_spent_only_grows() -> None:
     assert one.alert.evidence.spent == 0.3
     one.seconds(clear(), RESOLVE_S + 1)
     one.second(replace(burning(), spent=0.05))
-    assert (one.alert.id, one.alert.evidence.spent) == (1, 0.3)
+    assert (one.alert.id, one.alert.evidence.spent) == (1, pytest.approx(0.35)), "both outages"
+    one.second(replace(burning(), spent=0.2))
+    one.second(replace(burning(), spent=0.1))
+    assert one.alert.evidence.spent == pytest.approx(0.5), "the second has grown"
+    one.second(replace(burning(), spent=0.4, onset_method="window"))
+    assert one.alert.evidence.spent == pytest.approx(0.5), "a window reaches back into the first"

@@ -202,6 +202,7 @@ class Evidence(Struct):
     impact_total: int = 0
     recovery: Recovery | None = None  # what says that the failure has ended, where that is likely
     slowness: Slowness | None = None  # of a latency objective that burns
+    spent_before: float = 0.0  # by outages of the same alert before this one; `spent` of a kept alert has it in it
 
     @property
     def impact(self) -> Fraction:
