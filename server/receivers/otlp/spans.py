@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -47,6 +48,7 @@ Unpack = Callable[[Message], Message]
 ID_BYTES, TRACE_ID_BYTES = 8, 16  # of a span
 SECOND_NS = 1_000_000_000
 SLICE = 256  # spans read before others get a turn
+LOOKED_THROUGH = 50_000  # spans of a resource that are looked through for what stands between two, in one turn
 # FastAPI's own spans repeat those that its instrumentation makes around it, also for each mount.
 NATIVE_FASTAPI = "fastapi"
 AROUND_FASTAPI = frozenset({f"{PYTHON}fastapi", f"{PYTHON}asgi"})
@@ -142,11 +144,15 @@ def read_resource(
             read.spans += len(some)
             if not read.spans % SLICE:
                 yield
-    relate(found, lambda: [unpack(sent) for _, spans in by_scope for sent in spans], process.service, begun, read)
+
+    def first_spans() -> list[Message]:
+        return [unpack(sent) for sent in islice(chain.from_iterable(spans for _, spans in by_scope), LOOKED_THROUGH)]
+
+    relate(found, first_spans, process.service, begun, read)
 
 
 def relate(found: Related, spans: Callable[[], list[Message]], service: str, begun: int, read: ReadSpans) -> None:
-    """Add to the outcomes from a place on, of one resource, what its other spans tell; `spans`: all of them."""
+    """Add to the outcomes from a place on, of one resource, what its other spans tell; `spans`: them."""
     found.mounted.name()
     if found.calls and found.requests:
         name_dependencies(found.calls, found.requests, spans())

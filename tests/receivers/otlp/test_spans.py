@@ -425,6 +425,14 @@ def test_resources_and_scopes_are_bounded_for_they_may_be_empty() -> None:
             outcomes(body, json=body == in_json)
 
 
+def test_so_many_spans_are_looked_through_for_what_stands_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = Spans()
+    spans.add(http(500), error=True, calls=[{"server.address": "db"}])
+    first = [one.dependency for one in outcomes(spans.body()).outcomes]
+    monkeypatch.setattr("server.receivers.otlp.spans.LOOKED_THROUGH", 0)
+    assert (first, [one.dependency for one in outcomes(spans.body()).outcomes]) == (["db"], [None])
+
+
 def test_a_call_is_named_without_its_password() -> None:
     spans = Spans()
     spans.add(http(503), error=True, calls=[{"url.full": "https://mira:s3cret@api.example/pay"}])
