@@ -116,7 +116,7 @@ def left(objective: ObjectiveStatus) -> str:
 
 
 def too_little(objective: ObjectiveStatus) -> bool:
-    """Whether there is less left than is allowed to count, of too little traffic to judge it."""
+    """Whether there is too little traffic to judge what is left."""
     return words.too_little(objective.budget_left, judged=objective.judged)
 
 

@@ -26,7 +26,6 @@ from server.kernel import shared_clock
 from server.kernel.names import marked
 from server.kernel.times import utc
 from server.receivers.syslog import displayed
-from server.slo.model.words import LOW_BUDGET
 
 FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
@@ -62,7 +61,6 @@ def environment() -> Environment:
     made.globals["LOOKS"] = LOOKS
     made.globals["alert_look"] = alert_look
     made.globals["INCIDENT_WORDS"] = INCIDENT_WORDS
-    made.globals["LOW_BUDGET"] = LOW_BUDGET
     return made
 
 

@@ -13,7 +13,7 @@ from server.__main__ import main
 from server.config import command as config_command
 from server.kernel import remote
 from server.kernel.remote_command import Remote
-from server.slo.api.command import budget_left
+from server.slo.api.command import budget_left, counted
 from tests.gate.asking import publish
 from tests.gate.making import objective
 from tests.gate.test_command import Answers, http_answer
@@ -43,12 +43,18 @@ def test_a_budget_is_told_in_the_words_of_pages() -> None:
     for differs, said in (
         ({}, ("31 %", "1 min")),
         ({"judged": False, "budget_left": -0.98}, ("too little traffic", "–")),
-        ({"judged": False}, ("31 %", "1 min")),
+        ({"judged": False}, ("too little traffic", "–")),
         ({"budget_left": None}, ("no traffic", "–")),
         ({"budget_left": None, "recounting": True}, ("being recounted", "–")),
         ({"budget_worst": 0.12, "budget_best": 0.4}, ("12-40 %", "1 min")),
     ):
         assert budget_left(known | differs) == said, differs
+    times = {"from": "f", "to": "t", "exact_since": "2025-10-26T00:00:00Z", "oldest": "2026-11-30T16:30:00Z"}
+    figures = {"state": "counted", "left_out_good": 0, "left_out_bad": 0, "bad": 2, "total": 81, "bad_ratio": 2 / 81}
+    span = {"burn_rate": 2.4, "budget_left": -0.23, "judged": False, "exhausted_in_s": 0.0}
+    told = dict(counted(times | figures | span))
+    assert (told["budget left"], told["gone in"]) == ("too little traffic", "–")
+    assert told["counted exactly since"] == "2026-11-30T16:30:00Z", "before that there is nothing"
 
 
 def words(done: Result) -> list[list[str]]:

@@ -17,7 +17,7 @@ from server.slo.ledger.ledger_store import Granularity
 from server.slo.ledger.recount_store import Exactness
 from server.slo.ledger.spans import Span, Split, granularity_of
 from server.slo.ledger.windows import ByWindow, LedgerWindows, first_minute, first_of
-from server.slo.model.budget import budget_left, burn_rate, spent
+from server.slo.model.budget import budget_left, burn_rate, judged, spent
 from server.slo.model.calendar import Calendar, Unit
 from server.slo.model.comparison import Finding
 from server.slo.model.objective import Objective
@@ -209,7 +209,9 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
     no burn rate. `span_left` is the budget of this span by itself, as of a calendar month;
     `budget_left` and `exhausted_in_s` are of the objective's own window; `spent` is the share of
     that budget which this span's burn rate takes in it. `_counted`: with nothing
-    taken out. From `exact_since` on every outcome is counted exactly; with `recounting`, older ones still will be.
+    taken out. `judged` false: too little traffic in the objective's own window to judge `budget_left`. From
+    `exact_since` on every outcome is counted exactly; with `recounting`, older ones still will be. `oldest`: the
+    minute of the first that is counted, its hour where minutes are not kept any more; null: none is.
     """
 
     name: str
@@ -233,8 +235,10 @@ class BudgetAnswer(Struct, rename={"from_": "from"}):
     budget_left: float | None
     budget_left_counted: float | None
     exhausted_in_s: float | None
+    judged: bool
     counted_since: Instant
     exact_since: Instant
+    oldest: Instant | None
     recounting: bool
 
 
@@ -298,7 +302,9 @@ async def budget_answer(  # noqa: PLR0917 - what was read, in its order
         budget_left=left,
         budget_left_counted=budget_left(read.counted(own), allowed),
         exhausted_in_s=gone_in_s(objective, left, burn_rate(read[H1], allowed), now),
+        judged=judged(read[own], allowed),
         counted_since=utc(await ledger_store.counted_since(connection, objective.id)),
         exact_since=utc(exact.since),
+        oldest=await recount_store.oldest(connection, objective.id),
         recounting=exact.recounting,
     )

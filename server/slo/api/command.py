@@ -6,6 +6,7 @@ Needs the standard library and click alone, as the gate's command does.
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -83,6 +84,7 @@ def budget(site: Remote, name: str, window: str, month: str) -> None:
 def counted(found: dict[str, Any]) -> list[tuple[str, str]]:
     """What was counted, a line each."""
     left_out = found["left_out_good"] + found["left_out_bad"]
+    left, gone = budget_left({"budget_worst": None, "budget_best": None} | found)
     rows = [
         ("from", found["from"]),
         ("to", found["to"]),
@@ -90,8 +92,16 @@ def counted(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("failing", percent(found["bad_ratio"])),
         ("taken out by exclusions", f"{left_out:,}"),
         ("burn rate", burn(found["burn_rate"])),
-        ("budget left", percent(found["budget_left"])),
-        ("gone in", span(found["exhausted_in_s"])),
-        ("counted exactly since", found["exact_since"]),
+        ("budget left", left),
+        ("gone in", gone),
+        ("counted exactly since", exact_from(found)),
     ]
     return rows if found["state"] == "counted" else [*rows[:2], ("failing of total", "no traffic"), *rows[6:]]
+
+
+def exact_from(found: dict[str, Any]) -> str:
+    """Since when every outcome is counted exactly; of the time before the first one there is nothing to say."""
+    exact, oldest = found["exact_since"], found.get("oldest")
+    if oldest is None:
+        return NONE if found["state"] == "no_traffic" else str(exact)
+    return str(max(exact, oldest, key=datetime.fromisoformat))

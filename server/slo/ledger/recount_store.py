@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -67,6 +68,14 @@ MINUTE_WEIGHTS = text(weights_statement("minutes", "minute"))
 
 ADVANCE = text("UPDATE recounts SET stop = :stop WHERE id = :id")
 FINISH = text("DELETE FROM recounts WHERE id = :id")
+OLDEST = text("""
+SELECT coalesce((
+    SELECT min(minute) FROM ledger_minutes
+    WHERE objective_id = :id AND minute >= first.hour AND minute < first.hour + interval '1 hour'
+        AND good + bad + excluded > 0
+), first.hour)
+FROM (SELECT min(hour) AS hour FROM ledger_hours WHERE objective_id = :id AND good + bad + excluded > 0) AS first
+""")
 EXACT = text("UPDATE objectives SET exact_since = :at WHERE id = :id")
 EXACT_AT_MOST = text("""
 UPDATE objectives SET exact_since = greatest(coalesce(exact_since, created_at), :at) WHERE id = :id
@@ -212,4 +221,10 @@ async def exactness(connection: AsyncConnection, ids: Iterable[int], now: float)
         else:
             exact = since.timestamp()
         found[number] = Exactness(exact, waiting or not counted)
+    return found
+
+
+async def oldest(connection: AsyncConnection, objective_id: int) -> datetime | None:
+    """The first minute with an outcome in a ledger, its hour where minutes are not kept any more; None: it is empty."""
+    found: datetime | None = (await connection.execute(OLDEST, {"id": objective_id})).scalar_one()
     return found

@@ -38,10 +38,11 @@ async def test_from_outcomes_to_the_budget(web: Any, database_url: str, tmp_path
     while await Recount(site.parts.db, fold, ledger).once(1):
         pass
     folded = answer(await site.fetch("/api/v1/slos/shop-works/budget", key=key))
-    clocks = dict.fromkeys(("from", "to", "exact_since", "recounting"))
+    clocks = dict.fromkeys(("from", "to", "exact_since", "oldest", "recounting"))
     assert folded | clocks == at_once | clocks
     assert not folded["recounting"]
     assert 399 < (time.time() - seconds(folded["exact_since"])) / 86_400 <= 400
+    assert (folded["judged"], seconds(folded["oldest"]) > time.time() - 900) == (False, True), "nothing is older"
     assert folded["budget_left"] == pytest.approx(1 - 40 / 0.2)
     assert folded["burn_rate"] == pytest.approx(200)
     assert folded["spent"] == pytest.approx(200)
