@@ -133,11 +133,14 @@ class LiveRow(Struct):
 
 
 def service_rows(picture: Picture | None) -> list[LiveRow]:
-    """Every service, worst first; our own last, unless it is not OK, and drills after it. None is drawn."""
+    """Every service, worst first; our own last, in trouble among its equals, and drills after it. None is drawn."""
     incidents = sorted(picture.incidents or [], key=lambda one: -one.onset) if picture else []
     onsets = {one.service: one.onset for one in incidents}
     rows = [row(each, onsets.get(each.live.name)) for each in services_now(picture)]
-    return sorted(rows, key=lambda row: (row.drill, row.name == OWN and not row.troubled, *row.order))
+    return sorted(
+        rows,
+        key=lambda row: (row.drill, row.name == OWN and not row.troubled, row.order[0], row.name == OWN, row.order),
+    )
 
 
 def row(now: ServiceNow, onset: float | None = None) -> LiveRow:

@@ -191,6 +191,12 @@ def test_the_worst_state_leads() -> None:
     assert [(row.name, row.look.word) for row in rows] == [("b", "Burning"), ("a", "At risk")]
 
 
+def test_at_equal_state_a_service_of_others_comes_before_our_own() -> None:
+    burning = tuple(objective(name, "burning") for name in ("evenkeel", "shop"))
+    _, rows = rows_of(service("evenkeel", n=500, bad=400), service("shop", n=500, bad=40), objectives=burning)
+    assert [row.name for row in rows] == ["shop", "evenkeel"]
+
+
 def test_many_in_trouble_are_counted() -> None:
     names = "abcdefg"
     picture, rows = rows_of(*(service(n) for n in names), objectives=tuple(objective(n, "burning") for n in names))
