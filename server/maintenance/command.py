@@ -59,7 +59,10 @@ def row(one: dict[str, Any]) -> tuple[str, ...]:
 def plan(  # noqa: PLR0917 - its options
     site: Remote, services: tuple[str, ...], start: str, minutes: int, reason: str, expected: str
 ) -> None:
-    """Plan one: out of the budget, silenced, announced and marked on charts."""
+    """Plan one, which the budget leaves out.
+
+    Its services are silenced, announced and marked on charts.
+    """
     begins = time_of(start) if start else datetime.fromtimestamp(shared_clock.now(), UTC)
     asked = {
         "start": begins.isoformat(),

@@ -19,10 +19,11 @@ from server.kernel import shared_clock
 from server.kernel.times import utc
 from tests.alerts.making import at, burning
 from tests.dashboard.visitor import look, sign_in
+from tests.ingest.making import value
 from tests.live.test_handlers import item, send
 from tests.site import Site, answer
 from tests.slo.making import SHOP, file
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 Web = Callable[..., Any]
 
@@ -107,7 +108,7 @@ async def test_a_version_that_came_a_second_before_the_minute_still_goes_back(we
 
 
 @pytest.mark.gen_test
-async def test_a_limit_is_a_suspect_only_where_it_refused_something_of_the_service(web: Web) -> None:
+async def test_a_limit_is_a_suspect_only_where_it_refused_something_of_the_service(web: Web, database_url: str) -> None:
     site = await web()
     key = await site.key("ingest", "read")
     onset = await traffic(site, key, lambda n, after: item(status=500 if after and n % 4 == 0 else 200))
@@ -121,6 +122,7 @@ async def test_a_limit_is_a_suspect_only_where_it_refused_something_of_the_servi
         INSERT INTO intake (slot, process_id, key_id, service, reason, requests, items, bytes, item_sizes, byte_sizes)
         SELECT to_timestamp(:at), 1, 0, 'shop', :reason, 9, 9, 0, i.item_sizes, i.byte_sizes FROM intake i LIMIT 1
         """
+    await until(lambda: value(database_url, "SELECT count(*) FROM intake"), "the counts of what was sent")
     for reason, expected in (("THROTTLED", False), ("BATCH_TOO_LARGE", True)):
         async with site.parts.db.act() as connection:
             await connection.execute(text(refused), {"at": onset // 10 * 10, "reason": reason})

@@ -147,7 +147,10 @@ async def test_outcomes_are_found_with_their_series(both: Both) -> None:
 
 @pytest.mark.gen_test
 async def test_while_it_is_away_batches_are_spooled_and_counting_alone_goes_on(
-    web: Any, database_url: str, apart_url: str
+    # What asks for it goes before what it asks: PostgreSQL drops no database while a COPY waits for its client.
+    database_url: str,
+    apart_url: str,
+    web: Any,
 ) -> None:
     site = await web(OUTCOMES_DATABASE_URL=apart_url, SPOOL="on")
     key = await site.key("ingest")
