@@ -48,7 +48,8 @@ def test_the_log_of_a_server_is_what_its_clients_saw(
             served.all_kinds()
             if name == "nginx":
                 pushed(served)
-            time.sleep(SLOW_S + 0.5)  # the server is done with what its clients left; nothing says when
+            last = ("/slow?left", "/brew") if name == "nginx" else ("/slow?left",)  # whose clients wait for no line
+            wait_for(lambda: all(one in served.log.read_text(errors="replace") for one in last), "the last lines")
         done = CliRunner().invoke(
             main, ["import", str(served.log), "--service", "shop"], env=variables(database_url, tmp_path)
         )
