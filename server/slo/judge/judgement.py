@@ -330,8 +330,12 @@ def recovery_of(observed: Observation) -> Recovery | None:
 
 
 def is_due(observed: Observation, name: str | None, since: Counts, paging: PagingPolicy) -> bool:
-    """Whether what holds is worth telling somebody."""
-    if observed.objective.service == OWN and observed.verdict.memory.younger(STARTING_S, observed.verdict.end):
+    """Whether what holds is worth telling somebody. Of Evenkeel itself what cannot be judged is not: a few pages that
+    were slow on a busy machine are no outage, and its checks find what is."""
+    if observed.objective.service == OWN and (
+        observed.verdict.memory.younger(STARTING_S, observed.verdict.end)
+        or not judged(observed.whole, observed.objective.allowed)
+    ):
         return False
     if observed.fast and large(since, observed.whole, observed.objective.allowed, paging):
         return True

@@ -34,6 +34,7 @@ from tests.slo.judging import live_service, objective
 
 NOW = 1_790_000_000.0
 CALM = Counts(1_000_000, 10)
+FEW = Counts(140, 10)  # of which nothing can be said of a budget
 
 
 def judged(
@@ -188,12 +189,22 @@ def test_nobody_is_woken_by_what_was_before_anybody_listened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "heard_s", "due"), [("evenkeel", 179, False), ("evenkeel", 180, True), ("a", 5, True)]
+    ("name", "heard_s", "whole", "due"),
+    [
+        ("evenkeel", 179, CALM, False),
+        ("evenkeel", 180, CALM, True),
+        ("a", 5, CALM, True),
+        ("evenkeel", 180, FEW, False),
+        ("a", 5, FEW, True),
+    ],
 )
-def test_evenkeel_wakes_nobody_of_its_own_first_start(name: str, heard_s: int, due: bool) -> None:
+def test_evenkeel_wakes_nobody_of_its_first_start_nor_of_a_few_requests(
+    name: str, heard_s: int, whole: Counts, due: bool
+) -> None:
     held, end = objective(service=name), int(NOW)
     verdict = replace(alarm(3, 3), memory=Memory(minutes=[end], heard=end - heard_s, since=end - heard_s))
-    known = Observation(held, ByWindow(dict.fromkeys((*spans(held.tiers), held.window_s), CALM)), ALL_ARRIVES, verdict)
+    counts = ByWindow(dict.fromkeys(spans(held.tiers), CALM) | {held.window_s: whole})
+    known = Observation(held, counts, ALL_ARRIVES, verdict)
     found = evidence_of(known, objective_status(known, NOW), None, PagingPolicy(), NOW)
     assert (found.tier, found.due) == ("fast", due), "it is shown"
 
