@@ -83,7 +83,7 @@ class Drained:
 
     messages: int = 0
     cut: int = 0
-    exact: bool = True  # each message has a time with a fraction of its second: two equal bodies are one, sent twice
+    exact: bool = True  # some message has a time with a fraction of its second: two equal bodies are one, sent twice
     requests: list[DrainedRequest] = field(default_factory=list)
     lines: list[DrainedLine] = field(default_factory=list)
     changes: list[DrainedChange] = field(default_factory=list)

@@ -66,6 +66,12 @@ def test_parts_left_empty_are_not_known() -> None:
     assert (told.app, told.process, told.text) == ("shop", "", "structured")
 
 
+def test_two_equal_bodies_are_one_where_their_sender_writes_fractions() -> None:
+    """One message in a thousand of milliseconds has a time of none."""
+    assert not drain(NEW + b"a\n", NOW).exact
+    assert drain(NEW + b"a\n" + NEW.replace(b".000", b".007") + b"b\n", NOW).exact
+
+
 def test_json_behind_a_header_is_read_by_its_names() -> None:
     """pino-syslog 4.0.0 and syslog-client 1.1.1 write a logger's JSON, with the priority that it has by default."""
     inner = (

@@ -156,7 +156,7 @@ class SyslogHandler(DrainHandler):
     )
     async def post(self) -> None:
         """Access lines of servers become outcomes, all others log lines. The same body again changes nothing where
-        each of its lines has a time with a fraction of its second; else nobody could tell it from another one."""
+        one of its lines has a time with a fraction of its second; else nobody could tell it from another one."""
         asked = self.query(SyslogAsked)
         service, zone = self.service_of(asked.service), zone_of(asked.zone)
         now = int(shared_clock.now() * 1_000_000)
