@@ -108,6 +108,7 @@ async def test_what_is_learned_during_an_outage_is_kept_until_it_is_stored(web: 
                 site.parts.routes.route(service, f"/items/{word(n)}", 200)
         with pytest.raises(AWAY):
             await site.parts.routes._look()
+    site.parts.routes._loop.wake()  # it looks twice a minute by itself
     await until(lambda: tried(site, ["/items/other"]) == ["/items/:id"], "what was learned")
     assert rows(database_url, "SELECT DISTINCT service FROM route_patterns") == [("shop",)]
 
