@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check \
-  opentelemetry-sdk==1.45.1 opentelemetry-instrumentation-asgi==0.66b1 litestar==2.25.0 httpx 2>/dev/null
+  opentelemetry-sdk==1.45.1 opentelemetry-instrumentation-asgi==0.66b1 litestar==2.25.0 httpx==0.28.1 2>/dev/null
 OTEL_SEMCONV_STABILITY_OPT_IN=http "$work/venv/bin/python" - 2>/dev/null <<'PY'
 from importlib.metadata import version
 
