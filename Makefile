@@ -12,7 +12,7 @@ run: .venv/run
 	$(PY) -m server
 
 test: .venv/dev
-	$(PY) -m pytest -n 4 --dist loadfile
+	$(PY) -m pytest -n 3 --dist loadfile
 
 soak: .venv/dev
 	$(PY) -m pytest -m hypothesis --hypothesis-profile=thorough -n 2 --dist loadfile

@@ -13,9 +13,10 @@ from server.ingest.received_store import ReceivedSum
 from server.routes import API
 from tests.dashboard.config_page import text_of
 from tests.dashboard.visitor import look, sign_in
-from tests.ingest.making import body, outcome
+from tests.ingest.making import body, outcome, value
 from tests.ingest.sending import URL, send
 from tests.site import Site
+from tests.waiting import until
 
 Web = Callable[..., Awaitable[Site]]
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -41,14 +42,15 @@ def test_a_receiver_is_one_line_with_its_reasons_most_first() -> None:
 
 
 @pytest.mark.gen_test
-async def test_the_page_says_what_came_what_was_refused_and_what_to_copy(web: Web) -> None:
+async def test_the_page_says_what_came_what_was_refused_and_what_to_copy(web: Web, database_url: str) -> None:
     site = await web(PUBLIC_URL="https://evenkeel.example.com")
     viewer = await sign_in(site, "viewer")
     assert "/setup/connect" in (await look(site, "/", viewer)).body.decode(), "the empty Now leads there"
     key = await site.key("ingest", name="<b>loadgen")
     await send(site, key, body(outcome(), outcome(), outcome(status=1, route="/<script>")), URL + "?partial=true")
     await send(site, "nobody", body(outcome()))
-    await site.parts.intake.lane.write()
+    await site.parts.intake.lane.write()  # or it is being written by itself
+    await until(lambda: value(database_url, "SELECT count(*) FROM received") >= 3, "accepted, refused and unknown")
     page = (await look(site, "/setup/connect", viewer)).body
     text = text_of(page)
     assert "1 <b>loadgen · Something in the request is not valid INVALID Item 2, status: give" in text
