@@ -90,7 +90,15 @@ def test_a_first_hour_is_a_point_and_what_is_too_low_says_so(served: Served, vis
     wait_for(lambda: served.recounted("default-young"), "the young objective to be counted")
     page = visit("/objectives/default-young", color_scheme="light")
     chart = page.locator("#budget-chart")
-    expect(chart.locator(".legend")).to_contain_text("% left")
+    legend = chart.locator(".legend")
+
+    def drawn() -> bool:
+        page.reload()
+        expect(legend).not_to_be_empty()
+        return "no traffic" not in legend.inner_text()
+
+    wait_for(drawn, "the fold to count what was sent")
+    expect(legend).to_contain_text("% left")
     expect(chart).to_have_attribute("data-below", "")
     assert page.evaluate(INKED) >= 10
     mark = chart.locator(".mark:visible", has_text="3")
