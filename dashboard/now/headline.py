@@ -12,9 +12,9 @@ from server.kernel.names import OWN
 from server.live.service import LiveService, ServicePart
 from server.picture.picture import Picture
 from server.slo.model import words
+from server.slo.model.budget import LOW_BUDGET
 from server.slo.model.status import ObjectiveStatus, Status
 from server.slo.model.tiers import M5
-from server.slo.model.words import LOW_BUDGET
 
 ADD = "/objectives#add"
 

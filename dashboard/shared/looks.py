@@ -22,18 +22,18 @@ class Look(Struct, frozen=True):
     rank: int
 
 
+MARKS: dict[PageState, str] = {  # worst first
+    "burning": "■",
+    "blind": "◆",
+    "partial": "◆",
+    "recovering": "◧",
+    "at_risk": "▲",
+    "ok": "●",
+    "no_traffic": "○",
+    "no_objective": "◌",
+}
 LOOKS: dict[PageState, Look] = {
-    look.state: look
-    for look in (
-        Look("burning", STATE_WORDS["burning"], "■", 0),
-        Look("blind", STATE_WORDS["blind"], "◆", 1),
-        Look("partial", STATE_WORDS["partial"], "◆", 2),
-        Look("recovering", STATE_WORDS["recovering"], "◧", 3),
-        Look("at_risk", STATE_WORDS["at_risk"], "▲", 4),
-        Look("ok", STATE_WORDS["ok"], "●", 5),
-        Look("no_traffic", STATE_WORDS["no_traffic"], "○", 6),
-        Look("no_objective", STATE_WORDS["no_objective"], "◌", 7),
-    )
+    state: Look(state, STATE_WORDS[state], mark, rank) for rank, (state, mark) in enumerate(MARKS.items())
 }
 # What a commander is told of, worst first.
 BAD: tuple[PageState, ...] = ("burning", "blind", "partial", "recovering", "at_risk")

@@ -26,6 +26,7 @@ from server.kernel import shared_clock
 from server.kernel.names import marked
 from server.kernel.times import utc
 from server.receivers.syslog import displayed
+from server.slo.model.budget import HANDFUL
 
 FILTERS = (
     *("number", "count", "percent", "target", "ms", "span", "rate", "size", "budget", "plural", "share"),
@@ -59,6 +60,7 @@ def environment() -> Environment:
     made.filters["differences"] = differences
     made.filters["marked"] = marked_text
     made.globals["LOOKS"] = LOOKS
+    made.globals["HANDFUL"] = HANDFUL
     made.globals["alert_look"] = alert_look
     made.globals["INCIDENT_WORDS"] = INCIDENT_WORDS
     return made

@@ -96,13 +96,18 @@ def times_of(one: MeasuredIncident | Incident) -> IncidentTimes:
     def since(at: float | None) -> float | None:
         return None if at is None else max(0.0, at - one.onset)
 
-    untold = one.onset_method == "person" and one.onset == one.detected_at  # declared by hand: nobody knows since when
+    unknown = untold(one)
     return IncidentTimes(
-        None if untold or one.onset_method == "window" else since(one.detected_at),
-        None if untold else since(one.declared_at),
+        None if unknown or one.onset_method == "window" else since(one.detected_at),
+        None if unknown else since(one.declared_at),
         since(one.mitigated_at),
         since(one.over_at) if one.resolved_at is not None else None,
     )
+
+
+def untold(one: MeasuredIncident | Incident) -> bool:
+    """Whether it was declared by hand, and nobody has told since when it fails."""
+    return one.onset_method == "person" and one.onset == one.detected_at
 
 
 def spread(values: Iterable[float | None]) -> Spread:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from server.alerts.alert import Alert
 from server.incidents.ending import shares_of
 from server.incidents.incident import CapturedChange, Incident
+from server.incidents.measures import untold
 from server.kernel.text import span
 from server.picture.picture import Picture
 
@@ -27,11 +28,6 @@ def evidence_for(incident: Incident, alerts: Sequence[Alert]) -> Alert | None:
         return None
     known = incident.onset_method != "window"
     return None if known and first.beginning.onset > incident.onset - APART_S else first
-
-
-def untold(incident: Incident) -> bool:
-    """Whether it was declared by hand, and nobody has told since when it fails."""
-    return incident.onset_method == "person" and incident.onset == incident.detected_at
 
 
 def dated(

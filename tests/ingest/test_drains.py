@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,18 +165,16 @@ async def test_a_real_rsyslog_as_the_page_says(web: Start, database_url: str, tm
     site = await web()
     program, key, port = tmp_path / "evenkeel-drain", tmp_path / "key", free_port()
     (script,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    (config,) = re.findall(r"```rsyslog\n(.*?)```", PAGE, re.DOTALL)
     program.write_text(script)
     program.chmod(0o755)
     key.write_text(await site.key("ingest"))
-    for printed, own in (
-        ("/usr/local/bin/evenkeel-drain", str(program)),
-        ("https://evenkeel.example.com", site.url),
-        ("/etc/evenkeel.key", str(key)),
-        ('resumeInterval="5"', 'resumeInterval="1"'),
-    ):
-        assert printed in config
-        config = config.replace(printed, own)
+    own = {
+        "/usr/local/bin/evenkeel-drain": str(program),
+        "https://evenkeel.example.com": site.url,
+        "/etc/evenkeel.key": str(key),
+        'resumeInterval="5"': 'resumeInterval="1"',
+    }
+    config = printed("rsyslog", own)
     listens = f'module(load="imudp")\ninput(type="imudp" address="127.0.0.1" port="{port}")\n'
     (tmp_path / "rsyslog.conf").write_text(f'global(workDirectory="{tmp_path}")\n{listens}{config}')
     assert RSYSLOGD is not None
@@ -209,6 +207,15 @@ async def test_a_real_rsyslog_as_the_page_says(web: Start, database_url: str, tm
     }
 
 
+def printed(language: str, own: Mapping[str, str]) -> str:
+    """The configuration on the page, with what is this test's own in the place of what stands there."""
+    (config,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    for there, here in own.items():
+        assert there in config
+        config = config.replace(there, here)
+    return config
+
+
 SYSLOG_NG = shutil.which("syslog-ng")
 
 
@@ -219,15 +226,13 @@ async def test_a_real_syslog_ng_as_the_page_says(web: Start, database_url: str, 
     """Its destination as printed."""
     site = await web()
     key, port = await site.key("ingest"), free_port()
-    (config,) = re.findall(r"```syslog-ng\n(.*?)```", PAGE, re.DOTALL)
-    for printed, own in (
-        ("https://evenkeel.example.com", site.url),
-        ('user("KEY")', f'user("{key}")'),
-        ("reliable(yes)", f'reliable(yes) dir("{tmp_path}")'),
-        ("time-reopen(5)", "time-reopen(1)"),
-    ):
-        assert printed in config
-        config = config.replace(printed, own)
+    own = {
+        "https://evenkeel.example.com": site.url,
+        'user("KEY")': f'user("{key}")',
+        "reliable(yes)": f'reliable(yes) dir("{tmp_path}")',
+        "time-reopen(5)": "time-reopen(1)",
+    }
+    config = printed("syslog-ng", own)
     listens = f'source s {{ network(ip("127.0.0.1") port({port}) transport("tcp") flags(syslog-protocol)); }};\n'
     logs = "log { source(s); destination(d_evenkeel); };\n"
     (tmp_path / "ng.conf").write_text(f"@version: 3.38\noptions {{ keep-hostname(yes); }};\n{listens}{config}{logs}")

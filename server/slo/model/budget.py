@@ -10,10 +10,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from server.slo.model.counts import Counts
-from server.slo.model.words import LOW_BUDGET
 
 # A budget that allows fewer failures than this is not judged: one of 100 requests is a burn rate of 10.
 HANDFUL = 5
+LOW_BUDGET = 0.25  # of the whole, exact as a float; with less left an objective is at risk
 
 
 def exactly_left(counts: Counts, allowed: Fraction) -> Fraction | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from server.kernel.text import percent
 
-LOW_BUDGET = 0.25  # of the whole, exact as a float; with less left an objective is at risk
 NO_TRAFFIC, RECOUNTED, TOO_LITTLE, OVERSPENT = "no traffic", "being recounted", "too little traffic", "overspent"
 STATE_WORDS = {
     "burning": "Burning",
